@@ -1,0 +1,199 @@
+"""Socket addresses as uWSGI writes them, read strictly.
+
+One syntax serves listeners, nodes, datagram sockets and stats; what differs is which forms are allowed where:
+
+| form                          | meaning                                                        |
+|-------------------------------|----------------------------------------------------------------|
+| ``host:port``, ``:port``      | TCP or UDP; the host may be a name; empty = every interface     |
+| ``[v6]:port``                 | TCP or UDP over IPv6                                            |
+| ``/path``                     | UNIX socket, even when the path holds a colon                   |
+| text without a colon          | UNIX socket, relative to the working directory                  |
+| ``@name``, ``\\0name``         | abstract UNIX socket                                            |
+| ``=N``, ``fd://N``            | listeners only: the N-th shared socket, an inherited descriptor |
+
+Source: routers-core sheet 3.9 and 3.10. uWSGI binds and connects abstract names with one trailing NUL byte, so the
+kernel's name is NUL + name + NUL; we do the same, or its sockets could not be found.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+
+# sun_path holds 108 bytes; a path needs its terminating NUL, an abstract name brings its own.
+MAX_UNIX_PATH = 107
+
+
+class AddressError(ValueError):
+    """The text is not an address of an allowed form; ``str()`` says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class InetAddress:
+    """A TCP or UDP address.
+
+    Attributes:
+        host: an IPv4 or IPv6 address without brackets, a host name, or "" for every interface.
+        port: 0 to 65535.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_name(self) -> bool:
+        """True if the host must be resolved first."""
+        return bool(self.host) and not is_ip(self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A UNIX socket address.
+
+    Attributes:
+        path: what ``bind``/``connect`` take: a file system path, or NUL + name + NUL for an abstract name.
+    """
+
+    path: bytes
+
+    @property
+    def is_abstract(self) -> bool:
+        """True for a name in Linux's abstract namespace."""
+        return self.path.startswith(b"\0")
+
+    def __str__(self) -> str:
+        if self.is_abstract:
+            return "@" + self.path[1:-1].decode("utf-8", "backslashreplace")
+        return self.path.decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSocketAddress:
+    """``=N``: the N-th ``shared-socket`` of the configuration, counted from 0."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"={self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class InheritedAddress:
+    """``fd://N``: a descriptor that the parent process left open."""
+
+    fd: int
+
+    def __str__(self) -> str:
+        return f"fd://{self.fd}"
+
+
+Address = InetAddress | UnixAddress
+ListenAddress = InetAddress | UnixAddress | SharedSocketAddress | InheritedAddress
+
+
+def is_ip(host: str) -> bool:
+    """True if ``host`` is a literal IPv4 or IPv6 address (a scope such as ``%eth0`` included)."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def parse_port(text: str, *, allow_zero: bool = False) -> int:
+    """Read a decimal port.
+
+    Raises:
+        AddressError: unless it is 1 to 65535 in ASCII digits (0 too with ``allow_zero``).
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 5) or int(text) > 65535:
+        raise AddressError(f"port {text!r} is not a number from {0 if allow_zero else 1} to 65535")
+    port = int(text)
+    if not port and not allow_zero:
+        raise AddressError("port 0 means nothing here")
+    return port
+
+
+def parse_address(text: str, *, allow_port_zero: bool = False) -> Address:
+    """Read the address of a node, of a datagram socket or of a stats server.
+
+    Args:
+        text: as written in a configuration or announced by a node.
+        allow_port_zero: True where port 0 means "any free port" (listening).
+
+    Raises:
+        AddressError: with what was expected.
+    """
+    if not text:
+        raise AddressError("the address is empty")
+    if text.startswith(("@", "\\0", "\0")):
+        name = text[2:] if text.startswith("\\0") else text[1:]
+        return _abstract(name)
+    if text.startswith("/") or ":" not in text:
+        return _unix(text)
+    host, _, port_text = text.rpartition(":")
+    port = parse_port(port_text, allow_zero=allow_port_zero)
+    return InetAddress(_host(host), port)
+
+
+def parse_datagram_address(text: str) -> Address:
+    """Read the address of a datagram socket: as :func:`parse_address`, but ``@name`` is a file (3.10).
+
+    uWSGI creates a file called ``@name`` there; so do its clients when they send to it.
+    """
+    if text.startswith("@"):
+        return _unix(text)
+    return parse_address(text, allow_port_zero=True)
+
+
+def parse_listen_address(text: str) -> ListenAddress:
+    """Read the address of a listening stream socket, ``=N`` and ``fd://N`` included.
+
+    Raises:
+        AddressError: with what was expected.
+    """
+    if text.startswith("="):
+        return SharedSocketAddress(_index(text[1:], "a shared socket is written =N, N counted from 0"))
+    if text.startswith("fd://"):
+        return InheritedAddress(_index(text[5:], "an inherited descriptor is written fd://N"))
+    return parse_address(text, allow_port_zero=True)
+
+
+def _index(text: str, expected: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise AddressError(expected)
+    return int(text)
+
+
+def _abstract(name: str) -> UnixAddress:
+    raw = name.encode("utf-8", "surrogateescape")
+    if not raw or b"\0" in raw:
+        raise AddressError("an abstract UNIX name needs at least one character and no NUL")
+    if len(raw) + 2 > MAX_UNIX_PATH + 1:
+        raise AddressError(f"the abstract UNIX name is longer than {MAX_UNIX_PATH - 1} bytes")
+    return UnixAddress(b"\0" + raw + b"\0")
+
+
+def _unix(path: str) -> UnixAddress:
+    raw = path.encode("utf-8", "surrogateescape")
+    if b"\0" in raw:
+        raise AddressError("a UNIX socket path must not hold a NUL")
+    if len(raw) > MAX_UNIX_PATH:
+        raise AddressError(f"the UNIX socket path is longer than {MAX_UNIX_PATH} bytes")
+    return UnixAddress(raw)
+
+
+def _host(text: str) -> str:
+    if text.startswith("[") and text.endswith("]"):
+        host = text[1:-1]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise AddressError(f"{text!r} is not an IPv6 address in brackets") from None
+        return host
+    if ":" in text:
+        raise AddressError(f"write an IPv6 address in brackets: [{text}]:port")
+    if text and not all(c.isalnum() or c in "-._" for c in text):
+        raise AddressError(f"{text!r} is neither an IP address nor a host name")
+    return text

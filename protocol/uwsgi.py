@@ -1,0 +1,119 @@
+"""The uwsgi packet: header, variable block, limits (wire-and-subscriptions sheet, section 1).
+
+A packet is ``modifier1`` (u8), ``datasize`` (u16, little endian), ``modifier2`` (u8) and ``datasize`` bytes. For requests
+and subscriptions these bytes are variables: u16 length, key, u16 length, value, repeated to the last byte. A body follows
+unframed; it is not part of the packet.
+
+Reading is strict: a chain in which two programs read the same packet differently is how requests are smuggled.
+"""
+
+from collections.abc import Collection, Iterable
+from struct import Struct
+from struct import error as StructError
+from typing import Final
+
+HEADER_SIZE: Final = 4
+MAX_DATASIZE: Final = 0xFFFF
+
+MODIFIER_CODE: Final = 22
+MODIFIER_PING: Final = 100
+MODIFIER_SIGNAL: Final = 110
+MODIFIER_CACHE: Final = 111
+MODIFIER_RPC: Final = 173
+MODIFIER_SUBSCRIPTION: Final = 224
+
+#: Modifiers that run code or touch caches in a uWSGI worker: never passed on from outside (sheet 1.8).
+DANGEROUS_MODIFIERS: Final = frozenset({MODIFIER_CODE, MODIFIER_SIGNAL, MODIFIER_CACHE, MODIFIER_RPC})
+
+#: The answer to a ping: modifier1 100, no data, modifier2 1.
+PONG: Final = bytes((MODIFIER_PING, 0, 0, 1))
+
+_HEADER = Struct("<BHB")
+_U16 = Struct("<H").unpack_from
+
+
+class PacketError(ValueError):
+    """The bytes are not a packet of the expected shape; ``str()`` is the reason for the log."""
+
+
+def encode_header(modifier1: int, datasize: int, modifier2: int = 0) -> bytes:
+    """Make the 4 header bytes.
+
+    Raises:
+        PacketError: if a number does not fit.
+    """
+    if not (0 <= modifier1 <= 255 and 0 <= modifier2 <= 255):
+        raise PacketError(f"modifiers {modifier1}/{modifier2} are not numbers from 0 to 255")
+    if not 0 <= datasize <= MAX_DATASIZE:
+        raise PacketError(f"{datasize} bytes of variables; a packet holds at most {MAX_DATASIZE}")
+    return _HEADER.pack(modifier1, datasize, modifier2)
+
+
+def decode_header(data: bytes) -> tuple[int, int, int]:
+    """Return (modifier1, datasize, modifier2) of the first 4 bytes of ``data``.
+
+    Raises:
+        PacketError: if there are fewer than 4 bytes.
+    """
+    if len(data) < HEADER_SIZE:
+        raise PacketError(f"{len(data)} bytes are no packet header")
+    modifier1, datasize, modifier2 = _HEADER.unpack_from(data)
+    return modifier1, datasize, modifier2
+
+
+def encode_variables(variables: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Make a variable block.
+
+    Raises:
+        PacketError: on an empty key, or a key or value over 65535 bytes.
+    """
+    parts: list[bytes] = []
+    for key, value in variables:
+        if not key:
+            raise PacketError("a variable needs a name")
+        if len(key) > MAX_DATASIZE or len(value) > MAX_DATASIZE:
+            raise PacketError(f"variable {key[:40]!r} is longer than {MAX_DATASIZE} bytes")
+        parts += (len(key).to_bytes(2, "little"), key, len(value).to_bytes(2, "little"), value)
+    return b"".join(parts)
+
+
+def encode_packet(variables: Iterable[tuple[bytes, bytes]], modifier1: int = 0, modifier2: int = 0) -> bytes:
+    """Make a whole packet of variables.
+
+    Raises:
+        PacketError: if it would be larger than a packet can be.
+    """
+    block = encode_variables(variables)
+    return encode_header(modifier1, len(block), modifier2) + block
+
+
+def decode_variables(block: bytes, wanted: Collection[bytes] | None = None) -> list[tuple[bytes, bytes]]:
+    """Read a variable block to its last byte, in packet order, duplicates kept.
+
+    Args:
+        block: the ``datasize`` bytes after the header.
+        wanted: return only these keys; the whole block is checked all the same.
+
+    Raises:
+        PacketError: on an empty key or a length that points past the end.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    pos, end = 0, len(block)
+    lengths = None if wanted is None else {len(key) for key in wanted}
+    try:
+        while pos < end:
+            (size,) = _U16(block, pos)
+            value_at = pos + 4 + size
+            (value_size,) = _U16(block, value_at - 2)
+            if not size:
+                raise PacketError(f"empty variable name at byte {pos}")
+            if lengths is None or size in lengths:
+                key = block[pos + 2 : value_at - 2]
+                if wanted is None or key in wanted:
+                    found.append((key, block[value_at : value_at + value_size]))
+            pos = value_at + value_size
+    except StructError as exc:
+        raise PacketError(f"a variable's length points past the end (byte {pos} of {end})") from exc
+    if pos != end:
+        raise PacketError(f"the last variable ends at byte {pos}, the block at {end}")
+    return found

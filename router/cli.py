@@ -1,0 +1,2 @@
+def main(a): 
+    import router; print(router.__file__, a); return 0

@@ -1,0 +1,126 @@
+"""What was configured, checked and typed: the contract between the options and everything that runs.
+
+``router.options`` makes these from command lines and ini files; nothing else reads an option. Times are seconds, sizes
+bytes. Every address has been parsed once already (a bad one never gets here), but the text is kept as the operator wrote
+it, because uWSGI shows it so in stats and logs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessConfig:
+    """The process as a whole."""
+
+    listen: int = 100
+    """Backlog of stream listeners (``listen``)."""
+    defer_accept: bool = True
+    """TCP_DEFER_ACCEPT on TCP listeners; ``no-defer-accept`` turns it off."""
+    reuse_port: bool = False
+    freebind: bool = False
+    so_keepalive: bool = False
+    so_sndbuf: int | None = None
+    so_rcvbuf: int | None = None
+    chmod_socket: int | None = None
+    """Mode for UNIX stream sockets; ``chmod-socket`` without a value means 0o666."""
+    chown_socket: str | None = None
+    """``user[:group]``, names or numbers, for UNIX stream sockets."""
+    uid: str | None = None
+    gid: str | None = None
+    additional_gids: tuple[str, ...] = ()
+    pidfile: str | None = None
+    """``pidfile``: written before privileges are dropped."""
+    safe_pidfile: str | None = None
+    """``safe-pidfile``/``pidfile2``: written after privileges are dropped."""
+    logto: str | None = None
+    """File that log lines are appended to; None: standard error."""
+    log_date: bool = True
+    umask: int | None = None
+    chdir: str | None = None
+    procname: str | None = None
+    procname_prefix: str | None = None
+    reload_mercy: float = 60.0
+    shared_sockets: tuple[str, ...] = ()
+    """``shared-socket`` lines, addressed as ``=N``."""
+    worker_sockets: tuple[str, ...] = ()
+    """``socket`` (and ``uwsgi-socket``) lines: only their addresses are used, by ``use-socket=N``."""
+    stats_http: bool = False
+    """``stats-http``: stats ports wait for an HTTP request instead of writing first."""
+    stats_minified: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    """``env NAME=VALUE`` lines, set before anything starts."""
+    event_loop: Literal["auto", "uvloop", "asyncio"] = "auto"
+    """``event-loop``: auto takes uvloop when it can be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionConfig:
+    """The table of announced nodes; shared by the routers that name the same server address."""
+
+    tolerance: float = 17.0
+    """A node that was silent for longer is not chosen while a sibling lives."""
+    algorithm: Literal["wrr", "lrc", "wlrc", "iphash"] = "wrr"
+    """For pools whose first announce names none."""
+    dotsplit: bool = False
+    mountpoints: int = 0
+    """Path segments that belong to a key; 0: none."""
+    max_keys: int = 10_000
+    max_nodes_per_key: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """One router: its listeners, forwarder, limits and stats. Source of names: routers-core sheet, 4.3 and 9."""
+
+    kind: Literal["fastrouter"] = "fastrouter"
+    listen: tuple[str, ...] = ()
+    subscription_servers: tuple[str, ...] = ()
+    use_pattern: str | None = None
+    use_base: str | None = None
+    use_socket: str | None = None
+    """An address, or the index of a ``socket`` line; "" means 0."""
+    to: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+    fallback_on_no_key: bool = False
+    subscription_fallback_key: str | None = None
+    force_key: str | None = None
+    cheap: bool = False
+    quiet: bool = False
+    gracetime: float = 30.0
+    max_retries: int | None = None
+    """None: each live node once; N: at most N + 1 attempts."""
+    buffer_size: int = 65_536
+    """Bytes read at once from a connection."""
+    timeout: float = 60.0
+    """Inactivity, over both directions together."""
+    connect_timeout: float = 5.0
+    post_buffering: int = 0
+    """Bodies up to this size are collected in memory, larger ones in a file, before a node is connected; 0: streamed."""
+    post_buffering_dir: str | None = None
+    stats: tuple[str, ...] = ()
+    errors: Literal["close", "http"] = "close"
+    hold: float = 0.0
+    """Seconds that a request for a known key without a live node waits for one; 0: not at all."""
+    hold_max: int = 1_000
+    """Requests that may wait at once."""
+    hold_max_bytes: int = 64 * 1024 * 1024
+    """Bytes of these requests that may be kept at once."""
+    keep_modifiers: bool = False
+    abort_on_eof: bool = False
+    uid: str | None = None
+    gid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything; made by ``router.options.load``."""
+
+    process: ProcessConfig = field(default_factory=ProcessConfig)
+    subscription: SubscriptionConfig = field(default_factory=SubscriptionConfig)
+    routers: tuple[RouterConfig, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Lines for the log: options that are accepted and do something else, or nothing yet."""
+    prints: tuple[str, ...] = ()
+    """``print`` lines, in order."""
