@@ -1,0 +1,1 @@
+"""What nodes speak: requests to bytes. No I/O."""

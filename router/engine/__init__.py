@@ -1,0 +1,1 @@
+"""One request's way: session, flows, attempts, and the gateway that owns them."""

@@ -1,0 +1,120 @@
+"""Which node a request tries next: pure bookkeeping, no I/O.
+
+Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback once; nodes that were only busy once more
+after a while. Source: DESIGN section 4 (Connecting, Sending again); what uWSGI does: routers-core sheet 1.6 to 1.8.
+"""
+
+from collections.abc import Awaitable
+
+from router.forwarders.base import Forwarder
+from router.request import Request
+from subscriptions.node import Node
+
+
+class Attempts:
+    """The attempts of one request.
+
+    Attributes:
+        made: connects that failed or were not answered, busy ones not counted.
+        last_error: what the last of them ended with, for the log.
+        timed_out: one of them got no answer to its connect.
+        last_node: whose error that was.
+        node: the name of the node that was chosen last.
+        owner: the forwarder that gave it.
+        resent: the request was sent a second time.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_fallback",
+        "_fallback_allowed",
+        "_forwarder",
+        "_max_retries",
+        "_request",
+        "_tried",
+        "last_error",
+        "last_node",
+        "node",
+        "made",
+        "owner",
+        "resent",
+        "timed_out",
+    )
+
+    def __init__(
+        self,
+        request: Request,
+        forwarder: Forwarder,
+        fallback: Forwarder,
+        *,
+        max_retries: int | None,
+        fallback_on_no_key: bool,
+    ) -> None:
+        self._request = request
+        self._forwarder = forwarder
+        self._fallback = fallback
+        self._max_retries = max_retries
+        self._fallback_allowed = fallback_on_no_key
+        self._tried: list[Node] = []
+        self._busy: list[Node] = []
+        self.made = 0
+        self.last_error = ""
+        self.last_node = ""
+        self.node = ""
+        self.timed_out = False
+        self.resent = False
+        self.owner = forwarder
+
+    def next(self, now: float) -> Node | Awaitable[Node | None] | None:
+        """Return the next node to connect, an awaitable of it, or None if none is left."""
+        if self._max_retries is None or self.made <= self._max_retries:
+            self.owner = self._forwarder
+            found = self._forwarder.choose(self._request, self._tried, now)
+            if found is not None:
+                return found
+        return self.next_fallback(now)
+
+    def next_fallback(self, now: float) -> Node | Awaitable[Node | None] | None:
+        """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
+        if self._busy or not (
+            self.made or self._fallback_allowed or self._forwarder.has_nodes(self._request, now)
+        ):
+            return None
+        self.owner = self._fallback
+        return self._fallback.choose(self._request, self._tried, now)
+
+    def failed(self, node: Node, error: str, *, timed_out: bool = False) -> None:
+        """A connect to ``node`` failed: not this one again."""
+        self._tried.append(node)
+        self.made += 1
+        self.last_error = error
+        self.last_node = node.name
+        self.timed_out = self.timed_out or timed_out
+
+    def busy(self, node: Node, error: str) -> None:
+        """``node`` takes no connection just now: others first, then this one again."""
+        self._tried.append(node)
+        self._busy.append(node)
+        self.last_error = error
+        self.last_node = node.name
+
+    @property
+    def waits_for_busy(self) -> bool:
+        """True if trying again after a moment may help."""
+        return bool(self._busy)
+
+    def again(self) -> None:
+        """Let the busy nodes be chosen again."""
+        self._tried = [node for node in self._tried if node not in self._busy]
+        self._busy.clear()
+
+    def give_up_busy(self) -> None:
+        """The busy nodes have been waited for long enough: they count as failed."""
+        self.made += len(self._busy)
+        self._busy.clear()
+
+    def restart(self) -> None:
+        """A node has announced itself: every node may be tried again."""
+        self._tried.clear()
+        self._busy.clear()
+        self.made = 0

@@ -1,0 +1,57 @@
+"""One timer for all sessions.
+
+A timer per session costs about 3 us a request even when it never fires; looking at every session four times a second
+costs less than one thousandth of a core with 1,000 of them. Deadlines are therefore met up to TICK seconds late.
+"""
+
+import asyncio
+from typing import Protocol
+
+TICK = 0.25
+
+
+class Timed(Protocol):
+    """What has a deadline."""
+
+    deadline: float
+    """When :meth:`expired` is to be called, on the loop's clock."""
+
+    def expired(self) -> None:
+        """The deadline has passed; called on every tick until it is moved."""
+
+
+class Deadlines:
+    """Watches sessions; sleeps while there are none."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watched: set[Timed] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+    def add(self, timed: Timed) -> None:
+        """Watch ``timed`` until it is discarded."""
+        self._watched.add(timed)
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def discard(self, timed: Timed) -> None:
+        """Watch it no more."""
+        self._watched.discard(timed)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for timed in [timed for timed in self._watched if timed.deadline <= now]:
+            timed.expired()
+        if self._watched:
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def close(self) -> None:
+        """Stop."""
+        self._watched.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

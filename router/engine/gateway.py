@@ -1,0 +1,276 @@
+"""One configured router: its listeners, sessions, forwarder, counters, and what it says in the log."""
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+from router.config import RouterConfig
+from router.engine.attempts import Attempts
+from router.engine.deadlines import Deadlines
+from router.engine.hold import Hold
+from router.engine.session import Session
+from router.failure import Failure
+from router.forwarders.base import Forwarder
+from router.forwarders.static import StaticForwarder, StaticNode
+from router.fronts.uwsgi import UwsgiFront
+from router.log import RateLimited
+from router.net.acceptor import Acceptor, Peer
+from router.net.listeners import BoundSocket
+from router.net.resolver import Resolver
+from router.request import Request
+from router.stats.counters import Counters
+from subscriptions.events import Event, NodeAdded, NodeRefreshed
+from subscriptions.node import Node
+from subscriptions.registry import Registry
+
+log = logging.getLogger("uwsgi-router.fastrouter")
+
+
+class Gateway:
+    """One router (uWSGI's word for its process: gateway).
+
+    Attributes:
+        name: uWSGI's short name, the prefix of its options and its key in the stats document.
+        forwarder: finds nodes.
+        fallback: the nodes that stand in when the forwarder's fail.
+        registry: the table of announced nodes, or None.
+    """
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        forwarder: Forwarder,
+        fallback: Forwarder,
+        resolver: Resolver,
+        registry: Registry | None = None,
+        sockets: Sequence[str] = (),
+    ) -> None:
+        self.config = config
+        self.name = config.kind
+        self.loop = loop
+        self.forwarder = forwarder
+        self.fallback = fallback
+        self.resolver = resolver
+        self.registry = registry
+        self.sockets = sockets
+        self.counters = Counters()
+        self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self.front = UwsgiFront(
+            force_key=config.force_key.encode("utf-8", "surrogateescape")
+            if config.force_key
+            else None,
+            keep_modifiers=config.keep_modifiers,
+        )
+        self.cheap = config.cheap and registry is not None
+        self._deadlines = Deadlines(loop)
+        self._sessions: set[Session] = set()
+        self._acceptor: Acceptor | None = None
+        self._idle: asyncio.Future[None] | None = None
+        self._ids = secrets.token_hex(3)
+        self._count = 0
+        self._limited = RateLimited(log)
+
+    def __repr__(self) -> str:
+        return f"<Gateway {self.name} sessions={len(self._sessions)} cheap={self.cheap}>"
+
+    # --- its life ---
+
+    def start(self, listeners: Sequence[BoundSocket]) -> None:
+        """Begin to accept; in cheap mode as soon as there is a node."""
+        self._acceptor = Acceptor(self.loop, listeners, self._accepted)
+        if self.cheap:
+            log.info(
+                "%s: starting in cheap mode, clients wait until a node announces itself", self.name
+            )
+        else:
+            self._acceptor.start()
+
+    def stop_accepting(self) -> None:
+        """Close the listeners; what already waits in the backlog of our own is still served."""
+        if self._acceptor is not None:
+            self._acceptor.stop(drain=True)
+            self._acceptor = None
+
+    async def drained(self) -> None:
+        """Return when the last session has ended."""
+        if self._sessions:
+            self._idle = self.loop.create_future()
+            await self._idle
+
+    async def abort(self) -> None:
+        """End all sessions now."""
+        tasks = [session.task for session in self._sessions if session.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._deadlines.close()
+
+    # --- sessions ---
+
+    @property
+    def active_sessions(self) -> int:
+        """Open client connections."""
+        return len(self._sessions)
+
+    def _accepted(self, sock: socket.socket, peer: Peer) -> None:
+        self._count += 1
+        session = Session(self, sock, peer[0], f"{self._ids}-{self._count:x}")
+        self._sessions.add(session)
+        self._deadlines.add(session)
+        session.task = self.loop.create_task(session.run())
+
+    def session_ended(self, session: Session) -> None:
+        """Forget a session."""
+        self._sessions.discard(session)
+        self._deadlines.discard(session)
+        if not self._sessions and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    # --- what sessions ask ---
+
+    def attempts(self, request: Request) -> Attempts:
+        """Return the attempts that a request has."""
+        return Attempts(
+            request,
+            self.forwarder,
+            self.fallback,
+            max_retries=self.config.max_retries,
+            fallback_on_no_key=self.config.fallback_on_no_key,
+        )
+
+    def may_hold(self, request: Request) -> bool:
+        """True if waiting for a node may help."""
+        return (
+            self.config.hold > 0
+            and self.registry is not None
+            and self.forwarder.is_known(request, self.loop.time())
+        )
+
+    def refuse_unknown(self, request: Request) -> None:
+        """Before a body is collected: is there anybody to give it to?
+
+        Raises:
+            Failure: if the key is unknown and no fallback takes it.
+        """
+        if not self.config.fallback_on_no_key and not self.forwarder.is_known(
+            request, self.loop.time()
+        ):
+            raise self._unknown_key()
+
+    def no_node(self, request: Request, attempts: Attempts) -> Failure:
+        """Return why a request has no node to go to (any more)."""
+        if attempts.made:
+            status = HTTPStatus.GATEWAY_TIMEOUT if attempts.timed_out else HTTPStatus.BAD_GATEWAY
+            option = ""
+            if attempts.timed_out:
+                option = f"{self.name}-connect-timeout={self.config.connect_timeout:g}"
+            elif self.config.max_retries is not None and attempts.made > self.config.max_retries:
+                option = f"{self.name}-max-retries={self.config.max_retries}"
+            text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
+            return Failure(status, "connect", text, option)
+        if not self.forwarder.is_known(request, self.loop.time()):
+            return self._unknown_key()
+        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", "no node of this key is up")
+
+    def _unknown_key(self) -> Failure:
+        return Failure(HTTPStatus.NOT_FOUND, "unknown-key", "no node has ever announced this key")
+
+    # --- what sessions tell ---
+
+    def refused(self, peer: str, reason: str) -> None:
+        """Note bytes that are no request."""
+        self.counters.refused_packets += 1
+        self._limited.warning(
+            "packet", "%s: refused a packet from %s: %s", self.name, peer or "unix", reason
+        )
+
+    def failed(self, session: Session, failure: Failure) -> None:
+        """Count a failed request, and explain it in one line."""
+        self.counters.failed[failure.reason] += 1
+        request, attempts = session.request, session.attempts
+        line = "%s: request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
+        arguments = (
+            self.name,
+            session.id,
+            failure.status.value,
+            failure.reason,
+            failure.text,
+            session.phase,
+            show(request.key) if request is not None else "",
+            attempts.node if attempts is not None else "",
+            attempts.made if attempts is not None else 0,
+            session.connect_time,
+            self.loop.time() - session.started,
+            (show(request.client) if request is not None else session.peer) or "unix",
+            f" option={failure.option}" if failure.option else "",
+        )
+        if failure.reason in _CLIENT_REASONS:
+            # Clients can make as many of these as they like.
+            self._limited.warning(failure.reason, line, *arguments)
+        else:
+            log.warning(line, *arguments)
+
+    def unable_to_connect(self, node: Node, retries: int, text: str) -> None:
+        """Log a failed connect, as uWSGI does, unless told to be quiet."""
+        if not self.config.quiet:
+            self._limited.warning(
+                ("connect", node.name),
+                "%s: unable to connect to %s (%d retries): %s",
+                self.name,
+                node.name,
+                retries,
+                text,
+            )
+
+    def shortage(self, node: Node, text: str) -> None:
+        """Log that this machine has run out of something."""
+        self._limited.error(
+            "shortage",
+            "%s: cannot connect to %s for a reason of ours: %s",
+            self.name,
+            node.name,
+            text,
+        )
+
+    # --- what happens in the table ---
+
+    def table_changed(self, events: Iterable[Event]) -> None:
+        """Wake held requests when a node came; enter and leave cheap mode."""
+        if self.hold and any(
+            isinstance(event, NodeAdded) or (isinstance(event, NodeRefreshed) and event.revived)
+            for event in events
+        ):
+            self.hold.node_came()
+        if not self.config.cheap or self.registry is None or self._acceptor is None:
+            return
+        if self.cheap and not self.registry.empty:
+            self.cheap = False
+            log.info("%s: leaving cheap mode", self.name)
+            self._acceptor.resume()
+        elif not self.cheap and self.registry.empty:
+            self.cheap = True
+            log.warning("%s: no more nodes available, going cheap", self.name)
+            self._acceptor.pause()
+
+    @property
+    def static_nodes(self) -> list[StaticNode] | None:
+        """The nodes of ``to``, or None if there are none configured."""
+        return (
+            self.forwarder.nodes
+            if isinstance(self.forwarder, StaticForwarder) and self.config.to
+            else None
+        )
+
+
+# Failures that any client can cause at will.
+_CLIENT_REASONS = frozenset({"no-key", "unknown-key", "body-timeout", "client-stalled"})
+
+
+def show(data: bytes) -> str:
+    """Return bytes from a peer as text; the log escapes what is not printable."""
+    return data.decode("utf-8", "backslashreplace")

@@ -1,0 +1,437 @@
+"""One client connection: the story of a request, from its first byte to the last of its answer."""
+
+import asyncio
+import logging
+import socket
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from protocol.uwsgi import PacketError
+from router.engine.attempts import Attempts
+from router.engine.dial import dial
+from router.engine.flow import MAX_EARLY, Download, Upload
+from router.engine.spool import Replay, Spool
+from router.engine.waiting import Waiting
+from router.failure import ClientGone, Failure, TimedOut
+from router.forwarders.base import Lease
+from router.fronts.uwsgi import Ping
+from router.net.link import HIGH, Link
+from router.request import Request
+from subscriptions.node import Node
+
+if TYPE_CHECKING:
+    from router.engine.gateway import Gateway
+
+log = logging.getLogger("uwsgi-router.request")
+
+# Between two tries of a node whose backlog is full.
+BUSY_BACKOFF = 0.02
+# After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
+# read the answer (as nginx's lingering_timeout and lingering_time).
+LINGER_IDLE = 5.0
+LINGER_TOTAL = 30.0
+# uWSGI's workers refuse larger packets unless told otherwise: its users' most common complaint.
+DEFAULT_WORKER_BUFFER = 4096
+
+
+class Session(Waiting):
+    """One client connection and what is done for it."""
+
+    __slots__ = (
+        "_answered",
+        "_busy_until",
+        "_hold_until",
+        "_upstream",
+        "attempts",
+        "connect_time",
+        "connects_until",
+        "gateway",
+        "id",
+        "peer",
+        "request",
+        "started",
+        "task",
+    )
+
+    def __init__(self, gateway: "Gateway", sock: socket.socket, peer: str, session_id: str) -> None:
+        super().__init__(gateway.loop, sock, gateway.config.timeout)
+        self.gateway = gateway
+        self.id = session_id
+        self.peer = peer
+        self.started = self.loop.time()
+        self.request: Request | None = None
+        self.attempts: Attempts | None = None
+        self.connect_time = 0.0
+        self.connects_until = 0.0
+        self.task: asyncio.Task[None] | None = None
+        self._answered = False
+        self._busy_until = 0.0
+        self._hold_until = 0.0
+        self._upstream: Link | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.phase} {self.request!r}>"
+
+    def check_client(self) -> None:
+        """While no node has the request: a client that ends inside its body, or entirely if so configured, is gone.
+
+        Raises:
+            ClientGone: if so.
+        """
+        upload = self.upload
+        if upload is None or not upload.ended:
+            return
+        assert self.request is not None
+        if self.gateway.config.abort_on_eof or upload.count < self.request.content_length:
+            raise ClientGone
+
+    # --- the story ---
+
+    async def run(self) -> None:
+        """Serve the connection to its end; never raises."""
+        counters = self.gateway.counters
+        try:
+            self.request = await self._read_request()
+            counters.requests += 1
+            await self._serve(self.request)
+            counters.completed += 1
+        except ClientGone:
+            if self.request is not None:
+                counters.client_aborts += 1
+        except TimedOut:
+            self.gateway.refused(
+                self.peer, f"no whole request within {self.gateway.config.timeout:g} s"
+            )
+        except Ping as ping:
+            self.client.write(ping.answer)
+        except PacketError as exc:
+            self.gateway.refused(self.peer, str(exc))
+        except Failure as failure:
+            await self._fail(failure)
+        except OSError as exc:
+            # Only the client's own socket raises here; it is gone.
+            log.debug("%s: %s", self.id, exc)
+        except asyncio.CancelledError:
+            # The router stops at once: clients are cut off, which is what was asked for.
+            pass
+        except Exception:
+            log.exception("%s: a bug: this request was lost", self.id)
+        finally:
+            if self._upstream is not None:
+                self._upstream.close()
+            self.client.close()
+            self.gateway.session_ended(self)
+
+    async def _read_request(self) -> Request:
+        """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
+        client, front, chunk = self.client, self.gateway.front, self.gateway.config.buffer_size
+        peer = self.peer.encode()
+        data = b""
+        while True:
+            try:
+                more = client.sock.recv(chunk)
+            except BlockingIOError:
+                if not client.reading:
+                    client.read_with(self.wake)
+                await self.pause()
+                continue
+            except OSError:
+                raise ClientGone from None
+            if not more:
+                raise ClientGone
+            data = data + more if data else more
+            request = front.parse(data, peer)
+            if request is not None:
+                return request
+
+    async def _serve(self, request: Request) -> None:
+        """Find a node, let it answer, deliver the answer."""
+        gateway, config = self.gateway, self.gateway.config
+        attempts = self.attempts = gateway.attempts(request)
+        upload = self.upload = Upload(
+            self.client,
+            self,
+            config.buffer_size,
+            early_limit=max(4096, min(request.content_length, MAX_EARLY)),
+        )
+        spool: Spool | None = None
+        try:
+            if config.post_buffering and request.content_length:
+                gateway.refuse_unknown(request)
+                spool = self._make_spool(request)
+                await self._fill(spool)
+                upload.count = request.content_length
+                upload.start(spool.surplus)
+            else:
+                upload.start(request.rest)
+            while True:
+                node = await self._choose(request, attempts)
+                with Lease(attempts.owner, node):
+                    upstream = self._upstream = await dial(self, request, node, attempts)
+                    if upstream is None:
+                        continue
+                    download = await self._exchange(request, node, upstream, spool)
+                if download.count:
+                    break
+                self._unanswered(request, node, attempts, download.error)
+        finally:
+            if spool is not None:
+                spool.close()
+        await self._deliver(request, download)
+
+    def _make_spool(self, request: Request) -> Spool:
+        config = self.gateway.config
+        try:
+            return Spool(
+                request.content_length,
+                request.rest,
+                config.post_buffering,
+                config.post_buffering_dir,
+            )
+        except OSError as exc:
+            raise self._cannot_store(exc) from exc
+
+    def _cannot_store(self, error: OSError) -> Failure:
+        config = self.gateway.config
+        return Failure(
+            HTTPStatus.INSUFFICIENT_STORAGE,
+            "spool",
+            f"the body can't be stored: {error.strerror}",
+            f"{self.gateway.name}-post-buffering-dir={config.post_buffering_dir or ''}",
+        )
+
+    async def _fill(self, spool: Spool) -> None:
+        """Collect the whole body before a node is bothered with it."""
+        client, config = self.client, self.gateway.config
+        self.arm("body", config.timeout, sliding=True)
+        try:
+            while spool.missing:
+                try:
+                    data = client.sock.recv(min(config.buffer_size, spool.missing))
+                except BlockingIOError:
+                    if not client.reading:
+                        client.read_with(self.wake)
+                    await self.pause()
+                    continue
+                except OSError:
+                    raise ClientGone from None
+                if not data:
+                    raise ClientGone
+                self.touch()
+                try:
+                    spool.add(data)
+                except OSError as exc:
+                    raise self._cannot_store(exc) from exc
+        except TimedOut:
+            raise Failure(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "body-timeout",
+                f"the client stalled inside its body, {spool.missing} bytes are missing",
+                f"{self.gateway.name}-timeout={config.timeout:g}",
+            ) from None
+
+    async def _choose(self, request: Request, attempts: Attempts) -> Node:
+        """Return the node to try next; waits for busy and, if configured, for future ones.
+
+        Raises:
+            Failure: if there is none.
+        """
+        gateway, config = self.gateway, self.gateway.config
+        while True:
+            now = self.loop.time()
+            found = attempts.next(now)
+            if found is not None and not isinstance(found, Node):
+                found = await found
+            if found is not None:
+                attempts.node = found.name
+                return found
+            if attempts.waits_for_busy:
+                if not self._busy_until:
+                    self._busy_until = now + config.connect_timeout
+                self.arm("busy", config.connect_timeout)
+                if now < self._busy_until:
+                    await self.sleep(BUSY_BACKOFF)
+                    self.check_client()
+                    attempts.again()
+                else:
+                    attempts.give_up_busy()
+                continue
+            if not gateway.may_hold(request):
+                raise gateway.no_node(request, attempts)
+            await self._hold(request, attempts)
+
+    async def _hold(self, request: Request, attempts: Attempts) -> None:
+        """Wait until a node of the key announces itself."""
+        gateway, config = self.gateway, self.gateway.config
+        assert self.upload is not None
+        size = len(request.packet) + max(4096, min(request.content_length, MAX_EARLY))
+        if not gateway.hold.enter(self, size):
+            raise Failure(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "hold-full",
+                f"no node is up and {len(gateway.hold)} requests wait for one already",
+                f"{gateway.name}-hold-max={config.hold_max}",
+            )
+        counters = gateway.counters
+        if not self._hold_until:
+            counters.held += 1
+            self._hold_until = self.loop.time() + config.hold
+        self.arm("hold", self._hold_until - self.loop.time())
+        counters.holding += 1
+        try:
+            await self.pause()
+            self.check_client()
+        except TimedOut:
+            raise Failure(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "hold-expired",
+                "no node announced itself in time",
+                f"{gateway.name}-hold={config.hold:g}",
+            ) from None
+        finally:
+            counters.holding -= 1
+            gateway.hold.leave(self)
+        attempts.restart()
+
+    async def _exchange(
+        self, request: Request, node: Node, upstream: Link, spool: Spool | None
+    ) -> Download:
+        """Relay both ways until the node has ended its answer.
+
+        Raises:
+            Failure: the node fell silent.
+        """
+        config, upload = self.gateway.config, self.upload
+        assert upload is not None
+        self.arm("answer", config.timeout, sliding=True)
+        download = Download(upstream, self, config.buffer_size)
+        download.node = upload.node = node
+        download.target = self.client
+        download.start()
+        replay = None
+        if spool is not None:
+            replay = Replay(spool, upstream, node, self)
+            replay.go_on()
+        attached = eof_sent = False
+        try:
+            while not download.ended:
+                if not attached and (replay is None or replay.done):
+                    attached = True
+                    upload.attach(upstream)
+                if attached and upload.ended and not eof_sent:
+                    self.check_client()
+                    eof_sent = True
+                    self._half_close(upstream)
+                await self.pause()
+        except TimedOut:
+            self._answered = bool(download.count)
+            raise Failure(
+                HTTPStatus.GATEWAY_TIMEOUT,
+                "stalled" if download.count else "no-answer-in-time",
+                f"{node.name} sent no byte for {config.timeout:g} s, {download.count} bytes came before",
+                f"{self.gateway.name}-timeout={config.timeout:g}",
+            ) from None
+        finally:
+            upload.detach()
+            upstream.close()
+            self._upstream = None
+        return download
+
+    @staticmethod
+    def _half_close(upstream: Link) -> None:
+        """The client has said all it will: so has what it says to the node."""
+        try:
+            upstream.write_eof()
+        except OSError:
+            pass  # The node is gone; reading from it tells how.
+
+    def _unanswered(
+        self, request: Request, node: Node, attempts: Attempts, error: OSError | None
+    ) -> None:
+        """The node's connection ended without a byte: prepare to send the request again, once, if that is safe.
+
+        Raises:
+            Failure: if it is not.
+        """
+        assert self.upload is not None
+        how = (error.strerror or str(error)) if error is not None else "closed"
+        if request.repeatable and not self.upload.count and not attempts.resent:
+            attempts.resent = True
+            attempts.failed(node, f"ended without an answer ({how})")
+            self.gateway.counters.resent += 1
+            return
+        text = f"{node.name} ended the connection without an answer ({how})"
+        size = len(request.packet)
+        if size > DEFAULT_WORKER_BUFFER:
+            text += f"; the packet has {size} bytes, is the node's buffer-size larger than that?"
+        raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", text)
+
+    async def _deliver(self, request: Request, download: Download) -> None:
+        """See to it that the client gets the last byte of an answer that is complete.
+
+        Raises:
+            Failure: it is not complete, or the client does not take it.
+        """
+        assert self.upload is not None
+        self._answered = True
+        config, client, upload = self.gateway.config, self.client, self.upload
+        uploaded = upload.count >= request.content_length
+        self.arm("delivery", config.timeout, sliding=True)
+        try:
+            while client.backlog:
+                await self.pause()
+        except TimedOut:
+            raise Failure(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "client-stalled",
+                f"the client read nothing for {config.timeout:g} s, {client.backlog} bytes of the answer were left",
+                f"{self.gateway.name}-timeout={config.timeout:g}",
+            ) from None
+        # A node that does not read a whole upload resets by closing; that says nothing about its answer.
+        if download.error is not None and uploaded:
+            raise Failure(
+                HTTPStatus.BAD_GATEWAY,
+                "reset",
+                f"{download.node.name} reset its connection after {download.count} bytes of its answer",
+            )
+        if not uploaded:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Read on for a while: closing with unread bytes would reset the client before it has read its answer."""
+        client = self.client
+        try:
+            client.sock.shutdown(socket.SHUT_WR)
+            until = self.loop.time() + LINGER_TOTAL
+            client.read_with(self.wake)
+            self.arm("linger", LINGER_IDLE, sliding=True)
+            while self.loop.time() < until:
+                try:
+                    if not client.sock.recv(HIGH):
+                        return
+                    self.touch()
+                except BlockingIOError:
+                    await self.pause()
+        except (OSError, ClientGone, TimedOut):
+            pass
+
+    async def _fail(self, failure: Failure) -> None:
+        """Count and log a failure; answer it, if answers are wanted and possible."""
+        self.gateway.failed(self, failure)
+        if self._answered:
+            # Part of an answer has gone out: an orderly end would make it pass for the whole.
+            self.client.reset()
+            return
+        if self.gateway.config.errors == "close" or self.client.closed:
+            return
+        try:
+            self.client.write(self.gateway.front.answer(failure, self.id))
+            self.arm("error", LINGER_IDLE)
+            while self.client.backlog:
+                await self.pause()
+        except (OSError, ClientGone, TimedOut):
+            return
+        if self.upload is None or (
+            self.request is not None and self.upload.count < self.request.content_length
+        ):
+            await self._linger()

@@ -1,0 +1,104 @@
+"""A request body kept until a node has taken it: in memory, above a limit in an unlinked file (``*-post-buffering``)."""
+
+import tempfile
+from typing import IO
+
+from router.net.link import Link, Owner
+from subscriptions.node import Node
+
+# Read from a spooled file and written to a node at once.
+_CHUNK = 128 * 1024
+
+
+class Spool:
+    """A body of known length.
+
+    Args:
+        length: bytes of the body.
+        rest: what of it (and of what follows) arrived with the head.
+        memory_limit: bodies up to this many bytes stay in memory.
+        directory: where larger ones go; None: TMPDIR or /tmp.
+
+    Attributes:
+        missing: bytes that have not arrived yet.
+        surplus: bytes that followed the body.
+
+    Raises:
+        OSError: if the file can't be made.
+    """
+
+    def __init__(self, length: int, rest: bytes, memory_limit: int, directory: str | None) -> None:
+        self.length = length
+        self.missing = length
+        self.surplus = rest[length:]
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        if length > memory_limit:
+            self._file = tempfile.TemporaryFile(dir=directory, prefix="uwsgi-router-")  # noqa: SIM115
+        try:
+            self.add(rest[:length])
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, data: bytes) -> None:
+        """Keep the next bytes; at most ``missing`` of them.
+
+        Raises:
+            OSError: if the file can't be written.
+        """
+        if self._file is None:
+            self._memory += data
+        else:
+            self._file.write(data)
+        self.missing -= len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on."""
+        if self._file is None:
+            return bytes(memoryview(self._memory)[offset : offset + size])
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Give memory and file back."""
+        self._memory = bytearray()
+        if self._file is not None:
+            self._file.close()
+
+
+class Replay:
+    """Sends a spooled body to a node, as fast as it takes it; each attempt makes its own.
+
+    Attributes:
+        done: everything was handed to the link.
+    """
+
+    __slots__ = ("_link", "_node", "_offset", "_owner", "_spool", "done")
+
+    def __init__(self, spool: Spool, link: Link, node: Node, owner: Owner) -> None:
+        self._spool = spool
+        self._link = link
+        self._node = node
+        self._owner = owner
+        self._offset = 0
+        self.done = False
+
+    def go_on(self) -> None:
+        """Write until the link has enough; called again when it wants more."""
+        link = self._link
+        while not link.closed and self._offset < self._spool.length:
+            data = self._spool.read(self._offset, _CHUNK)
+            self._offset += len(data)
+            self._node.rx += len(data)
+            try:
+                link.write(data)
+            except OSError as exc:
+                self._owner.link_broken(link, exc)
+                return
+            self._owner.touch()
+            if link.backlog:
+                link.on_low = self.go_on
+                return
+        self.done = True
+        self._owner.wake()

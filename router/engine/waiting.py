@@ -1,0 +1,105 @@
+"""How a session waits: one coroutine, one future, one deadline with a named phase.
+
+Callbacks (`Link`, `Flow`, `Deadlines`, `Hold`) note what happened and call :meth:`Waiting.wake`; the coroutine looks at what
+they noted. So one place waits, and nothing is missed between two waits.
+"""
+
+import asyncio
+import socket
+
+from router.engine.flow import Upload
+from router.failure import ClientGone, TimedOut
+from router.net.link import Link
+
+
+class Waiting:
+    """The client's link, and the waiting for whatever may happen to it or anything else.
+
+    Attributes:
+        client: the client's connection.
+        phase: what is being waited for, for the log.
+        deadline: when that has taken too long, on the loop's clock.
+        upload: the flow from the client, once its request was read.
+    """
+
+    __slots__ = (
+        "_timed_out",
+        "_timeout",
+        "_waiter",
+        "client",
+        "deadline",
+        "loop",
+        "phase",
+        "upload",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, timeout: float
+    ) -> None:
+        self.loop = loop
+        self.client = Link(loop, sock, self)
+        self.phase = "request"
+        self.deadline = loop.time() + timeout
+        self.upload: Upload | None = None
+        self._timeout = 0.0
+        self._timed_out = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def touch(self) -> None:
+        """Bytes moved: a sliding deadline starts again."""
+        if self._timeout:
+            self.deadline = self.loop.time() + self._timeout
+
+    def wake(self) -> None:
+        """Let the coroutine look at what has happened."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def expired(self) -> None:
+        """Note that the deadline has passed."""
+        self._timed_out = True
+        self.wake()
+
+    def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
+        """Note that a link takes no more bytes."""
+        if link is self.client:
+            # Whatever the coroutine waits for: without a client the session is over.
+            self.client.close()
+        elif self.upload is not None:
+            # The node may have answered before it stopped reading: its answer is still read.
+            self.upload.stop()
+        self.wake()
+
+    def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
+        """Name the phase and set its deadline; a sliding one moves on with every byte."""
+        self.phase = phase
+        self._timeout = seconds if sliding else 0.0
+        self._timed_out = False
+        self.deadline = self.loop.time() + seconds
+
+    async def pause(self) -> None:
+        """Wait until something has happened.
+
+        Raises:
+            ClientGone: the client is not there any more.
+            TimedOut: the deadline has passed.
+        """
+        if not self._timed_out and not self.client.closed:
+            self._waiter = self.loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self.client.closed or (self.upload is not None and self.upload.error is not None):
+            raise ClientGone
+        if self._timed_out:
+            raise TimedOut
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that long, or until something happens."""
+        timer = self.loop.call_later(seconds, self.wake)
+        try:
+            await self.pause()
+        finally:
+            timer.cancel()

@@ -1,0 +1,1 @@
+"""Where requests go: one class per way of finding a node."""

@@ -1,0 +1,57 @@
+"""What every forwarder can do: find a node for a request, and hear what became of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection
+
+from router.request import Request
+from subscriptions.node import Node
+
+
+class Forwarder(ABC):
+    """Chooses nodes. Subclasses say which, and what they remember of what became of them."""
+
+    @abstractmethod
+    def choose(
+        self, request: Request, tried: Collection[Node], now: float
+    ) -> Node | Awaitable[Node | None] | None:
+        """Return a node that is not in ``tried``, an awaitable of one, or None.
+
+        Args:
+            request: with the key and the client.
+            tried: nodes that have failed for this request.
+            now: the loop's clock, seconds.
+        """
+
+    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """True if the key is served here, even if no node is up just now."""
+        return True
+
+    def has_nodes(self, request: Request, now: float) -> bool:
+        """True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
+        return self.is_known(request, now)
+
+    def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
+        """The node refused a connection, or did not answer in time."""
+        node.connect_failed(timed_out=timed_out)
+
+    def released(self, node: Node) -> None:
+        """The last exchange that held the node has ended."""
+
+
+class Lease:
+    """Holds a node for the length of a ``with`` block, so that no reference can leak."""
+
+    __slots__ = ("_node", "_owner")
+
+    def __init__(self, owner: Forwarder, node: Node) -> None:
+        self._owner = owner
+        self._node = node
+
+    def __enter__(self) -> None:
+        self._node.reference += 1
+
+    def __exit__(self, *_exc: object) -> None:
+        node = self._node
+        node.reference -= 1
+        if not node.reference:
+            self._owner.released(node)

@@ -1,0 +1,73 @@
+"""From a router's configuration to its forwarder, in uWSGI's order of precedence (routers-core sheet 0, 3.8)."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from protocol.address import AddressError, parse_address
+from router.config import RouterConfig
+from router.forwarders.base import Forwarder
+from router.forwarders.fixed import FixedForwarder
+from router.forwarders.path import PathForwarder, PatternError
+from router.forwarders.static import StaticForwarder
+from router.forwarders.subscription import SubscriptionForwarder
+from router.process import StartError
+from router.table import Table
+
+log = logging.getLogger("uwsgi-router.fastrouter")
+
+
+def build_forwarder(
+    config: RouterConfig, worker_sockets: Sequence[str], table: Table | None, loop: asyncio.AbstractEventLoop
+) -> Forwarder:
+    """Return the first forwarder that is configured; with none, every request is refused.
+
+    Args:
+        config: the router.
+        worker_sockets: the file's ``socket`` lines, for ``use-socket=N``.
+        table: where announced nodes are, if there is a subscription server.
+        loop: for its clock.
+
+    Raises:
+        StartError: if what is configured can't be used safely.
+    """
+    try:
+        if config.use_pattern is not None:
+            return PathForwarder.from_pattern(config.use_pattern)
+        if table is not None:
+            fallback_key = config.subscription_fallback_key
+            return SubscriptionForwarder(
+                table.registry,
+                table.report,
+                loop.time,
+                fallback_key.encode("utf-8", "surrogateescape") if fallback_key else None,
+            )
+        if config.use_base is not None:
+            return PathForwarder.from_base(config.use_base)
+    except PatternError as exc:
+        option = "use-pattern" if config.use_pattern is not None else "use-base"
+        raise StartError(f"{config.kind}-{option} = {config.use_pattern or config.use_base}: {exc}") from exc
+    if config.use_socket is not None:
+        address = _worker_socket(config.use_socket, worker_sockets)
+        if address is not None:
+            return FixedForwarder([address])
+        log.warning(
+            "%s-use-socket=%s: the configuration has %d socket lines, counted from 0%s",
+            config.kind,
+            config.use_socket,
+            len(worker_sockets),
+            "" if config.to else "; every request will be refused",
+        )
+    return StaticForwarder(config.to, config.gracetime, last_resort=not config.fallback)
+
+
+def _worker_socket(text: str, worker_sockets: Sequence[str]) -> str | None:
+    """Return the address that ``use-socket`` means: itself, or the N-th ``socket`` line."""
+    if text == "" or text.isdigit():
+        index = int(text or "0")
+        return worker_sockets[index] if index < len(worker_sockets) else None
+    try:
+        parse_address(text)
+    except AddressError as exc:
+        raise StartError(f"use-socket={text}: {exc}") from exc
+    return text

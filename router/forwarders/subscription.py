@@ -1,0 +1,71 @@
+"""``subscription-server``: nodes that announced themselves (wire sheet 3; DESIGN section 4, Keys)."""
+
+from collections.abc import Callable, Collection
+
+from router.forwarders.base import Forwarder
+from router.request import Request
+from subscriptions.events import Event
+from subscriptions.keys import mountpoint_key
+from subscriptions.node import Node, SubscribedNode
+from subscriptions.registry import Registry
+
+
+class SubscriptionForwarder(Forwarder):
+    """Looks the key up in the table, in each of its forms.
+
+    Args:
+        registry: the table.
+        report: told what happened in the table because of a request.
+        clock: the loop's clock, seconds.
+        fallback_key: looked up when no form of the key has a node, or None.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        report: Callable[[list[Event]], None],
+        clock: Callable[[], float],
+        fallback_key: bytes | None = None,
+    ) -> None:
+        self._registry = registry
+        self._report = report
+        self._clock = clock
+        self._fallback_key = fallback_key
+
+    def __repr__(self) -> str:
+        return f"<SubscriptionForwarder {self._registry!r}>"
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
+        """Return the balanced choice for the first form of the key that has a node left."""
+        registry = self._registry
+        for key in self._keys(request):
+            node = registry.choose(key, client=request.client, tried=tried)
+            if node is not None:
+                return node
+        return None
+
+    def _keys(self, request: Request) -> list[bytes]:
+        keys = request.keys()
+        if self._registry.mountpoints:
+            keys = [mountpoint_key(key, request.path, self._registry.mountpoints) for key in keys]
+        if self._fallback_key is not None:
+            keys.append(self._fallback_key)
+        return keys
+
+    def is_known(self, request: Request, now: float) -> bool:
+        """True if some form of the key has nodes, had some within an hour, or we have just started."""
+        return any(self._registry.is_known(key, now) for key in self._keys(request))
+
+    def has_nodes(self, request: Request, now: float) -> bool:
+        """True if some form of the key has nodes or had some within an hour."""
+        return any(self._registry.was_announced(key, now) for key in self._keys(request))
+
+    def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
+        """Mark the node dead: it is not chosen until it announces itself again."""
+        assert isinstance(node, SubscribedNode)
+        self._report(self._registry.connect_failed(node, now, timed_out=timed_out))
+
+    def released(self, node: Node) -> None:
+        """Remove the node if it died meanwhile."""
+        if isinstance(node, SubscribedNode) and node.death_mark:
+            self._report(self._registry.released(node, self._clock()))

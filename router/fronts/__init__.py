@@ -1,0 +1,1 @@
+"""What clients speak: bytes to requests, failures to bytes. No I/O."""

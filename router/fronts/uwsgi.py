@@ -1,0 +1,172 @@
+"""The uwsgi front: what a web server sends to a fastrouter (routers-core sheet 2; wire sheet 1.3, 3.8)."""
+
+from http import HTTPStatus
+from typing import Final
+
+from protocol.uwsgi import (
+    DANGEROUS_MODIFIERS,
+    HEADER_SIZE,
+    MODIFIER_PING,
+    PONG,
+    PacketError,
+    decode_header,
+    decode_variables,
+)
+from router.failure import Failure
+from router.request import Request
+
+#: Longer values are passed over, as if the variable were absent.
+MAX_KEY: Final = 255
+
+_WANTED: Final = frozenset(
+    {
+        b"HTTP_HOST",
+        b"SERVER_NAME",
+        b"UWSGI_FASTROUTER_KEY",
+        b"CONTENT_LENGTH",
+        b"REQUEST_METHOD",
+        b"REMOTE_ADDR",
+        b"PATH_INFO",
+    }
+)
+# The first bytes of HTTP, which would otherwise pass for a header that announces kilobytes.
+_HTTP: Final = (
+    b"GET /",
+    b"POST ",
+    b"HEAD ",
+    b"PUT /",
+    b"OPTIO",
+    b"DELET",
+    b"PATCH",
+    b"PRI *",
+    b"CONNE",
+    b"TRACE",
+)
+
+
+class Ping(Exception):
+    """The client asks whether we are alive; answer with :data:`protocol.uwsgi.PONG`."""
+
+    answer = PONG
+
+
+class UwsgiFront:
+    """Reads requests from uwsgi packets.
+
+    Args:
+        force_key: the key of every request, or None (``fastrouter-force-key``).
+        keep_modifiers: modifiers go to the node as they came; then those that run code are refused.
+    """
+
+    def __init__(self, *, force_key: bytes | None, keep_modifiers: bool) -> None:
+        self._force_key = force_key
+        self._keep_modifiers = keep_modifiers
+
+    def parse(self, data: bytes, peer: bytes) -> Request | None:
+        """Read a request from the first bytes of a connection.
+
+        Args:
+            data: everything received so far.
+            peer: text of the peer's address, for when the packet names no client.
+
+        Returns:
+            The request, or None if more bytes are needed.
+
+        Raises:
+            PacketError: if this can't become a request.
+            Ping: if it is one.
+            Failure: if the packet is well-formed but has no usable key.
+        """
+        if len(data) < HEADER_SIZE:
+            return None
+        modifier1, size, _modifier2 = decode_header(data)
+        end = HEADER_SIZE + size
+        if len(data) < end:
+            if data.startswith(_HTTP):
+                raise PacketError(
+                    "this is HTTP, and the port speaks uwsgi (in nginx: uwsgi_pass, not proxy_pass)"
+                )
+            return None
+        if modifier1 == MODIFIER_PING and not size:
+            raise Ping
+        if self._keep_modifiers and modifier1 in DANGEROUS_MODIFIERS:
+            raise PacketError(
+                f"modifier1 {modifier1} runs code or touches caches in a node and is never passed on"
+            )
+        return self._read(data[:end], data[end:], peer)
+
+    def _read(self, packet: bytes, rest: bytes, peer: bytes) -> Request:
+        key, method, client, path = b"", b"", peer, b""
+        length: bytes | None = None
+        pinned = False
+        is_host = True
+        for name, value in decode_variables(packet[HEADER_SIZE:], _WANTED):
+            if name == b"REQUEST_METHOD":
+                method = value
+            elif name == b"CONTENT_LENGTH":
+                if length is not None and value != length:
+                    raise PacketError("two different CONTENT_LENGTH values")
+                length = value
+            elif name == b"REMOTE_ADDR":
+                client = value
+            elif name == b"PATH_INFO":
+                path = value
+            elif len(value) > MAX_KEY:
+                continue
+            elif name == b"HTTP_HOST":
+                if not pinned:
+                    key, is_host = value, True
+            elif name == b"UWSGI_FASTROUTER_KEY":
+                key, is_host, pinned = value, False, True
+            elif not key:  # SERVER_NAME
+                key, is_host = value, True
+        if self._force_key is not None:
+            key, is_host = self._force_key, False
+        if not key:
+            raise Failure(
+                HTTPStatus.BAD_REQUEST,
+                "no-key",
+                "the packet has no usable UWSGI_FASTROUTER_KEY, HTTP_HOST or SERVER_NAME (1 to 255 bytes)",
+            )
+        return Request(
+            key=key,
+            key_is_host=is_host,
+            method=method,
+            content_length=parse_content_length(length or b""),
+            client=client,
+            path=path,
+            packet=packet,
+            rest=rest,
+        )
+
+    @staticmethod
+    def answer(failure: Failure, request_id: str) -> bytes:
+        """Return the answer that a web server in front passes on (``fastrouter-errors=http``)."""
+        body = f"{failure.status.value} {failure.status.phrase}: {failure.text}\nrequest {request_id}\n".encode(
+            "ascii", "backslashreplace"
+        )
+        lines = [
+            f"HTTP/1.1 {failure.status.value} {failure.status.phrase}",
+            "Content-Type: text/plain; charset=us-ascii",
+            f"Content-Length: {len(body)}",
+            "Cache-Control: no-store",
+            f"X-Uwsgi-Router-Request: {request_id}",
+            f"X-Uwsgi-Router-Reason: {failure.reason}",
+        ]
+        if failure.status is HTTPStatus.SERVICE_UNAVAILABLE:
+            lines.append("Retry-After: 1")
+        lines.append("Connection: close")
+        return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+
+
+def parse_content_length(value: bytes) -> int:
+    """Read CONTENT_LENGTH; empty means no body (nginx sends it so).
+
+    Raises:
+        PacketError: unless it is at most 18 ASCII digits. uWSGI reads leading digits only; a chain must not disagree.
+    """
+    if not value:
+        return 0
+    if not value.isdigit() or len(value) > 18:
+        raise PacketError(f"CONTENT_LENGTH {value[:40]!r} is not a decimal number")
+    return int(value)

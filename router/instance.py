@@ -1,0 +1,190 @@
+"""The whole program at work: sockets, tables, routers and stats, from their start to their end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from router.config import Configuration, RouterConfig
+from router.engine.gateway import Gateway
+from router.forwarders.build import build_forwarder
+from router.forwarders.fixed import FixedForwarder
+from router.forwarders.static import StaticForwarder
+from router.net.activation import Inherited
+from router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
+from router.net.resolver import TTL, Resolver
+from router.stats.server import StatsServer
+from router.table import Table
+
+log = logging.getLogger("uwsgi-router")
+
+# How long the start waits for the first answers about the names of static nodes.
+_FIRST_LOOK = 5.0
+
+
+class Instance:
+    """What a configuration describes, running.
+
+    :meth:`bind` needs the rights of whoever started the program, everything later does not; so privileges are dropped in
+    between.
+
+    Args:
+        configuration: checked already.
+        inherited: sockets that are open already.
+    """
+
+    def __init__(self, configuration: Configuration, inherited: Inherited | None = None) -> None:
+        self._configuration = configuration
+        self._inherited = inherited or Inherited()
+        self._shared: list[BoundSocket] = []
+        self._streams: dict[RouterConfig, list[BoundSocket]] = {}
+        self._datagrams: dict[str, list[BoundSocket]] = {}
+        self._stats_sockets: dict[RouterConfig, list[BoundSocket]] = {}
+        self._tables: dict[str, Table] = {}
+        self._stats: list[StatsServer] = []
+        self._refresher: asyncio.Task[None] | None = None
+        self._resolver: Resolver | None = None
+        self.gateways: list[Gateway] = []
+
+    def bind(self) -> None:
+        """Open all sockets.
+
+        Raises:
+            StartError: if one can't be opened; then none stays open.
+        """
+        process = self._configuration.process
+        try:
+            self._shared = bind_shared(process, self._inherited)
+            for router in self._configuration.routers:
+                streams = self._streams[router] = []
+                for text in router.listen:
+                    streams += bind_stream(text, process, self._inherited, self._shared)
+                for text in router.subscription_servers:
+                    if text not in self._datagrams:
+                        self._datagrams[text] = bind_datagram(text, process, self._inherited)
+                stats = self._stats_sockets[router] = []
+                for text in router.stats:
+                    stats += bind_stream(text, process, self._inherited, self._shared, server_first=True)
+        except BaseException:
+            self.close_sockets()
+            raise
+        for unused in self._inherited.unused():
+            log.warning("the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name)
+
+    def close_sockets(self) -> None:
+        """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
+        groups: list[Sequence[BoundSocket]] = [self._shared]
+        groups += [*self._streams.values(), *self._datagrams.values(), *self._stats_sockets.values()]
+        for group in groups:
+            for bound in group:
+                bound.unlink()
+                bound.close()
+
+    async def start(self) -> None:
+        """Begin to serve on the bound sockets."""
+        loop = asyncio.get_running_loop()
+        self._resolver = Resolver(loop)
+        for router in self._configuration.routers:
+            self._start_router(router, loop)
+        names = [gateway.forwarder for gateway in self.gateways if _has_names(gateway)]
+        if names:
+            async with asyncio.timeout(_FIRST_LOOK * 2):
+                await self._resolve_all()
+            self._refresher = loop.create_task(self._keep_resolving())
+        for gateway in self.gateways:
+            gateway.start(self._streams[gateway.config])
+
+    def _start_router(self, router: RouterConfig, loop: asyncio.AbstractEventLoop) -> None:
+        configuration = self._configuration
+        assert self._resolver is not None
+        table = self._table_of(router, loop)
+        streams = self._streams[router]
+        gateway = Gateway(
+            router,
+            loop=loop,
+            forwarder=build_forwarder(router, configuration.process.worker_sockets, table, loop),
+            fallback=FixedForwarder(router.fallback),
+            resolver=self._resolver,
+            registry=table.registry if table is not None else None,
+            sockets=[*(bound.name for bound in streams), *router.subscription_servers],
+        )
+        self.gateways.append(gateway)
+        if table is not None:
+            table.used_by(gateway)
+        listeners = self._stats_sockets[router]
+        if listeners:
+            server = StatsServer(
+                listeners,
+                gateway,
+                loop=loop,
+                # Shown only; everything that decides runs on the loop's clock.
+                wall_clock=time.time,  # noqa: TID251
+                wait_for_http=configuration.process.stats_http,
+                minified=configuration.process.stats_minified,
+            )
+            server.start()
+            self._stats.append(server)
+
+    def _table_of(self, router: RouterConfig, loop: asyncio.AbstractEventLoop) -> Table | None:
+        """Return the router's table: one that already has one of its addresses, or a new one."""
+        if not router.subscription_servers:
+            return None
+        known = [self._tables[text] for text in router.subscription_servers if text in self._tables]
+        table = known[0] if known else Table(self._configuration.subscription, loop)
+        fresh = [text for text in router.subscription_servers if text not in self._tables]
+        for text in fresh:
+            self._tables[text] = table
+        table.start([bound for text in fresh for bound in self._datagrams[text]])
+        return table
+
+    async def _resolve_all(self) -> None:
+        assert self._resolver is not None
+        for gateway in self.gateways:
+            forwarder = gateway.forwarder
+            if not isinstance(forwarder, StaticForwarder):
+                continue
+            for index, address in forwarder.names.items():
+                try:
+                    async with asyncio.timeout(_FIRST_LOOK):
+                        found = await self._resolver.resolve(address)
+                except OSError as exc:
+                    log.warning("%s-to = %s: its name can't be resolved: %s", gateway.name, address, exc)
+                    continue
+                if forwarder.resolved(index, found):
+                    names = ", ".join(str(where[1][0]) for where in found if isinstance(where[1], tuple))
+                    log.info("%s-to = %s: now %s", gateway.name, address, names)
+
+    async def _keep_resolving(self) -> None:
+        while True:
+            await asyncio.sleep(TTL)
+            await self._resolve_all()
+
+    async def stop(self, mercy: float) -> None:
+        """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
+        for gateway in self.gateways:
+            gateway.stop_accepting()
+        left = sum(gateway.active_sessions for gateway in self.gateways)
+        if mercy and left:
+            log.info("%d requests are finishing, they have %g s", left, mercy)
+            try:
+                async with asyncio.timeout(mercy):
+                    for gateway in self.gateways:
+                        await gateway.drained()
+            except TimeoutError:
+                left = sum(gateway.active_sessions for gateway in self.gateways)
+                log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
+        for gateway in self.gateways:
+            await gateway.abort()
+        for table in self._tables.values():
+            table.close()
+        for server in self._stats:
+            server.close()
+        if self._refresher is not None:
+            self._refresher.cancel()
+        if self._resolver is not None:
+            self._resolver.close()
+        self.close_sockets()
+
+
+def _has_names(gateway: Gateway) -> bool:
+    return isinstance(gateway.forwarder, StaticForwarder) and bool(gateway.forwarder.names)

