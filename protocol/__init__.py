@@ -1,4 +1,5 @@
 """What bytes mean: addresses, uwsgi packets, subscription packets.
 
-Pure functions over bytes. No event loop, no clock, no logging, no configuration; standard library only.
+Pure functions over bytes. No event loop, no clock, no logging, no configuration; standard library
+only.
 """

@@ -1,15 +1,16 @@
 """The uwsgi packet: header, variable block, limits (wire-and-subscriptions sheet, section 1).
 
-A packet is ``modifier1`` (u8), ``datasize`` (u16, little endian), ``modifier2`` (u8) and ``datasize`` bytes. For requests
-and subscriptions these bytes are variables: u16 length, key, u16 length, value, repeated to the last byte. A body follows
-unframed; it is not part of the packet.
+A packet is ``modifier1`` (u8), ``datasize`` (u16, little endian), ``modifier2`` (u8) and
+``datasize`` bytes. For requests and subscriptions these bytes are variables: u16 length, key, u16
+length, value, repeated to the last byte. A body follows unframed; it is not part of the packet.
 
-Reading is strict: a chain in which two programs read the same packet differently is how requests are smuggled.
+Reading is strict: a chain in which two programs read the same packet differently is how requests
+are smuggled.
 """
 
-from collections.abc import Collection, Iterable
-from struct import Struct
-from struct import error as StructError
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 HEADER_SIZE: Final = 4
@@ -22,14 +23,16 @@ MODIFIER_CACHE: Final = 111
 MODIFIER_RPC: Final = 173
 MODIFIER_SUBSCRIPTION: Final = 224
 
-#: Modifiers that run code or touch caches in a uWSGI worker: never passed on from outside (sheet 1.8).
-DANGEROUS_MODIFIERS: Final = frozenset({MODIFIER_CODE, MODIFIER_SIGNAL, MODIFIER_CACHE, MODIFIER_RPC})
+#: Modifiers that run code or touch caches in a uWSGI worker: never let in from outside (sheet 1.8).
+DANGEROUS_MODIFIERS: Final = frozenset(
+    {MODIFIER_CODE, MODIFIER_SIGNAL, MODIFIER_CACHE, MODIFIER_RPC}
+)
 
 #: The answer to a ping: modifier1 100, no data, modifier2 1.
 PONG: Final = bytes((MODIFIER_PING, 0, 0, 1))
 
-_HEADER = Struct("<BHB")
-_U16 = Struct("<H").unpack_from
+_HEADER = struct.Struct("<BHB")
+_U16 = struct.Struct("<H").unpack_from
 
 
 class PacketError(ValueError):
@@ -77,7 +80,9 @@ def encode_variables(variables: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def encode_packet(variables: Iterable[tuple[bytes, bytes]], modifier1: int = 0, modifier2: int = 0) -> bytes:
+def encode_packet(
+    variables: Iterable[tuple[bytes, bytes]], modifier1: int = 0, modifier2: int = 0
+) -> bytes:
     """Make a whole packet of variables.
 
     Raises:
@@ -87,7 +92,9 @@ def encode_packet(variables: Iterable[tuple[bytes, bytes]], modifier1: int = 0, 
     return encode_header(modifier1, len(block), modifier2) + block
 
 
-def decode_variables(block: bytes, wanted: Collection[bytes] | None = None) -> list[tuple[bytes, bytes]]:
+def decode_variables(
+    block: bytes, wanted: frozenset[bytes] | None = None
+) -> list[tuple[bytes, bytes]]:
     """Read a variable block to its last byte, in packet order, duplicates kept.
 
     Args:
@@ -99,7 +106,7 @@ def decode_variables(block: bytes, wanted: Collection[bytes] | None = None) -> l
     """
     found: list[tuple[bytes, bytes]] = []
     pos, end = 0, len(block)
-    lengths = None if wanted is None else {len(key) for key in wanted}
+    lengths = None if wanted is None else _lengths(wanted)
     try:
         while pos < end:
             (size,) = _U16(block, pos)
@@ -112,8 +119,13 @@ def decode_variables(block: bytes, wanted: Collection[bytes] | None = None) -> l
                 if wanted is None or key in wanted:
                     found.append((key, block[value_at : value_at + value_size]))
             pos = value_at + value_size
-    except StructError as exc:
+    except struct.error as exc:
         raise PacketError(f"a variable's length points past the end (byte {pos} of {end})") from exc
     if pos != end:
         raise PacketError(f"the last variable ends at byte {pos}, the block at {end}")
     return found
+
+
+@lru_cache(maxsize=16)
+def _lengths(keys: frozenset[bytes]) -> frozenset[int]:
+    return frozenset(len(key) for key in keys)

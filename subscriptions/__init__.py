@@ -1,1 +1,1 @@
-"""Who is there: the table of announced nodes, how one is chosen, and the datagram server that fills it."""
+"""Who is there: the table of announced nodes, how one is chosen, and the server that fills it."""

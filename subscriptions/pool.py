@@ -1,0 +1,91 @@
+"""The nodes of one key."""
+
+from collections.abc import Collection, Iterable, ValuesView
+from typing import Final
+
+from subscriptions.balancing import ALGORITHMS, Candidates
+from subscriptions.node import DEAD, Node, SubscribedNode
+
+
+class NodePool:
+    """The nodes that announced one key (uWSGI's "slot"); changed only by the registry.
+
+    Nodes are grouped by how good a choice they are: first by standing (ready, doubtful, silent),
+    then by backup level; the balancing algorithm chooses within the best group that has a node.
+    The groups are made when they are needed and kept until some node's standing changes, because
+    that is rare and choosing is not.
+
+    Attributes:
+        key: as announced.
+        algorithm: name of the balancing algorithm.
+        hits: look-ups of the key, those of further attempts included.
+    """
+
+    __slots__ = ("_algorithm", "_by_name", "_groups", "_sorted", "algorithm", "hits", "key")
+
+    def __init__(self, key: bytes, algorithm: str) -> None:
+        self.key = key
+        self.algorithm = algorithm
+        self.hits = 0
+        self._algorithm: Final = ALGORITHMS[algorithm]
+        self._by_name: dict[str, SubscribedNode] = {}
+        self._groups: dict[tuple[int, int], Candidates] = {}
+        self._sorted = True
+
+    def __repr__(self) -> str:
+        return (
+            f"<NodePool {self.key!r} {self.algorithm} hits={self.hits}"
+            f" nodes=[{', '.join(self._by_name)}]>"
+        )
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @property
+    def nodes(self) -> ValuesView[SubscribedNode]:
+        """All nodes, in the order of their first announces."""
+        return self._by_name.values()
+
+    def get(self, name: str) -> SubscribedNode | None:
+        """Return the node called ``name``."""
+        return self._by_name.get(name)
+
+    def add(self, node: SubscribedNode) -> None:
+        """Take a node in."""
+        self._by_name[node.name] = node
+        self.resort()
+
+    def remove(self, node: SubscribedNode) -> None:
+        """Let a node go."""
+        del self._by_name[node.name]
+        self.resort()
+
+    def resort(self) -> None:
+        """Some node's standing, weight or backup level changed."""
+        self._sorted = False
+
+    def choose(self, client: bytes, excluded: Collection[Node]) -> SubscribedNode | None:
+        """Return the best node, or None if there is none.
+
+        Args:
+            client: the client's address as text, for iphash; empty if there is none.
+            excluded: nodes not to be chosen: this request has tried them.
+        """
+        if not self._sorted:
+            self._groups = self._grouped(self._by_name.values())
+            self._sorted = True
+        for candidates in self._groups.values():
+            node = self._algorithm(candidates, client, excluded)
+            if node is not None:
+                return node
+        return None
+
+    def _grouped(self, nodes: Iterable[SubscribedNode]) -> dict[tuple[int, int], Candidates]:
+        groups: dict[tuple[int, int], list[SubscribedNode]] = {}
+        for node in nodes:
+            standing = node.standing
+            if standing != DEAD:
+                groups.setdefault((standing, node.backup), []).append(node)
+        return {
+            place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)
+        }
