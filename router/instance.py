@@ -12,6 +12,7 @@ from router.forwarders.fixed import FixedForwarder
 from router.forwarders.static import StaticForwarder
 from router.net.activation import Inherited
 from router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
+from router.net.poller import Poller
 from router.net.resolver import TTL, Resolver
 from router.stats.server import StatsServer
 from router.table import Table
@@ -44,6 +45,7 @@ class Instance:
         self._stats: list[StatsServer] = []
         self._refresher: asyncio.Task[None] | None = None
         self._resolver: Resolver | None = None
+        self._poller: Poller | None = None
         self.gateways: list[Gateway] = []
 
     def bind(self) -> None:
@@ -84,6 +86,7 @@ class Instance:
         """Begin to serve on the bound sockets."""
         loop = asyncio.get_running_loop()
         self._resolver = Resolver(loop)
+        self._poller = Poller(loop)
         for router in self._configuration.routers:
             self._start_router(router, loop)
         names = [gateway.forwarder for gateway in self.gateways if _has_names(gateway)]
@@ -97,6 +100,7 @@ class Instance:
     def _start_router(self, router: RouterConfig, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
         assert self._resolver is not None
+        assert self._poller is not None
         table = self._table_of(router, loop)
         streams = self._streams[router]
         gateway = Gateway(
@@ -105,6 +109,7 @@ class Instance:
             forwarder=build_forwarder(router, configuration.process.worker_sockets, table, loop),
             fallback=FixedForwarder(router.fallback),
             resolver=self._resolver,
+            poller=self._poller,
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in streams), *router.subscription_servers],
         )
@@ -183,6 +188,8 @@ class Instance:
             self._refresher.cancel()
         if self._resolver is not None:
             self._resolver.close()
+        if self._poller is not None:
+            self._poller.close()
         self.close_sockets()
 
 

@@ -106,4 +106,4 @@ class Table:
                 pass
 
     def _refused(self, sender: str, reason: str) -> None:
-        self._limited.warning("datagram", "refused a subscription datagram from %s: %s", sender, reason)
+        self._limited.warning(sender, "refused a subscription datagram from %s: %s", sender, reason)

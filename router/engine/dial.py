@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import socket
 from typing import TYPE_CHECKING
 
 from protocol.address import InetAddress
@@ -86,7 +85,7 @@ async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes)
         TimedOut: the connect was not answered in time.
     """
     sock, connected = begin(where)
-    link = Link(session.loop, sock, session)
+    link = Link(session.gateway.poller, sock, session)
     try:
         sent = 0
         if not connected:
@@ -94,7 +93,7 @@ async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes)
             try:
                 sent = sock.send(head)
             except BlockingIOError:
-                await _answered(session, sock, node)
+                await _answered(session, link, node)
         if sent < len(head):
             link.write(head[sent:] if sent else head)
     except BaseException:
@@ -104,8 +103,8 @@ async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes)
     return link
 
 
-async def _answered(session: "Session", sock: socket.socket, node: Node) -> None:
-    """Wait until ``sock`` is connected, and tell the node when that takes long.
+async def _answered(session: "Session", link: Link, node: Node) -> None:
+    """Wait until ``link`` is connected, and tell the node when that takes long.
 
     Raises:
         OSError: it was refused.
@@ -120,25 +119,21 @@ async def _answered(session: "Session", sock: socket.socket, node: Node) -> None
     def writable() -> None:
         nonlocal done
         done = True
-        loop.remove_writer(sock)
+        link.when_writable(None)
         session.wake()
 
-    loop.add_writer(sock, writable)
-    try:
-        for seconds in (min(SLOW_CONNECT, limit), max(limit - SLOW_CONNECT, 0.0)):
-            session.arm("connect", seconds)
-            try:
-                while not done:
-                    await session.pause()
-                    session.check_client()
-                outcome(sock)
-                return
-            except TimedOut:
-                node.connect_slow()
-        raise TimedOut
-    finally:
-        if not done:
-            loop.remove_writer(sock)
+    link.when_writable(writable)
+    for seconds in (min(SLOW_CONNECT, limit), max(limit - SLOW_CONNECT, 0.0)):
+        session.arm("connect", seconds)
+        try:
+            while not done:
+                await session.pause()
+                session.check_client()
+            outcome(link.sock)
+            return
+        except TimedOut:
+            node.connect_slow()
+    raise TimedOut
 
 
 def _failed(session: "Session", node: Node, attempts: Attempts, error: OSError | TimedOut) -> None:

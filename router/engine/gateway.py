@@ -19,6 +19,7 @@ from router.fronts.uwsgi import UwsgiFront
 from router.log import RateLimited
 from router.net.acceptor import Acceptor, Peer
 from router.net.listeners import BoundSocket
+from router.net.poller import Poller
 from router.net.resolver import Resolver
 from router.request import Request
 from router.stats.counters import Counters
@@ -47,6 +48,7 @@ class Gateway:
         forwarder: Forwarder,
         fallback: Forwarder,
         resolver: Resolver,
+        poller: Poller,
         registry: Registry | None = None,
         sockets: Sequence[str] = (),
     ) -> None:
@@ -56,6 +58,7 @@ class Gateway:
         self.forwarder = forwarder
         self.fallback = fallback
         self.resolver = resolver
+        self.poller = poller
         self.registry = registry
         self.sockets = sockets
         self.counters = Counters()

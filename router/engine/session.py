@@ -54,7 +54,7 @@ class Session(Waiting):
     )
 
     def __init__(self, gateway: "Gateway", sock: socket.socket, peer: str, session_id: str) -> None:
-        super().__init__(gateway.loop, sock, gateway.config.timeout)
+        super().__init__(gateway.loop, gateway.poller, sock, gateway.config.timeout)
         self.gateway = gateway
         self.id = session_id
         self.peer = peer

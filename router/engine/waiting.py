@@ -10,6 +10,7 @@ import socket
 from router.engine.flow import Upload
 from router.failure import ClientGone, TimedOut
 from router.net.link import Link
+from router.net.poller import Poller
 
 
 class Waiting:
@@ -34,10 +35,14 @@ class Waiting:
     )
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, timeout: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
+        sock: socket.socket,
+        timeout: float,
     ) -> None:
         self.loop = loop
-        self.client = Link(loop, sock, self)
+        self.client = Link(poller, sock, self)
         self.phase = "request"
         self.deadline = loop.time() + timeout
         self.upload: Upload | None = None

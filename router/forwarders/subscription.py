@@ -37,28 +37,31 @@ class SubscriptionForwarder(Forwarder):
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
         """Return the balanced choice for the first form of the key that has a node left."""
-        registry = self._registry
-        for key in self._keys(request):
-            node = registry.choose(key, client=request.client, tried=tried)
-            if node is not None:
-                return node
-        return None
+        return self._registry.choose_any(
+            self._keys(request), client=request.client, tried=tried
+        ) or self._choose_fallback(request, tried)
+
+    def _choose_fallback(self, request: Request, tried: Collection[Node]) -> Node | None:
+        if self._fallback_key is None:
+            return None
+        return self._registry.choose(self._fallback_key, client=request.client, tried=tried)
 
     def _keys(self, request: Request) -> list[bytes]:
         keys = request.keys()
-        if self._registry.mountpoints:
-            keys = [mountpoint_key(key, request.path, self._registry.mountpoints) for key in keys]
-        if self._fallback_key is not None:
-            keys.append(self._fallback_key)
-        return keys
+        segments = self._registry.mountpoints
+        return [mountpoint_key(key, request.path, segments) for key in keys] if segments else keys
+
+    def _announced_keys(self, request: Request) -> list[bytes]:
+        keys = self._keys(request)
+        return keys if self._fallback_key is None else [*keys, self._fallback_key]
 
     def is_known(self, request: Request, now: float) -> bool:
         """True if some form of the key has nodes, had some within an hour, or we have just started."""
-        return any(self._registry.is_known(key, now) for key in self._keys(request))
+        return any(self._registry.is_known(key, now) for key in self._announced_keys(request))
 
     def has_nodes(self, request: Request, now: float) -> bool:
         """True if some form of the key has nodes or had some within an hour."""
-        return any(self._registry.was_announced(key, now) for key in self._keys(request))
+        return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
 
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
         """Mark the node dead: it is not chosen until it announces itself again."""

@@ -1,0 +1,1 @@
+"""Sockets: where they come from (bound, inherited, shared), accepting on them, connections."""

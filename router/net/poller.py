@@ -1,0 +1,78 @@
+"""Readiness of many sockets through one epoll of our own, which the event loop watches as a single descriptor.
+
+``loop.add_reader`` on uvloop makes a handle each time and costs six system calls from registering to removal; a request
+needs three of them. Here it is one call to register and none to remove, because closing a socket does. Measured behind
+nginx with a UNIX node: 15 to 20 % of the CPU per request, on asyncio's own loop likewise.
+"""
+
+import asyncio
+import select
+from typing import Final, Protocol
+
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+
+# Handled before everything else in the loop gets its turn again.
+_BATCH: Final = 256
+
+
+class Pollable(Protocol):
+    """What is told that its descriptor is ready."""
+
+    def on_events(self, events: int) -> None:
+        """Bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
+
+
+class Poller:
+    """All connections of one event loop.
+
+    A callback may find its socket not ready after all (another one closed it, and its number was used again within the
+    batch): it must take EAGAIN for an answer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._pollables: dict[int, Pollable] = {}
+        loop.add_reader(self._epoll.fileno(), self._dispatch)
+
+    def __len__(self) -> int:
+        return len(self._pollables)
+
+    def register(self, fd: int, pollable: Pollable, events: int) -> None:
+        """Begin to watch ``fd``."""
+        self._epoll.register(fd, events)
+        self._pollables[fd] = pollable
+
+    def modify(self, fd: int, events: int) -> None:
+        """Watch ``fd`` for something else."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Watch ``fd`` no more; it stays open."""
+        del self._pollables[fd]
+        self._epoll.unregister(fd)
+
+    def forget(self, fd: int) -> None:
+        """Watch ``fd`` no more; it is about to be closed, which tells the kernel."""
+        self._pollables.pop(fd, None)
+
+    def _dispatch(self) -> None:
+        get = self._pollables.get
+        for fd, events in self._epoll.poll(0, _BATCH):
+            pollable = get(fd)
+            if pollable is None:
+                continue
+            try:
+                pollable.on_events(events)
+            except Exception as exc:  # noqa: BLE001 - one connection's bug must not stop the others
+                self._loop.call_exception_handler(
+                    {"message": f"a bug while handling {pollable!r}", "exception": exc}
+                )
+
+    def close(self) -> None:
+        """Stop watching everything."""
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._pollables.clear()
