@@ -40,6 +40,8 @@ def run(configuration: Configuration) -> int:
     set_title(process.procname, process.procname_prefix)
     raise_descriptor_limit()
     warn_of_short_backlog(process.listen)
+    # Before privileges are dropped: the new user may not be able to read where Python is installed.
+    factory = loop_factory(process.event_loop)
     instance.bind()
     pidfiles: list[PidFile] = []
     try:
@@ -48,7 +50,6 @@ def run(configuration: Configuration) -> int:
         drop(who)
         if process.safe_pidfile is not None:
             pidfiles.append(PidFile(process.safe_pidfile))
-        factory = loop_factory(process.event_loop)
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_serve(instance, notifier, process.reload_mercy))
     finally:

@@ -27,8 +27,6 @@ from subscriptions.events import Event, NodeAdded, NodeRefreshed
 from subscriptions.node import Node
 from subscriptions.registry import Registry
 
-log = logging.getLogger("uwsgi-router.fastrouter")
-
 
 class Gateway:
     """One router (uWSGI's word for its process: gateway).
@@ -54,6 +52,7 @@ class Gateway:
     ) -> None:
         self.config = config
         self.name = config.kind
+        self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
         self.loop = loop
         self.forwarder = forwarder
         self.fallback = fallback
@@ -76,7 +75,7 @@ class Gateway:
         self._idle: asyncio.Future[None] | None = None
         self._ids = secrets.token_hex(3)
         self._count = 0
-        self._limited = RateLimited(log)
+        self._limited = RateLimited(self._log)
 
     def __repr__(self) -> str:
         return f"<Gateway {self.name} sessions={len(self._sessions)} cheap={self.cheap}>"
@@ -87,9 +86,7 @@ class Gateway:
         """Begin to accept; in cheap mode as soon as there is a node."""
         self._acceptor = Acceptor(self.loop, listeners, self._accepted)
         if self.cheap:
-            log.info(
-                "%s: starting in cheap mode, clients wait until a node announces itself", self.name
-            )
+            self._log.info("starting in cheap mode, clients wait until a node announces itself")
         else:
             self._acceptor.start()
 
@@ -188,17 +185,14 @@ class Gateway:
     def refused(self, peer: str, reason: str) -> None:
         """Note bytes that are no request."""
         self.counters.refused_packets += 1
-        self._limited.warning(
-            "packet", "%s: refused a packet from %s: %s", self.name, peer or "unix", reason
-        )
+        self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
 
     def failed(self, session: Session, failure: Failure) -> None:
         """Count a failed request, and explain it in one line."""
         self.counters.failed[failure.reason] += 1
         request, attempts = session.request, session.attempts
-        line = "%s: request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
+        line = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
         arguments = (
-            self.name,
             session.id,
             failure.status.value,
             failure.reason,
@@ -216,15 +210,14 @@ class Gateway:
             # Clients can make as many of these as they like.
             self._limited.warning(failure.reason, line, *arguments)
         else:
-            log.warning(line, *arguments)
+            self._log.warning(line, *arguments)
 
     def unable_to_connect(self, node: Node, retries: int, text: str) -> None:
         """Log a failed connect, as uWSGI does, unless told to be quiet."""
         if not self.config.quiet:
             self._limited.warning(
                 ("connect", node.name),
-                "%s: unable to connect to %s (%d retries): %s",
-                self.name,
+                "unable to connect to %s (%d retries): %s",
                 node.name,
                 retries,
                 text,
@@ -234,8 +227,7 @@ class Gateway:
         """Log that this machine has run out of something."""
         self._limited.error(
             "shortage",
-            "%s: cannot connect to %s for a reason of ours: %s",
-            self.name,
+            "cannot connect to %s for a reason of ours: %s",
             node.name,
             text,
         )
@@ -253,11 +245,11 @@ class Gateway:
             return
         if self.cheap and not self.registry.empty:
             self.cheap = False
-            log.info("%s: leaving cheap mode", self.name)
+            self._log.info("leaving cheap mode")
             self._acceptor.resume()
         elif not self.cheap and self.registry.empty:
             self.cheap = True
-            log.warning("%s: no more nodes available, going cheap", self.name)
+            self._log.warning("no more nodes available, going cheap")
             self._acceptor.pause()
 
     @property
