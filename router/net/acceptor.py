@@ -1,0 +1,197 @@
+"""Taking connections from listening sockets, whatever the kernel says meanwhile."""
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from router.log import RateLimited
+from router.net.listeners import BoundSocket
+
+#: (host, port) of a client: IPv4 in IPv6 already unwrapped; ("", 0) for UNIX sockets, which have no
+#: address.
+Peer = tuple[str, int]
+
+log = logging.getLogger("uwsgi-router.accept")
+
+# Connections taken at one wake-up, before requests under way get their turn again.
+_BATCH: Final = 32
+# How long a process without free descriptors stays away from the backlog. Clients wait there;
+# trying again at once would only burn the CPU that closes connections.
+_PAUSE_SECONDS: Final = 0.1
+# The backlog of a socket that is being closed cannot hold more; a bound, because clients may come
+# faster than we take.
+_MAX_DRAINED: Final = 65_536
+
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# This one connection is gone, not the listener: accept(2) also reports errors of the network behind
+# a new connection.
+_CONNECTION_GONE: Final = (
+    errno.ECONNABORTED,
+    errno.EPROTO,
+    errno.ENOPROTOOPT,
+    errno.EHOSTDOWN,
+    errno.ENONET,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EOPNOTSUPP,
+    errno.ETIMEDOUT,
+)
+_MAPPED: Final = "::ffff:"
+
+
+class Acceptor:
+    """Accepts on the sockets of one router and hands each connection on, non-blocking.
+
+    It polls between :meth:`start` and :meth:`stop`, except while paused (cheap mode: clients wait
+    in the backlog) and for a moment after the process ran out of descriptors or memory.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        bound_sockets: Sequence[BoundSocket],
+        on_connection: Callable[[socket.socket, Peer], None],
+        on_error: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare to accept; ``on_connection`` owns the sockets, ``on_error`` counts failures of ours."""
+        self._loop = loop
+        self._bound = list(bound_sockets)
+        self._on_connection = on_connection
+        self._wanted = False
+        self._polling = False
+        self._exhausted: asyncio.TimerHandle | None = None
+        self._limited = RateLimited(log)
+        self._on_error = on_error
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self.resume()
+
+    def pause(self) -> None:
+        """Leave new connections in the backlog (cheap mode)."""
+        self._wanted = False
+        self._update()
+
+    def resume(self) -> None:
+        """Accept again after :meth:`pause`."""
+        self._wanted = True
+        self._update()
+
+    def stop(self, *, drain: bool) -> int:
+        """Stop for good and close the sockets.
+
+        Args:
+            drain: accept what already waits in the backlog of sockets that are ours, because
+                closing would reset these clients. What waits on inherited sockets stays for the
+                next process.
+
+        Returns:
+            How many connections were drained.
+        """
+        self._wanted = False
+        if self._exhausted is not None:
+            self._exhausted.cancel()
+            self._exhausted = None
+        self._update()
+        drained = 0
+        for bound in self._bound:
+            # First the file: who comes now is told at once that nobody is here.
+            bound.unlink()
+            if drain and not bound.inherited:
+                drained += self._drain(bound)
+            bound.sock.close()
+        self._bound.clear()
+        return drained
+
+    def _update(self) -> None:
+        polling = self._wanted and self._exhausted is None
+        if polling == self._polling:
+            return
+        self._polling = polling
+        for bound in self._bound:
+            if polling:
+                self._loop.add_reader(bound.sock, self._readable, bound)
+            else:
+                self._loop.remove_reader(bound.sock)
+
+    def _readable(self, bound: BoundSocket) -> None:
+        for _ in range(_BATCH):
+            # on_connection may have paused us.
+            if not self._polling:
+                return
+            try:
+                if not self._accept(bound):
+                    return
+            except OSError as exc:
+                self._explain(exc, bound)
+                self._rest()
+                return
+
+    def _accept(self, bound: BoundSocket) -> bool:
+        """Take one connection; False if none waits.
+
+        Raises:
+            OSError: if the fault is ours (no descriptors, no memory, a broken listener).
+        """
+        try:
+            sock, address = bound.sock.accept()
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            if exc.errno in _CONNECTION_GONE:
+                return True
+            raise
+        sock.setblocking(False)
+        family = sock.family
+        if family == socket.AF_INET:
+            peer: Peer = address
+        elif family == socket.AF_INET6:
+            peer = (address[0].removeprefix(_MAPPED), address[1])
+        else:
+            peer = ("", 0)
+        self._on_connection(sock, peer)
+        return True
+
+    def _rest(self) -> None:
+        """Stay away from the backlog for a moment."""
+        if self._exhausted is None:
+            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested)
+            self._update()
+
+    def _rested(self) -> None:
+        self._exhausted = None
+        self._update()
+
+    def _drain(self, bound: BoundSocket) -> int:
+        try:
+            # A backlog of none: the queue gets shorter while we take from it.
+            bound.sock.listen(0)
+            for taken in range(_MAX_DRAINED):
+                if not self._accept(bound):
+                    return taken
+        except OSError as exc:
+            self._explain(exc, bound)
+            log.warning("%s: closed with clients in its backlog, which are reset", bound.name)
+            return 0
+        return _MAX_DRAINED
+
+    def _explain(self, exc: OSError, bound: BoundSocket) -> None:
+        self._on_error()
+        number = exc.errno
+        if number == errno.EMFILE:
+            limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            remedy = f"the limit of {limit} open files is reached; raise LimitNOFILE= or ulimit -Hn"
+        elif number == errno.ENFILE:
+            remedy = "the system's limit of open files is reached; raise the sysctl fs.file-max"
+        elif number in _EXHAUSTED:
+            remedy = (
+                "the kernel has no memory for another connection; see net.ipv4.tcp_mem and `free`"
+            )
+        else:
+            remedy = f"accept failed: {exc.strerror}"
+        self._limited.error(number, "%s: new connections wait: %s", bound.name, remedy)

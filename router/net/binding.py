@@ -1,0 +1,154 @@
+"""Binding one socket to one address, with the options that the configuration asks for."""
+
+import errno
+import ipaddress
+import os
+import socket
+import struct
+from typing import Final
+
+from protocol.address import Address, UnixAddress
+from router.config import ProcessConfig
+from router.net.activation import SockAddr
+from router.net.unix_file import SocketFile, make_free, set_access
+
+# Linux's number; the socket module does not name it.
+_IP_FREEBIND: Final = 15
+# uWSGI uses its socket timeout: after so many seconds a silent client is accepted all the same.
+_DEFER_SECONDS: Final = 4
+
+
+def bind(
+    family: int,
+    kind: socket.SocketKind,
+    sockaddr: SockAddr,
+    process: ProcessConfig,
+    *,
+    defer: bool,
+) -> tuple[socket.socket, SocketFile | None]:
+    """Bind a non-blocking socket; a stream socket listens.
+
+    Args:
+        family: AF_INET, AF_INET6 or AF_UNIX.
+        kind: SOCK_STREAM or SOCK_DGRAM.
+        sockaddr: what ``bind`` takes for this family.
+        process: backlog, socket options, access of socket files.
+        defer: True to be told of TCP connections only once the client has sent something.
+
+    Returns:
+        The socket, and its file if it has one.
+
+    Raises:
+        OSError: see :func:`explain`.
+        SocketFileError: if the path of a UNIX socket can't be used.
+    """
+    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    file = None
+    try:
+        _buffers(sock, process)
+        if family == socket.AF_UNIX:
+            file = _bind_unix(sock, sockaddr, process)
+        elif kind == socket.SOCK_STREAM:
+            _tcp_options(sock, process, defer=defer)
+            sock.bind(sockaddr)
+        else:
+            _bind_udp(sock, sockaddr, process)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(process.listen)
+    except BaseException:
+        if file is not None:
+            file.remove()
+        sock.close()
+        raise
+    return sock, file
+
+
+def _buffers(sock: socket.socket, process: ProcessConfig) -> None:
+    # Before listen(): accepted connections take the sizes over, and TCP's window scale is fixed by
+    # them.
+    if process.so_sndbuf is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, process.so_sndbuf)
+    if process.so_rcvbuf is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, process.so_rcvbuf)
+
+
+def _tcp_options(sock: socket.socket, process: ProcessConfig, *, defer: bool) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if process.reuse_port:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if process.freebind:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+    if process.so_keepalive:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if defer:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
+    if sock.family == socket.AF_INET6:
+        # [::] takes IPv4 too, whatever net.ipv6.bindv6only says: it is the way to ask for both.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+
+
+def _bind_udp(sock: socket.socket, sockaddr: SockAddr, process: ProcessConfig) -> None:
+    host = ipaddress.ip_address(str(sockaddr[0]))
+    if process.freebind:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+    if host.is_multicast:
+        # Several processes of a host may listen to one group; on a plain port the second would
+        # steal datagrams.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sockaddr[0] == "255.255.255.255":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    sock.bind(sockaddr)
+    if not host.is_multicast:
+        return
+    if host.version == 4:
+        membership = host.packed + socket.inet_aton("0.0.0.0")
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    else:
+        scope = sockaddr[3] if isinstance(sockaddr, tuple) and len(sockaddr) > 3 else 0
+        sock.setsockopt(
+            socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, host.packed + struct.pack("@I", scope)
+        )
+
+
+def _bind_unix(
+    sock: socket.socket, sockaddr: SockAddr, process: ProcessConfig
+) -> SocketFile | None:
+    path = os.fsencode(sockaddr) if isinstance(sockaddr, str | bytes) else b""
+    if path.startswith(b"\0"):
+        sock.bind(path)
+        return None
+    make_free(path, sock.type)
+    sock.bind(path)
+    file = SocketFile(path)
+    if sock.type == socket.SOCK_STREAM:
+        try:
+            # Nobody can connect before listen(), so nobody meets the file's first mode.
+            set_access(path, process.chmod_socket, process.chown_socket)
+        except BaseException:
+            file.remove()
+            raise
+    return file
+
+
+def explain(exc: OSError, address: Address) -> str:
+    """Say why :func:`bind` failed for ``address``, and what to do."""
+    reason = (exc.strerror or str(exc)).lower()
+    if isinstance(address, UnixAddress):
+        hint = {
+            errno.ENOENT: "its directory does not exist; create it",
+            errno.EACCES: "we need write permission on its directory",
+            errno.EPERM: "we need write permission on its directory",
+            errno.EADDRINUSE: "another process has this name",
+        }.get(exc.errno or 0, "")
+    else:
+        hint = {
+            errno.EACCES: "ports below 1024 need root, CAP_NET_BIND_SERVICE or a systemd socket",
+            errno.EADDRINUSE: f"`ss -lntup sport = :{address.port}` names who has it",
+            errno.EADDRNOTAVAIL: "no interface has it (freebind would allow it)",
+            errno.ENODEV: "no network interface for this group",
+            errno.EINVAL: "a link-local address needs its interface: [fe80::1%eth0]:port",
+        }.get(exc.errno or 0, "")
+    return f"{reason}; {hint}" if hint else reason

@@ -1,0 +1,273 @@
+"""Listening sockets: from the text in a configuration to bound sockets.
+
+What an address means (reference sheet 3.9, 3.10; docs/compatibility.md has the differences):
+
+* ``:port`` is every IPv4 interface, as in uWSGI. Who may connect to a fastrouter is trusted, so a
+  drop-in must not open the port on IPv6 too. ``[::]:port`` is every interface of both (and IPv4
+  only where the kernel has no IPv6).
+* A host name is every address that it resolves to; uWSGI takes the first IPv4 one.
+* An address that an inherited socket is bound to takes that socket instead of binding.
+* A socket file of a dead process is replaced; a living one's is not.
+"""
+
+import errno
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocol.address import (
+    Address,
+    AddressError,
+    InetAddress,
+    InheritedAddress,
+    SharedSocketAddress,
+    UnixAddress,
+    parse_datagram_address,
+    parse_listen_address,
+)
+from router.config import ProcessConfig
+from router.net.activation import Inherited, SockAddr, adopt
+from router.net.binding import bind, explain
+from router.net.unix_file import SocketFile, SocketFileError
+from router.process import StartError
+
+log = logging.getLogger("uwsgi-router.listen")
+
+_VERBS = {socket.SOCK_STREAM: "listen on", socket.SOCK_DGRAM: "receive datagrams on"}
+
+
+class BindError(StartError):
+    """An address cannot be listened on; ``str()`` says which, why and what to do."""
+
+
+@dataclass(slots=True)
+class BoundSocket:
+    """A socket that is bound (and, for streams, listens); non-blocking.
+
+    Attributes:
+        sock: the socket.
+        name: the address as configured, which stats and logs show.
+        inherited: True if another process opened it, so that it lives on when we close it.
+        file: the socket file that we made, if any.
+    """
+
+    sock: socket.socket
+    name: str
+    inherited: bool = False
+    file: SocketFile | None = None
+
+    @property
+    def address(self) -> str:
+        """The address that it is really bound to: the port that the kernel chose for ``:0``."""
+        return show_sockaddr(self.sock.getsockname())
+
+    def unlink(self) -> None:
+        """Remove our socket file, if it still is ours."""
+        if self.file is not None:
+            self.file.remove()
+            self.file = None
+
+    def close(self) -> None:
+        """Close it and remove its file."""
+        self.unlink()
+        self.sock.close()
+
+
+def show_sockaddr(sockaddr: SockAddr) -> str:
+    """Write a socket address of any family as operators write it."""
+    if isinstance(sockaddr, tuple):
+        return str(InetAddress(sockaddr[0], sockaddr[1]))
+    if isinstance(sockaddr, bytes):
+        return str(UnixAddress(sockaddr))
+    return sockaddr
+
+
+def bind_shared(process: ProcessConfig, inherited: Inherited) -> list[BoundSocket]:
+    """Bind the ``shared-socket`` lines, in order; ``=N`` takes the N-th.
+
+    Whoever asks for ``=N`` gets a duplicate, so these stay open until their owner closes them.
+
+    Raises:
+        BindError: if one cannot be bound; the others are closed then.
+    """
+    shared: list[BoundSocket] = []
+    try:
+        for text in process.shared_sockets:
+            first, *others = bind_stream(text, process, inherited)
+            for other in others:
+                other.close()
+            shared.append(first)
+    except BindError:
+        for bound in shared:
+            bound.close()
+        raise
+    return shared
+
+
+def bind_stream(
+    text: str,
+    process: ProcessConfig,
+    inherited: Inherited,
+    shared: Sequence[BoundSocket] = (),
+    *,
+    server_first: bool = False,
+) -> list[BoundSocket]:
+    """Listen on the stream address ``text``.
+
+    Args:
+        text: as in the configuration.
+        process: backlog, socket options, access of socket files.
+        inherited: sockets that are already open.
+        shared: what :func:`bind_shared` made.
+        server_first: True if we may write before the client does (stats): TCP_DEFER_ACCEPT would
+            delay that.
+
+    Returns:
+        One socket, or several if a host name has several addresses; all TCP ones with TCP_NODELAY,
+        which accepted connections take over.
+
+    Raises:
+        BindError: with address, reason and remedy.
+    """
+    try:
+        address = parse_listen_address(text)
+    except AddressError as exc:
+        raise BindError(f"cannot listen on {text}: {exc}") from exc
+    if isinstance(address, SharedSocketAddress):
+        return [_share(text, address.index, shared)]
+    if isinstance(address, InheritedAddress):
+        return [_take_descriptor(text, address.fd, process, inherited)]
+    return _bind(
+        text,
+        address,
+        socket.SOCK_STREAM,
+        process,
+        inherited,
+        defer=process.defer_accept and not server_first,
+    )
+
+
+def bind_datagram(text: str, process: ProcessConfig, inherited: Inherited) -> list[BoundSocket]:
+    """Bind the datagram address ``text``: UDP, UNIX, a multicast group (joined), broadcast.
+
+    Raises:
+        BindError: with address, reason and remedy.
+    """
+    try:
+        address = parse_datagram_address(text)
+    except AddressError as exc:
+        raise BindError(f"cannot receive datagrams on {text}: {exc}") from exc
+    return _bind(text, address, socket.SOCK_DGRAM, process, inherited, defer=False)
+
+
+def _share(text: str, index: int, shared: Sequence[BoundSocket]) -> BoundSocket:
+    if index >= len(shared):
+        raise BindError(
+            f"cannot listen on {text}: there are {len(shared)} shared-socket lines, counted from 0"
+        )
+    # A duplicate: two routers on one descriptor would take each other's place in the event loop.
+    source = shared[index]
+    return BoundSocket(source.sock.dup(), source.name, inherited=source.inherited)
+
+
+def _take_descriptor(
+    text: str, fd: int, process: ProcessConfig, inherited: Inherited
+) -> BoundSocket:
+    try:
+        sock = inherited.by_fd(fd) or adopt(fd)
+    except OSError as exc:
+        raise BindError(
+            f"cannot listen on {text}: descriptor {fd} is not an open socket ({exc.strerror})"
+        ) from exc
+    if sock.type != socket.SOCK_STREAM:
+        sock.detach()
+        raise BindError(f"cannot listen on {text}: descriptor {fd} is not a stream socket")
+    return BoundSocket(_listening(sock, text, process), text, inherited=True)
+
+
+def _listening(sock: socket.socket, text: str, process: ProcessConfig) -> socket.socket:
+    """Make an inherited stream socket ready: it may be bound without listening yet."""
+    try:
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            sock.listen(process.listen)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    except OSError as exc:
+        raise BindError(
+            f"cannot listen on {text}: the inherited socket does not listen ({exc.strerror})"
+        ) from exc
+    return sock
+
+
+def _bind(
+    text: str,
+    address: Address,
+    kind: socket.SocketKind,
+    process: ProcessConfig,
+    inherited: Inherited,
+    *,
+    defer: bool,
+) -> list[BoundSocket]:
+    """Use what was inherited for ``address``, or else bind all that it stands for."""
+    targets = _targets(text, address, kind)
+    taken = [
+        sock
+        for family, sockaddr in targets
+        for sock in inherited.by_address(family, kind, sockaddr)
+    ]
+    if taken:
+        if kind == socket.SOCK_STREAM:
+            taken = [_listening(sock, text, process) for sock in taken]
+        return [BoundSocket(sock, text, inherited=True) for sock in taken]
+    bound: list[BoundSocket] = []
+    missing: OSError | None = None
+    try:
+        for family, sockaddr in targets:
+            try:
+                sock, file = bind(family, kind, sockaddr, process, defer=defer)
+                bound.append(BoundSocket(sock, text, file=file))
+            except OSError as exc:
+                # A name may have an IPv6 address on a host without IPv6: bind what exists.
+                if exc.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise
+                missing = exc
+        if missing is not None and not bound:
+            raise missing
+    except (OSError, SocketFileError) as exc:
+        for one in bound:
+            one.close()
+        reason = explain(exc, address) if isinstance(exc, OSError) else str(exc)
+        raise BindError(f"cannot {_VERBS[kind]} {text}: {reason}") from exc
+    return bound
+
+
+def _targets(text: str, address: Address, kind: socket.SocketKind) -> list[tuple[int, SockAddr]]:
+    """Return (family, sockaddr) for each address to bind."""
+    if isinstance(address, UnixAddress):
+        return [(socket.AF_UNIX, address.path)]
+    if address.host == "":
+        return [(socket.AF_INET, ("0.0.0.0", address.port))]
+    if address.host == "::" and not _has_ipv6():
+        log.warning("%s: this host has no IPv6, listening on IPv4 only", text)
+        return [(socket.AF_INET, ("0.0.0.0", address.port))]
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=kind)
+    except (OSError, UnicodeError) as exc:
+        raise BindError(
+            f"cannot {_VERBS[kind]} {text}: the name {address.host} has no address ({exc})"
+        ) from exc
+    targets: list[tuple[int, SockAddr]] = []
+    for family, _, _, _, sockaddr in found:
+        if (int(family), sockaddr) not in targets:
+            targets.append((int(family), sockaddr))
+    # Each address of a name would get another port.
+    return targets if address.port else targets[:1]
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,100 @@
+"""The file of a UNIX socket: freed without harming anybody, given away, removed if still ours."""
+
+import errno
+import grp
+import os
+import pwd
+import socket
+import stat
+
+
+class SocketFileError(Exception):
+    """The file cannot be used; ``str()`` says why and what to do."""
+
+
+def make_free(path: bytes, kind: socket.SocketKind) -> None:
+    """Remove the socket file that a dead process left at ``path``.
+
+    uWSGI unlinks whatever is there. We take away neither a file that is not a socket nor the socket
+    of a living process.
+
+    Args:
+        path: where a socket is about to be bound.
+        kind: SOCK_STREAM or SOCK_DGRAM, what it will be.
+
+    Raises:
+        SocketFileError: if the path is taken.
+        OSError: if it cannot be looked at or removed.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise SocketFileError(
+            "a file that is not a socket is there; move it away or choose another path"
+        )
+    with socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC) as probe:
+        probe.setblocking(False)
+        reached = probe.connect_ex(path)
+    if reached == errno.EACCES:
+        raise SocketFileError(
+            "a socket of another user is there, and we may not see if it is in use; remove it"
+        )
+    if reached not in (errno.ECONNREFUSED, errno.ENOENT):
+        # Also "again" (its backlog is full) and "wrong type": somebody lives there.
+        raise SocketFileError("another process listens there; stop it first")
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def set_access(path: bytes, mode: int | None, owner: str | None) -> None:
+    """Apply ``chmod-socket`` and ``chown-socket`` to a fresh socket file.
+
+    Args:
+        path: the file.
+        mode: permission bits; None leaves what the umask made.
+        owner: ``user[:group]`` or ``:group``, names or numbers; None leaves it.
+
+    Raises:
+        SocketFileError: if a name is unknown or the change is not permitted.
+    """
+    if owner is not None:
+        user, _, group = owner.partition(":")
+        try:
+            uid = -1 if not user else int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+            gid = -1 if not group else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise SocketFileError(f"chown-socket = {owner}: no such user or group") from None
+        try:
+            os.chown(path, uid, gid)
+        except OSError as exc:
+            raise SocketFileError(
+                f"chown-socket = {owner}: {exc.strerror}; only root may give files away"
+            ) from exc
+    if mode is not None:
+        try:
+            os.chmod(path, mode)
+        except OSError as exc:
+            raise SocketFileError(f"chmod-socket = {mode:o}: {exc.strerror}") from exc
+
+
+class SocketFile:
+    """A socket file that we made; knows it again by device and inode."""
+
+    def __init__(self, path: bytes) -> None:
+        """Remember the file at ``path``, just bound; as an absolute path, because we may chdir."""
+        self._path = os.path.abspath(path)
+        status = os.lstat(path)
+        self._identity = status.st_dev, status.st_ino
+
+    def remove(self) -> None:
+        """Unlink it, unless another process put its own there meanwhile or we no longer may."""
+        try:
+            status = os.lstat(self._path)
+            if (status.st_dev, status.st_ino) == self._identity:
+                os.unlink(self._path)
+        except OSError:
+            pass

@@ -1,0 +1,77 @@
+"""What a signal does.
+
+| signal         | effect                                                         |
+|----------------|----------------------------------------------------------------|
+| TERM           | graceful stop; uWSGI reloads here unless told otherwise         |
+| INT, QUIT      | stop at once                                                   |
+| a second one   | stop at once; a third one ends the process without tidying up   |
+| HUP, USR1, USR2| one log line: nothing to reload or reopen yet                  |
+| PIPE           | ignored: a broken connection is an error of its send            |
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable
+
+log = logging.getLogger("uwsgi-router.signals")
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_WITHOUT_EFFECT = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Signals:
+    """Turns the signals of the process into calls, from :meth:`install` to :meth:`remove`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        graceful: Callable[[], None],
+        immediate: Callable[[], None],
+        force: Callable[[int], None] = os._exit,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            loop: the loop of the main thread.
+            graceful: called at most once: stop accepting, finish what runs.
+            immediate: called at most once, maybe after ``graceful``: stop now.
+            force: ends the process when even that takes too long; is given the exit status.
+        """
+        self._loop = loop
+        self._graceful = graceful
+        self._immediate = immediate
+        self._force = force
+        self._received = 0
+        self._at_once = False
+
+    def install(self) -> None:
+        """Take over the signals."""
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        for number in _STOPPING:
+            self._loop.add_signal_handler(number, self._stop, number)
+        for number in _WITHOUT_EFFECT:
+            self._loop.add_signal_handler(number, self._tell, number)
+
+    def remove(self) -> None:
+        """Give the signals their defaults back."""
+        for number in (*_STOPPING, *_WITHOUT_EFFECT):
+            self._loop.remove_signal_handler(number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._received += 1
+        if self._at_once:
+            log.warning("%s: forced", number.name)
+            self._force(1)
+        elif number == signal.SIGTERM and self._received == 1:
+            log.info("SIGTERM: finishing the requests under way; a second signal stops at once")
+            self._graceful()
+        else:
+            log.info("%s: stopping at once", number.name)
+            self._at_once = True
+            self._immediate()
+
+    def _tell(self, number: signal.Signals) -> None:
+        log.info("%s: there is nothing to reload or reopen yet; nothing changes", number.name)
