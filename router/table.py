@@ -106,4 +106,6 @@ class Table:
                 pass
 
     def _refused(self, sender: str, reason: str) -> None:
+        for gateway in self._gateways:
+            gateway.counters.refused_datagrams += 1
         self._limited.warning(sender, "refused a subscription datagram from %s: %s", sender, reason)

@@ -84,7 +84,7 @@ class Gateway:
 
     def start(self, listeners: Sequence[BoundSocket]) -> None:
         """Begin to accept; in cheap mode as soon as there is a node."""
-        self._acceptor = Acceptor(self.loop, listeners, self._accepted)
+        self._acceptor = Acceptor(self.loop, listeners, self._accepted, self._accept_failed)
         if self.cheap:
             self._log.info("starting in cheap mode, clients wait until a node announces itself")
         else:
@@ -123,6 +123,9 @@ class Gateway:
         self._sessions.add(session)
         self._deadlines.add(session)
         session.task = self.loop.create_task(session.run())
+
+    def _accept_failed(self) -> None:
+        self.counters.accept_errors += 1
 
     def session_ended(self, session: Session) -> None:
         """Forget a session."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from protocol.uwsgi import PacketError
 from router.engine.attempts import Attempts
+from router.engine.collect import collect
+from router.engine.deliver import deliver, report
 from router.engine.dial import dial
 from router.engine.flow import MAX_EARLY, Download, Upload
 from router.engine.spool import Replay, Spool
@@ -15,7 +17,7 @@ from router.engine.waiting import Waiting
 from router.failure import ClientGone, Failure, TimedOut
 from router.forwarders.base import Lease
 from router.fronts.uwsgi import Ping
-from router.net.link import HIGH, Link
+from router.net.link import Link
 from router.request import Request
 from subscriptions.node import Node
 
@@ -26,10 +28,6 @@ log = logging.getLogger("uwsgi-router.request")
 
 # Between two tries of a node whose backlog is full.
 BUSY_BACKOFF = 0.02
-# After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
-# read the answer (as nginx's lingering_timeout and lingering_time).
-LINGER_IDLE = 5.0
-LINGER_TOTAL = 30.0
 # uWSGI's workers refuse larger packets unless told otherwise: its users' most common complaint.
 DEFAULT_WORKER_BUFFER = 4096
 
@@ -38,10 +36,10 @@ class Session(Waiting):
     """One client connection and what is done for it."""
 
     __slots__ = (
-        "_answered",
         "_busy_until",
         "_hold_until",
         "_upstream",
+        "answered",
         "attempts",
         "connect_time",
         "connects_until",
@@ -64,7 +62,7 @@ class Session(Waiting):
         self.connect_time = 0.0
         self.connects_until = 0.0
         self.task: asyncio.Task[None] | None = None
-        self._answered = False
+        self.answered = False
         self._busy_until = 0.0
         self._hold_until = 0.0
         self._upstream: Link | None = None
@@ -107,7 +105,7 @@ class Session(Waiting):
         except PacketError as exc:
             self.gateway.refused(self.peer, str(exc))
         except Failure as failure:
-            await self._fail(failure)
+            await report(self, failure)
         except OSError as exc:
             # Only the client's own socket raises here; it is gone.
             log.debug("%s: %s", self.id, exc)
@@ -120,6 +118,10 @@ class Session(Waiting):
             if self._upstream is not None:
                 self._upstream.close()
             self.client.close()
+            if self.request is not None:
+                counters.bytes_received += len(self.request.packet)
+            if self.upload is not None:
+                counters.bytes_received += self.upload.count
             self.gateway.session_ended(self)
 
     async def _read_request(self) -> Request:
@@ -158,8 +160,7 @@ class Session(Waiting):
         try:
             if config.post_buffering and request.content_length:
                 gateway.refuse_unknown(request)
-                spool = self._make_spool(request)
-                await self._fill(spool)
+                spool = await collect(self, request)
                 upload.count = request.content_length
                 upload.start(spool.surplus)
             else:
@@ -170,65 +171,14 @@ class Session(Waiting):
                     upstream = self._upstream = await dial(self, request, node, attempts)
                     if upstream is None:
                         continue
-                    download = await self._exchange(request, node, upstream, spool)
+                    download = await self._exchange(node, upstream, spool)
                 if download.count:
                     break
                 self._unanswered(request, node, attempts, download.error)
         finally:
             if spool is not None:
                 spool.close()
-        await self._deliver(request, download)
-
-    def _make_spool(self, request: Request) -> Spool:
-        config = self.gateway.config
-        try:
-            return Spool(
-                request.content_length,
-                request.rest,
-                config.post_buffering,
-                config.post_buffering_dir,
-            )
-        except OSError as exc:
-            raise self._cannot_store(exc) from exc
-
-    def _cannot_store(self, error: OSError) -> Failure:
-        config = self.gateway.config
-        return Failure(
-            HTTPStatus.INSUFFICIENT_STORAGE,
-            "spool",
-            f"the body can't be stored: {error.strerror}",
-            f"{self.gateway.name}-post-buffering-dir={config.post_buffering_dir or ''}",
-        )
-
-    async def _fill(self, spool: Spool) -> None:
-        """Collect the whole body before a node is bothered with it."""
-        client, config = self.client, self.gateway.config
-        self.arm("body", config.timeout, sliding=True)
-        try:
-            while spool.missing:
-                try:
-                    data = client.sock.recv(min(config.buffer_size, spool.missing))
-                except BlockingIOError:
-                    if not client.reading:
-                        client.read_with(self.wake)
-                    await self.pause()
-                    continue
-                except OSError:
-                    raise ClientGone from None
-                if not data:
-                    raise ClientGone
-                self.touch()
-                try:
-                    spool.add(data)
-                except OSError as exc:
-                    raise self._cannot_store(exc) from exc
-        except TimedOut:
-            raise Failure(
-                HTTPStatus.REQUEST_TIMEOUT,
-                "body-timeout",
-                f"the client stalled inside its body, {spool.missing} bytes are missing",
-                f"{self.gateway.name}-timeout={config.timeout:g}",
-            ) from None
+        await deliver(self, request, download)
 
     async def _choose(self, request: Request, attempts: Attempts) -> Node:
         """Return the node to try next; waits for busy and, if configured, for future ones.
@@ -293,9 +243,7 @@ class Session(Waiting):
             gateway.hold.leave(self)
         attempts.restart()
 
-    async def _exchange(
-        self, request: Request, node: Node, upstream: Link, spool: Spool | None
-    ) -> Download:
+    async def _exchange(self, node: Node, upstream: Link, spool: Spool | None) -> Download:
         """Relay both ways until the node has ended its answer.
 
         Raises:
@@ -324,7 +272,7 @@ class Session(Waiting):
                     self._half_close(upstream)
                 await self.pause()
         except TimedOut:
-            self._answered = bool(download.count)
+            self.answered = bool(download.count)
             raise Failure(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 "stalled" if download.count else "no-answer-in-time",
@@ -332,6 +280,7 @@ class Session(Waiting):
                 f"{self.gateway.name}-timeout={config.timeout:g}",
             ) from None
         finally:
+            self.gateway.counters.bytes_sent += download.count
             upload.detach()
             upstream.close()
             self._upstream = None
@@ -355,83 +304,13 @@ class Session(Waiting):
         """
         assert self.upload is not None
         how = (error.strerror or str(error)) if error is not None else "closed"
-        if request.repeatable and not self.upload.count and not attempts.resent:
-            attempts.resent = True
-            attempts.failed(node, f"ended without an answer ({how})")
-            self.gateway.counters.resent += 1
-            return
-        text = f"{node.name} ended the connection without an answer ({how})"
+        text = f"ended the connection without an answer ({how})"
         size = len(request.packet)
         if size > DEFAULT_WORKER_BUFFER:
             text += f"; the packet has {size} bytes, is the node's buffer-size larger than that?"
-        raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", text)
-
-    async def _deliver(self, request: Request, download: Download) -> None:
-        """See to it that the client gets the last byte of an answer that is complete.
-
-        Raises:
-            Failure: it is not complete, or the client does not take it.
-        """
-        assert self.upload is not None
-        self._answered = True
-        config, client, upload = self.gateway.config, self.client, self.upload
-        uploaded = upload.count >= request.content_length
-        self.arm("delivery", config.timeout, sliding=True)
-        try:
-            while client.backlog:
-                await self.pause()
-        except TimedOut:
-            raise Failure(
-                HTTPStatus.REQUEST_TIMEOUT,
-                "client-stalled",
-                f"the client read nothing for {config.timeout:g} s, {client.backlog} bytes of the answer were left",
-                f"{self.gateway.name}-timeout={config.timeout:g}",
-            ) from None
-        # A node that does not read a whole upload resets by closing; that says nothing about its answer.
-        if download.error is not None and uploaded:
-            raise Failure(
-                HTTPStatus.BAD_GATEWAY,
-                "reset",
-                f"{download.node.name} reset its connection after {download.count} bytes of its answer",
-            )
-        if not uploaded:
-            await self._linger()
-
-    async def _linger(self) -> None:
-        """Read on for a while: closing with unread bytes would reset the client before it has read its answer."""
-        client = self.client
-        try:
-            client.sock.shutdown(socket.SHUT_WR)
-            until = self.loop.time() + LINGER_TOTAL
-            client.read_with(self.wake)
-            self.arm("linger", LINGER_IDLE, sliding=True)
-            while self.loop.time() < until:
-                try:
-                    if not client.sock.recv(HIGH):
-                        return
-                    self.touch()
-                except BlockingIOError:
-                    await self.pause()
-        except (OSError, ClientGone, TimedOut):
-            pass
-
-    async def _fail(self, failure: Failure) -> None:
-        """Count and log a failure; answer it, if answers are wanted and possible."""
-        self.gateway.failed(self, failure)
-        if self._answered:
-            # Part of an answer has gone out: an orderly end would make it pass for the whole.
-            self.client.reset()
+        if request.repeatable and not self.upload.count and not attempts.resent:
+            attempts.resent = True
+            attempts.failed(node, text)
+            self.gateway.counters.resent += 1
             return
-        if self.gateway.config.errors == "close" or self.client.closed:
-            return
-        try:
-            self.client.write(self.gateway.front.answer(failure, self.id))
-            self.arm("error", LINGER_IDLE)
-            while self.client.backlog:
-                await self.pause()
-        except (OSError, ClientGone, TimedOut):
-            return
-        if self.upload is None or (
-            self.request is not None and self.upload.count < self.request.content_length
-        ):
-            await self._linger()
+        raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", f"{node.name} {text}")

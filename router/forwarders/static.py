@@ -107,8 +107,7 @@ class StaticForwarder(Forwarder):
 
     def _take(self, index: int) -> StaticNode:
         self._next = index + 1
-        node = self.nodes[index]
-        return node
+        return self.nodes[index]
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Every key is, if there are nodes at all."""

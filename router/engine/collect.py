@@ -1,0 +1,70 @@
+"""Collecting a whole request body before a node is bothered with it (``*-post-buffering``)."""
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from router.engine.spool import Spool
+from router.failure import ClientGone, Failure, TimedOut
+from router.request import Request
+
+if TYPE_CHECKING:
+    from router.engine.session import Session
+
+
+async def collect(session: "Session", request: Request) -> Spool:
+    """Read the body of ``request`` to its last byte.
+
+    Raises:
+        ClientGone: the client left before that.
+        Failure: it stalled, or the body can't be stored.
+    """
+    config, name = session.gateway.config, session.gateway.name
+    spool = None
+    session.arm("body", config.timeout, sliding=True)
+    try:
+        spool = Spool(
+            request.content_length, request.rest, config.post_buffering, config.post_buffering_dir
+        )
+        while spool.missing:
+            data = await _receive(session, min(config.buffer_size, spool.missing))
+            spool.add(data)
+    except BaseException as exc:
+        missing = request.content_length
+        if spool is not None:
+            missing = spool.missing
+            spool.close()
+        if isinstance(exc, TimedOut):
+            raise Failure(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "body-timeout",
+                f"the client stalled inside its body, {missing} bytes are missing",
+                f"{name}-timeout={config.timeout:g}",
+            ) from None
+        if isinstance(exc, OSError):
+            raise Failure(
+                HTTPStatus.INSUFFICIENT_STORAGE,
+                "spool",
+                f"the body can't be stored: {exc.strerror}",
+                f"{name}-post-buffering-dir={config.post_buffering_dir or ''}",
+            ) from exc
+        raise
+    return spool
+
+
+async def _receive(session: "Session", size: int) -> bytes:
+    """Return the next bytes from the client, at least one and at most ``size``."""
+    client = session.client
+    while True:
+        try:
+            data = client.sock.recv(size)
+        except BlockingIOError:
+            if not client.reading:
+                client.read_with(session.wake)
+            await session.pause()
+            continue
+        except OSError:
+            raise ClientGone from None
+        if not data:
+            raise ClientGone
+        session.touch()
+        return data
