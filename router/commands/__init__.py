@@ -1,0 +1,1 @@
+"""What the command line can start: one module per command."""

@@ -1,0 +1,155 @@
+"""``uwsgi-router get``: one request over the uwsgi protocol, as a web server would send it.
+
+The exit status is 0 for an answer below 400, 1 for any other or none, 2 for a command line that
+makes no sense. The body goes to standard output, everything else to standard error.
+"""
+
+import argparse
+import os
+import re
+import sys
+from io import BytesIO
+from typing import BinaryIO
+from urllib.parse import unquote_to_bytes
+
+from protocol.address import Address, AddressError, InetAddress, parse_address
+from protocol.uwsgi import PacketError, encode_packet
+from router.commands.exchange import Body, GetError, Phases, exchange
+
+_HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
+
+
+def main(args: list[str]) -> int:
+    """Send one request; return the exit status."""
+    parsed = _parser().parse_args(args)
+    try:
+        address = parse_address(parsed.address)
+        body = _open_body(parsed.data)
+        variables = request_variables(address, parsed.path, parsed.H, parsed.var, body)
+        packet = encode_packet(variables)
+    except (AddressError, PacketError, GetError) as exc:
+        print(f"uwsgi-router get: {exc}", file=sys.stderr)
+        return 2
+    try:
+        bodiless = (b"REQUEST_METHOD", b"HEAD") in variables
+        status = exchange(
+            address, packet, body, parsed.timeout, Phases(parsed.verbose), bodiless=bodiless
+        )
+    except GetError as exc:
+        print(f"uwsgi-router get: {exc}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0 if status < 400 else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="uwsgi-router get",
+        description="Send one request over the uwsgi protocol.",
+        epilog="Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
+    )
+    parser.add_argument("address", help="router or node: host:port, [v6]:port, /path or @name")
+    parser.add_argument("path", nargs="?", default="/", help="with its query (default: /)")
+    parser.add_argument(
+        "-H",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="the host to ask for; also any header as 'Name: value' (may be repeated)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="phases and head on stderr")
+    parser.add_argument(
+        "--var",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="set or replace a uwsgi variable (may be repeated)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60.0,
+        help="how long to wait for each step: connect, send, next bytes (default: 60)",
+    )
+    parser.add_argument("--data", metavar="FILE", help="send this as a POST body; - is stdin")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return seconds
+
+
+def _open_body(name: str | None) -> Body | None:
+    if name is None:
+        return None
+    try:
+        if name == "-":
+            file: BinaryIO = sys.stdin.buffer
+        else:
+            file = open(name, "rb")  # noqa: SIM115
+        if not file.seekable():
+            # Its length must be known before the first byte is sent.
+            return _in_memory(file.read())
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    except OSError as exc:
+        raise GetError(f"cannot read {name}: {exc.strerror}") from exc
+    return Body(file, size)
+
+
+def _in_memory(content: bytes) -> Body:
+    return Body(BytesIO(content), len(content))
+
+
+def request_variables(
+    address: Address, path: str, headers: list[str], extra: list[str], body: Body | None
+) -> list[tuple[bytes, bytes]]:
+    """Return the variables that a web server would send, in its order.
+
+    Args:
+        address: where the request goes; its host is asked for unless ``headers`` names one.
+        path: as in a URL, with its query.
+        headers: hosts, or headers as ``Name: value``.
+        extra: ``NAME=VALUE``, replacing what is there.
+        body: what follows.
+
+    Raises:
+        GetError: if one of ``extra`` has no ``=``.
+    """
+    if not path.startswith("/"):
+        path = "/" + path
+    inet = isinstance(address, InetAddress)
+    bare, _, query = path.partition("?")
+    variables = {
+        "QUERY_STRING": query,
+        "REQUEST_METHOD": "GET" if body is None else "POST",
+        "CONTENT_TYPE": "" if body is None else "application/octet-stream",
+        "CONTENT_LENGTH": "" if body is None else str(body.size),
+        "REQUEST_URI": path,
+        "PATH_INFO": unquote_to_bytes(os.fsencode(bare)).decode("utf-8", "surrogateescape"),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REQUEST_SCHEME": "http",
+        "REMOTE_ADDR": "127.0.0.1",
+        "REMOTE_PORT": "0",
+        "SERVER_PORT": str(address.port) if isinstance(address, InetAddress) else "80",
+        "SERVER_NAME": "localhost",
+        "HTTP_HOST": str(address) if inet else "localhost",
+    }
+    for text in headers:
+        # Who knows curl writes 'Host: name'; a host alone has no blank after a colon.
+        header = _HEADER.fullmatch(text) if ": " in text else None
+        name, value = header.groups() if header else ("host", text)
+        variables["HTTP_" + name.upper().replace("-", "_")] = value
+    for text in extra:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise GetError(f"--var {text}: expected NAME=VALUE")
+        variables[name] = value
+    return [(os.fsencode(name), os.fsencode(value)) for name, value in variables.items()]
