@@ -21,6 +21,7 @@ class Attempts:
         last_node: whose error that was.
         node: the name of the node that was chosen last.
         owner: the forwarder that gave it.
+        tries: how many nodes were chosen, busy ones each time.
         resent: the request was sent a second time.
     """
 
@@ -39,6 +40,7 @@ class Attempts:
         "owner",
         "resent",
         "timed_out",
+        "tries",
     )
 
     def __init__(
@@ -61,6 +63,7 @@ class Attempts:
         self.last_error = ""
         self.last_node = ""
         self.node = ""
+        self.tries = 0
         self.timed_out = False
         self.resent = False
         self.owner = forwarder
@@ -82,6 +85,11 @@ class Attempts:
             return None
         self.owner = self._fallback
         return self._fallback.choose(self._request, self._tried, now)
+
+    def chosen(self, node: Node) -> None:
+        """``node`` is tried now."""
+        self.node = node.name
+        self.tries += 1
 
     def failed(self, node: Node, error: str, *, timed_out: bool = False) -> None:
         """A connect to ``node`` failed: not this one again."""

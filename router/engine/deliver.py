@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from router.engine.flow import Download
 from router.failure import ClientGone, Failure, TimedOut
-from router.net.link import HIGH
+from router.net.link import HIGH, Link
 from router.request import Request
 
 if TYPE_CHECKING:
@@ -33,14 +33,9 @@ async def deliver(session: "Session", request: Request, download: Download) -> N
         while client.backlog:
             await session.pause()
     except TimedOut:
-        raise Failure(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "client-stalled",
-            f"the client read nothing for {config.timeout:g} s, {client.backlog} bytes of the answer were left",
-            f"{session.gateway.name}-timeout={config.timeout:g}",
-        ) from None
-    # A node that does not read a whole upload resets by closing; that says nothing about its answer.
-    if download.error is not None and uploaded:
+        raise _client_stalled(session) from None
+    # A node that leaves any byte of a body unread resets by closing; that says nothing about its answer.
+    if download.error is not None and not session.upload.count:
         raise Failure(
             HTTPStatus.BAD_GATEWAY,
             "reset",
@@ -48,6 +43,39 @@ async def deliver(session: "Session", request: Request, download: Download) -> N
         )
     if not uploaded:
         await _linger(session)
+
+
+def stalled(session: "Session", download: Download, upstream: Link) -> Failure:
+    """Return who let an exchange stall: the client, if it does not read, or owes a body that the node would take."""
+    assert session.upload is not None
+    assert session.request is not None
+    if session.client.backlog:
+        return _client_stalled(session)
+    missing = session.request.content_length - session.upload.count
+    config, name = session.gateway.config, session.gateway.name
+    if missing > 0 and not upstream.backlog and not download.count:
+        return Failure(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "body-timeout",
+            f"the client stalled inside its body, {missing} bytes are missing",
+            f"{name}-timeout={config.timeout:g}",
+        )
+    return Failure(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "stalled" if download.count else "no-answer-in-time",
+        f"{download.node.name} sent no byte for {config.timeout:g} s, {download.count} bytes came before",
+        f"{name}-timeout={config.timeout:g}",
+    )
+
+
+def _client_stalled(session: "Session") -> Failure:
+    timeout = session.gateway.config.timeout
+    return Failure(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "client-stalled",
+        f"the client read nothing for {timeout:g} s, {session.client.backlog} bytes of the answer were left",
+        f"{session.gateway.name}-timeout={timeout:g}",
+    )
 
 
 async def report(session: "Session", failure: Failure) -> None:

@@ -27,6 +27,9 @@ from subscriptions.events import Event, NodeAdded, NodeRefreshed
 from subscriptions.node import Node
 from subscriptions.registry import Registry
 
+# A client that has connected and sent no whole request yet gets so long for it when we stop.
+LAST_REQUEST = 2.0
+
 
 class Gateway:
     """One router (uWSGI's word for its process: gateway).
@@ -36,6 +39,7 @@ class Gateway:
         forwarder: finds nodes.
         fallback: the nodes that stand in when the forwarder's fail.
         registry: the table of announced nodes, or None.
+        ids: what request ids of this run begin with.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class Gateway:
         self._sessions: set[Session] = set()
         self._acceptor: Acceptor | None = None
         self._idle: asyncio.Future[None] | None = None
-        self._ids = secrets.token_hex(3)
+        self.ids = secrets.token_hex(3)
         self._count = 0
         self._limited = RateLimited(self._log)
 
@@ -95,6 +99,8 @@ class Gateway:
         if self._acceptor is not None:
             self._acceptor.stop(drain=True)
             self._acceptor = None
+        for session in self._sessions:
+            session.hurry(LAST_REQUEST)
 
     async def drained(self) -> None:
         """Return when the last session has ended."""
@@ -119,7 +125,7 @@ class Gateway:
 
     def _accepted(self, sock: socket.socket, peer: Peer) -> None:
         self._count += 1
-        session = Session(self, sock, peer[0], f"{self._ids}-{self._count:x}")
+        session = Session(self, sock, peer[0], self._count)
         self._sessions.add(session)
         self._deadlines.add(session)
         session.task = self.loop.create_task(session.run())
@@ -203,7 +209,7 @@ class Gateway:
             session.phase,
             show(request.key) if request is not None else "",
             attempts.node if attempts is not None else "",
-            attempts.made if attempts is not None else 0,
+            attempts.tries if attempts is not None else 0,
             session.connect_time,
             self.loop.time() - session.started,
             (show(request.client) if request is not None else session.peer) or "unix",

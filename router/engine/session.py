@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from protocol.uwsgi import PacketError
 from router.engine.attempts import Attempts
 from router.engine.collect import collect
-from router.engine.deliver import deliver, report
+from router.engine.deliver import deliver, report, stalled
 from router.engine.dial import dial
 from router.engine.flow import MAX_EARLY, Download, Upload
 from router.engine.spool import Replay, Spool
@@ -38,23 +38,23 @@ class Session(Waiting):
     __slots__ = (
         "_busy_until",
         "_hold_until",
+        "_number",
         "_upstream",
         "answered",
         "attempts",
         "connect_time",
         "connects_until",
         "gateway",
-        "id",
         "peer",
         "request",
         "started",
         "task",
     )
 
-    def __init__(self, gateway: "Gateway", sock: socket.socket, peer: str, session_id: str) -> None:
+    def __init__(self, gateway: "Gateway", sock: socket.socket, peer: str, number: int) -> None:
         super().__init__(gateway.loop, gateway.poller, sock, gateway.config.timeout)
         self.gateway = gateway
-        self.id = session_id
+        self._number = number
         self.peer = peer
         self.started = self.loop.time()
         self.request: Request | None = None
@@ -69,6 +69,11 @@ class Session(Waiting):
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.phase} {self.request!r}>"
+
+    @property
+    def id(self) -> str:
+        """What the log and an answer of ours call this request."""
+        return f"{self.gateway.ids}-{self._number:x}"
 
     def check_client(self) -> None:
         """While no node has the request: a client that ends inside its body, or entirely if so configured, is gone.
@@ -105,6 +110,9 @@ class Session(Waiting):
         except PacketError as exc:
             self.gateway.refused(self.peer, str(exc))
         except Failure as failure:
+            if self.request is None:
+                # Well-formed, but without a key: counted like any other request that failed.
+                counters.requests += 1
             await report(self, failure)
         except OSError as exc:
             # Only the client's own socket raises here; it is gone.
@@ -127,7 +135,6 @@ class Session(Waiting):
     async def _read_request(self) -> Request:
         """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
         client, front, chunk = self.client, self.gateway.front, self.gateway.config.buffer_size
-        peer = self.peer.encode()
         data = b""
         while True:
             try:
@@ -140,9 +147,11 @@ class Session(Waiting):
             except OSError:
                 raise ClientGone from None
             if not more:
+                if data:
+                    raise PacketError(f"it ended after {len(data)} bytes, inside the packet")
                 raise ClientGone
             data = data + more if data else more
-            request = front.parse(data, peer)
+            request = front.parse(data, self.peer)
             if request is not None:
                 return request
 
@@ -189,11 +198,14 @@ class Session(Waiting):
         gateway, config = self.gateway, self.gateway.config
         while True:
             now = self.loop.time()
+            if self.connects_until and now >= self.connects_until:
+                attempts.give_up_busy()
+                raise gateway.no_node(request, attempts, out_of_time=True)
             found = attempts.next(now)
             if found is not None and not isinstance(found, Node):
                 found = await found
             if found is not None:
-                attempts.node = found.name
+                attempts.chosen(found)
                 return found
             if attempts.waits_for_busy:
                 if not self._busy_until:
@@ -206,7 +218,7 @@ class Session(Waiting):
                 else:
                     attempts.give_up_busy()
                 continue
-            if not gateway.may_hold(request):
+            if attempts.only_busy or not gateway.may_hold(request):
                 raise gateway.no_node(request, attempts)
             await self._hold(request, attempts)
 
@@ -214,7 +226,7 @@ class Session(Waiting):
         """Wait until a node of the key announces itself."""
         gateway, config = self.gateway, self.gateway.config
         assert self.upload is not None
-        size = len(request.packet) + max(4096, min(request.content_length, MAX_EARLY))
+        size = len(request.packet) + self._kept_of_body(request)
         if not gateway.hold.enter(self, size):
             raise Failure(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -242,6 +254,14 @@ class Session(Waiting):
             counters.holding -= 1
             gateway.hold.leave(self)
         attempts.restart()
+        # The time spent waiting is not the new node's.
+        self.connects_until = self._busy_until = 0.0
+
+    def _kept_of_body(self, request: Request) -> int:
+        """Return how many bytes of the body may lie in memory while the request waits."""
+        if request.content_length <= self.gateway.config.post_buffering:
+            return request.content_length + 4096
+        return max(4096, min(request.content_length, MAX_EARLY))
 
     async def _exchange(self, node: Node, upstream: Link, spool: Spool | None) -> Download:
         """Relay both ways until the node has ended its answer.
@@ -273,12 +293,7 @@ class Session(Waiting):
                 await self.pause()
         except TimedOut:
             self.answered = bool(download.count)
-            raise Failure(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "stalled" if download.count else "no-answer-in-time",
-                f"{node.name} sent no byte for {config.timeout:g} s, {download.count} bytes came before",
-                f"{self.gateway.name}-timeout={config.timeout:g}",
-            ) from None
+            raise stalled(self, download, upstream) from None
         finally:
             self.gateway.counters.bytes_sent += download.count
             upload.detach()
@@ -311,6 +326,8 @@ class Session(Waiting):
         if request.repeatable and not self.upload.count and not attempts.resent:
             attempts.resent = True
             attempts.failed(node, text)
+            # Nor is the time that this node took the next one's.
+            self.connects_until = self._busy_until = 0.0
             self.gateway.counters.resent += 1
             return
         raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", f"{node.name} {text}")

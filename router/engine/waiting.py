@@ -76,6 +76,11 @@ class Waiting:
             self.upload.stop()
         self.wake()
 
+    def hurry(self, seconds: float) -> None:
+        """If no request was read yet, wait for it no longer than that."""
+        if self.upload is None:
+            self.deadline = min(self.deadline, self.loop.time() + seconds)
+
     def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; a sliding one moves on with every byte."""
         self.phase = phase

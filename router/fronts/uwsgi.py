@@ -62,7 +62,7 @@ class UwsgiFront:
         self._force_key = force_key
         self._keep_modifiers = keep_modifiers
 
-    def parse(self, data: bytes, peer: bytes) -> Request | None:
+    def parse(self, data: bytes, peer: str) -> Request | None:
         """Read a request from the first bytes of a connection.
 
         Args:
@@ -95,8 +95,9 @@ class UwsgiFront:
             )
         return self._read(data[:end], data[end:], peer)
 
-    def _read(self, packet: bytes, rest: bytes, peer: bytes) -> Request:
-        key, method, client, path = b"", b"", peer, b""
+    def _read(self, packet: bytes, rest: bytes, peer: str) -> Request:
+        key, method, path = b"", b"", b""
+        client: bytes | None = None
         length: bytes | None = None
         pinned = False
         is_host = True
@@ -133,7 +134,7 @@ class UwsgiFront:
             key_is_host=is_host,
             method=method,
             content_length=parse_content_length(length or b""),
-            client=client,
+            client=peer.encode() if client is None else client,
             path=path,
             packet=packet,
             rest=rest,

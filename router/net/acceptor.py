@@ -147,13 +147,13 @@ class Acceptor:
                 return True
             raise
         sock.setblocking(False)
-        family = sock.family
-        if family == socket.AF_INET:
-            peer: Peer = address
-        elif family == socket.AF_INET6:
-            peer = (address[0].removeprefix(_MAPPED), address[1])
+        # Told from the shape of the address: asking a socket for its family makes an enum member each time.
+        if not isinstance(address, tuple):
+            peer: Peer = ("", 0)
+        elif len(address) == 2:
+            peer = address
         else:
-            peer = ("", 0)
+            peer = (address[0].removeprefix(_MAPPED), address[1])
         self._on_connection(sock, peer)
         return True
 
