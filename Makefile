@@ -1,0 +1,46 @@
+# `make run` and `make test` need python3, python3-venv and make; everything else is made here.
+
+PYTHON ?= python3
+SECONDS ?= 600
+BIN := .venv/bin
+
+.PHONY: run test lint unit peers fuzz bench clean
+
+run: .venv/installed
+	$(BIN)/uwsgi-router demo
+
+test: lint
+	tests/peers/install.sh $(if $(filter true,$(CI)),--with-debian-packages,--if-possible)
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy --strict
+	$(BIN)/lint-imports
+
+# Without the real programs (uWSGI, nginx): what one runs while writing.
+unit: .venv/installed
+	$(BIN)/pytest -m "not peers"
+
+peers: .venv/installed
+	tests/peers/install.sh --with-debian-packages
+
+fuzz: .venv/installed
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+bench: .venv/installed
+	tests/peers/install.sh --if-possible
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .peers dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The command is copied into the environment, not linked: a change of it installs anew, as new dependencies do.
+.venv/installed: pyproject.toml scripts/uwsgi-router
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is too old or missing: Python 3.11 or newer is needed (make PYTHON=python3.12 …)"; exit 1; }
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

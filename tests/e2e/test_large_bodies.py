@@ -1,0 +1,94 @@
+"""Much data, in both directions, and towards a client that does not take it."""
+
+import fcntl
+import hashlib
+import socket
+import struct
+import termios
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from protocol.uwsgi import encode_packet
+from tests.peers.app import pattern
+from tests.peers.lab import Lab
+from tests.peers.process import wait_until
+from tests.peers.router import Router
+from tests.peers.vassal import KEY
+
+pytestmark = pytest.mark.peers
+
+MEGABYTE = 1_000_000
+
+
+def send_request(router: Router, path: str, query: str, content_length: int = 0) -> socket.socket:
+    """Open a connection as a web server does and send the request, without its body."""
+    sock = router.connect()
+    sock.settimeout(20)
+    variables = {
+        "REQUEST_METHOD": "POST" if content_length else "GET",
+        "PATH_INFO": path,
+        "REQUEST_URI": f"{path}?{query}",
+        "QUERY_STRING": query,
+        "CONTENT_LENGTH": str(content_length or ""),
+        "SERVER_PROTOCOL": "HTTP/1.0",
+        "SERVER_NAME": KEY,
+        "SERVER_PORT": "80",
+        "HTTP_HOST": KEY,
+    }
+    sock.sendall(encode_packet((k.encode(), v.encode()) for k, v in variables.items()))
+    return sock
+
+
+def read_answer(sock: socket.socket) -> bytes:
+    """Read to the end and return what follows the head."""
+    answer = b"".join(iter(lambda: sock.recv(1 << 20), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b"\r\n")[0] == b"HTTP/1.0 200 OK", head[:200]
+    return body
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+def test_8_mb_in_both_directions_at_once_pass(lab: Lab, family: str) -> None:
+    router = lab.router()
+    address = str(lab.directory / "app.sock") if family == "unix" else None
+    vassal = lab.vassal("duplex", router, address=address)
+    router.wait_for_nodes(vassal.address)
+    size = 8 * MEGABYTE
+    upload = b"".join(pattern(size))
+    with (
+        ThreadPoolExecutor() as thread,
+        send_request(router, "/duplex", f"size={size}", size) as sock,
+    ):
+        sending = thread.submit(sock.sendall, upload)
+        body = read_answer(sock)
+        sending.result()
+    assert hashlib.sha256(body[:size]).digest() == hashlib.sha256(upload).digest()
+    assert body[size:].decode() == hashlib.sha256(upload).hexdigest()
+
+
+def test_a_client_that_reads_nothing_of_a_large_answer_does_not_fill_the_router(lab: Lab) -> None:
+    router = lab.router()
+    vassal = lab.vassal("large", router)
+    router.wait_for_nodes(vassal.address)
+    size = 200 * MEGABYTE
+    with send_request(router, "/download", f"size={size}") as sock:
+        wait_until_nothing_moves(sock)
+        assert router.peak_memory() < 64 * 1024 * 1024
+        assert len(read_answer(sock)) == size
+    assert router.peak_memory() < 64 * 1024 * 1024
+
+
+def wait_until_nothing_moves(sock: socket.socket) -> None:
+    """Wait until the kernel's buffer of unread bytes has not grown for half a second."""
+    last, since = 0, time.monotonic()
+
+    def full() -> bool:
+        nonlocal last, since
+        (unread,) = struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0" * 4))
+        if unread != last:
+            last, since = unread, time.monotonic()
+        return bool(unread) and time.monotonic() - since > 0.5
+
+    wait_until(full, "the client's buffer is full")

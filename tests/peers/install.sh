@@ -1,0 +1,88 @@
+#!/bin/sh
+# Gets the real programs that the tests run against: Debian's nginx, and PyPI's uWSGI, built with TLS into .peers/venv.
+#
+#   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
+#   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
+#                                       that need a missing peer are skipped and say so
+set -eu
+cd "$(dirname "$0")/../.."
+
+UWSGI_VERSION=2.0.31
+PACKAGES="nginx build-essential python3-dev libssl-dev libpcre2-dev"
+PYTHON=.venv/bin/python
+
+case "${1-}" in
+    --with-debian-packages) strict=yes ;;
+    --if-possible) strict=no ;;
+    *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+say() { echo "peers: $*"; }
+
+give_up() {
+    say "$*"
+    [ "$strict" = yes ] && exit 1
+    exit 0
+}
+
+is_installed() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+
+# apt starts a service right after it installed it. A policy-rc.d that says no prevents that; where the machine has a
+# policy of its own, it stays, and what was started in spite of it is stopped. Only an nginx that this script has
+# installed is ever touched: one that was there before is the user's.
+install_packages() {
+    missing=
+    for package in $PACKAGES; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || { say "not a Debian system; install yourself:$missing"; return 0; }
+    [ "$(id -u)" = 0 ] || { say "not root; install yourself:$missing"; return 0; }
+    say "installing Debian packages:$missing"
+    policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        policy=
+    else
+        trap 'rm -f "$policy"' EXIT
+        trap 'exit 1' INT TERM
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    # shellcheck disable=SC2086
+    apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $missing </dev/null
+    [ -z "$policy" ] || rm -f "$policy"
+    trap - EXIT INT TERM
+    case "$missing" in *nginx*)
+        [ ! -e /run/nginx.pid ] || service nginx stop
+        [ ! -d /run/systemd/system ] || systemctl disable --quiet --now nginx
+    esac
+}
+
+has_tls() { "$1" --cflags 2>/dev/null | grep -q -- -DUWSGI_SSL; }
+
+build_uwsgi() {
+    uwsgi=.peers/venv/bin/uwsgi
+    if [ -x "$uwsgi" ] && [ "$("$uwsgi" --version 2>/dev/null)" = "$UWSGI_VERSION" ] && has_tls "$uwsgi"; then
+        return 0
+    fi
+    command -v cc >/dev/null || give_up "no C compiler: uWSGI can't be built (make peers, as root, installs one)"
+    "$PYTHON" -c 'import os, sysconfig, sys
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
+        || give_up "no Python headers: uWSGI can't be built (make peers, as root, installs them)"
+    say "building uWSGI $UWSGI_VERSION; takes a minute, once (log: .peers/build.log)"
+    rm -rf .peers/venv
+    mkdir -p .peers
+    "$PYTHON" -m venv .peers/venv
+    # No wheel from pip's cache: an earlier build of somebody else's may be without TLS.
+    UWSGI_PROFILE_OVERRIDE="ssl=true" .peers/venv/bin/python -m pip install --disable-pip-version-check \
+        --no-cache-dir --no-binary uwsgi "uwsgi==$UWSGI_VERSION" >.peers/build.log 2>&1 \
+        || { tail -n 20 .peers/build.log; give_up "uWSGI could not be built"; }
+    has_tls "$uwsgi" || { rm -rf .peers/venv; give_up "uWSGI came out without TLS: libssl-dev is missing"; }
+}
+
+[ "$strict" = no ] || install_packages
+build_uwsgi
+PATH=$PATH:/usr/sbin
+command -v nginx >/dev/null || give_up "no nginx (make peers, as root, installs it)"

@@ -1,0 +1,75 @@
+"""A place for real programs: what a test starts here is gone when it ends."""
+
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.peers.load import Load
+from tests.peers.nginx import Nginx
+from tests.peers.process import Process
+from tests.peers.router import Command, Router
+from tests.peers.vassal import BlackHole, Vassal
+
+P = TypeVar("P", bound=Process)
+
+
+class Lab:
+    """Starts programs; at the end stops them, last one first, and shows what they printed.
+
+    pytest shows that only for a test that failed.
+    """
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self._stack = stack
+
+    def router(self, *options: str, **settings: Any) -> Router:
+        """Start the router; see :class:`Router`."""
+        return self._started(Router(self.directory, *options, **settings))
+
+    def command(self, *arguments: str, **settings: Any) -> Command:
+        """Start our command with any arguments; see :class:`Command`."""
+        return self._started(Command(self.directory, *arguments, **settings))
+
+    def program(self, name: str, *argv: str, **settings: Any) -> Process:
+        """Start any program; see :class:`Process`."""
+        log = self.directory / f"{name}.log"
+        return self._started(Process(name, argv, log=log, **settings))
+
+    def vassal(self, name: str, router: Router | None, **settings: Any) -> Vassal:
+        """Start a vassal that announces itself to ``router``; see :class:`Vassal`."""
+        announce_to = router.announce if router else None
+        return self._started(Vassal(name, self.directory, announce_to=announce_to, **settings))
+
+    def nginx(self, router_address: str) -> Nginx:
+        """Start nginx in front of that address."""
+        return self._started(Nginx(self.directory, router_address))
+
+    def load(self, nginx: Nginx, path: str = "/", **settings: Any) -> Load:
+        """Start sending requests; see :class:`Load`."""
+        load = Load(nginx.port, path, **settings)
+        self._stack.callback(load.stop)
+        load.start()
+        return load
+
+    def black_hole(self, router: Router, *, announce_every: float) -> BlackHole:
+        """Make a node that never answers a connect; it announces itself once it is started."""
+        hole = BlackHole(router.announce, announce_every=announce_every)
+        self._stack.callback(hole.close)
+        return hole
+
+    def closing(self, sock: socket.socket) -> None:
+        """Close a socket at the end."""
+        self._stack.callback(sock.close)
+
+    def _started(self, process: P) -> P:
+        self._stack.callback(process.kill)
+        process.wait_ready()
+        return process
+
+    def show_logs(self) -> None:
+        """Print the end of every log."""
+        for log in sorted(self.directory.glob("*.log")):
+            sys.stdout.write(f"---- {log.name}\n{log.read_text('utf-8', 'replace')[-4000:]}\n")

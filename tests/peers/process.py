@@ -1,0 +1,138 @@
+"""A real program, from its start to its certain end."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_given: set[int] = set()
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+    """Ask again and again until the answer is true, and return it.
+
+    Raises:
+        AssertionError: naming what did not happen in time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port of the loopback that nobody uses and that was not returned before.
+
+    It lies below the range that the kernel takes source ports from, or one of the tests' own
+    connections could sit on it by the time it is bound.
+    """
+    for port in random.sample(range(20_000, 32_000), 1000):
+        if port in _given:
+            continue
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise AssertionError("no free port")
+
+
+class Process:
+    """One program in a process group of its own, its output in a file.
+
+    Args:
+        name: what to call it in messages.
+        argv: the command.
+        log: file that collects what it prints.
+        env: variables added to (or, with None, taken out of) the test's own environment.
+        cwd: working directory.
+        pass_fds: descriptors that it inherits under the same numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        log: Path,
+        env: Mapping[str, str | None] | None = None,
+        cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.name = name
+        self.argv = list(argv)
+        self.log = log
+        environment = dict(os.environ)
+        for key, value in (env or {}).items():
+            if value is None:
+                environment.pop(key, None)
+            else:
+                environment[key] = value
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                cwd=cwd,
+                pass_fds=pass_fds,
+                start_new_session=True,
+            )
+        self.pid = self._popen.pid
+
+    def wait_ready(self) -> None:
+        """Wait until it does its work; each program knows how that shows."""
+
+    def running(self) -> bool:
+        """Return whether it has not ended yet."""
+        return self._popen.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program itself (not to its children)."""
+        self._popen.send_signal(number)
+
+    def interrupt(self) -> None:
+        """Send SIGINT to it and its children, as Ctrl-C does."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def wait(self, seconds: float = 15.0) -> int:
+        """Wait for its end and return the exit code (negative: the signal that ended it)."""
+        try:
+            return self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} still runs after {seconds:g} s") from None
+
+    def kill(self) -> None:
+        """End it and its children at once, as ``kill -9`` does."""
+        try:
+            # Its process group: workers must not outlive their master.
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._popen.wait()
+
+    def output(self) -> str:
+        """Return everything it printed so far."""
+        return self.log.read_text("utf-8", "replace")
+
+    def wait_for_output(self, text: str, *, after: int = 0, seconds: float = 15.0) -> None:
+        """Wait until it prints ``text`` (looked for beyond the first ``after`` characters)."""
+
+        def printed() -> bool:
+            found = text in self.output()[after:]
+            assert found or self.running(), f"{self.name} ended before it printed {text!r}"
+            return found
+
+        wait_until(printed, f"{self.name} prints {text!r}", seconds)

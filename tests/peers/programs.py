@@ -1,0 +1,36 @@
+"""Where the real programs are, and what happens when one is missing."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+#: ``ours`` or ``uwsgi``: which program plays the router (docs/testing.md).
+ROUTER_UNDER_TEST = os.environ.get("ROUTER_UNDER_TEST", "ours")
+
+
+def _missing(what: str) -> str:
+    reason = f"{what} is not there: `make peers`, as root, installs it"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def uwsgi() -> str:
+    """Return uWSGI's path, or skip the test (fail it when CI=true)."""
+    built = ROOT / ".peers/venv/bin/uwsgi"
+    return str(built) if built.exists() else _missing("uWSGI 2.0.31")
+
+
+def nginx() -> str:
+    """Return nginx's path, or skip the test (fail it when CI=true)."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    return shutil.which("nginx", path=path) or _missing("nginx")
+
+
+def uwsgi_router() -> str:
+    """Return the path of the command as installed beside the Python that runs the tests."""
+    return str(Path(sys.executable).parent / "uwsgi-router")
