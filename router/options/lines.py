@@ -1,0 +1,68 @@
+"""What every source of configuration is turned into: named values that know where they were written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+COMMAND_LINE = "command line"
+ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One setting as written.
+
+    Attributes:
+        name: of an option or a placeholder.
+        value: after ``=``, without the white space around it; "" if there is none.
+        where: ``FILE:LINE``, :data:`COMMAND_LINE` or :data:`ENVIRONMENT`.
+        placeholder: True if it can only be a placeholder (``set-placeholder``).
+    """
+
+    name: str
+    value: str
+    where: str
+    placeholder: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, or worth a warning.
+
+    Attributes:
+        where: as in :class:`Line`, or "" for the configuration as a whole.
+        message: what is wrong, what was expected, what to do.
+    """
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used.
+
+    Attributes:
+        problems: everything that is wrong, in the order found.
+        exit_code: 2 if the command line itself is wrong, else 1.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, exit_code: int = 1) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+        self.exit_code = exit_code
+
+
+class ConfigurationExit(Exception):
+    """The configuration says ``exit``.
+
+    Attributes:
+        code: the exit code it asks for.
+        prints: ``print`` lines before it.
+    """
+
+    def __init__(self, code: int, prints: Sequence[str]) -> None:
+        super().__init__(f"exit = {code}")
+        self.code = code
+        self.prints = tuple(prints)
