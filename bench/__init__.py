@@ -1,0 +1,1 @@
+"""What a request costs: CPU per request of this router and of its peers, side by side."""

@@ -1,0 +1,123 @@
+"""The programs of a benchmark: where they are, how they are started, and that they end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class MissingError(Exception):
+    """A program of a benchmark is not installed; ``str()`` names it."""
+
+
+class StartError(Exception):
+    """A program ended, or did not answer in time; ``str()`` holds the last lines that it wrote."""
+
+
+def find(name: str) -> str:
+    """Return the path of a program.
+
+    The environment variable of its name in capitals goes first (``UWSGI=…``), then ``.peers/venv``
+    (``make peers`` builds uWSGI there), then PATH and Debian's place for servers.
+
+    Raises:
+        MissingError: if it is nowhere.
+    """
+    named = os.environ.get(name.upper())
+    places = os.pathsep.join(
+        (str(ROOT / ".peers/venv/bin"), os.environ.get("PATH", ""), "/usr/sbin")
+    )
+    found = shutil.which(named) if named else shutil.which(name, path=places)
+    if found is None:
+        raise MissingError(f"{name} (looked for {named})" if named else name)
+    return found
+
+
+def our_router() -> list[str]:
+    """Return the command of the router in this working tree."""
+    return [sys.executable, str(ROOT / "scripts" / "uwsgi-router")]
+
+
+def first_line(command: Sequence[str]) -> str:
+    """Return the first line that a command such as ``nginx -v`` prints, "" if it cannot be run."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return ""
+    return (done.stdout + done.stderr).strip().partition("\n")[0]
+
+
+class Program:
+    """A running program, and what it wrote; ended with everything it started.
+
+    Args:
+        name: for messages.
+        command: what to run.
+        directory: its working directory.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], directory: Path) -> None:
+        self.name = name
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        # A session of its own, so that its children can be ended with it.
+        self._process = subprocess.Popen(
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # SIGKILL: SIGTERM makes uWSGI reload, and nothing here is worth an orderly end.
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        self._output.close()
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait until ``ready`` says yes.
+
+        Raises:
+            StartError: if the program ends or the time is over.
+        """
+        end = time.monotonic() + seconds
+        while not ready():
+            if self._process.poll() is not None:
+                raise StartError(f"{self.name} ended at once:\n{self.last_lines()}")
+            if time.monotonic() > end:
+                raise StartError(
+                    f"{self.name} is not ready after {seconds:g} s:\n{self.last_lines()}"
+                )
+            time.sleep(0.02)
+
+    def last_lines(self, count: int = 8) -> str:
+        """Return the end of what it wrote."""
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace")
+        return "\n".join(f"    {line}" for line in text.splitlines()[-count:])

@@ -1,0 +1,193 @@
+"""What is fuzzed: each target takes any bytes, and fails if a promise of the code is broken.
+
+A target returns a short word for what happened (accepted, or which refusal). Inputs that make a new
+word are kept and mutated further.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from protocol.address import (
+    Address,
+    AddressError,
+    InetAddress,
+    ListenAddress,
+    UnixAddress,
+    parse_address,
+    parse_datagram_address,
+    parse_listen_address,
+    parse_node_address,
+)
+from protocol.subscription import SubscriptionError, decode, encode
+from protocol.uwsgi import (
+    PacketError,
+    decode_header,
+    decode_variables,
+    encode_header,
+    encode_variables,
+)
+from router.failure import Failure
+from router.fronts.uwsgi import Ping, UwsgiFront
+from tests.fuzz.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A name, what to call, and which recorded packets to start from."""
+
+    name: str
+    check: Callable[[bytes], str]
+    seeds: Callable[[bytes], list[bytes]]
+
+
+def outcome(error: Exception) -> str:
+    """Return the words of a refusal without the values in it."""
+    return re.sub(r"b?'.*'|b?\".*\"|\d+", "_", str(error), flags=re.DOTALL)[:60]
+
+
+def header(data: bytes) -> str:
+    try:
+        modifier1, size, modifier2 = decode_header(data)
+    except PacketError as exc:
+        assert len(data) < 4
+        return outcome(exc)
+    assert encode_header(modifier1, size, modifier2) == data[:4]
+    return "accepted"
+
+
+def variables(data: bytes) -> str:
+    wanted = frozenset({b"HTTP_HOST", b"key", b"address"})
+    try:
+        found = decode_variables(data)
+    except PacketError as exc:
+        try:
+            decode_variables(data, wanted)
+        except PacketError:
+            return outcome(exc)
+        raise AssertionError("refused, but not when only some variables are wanted") from exc
+    assert encode_variables(found) == data
+    assert decode_variables(data, wanted) == [(k, v) for k, v in found if k in wanted]
+    return f"accepted {min(len(found), 12)}"
+
+
+def request(data: bytes) -> str:
+    """The first bytes of a client connection, whole, cut short, and with more behind them."""
+    word = ""
+    for keep_modifiers in (False, True):
+        front = UwsgiFront(force_key=None, keep_modifiers=keep_modifiers)
+        try:
+            parsed = front.parse(data, "127.0.0.1")
+        except (PacketError, Failure, Ping) as exc:
+            word += outcome(exc) or "ping"
+            continue
+        if parsed is None:
+            word += "more"
+            continue
+        assert 1 <= len(parsed.key) <= 255
+        keys = parsed.keys()
+        assert keys
+        assert all(len(key) <= 255 for key in keys)
+        assert parsed.content_length >= 0
+        assert parsed.packet + parsed.rest == data
+        assert front.parse(parsed.packet[:-1], "") is None
+        again = front.parse(parsed.packet + b"more", "127.0.0.1")
+        assert again is not None
+        assert (again.key, again.packet, again.rest) == (parsed.key, parsed.packet, b"more")
+        word += "accepted"
+    return word
+
+
+def datagram(data: bytes) -> str:
+    try:
+        subscription = decode(data)
+    except SubscriptionError as exc:
+        return outcome(exc)
+    # Numbers may have been written with zeros in front, and names may have been left out, so the
+    # datagram itself need not come back; what it says does.
+    try:
+        again = decode(encode(subscription))
+    except SubscriptionError as exc:
+        if "would have" not in str(exc):
+            raise AssertionError("what it says cannot be said again") from exc
+        return "accepted, too long in our form"
+    assert replace(again, signed=None) == replace(subscription, signed=None)
+    return f"accepted {subscription.command} {subscription.proto}"
+
+
+def addresses(data: bytes) -> str:
+    text = data.decode("utf-8", "surrogateescape")
+    parsers: tuple[Callable[[str], Address | ListenAddress], ...] = (
+        lambda text: parse_address(text, allow_port_zero=True),
+        parse_node_address,
+        parse_datagram_address,
+        parse_listen_address,
+    )
+    word = ""
+    for parser in parsers:
+        try:
+            parsed = parser(text)
+        except AddressError as exc:
+            word += outcome(exc)[:20]
+            continue
+        word += type(parsed).__name__[:4]
+        if isinstance(parsed, InetAddress):
+            assert 0 <= parsed.port <= 65535
+        elif isinstance(parsed, UnixAddress):
+            assert parsed.is_abstract or b"\0" not in parsed.path
+            assert parsed.path
+        # What is shown can be read again; bytes that are not UTF-8 are shown escaped.
+        # (A datagram address has no way to write an abstract name but with the NUL itself.)
+        if "\\" not in str(parsed):
+            abstract = isinstance(parsed, UnixAddress) and parsed.is_abstract
+            again = parse_node_address(str(parsed)) if abstract else parser(str(parsed))
+            assert again == parsed, str(parsed)
+    return word
+
+
+def table(data: bytes) -> str:
+    """A history of the table, in the bytes' own little language (see Table)."""
+    history = Table()
+    history.replay(data)
+    word = f"{len(history.registry.pools)} {len(history.held)} {sorted(history.happened)}"
+    document, scrape = history.shown()
+    json.loads(document)
+    scrape.decode("utf-8")
+    history.check()
+    return word
+
+
+def whole(packet: bytes) -> list[bytes]:
+    return [packet]
+
+
+def block(packet: bytes) -> list[bytes]:
+    return [packet[4:]]
+
+
+def values(packet: bytes) -> list[bytes]:
+    try:
+        return [value for _, value in decode_variables(packet[4:])][:12]
+    except PacketError:
+        return []
+
+
+TARGETS = (
+    Target("header", header, whole),
+    Target("variables", variables, block),
+    Target("request", request, whole),
+    Target("datagram", datagram, whole),
+    Target("addresses", addresses, values),
+    Target("table", table, Table.seeds),
+)
+
+#: For the mutations: what these formats are made of.
+WORDS = (
+    *(b"key", b"address", b"modifier1", b"modifier2", b"cores", b"load", b"weight", b"algo"),
+    *(b"backup", b"proto", b"vassal", b"notify", b"unix", b"sign", b"clear", b"sni_key"),
+    *(b"HTTP_HOST", b"SERVER_NAME", b"UWSGI_FASTROUTER_KEY", b"CONTENT_LENGTH", b"\x03\x00key"),
+    *(b"127.0.0.1:3031", b":3031", b"0.0.0.0:1", b"[::1]:3031", b"/run/a.sock", b"@abstract"),
+    *(b"fd://", b"=", b"wrr", b"lrc", b"iphash", b"http", b"\xe0", b"\x00\x00", b"\xff\xff"),
+    *(b"65535", b"65536", b"18446744073709551615", b"-1", b"\xd9\xa3", b"\xc2\xb2", b" 1"),
+)
