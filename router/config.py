@@ -1,8 +1,8 @@
 """What was configured, checked and typed: the contract between the options and everything that runs.
 
-``router.options`` makes these from command lines and ini files; nothing else reads an option. Times are seconds, sizes
-bytes. Every address has been parsed once already (a bad one never gets here), but the text is kept as the operator wrote
-it, because uWSGI shows it so in stats and logs.
+``router.options`` makes these from command lines and ini files; nothing else reads an option. Times are seconds,
+sizes bytes. Every address has been parsed once already (a bad one never gets here), but the text is kept as the
+operator wrote it, because uWSGI shows it so in stats and logs.
 """
 
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ class RouterConfig:
     """Inactivity, over both directions together."""
     connect_timeout: float = 5.0
     post_buffering: int = 0
-    """Bodies up to this size are collected in memory, larger ones in a file, before a node is connected; 0: streamed."""
+    """Bodies up to this size are collected in memory, larger ones in a file, before connecting; 0: streamed."""
     post_buffering_dir: str | None = None
     stats: tuple[str, ...] = ()
     errors: Literal["close", "http"] = "close"

@@ -26,8 +26,8 @@ _FIRST_LOOK = 5.0
 class Instance:
     """What a configuration describes, running.
 
-    :meth:`bind` needs the rights of whoever started the program, everything later does not; so privileges are dropped in
-    between.
+    :meth:`bind` needs the rights of whoever started the program, everything later does not; so privileges are
+    dropped in between.
 
     Args:
         configuration: checked already.
@@ -66,17 +66,25 @@ class Instance:
                         self._datagrams[text] = bind_datagram(text, process, self._inherited)
                 stats = self._stats_sockets[router] = []
                 for text in router.stats:
-                    stats += bind_stream(text, process, self._inherited, self._shared, server_first=True)
+                    stats += bind_stream(
+                        text, process, self._inherited, self._shared, server_first=True
+                    )
         except BaseException:
             self.close_sockets()
             raise
         for unused in self._inherited.unused():
-            log.warning("the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name)
+            log.warning(
+                "the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name
+            )
 
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
         groups: list[Sequence[BoundSocket]] = [self._shared]
-        groups += [*self._streams.values(), *self._datagrams.values(), *self._stats_sockets.values()]
+        groups += [
+            *self._streams.values(),
+            *self._datagrams.values(),
+            *self._stats_sockets.values(),
+        ]
         for group in groups:
             for bound in group:
                 bound.unlink()
@@ -91,8 +99,11 @@ class Instance:
             self._start_router(router, loop)
         names = [gateway.forwarder for gateway in self.gateways if _has_names(gateway)]
         if names:
-            async with asyncio.timeout(_FIRST_LOOK * 2):
-                await self._resolve_all()
+            try:
+                async with asyncio.timeout(_FIRST_LOOK * 2):
+                    await self._resolve_all()
+            except TimeoutError:
+                log.warning("names are still being resolved; their nodes follow")
             self._refresher = loop.create_task(self._keep_resolving())
         for gateway in self.gateways:
             gateway.start(self._streams[gateway.config])
@@ -107,6 +118,7 @@ class Instance:
             router,
             loop=loop,
             forwarder=build_forwarder(router, configuration.process.worker_sockets, table, loop),
+            static_nodes=StaticForwarder(router.to, router.gracetime, last_resort=False).nodes,
             fallback=FixedForwarder(router.fallback),
             resolver=self._resolver,
             poller=self._poller,
@@ -153,10 +165,14 @@ class Instance:
                     async with asyncio.timeout(_FIRST_LOOK):
                         found = await self._resolver.resolve(address)
                 except OSError as exc:
-                    log.warning("%s-to = %s: its name can't be resolved: %s", gateway.name, address, exc)
+                    log.warning(
+                        "%s-to = %s: its name can't be resolved: %s", gateway.name, address, exc
+                    )
                     continue
                 if forwarder.resolved(index, found):
-                    names = ", ".join(str(where[1][0]) for where in found if isinstance(where[1], tuple))
+                    names = ", ".join(
+                        str(where[1][0]) for where in found if isinstance(where[1], tuple)
+                    )
                     log.info("%s-to = %s: now %s", gateway.name, address, names)
 
     async def _keep_resolving(self) -> None:

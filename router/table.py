@@ -62,10 +62,14 @@ class Table:
     def start(self, sockets: Sequence[BoundSocket]) -> None:
         """Begin to listen to announces, and to notice silence."""
         for bound in sockets:
-            server = SubscriptionServer(bound.sock, self.registry, self.report, self._refused, self._loop)
+            server = SubscriptionServer(
+                bound.sock, self.registry, self.report, self._refused, self._loop
+            )
             server.start()
             self._servers.append(server)
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        if self._timer is None:
+            # Once, however many routers share the table.
+            self._timer = self._loop.call_later(SWEEP, self._sweep)
 
     def close(self) -> None:
         """Listen no more."""
@@ -94,7 +98,13 @@ class Table:
             case PoolAdded(key, algorithm):
                 log.info("new pool %s (%s)", show(key), algorithm)
             case NodeAdded(key, node):
-                log.info("[%s] new node: %s (weight %d, backup %d)", show(key), node.name, node.weight, node.backup)
+                log.info(
+                    "[%s] new node: %s (weight %d, backup %d)",
+                    show(key),
+                    node.name,
+                    node.weight,
+                    node.backup,
+                )
             case NodeFailed(key, node, reason):
                 text = _REASONS[reason]
                 if reason == "silent":

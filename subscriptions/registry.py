@@ -220,7 +220,7 @@ class Registry:
                     return node
         if self._dotsplit or self.mountpoints:
             for key in keys:
-                for other in self._others(key):
+                for other in self.related_keys(key):
                     pool = self.find(other)
                     if pool is not None:
                         node = pool.choose(client, tried)
@@ -230,7 +230,7 @@ class Registry:
 
     def has_nodes(self, key: bytes) -> bool:
         """True if there are nodes for this key, perhaps dead ones."""
-        return key in self._pools or any(other in self._pools for other in self._others(key))
+        return key in self._pools or any(other in self._pools for other in self.related_keys(key))
 
     def is_known(self, key: bytes, now: float) -> bool:
         """True if a request for this key had better wait for a node than be sent away.
@@ -244,9 +244,10 @@ class Registry:
         """True if this key, or one that answers for it, has nodes or had some within an hour."""
         if self.has_nodes(key) or self._known.knows(key, now):
             return True
-        return any(self._known.knows(other, now) for other in self._others(key))
+        return any(self._known.knows(other, now) for other in self.related_keys(key))
 
-    def _others(self, key: bytes) -> Iterator[bytes]:
+    def related_keys(self, key: bytes) -> Iterator[bytes]:
+        """Return the other keys that may answer for ``key`` (dotsplit, mountpoints), best first."""
         if len(key) > MAX_KEY or not (self._dotsplit or self.mountpoints):
             return iter(())
         return other_keys(key, dotsplit=self._dotsplit, mountpoints=self.mountpoints > 0)

@@ -10,7 +10,8 @@ def request_head(request: Request, modifiers: tuple[int, int] | None) -> bytes:
         request: with the client's packet.
         modifiers: those of the node; None keeps the client's.
 
-    Everything else is forwarded untouched (wire sheet 1.6): a client over uwsgi is trusted, and nothing is parsed twice.
+    Everything else is forwarded untouched (wire sheet 1.6): a client over uwsgi is trusted, and nothing is parsed
+    twice.
     """
     packet = request.packet
     if modifiers is None or (packet[0] == modifiers[0] and packet[3] == modifiers[1]):

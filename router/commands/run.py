@@ -72,7 +72,9 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     except ImportError as exc:
         if wanted == "uvloop":
             raise StartError("event-loop=uvloop: uvloop is not installed") from exc
-        log.warning("uvloop is not installed: asyncio's own loop needs about half as much CPU again")
+        log.warning(
+            "uvloop is not installed: asyncio's own loop needs about half as much CPU again"
+        )
         return None
     return uvloop.new_event_loop
 
@@ -88,7 +90,9 @@ async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
     signals = Signals(loop, graceful=graceful.set, immediate=stop_now)
     signals.install()
     await instance.start()
-    log.info("uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__)
+    log.info(
+        "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
+    )
     notifier.ready("serving")
     await graceful.wait()
     notifier.stopping("finishing requests")

@@ -18,6 +18,7 @@ class Attempts:
         made: connects that failed or were not answered, busy ones not counted.
         last_error: what the last of them ended with, for the log.
         timed_out: one of them got no answer to its connect.
+        only_busy: every node that there is has been busy for too long; none is down.
         last_node: whose error that was.
         node: the name of the node that was chosen last.
         owner: the forwarder that gave it.
@@ -37,6 +38,7 @@ class Attempts:
         "last_node",
         "made",
         "node",
+        "only_busy",
         "owner",
         "resent",
         "timed_out",
@@ -65,6 +67,7 @@ class Attempts:
         self.node = ""
         self.tries = 0
         self.timed_out = False
+        self.only_busy = False
         self.resent = False
         self.owner = forwarder
 
@@ -97,6 +100,7 @@ class Attempts:
         self.made += 1
         self.last_error = error
         self.last_node = node.name
+        self.only_busy = False
         self.timed_out = self.timed_out or timed_out
 
     def busy(self, node: Node, error: str) -> None:
@@ -118,11 +122,14 @@ class Attempts:
 
     def give_up_busy(self) -> None:
         """The busy nodes have been waited for long enough: they count as failed."""
-        self.made += len(self._busy)
-        self._busy.clear()
+        if self._busy:
+            self.only_busy = not self.made
+            self.made += len(self._busy)
+            self._busy.clear()
 
     def restart(self) -> None:
         """A node has announced itself: every node may be tried again."""
         self._tried.clear()
         self._busy.clear()
         self.made = 0
+        self.only_busy = self.timed_out = False

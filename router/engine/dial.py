@@ -26,8 +26,8 @@ async def dial(session: "Session", request: Request, node: Node, attempts: Attem
     """Connect to ``node`` and send it the head of ``request``.
 
     Returns:
-        The connection, or None if there is none: then ``attempts`` knows, and so does the node's forwarder if it was the
-        node's fault.
+        The connection, or None if there is none: then ``attempts`` knows, and so does the node's forwarder if it
+        was the node's fault.
 
     Raises:
         ClientGone: the client left meanwhile.

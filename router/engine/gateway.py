@@ -53,6 +53,7 @@ class Gateway:
         poller: Poller,
         registry: Registry | None = None,
         sockets: Sequence[str] = (),
+        static_nodes: Sequence[StaticNode] = (),
     ) -> None:
         self.config = config
         self.name = config.kind
@@ -64,6 +65,7 @@ class Gateway:
         self.poller = poller
         self.registry = registry
         self.sockets = sockets
+        self._static_nodes = static_nodes
         self.counters = Counters()
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
         self.front = UwsgiFront(
@@ -114,6 +116,10 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that is cancelled before its first step never gets to its "finally".
+        for session in list(self._sessions):
+            session.client.close()
+            self.session_ended(session)
         self._deadlines.close()
 
     # --- sessions ---
@@ -152,13 +158,11 @@ class Gateway:
             fallback_on_no_key=self.config.fallback_on_no_key,
         )
 
-    def may_hold(self, request: Request) -> bool:
-        """True if waiting for a node may help."""
-        return (
-            self.config.hold > 0
-            and self.registry is not None
-            and self.forwarder.is_known(request, self.loop.time())
-        )
+    def awaited_keys(self, request: Request) -> frozenset[bytes]:
+        """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
+        if not self.config.hold or not self.forwarder.is_known(request, self.loop.time()):
+            return frozenset()
+        return self.forwarder.awaited_keys(request)
 
     def refuse_unknown(self, request: Request) -> None:
         """Before a body is collected: is there anybody to give it to?
@@ -171,12 +175,23 @@ class Gateway:
         ):
             raise self._unknown_key()
 
-    def no_node(self, request: Request, attempts: Attempts) -> Failure:
-        """Return why a request has no node to go to (any more)."""
+    def no_node(
+        self, request: Request, attempts: Attempts, *, out_of_time: bool = False
+    ) -> Failure:
+        """Return why a request has no node to go to (any more); ``out_of_time``: others were not tried."""
+        if attempts.only_busy:
+            return Failure(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "busy",
+                f"{attempts.last_node} took no connection for too long: {attempts.last_error}",
+                f"{self.name}-connect-timeout={self.config.connect_timeout:g}",
+            )
         if attempts.made:
             status = HTTPStatus.GATEWAY_TIMEOUT if attempts.timed_out else HTTPStatus.BAD_GATEWAY
             option = ""
-            if attempts.timed_out:
+            if out_of_time:
+                option = f"{self.name}-timeout={self.config.timeout:g}"
+            elif attempts.timed_out:
                 option = f"{self.name}-connect-timeout={self.config.connect_timeout:g}"
             elif self.config.max_retries is not None and attempts.made > self.config.max_retries:
                 option = f"{self.name}-max-retries={self.config.max_retries}"
@@ -245,11 +260,10 @@ class Gateway:
 
     def table_changed(self, events: Iterable[Event]) -> None:
         """Wake held requests when a node came; enter and leave cheap mode."""
-        if self.hold and any(
-            isinstance(event, NodeAdded) or (isinstance(event, NodeRefreshed) and event.revived)
-            for event in events
-        ):
-            self.hold.node_came()
+        if self.hold:
+            for event in events:
+                if isinstance(event, NodeAdded | NodeRefreshed):
+                    self.hold.node_announced(event.key)
         if not self.config.cheap or self.registry is None or self._acceptor is None:
             return
         if self.cheap and not self.registry.empty:
@@ -262,13 +276,13 @@ class Gateway:
             self._acceptor.pause()
 
     @property
-    def static_nodes(self) -> list[StaticNode] | None:
-        """The nodes of ``to``, or None if there are none configured."""
-        return (
-            self.forwarder.nodes
-            if isinstance(self.forwarder, StaticForwarder) and self.config.to
-            else None
-        )
+    def static_nodes(self) -> Sequence[StaticNode] | None:
+        """The nodes of ``to``, shown even if another forwarder comes first; None if there are none."""
+        if not self.config.to:
+            return None
+        if isinstance(self.forwarder, StaticForwarder):
+            return self.forwarder.nodes
+        return self._static_nodes
 
 
 # Failures that any client can cause at will.

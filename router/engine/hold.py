@@ -21,25 +21,30 @@ class Hold:
     def __init__(self, max_requests: int, max_bytes: int) -> None:
         self._max_requests = max_requests
         self._max_bytes = max_bytes
-        self._waiting: dict[Waiting, int] = {}
+        self._waiting: dict[Waiting, tuple[int, frozenset[bytes]]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, session: Waiting, size: int) -> bool:
-        """Let a request of ``size`` bytes wait; False if there is no room."""
+    def enter(self, session: Waiting, size: int, keys: frozenset[bytes]) -> bool:
+        """Let a request of ``size`` bytes wait for a node of one of ``keys``; False if there is no room."""
         if len(self._waiting) >= self._max_requests or self._bytes + size > self._max_bytes:
             return False
-        self._waiting[session] = size
+        self._waiting[session] = size, keys
         self._bytes += size
         return True
 
     def leave(self, session: Waiting) -> None:
         """The request goes on, or is gone."""
-        self._bytes -= self._waiting.pop(session)
+        size, _keys = self._waiting.pop(session)
+        self._bytes -= size
 
-    def node_came(self) -> None:
-        """Some node was added or came back: everybody looks again."""
-        for session in list(self._waiting):
-            session.wake()
+    def node_announced(self, key: bytes) -> None:
+        """A node announced itself, for the first time or again: who waits for its key looks again.
+
+        Again counts too: the node may have died and come back so fast that the table noticed nothing.
+        """
+        for session, (_size, keys) in self._waiting.items():
+            if key in keys:
+                session.wake()

@@ -94,34 +94,19 @@ class Session(Waiting):
         """Serve the connection to its end; never raises."""
         counters = self.gateway.counters
         try:
-            self.request = await self._read_request()
-            counters.requests += 1
-            await self._serve(self.request)
-            counters.completed += 1
-        except ClientGone:
-            if self.request is not None:
-                counters.client_aborts += 1
-        except TimedOut:
-            self.gateway.refused(
-                self.peer, f"no whole request within {self.gateway.config.timeout:g} s"
-            )
-        except Ping as ping:
-            self.client.write(ping.answer)
-        except PacketError as exc:
-            self.gateway.refused(self.peer, str(exc))
-        except Failure as failure:
-            if self.request is None:
-                # Well-formed, but without a key: counted like any other request that failed.
-                counters.requests += 1
-            await report(self, failure)
+            request = await self._receive()
+            if request is not None:
+                await self._answer(request)
         except OSError as exc:
             # Only the client's own socket raises here; it is gone.
             log.debug("%s: %s", self.id, exc)
+            self._count_lost("client")
         except asyncio.CancelledError:
             # The router stops at once: clients are cut off, which is what was asked for.
-            pass
+            self._count_lost("stopped")
         except Exception:
             log.exception("%s: a bug: this request was lost", self.id)
+            self._count_lost("bug")
         finally:
             if self._upstream is not None:
                 self._upstream.close()
@@ -131,6 +116,48 @@ class Session(Waiting):
             if self.upload is not None:
                 counters.bytes_received += self.upload.count
             self.gateway.session_ended(self)
+
+    def _count_lost(self, reason: str) -> None:
+        if self.request is None:
+            return
+        counters = self.gateway.counters
+        if reason == "client":
+            counters.client_aborts += 1
+        else:
+            counters.failed[reason] += 1
+
+    async def _receive(self) -> Request | None:
+        """Return the request; None if there is none, which has been dealt with."""
+        gateway = self.gateway
+        try:
+            return await self._read_request()
+        except ClientGone:
+            pass
+        except TimedOut:
+            gateway.refused(self.peer, f"no whole request within {gateway.config.timeout:g} s")
+        except Ping as ping:
+            self.client.write(ping.answer)
+        except PacketError as exc:
+            gateway.refused(self.peer, str(exc))
+        except Failure as failure:
+            # Well-formed, but without a key: counted like any other request that failed.
+            gateway.counters.requests += 1
+            await report(self, failure)
+        return None
+
+    async def _answer(self, request: Request) -> None:
+        """Serve a request, and count what became of it."""
+        counters = self.gateway.counters
+        self.request = request
+        counters.requests += 1
+        try:
+            await self._serve(request)
+        except ClientGone:
+            counters.client_aborts += 1
+        except Failure as failure:
+            await report(self, failure)
+        else:
+            counters.completed += 1
 
     async def _read_request(self) -> Request:
         """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
@@ -218,16 +245,17 @@ class Session(Waiting):
                 else:
                     attempts.give_up_busy()
                 continue
-            if attempts.only_busy or not gateway.may_hold(request):
+            keys = gateway.awaited_keys(request)
+            if attempts.only_busy or not keys:
                 raise gateway.no_node(request, attempts)
-            await self._hold(request, attempts)
+            await self._hold(request, attempts, keys)
 
-    async def _hold(self, request: Request, attempts: Attempts) -> None:
+    async def _hold(self, request: Request, attempts: Attempts, keys: frozenset[bytes]) -> None:
         """Wait until a node of the key announces itself."""
         gateway, config = self.gateway, self.gateway.config
         assert self.upload is not None
         size = len(request.packet) + self._kept_of_body(request)
-        if not gateway.hold.enter(self, size):
+        if not gateway.hold.enter(self, size, keys):
             raise Failure(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "hold-full",

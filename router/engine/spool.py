@@ -1,4 +1,4 @@
-"""A request body kept until a node has taken it: in memory, above a limit in an unlinked file (``*-post-buffering``)."""
+"""A request body kept until a node has taken it: in memory, or above a limit in an unlinked file."""
 
 import tempfile
 from typing import IO

@@ -1,7 +1,7 @@
 """How a session waits: one coroutine, one future, one deadline with a named phase.
 
-Callbacks (`Link`, `Flow`, `Deadlines`, `Hold`) note what happened and call :meth:`Waiting.wake`; the coroutine looks at what
-they noted. So one place waits, and nothing is missed between two waits.
+Callbacks (`Link`, `Flow`, `Deadlines`, `Hold`) note what happened and call :meth:`Waiting.wake`; the coroutine
+looks at what they noted. So one place waits, and nothing is missed between two waits.
 """
 
 import asyncio
@@ -95,7 +95,13 @@ class Waiting:
             ClientGone: the client is not there any more.
             TimedOut: the deadline has passed.
         """
-        if not self._timed_out and not self.client.closed:
+        upload = self.upload
+        # What happened while nobody waited (a name was being resolved) has not woken anybody.
+        if not (
+            self._timed_out
+            or self.client.closed
+            or (upload is not None and upload.error is not None)
+        ):
             self._waiter = self.loop.create_future()
             try:
                 await self._waiter

@@ -30,6 +30,10 @@ class Forwarder(ABC):
         """True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
         return self.is_known(request, now)
 
+    def awaited_keys(self, request: Request) -> frozenset[bytes]:  # noqa: ARG002
+        """Return the keys under which a node for this request may announce itself; none: nobody ever will."""
+        return frozenset()
+
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
         """The node refused a connection, or did not answer in time."""
         node.connect_failed(timed_out=timed_out)

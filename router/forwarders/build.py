@@ -18,7 +18,10 @@ log = logging.getLogger("uwsgi-router.fastrouter")
 
 
 def build_forwarder(
-    config: RouterConfig, worker_sockets: Sequence[str], table: Table | None, loop: asyncio.AbstractEventLoop
+    config: RouterConfig,
+    worker_sockets: Sequence[str],
+    table: Table | None,
+    loop: asyncio.AbstractEventLoop,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -46,7 +49,9 @@ def build_forwarder(
             return PathForwarder.from_base(config.use_base)
     except PatternError as exc:
         option = "use-pattern" if config.use_pattern is not None else "use-base"
-        raise StartError(f"{config.kind}-{option} = {config.use_pattern or config.use_base}: {exc}") from exc
+        raise StartError(
+            f"{config.kind}-{option} = {config.use_pattern or config.use_base}: {exc}"
+        ) from exc
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:

@@ -1,7 +1,7 @@
 """``use-pattern`` and ``use-base``: the key names a socket (routers-core sheet 3.2, 3.3).
 
-The key comes from whoever sent the request. uWSGI puts it into the address as it is, so a Host header walks directories or
-picks any TCP target; here it can do neither.
+The key comes from whoever sent the request. uWSGI puts it into the address as it is, so a Host header walks
+directories or picks any TCP target; here it can do neither.
 """
 
 from collections.abc import Collection
@@ -42,7 +42,12 @@ class PathForwarder(Forwarder):
                     "the key may stand for the port only, after a fixed host (10.0.0.1:%s), or be part of a UNIX path; "
                     "else clients could choose any host"
                 )
-            self._host = host
+            try:
+                fixed = parse_address(f"{host}:1")
+            except AddressError as exc:
+                raise PatternError(str(exc)) from exc
+            assert isinstance(fixed, InetAddress)
+            self._host = fixed.host
 
     @classmethod
     def from_pattern(cls, pattern: str) -> "PathForwarder":
@@ -87,7 +92,10 @@ class PathForwarder(Forwarder):
         return self._address(request.keys()[-1]) is not None
 
     def _address(self, key: bytes) -> Address | None:
-        if b"/" in key or b"\0" in key or key.startswith(b"."):
+        if not key or b"/" in key or b"\0" in key or key.startswith(b"."):
+            return None
+        # At the very front it could make the name an abstract one.
+        if not self._parts[0] and key.startswith((b"@", b"\\")):
             return None
         text = key.decode("utf-8", "surrogateescape")
         try:

@@ -31,9 +31,9 @@ class StaticNode(Node):
 class StaticForwarder(Forwarder):
     """Each address in turn.
 
-    A node whose connect failed rests for the grace time; then one request tries it again. When all of them rest they are
-    tried all the same if nothing else could answer (``last_resort``): a refusal costs less than an outage of 30 s after
-    the restart of a single node, which is what uWSGI makes of it.
+    A node whose connect failed rests for the grace time; then one request tries it again. When all of them rest
+    they are tried all the same if nothing else could answer (``last_resort``): a refusal costs less than an outage
+    of 30 s after the restart of a single node, which is what uWSGI makes of it.
 
     Args:
         addresses: as configured. A host name stands for every address it has: see :meth:`resolved`.

@@ -63,6 +63,11 @@ class SubscriptionForwarder(Forwarder):
         """True if some form of the key has nodes or had some within an hour."""
         return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
 
+    def awaited_keys(self, request: Request) -> frozenset[bytes]:
+        """Return every key that may answer for the request's."""
+        keys = self._announced_keys(request)
+        return frozenset(keys).union(*(self._registry.related_keys(key) for key in keys))
+
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
         """Mark the node dead: it is not chosen until it announces itself again."""
         assert isinstance(node, SubscribedNode)

@@ -1,7 +1,7 @@
 """Beginning a connection to a node, and what its failures mean.
 
-UNIX sockets answer ``connect`` at once, TCP later; both kinds of failure mean the same here (uWSGI treated the immediate
-ones as the end of the request: routers-core sheet 1.5).
+UNIX sockets answer ``connect`` at once, TCP later; both kinds of failure mean the same here (uWSGI treated the
+immediate ones as the end of the request: routers-core sheet 1.5).
 """
 
 import errno

@@ -1,9 +1,9 @@
 """One stream connection: a non-blocking socket, its unsent bytes, and who is told.
 
-Reads happen where the bytes are wanted (`Flow`); a link only arms and disarms the loop's notice of them. Writes go out at
-once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks. Sockets
-instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are seen as they
-happen, on both event loops alike.
+Reads happen where the bytes are wanted (`Flow`); a link only arms and disarms the loop's notice of them. Writes go
+out at once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket
+breaks. Sockets instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and
+RST are seen as they happen, on both event loops alike.
 """
 
 import socket

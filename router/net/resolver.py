@@ -8,6 +8,8 @@ from router.net.connect import Endpoint, ip_endpoint
 
 # Names stand for whatever runs now (containers, headless services): asked again about this often.
 TTL = 5.0
+# How long an old answer is held back for a new one.
+PATIENCE = 1.0
 # More names than any configuration has; a cap because subscribed nodes may bring names too.
 MAX_NAMES = 4096
 
@@ -45,6 +47,12 @@ class Resolver:
             task = self._loop.create_task(self._look_up(address))
             self._running[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
+        known = self._known.get(key)
+        if known is not None:
+            # DNS that hangs must not take nodes away that still run, either.
+            await asyncio.wait((task,), timeout=PATIENCE)
+            if not task.done():
+                return known[1]
         # A session that gives up must not cancel the look-up of the others.
         return await asyncio.shield(task)
 
@@ -59,9 +67,11 @@ class Resolver:
             found = await self._loop.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_STREAM
             )
-        except OSError:
+        except (OSError, UnicodeError) as exc:
             known = self._known.get(key)
             if known is None:
+                if isinstance(exc, UnicodeError):
+                    raise OSError(f"{address.host} is no host name") from exc
                 raise
             self._remember(key, known[1])
             return known[1]
