@@ -1,0 +1,211 @@
+"""One connection: what the kernel does not take is kept, and whoever must know is told."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from router.net.link import LOW, Link
+from router.net.poller import Poller
+from tests.router.engine.nodes import Peer, until
+
+
+class Owner:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.touched = 0
+        self.woken = 0
+        self.broken: list[OSError] = []
+
+    def touch(self) -> None:
+        self.touched += 1
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    def link_broken(self, link: Link, error: OSError) -> None:
+        self.broken.append(error)
+
+
+class Pair:
+    """A link and the test's end of its connection."""
+
+    def __init__(self, poller: Poller) -> None:
+        ours, theirs = socket.socketpair()
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+        self.owner = Owner()
+        self.link = Link(poller, ours, self.owner)
+        self.peer = Peer(theirs)
+
+    def close(self) -> None:
+        self.link.close()
+        self.peer.close()
+
+
+@pytest.fixture
+async def poller() -> AsyncIterator[Poller]:
+    poller = Poller(asyncio.get_running_loop())
+    yield poller
+    poller.close()
+
+
+@pytest.fixture
+async def pair(poller: Poller) -> AsyncIterator[Pair]:
+    pair = Pair(poller)
+    yield pair
+    pair.close()
+
+
+async def test_what_the_kernel_takes_is_sent_at_once(pair: Pair) -> None:
+    pair.link.write(b"hello")
+    assert pair.link.backlog == 0
+    assert await pair.peer.exactly(5) == b"hello"
+
+
+async def test_the_rest_follows_in_order_and_is_counted_as_backlog(pair: Pair) -> None:
+    whole = bytes(range(256)) * 4096
+    pair.link.write(whole[:700_000])
+    pair.link.write(whole[700_000:])
+    assert 0 < pair.link.backlog < len(whole)
+    assert await pair.peer.exactly(len(whole)) == whole
+    assert pair.link.backlog == 0
+    assert pair.owner.touched > 0
+    assert pair.owner.woken == 1
+
+
+async def test_on_low_is_called_once_when_little_is_left(pair: Pair) -> None:
+    backlogs: list[int] = []
+    pair.link.write(bytes(1_000_000))
+    pair.link.on_low = lambda: backlogs.append(pair.link.backlog)
+    await pair.peer.exactly(1_000_000)
+    assert len(backlogs) == 1
+    assert backlogs[0] < LOW
+
+
+async def test_eof_comes_behind_the_last_byte(pair: Pair) -> None:
+    pair.link.write(bytes(500_000))
+    pair.link.write_eof()
+    assert len(await pair.peer.rest()) == 500_000
+
+
+async def test_eof_without_a_backlog_is_sent_at_once(pair: Pair) -> None:
+    pair.link.write(b"x")
+    pair.link.write_eof()
+    assert await pair.peer.rest() == b"x"
+
+
+async def test_a_write_to_a_peer_that_is_gone_raises(pair: Pair) -> None:
+    pair.peer.close()
+    with pytest.raises(BrokenPipeError):
+        pair.link.write(b"x")
+
+
+async def test_bytes_that_cannot_be_sent_any_more_are_told_and_dropped(pair: Pair) -> None:
+    pair.link.write(bytes(1_000_000))
+    pair.peer.close()
+    await until(lambda: pair.owner.broken)
+    assert pair.link.backlog == 0
+    assert len(pair.owner.broken) == 1
+
+
+async def test_the_reader_is_called_until_it_is_paused_and_again_after_that(pair: Pair) -> None:
+    got: list[bytes] = []
+
+    def read() -> None:
+        got.append(pair.link.sock.recv(100))
+
+    pair.link.read_with(read)
+    await pair.peer.send(b"one")
+    await until(lambda: got == [b"one"])
+    pair.link.pause()
+    assert not pair.link.reading
+    await pair.peer.send(b"two")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert got == [b"one"]
+    pair.link.resume()
+    await until(lambda: got == [b"one", b"two"])
+
+
+async def test_another_reader_takes_over(pair: Pair) -> None:
+    calls: list[str] = []
+
+    def reader(name: str) -> Callable[[], None]:
+        def read() -> None:
+            pair.link.sock.recv(100)
+            calls.append(name)
+
+        return read
+
+    pair.link.read_with(reader("first"))
+    pair.link.read_with(reader("second"))
+    await pair.peer.send(b"x")
+    await until(lambda: calls == ["second"])
+
+
+async def test_a_reader_may_close_its_link(pair: Pair) -> None:
+    pair.link.write(bytes(1_000_000))
+    pair.link.read_with(pair.link.close)
+    await pair.peer.send(b"x")
+    await until(lambda: pair.link.closed)
+
+
+async def test_a_closed_link_does_nothing_more(pair: Pair, poller: Poller) -> None:
+    pair.link.read_with(lambda: None)
+    pair.link.close()
+    pair.link.close()
+    pair.link.pause()
+    pair.link.resume()
+    assert len(poller) == 0
+    assert pair.link.sock.fileno() == -1
+    assert "closed" in repr(pair.link)
+
+
+async def test_a_descriptor_that_is_used_again_belongs_to_its_new_link(poller: Poller) -> None:
+    first = Pair(poller)
+    number = first.link.sock.fileno()
+    first.link.read_with(lambda: None)
+    first.close()
+    second = Pair(poller)
+    assert second.link.sock.fileno() == number
+    got: list[bytes] = []
+    second.link.read_with(lambda: got.append(second.link.sock.recv(100)))
+    await second.peer.send(b"x")
+    await until(lambda: got == [b"x"])
+    second.close()
+
+
+async def test_one_links_bug_does_not_stop_the_others(pair: Pair, poller: Poller) -> None:
+    other, bugs, got = Pair(poller), [], []
+
+    def fails() -> None:
+        pair.link.sock.recv(100)
+        raise ZeroDivisionError
+
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: bugs.append(context))
+    pair.link.read_with(fails)
+    other.link.read_with(lambda: got.append(other.link.sock.recv(100)))
+    await pair.peer.send(b"x")
+    await other.peer.send(b"y")
+    await until(lambda: bugs and got)
+    assert isinstance(bugs[0]["exception"], ZeroDivisionError)
+    other.close()
+
+
+async def test_reset_is_seen_as_one_by_a_tcp_peer(poller: Poller) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    link, peer = Link(poller, ours, Owner()), Peer(theirs)
+    link.write(b"half")
+    assert await peer.some() == b"half"
+    link.reset()
+    link.reset()
+    assert await peer.ending() == (b"", "reset")
+    peer.close()
