@@ -14,6 +14,7 @@ from router.net.activation import Inherited
 from router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
 from router.net.poller import Poller
 from router.net.resolver import TTL, Resolver
+from router.process import StartError
 from router.stats.server import StatsServer
 from router.table import Table
 
@@ -147,6 +148,11 @@ class Instance:
         if not router.subscription_servers:
             return None
         known = [self._tables[text] for text in router.subscription_servers if text in self._tables]
+        if any(table is not known[0] for table in known):
+            raise StartError(
+                f"{router.kind}-subscription-server: these addresses belong to different tables: "
+                + ", ".join(router.subscription_servers)
+            )
         table = known[0] if known else Table(self._configuration.subscription, loop)
         fresh = [text for text in router.subscription_servers if text not in self._tables]
         for text in fresh:

@@ -17,6 +17,7 @@ class Attempts:
     Attributes:
         made: connects that failed or were not answered, busy ones not counted.
         last_error: what the last of them ended with, for the log.
+        reason: short words for that, as in Failure.
         timed_out: one of them got no answer to its connect.
         only_busy: every node that there is has been busy for too long; none is down.
         last_node: whose error that was.
@@ -40,6 +41,7 @@ class Attempts:
         "node",
         "only_busy",
         "owner",
+        "reason",
         "resent",
         "timed_out",
         "tries",
@@ -63,6 +65,7 @@ class Attempts:
         self._busy: list[Node] = []
         self.made = 0
         self.last_error = ""
+        self.reason = "connect"
         self.last_node = ""
         self.node = ""
         self.tries = 0
@@ -94,11 +97,14 @@ class Attempts:
         self.node = node.name
         self.tries += 1
 
-    def failed(self, node: Node, error: str, *, timed_out: bool = False) -> None:
-        """A connect to ``node`` failed: not this one again."""
+    def failed(
+        self, node: Node, error: str, *, reason: str = "connect", timed_out: bool = False
+    ) -> None:
+        """``node`` could not be connected, or did not answer: not this one again."""
         self._tried.append(node)
         self.made += 1
         self.last_error = error
+        self.reason = reason
         self.last_node = node.name
         self.only_busy = False
         self.timed_out = self.timed_out or timed_out
@@ -126,6 +132,14 @@ class Attempts:
             self.only_busy = not self.made
             self.made += len(self._busy)
             self._busy.clear()
+
+    def stopped_early(self, now: float) -> bool:
+        """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
+        return (
+            self._max_retries is not None
+            and self.made > self._max_retries
+            and self._forwarder.choose(self._request, self._tried, now) is not None
+        )
 
     def restart(self) -> None:
         """A node has announced itself: every node may be tried again."""

@@ -91,6 +91,8 @@ class Gateway:
     def start(self, listeners: Sequence[BoundSocket]) -> None:
         """Begin to accept; in cheap mode as soon as there is a node."""
         self._acceptor = Acceptor(self.loop, listeners, self._accepted, self._accept_failed)
+        if self.registry is not None and not self.registry.empty:
+            self.cheap = False
         if self.cheap:
             self._log.info("starting in cheap mode, clients wait until a node announces itself")
         else:
@@ -196,13 +198,13 @@ class Gateway:
             elif self.config.max_retries is not None and attempts.made > self.config.max_retries:
                 option = f"{self.name}-max-retries={self.config.max_retries}"
             text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
-            return Failure(status, "connect", text, option)
+            return Failure(status, attempts.reason, text, option)
         if not self.forwarder.is_known(request, self.loop.time()):
             return self._unknown_key()
         return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", "no node of this key is up")
 
     def _unknown_key(self) -> Failure:
-        return Failure(HTTPStatus.NOT_FOUND, "unknown-key", "no node has ever announced this key")
+        return Failure(HTTPStatus.NOT_FOUND, "unknown-key", self.forwarder.unknown)
 
     # --- what sessions tell ---
 

@@ -246,7 +246,7 @@ class Session(Waiting):
                     attempts.give_up_busy()
                 continue
             keys = gateway.awaited_keys(request)
-            if attempts.only_busy or not keys:
+            if attempts.only_busy or not keys or attempts.stopped_early(now):
                 raise gateway.no_node(request, attempts)
             await self._hold(request, attempts, keys)
 
@@ -311,6 +311,12 @@ class Session(Waiting):
         attached = eof_sent = False
         try:
             while not download.ended:
+                if replay is not None and replay.error is not None:
+                    raise Failure(
+                        HTTPStatus.INSUFFICIENT_STORAGE,
+                        "spool",
+                        f"the stored body can't be read: {replay.error.strerror}",
+                    )
                 if not attached and (replay is None or replay.done):
                     attached = True
                     upload.attach(upstream)
@@ -353,7 +359,7 @@ class Session(Waiting):
             text += f"; the packet has {size} bytes, is the node's buffer-size larger than that?"
         if request.repeatable and not self.upload.count and not attempts.resent:
             attempts.resent = True
-            attempts.failed(node, text)
+            attempts.failed(node, text, reason="no-answer")
             # Nor is the time that this node took the next one's.
             self.connects_until = self._busy_until = 0.0
             self.gateway.counters.resent += 1

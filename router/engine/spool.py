@@ -72,9 +72,10 @@ class Replay:
 
     Attributes:
         done: everything was handed to the link.
+        error: why the file can't be read any more, or None.
     """
 
-    __slots__ = ("_link", "_node", "_offset", "_owner", "_spool", "done")
+    __slots__ = ("_link", "_node", "_offset", "_owner", "_spool", "done", "error")
 
     def __init__(self, spool: Spool, link: Link, node: Node, owner: Owner) -> None:
         self._spool = spool
@@ -83,12 +84,18 @@ class Replay:
         self._owner = owner
         self._offset = 0
         self.done = False
+        self.error: OSError | None = None
 
     def go_on(self) -> None:
         """Write until the link has enough; called again when it wants more."""
         link = self._link
         while not link.closed and self._offset < self._spool.length:
-            data = self._spool.read(self._offset, _CHUNK)
+            try:
+                data = self._spool.read(self._offset, _CHUNK)
+            except OSError as exc:
+                self.error = exc
+                self._owner.wake()
+                return
             self._offset += len(data)
             self._node.rx += len(data)
             try:

@@ -8,7 +8,13 @@ from subscriptions.node import Node
 
 
 class Forwarder(ABC):
-    """Chooses nodes. Subclasses say which, and what they remember of what became of them."""
+    """Chooses nodes. Subclasses say which, and what they remember of what became of them.
+
+    Attributes:
+        unknown: why a key is not known here, for the log.
+    """
+
+    unknown = "no node is configured"
 
     @abstractmethod
     def choose(

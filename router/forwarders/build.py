@@ -35,6 +35,8 @@ def build_forwarder(
         StartError: if what is configured can't be used safely.
     """
     try:
+        if config.use_pattern is not None and "%s" not in config.use_pattern:
+            return FixedForwarder([config.use_pattern])
         if config.use_pattern is not None:
             return PathForwarder.from_pattern(config.use_pattern)
         if table is not None:

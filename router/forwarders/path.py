@@ -29,6 +29,8 @@ class PathForwarder(Forwarder):
         PatternError: if the key could choose a TCP host.
     """
 
+    unknown = "the key can't name a socket"
+
     def __init__(self, parts: list[str]) -> None:
         self._parts = parts
         self._nodes: dict[bytes, Node] = {}

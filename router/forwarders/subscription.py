@@ -20,6 +20,8 @@ class SubscriptionForwarder(Forwarder):
         fallback_key: looked up when no form of the key has a node, or None.
     """
 
+    unknown = "no node has announced this key within the last hour"
+
     def __init__(
         self,
         registry: Registry,

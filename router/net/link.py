@@ -83,7 +83,8 @@ class Link:
             self._writer()
 
     def _watch(self, events: int) -> None:
-        if events == self._watched:
+        # The number of a closed socket may belong to another one by now.
+        if events == self._watched or self.closed:
             return
         if not self._watched:
             self._poller.register(self._fd, self, events)
