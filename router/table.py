@@ -109,7 +109,9 @@ class Table:
                 text = _REASONS[reason]
                 if reason == "silent":
                     text += f", no announce for {self._tolerance:g} s"
-                log.warning("[%s] marking %s as failed: %s", show(key), node.name, text)
+                # Leaving in good order is no reason to wake anybody.
+                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
+                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
             case PoolRemoved(key):
                 log.info("[%s] no nodes left", show(key))
             case _:
