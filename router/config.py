@@ -5,9 +5,38 @@ sizes bytes. Every address has been parsed once already (a bad one never gets he
 operator wrote it, because uWSGI shows it so in stats and logs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class CacheConfig:
+    """One cache (``cache2``). Source of names: routers-core sheet, 7.2."""
+
+    name: str
+    items: int
+    """How many it holds; in uWSGI one less."""
+    max_key: int = 2_048
+    max_value: int = 65_536
+    expire: bool = True
+    """False (``no_expire``): items stay whatever was asked for."""
+    when_full: Literal["refuse", "purge", "clear"] = "refuse"
+    """``purge_lru``: the item that was not used for longest goes; ``clear_on_full``: all go."""
+    log_full: bool = True
+    unused: tuple[str, ...] = ()
+    """Keys of the line that have no effect, for a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheItem:
+    """An item to begin with (``add-cache-item``, ``load-file-in-cache``)."""
+
+    cache: str | None
+    """None: in every cache."""
+    key: str
+    value: str | None
+    """None: what is in the file called ``key``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +75,17 @@ class ProcessConfig:
     """``shared-socket`` lines, addressed as ``=N``."""
     worker_sockets: tuple[str, ...] = ()
     """``socket`` (and ``uwsgi-socket``) lines: only their addresses are used, by ``use-socket=N``."""
+    default_cache_items: int | None = None
+    """``cache``: a cache called default, before all others."""
+    default_cache_max_value: int = 65_536
+    default_cache_expire: bool = True
+    named_caches: tuple[CacheConfig, ...] = ()
+    cache_items: tuple[CacheItem, ...] = ()
+    cache_files: tuple[CacheItem, ...] = ()
+    cache_sockets: tuple[str, ...] = ()
+    """Where caches are filled and read over the uwsgi cache protocol."""
+    cache_socket_public: bool = False
+    """Allow addresses that other machines, and UNIX modes that all users, can reach."""
     stats_http: bool = False
     """``stats-http``: stats ports wait for an HTTP request instead of writing first."""
     stats_minified: bool = False
@@ -53,6 +93,19 @@ class ProcessConfig:
     """``env NAME=VALUE`` lines, set before anything starts."""
     event_loop: Literal["auto", "uvloop", "asyncio"] = "auto"
     """``event-loop``: auto takes uvloop when it can be imported."""
+
+    @property
+    def caches(self) -> tuple[CacheConfig, ...]:
+        """Every cache; the first is meant where none is named."""
+        if self.default_cache_items is None:
+            return self.named_caches
+        default = CacheConfig(
+            "default",
+            self.default_cache_items,
+            max_value=self.default_cache_max_value,
+            expire=self.default_cache_expire,
+        )
+        return (default, *self.named_caches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +124,40 @@ class SubscriptionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeString:
+    """``use-code-string = 0:FILE:FUNCTION``: the function that names the nodes.
+
+    Attributes:
+        file: a path (it has a slash or ends in ``.py``) or a dotted module.
+        function: its name in there.
+    """
+
+    file: str
+    function: str
+
+    def __str__(self) -> str:
+        return f"0:{self.file}:{self.function}"
+
+
+@dataclass(frozen=True, slots=True)
 class RouterConfig:
     """One router: its listeners, forwarder, limits and stats. Source of names: routers-core sheet, 4.3 and 9."""
 
     kind: Literal["fastrouter"] = "fastrouter"
     listen: tuple[str, ...] = ()
     subscription_servers: tuple[str, ...] = ()
+    use_cache: str | None = None
+    """A cache's name, "" for the first; or ``NAME@ADDRESS``, a cache of the uWSGI at that address."""
     use_pattern: str | None = None
     use_base: str | None = None
+    use_code_string: CodeString | Callable[[bytes], object] | None = field(default=None, hash=False)
+    """A function itself only in a router that a program made with ``router.api``."""
+    code_limit: float = 0.1
+    """A function that blocks the event loop for longer is named in the log."""
+    code_timeout: float = 5.0
+    """An ``async`` function is given up after so long."""
+    code_reload: bool = False
+    """Read the function's file again when it has changed."""
     use_socket: str | None = None
     """An address, or the index of a ``socket`` line; "" means 0."""
     to: tuple[str, ...] = ()

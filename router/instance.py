@@ -5,6 +5,9 @@ import logging
 import time
 from collections.abc import Sequence
 
+from router.cache.build import bind_cache_sockets, build_caches
+from router.cache.server import CacheServer
+from router.cache.store import Caches
 from router.config import Configuration, RouterConfig
 from router.engine.gateway import Gateway
 from router.forwarders.build import build_forwarder
@@ -44,6 +47,9 @@ class Instance:
         self._stats_sockets: dict[RouterConfig, list[BoundSocket]] = {}
         self._tables: dict[str, Table] = {}
         self._stats: list[StatsServer] = []
+        self._caches = Caches()
+        self._cache_sockets: list[BoundSocket] = []
+        self._cache_server: CacheServer | None = None
         self._refresher: asyncio.Task[None] | None = None
         self._resolver: Resolver | None = None
         self._poller: Poller | None = None
@@ -57,7 +63,9 @@ class Instance:
         """
         process = self._configuration.process
         try:
+            self._caches = build_caches(process)
             self._shared = bind_shared(process, self._inherited)
+            self._cache_sockets = bind_cache_sockets(process, self._inherited)
             for router in self._configuration.routers:
                 streams = self._streams[router] = []
                 for text in router.listen:
@@ -78,9 +86,22 @@ class Instance:
                 "the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name
             )
 
+    def addresses(
+        self, router: RouterConfig
+    ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Return where a router's listeners, subscription servers and stats really are, once they are bound."""
+        datagrams = [
+            bound for text in router.subscription_servers for bound in self._datagrams[text]
+        ]
+        streams, stats = self._streams[router], self._stats_sockets[router]
+        listeners, servers, documents = (
+            tuple(bound.address for bound in group) for group in (streams, datagrams, stats)
+        )
+        return listeners, servers, documents
+
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
-        groups: list[Sequence[BoundSocket]] = [self._shared]
+        groups: list[Sequence[BoundSocket]] = [self._shared, self._cache_sockets]
         groups += [
             *self._streams.values(),
             *self._datagrams.values(),
@@ -96,6 +117,15 @@ class Instance:
         loop = asyncio.get_running_loop()
         self._resolver = Resolver(loop)
         self._poller = Poller(loop)
+        if self._cache_sockets:
+            self._cache_server = CacheServer(
+                self._cache_sockets,
+                self._caches,
+                loop=loop,
+                # Clients hear of ends in it; items end on the loop's clock.
+                wall_clock=time.time,  # noqa: TID251
+            )
+            self._cache_server.start()
         for router in self._configuration.routers:
             self._start_router(router, loop)
         names = [gateway.forwarder for gateway in self.gateways if _has_names(gateway)]
@@ -118,7 +148,14 @@ class Instance:
         gateway = Gateway(
             router,
             loop=loop,
-            forwarder=build_forwarder(router, configuration.process.worker_sockets, table, loop),
+            forwarder=build_forwarder(
+                router,
+                configuration.process.worker_sockets,
+                table,
+                loop,
+                caches=self._caches,
+                resolver=self._resolver,
+            ),
             static_nodes=StaticForwarder(router.to, router.gracetime, last_resort=False).nodes,
             fallback=FixedForwarder(router.fallback),
             resolver=self._resolver,
@@ -202,6 +239,9 @@ class Instance:
                 log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
         for gateway in self.gateways:
             await gateway.abort()
+            gateway.forwarder.close()
+        if self._cache_server is not None:
+            await self._cache_server.close()
         for table in self._tables.values():
             table.close()
         for server in self._stats:

@@ -123,15 +123,24 @@ class RateLimited:
         """Log a warning, unless one with this key was logged a moment ago."""
         self.log(logging.WARNING, key, msg, *args)
 
-    def error(self, key: Hashable, msg: str, *args: object) -> None:
-        """Log an error, unless a line with this key was logged a moment ago."""
-        self.log(logging.ERROR, key, msg, *args)
+    def error(
+        self, key: Hashable, msg: str, *args: object, exc_info: BaseException | None = None
+    ) -> None:
+        """Log an error (with its traceback if given), unless a line with this key was logged a moment ago."""
+        self.log(logging.ERROR, key, msg, *args, exc_info=exc_info)
 
     def info(self, key: Hashable, msg: str, *args: object) -> None:
         """Log an information, unless a line with this key was logged a moment ago."""
         self.log(logging.INFO, key, msg, *args)
 
-    def log(self, level: int, key: Hashable, msg: str, *args: object) -> None:
+    def log(
+        self,
+        level: int,
+        key: Hashable,
+        msg: str,
+        *args: object,
+        exc_info: BaseException | None = None,
+    ) -> None:
         """Log at ``level``, unless a line with this key was logged a moment ago."""
         now = self._clock()
         silence = self._silenced.get(key)
@@ -153,4 +162,4 @@ class RateLimited:
             # Taken out and put in again: the dictionary stays in the order in which silences end.
             self._silenced.pop(key, None)
             self._silenced[key] = silence
-        self._logger.log(level, msg, *args)
+        self._logger.log(level, msg, *args, exc_info=exc_info)

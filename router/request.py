@@ -16,11 +16,13 @@ class Request:
         path: PATH_INFO, for mountpoints.
         packet: header and variables as received.
         rest: bytes that arrived behind the packet.
+        found: what the forwarder found out for this request, so that retries go on from there; its own business.
     """
 
     __slots__ = (
         "client",
         "content_length",
+        "found",
         "key",
         "key_is_host",
         "method",
@@ -49,6 +51,7 @@ class Request:
         self.path = path
         self.packet = packet
         self.rest = rest
+        self.found: object = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} key={self.key!r} body={self.content_length}>"

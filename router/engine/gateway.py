@@ -199,9 +199,13 @@ class Gateway:
                 option = f"{self.name}-max-retries={self.config.max_retries}"
             text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
             return Failure(status, attempts.reason, text, option)
-        if not self.forwarder.is_known(request, self.loop.time()):
+        now = self.loop.time()
+        if not self.forwarder.is_known(request, now):
             return self._unknown_key()
-        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", "no node of this key is up")
+        text = self.forwarder.down
+        if not self.forwarder.has_nodes(request, now):
+            text = "no node has announced this key yet, and the router has just started"
+        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", text)
 
     def _unknown_key(self) -> Failure:
         return Failure(HTTPStatus.NOT_FOUND, "unknown-key", self.forwarder.unknown)
@@ -288,7 +292,9 @@ class Gateway:
 
 
 # Failures that any client can cause at will.
-_CLIENT_REASONS = frozenset({"no-key", "unknown-key", "body-timeout", "client-stalled"})
+_CLIENT_REASONS = frozenset(
+    {"no-key", "unknown-key", "bad-item", "cache", "body-timeout", "client-stalled"}
+)
 
 
 def show(data: bytes) -> str:

@@ -231,6 +231,10 @@ class Session(Waiting):
             found = attempts.next(now)
             if found is not None and not isinstance(found, Node):
                 found = await found
+                if found is None:
+                    # Only now it is known that the forwarder has none.
+                    found = attempts.next_fallback(self.loop.time())
+                    assert found is None or isinstance(found, Node)
             if found is not None:
                 attempts.chosen(found)
                 return found

@@ -12,9 +12,11 @@ class Forwarder(ABC):
 
     Attributes:
         unknown: why a key is not known here, for the log.
+        down: why a key that is known has no node to try.
     """
 
     unknown = "no node is configured"
+    down = "no node of this key is up"
 
     @abstractmethod
     def choose(
@@ -46,6 +48,9 @@ class Forwarder(ABC):
 
     def released(self, node: Node) -> None:
         """The last exchange that held the node has ended."""
+
+    def close(self) -> None:
+        """The router stops: give up what is under way."""
 
 
 class Lease:

@@ -2,15 +2,21 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from protocol.address import AddressError, parse_address
+from router.cache.remote import RemoteCache
+from router.cache.store import Caches
 from router.config import RouterConfig
 from router.forwarders.base import Forwarder
+from router.forwarders.cache import CacheForwarder, RemoteCacheForwarder
+from router.forwarders.code import build_code_forwarder
 from router.forwarders.fixed import FixedForwarder
 from router.forwarders.path import PathForwarder, PatternError
 from router.forwarders.static import StaticForwarder
 from router.forwarders.subscription import SubscriptionForwarder
+from router.net.resolver import Resolver
 from router.process import StartError
 from router.table import Table
 
@@ -22,6 +28,9 @@ def build_forwarder(
     worker_sockets: Sequence[str],
     table: Table | None,
     loop: asyncio.AbstractEventLoop,
+    *,
+    caches: Caches,
+    resolver: Resolver,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -30,10 +39,14 @@ def build_forwarder(
         worker_sockets: the file's ``socket`` lines, for ``use-socket=N``.
         table: where announced nodes are, if there is a subscription server.
         loop: for its clock.
+        caches: the caches of this process, for ``use-cache=NAME``.
+        resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
 
     Raises:
         StartError: if what is configured can't be used safely.
     """
+    if config.use_cache is not None:
+        return _cache_forwarder(config, config.use_cache, caches, loop, resolver)
     try:
         if config.use_pattern is not None and "%s" not in config.use_pattern:
             return FixedForwarder([config.use_pattern])
@@ -54,6 +67,8 @@ def build_forwarder(
         raise StartError(
             f"{config.kind}-{option} = {config.use_pattern or config.use_base}: {exc}"
         ) from exc
+    if config.use_code_string is not None:
+        return build_code_forwarder(config, loop.time)
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:
@@ -66,6 +81,36 @@ def build_forwarder(
             "" if config.to else "; every request will be refused",
         )
     return StaticForwarder(config.to, config.gracetime, last_resort=not config.fallback)
+
+
+def _cache_forwarder(
+    config: RouterConfig,
+    use_cache: str,
+    caches: Caches,
+    loop: asyncio.AbstractEventLoop,
+    resolver: Resolver,
+) -> Forwarder:
+    last_resort = not config.fallback
+    if "@" not in use_cache:
+        cache = caches.find(use_cache.encode("utf-8", "surrogateescape"))
+        if cache is None:
+            which = f"cache called {use_cache}" if use_cache else "cache"
+            raise StartError(
+                f"{config.kind}-use-cache: there is no {which}: cache2 = name=NAME,items=N makes one"
+            )
+        return CacheForwarder(cache, config.gracetime, last_resort=last_resort)
+    remote = RemoteCache(
+        use_cache,
+        loop=loop,
+        resolver=resolver,
+        deadline=config.connect_timeout,
+        # The other server says when its items end in seconds since the epoch.
+        wall_clock=time.time,  # noqa: TID251
+    )
+    option = f"{config.kind}-connect-timeout={config.connect_timeout:g}"
+    return RemoteCacheForwarder(
+        remote, loop, config.gracetime, last_resort=last_resort, option=option
+    )
 
 
 def _worker_socket(text: str, worker_sockets: Sequence[str]) -> str | None:

@@ -2,42 +2,25 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from protocol.address import Address, InetAddress, parse_address
-from router.forwarders.base import Forwarder
+from protocol.address import InetAddress, parse_address
+from router.forwarders.rotation import RestingNode, RotatingForwarder
 from router.net.connect import Endpoint, is_name
 from router.request import Request
 from subscriptions.node import Node
 
 
-class StaticNode(Node):
-    """A configured node.
+class StaticNode(RestingNode):
+    """A configured node, shown in stats."""
 
-    Attributes:
-        failed_at: loop time of its last failed connect; None once it is tried again.
-    """
-
-    __slots__ = ("failed_at",)
-
-    def __init__(self, name: str, address: Address) -> None:
-        super().__init__(name, address)
-        self.failed_at: float | None = None
-
-    def connected(self) -> None:
-        """A connect succeeded."""
-        super().connected()
-        self.failed_at = None
+    __slots__ = ()
 
 
-class StaticForwarder(Forwarder):
+class StaticForwarder(RotatingForwarder):
     """Each address in turn.
-
-    A node whose connect failed rests for the grace time; then one request tries it again. When all of them rest
-    they are tried all the same if nothing else could answer (``last_resort``): a refusal costs less than an outage
-    of 30 s after the restart of a single node, which is what uWSGI makes of it.
 
     Args:
         addresses: as configured. A host name stands for every address it has: see :meth:`resolved`.
-        gracetime: seconds.
+        gracetime: seconds; see :class:`RotatingForwarder`.
         last_resort: no fallback is configured.
 
     Attributes:
@@ -45,8 +28,7 @@ class StaticForwarder(Forwarder):
     """
 
     def __init__(self, addresses: Sequence[str], gracetime: float, *, last_resort: bool) -> None:
-        self._gracetime = gracetime
-        self._last_resort = last_resort
+        super().__init__(gracetime, last_resort=last_resort)
         self._groups: list[list[StaticNode]] = []
         self.names: dict[int, InetAddress] = {}
         for index, text in enumerate(addresses):
@@ -84,37 +66,12 @@ class StaticForwarder(Forwarder):
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
         """Return the next healthy node; then one that is doubtful; then, as a last resort, one that rests."""
-        nodes = self.nodes
-        count = len(nodes)
-        doubtful: int | None = None
-        resting: int | None = None
-        for step in range(count):
-            index = (self._next + step) % count
-            node = nodes[index]
-            if node in tried:
-                continue
-            if node.failed_at is not None and node.failed_at + self._gracetime > now:
-                resting = index if resting is None else resting
-            elif node.doubtful:
-                doubtful = index if doubtful is None else doubtful
-            else:
-                return self._take(index)
-        if doubtful is not None:
-            return self._take(doubtful)
-        if resting is not None and self._last_resort:
-            return self._take(resting)
-        return None
-
-    def _take(self, index: int) -> StaticNode:
+        index = self._in_turn(self.nodes, self._next, tried, now)
+        if index is None:
+            return None
         self._next = index + 1
         return self.nodes[index]
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Every key is, if there are nodes at all."""
         return bool(self._groups)
-
-    def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
-        """Let the node rest."""
-        super().connect_failed(node, now, timed_out=timed_out)
-        if isinstance(node, StaticNode):
-            node.failed_at = now

@@ -1,13 +1,16 @@
 """What is odd about a configuration as a whole, although every line of it is fine."""
 
 from router.config import Configuration, ProcessConfig, RouterConfig, SubscriptionConfig
+from router.options import cache_checks
 from router.options.lines import Problem
 
 # uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
 PRECEDENCE = (
+    ("use_cache", "fastrouter-use-cache"),
     ("use_pattern", "fastrouter-use-pattern"),
     ("subscription_servers", "fastrouter-subscription-server"),
     ("use_base", "fastrouter-use-base"),
+    ("use_code_string", "fastrouter-use-code-string"),
     ("use_socket", "fastrouter-use-socket"),
     ("to", "fastrouter-to"),
 )
@@ -28,6 +31,7 @@ def missing(configuration: Configuration) -> list[Problem]:
         if not router.listen:
             found.append("the fastrouter has no address: give fastrouter = ADDRESS to listen on")
         found += _shared(router, len(configuration.process.shared_sockets))
+    found += cache_checks.missing(configuration)
     return [Problem("", message) for message in found]
 
 
@@ -48,6 +52,7 @@ def oddities(configuration: Configuration) -> list[Problem]:
         found += _forwarders(router, configuration.process)
         found += _addresses(router)
     found += _subscriptions(configuration.subscription)
+    found += cache_checks.oddities(configuration)
     if configuration.process.worker_sockets and all(
         router.use_socket is None for router in configuration.routers
     ):

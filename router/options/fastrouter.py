@@ -4,6 +4,7 @@ Source: routers-core sheet, sections 3, 4.3 and 9. Defaults are those of ``route
 """
 
 from router.options import values
+from router.options.caches import USE_CACHE
 from router.options.option import Option, Standing
 from router.options.values import BYTES, COUNT, NODE, SECONDS, SWITCH, Kind, integer, seconds
 
@@ -63,6 +64,12 @@ _WHERE = (
         repeatable=True,
     ),
     _works(
+        "fastrouter-use-cache",
+        USE_CACHE,
+        "use_cache",
+        "Forward to the nodes that the key's item names in this cache, or in the first; @ADDRESS: of that server.",
+    ),
+    _works(
         "fastrouter-use-pattern",
         values.PATTERN,
         "use_pattern",
@@ -80,6 +87,30 @@ _WHERE = (
         values.BASE,
         "use_base",
         "Forward to this prefix followed by the key; a directory needs its final slash.",
+    ),
+    _works(
+        "fastrouter-use-code-string",
+        values.CODE,
+        "use_code_string",
+        "Forward to what this Python function returns for the key: an address, or a list of them to try.",
+    ),
+    _works(
+        "fastrouter-code-limit",
+        SECONDS,
+        "code_limit",
+        "Name the function in the log when it blocks all other requests for longer than this (0.1).",
+    ),
+    _works(
+        "fastrouter-code-timeout",
+        SECONDS,
+        "code_timeout",
+        "Give an async function up after so long (5).",
+    ),
+    _works(
+        "fastrouter-code-reload",
+        SWITCH,
+        "code_reload",
+        "Read the function's file again when it has changed; a broken new version is not used.",
     ),
     _works(
         "fastrouter-use-socket",
@@ -280,20 +311,6 @@ _OTHERS = (
         values.ANY,
         "How long to wait for a vassal started on demand.",
         "no vassal is started on demand; fastrouter-hold lets requests wait for a node",
-    ),
-    _not_yet(
-        "fastrouter-use-cache",
-        values.ANY_OPTIONAL,
-        "Look nodes up in a cache.",
-        "this version has no cache, and no other forwarder would be right" + _FORWARDERS,
-        refused=True,
-    ),
-    _not_yet(
-        "fastrouter-use-code-string",
-        values.ANY,
-        "Let a function choose the node.",
-        "this version runs no code, and no other forwarder would be right" + _FORWARDERS,
-        refused=True,
     ),
 )
 

@@ -150,16 +150,24 @@ TOPICS: tuple[Topic, ...] = (
         """,
     ),
     Topic(
-        title="caches",
+        title="caches on disk",
+        standing=Standing.NOT_YET,
+        reason="caches are kept in memory only, and filled anew after a restart",
+        names="cache-store cache-store-sync",
+    ),
+    Topic(
+        title="caches shared with others",
         standing=Standing.NOT_YET,
         refused=True,
-        reason="this version has no cache",
-        names="""
-            cache cache-blocksize cache-store cache-store-sync cache-no-expire! cache-expire-freq
-            cache-report-freed-items! cache-udp-server cache-udp-node cache-sync
-            cache-use-last-modified! add-cache-item load-file-in-cache load-file-in-cache-gzip
-            cache2 check-cache?
-        """,
+        reason="this version copies no cache: let fastrouter-use-cache = NAME@ADDRESS read the other server's",
+        names="cache-udp-server cache-udp-node cache-sync",
+    ),
+    Topic(
+        title="caches of answers",
+        standing=Standing.NOT_YET,
+        refused=True,
+        reason="here caches name nodes, they hold no answers (nor compressed files)",
+        names="check-cache? load-file-in-cache-gzip",
     ),
     Topic(
         title="clusters of instances",

@@ -34,6 +34,12 @@ TOPICS: tuple[Topic, ...] = (
         """,
     ),
     Topic(
+        title="care of caches",
+        standing=Standing.BY_DESIGN,
+        reason="items end exactly when they should, and nothing needs to sweep them",
+        names="cache-expire-freq cache-report-freed-items! cache-use-last-modified!",
+    ),
+    Topic(
         title="workers",
         standing=Standing.BY_DESIGN,
         reason="there are no workers",

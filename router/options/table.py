@@ -3,11 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
-from router.options import application, fastrouter, language, later, process, settled
+from router.options import application, caches, fastrouter, language, later, process, settled
 from router.options.option import Option
 from router.options.topic import Topic
 
-SPELLED_OUT: tuple[Option, ...] = fastrouter.OPTIONS + process.OPTIONS + language.OPTIONS
+SPELLED_OUT: tuple[Option, ...] = (
+    fastrouter.OPTIONS + caches.OPTIONS + process.OPTIONS + language.OPTIONS
+)
 """Options with a help text of their own, in the order of the help."""
 
 TOPICS: tuple[Topic, ...] = settled.TOPICS + later.TOPICS + application.TOPICS

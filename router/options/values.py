@@ -14,6 +14,7 @@ from protocol.address import (
     parse_datagram_address,
     parse_listen_address,
 )
+from router.config import CodeString
 
 MAX_SECONDS = 366 * 24 * 3600
 MAX_BYTES = 1 << 40
@@ -176,6 +177,15 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _code(text: str) -> CodeString:
+    parts = text.split(":")
+    if len(parts) != 3 or not parts[1] or not parts[2].isidentifier():
+        raise ValueError("expected 0:FILE:FUNCTION, for example 0:/etc/mapper.py:choose")
+    if parts[0] != "0":
+        raise ValueError("expected 0 (Python) before FILE: no other language runs here")
+    return CodeString(parts[1], parts[2])
+
+
 def _base(text: str) -> str:
     if not text:
         raise ValueError("expected the beginning of an address, for example /run/sockets/")
@@ -211,6 +221,7 @@ NODE = Kind("ADDRESS", _node)
 DATAGRAM = Kind("ADDRESS", _datagram)
 STATS = Kind("ADDRESS", _stats)
 SOCKET_OR_INDEX = Kind("[N|ADDRESS]", _socket_or_index, Argument.OPTIONAL)
+CODE = Kind("0:FILE:FUNCTION", _code)
 PATTERN = Kind("PATTERN", _pattern)
 BASE = Kind("PREFIX", _base)
 USER = Kind("USER", _text)

@@ -43,8 +43,10 @@ def forwarders(directory: Path) -> dict[str, RouterFast]:
     forward_to = {
         "base": ways.path(f"{directory}/"),
         "pattern": ways.path(f"{directory}/%s.sock"),
+        "code": ways.code(f"{directory}/mapper.py", "choose"),
         "socket": ways.socket(f"{directory}/app.sock"),
         "subscriptions": ways.subscription_server(f"127.0.0.1:{free_port()}"),
+        "cache": ways.cache("nodes"),
         "nodes": ["127.0.0.1:3031", "127.0.0.1:3032"],
     }
     return {
@@ -53,9 +55,12 @@ def forwarders(directory: Path) -> dict[str, RouterFast]:
     }
 
 
-@pytest.mark.parametrize("forwarder", ["base", "pattern", "socket", "subscriptions", "nodes"])
+@pytest.mark.parametrize(
+    "forwarder", ["base", "pattern", "code", "socket", "subscriptions", "cache", "nodes"]
+)
 def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(lab: Lab, forwarder: str) -> None:
     directory = lab.directory
+    (directory / "mapper.py").write_text("def choose(key): return None\n")
     router = forwarders(directory)[forwarder]
     router.set_basic_params(
         workers=2,
@@ -79,6 +84,8 @@ def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(lab: Lab, forw
 
     section = Section(style_prints=True)
     section.routing.use_router(router, force=True)
+    if forwarder == "cache":
+        section.caching.add_cache("nodes", max_items=10)
     section.set_plugins_params(plugins=["fastrouter", "python3"])
     section.master_process.set_basic_params(enable=True)
     section.workers.set_basic_params(count=2)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from protocol.address import (
     Address,
@@ -20,6 +21,15 @@ from protocol.address import (
     parse_listen_address,
     parse_node_address,
 )
+from protocol.cache import (
+    FORM_VARIABLES,
+    Command,
+    Hit,
+    decode_command,
+    decode_hit,
+    encode_command,
+    encode_hit,
+)
 from protocol.subscription import SubscriptionError, decode, encode
 from protocol.uwsgi import (
     PacketError,
@@ -28,9 +38,12 @@ from protocol.uwsgi import (
     encode_header,
     encode_variables,
 )
+from router.cache.value import ValueProblem, parse_value
 from router.failure import Failure
 from router.fronts.uwsgi import Ping, UwsgiFront
 from tests.fuzz.table import Table
+
+CACHE = Path(__file__).parent.parent / "vectors" / "cache-packets.tsv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,53 @@ def table(data: bytes) -> str:
     return word
 
 
+def cache_command(data: bytes) -> str:
+    """What a client sends to the cache socket, and what a server answers to ours."""
+    word = ""
+    decoders: tuple[Callable[[bytes], tuple[object, int] | None], ...] = (
+        decode_command,
+        decode_hit,
+    )
+    for decode_one in decoders:
+        try:
+            read = decode_one(data)
+        except PacketError as exc:
+            word += outcome(exc)
+            continue
+        if read is None:
+            word += "more"
+            continue
+        what, end = read
+        assert 4 <= end <= len(data)
+        assert decode_one(data[: end - 1]) is None
+        assert decode_one(data[:end]) == decode_one(data[:end] + b"more") == (what, end)
+        if isinstance(what, Hit):
+            assert decode_hit(encode_hit(what)) is not None
+        elif isinstance(what, Command) and what.form == FORM_VARIABLES:
+            again = decode_command(encode_command(what))
+            assert again is not None
+            assert again[0] == what
+        word += f"accepted {getattr(what, 'name', 'hit')} {getattr(what, 'form', '')}"
+    return word
+
+
+def cache_value(data: bytes) -> str:
+    """What a cache's item says about nodes."""
+    try:
+        targets = parse_value(data)
+    except ValueProblem as exc:
+        return outcome(exc)
+    again = "|".join(f"{target.name},{target.modifier1}" for target in targets)
+    assert parse_value(again.encode("utf-8", "surrogateescape")) == targets
+    return f"accepted {min(len(targets), 4)}"
+
+
+def cache_packets(packet: bytes) -> list[bytes]:
+    """The packet as one to the cache, in each form, and real ones."""
+    captured = [bytes.fromhex(line.split("\t")[1]) for line in CACHE.read_text().splitlines()]
+    return [b"o" + packet[1:3] + bytes((form,)) + packet[4:] for form in (0, 1, 17)] + captured
+
+
 def whole(packet: bytes) -> list[bytes]:
     return [packet]
 
@@ -179,6 +239,8 @@ TARGETS = (
     Target("request", request, whole),
     Target("datagram", datagram, whole),
     Target("addresses", addresses, values),
+    Target("cache command", cache_command, cache_packets),
+    Target("cache value", cache_value, values),
     Target("table", table, Table.seeds),
 )
 
@@ -189,5 +251,6 @@ WORDS = (
     *(b"HTTP_HOST", b"SERVER_NAME", b"UWSGI_FASTROUTER_KEY", b"CONTENT_LENGTH", b"\x03\x00key"),
     *(b"127.0.0.1:3031", b":3031", b"0.0.0.0:1", b"[::1]:3031", b"/run/a.sock", b"@abstract"),
     *(b"fd://", b"=", b"wrr", b"lrc", b"iphash", b"http", b"\xe0", b"\x00\x00", b"\xff\xff"),
+    *(b"cmd", b"update", b"get", b"size", b"expires", b"cache", b"o\x0c\x00\x11", b"|", b",5"),
     *(b"65535", b"65536", b"18446744073709551615", b"-1", b"\xd9\xa3", b"\xc2\xb2", b" 1"),
 )

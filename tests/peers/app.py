@@ -4,6 +4,7 @@ It runs inside uWSGI, with the standard library only.
 """
 
 import hashlib
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -25,7 +26,25 @@ def application(environ: Environ, start_response: StartResponse) -> Iterable[byt
         return download(int(query["size"]), start_response)
     if path == "/duplex":
         return duplex(int(query["size"]), environ, start_response)
+    if path == "/cache":
+        return cache(query, start_response)
     return answer(environ, start_response)
+
+
+def cache(query: dict[str, str], start_response: StartResponse) -> Iterable[bytes]:
+    """Call ``uwsgi.cache_WHAT`` as applications do, and send what came of it."""
+    # Only there inside uWSGI.
+    uwsgi: Any = importlib.import_module("uwsgi")
+    key, where = query["key"], query.get("in")
+    if query["what"] in {"set", "update"}:
+        call = getattr(uwsgi, f"cache_{query['what']}")
+        result = call(key, query["value"].encode(), int(query.get("expires", "0")), where)
+    elif query["what"] == "clear":
+        result = uwsgi.cache_clear(where)
+    else:
+        result = getattr(uwsgi, f"cache_{query['what']}")(key, where)
+    start_response("200 OK", [])
+    return [repr(result).encode()]
 
 
 def answer(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -6,35 +6,51 @@ from typing import Any
 
 import pytest
 
-from router.config import RouterConfig, SubscriptionConfig
+from router.cache.store import Caches
+from router.config import CacheConfig, RouterConfig, SubscriptionConfig
 from router.forwarders.base import Forwarder
 from router.forwarders.build import build_forwarder
+from router.net.resolver import Resolver
 from router.process import StartError
 from router.table import Table
 from subscriptions.node import Node
 from tests.router.forwarders.requests import asking
 
 ALL: dict[str, Any] = {
+    "use_cache": "nodes",
     "use_pattern": "/pattern/%s",
     "subscription_servers": (":7000",),
     "use_base": "/base/",
+    "use_code_string": lambda _key: "/code",
     "use_socket": "/socket",
     "to": ("/to",),
 }
 FIRST = {
+    "use_cache": "/cache",
     "use_pattern": "/pattern/key",
     "subscription_servers": None,
     "use_base": "/base/key",
+    "use_code_string": "/code",
     "use_socket": "/socket",
     "to": "/to",
 }
+
+
+def caches() -> Caches:
+    """One cache with the key that is asked for."""
+    made = Caches((CacheConfig("nodes", 10),))
+    for cache in made:
+        cache.store(b"key", b"/cache", 0.0, overwrite=False)
+    return made
 
 
 def build(sockets: tuple[str, ...] = (), **options: Any) -> Forwarder:
     loop = asyncio.new_event_loop()
     try:
         table = Table(SubscriptionConfig(), loop) if "subscription_servers" in options else None
-        return build_forwarder(RouterConfig(**options), sockets, table, loop)
+        return build_forwarder(
+            RouterConfig(**options), sockets, table, loop, caches=caches(), resolver=Resolver(loop)
+        )
     finally:
         loop.close()
 

@@ -24,6 +24,10 @@ START = "fastrouter = 127.0.0.1:3031\n"
             "fastrouter-use-pattern decides; not used beside it: fastrouter-subscription-server",
         ),
         (
+            "fastrouter-use-cache = n@:1\nfastrouter-use-pattern = /run/%%s",
+            "fastrouter-use-cache decides; not used beside it: fastrouter-use-pattern",
+        ),
+        (
             "fastrouter-to = :1\nfastrouter-cheap = true",
             "fastrouter-cheap without fastrouter-subscription-server",
         ),

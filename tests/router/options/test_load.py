@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.config import ProcessConfig, RouterConfig, SubscriptionConfig
+from router.config import CodeString, ProcessConfig, RouterConfig, SubscriptionConfig
 from router.options import ConfigurationError, load
 from router.options.table import SPELLED_OUT
 from tests.router.options.configuring import Files, command_line
@@ -16,6 +16,10 @@ def test_every_field_of_a_router_can_be_set(files: Files) -> None:
         fastrouter-subscription-server = 127.0.0.1:7000
         fastrouter-use-pattern = /run/%%s.sock
         fastrouter-use-base = /run/
+        fastrouter-use-code-string = 0:mapper.py:choose
+        fastrouter-code-limit = 0.2
+        fastrouter-code-timeout = 3
+        fastrouter-code-reload = true
         fastrouter-use-socket = 1
         fastrouter-to = 127.0.0.1:1
         fastrouter-to = node:2
@@ -48,6 +52,10 @@ def test_every_field_of_a_router_can_be_set(files: Files) -> None:
         subscription_servers=("127.0.0.1:7000",),
         use_pattern="/run/%s.sock",
         use_base="/run/",
+        use_code_string=CodeString("mapper.py", "choose"),
+        code_limit=0.2,
+        code_timeout=3.0,
+        code_reload=True,
         use_socket="1",
         to=("127.0.0.1:1", "node:2"),
         fallback=("[::1]:3",),
@@ -203,6 +211,8 @@ def test_switches_are_off_for_four_words(word: str, files: Files) -> None:
 
 ADDRESS = "expected host:port, [v6]:port or a socket path"
 ONE = "expected one address, without modifier; repeat the option for more"
+CODE = "expected 0:FILE:FUNCTION, for example 0:/etc/mapper.py:choose"
+PYTHON = "expected 0 (Python) before FILE: no other language runs here"
 FIXED = (
     "expected a pattern that fixes the host: with %s in it, clients would choose where to connect"
 )
@@ -229,6 +239,11 @@ FIXED = (
         ("fastrouter-force-key =", "expected a key of 1 to 255 bytes, got ''"),
         ("pidfile =", "expected a value, got ''"),
         ("fastrouter-use-pattern = %%s:80", f"{FIXED}, got '%s:80'"),
+        ("fastrouter-use-code-string = m.py:f", f"{CODE}, got 'm.py:f'"),
+        ("fastrouter-use-code-string = 0:a:m.py:f", f"{CODE}, got '0:a:m.py:f'"),
+        ("fastrouter-use-code-string = 0::f", f"{CODE}, got '0::f'"),
+        ("fastrouter-use-code-string = 0:m.py:a-b", f"{CODE}, got '0:m.py:a-b'"),
+        ("fastrouter-use-code-string = 5:m.pl:f", f"{PYTHON}, got '5:m.pl:f'"),
         ("fastrouter-to = 127.0.0.1:1,5", f"{ONE}, got '127.0.0.1:1,5'"),
         ("fastrouter-to = a:1,b:2", f"{ONE}, got 'a:1,b:2'"),
         ("fastrouter-stats = ::1:80", f"{ADDRESS}: write an IPv6 address in brackets: [::1]:port, got '::1:80'"),
@@ -363,8 +378,7 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
         "https = :443,a.crt,a.key",
         "rawrouter = :1",
         "sslrouter = :1",
-        "fastrouter-use-cache",
-        "fastrouter-use-code-string = 0:a.py:f",
+        "cache-sync = 127.0.0.1:3031",
         "subscriptions-sign-check = SHA1:/keys",
         "subscriptions-credentials-check = /keys/",
         "subscribe-to = 127.0.0.1:1:key",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from uwsgiconf.config import Section
 
-from router.config import Configuration, RouterConfig
+from router.config import CacheConfig, CacheItem, CodeString, Configuration, RouterConfig
 from router.options import examine
 from tests.router.options.configuring import ENVIRONMENT, Files
 
@@ -42,6 +42,10 @@ def load(router: Any, files: Files, section: Any = None) -> tuple[Configuration,
             FAST.forwarders.subscription_server("127.0.0.1:7000"),
             RouterConfig(listen=(ON,), subscription_servers=("127.0.0.1:7000",)),
         ),
+        (
+            FAST.forwarders.code("mapper.py", "choose"),
+            RouterConfig(listen=(ON,), use_code_string=CodeString("mapper.py", "choose")),
+        ),
         ("127.0.0.1:1", RouterConfig(listen=(ON,), to=("127.0.0.1:1",))),
         (["127.0.0.1:1", "/b.sock"], RouterConfig(listen=(ON,), to=("127.0.0.1:1", "/b.sock"))),
     ],
@@ -49,6 +53,26 @@ def load(router: Any, files: Files, section: Any = None) -> tuple[Configuration,
 def test_forwarders(forward_to: Any, expected: RouterConfig, files: Files) -> None:
     configuration, _ = load(FAST(on=ON, forward_to=forward_to), files)
     assert configuration.routers == (expected,)
+
+
+@pytest.mark.parametrize("name", ["nodes", None])
+def test_the_cache_forwarder_and_a_section_with_caches(name: str | None, files: Files) -> None:
+    section = Section()
+    section.caching.add_cache(
+        "nodes", max_items=10, key_size=100, no_expire=True, full_purge_lru=True
+    )
+    section.caching.add_item("example.com", "127.0.0.1:1", cache_name="nodes")
+    section.caching.add_file("/etc/hostname", cache_name="nodes")
+    configuration, warnings = load(
+        FAST(on=ON, forward_to=FAST.forwarders.cache(name)), files, section
+    )
+    assert configuration.routers == (RouterConfig(listen=(ON,), use_cache=name or ""),)
+    assert configuration.process.caches == (
+        CacheConfig("nodes", 10, max_key=100, expire=False, when_full="purge"),
+    )
+    assert configuration.process.cache_items == (CacheItem("nodes", "example.com", "127.0.0.1:1"),)
+    assert configuration.process.cache_files == (CacheItem("nodes", "/etc/hostname", None),)
+    assert warnings == []
 
 
 def everything() -> Any:
