@@ -1,0 +1,135 @@
+"""Where requests go: the values of ``forward_to``, with uwsgiconf's names (routers-core sheet 4.2)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from router.api.errors import ParameterError
+from router.api.settings import text_of
+from router.forwarders.code_file import refusal_of
+from router.options import table
+
+NodeNames = str | bytes | Sequence[str | bytes] | None
+"""What a function may return: an address, ``address,modifier1``, a list of these to try in order, or nothing."""
+
+
+class Forwarder:
+    """A way of finding nodes; use one of the subclasses.
+
+    Attributes:
+        name: the option that it stands for, without the router's prefix.
+        value: the option's value.
+    """
+
+    def __init__(self, parameter: str, name: str, given: object) -> None:
+        self.name = name
+        option = table.find(f"fastrouter-{name}")
+        assert option is not None
+        self.value = text_of(type(self).__name__, parameter, option, given)
+
+    def __str__(self) -> str:
+        return self.value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r})"
+
+
+class ForwarderPath(Forwarder):
+    """The key names a socket: ``use-base``, or ``use-pattern`` if there is ``%s`` in it.
+
+    Args:
+        sockets_dir: a directory with its final slash, or a pattern with ``%s`` where the key goes:
+            ``/run/sockets/%s.sock``.
+
+    Raises:
+        ParameterError: if clients could choose a host with it.
+
+    Example:
+        >>> from router.api import ForwarderPath, RouterFast
+        >>> print(RouterFast("127.0.0.1:3031", forward_to=ForwarderPath("/run/sites/")).as_ini(), end="")
+        [uwsgi]
+        fastrouter = 127.0.0.1:3031
+        fastrouter-use-base = /run/sites/
+    """
+
+    def __init__(self, sockets_dir: str) -> None:
+        name = "use-pattern" if "%s" in str(sockets_dir) else "use-base"
+        super().__init__("sockets_dir", name, sockets_dir)
+
+
+class ForwarderCode(Forwarder):
+    """A function names the node: ``use-code-string``.
+
+    The function is called once for a request, with the key as ``bytes``, and may be ``async``. It returns an address,
+    ``address,modifier1``, a list of these to try in order, or None if there is no node for the key.
+
+    Args:
+        script: the function itself; or the path of a Python file, or a dotted module.
+        func: the function's name in there.
+        modifier: uwsgiconf's way to choose a language. Only Python's is there: None, 0 or ``ModifierWsgi``.
+
+    Raises:
+        ParameterError: for another language, and for a function that can't be called with a key.
+
+    Attributes:
+        function: the function itself, if it was given; then there is no ini file that means the same.
+
+    Example:
+        >>> from router.api import ForwarderCode, RouterFast
+        >>> NODES = {b"a.example": "127.0.0.1:3032"}
+        >>> router = RouterFast("127.0.0.1:0", forward_to=ForwarderCode(NODES.get))
+    """
+
+    def __init__(
+        self,
+        script: str | Callable[[bytes], NodeNames | Awaitable[NodeNames]],
+        func: str | None = None,
+        *,
+        modifier: object = None,
+    ) -> None:
+        self.function: Callable[[bytes], object] | None = None
+        if callable(script):
+            refusal = refusal_of(script)
+            if refusal:
+                raise ParameterError("ForwarderCode", "script", script, f"it {refusal}")
+            if func is not None:
+                raise ParameterError("ForwarderCode", "func", func, "the function was given already")  # fmt: skip
+            self.name = "use-code-string"
+            self.value = getattr(script, "__qualname__", None) or repr(script)
+            self.function = script
+            return
+        language = 0 if modifier is None else getattr(modifier, "code", modifier)
+        if func is None:
+            raise ParameterError("ForwarderCode", "func", func, "expected the function's name")
+        super().__init__("script", "use-code-string", f"{language}:{script}:{func}")
+
+
+class ForwarderCache(Forwarder):
+    """A cache names the nodes: ``use-cache``.
+
+    Args:
+        cache_name: the cache; None: the first one.
+    """
+
+    def __init__(self, cache_name: str | None = None) -> None:
+        super().__init__("cache_name", "use-cache", "" if cache_name is None else cache_name)
+
+
+class ForwarderSocket(Forwarder):
+    """One node for everything: ``use-socket``.
+
+    Args:
+        socket: its address, or N for the N-th ``socket`` line, counted from 0.
+    """
+
+    def __init__(self, socket: str | int) -> None:
+        super().__init__("socket", "use-socket", socket)
+
+
+class ForwarderSubscriptionServer(Forwarder):
+    """Nodes announce themselves: ``subscription-server``.
+
+    Args:
+        address: the datagram address that they announce themselves to.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__("address", "subscription-server", address)

@@ -1,0 +1,130 @@
+"""A router inside somebody's program: started and stopped, and nothing of the process touched."""
+
+import asyncio
+import logging
+import warnings
+from abc import ABC, abstractmethod
+from typing import Self
+
+from router.config import Configuration, ProcessConfig
+from router.instance import Instance
+
+log = logging.getLogger("uwsgi-router")
+
+# What the command does to its process, a program has to do itself.
+_OF_THE_PROCESS = (
+    "uid", "gid", "additional_gids", "pidfile", "safe_pidfile", "logto", "log_date", "umask", "chdir", "procname",
+    "procname_prefix", "env", "event_loop",
+)  # fmt: skip
+
+
+class Service(ABC):
+    """What can be started, stopped, and started again.
+
+    It runs on whatever event loop it is started in, beside others if need be. It installs no signal handlers,
+    configures no logging (its loggers are below ``uwsgi-router``), and changes neither user, directory, mask nor
+    environment: these belong to the program.
+    """
+
+    def __init__(self) -> None:
+        self._instance: Instance | None = None
+        self._mercy = 0.0
+        self._addresses: tuple[str, ...] = ()
+        self._subscription_addresses: tuple[str, ...] = ()
+        self._stats_addresses: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def configuration(self) -> Configuration:
+        """What runs, as the typed configuration that the command has, too."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that it really listens on, with the port that ``:0`` became; empty while it does not run."""
+        return self._addresses
+
+    @property
+    def subscription_addresses(self) -> tuple[str, ...]:
+        """The same for nodes that announce themselves."""
+        return self._subscription_addresses
+
+    @property
+    def stats_addresses(self) -> tuple[str, ...]:
+        """The same for statistics."""
+        return self._stats_addresses
+
+    async def start(self) -> None:
+        """Begin to serve; returns once clients can connect.
+
+        Raises:
+            ParameterError: if something is missing, such as an address to listen on.
+            StartError: if an address can't be listened on, or a function can't be loaded.
+            RuntimeError: if it runs already.
+        """
+        if self._instance is not None:
+            raise RuntimeError("the router runs already")
+        configuration = self.configuration
+        _warn_of_the_process(configuration)
+        for line in configuration.warnings:
+            log.warning("%s", line)
+        instance = Instance(configuration)
+        instance.bind()
+        self._instance = instance
+        self._mercy = configuration.process.reload_mercy
+        (router,) = configuration.routers
+        bound = instance.addresses(router)
+        self._addresses, self._subscription_addresses, self._stats_addresses = bound
+        try:
+            await instance.start()
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def stop(self, mercy: float | None = None) -> None:
+        """Stop listening, let requests finish, end those that don't; does nothing if it does not run.
+
+        Args:
+            mercy: seconds that requests have to finish; None: what ``set_extra_params(mercy=...)`` says, or 60.
+        """
+        instance, self._instance = self._instance, None
+        if instance is None:
+            return
+        self._addresses = self._subscription_addresses = self._stats_addresses = ()
+        try:
+            await instance.stop(self._mercy if mercy is None else mercy)
+        except asyncio.CancelledError:
+            # Whoever waits has no time left.
+            await instance.stop(0)
+            raise
+
+    async def serve(self) -> None:
+        """Serve until cancelled, then stop as :meth:`stop` does; a second cancellation ends what still runs.
+
+        Raises:
+            ParameterError: as :meth:`start`.
+            StartError: as :meth:`start`.
+        """
+        async with self:
+            await asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+
+def _warn_of_the_process(configuration: Configuration) -> None:
+    default = ProcessConfig()
+    process = configuration.process
+    ignored = [name for name in _OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
+    for router in configuration.routers:
+        ignored += [f"{router.kind}-{name}" for name in ("uid", "gid") if getattr(router, name)]
+    if ignored:
+        # Whose line it is can't be told: start() may run in a task of its own.
+        warnings.warn(
+            f"{', '.join(ignored)}: only the command uwsgi-router does this to its process; inside a program nothing "
+            "is changed, and the router runs as the program's user",
+            stacklevel=3,
+        )

@@ -1,0 +1,15 @@
+"""The examples in the docstrings of the Python API do what they show."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from router.api import fast, forwarders
+
+
+@pytest.mark.parametrize("module", [fast, forwarders])
+def test_the_examples_are_right(module: ModuleType) -> None:
+    tried = doctest.testmod(module)
+    assert tried.failed == 0
+    assert tried.attempted > 0
