@@ -4,7 +4,7 @@ PYTHON ?= python3
 SECONDS ?= 600
 BIN := .venv/bin
 
-.PHONY: run test lint unit peers fuzz bench clean
+.PHONY: run test lint unit peers docs fuzz bench clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -25,6 +25,10 @@ unit: .venv/installed
 
 peers: .venv/installed
 	tests/peers/install.sh --with-debian-packages
+
+# A warning is an error; `make test` builds the site too, to throw it away.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
 
 fuzz: .venv/installed
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

@@ -1,0 +1,119 @@
+"""The pages hang together, say only what exists, and become a site without a warning."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from router.options.crosschecks import PRECEDENCE
+from router.options.table import NAMES
+from router.stats import metrics
+from subscriptions.registry import Registry
+from tests.docs.blocks import DOCS, PAGES
+from tests.docs.scenario import series
+from tests.router.stats.fixtures import NOW, WALL, Source, announce
+
+ROOT = DOCS.parent
+TEXTS = {page.name: page.read_text() for page in PAGES}
+
+
+def test_every_page_is_in_the_contents() -> None:
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", TEXTS["index.md"], re.DOTALL)
+    listed = [
+        line for tree in trees for line in tree.splitlines() if re.fullmatch(r"[a-z-]+", line)
+    ]
+    assert sorted([*listed, "index"]) == sorted(page.stem for page in PAGES)
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize(
+    ("page", "link"),
+    [
+        pytest.param(name, link, id=f"{name}-{link}")
+        for name, text in TEXTS.items()
+        for link in dict.fromkeys(re.findall(r"\]\(([^)\s]+)\)", text))
+    ],
+)
+def test_links_lead_somewhere(page: str, link: str) -> None:
+    assert "//" not in link, "nothing here depends on somebody else's site"
+    target, _, anchor = link.partition("#")
+    file = target or page
+    assert file in TEXTS
+    headings = re.findall(r"^#+ (.+)$", TEXTS[file], re.MULTILINE)
+    assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+def test_options_that_the_pages_name_exist() -> None:
+    known = set(NAMES)
+    named = {
+        name
+        for text in TEXTS.values()
+        for name in re.findall(r"`((?:fastrouter|subscription|stats|cache)-[a-z-]+[a-z])\b", text)
+    }
+    assert named
+    assert named - known == set()
+
+
+def test_forwarders_stand_in_the_order_in_which_they_decide() -> None:
+    rows = re.findall(r"^\| \[`([a-z-]+)`\]", TEXTS["forwarders.md"], re.MULTILINE)
+    assert rows == [option for _field, option in PRECEDENCE]
+
+
+def test_metrics_that_the_pages_name_exist() -> None:
+    source = Source(registry=Registry(started=0.0))
+    assert source.registry is not None
+    announce(source.registry, b"example.com", "127.0.0.1:4001")
+    source.counters.failed["connect"] += 1
+    text = b"".join(metrics.render(source, now=NOW, wall=WALL)).decode()
+    named = {name for page in TEXTS.values() for name in re.findall(r"\buwsgi_router_\w+", page)}
+    assert named - {series(line)[0] for line in text.splitlines()} == set()
+
+
+def test_troubleshooting_explains_every_reason_for_a_failed_request() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d, ]+) \|", TEXTS["troubleshooting.md"], re.MULTILINE)
+    assert {reason for reason, _status in rows} == _reasons()
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    if importlib.util.find_spec("sphinx") is None and os.environ.get("CI") != "true":
+        pytest.skip("Sphinx is not there: `make docs` installs it")
+    argv = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    done = subprocess.run(
+        [*argv, "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "site")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def _reasons() -> set[str]:
+    """Return the reasons that the code gives: ``Failure(HTTPStatus.X, reason, …)`` and ``reason=`` of attempts."""
+    found: set[str] = set()
+    for file in (ROOT / "router").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            if name == "Failure":
+                found |= _words(node.args[1])
+            elif name == "failed":
+                found |= {w for k in node.keywords if k.arg == "reason" for w in _words(k.value)}
+    # What Attempts begins with.
+    return found | {"connect"}
+
+
+def _words(node: ast.expr) -> set[str]:
+    return {
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
