@@ -33,6 +33,7 @@ async def dial(session: "Session", request: Request, node: Node, attempts: Attem
         ClientGone: the client left meanwhile.
     """
     gateway = session.gateway
+    session.phase = "connect"
     if attempts.made:
         gateway.counters.retries += 1
     head = request_head(
