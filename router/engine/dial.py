@@ -42,10 +42,11 @@ async def dial(session: "Session", request: Request, node: Node, attempts: Attem
     began = session.loop.time()
     if not session.connects_until:
         session.connects_until = began + gateway.config.timeout
-    error: OSError | TimedOut = OSError(errno.EHOSTUNREACH, "the name has no address")
+    error: OSError | TimedOut | None = None
     node.connect_started()
     try:
-        for where in await _endpoints(session, node):
+        known = endpoint(node.address)
+        for where in (known,) if known is not None else await _resolve(session, node):
             try:
                 link = await _connect(session, node, where, head)
             except (OSError, TimedOut) as exc:
@@ -61,14 +62,13 @@ async def dial(session: "Session", request: Request, node: Node, attempts: Attem
     except BaseException:
         node.connect_abandoned()
         raise
-    _failed(session, node, attempts, error)
+    _failed(
+        session, node, attempts, error or OSError(errno.EHOSTUNREACH, "the name has no address")
+    )
     return None
 
 
-async def _endpoints(session: "Session", node: Node) -> list[Endpoint]:
-    where = endpoint(node.address)
-    if where is not None:
-        return [where]
+async def _resolve(session: "Session", node: Node) -> list[Endpoint]:
     assert isinstance(node.address, InetAddress)
     resolver = session.gateway.resolver
     known = resolver.fresh(node.address)

@@ -115,6 +115,7 @@ class Session(Waiting):
                 counters.bytes_received += len(self.request.packet)
             if self.upload is not None:
                 counters.bytes_received += self.upload.count
+                self.upload = None  # it holds this session, and nobody needs it any more
             self.gateway.session_ended(self)
 
     def _count_lost(self, reason: str) -> None:
