@@ -128,8 +128,7 @@ class Instance:
             self._cache_server.start()
         for router in self._configuration.routers:
             self._start_router(router, loop)
-        names = [gateway.forwarder for gateway in self.gateways if _has_names(gateway)]
-        if names:
+        if any(_has_names(gateway) for gateway in self.gateways):
             try:
                 async with asyncio.timeout(_FIRST_LOOK * 2):
                     await self._resolve_all()

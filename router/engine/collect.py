@@ -26,7 +26,9 @@ async def collect(session: "Session", request: Request) -> Spool:
             request.content_length, request.rest, config.post_buffering, config.post_buffering_dir
         )
         while spool.missing:
-            data = await _receive(session, min(config.buffer_size, spool.missing))
+            data = await session.receive(min(config.buffer_size, spool.missing))
+            if not data:
+                raise ClientGone
             spool.add(data)
     except BaseException as exc:
         missing = request.content_length
@@ -49,22 +51,3 @@ async def collect(session: "Session", request: Request) -> Spool:
             ) from exc
         raise
     return spool
-
-
-async def _receive(session: "Session", size: int) -> bytes:
-    """Return the next bytes from the client, at least one and at most ``size``."""
-    client = session.client
-    while True:
-        try:
-            data = client.sock.recv(size)
-        except BlockingIOError:
-            if not client.reading:
-                client.read_with(session.wake)
-            await session.pause()
-            continue
-        except OSError:
-            raise ClientGone from None
-        if not data:
-            raise ClientGone
-        session.touch()
-        return data

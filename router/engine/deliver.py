@@ -112,12 +112,7 @@ async def _linger(session: "Session") -> None:
         until = loop.time() + LINGER_TOTAL
         client.read_with(session.wake)
         session.arm("linger", LINGER_IDLE, sliding=True)
-        while loop.time() < until:
-            try:
-                if not client.sock.recv(HIGH):
-                    return
-                session.touch()
-            except BlockingIOError:
-                await session.pause()
+        while loop.time() < until and await session.receive(HIGH):
+            pass
     except (OSError, ClientGone, TimedOut):
         pass

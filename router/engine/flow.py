@@ -5,6 +5,8 @@ from subscriptions.node import Node
 
 # Kept of what a client sends while no node is connected yet; then it waits, so that memory is bounded.
 MAX_EARLY = 64 * 1024
+# So much even without a body: a WebSocket client may speak before its node is there.
+MIN_EARLY = 4096
 
 
 class Flow:

@@ -11,7 +11,7 @@ from router.engine.attempts import Attempts
 from router.engine.collect import collect
 from router.engine.deliver import deliver, report, stalled
 from router.engine.dial import dial
-from router.engine.flow import MAX_EARLY, Download, Upload
+from router.engine.flow import MAX_EARLY, MIN_EARLY, Download, Upload
 from router.engine.spool import Replay, Spool
 from router.engine.waiting import Waiting
 from router.failure import ClientGone, Failure, TimedOut
@@ -162,18 +162,10 @@ class Session(Waiting):
 
     async def _read_request(self) -> Request:
         """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
-        client, front, chunk = self.client, self.gateway.front, self.gateway.config.buffer_size
+        front, chunk = self.gateway.front, self.gateway.config.buffer_size
         data = b""
         while True:
-            try:
-                more = client.sock.recv(chunk)
-            except BlockingIOError:
-                if not client.reading:
-                    client.read_with(self.wake)
-                await self.pause()
-                continue
-            except OSError:
-                raise ClientGone from None
+            more = await self.receive(chunk)
             if not more:
                 if data:
                     raise PacketError(f"it ended after {len(data)} bytes, inside the packet")
@@ -191,7 +183,7 @@ class Session(Waiting):
             self.client,
             self,
             config.buffer_size,
-            early_limit=max(4096, min(request.content_length, MAX_EARLY)),
+            early_limit=_early_limit(request),
         )
         spool: Spool | None = None
         try:
@@ -293,8 +285,8 @@ class Session(Waiting):
     def _kept_of_body(self, request: Request) -> int:
         """Return how many bytes of the body may lie in memory while the request waits."""
         if request.content_length <= self.gateway.config.post_buffering:
-            return request.content_length + 4096
-        return max(4096, min(request.content_length, MAX_EARLY))
+            return request.content_length + MIN_EARLY
+        return _early_limit(request)
 
     async def _exchange(self, node: Node, upstream: Link, spool: Spool | None) -> Download:
         """Relay both ways until the node has ended its answer.
@@ -370,3 +362,8 @@ class Session(Waiting):
             self.gateway.counters.resent += 1
             return
         raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", f"{node.name} {text}")
+
+
+def _early_limit(request: Request) -> int:
+    """Return how many bytes behind the head are kept while no node is connected."""
+    return max(MIN_EARLY, min(request.content_length, MAX_EARLY))

@@ -112,6 +112,27 @@ class Waiting:
         if self._timed_out:
             raise TimedOut
 
+    async def receive(self, size: int) -> bytes:
+        """Return the next bytes from the client, at most ``size``; b"" at their end.
+
+        Raises:
+            ClientGone: the client has reset its connection.
+            TimedOut: the deadline has passed.
+        """
+        client = self.client
+        while True:
+            try:
+                data = client.sock.recv(size)
+            except BlockingIOError:
+                if not client.reading:
+                    client.read_with(self.wake)
+                await self.pause()
+                continue
+            except OSError:
+                raise ClientGone from None
+            self.touch()
+            return data
+
     async def sleep(self, seconds: float) -> None:
         """Wait for that long, or until something happens."""
         timer = self.loop.call_later(seconds, self.wake)
