@@ -143,7 +143,7 @@ class CodeString:
 class RouterConfig:
     """One router: its listeners, forwarder, limits and stats. Source of names: routers-core sheet, 4.3 and 9."""
 
-    kind: Literal["fastrouter"] = "fastrouter"
+    kind: Literal["fastrouter", "http"] = "fastrouter"
     listen: tuple[str, ...] = ()
     subscription_servers: tuple[str, ...] = ()
     use_cache: str | None = None
@@ -188,8 +188,85 @@ class RouterConfig:
     """Bytes of these requests that may be kept at once."""
     keep_modifiers: bool = False
     abort_on_eof: bool = False
+    backend_http: bool = False
+    """Nodes that were not announced (``to``, ``fallback``, paths, caches, code) speak HTTP/1.1, not uwsgi."""
+    backend_connections: int | None = None
+    """Connections to one HTTP node, idle and in use; None: the cores it announced, without limit if it names none."""
+    backend_keepalive: float = 1.5
+    """Seconds that an idle connection to an HTTP node is kept, if the node does not say otherwise; 0: none is kept."""
+    backend_queue: int = 1_000
+    """Requests that may wait at once for a connection."""
+    backend_queue_timeout: float | None = None
+    """Seconds that each may wait; None: ``timeout``."""
     uid: str | None = None
     gid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectListener:
+    """``http-to-https = ADDRESS[,PORT]``: every request is redirected to https.
+
+    Attributes:
+        listen: where clients come.
+        port: for the Location, None for the default port of https.
+    """
+
+    listen: str
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRouterConfig(RouterConfig):
+    """The HTTP router. Source of names: http-router sheet, 7; ours are told apart in docs/options.md.
+
+    ``post_buffering``: 0 streams bodies of known length; otherwise all bodies are read whole before a node is
+    connected. Those that must be read whole anyway (chunked, for a uwsgi node) then use 1 MiB of memory.
+    """
+
+    kind: Literal["fastrouter", "http"] = "http"
+    errors: Literal["close", "http"] = "http"
+    redirects: tuple[RedirectListener, ...] = ()
+    modifier1: int = 0
+    """Replaces the node's if not 0; likewise ``modifier2``."""
+    modifier2: int = 0
+    variables: tuple[tuple[str, str], ...] = ()
+    """``http-var NAME=VALUE``, in order: they come last and so override."""
+    keepalive: float | None = None
+    """None: each connection serves one request. Seconds that an idle one is kept; 0: ``timeout``."""
+    headers_timeout: float | None = None
+    """Seconds for a whole head, absolute; None: ``timeout``."""
+    max_head: int = 65_536
+    max_fields: int = 200
+    body_limit: int = 1024**3
+    """Bytes of a request's body; larger ones get 413."""
+    body_rate: int = 500
+    """Bytes a second that a body has to keep up over 30 s; 0: any."""
+    manage_expect: int = 0
+    """``http-manage-expect=BYTES``: a request that expects a 100 and announces more gets 413; 0: no such check."""
+    auto_chunked: bool = False
+    auto_gzip: bool = False
+    chunked_input: bool = False
+    raw_body: bool = False
+    websockets: bool = False
+    websocket_timeout: float = 3600.0
+    """Seconds of silence that end a tunnel."""
+    websocket_check: bool = False
+    websocket_max_frame: int = 1024 * 1024
+    websocket_max_message: int = 16 * 1024 * 1024
+    manage_source: bool = False
+    manage_rtsp: bool = False
+    server_name_as_http_host: bool = False
+    proxy_protocol: tuple[str, ...] | None = None
+    """Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's."""
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1", "unix")
+    """Peers whose X-Forwarded fields are believed: networks, ``unix``; () nobody."""
+    response_buffering: int = 0
+    """Bytes of an answer taken from the node although the client reads slowly; 0: 256 KiB are in flight."""
+    error_pages: tuple[tuple[int, str], ...] = ()
+    """(status, file)."""
+    access_log: str | None = None
+    """File of the access log; "" is standard output; None: no log."""
+    access_log_format: Literal["text", "json"] = "text"
 
 
 @dataclass(frozen=True, slots=True)
