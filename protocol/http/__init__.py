@@ -1,0 +1,1 @@
+"""HTTP/1 as bytes: heads, bodies, and what they become for a node."""

@@ -1,0 +1,78 @@
+"""Field lines, as requests and responses share them (RFC 9110 section 5, RFC 9112 section 5)."""
+
+import re
+from typing import Final, TypeVar
+
+#: Fragment of a pattern: one byte of a token (RFC 9110 section 5.6.2).
+TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+#: Fragment of a pattern: one byte of a field's value or of the white space around it (RFC 9110 section 5.5).
+VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
+
+#: All of VALUE_BYTE. ``head.translate(None, VALUE_BYTES)`` leaves control bytes only: the line ends, in a valid head.
+VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+
+#: Fields about one connection, not about the message: never passed on (RFC 9110 section 7.6.1, and
+#: obsolete ones that are still sent).
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+_TOKEN = re.compile(TOKEN_BYTE + rb"+")
+_LENGTH_DIGITS: Final = 18
+
+V = TypeVar("V")
+
+
+class BoundedCache(dict[bytes, V]):
+    """What was computed of short byte strings, in at most about a megabyte; subclasses compute in ``__missing__``."""
+
+    _ENTRIES: Final = 2048
+    _KEY_SIZE: Final = 64
+
+    def keep(self, key: bytes, value: V) -> V:
+        """Remember and return ``value``; a full cache begins anew: who fills it with noise only costs time."""
+        if len(key) <= self._KEY_SIZE:
+            if len(self) >= self._ENTRIES:
+                self.clear()
+            self[key] = value
+        return value
+
+
+class FieldNames(BoundedCache[bytes]):
+    """Names as sent -> lower-case names; b"" for what is no token."""
+
+    def __missing__(self, raw: bytes) -> bytes:
+        return self.keep(raw, raw.lower()) if _TOKEN.fullmatch(raw) else b""
+
+
+#: ``names[b"X-Foo"] == b"x-foo"``, ``names[b"X Foo"] == b""``; shared by all parsers.
+names: Final = FieldNames()
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """Split a comma-separated value: elements in lower case, trimmed of white space, empty ones left out."""
+    return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]
+
+
+def parse_content_length(value: bytes) -> int | None:
+    """Read a Content-Length (RFC 9110 section 8.6).
+
+    Returns:
+        The number of bytes, or None unless the value is ``1*DIGIT`` with at most 18 digits after leading zeros.
+    """
+    # bytes.isdigit() knows ASCII digits only, unlike str.isdigit(); int() alone would take "+5", "0_5" and " 5".
+    if not value.isdigit():
+        return None
+    digits = value.lstrip(b"0")
+    return int(digits or b"0") if len(digits) <= _LENGTH_DIGITS else None
