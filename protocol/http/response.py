@@ -1,0 +1,293 @@
+"""The head of a node's answer, read strictly (RFC 9112; http-router sheet 3).
+
+What is refused here would let a node, or somebody who makes a node echo him, split an answer in two or make client
+and router disagree about where it ends.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from protocol.http.errors import ResponseError
+from protocol.http.fields import (
+    HOP_BY_HOP,
+    TOKEN_BYTE,
+    VALUE_BYTE,
+    VALUE_BYTES,
+    names,
+    parse_content_length,
+    tokens,
+)
+
+_STATUS_LINE = re.compile(
+    rb"HTTP/(?:1\.([0-9])|([0-9]\.[0-9])) ([1-5][0-9]{2})(?: (%b*))?" % VALUE_BYTE
+)
+_STATUS = re.compile(rb"([1-5][0-9]{2})(?:[ \t]+(.*))?")
+_FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)
+_FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
+_KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
+
+#: Elements of Connection that name no field.
+_NO_FIELDS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+#: Connection can't make these go away: without them the body is another, or is kept by whom it must not be.
+_END_TO_END: Final = frozenset(
+    {
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"location",
+        b"set-cookie",
+        b"www-authenticate",
+    }
+)
+
+
+@dataclass(slots=True)
+class ResponseHead:
+    """The head of an answer, interim (1xx) or final.
+
+    Attributes:
+        status: 100 to 599.
+        reason: the reason phrase, b"" if none was sent.
+        minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for a head without a status line.
+        lines: ``Name: value`` of each field as sent, in order, without Content-Length, hop-by-hop fields and those
+            that Connection nominates, and, of uwsgi nodes, without Status.
+        content_length: bytes of body announced; also where none follow (HEAD, 304: see :func:`body_length`).
+        chunked: the body is chunked.
+        close: the node will close the connection after this answer.
+        keep_alive: seconds that the node keeps the idle connection, if it says so.
+        upgrade: value of Upgrade as sent, b"" if there is none.
+        unbuffered: each piece has to reach the client at once (an event stream, or ``X-Accel-Buffering: no``).
+        gzip_wanted: the node asks that we compress the body (``uWSGI-Encoding: gzip``).
+        content_encoding: how the body is encoded already; b"" if it is not.
+        size: bytes of input that the head took; the body begins there.
+    """
+
+    status: int
+    reason: bytes
+    minor: int
+    lines: list[bytes]
+    content_length: int | None = None
+    chunked: bool = False
+    close: bool = False
+    keep_alive: float | None = None
+    upgrade: bytes = b""
+    unbuffered: bool = False
+    gzip_wanted: bool = False
+    content_encoding: bytes = b""
+    size: int = 0
+
+
+def parse_response(
+    data: bytes, *, cgi: bool = False, max_head: int = 65536, max_fields: int = 200
+) -> ResponseHead | None:
+    """Read the head that a node's bytes begin with.
+
+    Args:
+        data: everything that has come of it so far.
+        cgi: the node speaks uwsgi, and so may begin with a field: then the status is that of a ``Status: 404 Not
+            Found``, else 302 with a Location, else 200 (RFC 3875 section 6; nginx does the same).
+        max_head: bytes that a head may have.
+        max_fields: how many field lines it may have.
+
+    Returns:
+        The head, or None if more bytes are needed.
+
+    Raises:
+        ResponseError: if it is no head that may be passed on: a wrong first line, a LF alone and too many bytes are
+            found as they come, the rest when the head is complete.
+    """
+    end = data.find(b"\r\n\r\n", 0, max_head)
+    if end < 0:
+        _check_beginning(data, cgi, max_head)
+        return None
+    lines = data[:end].split(b"\r\n")
+    # A clean head leaves nothing but its line ends.
+    if len(data[:end].translate(None, VALUE_BYTES)) != 2 * len(lines) - 2:
+        raise ResponseError("the answer's head has a control character, or a CR or LF alone")
+    if cgi and not lines[0].startswith(b"HTTP/"):
+        takers = _TAKERS_CGI
+        head = ResponseHead(0, b"", 0, [], close=True, size=end + 4)
+    else:
+        takers = _TAKERS_UWSGI if cgi else _TAKERS
+        status, reason, minor = _status_line(lines[0])
+        del lines[0]
+        head = ResponseHead(status, reason, minor, [], close=not minor, size=end + 4)
+    if len(lines) > max_fields:
+        raise ResponseError(f"the answer has {len(lines)} fields; at most {max_fields} are taken")
+    _read_fields(head, lines, takers)
+    return head
+
+
+@lru_cache(maxsize=64)
+def _status_line(line: bytes) -> tuple[int, bytes, int]:
+    """Return (status, reason, minor). Nodes say the same few lines again and again."""
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
+    minor, other, status, reason = match.groups()
+    if other:
+        raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
+    return int(status), reason or b"", min(int(minor), 1)
+
+
+def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
+    """Refuse what is not a complete head and never can be. It may be looked at again and again: only what is cheap."""
+    if len(data) >= max_head:
+        raise ResponseError(f"the answer's head is larger than {max_head} bytes")
+    if data.count(b"\n") != data.count(b"\r\n"):
+        raise ResponseError("a line of the answer's head ends with a LF alone")
+    first, complete, _ = data.partition(b"\r\n")
+    if cgi and not first.startswith(b"HTTP/"):
+        if not (_FIELD if complete else _FIELD_SO_FAR).match(first):
+            raise ResponseError(f"the answer begins with {first[:40]!r}: no status line, no field")
+    elif complete:
+        _status_line(first)
+    elif not (first.startswith(b"HTTP/") or b"HTTP/".startswith(first)):
+        raise ResponseError(f"the answer begins with {first[:40]!r}, which is no status line")
+
+
+def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _Taker]") -> None:
+    passed = head.lines
+    connection: list[bytes] = []
+    for line in lines:
+        raw, colon, value = line.partition(b":")
+        name = names[raw]
+        if not (colon and name):
+            raise ResponseError(f"{line[:40]!r} in the answer's head is no field")
+        taker = takers.get(name)
+        if taker is None:
+            passed.append(line)
+        elif name == b"connection":
+            connection += tokens(value)
+        elif taker(head, value.strip(b" \t")):
+            passed.append(line)
+    if connection:
+        _connect(head, connection)
+    if head.chunked and (head.content_length is not None or not head.minor):
+        why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
+        raise ResponseError(
+            f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"
+        )
+    if not head.status:
+        redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
+        head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
+
+
+def _connect(head: ResponseHead, connection: list[bytes]) -> None:
+    """Do what the elements of Connection say."""
+    if b"close" in connection:
+        head.close = True
+    elif b"keep-alive" in connection:
+        head.close = False
+    nominated = frozenset(connection) - _NO_FIELDS - _END_TO_END
+    if nominated:
+        head.lines = [
+            line for line in head.lines if names[line.partition(b":")[0]] not in nominated
+        ]
+
+
+# What takes a field (without white space around its value) returns whether the client gets it too.
+
+
+def _drop(_head: ResponseHead, _value: bytes) -> bool:
+    return False
+
+
+def _content_length(head: ResponseHead, value: bytes) -> bool:
+    length = parse_content_length(value)
+    if length is None or head.content_length is not None:
+        what = "is no length" if length is None else "is the second one"
+        raise ResponseError(f"Content-Length {value[:40]!r} in the answer's head {what}")
+    head.content_length = length
+    return False
+
+
+def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
+    if head.chunked or value.lower() != b"chunked":
+        raise ResponseError(
+            f"Transfer-Encoding {value[:40]!r} in the answer's head; known is 'chunked', once"
+        )
+    head.chunked = True
+    return False
+
+
+def _keep_alive(head: ResponseHead, value: bytes) -> bool:
+    if match := _KEEP_ALIVE.search(value.lower()):
+        head.keep_alive = float(match[1])
+    return False
+
+
+def _upgrade(head: ResponseHead, value: bytes) -> bool:
+    head.upgrade = b"%b, %b" % (head.upgrade, value) if head.upgrade else value
+    return False
+
+
+def _status(head: ResponseHead, value: bytes) -> bool:
+    match = _STATUS.fullmatch(value)
+    if match is None or head.status:
+        raise ResponseError(
+            f"Status {value[:40]!r} in the answer's head {'is the second' if match else 'is none'}"
+        )
+    head.status, head.reason = int(match[1]), match[2] or b""
+    return False
+
+
+def _content_type(head: ResponseHead, value: bytes) -> bool:
+    if value[:17].lower() == b"text/event-stream":
+        head.unbuffered = True
+    return True
+
+
+def _content_encoding(head: ResponseHead, value: bytes) -> bool:
+    if value and value.lower() != b"identity":
+        before = head.content_encoding
+        head.content_encoding = b"%b, %b" % (before, value) if before else value
+    return True
+
+
+def _buffering(head: ResponseHead, value: bytes) -> bool:
+    if value.lower() == b"no":
+        head.unbuffered = True
+    return True
+
+
+def _uwsgi_encoding(head: ResponseHead, value: bytes) -> bool:
+    if value.lower() == b"gzip":
+        head.gzip_wanted = True
+    return True
+
+
+_Taker = Callable[[ResponseHead, bytes], bool]
+_TAKERS: Final[dict[bytes, _Taker]] = {
+    **dict.fromkeys(HOP_BY_HOP, _drop),
+    b"content-encoding": _content_encoding,
+    b"content-length": _content_length,
+    b"content-type": _content_type,
+    b"keep-alive": _keep_alive,
+    b"transfer-encoding": _transfer_encoding,
+    b"upgrade": _upgrade,
+    b"uwsgi-encoding": _uwsgi_encoding,
+    b"x-accel-buffering": _buffering,
+}
+#: For uwsgi nodes: with a status line, and without.
+_TAKERS_UWSGI: Final = _TAKERS | {b"status": _drop}
+_TAKERS_CGI: Final = _TAKERS | {b"status": _status}
+
+
+def body_length(head: ResponseHead, method: bytes) -> int | None:
+    """Return how many bytes of body follow a head (RFC 9112 section 6.3).
+
+    Args:
+        head: the answer's.
+        method: of the request.
+
+    Returns:
+        The number; None if the body is chunked, or ends when the connection does.
+    """
+    if method == b"HEAD" or head.status < 200 or head.status in {204, 304}:
+        return 0
+    return head.content_length
