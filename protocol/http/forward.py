@@ -1,0 +1,67 @@
+"""A request's head for a node that speaks HTTP/1.1 (http-router sheet, 2.13 and 6 row 1; RFC 9112 section 3)."""
+
+from collections.abc import Iterable
+
+from protocol.http.origin import Origin
+from protocol.http.request import RequestHead
+
+
+def request_head(
+    head: RequestHead,
+    origin: Origin | None,
+    *,
+    content_length: int | None,
+    chunked: bool = False,
+    expect: bool = False,
+    tunnel: bool = False,
+    default_host: bytes = b"localhost",
+    extra: Iterable[bytes] = (),
+) -> bytes:
+    """Make the head; the node's connection is kept unless the node closes it.
+
+    Args:
+        head: the request.
+        origin: who its client is; None: the head's X-Forwarded fields are right as they are (see
+            :func:`protocol.http.from_variables.head_from_variables`).
+        content_length: bytes of body that the node will get; None: no Content-Length.
+        chunked: the body is sent chunked, whatever ``content_length`` says.
+        expect: ask for a 100 before the body.
+        tunnel: ask for the upgrade that the client asked for.
+        default_host: Host of a request that has none, which only HTTP/1.0 allows.
+        extra: lines of our own, ``Name: value`` without their ends.
+    """
+    target, lines = head.target, head.lines
+    if not target.isascii():
+        target = _escaped(target)
+    if origin is not None and head.forwarded:
+        names = head.fields
+        lines = [line for (name, _), line in zip(names, lines, strict=True) if origin.passes(name)]
+    parts = [
+        b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, head.host or default_host),
+        *lines,
+    ]
+    if origin is not None:
+        parts.append(
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
+        )
+        if origin.server_port is not None:
+            parts.append(b"X-Forwarded-Host: " + (head.host or default_host))
+            if origin.server_port:
+                parts.append(b"X-Forwarded-Port: " + origin.server_port)
+    if chunked:
+        parts.append(b"Transfer-Encoding: chunked")
+    elif content_length is not None:
+        parts.append(b"Content-Length: %d" % content_length)
+    if expect:
+        parts.append(b"Expect: 100-continue")
+    if tunnel:
+        upgrade = b"websocket" if head.websocket else head.upgrade
+        parts.append(b"Connection: Upgrade\r\nUpgrade: " + upgrade)
+    parts += extra
+    parts.append(b"\r\n")
+    return b"\r\n".join(parts)
+
+
+def _escaped(target: bytes) -> bytes:
+    # RFC 3986 knows no bytes above 0x7f, and nodes refuse them; browsers of old send them.
+    return b"".join(b"%%%02X" % byte if byte > 0x7F else bytes((byte,)) for byte in target)

@@ -1,0 +1,155 @@
+"""A uwsgi packet's variables as a request's head, for nodes that speak HTTP behind a fastrouter.
+
+The variables are written as the HTTP that they stand for and read again by the parser of the HTTP router. So nothing
+that it refuses can reach a node, and what it reads is what a node will read.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote_from_bytes
+
+from protocol.http.errors import HttpError, quoted
+from protocol.http.fields import BoundedCache, names, tokens
+from protocol.http.origin import parse_hop
+from protocol.http.request import RequestHead, parse_request
+
+# Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
+# with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take
+# X-Forwarded-For away now. The parser drops other fields about the connection.
+_ELSEWHERE: Final = frozenset(
+    {
+        b"HTTP_HOST",
+        b"HTTP_CONNECTION",
+        b"HTTP_UPGRADE",
+        b"HTTP_CONTENT_LENGTH",
+        b"HTTP_CONTENT_TYPE",
+        b"HTTP_TRANSFER_ENCODING",
+        b"HTTP_EXPECT",
+        b"HTTP_X_FORWARDED_FOR",
+        b"HTTP_X_FORWARDED_PROTO",
+    }
+)
+_PORTS: Final = {b"http": b"80", b"https": b"443"}
+# More than any packet can hold: the packet was the limit.
+_NO_LIMIT: Final = 1 << 20
+
+
+class _Begins(BoundedCache[bytes]):
+    """Variable of a field (``HTTP_X_FOO``) -> what its line begins with (``X-Foo: ``)."""
+
+    def __missing__(self, key: bytes) -> bytes:
+        name = key[5:].replace(b"_", b"-")
+        # HTTP_X-FOO and HTTP_x_foo would be second names of HTTP_X_FOO.
+        if b"-" in key or key != key.upper() or not names[name]:
+            raise _bad(f"no name of a field as CGI writes it: {quoted(key)}")
+        return self.keep(key, name.title() + b": ")
+
+
+_begins: Final = _Begins()
+
+
+def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead:
+    """Read a request from the variables of a packet, as :func:`protocol.uwsgi.decode_variables` returns them.
+
+    Of a repeated name the last value counts, as for an application (``http-var`` relies on it). X-Forwarded-For ends
+    with REMOTE_ADDR, which a node has no other way to know, and X-Forwarded-Proto is there, so that
+    ``request_head(head, None)`` passes them on. Variables other than the request's own (REMOTE_USER...) have no place
+    in HTTP. ``size`` is 0: the body begins where the packet ends.
+
+    Raises:
+        HttpError: if an HTTP request of the same meaning can't be made of them: 400 mostly; 411 for a body without
+            CONTENT_LENGTH.
+    """
+    variables = list(variables)
+    values = dict(variables)
+    method, target = values.get(b"REQUEST_METHOD", b""), _target(values)
+    lines = [b"%b %b HTTP/1.1" % (method, target)]
+    scheme = _scheme(values)
+    host = values.get(b"HTTP_HOST") or _server(values, scheme)
+    if host:
+        lines.append(b"Host: " + host)
+    else:
+        lines[0] = lines[0][:-1] + b"0"  # HTTP/1.1 has to have one
+    lines += _framing(variables, values)
+    for key, value in values.items():
+        if key.startswith(b"HTTP_") and key not in _ELSEWHERE:
+            lines.append(_begins[key] + value)
+    chain = _chain(values)
+    if chain:
+        lines.append(b"X-Forwarded-For: " + chain)
+    lines.append(b"X-Forwarded-Proto: " + (values.get(b"HTTP_X_FORWARDED_PROTO") or scheme))
+    text = b"\r\n".join(lines) + b"\r\n\r\n"
+    if text.count(b"\n") != len(lines) + 1:
+        raise _bad("a variable has a line feed in it")
+    head = parse_request(text, max_head=_NO_LIMIT, max_fields=_NO_LIMIT)
+    if head is None or (head.method, head.target) != (method, target):
+        raise _bad(f"no method or no path for HTTP: {quoted(method)}, {quoted(target)}")
+    head.size = 0
+    return head
+
+
+def _target(values: dict[bytes, bytes]) -> bytes:
+    target = values.get(b"REQUEST_URI")
+    if target:
+        return target
+    path = values.get(b"SCRIPT_NAME", b"") + values.get(b"PATH_INFO", b"")
+    query = values.get(b"QUERY_STRING", b"")
+    encoded = quote_from_bytes(path, safe="/:@!$&'()*+,;=~").encode("ascii")
+    return encoded + b"?" + query if query else encoded
+
+
+def _scheme(values: dict[bytes, bytes]) -> bytes:
+    scheme = values.get(b"REQUEST_SCHEME", b"").lower()
+    if scheme in _PORTS:
+        return scheme
+    return b"https" if values.get(b"HTTPS", b"").lower() in {b"on", b"1"} else b"http"
+
+
+def _server(values: dict[bytes, bytes], scheme: bytes) -> bytes:
+    name, port = values.get(b"SERVER_NAME", b""), values.get(b"SERVER_PORT", b"")
+    if b":" in name and not name.startswith(b"["):
+        name = b"[" + name + b"]"
+    return name + b":" + port if name and port and port != _PORTS[scheme] else name
+
+
+def _framing(variables: list[tuple[bytes, bytes]], values: dict[bytes, bytes]) -> list[bytes]:
+    """Return the lines that say what follows the head."""
+    lines: list[bytes] = []
+    length = values.get(b"CONTENT_LENGTH", b"")
+    repeated = len(values) != len(variables)
+    if repeated and any(value != length for key, value in variables if key == b"CONTENT_LENGTH"):
+        raise _bad("two different CONTENT_LENGTH values")
+    if length:
+        lines.append(b"Content-Length: " + length)
+    elif values.get(b"HTTP_TRANSFER_ENCODING"):
+        raise HttpError(
+            411,
+            "no-length",
+            "HTTP_TRANSFER_ENCODING without CONTENT_LENGTH: where does the body end?",
+        )
+    kind = values.get(b"CONTENT_TYPE")
+    if kind:
+        lines.append(b"Content-Type: " + kind)
+    if values.get(b"HTTP_EXPECT", b"").lower() == b"100-continue":
+        lines.append(b"Expect: 100-continue")
+    upgrade = values.get(b"HTTP_UPGRADE")
+    if upgrade and b"upgrade" in tokens(values.get(b"HTTP_CONNECTION", b"")):
+        lines += (b"Connection: Upgrade", b"Upgrade: " + upgrade)
+    return lines
+
+
+def _chain(values: dict[bytes, bytes]) -> bytes:
+    # A web server that appends to X-Forwarded-For has written REMOTE_ADDR there; others pass on what a client claims.
+    chain = values.get(b"HTTP_X_FORWARDED_FOR", b"").strip(b" \t")
+    peer = parse_hop(values.get(b"REMOTE_ADDR", b""))
+    if peer is None:
+        return chain
+    last = parse_hop(chain.rpartition(b",")[2].strip(b" \t"))
+    if last is not None and last[0] == peer[0]:
+        return chain
+    address = peer[0].encode("ascii")
+    return chain + b", " + address if chain else address
+
+
+def _bad(text: str) -> HttpError:
+    return HttpError(400, "bad-variables", text)

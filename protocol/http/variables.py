@@ -1,0 +1,173 @@
+"""A request's head as uwsgi variables (http-router sheet, 1.3 to 1.5, without its bugs).
+
+The order is uWSGI's. Every name appears once, except where ``http-var`` repeats one at the end to override it. Names of
+fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from protocol.http.errors import HttpError
+from protocol.http.fields import BoundedCache
+from protocol.http.origin import Origin
+from protocol.http.request import RequestHead
+from protocol.uwsgi import MAX_DATASIZE, encode_variables
+
+
+class _Lengths(dict[int, bytes]):
+    """Length of a value -> its two bytes in a block; the usual ones are made once."""
+
+    def __init__(self) -> None:
+        super().__init__((size, size.to_bytes(2, "little")) for size in range(1024))
+
+    def __missing__(self, size: int) -> bytes:
+        if size > MAX_DATASIZE:
+            raise _too_large(size)
+        return size.to_bytes(2, "little")
+
+
+class _Keys(BoundedCache[bytes]):
+    """Lower-case field name -> name of its variable, encoded."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        if name == b"content-type":
+            return self.keep(name, _key(b"CONTENT_TYPE"))
+        return self.keep(name, _key(b"HTTP_" + name.upper().replace(b"-", b"_")))
+
+
+def _key(name: bytes) -> bytes:
+    return len(name).to_bytes(2, "little") + name
+
+
+_keys: Final = _Keys()
+_lengths: Final = _Lengths()
+
+_METHOD: Final = _key(b"REQUEST_METHOD")
+_URI: Final = _key(b"REQUEST_URI")
+_PATH: Final = _key(b"PATH_INFO")
+_QUERY: Final = _key(b"QUERY_STRING")
+_PROTOCOL: Final = _key(b"SERVER_PROTOCOL")
+_HTTPS: Final = encode_variables([(b"HTTPS", b"on")])
+_ADDRESS: Final = _key(b"REMOTE_ADDR")
+_PORT: Final = _key(b"REMOTE_PORT")
+_SERVER_NAME: Final = _key(b"SERVER_NAME")
+_HOST: Final = _key(b"HTTP_HOST")
+_LENGTH: Final = _key(b"CONTENT_LENGTH")
+_NO_LENGTH: Final = encode_variables([(b"CONTENT_LENGTH", b"")])
+_CHUNKED: Final = encode_variables([(b"HTTP_TRANSFER_ENCODING", b"chunked")])
+_UPGRADE: Final = _key(b"HTTP_UPGRADE")
+_CONNECTION_UPGRADE: Final = encode_variables([(b"HTTP_CONNECTION", b"Upgrade")])
+_FORWARDED_FOR: Final = _key(b"HTTP_X_FORWARDED_FOR")
+_FORWARDED_PROTO: Final = _key(b"HTTP_X_FORWARDED_PROTO")
+_FORWARDED_HOST: Final = _key(b"HTTP_X_FORWARDED_HOST")
+_FORWARDED_PORT: Final = _key(b"HTTP_X_FORWARDED_PORT")
+
+
+def connection_block(*, server_name: bytes | None, server_port: bytes) -> bytes:
+    """Encode the variables that are the same for every request of a listener.
+
+    Args:
+        server_name: SERVER_NAME; None leaves it out, for :func:`request_block` with ``server_name_as_host``.
+        server_port: SERVER_PORT, decimal; b"" for a UNIX socket.
+    """
+    variables = [(b"SCRIPT_NAME", b"")]
+    if server_name is not None:
+        variables.append((b"SERVER_NAME", server_name))
+    return encode_variables([*variables, (b"SERVER_PORT", server_port), (b"UWSGI_ROUTER", b"http")])
+
+
+def request_block(
+    head: RequestHead,
+    origin: Origin,
+    connection: bytes,
+    *,
+    content_length: int | None,
+    chunked: bool = False,
+    tunnel: bool = False,
+    server_name_as_host: bool = False,
+    extra: bytes = b"",
+) -> bytes:
+    """Make the variable block of a request.
+
+    Args:
+        head: the request.
+        origin: who its client is.
+        connection: from :func:`connection_block`.
+        content_length: bytes of body that the node will get; None: there is none, and CONTENT_LENGTH is empty.
+        chunked: the body is sent chunked (``http-chunked-input``): HTTP_TRANSFER_ENCODING says so, and there is no
+            CONTENT_LENGTH.
+        tunnel: HTTP_UPGRADE and HTTP_CONNECTION are passed on.
+        server_name_as_host: SERVER_NAME is the Host, absent without one (``http-server-name-as-http-host``).
+        extra: encoded variables that come last and so override (``http-var``).
+
+    Raises:
+        HttpError: 431 if this is more than a packet can hold.
+    """
+    lengths, method, target, path, host = _lengths, head.method, head.target, head.path, head.host
+    query, protocol, address, port = head.query, head.protocol, origin.address, origin.port
+    uri_item = (_URI, lengths[len(target)], target)
+    path_item = (_PATH, lengths[len(path)], path)
+    parts = [_METHOD, lengths[len(method)], method]
+    parts += (*path_item, *uri_item) if b"?" in target else (*uri_item, *path_item)
+    parts += (
+        *(_QUERY, lengths[len(query)], query),
+        *(_PROTOCOL, lengths[len(protocol)], protocol),
+        connection,
+        _HTTPS if origin.scheme == b"https" else b"",
+        *(_ADDRESS, lengths[len(address)], address),
+        *(_PORT, lengths[len(port)], port),
+    )
+    if host:
+        if server_name_as_host:
+            parts += (_SERVER_NAME, lengths[len(host)], host)
+        parts += (_HOST, lengths[len(host)], host)
+    if chunked:
+        parts.append(_CHUNKED)
+    elif content_length is None:
+        parts.append(_NO_LENGTH)
+    else:
+        digits = b"%d" % content_length
+        parts += (_LENGTH, lengths[len(digits)], digits)
+    values = dict(head.fields)
+    if len(values) != len(head.fields):
+        values = _merged(head.fields)
+    if head.forwarded:
+        passes = origin.passes
+        values = {name: value for name, value in values.items() if passes(name)}
+    keys = _keys
+    for name, value in values.items():
+        parts += (keys[name], lengths[len(value)], value)
+    chain, scheme = origin.forwarded_for, origin.scheme
+    parts += (
+        *(_FORWARDED_FOR, lengths[len(chain)], chain),
+        *(_FORWARDED_PROTO, lengths[len(scheme)], scheme),
+    )
+    our_port = origin.server_port
+    if our_port is not None:
+        parts += (_FORWARDED_HOST, lengths[len(host)], host)
+        if our_port:
+            parts += (_FORWARDED_PORT, lengths[len(our_port)], our_port)
+    if tunnel:
+        upgrade = b"websocket" if head.websocket else head.upgrade
+        parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)
+    parts.append(extra)
+    block = b"".join(parts)
+    if len(block) > MAX_DATASIZE:
+        raise _too_large(len(block))
+    return block
+
+
+def _merged(fields: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Join the values of lines with the same name (RFC 9110 section 5.3)."""
+    lists: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        lists.setdefault(name, []).append(value)
+    return {name: b", ".join(values) for name, values in lists.items()}
+
+
+def _too_large(size: int) -> HttpError:
+    return HttpError(
+        431,
+        "head-too-large",
+        f"the head makes {size} bytes of variables; a uwsgi packet holds at most {MAX_DATASIZE}",
+    )
