@@ -26,6 +26,7 @@ from router.api.forwarders import (
     ForwarderSocket,
     ForwarderSubscriptionServer,
 )
+from router.api.http import RouterHttp
 from router.process import StartError
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "ForwarderSubscriptionServer",
     "ParameterError",
     "RouterFast",
+    "RouterHttp",
     "StartError",
 ]

@@ -1,29 +1,12 @@
 """``RouterFast``: the fastrouter, with uwsgiconf's methods and parameters (routers-core sheet 4.3)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Final, Self
+from collections.abc import Sequence
+from typing import Self
 
-from router.api.errors import ParameterError
-from router.api.forwarders import (
-    Forwarder,
-    ForwarderCache,
-    ForwarderCode,
-    ForwarderPath,
-    ForwarderSocket,
-    ForwarderSubscriptionServer,
-)
-from router.api.service import Service
-from router.api.settings import Settings, checked
-from router.config import Configuration
-
-ALIAS: Final = "fastrouter"
-
-# uWSGI takes several, we do not pass announces on yet: no reason to refuse a list.
-_MANY = frozenset({"fastrouter-resubscribe", "fastrouter-resubscribe-bind"})
+from router.api.base import Router
 
 
-class RouterFast(Service):
+class RouterFast(Router):
     """A load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
 
     Every method returns the router, so calls can be chained. A parameter that is ``None`` leaves its option as it is;
@@ -48,45 +31,7 @@ class RouterFast(Service):
         fastrouter-fallback = 127.0.0.1:3034
     """
 
-    class forwarders:  # noqa: N801 - uwsgiconf's name
-        """The forwarders by uwsgiconf's short names: ``RouterFast.forwarders.path("/run/sites/")``."""
-
-        cache = ForwarderCache
-        code = ForwarderCode
-        path = ForwarderPath
-        socket = ForwarderSocket
-        subscription_server = ForwarderSubscriptionServer
-
-    def __init__(
-        self,
-        on: str | Sequence[str] | None = None,
-        *,
-        forward_to: str | Sequence[str] | Forwarder | None = None,
-    ) -> None:
-        super().__init__()
-        self._settings = Settings()
-        self._function: Callable[[bytes], object] | None = None
-        self._function_name = ""
-        self._settings.put("RouterFast", "on", ALIAS, on)
-        if not isinstance(forward_to, Forwarder):
-            self._settings.put("RouterFast", "forward_to", f"{ALIAS}-to", forward_to)
-        elif isinstance(forward_to, ForwarderCode) and forward_to.function is not None:
-            self._function = forward_to.function
-            self._function_name = forward_to.value
-        else:
-            name = f"{ALIAS}-{forward_to.name}"
-            self._settings.put("RouterFast", "forward_to", name, forward_to.value)
-
-    def __repr__(self) -> str:
-        on = ", ".join(line.value for line in self._settings.lines() if line.name == ALIAS)
-        return f"<RouterFast on={on or None} {'running' if self.addresses else 'not running'}>"
-
-    def _set(self, method: str, **given: tuple[str, object]) -> Self:
-        """Set options, by parameter: the option and its value."""
-        for parameter, (option, value) in given.items():
-            call = f"RouterFast.{method}"
-            self._settings.put(call, parameter, option, value, many=option in _MANY)
-        return self
+    alias = "fastrouter"
 
     # --- uwsgiconf's methods ---
 
@@ -182,37 +127,6 @@ class RouterFast(Service):
             defer=("fastrouter-defer-connect-timeout", defer),
         )
 
-    def set_postbuffering_params(
-        self, size: int | None = None, store_dir: str | None = None
-    ) -> Self:
-        """Read bodies whole before a node is connected.
-
-        Args:
-            size: ``fastrouter-post-buffering``: up to so many bytes in memory, larger ones in a file; 0: stream.
-            store_dir: ``fastrouter-post-buffering-dir``, the directory of these files (TMPDIR, or /tmp).
-
-        Raises:
-            ParameterError: for a value that can't be used.
-        """
-        return self._set(
-            "set_postbuffering_params",
-            size=("fastrouter-post-buffering", size),
-            store_dir=("fastrouter-post-buffering-dir", store_dir),
-        )
-
-    def set_owner_params(self, uid: str | int | None = None, gid: str | int | None = None) -> Self:
-        """Name the user and group for the command that reads :meth:`as_ini`.
-
-        A router that runs in a program does not change the program's user: starting it warns of that.
-
-        Args:
-            uid: ``fastrouter-uid``, a name or number.
-            gid: ``fastrouter-gid``, a name or number.
-        """
-        return self._set(
-            "set_owner_params", uid=("fastrouter-uid", uid), gid=("fastrouter-gid", gid)
-        )
-
     # --- ours ---
 
     def set_extra_params(
@@ -262,81 +176,3 @@ class RouterFast(Service):
             code_reload=("fastrouter-code-reload", code_reload),
             mercy=("reload-mercy", mercy),
         )
-
-    def set_subscription_params(
-        self,
-        *,
-        tolerance: float | None = None,
-        balancing_algo: str | None = None,
-        key_dot_split: bool | None = None,
-        mountpoints_depth: int | None = None,
-        fallback_key: str | None = None,
-        max_keys: int | None = None,
-        max_nodes: int | None = None,
-    ) -> Self:
-        """Set how announced nodes are kept and chosen.
-
-        Args:
-            tolerance: ``subscription-tolerance``, seconds of silence after which a node is dropped (17).
-            balancing_algo: ``subscription-algo``: wrr, lrc, wlrc or iphash (wrr).
-            key_dot_split: ``subscription-dotsplit``: ``.example.com`` stands for ``www.example.com`` as well.
-            mountpoints_depth: ``subscription-mountpoint``, path segments that belong to the key (0).
-            fallback_key: ``fastrouter-subscription-fallback-key``, looked up when the request's key has no node.
-            max_keys: ``subscription-max-keys``, limit of the table (10000).
-            max_nodes: ``subscription-max-nodes``, limit for each key (1000).
-
-        Raises:
-            ParameterError: for a value that can't be used.
-        """
-        return self._set(
-            "set_subscription_params",
-            tolerance=("subscription-tolerance", tolerance),
-            balancing_algo=("subscription-algo", balancing_algo),
-            key_dot_split=("subscription-dotsplit", key_dot_split),
-            mountpoints_depth=("subscription-mountpoint", mountpoints_depth),
-            fallback_key=("fastrouter-subscription-fallback-key", fallback_key),
-            max_keys=("subscription-max-keys", max_keys),
-            max_nodes=("subscription-max-nodes", max_nodes),
-        )
-
-    def set_option(self, name: str, *values: str | float) -> Self:
-        """Set any other option of the options page, instead of what it was set to before.
-
-        Args:
-            name: as in an ini file: ``listen``, ``cache2``, ``chmod-socket``.
-            values: one, or several for an option that repeats; none for a switch.
-
-        Raises:
-            ParameterError: for an option that does not exist, does not concern a router, or has other values.
-        """
-        if not name.isascii() or name != name.strip() or not name:
-            raise ParameterError("RouterFast.set_option", "name", name, "there is no such option")
-        return self._set("set_option", **{name: (name, list(values) or True)})
-
-    # --- what it means ---
-
-    @property
-    def configuration(self) -> Configuration:
-        """What these parameters mean, as the typed configuration that the command has, too.
-
-        Raises:
-            ParameterError: if there is no address to listen on.
-        """
-        configuration = self._settings.configuration("RouterFast")
-        if self._function is not None and configuration.routers:
-            router = replace(configuration.routers[0], use_code_string=self._function)
-            configuration = replace(configuration, routers=(router,))
-        return checked(configuration, "RouterFast")
-
-    def as_ini(self) -> str:
-        """Return the text of the ini file that means the same to the command uwsgi-router.
-
-        A function that was given as an object can't be written there: a comment says so.
-        """
-        comments = []
-        if self._function is not None:
-            comments.append(
-                f"{ALIAS}-use-code-string: {self._function_name} is an object of a program; for a file name it "
-                "as 0:FILE:FUNCTION"
-            )
-        return self._settings.as_ini(comments)

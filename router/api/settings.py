@@ -115,7 +115,8 @@ def text_of(call: str, parameter: str, option: Option, value: object) -> str:
     elif isinstance(value, os.PathLike):
         text = os.fsdecode(value)
     else:
-        expected = "True or False" if _is_switch(option) else "text or a number"
+        only = _is_switch(option) and option.kind.argument is not Argument.OPTIONAL
+        expected = "True or False" if only else "text or a number"
         raise ParameterError(call, parameter, value, f"expected {expected}")
     if text != text.strip() or any(char in text for char in "\n\r\0"):
         raise ParameterError(call, parameter, value, "expected one line without blanks around it")
@@ -133,7 +134,7 @@ def text_of(call: str, parameter: str, option: Option, value: object) -> str:
 
 
 def _is_switch(option: Option) -> bool:
-    return option.kind.argument in (Argument.NONE, Argument.WORD)
+    return option.kind.boolean
 
 
 def _judged(call: str, parameter: str, value: object, lines: list[Line]) -> None:

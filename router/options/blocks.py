@@ -14,7 +14,7 @@ from router.options.ini import read_text
 from router.options.lines import Line
 
 MAX_TIMES = 10_000
-BUILT_IN = frozenset({"fastrouter"})
+BUILT_IN = frozenset({"fastrouter", "http"})
 _SHORT_FORMS = {
     "for": "for",
     "ifenv": "if-env",

@@ -1,11 +1,19 @@
 """Settings that take effect become the typed configuration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from router.config import Configuration, ProcessConfig, RouterConfig, SubscriptionConfig
+from router.config import (
+    Configuration,
+    HttpRouterConfig,
+    ProcessConfig,
+    RouterConfig,
+    SubscriptionConfig,
+)
 from router.options.lines import COMMAND_LINE, Line, Problem
 from router.options.option import Option
+
+_PARTS = ("process", "subscription", "fastrouter", "http", "any-http")
 
 
 def build(
@@ -20,7 +28,7 @@ def build(
         expand: gives a setting's value with placeholders replaced.
         problems: gets values that cannot be read.
     """
-    fields: dict[str, dict[str, Any]] = {"process": {}, "subscription": {}, "router": {}}
+    fields: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for line, option in used:
         value = expand(line)
         try:
@@ -29,19 +37,31 @@ def build(
             problems.append(Problem(line.where, _bad(line, value, str(error))))
             continue
         part, _, name = option.target.partition(".")
-        if option.repeatable:
-            fields[part].setdefault(name, []).append(parsed)
-        else:
+        if not option.repeatable:
             fields[part][name] = parsed
+        elif isinstance(parsed, list):
+            fields[part][name] = [*fields[part].get(name, ()), *parsed] if parsed else []
+        else:
+            fields[part].setdefault(name, []).append(parsed)
     process = {name: _frozen(value) for name, value in fields["process"].items()}
     if "env" in process:
         process["env"] = dict(process["env"])
-    router = {name: _frozen(value) for name, value in fields["router"].items()}
     return Configuration(
         process=ProcessConfig(**process),
         subscription=SubscriptionConfig(**fields["subscription"]),
-        routers=(RouterConfig(**router),) if router else (),
+        routers=tuple(_routers(fields)),
     )
+
+
+def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
+    fast, http = (
+        {name: _frozen(value) for name, value in fields[part].items()}
+        for part in ("fastrouter", "http")
+    )
+    if fast:
+        yield RouterConfig(**fast)
+    if http:
+        yield HttpRouterConfig(**(fields["any-http"] | http))
 
 
 def _frozen(value: object) -> Any:

@@ -10,32 +10,22 @@ from router.options.topic import Topic
 
 TOPICS: tuple[Topic, ...] = (
     Topic(
-        title="the HTTP and HTTPS routers",
+        title="the HTTPS router",
         standing=Standing.NOT_YET,
         refused=True,
         reason=(
-            "this version has only the fastrouter, so nothing would listen there; leave the "
-            "HTTP router to a uWSGI of its own"
+            "this version does not speak TLS, so nothing would listen there: put what does in front of "
+            "http = ADDRESS, or leave https to a uWSGI of its own"
         ),
         names="""
-            http httprouter https https2 https-export-cert! https-session-context http-to-https
-            http-processes http-workers http-var http-to http-zerg http-fallback http-modifier1
-            http-modifier2 http-use-cache? http-use-pattern http-use-base http-events
-            http-subscription-server http-subscription-fallback-key http-timeout http-manage-expect?
-            http-keepalive? http-auto-chunked! http-auto-gzip! http-raw-body! http-websockets!
-            http-chunked-input! http-use-code-string http-use-socket? http-gracetime http-quiet
-            http-cheap! http-stats http-stats-server http-ss http-harakiri http-stud-prefix http-uid
-            http-gid http-resubscribe http-buffer-size http-server-name-as-http-host
-            http-headers-timeout http-connect-timeout http-manage-source! http-manage-rtsp!
-            http-enable-proxy-protocol? http-session-context http-post-buffering
-            http-post-buffering-dir
+            https https2 https-export-cert! https-session-context http-session-context
         """,
     ),
     Topic(
         title="the raw and SSL routers",
         standing=Standing.NOT_YET,
         refused=True,
-        reason="this version has only the fastrouter, so nothing would listen there",
+        reason="this version has only the fastrouter and the HTTP router, so nothing would listen there",
         names="""
             rawrouter rawrouter-processes rawrouter-workers rawrouter-zerg rawrouter-use-cache?
             rawrouter-use-pattern rawrouter-use-base rawrouter-fallback rawrouter-use-code-string
@@ -56,7 +46,7 @@ TOPICS: tuple[Topic, ...] = (
         title="the forkpty and tuntap routers",
         standing=Standing.NOT_YET,
         refused=True,
-        reason="this version has only the fastrouter",
+        reason="this version has only the fastrouter and the HTTP router",
         names="""
             forkptyrouter forkpty-router forkptyurouter forkpty-urouter forkptyrouter-command
             forkpty-router-command forkptyrouter-cmd forkpty-router-cmd forkptyrouter-rows
@@ -159,7 +149,7 @@ TOPICS: tuple[Topic, ...] = (
         title="caches shared with others",
         standing=Standing.NOT_YET,
         refused=True,
-        reason="this version copies no cache: let fastrouter-use-cache = NAME@ADDRESS read the other server's",
+        reason="this version copies no cache: let a router's use-cache = NAME@ADDRESS read the other server's",
         names="cache-udp-server cache-udp-node cache-sync",
     ),
     Topic(
@@ -302,8 +292,8 @@ TOPICS: tuple[Topic, ...] = (
         title="statistics and metrics of the instance",
         standing=Standing.NOT_YET,
         reason=(
-            "nothing is served or sent for it: fastrouter-stats serves JSON and, over HTTP, "
-            "/metrics"
+            "nothing is served or sent for it: fastrouter-stats and http-stats serve JSON and, "
+            "over HTTP, /metrics"
         ),
         names="""
             enable-metrics! metric metric-threshold metric-alarm alarm-metric metrics-dir

@@ -27,11 +27,13 @@ class Option:
         kind: how the value is read, and whether there must be one.
         help: one sentence for ``--help`` and the options page.
         group: its heading there.
-        target: ``process.``, ``subscription.`` or ``router.`` and the field's name in ``router.config``; empty
-            for options that set nothing.
+        target: ``process.``, ``subscription.``, ``fastrouter.`` or ``http.`` and the field's name in
+            ``router.config``; ``any-http.`` is the same for an HTTP router that says nothing else, and asks for
+            none; empty for options that set nothing.
         aliases: other names of the same option.
         short: letter for ``-x``, or empty.
-        repeatable: every occurrence counts; otherwise the last one does.
+        repeatable: every occurrence counts, and all of a reader's list, which if empty takes back what was given
+            before; otherwise the last one does.
         standing: one of the four classes.
         instead: for any class but *works*: why, what happens instead, or what to do.
         refused: a *not yet* that stops the start.

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from router.options import table
+from router.options import names, table
 from router.options.help import described
 from router.options.option import Option, Standing
 
@@ -22,6 +22,9 @@ and from the environment (`UWSGI_NAME=value`). Every option that uWSGI 2.0.31 kn
 | true by design | accepted silently: it is so anyway, or there is nothing here for it to act on |
 | not yet | accepted, with a warning that says what happens instead; refused where that would be unsafe |
 | application server's | refused: the file expects us to run an application |
+
+Names in **bold** are ours, those in *italics* come from uWSGI's unreleased version: uWSGI 2.0.31 refuses both on its
+command line, and ignores them in files.
 
 Switches are off for `false`, `off`, `no` and `0`, and on for everything else, nothing included. Times are seconds, and
 may have decimals. Sizes are bytes. Of an option that is not marked *repeatable* the last occurrence counts.
@@ -45,13 +48,18 @@ def page() -> str:
 
 
 def _row(option: Option) -> str:
-    names = ", ".join(f"`{name}`" for name in option.names)
+    shown = ", ".join(map(_name, option.names))
     if option.short:
-        names += f", `-{option.short}`"
+        shown += f", `-{option.short}`"
     value = f"`{option.kind.shown}`" if option.kind.shown else "switch"
     if option.repeatable:
         value += ", repeatable"
-    return f"| {names} | {_cell(value)} | {_cell(option.help)} | {_cell(described(option))} |"
+    return f"| {shown} | {_cell(value)} | {_cell(option.help)} | {_cell(described(option))} |"
+
+
+def _name(name: str) -> str:
+    mark = "**" if name in names.OURS else "*" if name in names.UNRELEASED else ""
+    return f"{mark}`{name}`{mark}"
 
 
 def _cell(text: str) -> str:
@@ -64,8 +72,8 @@ def _topics(standing: Standing) -> Iterator[str]:
             outcome = ""
             if standing is Standing.NOT_YET:
                 outcome = "Refused: " if topic.refused else "Accepted with a warning: "
-            names = ", ".join(f"`{option.name}`" for option in topic.options())
-            yield f"### {topic.title[0].upper()}{topic.title[1:]}\n\n{outcome}{topic.reason}.\n\n{names}\n"
+            listed = ", ".join(f"`{option.name}`" for option in topic.options())
+            yield f"### {topic.title[0].upper()}{topic.title[1:]}\n\n{outcome}{topic.reason}.\n\n{listed}\n"
 
 
 if __name__ == "__main__":

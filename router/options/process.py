@@ -70,7 +70,7 @@ OPTIONS: tuple[Option, ...] = (
         "socket",
         values.LISTEN,
         "worker_sockets",
-        "An application's socket: nothing listens there, fastrouter-use-socket=N forwards to it.",
+        "An application's socket: nothing listens there, a router's use-socket=N forwards to it.",
         aliases=("uwsgi-socket",),
         short="s",
         repeatable=True,

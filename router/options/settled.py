@@ -84,13 +84,13 @@ TOPICS: tuple[Topic, ...] = (
             static-expires-uri static-expires-uri-mtime static-expires-path-info
             static-expires-path-info-mtime static-gzip static-gzip-all! static-gzip-dir
             static-gzip-prefix static-gzip-ext static-gzip-suffix honour-range! file-serve-mode
-            fileserve-mode disable-sendfile! enable-proxy-protocol! response-headers-limit
+            fileserve-mode disable-sendfile! response-headers-limit
         """,
     ),
     Topic(
         title="request logs of workers",
         standing=Standing.BY_DESIGN,
-        reason="workers log requests; the router logs those that failed",
+        reason="workers log requests; the router logs those that failed, and all with http-access-log",
         names="""
             disable-logging!/L log-format logformat logformat-strftime! log-format-strftime!
             req-logger logger-req log-req-encoder log-master-req-stream! log-zero! log-slow log-4xx!

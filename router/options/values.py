@@ -14,6 +14,7 @@ from protocol.address import (
     parse_datagram_address,
     parse_listen_address,
 )
+from protocol.http.origin import TrustedPeers
 from router.config import CodeString
 
 MAX_SECONDS = 366 * 24 * 3600
@@ -41,11 +42,13 @@ class Kind:
         shown: how help names the value (``SECONDS``), empty for switches.
         parse: text to value; raises ``ValueError`` with what was expected.
         argument: whether the command line needs one.
+        boolean: true and false are values, too.
     """
 
     shown: str
     parse: Callable[[str], object]
     argument: Argument = Argument.REQUIRED
+    boolean: bool = False
 
 
 def is_on(text: str) -> bool:
@@ -104,6 +107,18 @@ def seconds(*, zero: float | None = None) -> Kind:
         return value
 
     return Kind("SECONDS", parse)
+
+
+def switch_or(kind: Kind, *, on: object, off: object) -> Kind:
+    """A switch that may have a value of its own instead of true (``on``, as without a value) or false (``off``)."""
+
+    def parse(text: str) -> object:
+        word = text.strip().lower()
+        if not word or word in ON_WORDS:
+            return on
+        return off if word in OFF_WORDS else kind.parse(text)
+
+    return Kind(f"[{kind.shown}]", parse, Argument.OPTIONAL, boolean=True)
 
 
 def choice(*words: str) -> Kind:
@@ -206,13 +221,29 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
+def networks(text: str) -> list[str]:
+    """Read networks, addresses and ``unix``, separated by commas or blanks.
+
+    Raises:
+        ValueError: with what was expected.
+    """
+    found = text.replace(",", " ").split()
+    if not found:
+        raise ValueError("expected networks, for example 10.0.0.0/8, or unix")
+    try:
+        TrustedPeers(found)
+    except ValueError as error:
+        raise ValueError(f"expected networks or unix: {error}") from None
+    return found
+
+
 TEXT = Kind("TEXT", _text)
 FILE = Kind("FILE", _text)
 DIRECTORY = Kind("DIRECTORY", _text)
 KEY = Kind("KEY", _key)
-SWITCH = Kind("", is_on, Argument.NONE)
-SWITCH_OFF = Kind("", _is_off, Argument.NONE)
-SWITCH_WORD = Kind("[true|false]", is_on, Argument.WORD)
+SWITCH = Kind("", is_on, Argument.NONE, boolean=True)
+SWITCH_OFF = Kind("", _is_off, Argument.NONE, boolean=True)
+SWITCH_WORD = Kind("[true|false]", is_on, Argument.WORD, boolean=True)
 DATE = Kind("[true|false]", is_on, Argument.OPTIONAL)
 MODE = Kind("[MODE]", _mode, Argument.OPTIONAL)
 OCTAL = Kind("MODE", _octal)
@@ -236,5 +267,5 @@ ANY = Kind("TEXT", str)
 """Read by nobody: options that are refused or have nothing to act on."""
 ANY_FILE = Kind("FILE", str)
 ANY_ASSIGNMENT = Kind("NAME=VALUE", str)
-ANY_SWITCH = Kind("", str, Argument.NONE)
+ANY_SWITCH = Kind("", str, Argument.NONE, boolean=True)
 ANY_OPTIONAL = Kind("[TEXT]", str, Argument.OPTIONAL)

@@ -111,7 +111,8 @@ def _application(lines: Sequence[Line], verdicts: Verdicts) -> None:
             Problem(
                 asked[0].where,
                 f"{_named(asked)}: uwsgi-router runs no application. Leave these to a uWSGI of the application's own,"
-                " which announces itself here (subscribe-to = SUBSCRIPTION-SERVER:KEY) or is named by fastrouter-to",
+                " which announces itself here (subscribe-to = SUBSCRIPTION-SERVER:KEY) or is named by"
+                " fastrouter-to or http-to",
             )
         )
 

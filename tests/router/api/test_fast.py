@@ -118,6 +118,22 @@ def test_our_own_parameters() -> None:
     assert read_back(router) == config(router)
 
 
+def test_nodes_that_speak_http() -> None:
+    router = RouterFast(ON, forward_to=":1").set_backend_params(
+        http=True, connections=2, keepalive=0, queue=3, queue_timeout=0.5
+    )
+    assert config(router) == RouterConfig(
+        listen=(ON,),
+        to=(":1",),
+        backend_http=True,
+        backend_connections=2,
+        backend_keepalive=0.0,
+        backend_queue=3,
+        backend_queue_timeout=0.5,
+    )
+    assert read_back(router) == config(router)
+
+
 def test_the_table_of_nodes() -> None:
     router = RouterFast(ON, forward_to=ForwarderSubscriptionServer("127.0.0.1:7000"))
     router.set_subscription_params(
@@ -196,7 +212,9 @@ forwarder_code: Any = ForwarderCode
         (lambda: fast().set_option("fastrouter-tu", ":1"), "(fastrouter-tu='fastrouter-tu'): there is no such"),
         (lambda: fast().set_option("", ":1"), "there is no such option"),
         (lambda: fast().set_option("module", "app"), "runs no application"),
-        (lambda: fast().set_option("http", ":80"), "not yet: "),
+        (lambda: fast().set_option("https", ":80"), "not yet: "),
+        (lambda: fast().set_option("http", ":80"), "it is an option of another kind of router"),
+        (lambda: fast().set_option("http-zerg", "/z"), "it is an option of another kind of router"),
         (lambda: fast().set_option("ini", "a.ini"), "no option of a router"),
         (lambda: fast().set_option("listen"), "(listen=True): expected text or a number"),
         (lambda: ForwarderPath(""), "ForwarderPath(sockets_dir=''): expected the beginning of an address"),

@@ -1,4 +1,4 @@
-"""uwsgiconf's own calls for its RouterFast and the forwarders run here with only the import changed."""
+"""uwsgiconf's own calls for its routers and the forwarders run here with only the import changed."""
 
 import asyncio
 import inspect
@@ -11,16 +11,25 @@ from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
 import router.api as ours
-from router.api import RouterFast
+from router.api import RouterFast, RouterHttp
 
-METHODS = (
-    "__init__",
-    "set_basic_params",
-    "set_connections_params",
-    "set_owner_params",
-    "set_postbuffering_params",
-    "set_resubscription_params",
-)
+METHODS = {
+    RouterFast: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
+        "set_owner_params",
+        "set_postbuffering_params",
+        "set_resubscription_params",
+    ),
+    RouterHttp: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
+        "set_manage_params",
+        "set_owner_params",
+    ),
+}
 
 
 def shape(function: Callable[..., object]) -> list[tuple[str, object, object]]:
@@ -28,9 +37,20 @@ def shape(function: Callable[..., object]) -> list[tuple[str, object, object]]:
     return [(parameter.name, parameter.kind, parameter.default) for parameter in parameters]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_parameters_are_uwsgiconfs(method: str) -> None:
-    assert shape(getattr(RouterFast, method)) == shape(getattr(theirs.RouterFast, method))
+@pytest.mark.parametrize(
+    ("router", "method"),
+    [(router, method) for router, methods in METHODS.items() for method in methods],
+)
+def test_parameters_are_uwsgiconfs(router: type[Any], method: str) -> None:
+    there = getattr(theirs, router.__name__)
+    assert shape(getattr(router, method)) == shape(getattr(there, method))
+
+
+@pytest.mark.parametrize("router", METHODS)
+def test_no_method_of_uwsgiconfs_is_missing(router: type[Any]) -> None:
+    there = getattr(theirs, router.__name__)
+    names = {name for name in dir(there) if name.startswith("set_")}
+    assert names == {name for name in METHODS[router] if name.startswith("set_")}
 
 
 def test_the_forwarders_are_uwsgiconfs() -> None:
@@ -112,22 +132,57 @@ def everything(router: Any, at: Place) -> Any:
     return made.set_owner_params(uid="www-data", gid=33)
 
 
-CALLS = [fast, base, pattern, code, cache, socket, server, everything]
+def everything_http(router: Any, at: Place) -> Any:
+    made = router(at.on, forward_to=["127.0.0.1:3123", "127.0.0.1:3124"])
+    made.set_basic_params(
+        workers=2,
+        zerg_server="/run/zerg",
+        fallback_node="127.0.0.1:1",
+        concurrent_events=32,
+        cheap_mode=True,
+        stats_server=f"{at.directory}/stats.sock",
+        quiet=True,
+        buffer_size=8192,
+        keepalive=4,
+        resubscribe_addresses=["127.0.0.1:3", "127.0.0.1:4"],
+    )
+    made.set_connections_params(
+        harakiri=1, timeout_socket=2, retry_delay=3, timeout_headers=4, timeout_backend=5
+    )
+    made.set_manage_params(
+        chunked_input=True,
+        chunked_output=True,
+        gzip=True,
+        websockets=True,
+        source_method=True,
+        rtsp=True,
+        proxy_protocol=True,
+    )
+    return made.set_owner_params(uid="www-data", gid=33)
+
+
+FORWARDERS = [base, pattern, code, cache, socket, server]
+CALLS = [
+    *((RouterFast, call) for call in (fast, *FORWARDERS, everything)),
+    *((RouterHttp, call) for call in (*FORWARDERS, everything_http)),
+]
 
 
 def lines_of(ini: str) -> list[str]:
-    return [line for line in ini.splitlines() if line.startswith("fastrouter")]
+    return [line for line in ini.splitlines() if line.startswith(("fastrouter", "http"))]
 
 
 @pytest.mark.filterwarnings("ignore:.*not yet")
-@pytest.mark.parametrize("call", CALLS)
-def test_the_same_calls_give_the_same_lines(call: Callable[[Any, Place], Any]) -> None:
+@pytest.mark.parametrize(("router", "call"), CALLS)
+def test_the_same_calls_give_the_same_lines(
+    router: type[Any], call: Callable[[Any, Place], Any]
+) -> None:
     section = Section()
-    section.routing.use_router(call(theirs.RouterFast, Place()))
+    section.routing.use_router(call(getattr(theirs, router.__name__), Place()))
     expected = lines_of(section.as_configuration().format())
     # uWSGI's magic variable %s would be the file's name; uwsgiconf does not know.
     expected = [line.replace("%", "%%") for line in expected]
-    assert sorted(lines_of(call(RouterFast, Place()).as_ini())) == sorted(expected)
+    assert sorted(lines_of(call(router, Place()).as_ini())) == sorted(expected)
 
 
 @pytest.fixture
@@ -138,7 +193,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 @pytest.mark.filterwarnings("ignore:.*(not yet|only the command)")
-@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("call", [call for router, call in CALLS if router is RouterFast])
 async def test_and_each_starts(call: Callable[[Any, Place], Any], place: Place) -> None:
     router = call(RouterFast, place)
     if call is cache:

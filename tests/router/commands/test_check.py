@@ -43,7 +43,7 @@ def test_warnings_alone_are_no_error(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_everything_is_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(
-        "fastrouter = :x\nfastrouter-tu = :1\nhttp = :80\nmodule = a\nfastrouter-workers = 2",
+        "fastrouter = :x\nfastrouter-tu = :1\nhttps = :80\nmodule = a\nfastrouter-workers = 2",
         capsys,
     )
     assert code == 1

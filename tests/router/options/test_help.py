@@ -23,12 +23,22 @@ def test_one_option_is_explained_by_name_alias_or_letter() -> None:
     expected = "--fastrouter-processes N (fastrouter-workers)\n"
     assert (about("--fastrouter-workers") or "").startswith(expected)
     assert (about("-s") or "").startswith("-s, --socket ADDRESS (uwsgi-socket)\n")
-    assert "not yet, refused: " in (about("http") or "")
+    assert (about("httprouter") or "").startswith(
+        "--http ADDRESS (httprouter)\nListen here for HTTP."
+    )
+    assert "not yet, refused: " in (about("https") or "")
     assert about("nosuch") is None
 
 
 def test_the_page_in_the_docs_is_current() -> None:
     assert PAGE.read_text() == page(), "run: python -m router.options.page > docs/options.md"
+
+
+def test_the_page_tells_apart_what_uwsgi_does_not_know() -> None:
+    text = page()
+    assert "| **`http-errors`** |" in text
+    assert "| *`http-post-buffering`* |" in text
+    assert "| `http-keepalive` |" in text
 
 
 def test_the_page_holds_every_name() -> None:

@@ -1,10 +1,18 @@
 """From settings to the typed configuration: values, classes, messages."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.config import CodeString, ProcessConfig, RouterConfig, SubscriptionConfig
+from router.config import (
+    CodeString,
+    HttpRouterConfig,
+    ProcessConfig,
+    RouterConfig,
+    SubscriptionConfig,
+)
 from router.options import ConfigurationError, load
 from router.options.table import SPELLED_OUT
 from tests.router.options.configuring import Files, command_line
@@ -43,6 +51,11 @@ def test_every_field_of_a_router_can_be_set(files: Files) -> None:
         fastrouter-hold-max-bytes = 12
         fastrouter-keep-modifiers = true
         fastrouter-abort-on-eof = true
+        fastrouter-backend-http = true
+        fastrouter-backend-connections = 13
+        fastrouter-backend-keepalive = 14
+        fastrouter-backend-queue = 15
+        fastrouter-backend-queue-timeout = 16
         fastrouter-uid = www-data
         fastrouter-gid = 33
         """
@@ -78,6 +91,11 @@ def test_every_field_of_a_router_can_be_set(files: Files) -> None:
         hold_max_bytes=12,
         keep_modifiers=True,
         abort_on_eof=True,
+        backend_http=True,
+        backend_connections=13,
+        backend_keepalive=14.0,
+        backend_queue=15,
+        backend_queue_timeout=16.0,
         uid="www-data",
         gid="33",
     )
@@ -163,13 +181,19 @@ def test_every_field_of_the_table_of_nodes_can_be_set(files: Files) -> None:
     assert configuration.subscription == SubscriptionConfig(31.0, "wlrc", True, 1, 2, 3)
 
 
-@pytest.mark.parametrize("part", [ProcessConfig, SubscriptionConfig, RouterConfig])
-def test_no_field_is_out_of_reach(
-    part: type[ProcessConfig | SubscriptionConfig | RouterConfig],
-) -> None:
-    prefix = part.__name__.removesuffix("Config").lower()
+@pytest.mark.parametrize(
+    ("part", "prefix", "without"),
+    [
+        (ProcessConfig, "process", set()),
+        (SubscriptionConfig, "subscription", set()),
+        (RouterConfig, "fastrouter", {"kind"}),
+        # The Host field is the key, and clients have no modifiers.
+        (HttpRouterConfig, "http", {"kind", "force_key", "keep_modifiers"}),
+    ],
+)
+def test_no_field_is_out_of_reach(part: Any, prefix: str, without: set[str]) -> None:
     reached = {o.target.partition(".")[2] for o in SPELLED_OUT if o.target.startswith(f"{prefix}.")}
-    assert set(part.__dataclass_fields__) - {"kind"} == reached
+    assert set(part.__dataclass_fields__) - without == reached
 
 
 def test_without_options_everything_has_its_default(files: Files) -> None:
@@ -294,7 +318,7 @@ def test_any_value_is_read_or_refused_with_what_was_expected(option: object, tex
 
 def test_everything_that_is_wrong_is_told_at_once(files: Files) -> None:
     path = files.write(
-        "[uwsgi]\nfastrouter = :x\nfastruter = :1\nhttp = :80\nmodule = app\nlisten = x\n"
+        "[uwsgi]\nfastrouter = :x\nfastruter = :1\nhttps = :80\nmodule = app\nlisten = x\n"
     )
     with pytest.raises(ConfigurationError) as caught:
         load([path], {})
@@ -374,8 +398,8 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
 @pytest.mark.parametrize(
     "line",
     [
-        "http = :8080",
         "https = :443,a.crt,a.key",
+        "http-stud-prefix = 127.0.0.1",
         "rawrouter = :1",
         "sslrouter = :1",
         "cache-sync = 127.0.0.1:3031",
@@ -414,14 +438,21 @@ def test_options_of_an_application_are_refused_all_at_once(files: Files) -> None
 
 
 def test_options_of_one_topic_give_one_message(files: Files) -> None:
-    (error,) = files.errors("fastrouter = :1\nhttp = :80\nhttp-to = :81\nhttp-to = :82")
-    assert error.startswith("router.ini:3: http, http-to (router.ini:4): not yet: ")
+    (error,) = files.errors(
+        "fastrouter = :1\nhttps = :80\nhttps-export-cert\nhttps = :81\nhttps2 = addr=:82"
+    )
+    assert error.startswith(
+        "router.ini:3: https, https-export-cert (router.ini:4), https2 (router.ini:6): not yet: "
+    )
 
 
 def test_nothing_to_listen_on_is_an_error(files: Files) -> None:
     assert files.errors("master = true")[0].startswith(
-        "no router is configured: give fastrouter = ADDRESS"
+        "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on"
     )
+    assert files.errors("http-to = :1") == [
+        "the HTTP router has no address: give http = ADDRESS to listen on"
+    ]
     assert files.errors("fastrouter-to = :1") == [
         "the fastrouter has no address: give fastrouter = ADDRESS to listen on"
     ]

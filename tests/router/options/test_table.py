@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from router.options import table
+from router.options import names, table
 from router.options.option import Option, Standing
 from router.options.values import Argument
 
@@ -44,9 +44,15 @@ def test_arguments_are_taken_from_the_command_line_as_uwsgi_does() -> None:
         for name, argument in KNOWN.items()
         if table.NAMES[name].kind.argument.value != argument
     }
-    # uWSGI wants a word after this one; uwsgi-router takes it with and without.
-    assert different == {"fastrouter-quiet"}
-    assert table.NAMES["fastrouter-quiet"].kind.argument is Argument.WORD
+    # uWSGI wants a word after these; uwsgi-router takes them with and without.
+    assert different == {"fastrouter-quiet", "http-quiet", "http-server-name-as-http-host"}
+    assert {table.NAMES[name].kind.argument for name in different} == {Argument.WORD}
+
+
+def test_what_uwsgi_does_not_know_is_told_apart() -> None:
+    shown = {name for option in table.SPELLED_OUT for name in option.names}
+    assert shown - set(KNOWN) == names.OURS | names.UNRELEASED
+    assert not names.OURS & names.UNRELEASED
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,18 @@ def test_only_what_is_not_yet_is_refused_or_harmless() -> None:
         ("cache-sync", Standing.NOT_YET, True),
         ("cache-expire-freq", Standing.BY_DESIGN, False),
         ("fastrouter-use-code-string", Standing.WORKS, False),
-        ("http", Standing.NOT_YET, True),
+        ("http", Standing.WORKS, False),
+        ("http-workers", Standing.NOT_YET, False),
+        ("http-harakiri", Standing.NOT_YET, False),
+        ("http-zerg", Standing.NOT_YET, False),
+        ("http-resubscribe", Standing.NOT_YET, False),
+        ("http-stud-prefix", Standing.NOT_YET, True),
+        ("http-events", Standing.BY_DESIGN, False),
+        ("https", Standing.NOT_YET, True),
+        ("https2", Standing.NOT_YET, True),
+        ("https-export-cert", Standing.NOT_YET, True),
+        ("https-session-context", Standing.NOT_YET, True),
+        ("http-session-context", Standing.NOT_YET, True),
         ("subscriptions-sign-check", Standing.NOT_YET, True),
         ("subscriptions-credentials-check", Standing.NOT_YET, True),
         ("daemonize", Standing.NOT_YET, True),

@@ -1,16 +1,24 @@
-"""What uwsgiconf writes for its RouterFast starts unchanged."""
+"""What uwsgiconf writes for its RouterFast and RouterHttp starts unchanged."""
 
 from typing import Any
 
 import pytest
 from uwsgiconf.config import Section
 
-from router.config import CacheConfig, CacheItem, CodeString, Configuration, RouterConfig
+from router.config import (
+    CacheConfig,
+    CacheItem,
+    CodeString,
+    Configuration,
+    HttpRouterConfig,
+    RouterConfig,
+)
 from router.options import examine
 from tests.router.options.configuring import ENVIRONMENT, Files
 
 ROUTERS = Section.routing.routers
 FAST = ROUTERS.fast
+HTTP = ROUTERS.http
 ON = "127.0.0.1:3031"
 
 
@@ -130,6 +138,79 @@ def test_all_parameters(files: Files) -> None:
         "fastrouter-harakiri",
         "fastrouter-defer-connect-timeout",
     ]
+
+
+def test_all_parameters_of_the_http_router(files: Files) -> None:
+    router = HTTP(on=ON, forward_to=["127.0.0.1:1", "/b.sock"])
+    router.set_basic_params(
+        workers=2,
+        zerg_server="/run/zerg",
+        fallback_node="127.0.0.1:2",
+        concurrent_events=32,
+        cheap_mode=True,
+        stats_server="127.0.0.1:3",
+        quiet=True,
+        buffer_size=8192,
+        keepalive=4,
+        resubscribe_addresses=["127.0.0.1:5", "127.0.0.1:6"],
+    )
+    router.set_connections_params(
+        harakiri=1, timeout_socket=2, retry_delay=3, timeout_headers=4, timeout_backend=5
+    )
+    router.set_manage_params(
+        chunked_input=True,
+        chunked_output=True,
+        gzip=True,
+        websockets=True,
+        source_method=True,
+        rtsp=True,
+        proxy_protocol=True,
+    )
+    router.set_owner_params(uid="www-data", gid=33)
+    configuration, warnings = load(router, files)
+    assert configuration.routers == (
+        HttpRouterConfig(
+            listen=(ON,),
+            to=("127.0.0.1:1", "/b.sock"),
+            fallback=("127.0.0.1:2",),
+            cheap=True,
+            stats=("127.0.0.1:3",),
+            quiet=True,
+            buffer_size=8192,
+            keepalive=4.0,
+            timeout=2.0,
+            gracetime=3.0,
+            headers_timeout=4.0,
+            connect_timeout=5.0,
+            chunked_input=True,
+            auto_chunked=True,
+            auto_gzip=True,
+            websockets=True,
+            manage_source=True,
+            manage_rtsp=True,
+            proxy_protocol=(),
+            uid="www-data",
+            gid="33",
+        ),
+    )
+    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == [
+        "http-workers",
+        "http-zerg",
+        "http-resubscribe",
+        "http-harakiri",
+    ]
+
+
+def test_the_https_router_is_refused_and_not_half_done(files: Files) -> None:
+    section = Section()
+    router = ROUTERS.https(
+        ON, cert="a.crt", key="a.key", session_context="c", use_spdy=True, export_cert_var=True
+    )
+    section.routing.use_router(router)
+    path = files.write(section.as_configuration().format())
+    (error,) = examine([path], ENVIRONMENT).problems
+    assert "https2, http-session-context" in error.message
+    assert "not yet: this version does not speak TLS" in error.message
 
 
 def test_a_shared_socket(files: Files) -> None:

@@ -1,0 +1,223 @@
+"""What all routers have in common as objects: where they listen, where requests go, and what it all means."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Literal, Self
+
+from router.api.errors import ParameterError
+from router.api.forwarders import (
+    Forwarder,
+    ForwarderCache,
+    ForwarderCode,
+    ForwarderPath,
+    ForwarderSocket,
+    ForwarderSubscriptionServer,
+)
+from router.api.service import Service
+from router.api.settings import Settings, checked
+from router.config import Configuration
+from router.options import fastrouter, http, table
+
+# uWSGI takes several, we do not pass announces on yet: no reason to refuse a list.
+_MANY = ("-resubscribe", "-resubscribe-bind")
+_GROUPS = {fastrouter.GROUP: "fastrouter", http.GROUP: "http"}
+
+
+class Router(Service):
+    """A router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
+
+    Attributes:
+        alias: the prefix of its options.
+    """
+
+    alias: ClassVar[Literal["fastrouter", "http"]]
+
+    class forwarders:  # noqa: N801 - uwsgiconf's name
+        """The forwarders by uwsgiconf's short names: ``RouterFast.forwarders.path("/run/sites/")``."""
+
+        cache = ForwarderCache
+        code = ForwarderCode
+        path = ForwarderPath
+        socket = ForwarderSocket
+        subscription_server = ForwarderSubscriptionServer
+
+    def __init__(
+        self,
+        on: str | Sequence[str] | None = None,
+        *,
+        forward_to: str | Sequence[str] | Forwarder | None = None,
+    ) -> None:
+        super().__init__()
+        self._settings = Settings()
+        self._function: Callable[[bytes], object] | None = None
+        self._function_name = ""
+        self._called = type(self).__name__
+        self._settings.put(self._called, "on", self.alias, on)
+        if not isinstance(forward_to, Forwarder):
+            self._settings.put(self._called, "forward_to", f"{self.alias}-to", forward_to)
+        elif isinstance(forward_to, ForwarderCode) and forward_to.function is not None:
+            self._function = forward_to.function
+            self._function_name = forward_to.value
+        else:
+            name = f"{self.alias}-{forward_to.name}"
+            self._settings.put(self._called, "forward_to", name, forward_to.value)
+
+    def __repr__(self) -> str:
+        on = ", ".join(line.value for line in self._settings.lines() if line.name == self.alias)
+        return f"<{self._called} on={on or None} {'running' if self.addresses else 'not running'}>"
+
+    def _set(self, method: str, **given: tuple[str, object]) -> Self:
+        """Set options, by parameter: the option and its value."""
+        for parameter, (option, value) in given.items():
+            call = f"{self._called}.{method}"
+            self._settings.put(call, parameter, option, value, many=option.endswith(_MANY))
+        return self
+
+    def set_owner_params(self, uid: str | int | None = None, gid: str | int | None = None) -> Self:
+        """Name the user and group for the command that reads :meth:`as_ini`.
+
+        A router that runs in a program does not change the program's user: starting it warns of that.
+
+        Args:
+            uid: ``fastrouter-uid`` or ``http-uid``, a name or number.
+            gid: ``fastrouter-gid`` or ``http-gid``, a name or number.
+        """
+        return self._set(
+            "set_owner_params", uid=(f"{self.alias}-uid", uid), gid=(f"{self.alias}-gid", gid)
+        )
+
+    def set_postbuffering_params(
+        self, size: int | None = None, store_dir: str | None = None
+    ) -> Self:
+        """Read bodies whole before a node is connected.
+
+        Args:
+            size: ``fastrouter-post-buffering`` or ``http-post-buffering``: up to so many bytes in memory, larger ones
+                in a file; 0: stream.
+            store_dir: ``fastrouter-post-buffering-dir`` or ``http-post-buffering-dir``, the directory of these files
+                (TMPDIR, or /tmp).
+
+        Raises:
+            ParameterError: for a value that can't be used.
+        """
+        return self._set(
+            "set_postbuffering_params",
+            size=(f"{self.alias}-post-buffering", size),
+            store_dir=(f"{self.alias}-post-buffering-dir", store_dir),
+        )
+
+    # --- ours ---
+
+    def set_backend_params(
+        self,
+        *,
+        http: bool | None = None,
+        connections: int | None = None,
+        keepalive: float | None = None,
+        queue: int | None = None,
+        queue_timeout: float | None = None,
+    ) -> Self:
+        """Set how nodes that speak HTTP are spoken to; announced nodes say themselves what they speak.
+
+        Args:
+            http: ``fastrouter-backend-http`` or ``http-backend-http``: all other nodes speak HTTP/1.1, not uwsgi.
+            connections: ``…-backend-connections``, how many one node gets at once (the cores that it announced).
+            keepalive: ``…-backend-keepalive``, seconds that an idle one is kept, unless the node says so (1.5).
+            queue: ``…-backend-queue``, requests that may wait for one (1000).
+            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (as ``timeout_socket``).
+
+        Raises:
+            ParameterError: for a value that can't be used.
+        """
+        prefix = f"{self.alias}-backend"
+        return self._set(
+            "set_backend_params",
+            http=(f"{prefix}-http", http),
+            connections=(f"{prefix}-connections", connections),
+            keepalive=(f"{prefix}-keepalive", keepalive),
+            queue=(f"{prefix}-queue", queue),
+            queue_timeout=(f"{prefix}-queue-timeout", queue_timeout),
+        )
+
+    def set_subscription_params(
+        self,
+        *,
+        tolerance: float | None = None,
+        balancing_algo: str | None = None,
+        key_dot_split: bool | None = None,
+        mountpoints_depth: int | None = None,
+        fallback_key: str | None = None,
+        max_keys: int | None = None,
+        max_nodes: int | None = None,
+    ) -> Self:
+        """Set how announced nodes are kept and chosen.
+
+        Args:
+            tolerance: ``subscription-tolerance``, seconds of silence after which a node is dropped (17).
+            balancing_algo: ``subscription-algo``: wrr, lrc, wlrc or iphash (wrr).
+            key_dot_split: ``subscription-dotsplit``: ``.example.com`` stands for ``www.example.com`` as well.
+            mountpoints_depth: ``subscription-mountpoint``, path segments that belong to the key (0).
+            fallback_key: ``fastrouter-subscription-fallback-key`` or ``http-subscription-fallback-key``, looked up
+                when the request's key has no node.
+            max_keys: ``subscription-max-keys``, limit of the table (10000).
+            max_nodes: ``subscription-max-nodes``, limit for each key (1000).
+
+        Raises:
+            ParameterError: for a value that can't be used.
+        """
+        return self._set(
+            "set_subscription_params",
+            tolerance=("subscription-tolerance", tolerance),
+            balancing_algo=("subscription-algo", balancing_algo),
+            key_dot_split=("subscription-dotsplit", key_dot_split),
+            mountpoints_depth=("subscription-mountpoint", mountpoints_depth),
+            fallback_key=(f"{self.alias}-subscription-fallback-key", fallback_key),
+            max_keys=("subscription-max-keys", max_keys),
+            max_nodes=("subscription-max-nodes", max_nodes),
+        )
+
+    def set_option(self, name: str, *values: str | float) -> Self:
+        """Set any other option of the options page, instead of what it was set to before.
+
+        Args:
+            name: as in an ini file: ``listen``, ``cache2``, ``chmod-socket``.
+            values: one, or several for an option that repeats; none for a switch.
+
+        Raises:
+            ParameterError: for an option that does not exist, concerns another router or none, or has other values.
+        """
+        call = f"{self._called}.set_option"
+        if not name.isascii() or name != name.strip() or not name:
+            raise ParameterError(call, "name", name, "there is no such option")
+        option = table.find(name)
+        if option is not None and _GROUPS.get(option.group, self.alias) != self.alias:
+            raise ParameterError(call, "name", name, "it is an option of another kind of router")
+        return self._set("set_option", **{name: (name, list(values) or True)})
+
+    # --- what it means ---
+
+    @property
+    def configuration(self) -> Configuration:
+        """What these parameters mean, as the typed configuration that the command has, too.
+
+        Raises:
+            ParameterError: if there is no address to listen on.
+        """
+        configuration = self._settings.configuration(self._called)
+        if self._function is not None and configuration.routers:
+            router = replace(configuration.routers[0], use_code_string=self._function)
+            configuration = replace(configuration, routers=(router,))
+        return checked(configuration, self._called)
+
+    def as_ini(self) -> str:
+        """Return the text of the ini file that means the same to the command uwsgi-router.
+
+        A function that was given as an object can't be written there: a comment says so.
+        """
+        comments = []
+        if self._function is not None:
+            comments.append(
+                f"{self.alias}-use-code-string: {self._function_name} is an object of a program; for a file name it "
+                "as 0:FILE:FUNCTION"
+            )
+        return self._settings.as_ini(comments)
