@@ -1,0 +1,1 @@
+"""WebSocket tunnels whose frames are checked (``http-websocket-check``)."""
