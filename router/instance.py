@@ -5,14 +5,17 @@ import logging
 import time
 from collections.abc import Sequence
 
+from router.access_log import AccessLog
 from router.cache.build import bind_cache_sockets, build_caches
 from router.cache.server import CacheServer
 from router.cache.store import Caches
-from router.config import Configuration, RouterConfig
+from router.config import Configuration, HttpRouterConfig, RouterConfig
 from router.engine.gateway import Gateway
+from router.engine.upstreams import Upstreams
 from router.forwarders.build import build_forwarder
 from router.forwarders.fixed import FixedForwarder
 from router.forwarders.static import StaticForwarder
+from router.fronts.http import HttpFront
 from router.net.activation import Inherited
 from router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
 from router.net.poller import Poller
@@ -43,6 +46,9 @@ class Instance:
         self._inherited = inherited or Inherited()
         self._shared: list[BoundSocket] = []
         self._streams: dict[RouterConfig, list[BoundSocket]] = {}
+        self._redirecting: dict[RouterConfig, list[tuple[BoundSocket, int]]] = {}
+        self._fronts: dict[RouterConfig, HttpFront] = {}
+        self._access_logs: dict[RouterConfig, AccessLog] = {}
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._stats_sockets: dict[RouterConfig, list[BoundSocket]] = {}
         self._tables: dict[str, Table] = {}
@@ -53,6 +59,7 @@ class Instance:
         self._refresher: asyncio.Task[None] | None = None
         self._resolver: Resolver | None = None
         self._poller: Poller | None = None
+        self._upstreams: Upstreams | None = None
         self.gateways: list[Gateway] = []
 
     def bind(self) -> None:
@@ -70,6 +77,15 @@ class Instance:
                 streams = self._streams[router] = []
                 for text in router.listen:
                     streams += bind_stream(text, process, self._inherited, self._shared)
+                if isinstance(router, HttpRouterConfig):
+                    self._prepare_http(router)
+                    self._redirecting[router] = [
+                        (bound, redirect.port or 0)
+                        for redirect in router.redirects
+                        for bound in bind_stream(
+                            redirect.listen, process, self._inherited, self._shared
+                        )
+                    ]
                 for text in router.subscription_servers:
                     if text not in self._datagrams:
                         self._datagrams[text] = bind_datagram(text, process, self._inherited)
@@ -85,6 +101,24 @@ class Instance:
             log.warning(
                 "the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name
             )
+
+    def _prepare_http(self, router: HttpRouterConfig) -> None:
+        """Open the files of an HTTP router: later they may be out of reach.
+
+        Raises:
+            StartError: if one can't be opened.
+        """
+        try:
+            self._fronts[router] = HttpFront(router)
+        except ValueError as exc:
+            raise StartError(f"http-error-page: {exc}") from exc
+        if router.access_log is not None:
+            self._access_logs[router] = AccessLog(router.access_log, router.access_log_format)
+
+    def reopen_logs(self) -> None:
+        """Open log files by their names again: they have been renamed."""
+        for access_log in self._access_logs.values():
+            access_log.reopen()
 
     def addresses(
         self, router: RouterConfig
@@ -106,6 +140,7 @@ class Instance:
             *self._streams.values(),
             *self._datagrams.values(),
             *self._stats_sockets.values(),
+            *([bound for bound, _port in group] for group in self._redirecting.values()),
         ]
         for group in groups:
             for bound in group:
@@ -117,6 +152,7 @@ class Instance:
         loop = asyncio.get_running_loop()
         self._resolver = Resolver(loop)
         self._poller = Poller(loop)
+        self._upstreams = Upstreams(loop)
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -126,6 +162,8 @@ class Instance:
                 wall_clock=time.time,  # noqa: TID251
             )
             self._cache_server.start()
+        for access_log in self._access_logs.values():
+            access_log.start(loop)
         for router in self._configuration.routers:
             self._start_router(router, loop)
         if any(_has_names(gateway) for gateway in self.gateways):
@@ -136,12 +174,13 @@ class Instance:
                 log.warning("names are still being resolved; their nodes follow")
             self._refresher = loop.create_task(self._keep_resolving())
         for gateway in self.gateways:
-            gateway.start(self._streams[gateway.config])
+            gateway.start(self._streams[gateway.config], self._redirecting.get(gateway.config, ()))
 
     def _start_router(self, router: RouterConfig, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
         assert self._resolver is not None
         assert self._poller is not None
+        assert self._upstreams is not None
         table = self._table_of(router, loop)
         streams = self._streams[router]
         gateway = Gateway(
@@ -159,6 +198,9 @@ class Instance:
             fallback=FixedForwarder(router.fallback),
             resolver=self._resolver,
             poller=self._poller,
+            upstreams=self._upstreams,
+            front=self._fronts.get(router),
+            access_log=self._access_logs.get(router),
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in streams), *router.subscription_servers],
         )
@@ -249,6 +291,10 @@ class Instance:
             self._refresher.cancel()
         if self._resolver is not None:
             self._resolver.close()
+        if self._upstreams is not None:
+            self._upstreams.close()
+        for access_log in self._access_logs.values():
+            access_log.close()
         if self._poller is not None:
             self._poller.close()
         self.close_sockets()

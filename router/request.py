@@ -1,34 +1,41 @@
 """The neutral request head: what the engine and the forwarders need to know, whatever the client spoke."""
 
+from abc import ABC, abstractmethod
+from typing import Final
+
 # Sent again after a connection ended without an answer (RFC 9110 section 9.2.1: safe methods).
-REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
+# Sent again besides after a connection that had been kept (RFC 9110 section 9.2.2: idempotent methods).
+REPEATABLE_IF_KEPT: Final = REPEATABLE | {b"PUT", b"DELETE"}
 
 
-class Request:
-    """One request.
+class Request(ABC):
+    """One request. A front makes a subclass of its own, which knows how to write the request for a node.
 
     Attributes:
         key: the routing key as it came; never empty.
         key_is_host: the key is a host: it is also looked up in lower case and without its port.
         method: as received, b"" if the client named none.
         content_length: bytes of body announced; 0 if none were.
+        chunked: the body comes in chunks, its length is not known.
         client: text of the client's address (REMOTE_ADDR, else the peer), for iphash and the log.
         path: PATH_INFO, for mountpoints.
-        packet: header and variables as received.
-        rest: bytes that arrived behind the packet.
+        raw: the protocol only looks like HTTP (RTSP, Icecast's SOURCE): after the head bytes pass as they come.
+        tunnel: the client asks to go on with something else than HTTP (a WebSocket): then 101 opens a tunnel.
         found: what the forwarder found out for this request, so that retries go on from there; its own business.
     """
 
     __slots__ = (
+        "chunked",
         "client",
         "content_length",
         "found",
         "key",
         "key_is_host",
         "method",
-        "packet",
         "path",
-        "rest",
+        "raw",
+        "tunnel",
     )
 
     def __init__(
@@ -40,8 +47,9 @@ class Request:
         content_length: int,
         client: bytes,
         path: bytes,
-        packet: bytes,
-        rest: bytes,
+        chunked: bool = False,
+        raw: bool = False,
+        tunnel: bool = False,
     ) -> None:
         self.key = key
         self.key_is_host = key_is_host
@@ -49,9 +57,31 @@ class Request:
         self.content_length = content_length
         self.client = client
         self.path = path
-        self.packet = packet
-        self.rest = rest
+        self.chunked = chunked
+        self.raw = raw
+        self.tunnel = tunnel
         self.found: object = None
+
+    @abstractmethod
+    def packet_for(self, modifiers: tuple[int, int]) -> bytes:
+        """Return the packet for a uwsgi node with these modifiers, unless the configuration wants others.
+
+        Raises:
+            Failure: if the request fits none.
+        """
+
+    @abstractmethod
+    def head_for_http(self) -> bytes:
+        """Return the head for a node that speaks HTTP.
+
+        Raises:
+            Failure: if there is none that means the same.
+        """
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes of the head as received."""
 
     def __repr__(self) -> str:
         return f"<Request {self.method!r} key={self.key!r} body={self.content_length}>"
@@ -59,7 +89,12 @@ class Request:
     @property
     def repeatable(self) -> bool:
         """True if it may be sent again when its connection ends without an answer."""
-        return not self.content_length and self.method in REPEATABLE
+        return self.method in REPEATABLE and not self.has_body
+
+    @property
+    def has_body(self) -> bool:
+        """True if bytes of a body follow the head."""
+        return self.content_length > 0 or self.chunked
 
     def keys(self) -> list[bytes]:
         """Return the keys to look up, in order: as received, normalised, and without the port."""

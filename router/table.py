@@ -46,6 +46,7 @@ class Table:
             mountpoints=config.mountpoints,
             max_keys=config.max_keys,
             max_nodes_per_key=config.max_nodes_per_key,
+            protocols=frozenset({"uwsgi", "http"}),
         )
         self._gateways: list[Gateway] = []
         self._servers: list[SubscriptionServer] = []

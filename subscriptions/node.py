@@ -38,7 +38,7 @@ class Node:
         modifier2: likewise.
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in and out.
-        requests: successful connects.
+        requests: successful connects, and further requests on connections that were kept.
         rx: bytes written to it.
         tx: bytes read from it.
         failcnt: failed connects; for an announced node also unsubscribes and falling silent.
@@ -123,6 +123,10 @@ class Node:
         if self.slow or self.suspect:
             self.slow = self.suspect = False
             self.standing_changed()
+
+    def used_again(self) -> None:
+        """A connection that was kept takes another request."""
+        self.requests += 1
 
     def connect_failed(self, *, timed_out: bool) -> None:
         """A connect was refused, or not answered in time; not: this machine ran out of something.
@@ -246,6 +250,11 @@ class SubscribedNode(Node):
     def connected(self) -> None:
         """A connect succeeded: the node answers."""
         super().connected()
+        self.last_requests += 1
+
+    def used_again(self) -> None:
+        """A connection that was kept takes another request."""
+        super().used_again()
         self.last_requests += 1
 
     def standing_changed(self) -> None:

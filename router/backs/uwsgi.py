@@ -1,19 +1,33 @@
 """The uwsgi back: one packet per connection, the answer ends with it."""
 
+from router.backs.back import Back
 from router.request import Request
+from subscriptions.node import Node
 
 
-def request_head(request: Request, modifiers: tuple[int, int] | None) -> bytes:
-    """Return the packet for a node: as received, but for its modifiers.
+class UwsgiBack(Back):
+    """Nodes that speak the uwsgi protocol.
 
     Args:
-        request: with the client's packet.
-        modifiers: those of the node; None keeps the client's.
-
-    Everything else is forwarded untouched (wire sheet 1.6): a client over uwsgi is trusted, and nothing is parsed
-    twice.
+        opaque: clients speak it too: answers pass untouched.
+        chunked_input: nodes read chunks themselves (``http-chunked-input``, ``uwsgi.chunked_read()``).
     """
-    packet = request.packet
-    if modifiers is None or (packet[0] == modifiers[0] and packet[3] == modifiers[1]):
-        return packet
-    return bytes((modifiers[0],)) + packet[1:3] + bytes((modifiers[1],)) + packet[4:]
+
+    half_closes = True
+    answers_like_cgi = True
+
+    def __init__(self, *, opaque: bool, chunked_input: bool = False) -> None:
+        self._opaque = opaque
+        self._chunked_input = chunked_input
+
+    def request_head(self, request: Request, node: Node) -> bytes:
+        """Return the packet."""
+        return request.packet_for((node.modifier1, node.modifier2))
+
+    def needs_length(self, request: Request) -> bool:
+        """CONTENT_LENGTH is what nodes go by, unless they read chunks."""
+        return request.chunked and not self._chunked_input
+
+    def is_opaque(self, request: Request) -> bool:
+        """For clients that speak uwsgi, and for protocols that only look like HTTP."""
+        return self._opaque or request.raw

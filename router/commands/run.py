@@ -87,7 +87,7 @@ async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
         graceful.set()
         at_once.set()
 
-    signals = Signals(loop, graceful=graceful.set, immediate=stop_now)
+    signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
     signals.install()
     await instance.start()
     log.info(

@@ -25,6 +25,7 @@ class Attempts:
         owner: the forwarder that gave it.
         tries: how many nodes were chosen, busy ones each time.
         resent: the request was sent a second time.
+        full: nodes that have as many connections as they may: one of theirs has to become free.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Attempts:
         "_max_retries",
         "_request",
         "_tried",
+        "full",
         "last_error",
         "last_node",
         "made",
@@ -63,6 +65,7 @@ class Attempts:
         self._fallback_allowed = fallback_on_no_key
         self._tried: list[Node] = []
         self._busy: list[Node] = []
+        self.full: list[tuple[Node, Forwarder]] = []
         self.made = 0
         self.last_error = ""
         self.reason = "connect"
@@ -85,8 +88,12 @@ class Attempts:
 
     def next_fallback(self, now: float) -> Node | Awaitable[Node | None] | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
-        if self._busy or not (
-            self.made or self._fallback_allowed or self._forwarder.has_nodes(self._request, now)
+        if (
+            self._busy
+            or self.full
+            or not (
+                self.made or self._fallback_allowed or self._forwarder.has_nodes(self._request, now)
+            )
         ):
             return None
         self.owner = self._fallback
@@ -96,6 +103,11 @@ class Attempts:
         """``node`` is tried now."""
         self.node = node.name
         self.tries += 1
+
+    def same_again(self, node: Node) -> None:
+        """``node`` is to be tried a second time: only its kept connection was dead."""
+        self.resent = True
+        self.node = node.name
 
     def failed(
         self, node: Node, error: str, *, reason: str = "connect", timed_out: bool = False
@@ -116,15 +128,28 @@ class Attempts:
         self.last_error = error
         self.last_node = node.name
 
+    def has_no_connection(self, node: Node) -> None:
+        """``node`` has no connection free: others first, then the first that has."""
+        self._tried.append(node)
+        self.full.append((node, self.owner))
+
+    def freed(self, node: Node) -> None:
+        """One of ``node``'s connections is free, and is this request's."""
+        self.owner = next(owner for full, owner in self.full if full is node)
+        self.again()
+        self.chosen(node)
+
     @property
     def waits_for_busy(self) -> bool:
         """True if trying again after a moment may help."""
         return bool(self._busy)
 
     def again(self) -> None:
-        """Let the busy nodes be chosen again."""
-        self._tried = [node for node in self._tried if node not in self._busy]
+        """Let the busy nodes, and those without a free connection, be chosen again."""
+        passed_over = [*self._busy, *(node for node, _owner in self.full)]
+        self._tried = [node for node in self._tried if node not in passed_over]
         self._busy.clear()
+        self.full.clear()
 
     def give_up_busy(self) -> None:
         """The busy nodes have been waited for long enough: they count as failed."""
@@ -145,5 +170,6 @@ class Attempts:
         """A node has announced itself: every node may be tried again."""
         self._tried.clear()
         self._busy.clear()
+        self.full.clear()
         self.made = 0
         self.only_busy = self.timed_out = False

@@ -1,53 +1,53 @@
-"""Collecting a whole request body before a node is bothered with it (``*-post-buffering``)."""
+"""Collecting a whole request body before a node is bothered with it (``*-post-buffering``, chunked bodies)."""
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from router.engine.deliver import body_stalled
+from router.engine.flow import Feeder
+from router.engine.message import body_failure
 from router.engine.spool import Spool
-from router.failure import ClientGone, Failure, TimedOut
-from router.request import Request
+from router.failure import Failure, TimedOut
 
 if TYPE_CHECKING:
     from router.engine.session import Session
 
 
-async def collect(session: "Session", request: Request) -> Spool:
-    """Read the body of ``request`` to its last byte.
+async def collect(session: "Session", feeder: Feeder, memory_limit: int) -> Spool:
+    """Read the body to its last byte.
+
+    Args:
+        session: whose upload has begun; it keeps what follows the body.
+        feeder: takes the body out of its framing.
+        memory_limit: larger bodies go to a file.
 
     Raises:
         ClientGone: the client left before that.
-        Failure: it stalled, or the body can't be stored.
+        Failure: it stalled, its body is malformed, or it can't be stored.
     """
-    config, name = session.gateway.config, session.gateway.name
-    spool = None
+    config, name, upload = session.gateway.config, session.gateway.name, session.upload
+    assert upload is not None
     session.arm("body", config.timeout, sliding=True)
+    spool = Spool(memory_limit, config.post_buffering_dir, session)
     try:
-        spool = Spool(
-            request.content_length, request.rest, config.post_buffering, config.post_buffering_dir
-        )
-        while spool.missing:
-            data = await session.receive(min(config.buffer_size, spool.missing))
-            if not data:
-                raise ClientGone
-            spool.add(data)
+        upload.attach(spool, feeder)
+        while True:
+            if upload.fault is not None:
+                raise body_failure(session, upload.fault)
+            if spool.error is not None:
+                raise Failure(
+                    HTTPStatus.INSUFFICIENT_STORAGE,
+                    "spool",
+                    f"the body can't be stored: {spool.error.strerror}",
+                    f"{name}-post-buffering-dir={config.post_buffering_dir or ''}",
+                )
+            if upload.complete:
+                return spool
+            session.check_client()
+            await session.pause()
     except BaseException as exc:
-        missing = request.content_length
-        if spool is not None:
-            missing = spool.missing
-            spool.close()
+        upload.detach()
+        spool.close()
         if isinstance(exc, TimedOut):
-            raise Failure(
-                HTTPStatus.REQUEST_TIMEOUT,
-                "body-timeout",
-                f"the client stalled inside its body, {missing} bytes are missing",
-                f"{name}-timeout={config.timeout:g}",
-            ) from None
-        if isinstance(exc, OSError):
-            raise Failure(
-                HTTPStatus.INSUFFICIENT_STORAGE,
-                "spool",
-                f"the body can't be stored: {exc.strerror}",
-                f"{name}-post-buffering-dir={config.post_buffering_dir or ''}",
-            ) from exc
+            raise body_stalled(session) from None
         raise
-    return spool

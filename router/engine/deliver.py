@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from router.engine.flow import Download
 from router.failure import ClientGone, Failure, TimedOut
 from router.net.link import HIGH, Link
-from router.request import Request
+from subscriptions.node import Node
 
 if TYPE_CHECKING:
     from router.engine.session import Session
@@ -18,52 +18,60 @@ LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 
 
-async def deliver(session: "Session", request: Request, download: Download) -> None:
+async def deliver(session: "Session", download: Download) -> None:
     """See to it that the client gets the last byte of an answer.
 
     Raises:
         Failure: the answer is not complete, or the client does not take it.
     """
-    assert session.upload is not None
-    session.answered = True
-    config, client = session.gateway.config, session.client
-    uploaded = session.upload.count >= request.content_length
-    session.arm("delivery", config.timeout, sliding=True)
-    try:
-        while client.backlog:
-            await session.pause()
-    except TimedOut:
-        raise _client_stalled(session) from None
+    client = session.client
+    if client.backlog:
+        session.arm("delivery", session.gateway.config.timeout, sliding=True)
+        try:
+            while client.backlog:
+                await session.pause()
+        except TimedOut:
+            raise _client_stalled(session) from None
     # A node that leaves any byte of a body unread resets by closing; that says nothing about its answer.
-    if download.error is not None and not session.upload.count:
+    if download.error is not None and not download.complete and session.sent_only_its_head:
         raise Failure(
             HTTPStatus.BAD_GATEWAY,
             "reset",
             f"{download.node.name} reset its connection after {download.count} bytes of its answer",
         )
-    if not uploaded:
-        await _linger(session)
+    if not session.uploaded:
+        await linger(session)
 
 
-def stalled(session: "Session", download: Download, upstream: Link) -> Failure:
-    """Return who let an exchange stall: the client, if it does not read, or owes a body that the node would take."""
-    assert session.upload is not None
-    assert session.request is not None
+def stalled(session: "Session", node: Node, upstream: Link, count: int) -> Failure:
+    """Return who let an exchange stall: the client, if it does not read, or owes a body that the node would take.
+
+    Args:
+        session: whose exchange.
+        node: the node.
+        upstream: its connection.
+        count: bytes of its answer that came.
+    """
     if session.client.backlog:
         return _client_stalled(session)
-    missing = session.request.content_length - session.upload.count
     config, name = session.gateway.config, session.gateway.name
-    if missing > 0 and not upstream.backlog and not download.count:
-        return Failure(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "body-timeout",
-            f"the client stalled inside its body, {missing} bytes are missing",
-            f"{name}-timeout={config.timeout:g}",
-        )
+    if not session.uploaded and not upstream.backlog and not count:
+        return body_stalled(session)
     return Failure(
         HTTPStatus.GATEWAY_TIMEOUT,
-        "stalled" if download.count else "no-answer-in-time",
-        f"{download.node.name} sent no byte for {config.timeout:g} s, {download.count} bytes came before",
+        "stalled" if count else "no-answer-in-time",
+        f"{node.name} sent no byte for {config.timeout:g} s, {count} bytes came before",
+        f"{name}-timeout={config.timeout:g}",
+    )
+
+
+def body_stalled(session: "Session") -> Failure:
+    """Return that the client does not send the rest of its body."""
+    config, name = session.gateway.config, session.gateway.name
+    return Failure(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "body-timeout",
+        f"the client stalled inside its body, {session.missing}",
         f"{name}-timeout={config.timeout:g}",
     )
 
@@ -80,13 +88,11 @@ def _client_stalled(session: "Session") -> Failure:
 
 async def report(session: "Session", failure: Failure) -> None:
     """Count and log a failure; answer it, if answers are wanted and possible."""
-    gateway, client, upload, request = (
-        session.gateway,
-        session.client,
-        session.upload,
-        session.request,
-    )
+    gateway, client = session.gateway, session.client
     gateway.failed(session, failure)
+    if session.said_goodbye:
+        await linger(session)
+        return
     if session.answered:
         # Part of an answer has gone out: an orderly end would make it pass for the whole.
         client.reset()
@@ -94,17 +100,17 @@ async def report(session: "Session", failure: Failure) -> None:
     if gateway.config.errors == "close" or client.closed:
         return
     try:
-        client.write(gateway.front.answer(failure, session.id))
+        client.write(session.error_answer(failure))
         session.arm("error", LINGER_IDLE)
         while client.backlog:
             await session.pause()
     except (OSError, ClientGone, TimedOut):
         return
-    if upload is None or (request is not None and upload.count < request.content_length):
-        await _linger(session)
+    if not session.uploaded:
+        await linger(session)
 
 
-async def _linger(session: "Session") -> None:
+async def linger(session: "Session") -> None:
     """Read on for a while: closing with unread bytes would reset the client before it has read its answer."""
     client, loop = session.client, session.loop
     try:

@@ -5,12 +5,12 @@ import errno
 from typing import TYPE_CHECKING
 
 from protocol.address import InetAddress
-from router.backs.uwsgi import request_head
+from router.backs.back import Back
 from router.engine.attempts import Attempts
 from router.failure import TimedOut
 from router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint, outcome
 from router.net.link import Link
-from router.request import Request
+from router.request import REPEATABLE_IF_KEPT, Request
 from subscriptions.node import Node
 
 if TYPE_CHECKING:
@@ -18,12 +18,31 @@ if TYPE_CHECKING:
 
 # A connect that has not been answered for so long is probably not going to be: others avoid the node meanwhile.
 SLOW_CONNECT = 1.0
+# A kept connection that was idle for longer may be closed just now: not for a request that can't be repeated.
+STALE = 1.0
+ANY_TIME = 1e9
 # The connection was made and broke before it took a byte: nothing is marked, and nothing was sent.
 _BROKE = frozenset({errno.EPIPE, errno.ECONNRESET})
 
 
-async def dial(session: "Session", request: Request, node: Node, attempts: Attempts) -> Link | None:
-    """Connect to ``node`` and send it the head of ``request``.
+async def dial(
+    session: "Session",
+    request: Request,
+    node: Node,
+    back: Back,
+    attempts: Attempts,
+    *,
+    fresh: bool,
+) -> Link | None:
+    """Get a connection to ``node``, kept or new, and send it the head of ``request``.
+
+    Args:
+        session: gets the connection as its ``upstream``.
+        request: whose head.
+        node: where to.
+        back: the node's protocol.
+        attempts: hears of failures.
+        fresh: not a kept one: the last had been closed.
 
     Returns:
         The connection, or None if there is none: then ``attempts`` knows, and so does the node's forwarder if it
@@ -31,14 +50,61 @@ async def dial(session: "Session", request: Request, node: Node, attempts: Attem
 
     Raises:
         ClientGone: the client left meanwhile.
+        Failure: the request can't be said in the node's protocol.
     """
     gateway = session.gateway
     session.phase = "connect"
     if attempts.made:
         gateway.counters.retries += 1
-    head = request_head(
-        request, None if gateway.config.keep_modifiers else (node.modifier1, node.modifier2)
-    )
+    head = back.request_head(request, node)
+    session.head_size = len(head)
+    session.reused = False
+    if back.keeps_connections:
+        limit = gateway.connection_limit(node)
+        if session.granted is node:
+            session.granted = None
+        elif not gateway.upstreams.reserve(node, limit):
+            attempts.has_no_connection(node)
+            return None
+        session.place = node
+        link = None if fresh or request.raw else _kept(session, request, node, head)
+        if link is not None:
+            return link
+        gateway.upstreams.make_room(node, limit)
+    link = await _dial(session, node, attempts, head)
+    if link is None:
+        session.drop_upstream()
+    session.upstream = link
+    return link
+
+
+def _kept(session: "Session", request: Request, node: Node, head: bytes) -> Link | None:
+    """Return a kept connection that has taken ``head``, or None if there is none that may be used."""
+    upstreams, repeatable = session.gateway.upstreams, request.method in REPEATABLE_IF_KEPT
+    repeatable = repeatable and not request.has_body
+    while True:
+        link = upstreams.take(
+            node, idle_for=ANY_TIME if repeatable else STALE, alive=not repeatable
+        )
+        if link is None:
+            return None
+        link.owned_by(session)
+        try:
+            link.write(head)
+        except OSError:
+            # It was closed before it took a byte: nothing was sent.
+            link.close()
+            continue
+        node.used_again()
+        node.rx += len(head)
+        session.upstream = link
+        session.reused = True
+        return link
+
+
+async def _dial(session: "Session", node: Node, attempts: Attempts, head: bytes) -> Link | None:
+    """Connect to ``node`` and send ``head``; None if that failed, which has been noted."""
+    gateway = session.gateway
     began = session.loop.time()
     if not session.connects_until:
         session.connects_until = began + gateway.config.timeout

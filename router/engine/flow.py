@@ -1,5 +1,9 @@
-"""Bytes moving one way, from one link to another."""
+"""Bytes moving one way, from one link to another, as they are or re-framed by a feeder."""
 
+from collections.abc import Callable
+from typing import Protocol
+
+from protocol.http.body import BodyError
 from router.net.link import HIGH, Link, Owner
 from subscriptions.node import Node
 
@@ -9,39 +13,100 @@ MAX_EARLY = 64 * 1024
 MIN_EARLY = 4096
 
 
+class Feeder(Protocol):
+    """Knows where a message ends and how the target wants it.
+
+    Attributes:
+        done: the message is complete.
+    """
+
+    done: bool
+
+    @property
+    def surplus(self) -> bytes:
+        """What followed the message; valid when done."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what the target is to be sent for the next bytes of the source.
+
+        Raises:
+            BodyError: they are no part of such a message.
+        """
+
+    def eof(self) -> bytes:
+        """Return what the target is to be sent at the end of the source; sets ``done`` if that is a legal end.
+
+        Raises:
+            BodyError: the message is not complete.
+        """
+
+
+class Target(Protocol):
+    """Where a flow's bytes go: a link, or a spool.
+
+    Attributes:
+        backlog: bytes that it has taken and not passed on.
+        on_low: called once when it has few of them again.
+    """
+
+    backlog: int
+    on_low: Callable[[], None] | None
+
+    def write(self, data: bytes) -> None:
+        """Take ``data``.
+
+        Raises:
+            OSError: if that is impossible.
+        """
+
+
 class Flow:
     """One direction of an exchange: reads from its source when the loop says so, writes to its target.
 
-    Without a target it keeps what it reads, up to ``early_limit`` bytes, then lets the source wait.
+    Without a target it keeps what it reads, up to ``early_limit`` bytes, then lets the source wait. With a feeder the
+    flow ends with the message: what follows is kept again.
 
     Attributes:
         count: bytes that came from the source, those given to :meth:`start` included.
-        ended: True after EOF or an error.
+        early: bytes that were read and not passed on.
+        early_limit: so many of them are kept.
+        high: unsent bytes of the target above which the source waits.
+        ended: True after EOF or an error of the source.
         error: why reading failed, or None.
+        complete: True once the feeder has said that the message is.
+        fault: why what came is no such message, or None; the flow has stopped then.
     """
 
     __slots__ = (
         "_chunk",
-        "_early",
-        "_early_limit",
+        "_feeder",
         "_owner",
+        "complete",
         "count",
+        "early",
+        "early_limit",
         "ended",
         "error",
+        "fault",
+        "high",
         "source",
         "target",
     )
 
     def __init__(self, source: Link, owner: Owner, chunk: int, *, early_limit: int = 0) -> None:
         self.source = source
-        self.target: Link | None = None
+        self.target: Target | None = None
         self._owner = owner
         self._chunk = chunk
-        self._early = bytearray()
-        self._early_limit = early_limit
+        self._feeder: Feeder | None = None
+        self.early = b""
+        self.early_limit = early_limit
+        self.high = HIGH
         self.count = 0
         self.ended = False
         self.error: OSError | None = None
+        self.complete = False
+        self.fault: BodyError | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.source!r} -> {self.target!r} count={self.count} ended={self.ended}>"
@@ -57,30 +122,40 @@ class Flow:
         """Begin to read; ``early`` was read already."""
         if early:
             self.count += len(early)
-            self._keep(early)
+            self.early += early
         self.source.read_with(self._readable)
-        if len(self._early) >= self._early_limit and self.target is None:
+        if len(self.early) >= self.early_limit and self.target is None:
             self.source.pause()
 
-    def attach(self, target: Link) -> None:
-        """Send what was kept, and from now on everything, to ``target``."""
+    def attach(self, target: Target, feeder: Feeder | None = None) -> None:
+        """Send what was kept, and from now on everything up to the end of the message, to ``target``."""
         self.target = target
-        if self._early:
-            data = bytes(self._early)
-            self._early.clear()
+        self._feeder = feeder
+        self.complete = False
+        if self.early:
+            data, self.early = self.early, b""
             self._pass_on(data)
-        if not self.ended and not target.backlog > HIGH:
+        if self.ended:
+            if self._feeder is not None:
+                self._feed_eof()
+        elif not target.backlog > self.high:
             self.source.resume()
 
     def detach(self) -> None:
         """Keep what comes from now on: the target is gone, another may follow."""
         self.target = None
+        self._feeder = None
 
     def stop(self) -> None:
         """Read no more; what the source still sends stays where it is."""
         self.source.pause()
-        self.target = None
-        self._early_limit = 0
+        self.detach()
+        self.early_limit = 0
+
+    def take(self) -> bytes:
+        """Return what was kept, and forget it."""
+        data, self.early = self.early, b""
+        return data
 
     def _readable(self) -> None:
         try:
@@ -101,21 +176,37 @@ class Flow:
             self._pass_on(data)
 
     def _keep(self, data: bytes) -> None:
-        self._early += data
-        if len(self._early) >= self._early_limit:
+        self.early = self.early + data if self.early else data
+        if len(self.early) >= self.early_limit:
             self.source.pause()
 
     def _pass_on(self, data: bytes) -> None:
+        self.moved(len(data))
+        feeder = self._feeder
+        if feeder is None:
+            self._write(data)
+            return
+        try:
+            data = feeder.feed(data)
+        except BodyError as exc:
+            self._stop_at(exc)
+            return
+        if data:
+            self._write(data)
+        if feeder.done and self._feeder is feeder:
+            self._completed(feeder)
+
+    def _write(self, data: bytes) -> None:
         target = self.target
         assert target is not None
-        self.moved(len(data))
         try:
             target.write(data)
         except OSError as exc:
             self.stop()
+            assert isinstance(target, Link)
             self._owner.link_broken(target, exc)
             return
-        if target.backlog > HIGH:
+        if target.backlog > self.high:
             self.source.pause()
             target.on_low = self._go_on
 
@@ -123,12 +214,43 @@ class Flow:
         if not self.ended and self.target is not None:
             self.source.resume()
 
+    def _completed(self, feeder: Feeder) -> None:
+        """The message is whole: what follows is kept for whoever knows what it is."""
+        self.detach()
+        self.complete = True
+        if feeder.surplus:
+            self.early = feeder.surplus
+        if not self.ended:
+            # It may have been waiting for a target that was slow to take the message.
+            self.source.resume()
+        self._owner.wake()
+
+    def _stop_at(self, fault: BodyError) -> None:
+        self.stop()
+        self.fault = fault
+        self._owner.wake()
+
+    def _feed_eof(self) -> None:
+        feeder = self._feeder
+        assert feeder is not None
+        try:
+            data = feeder.eof()
+        except BodyError as exc:
+            self._stop_at(exc)
+            return
+        if data:
+            self._write(data)
+        if feeder.done and self._feeder is feeder:
+            self._completed(feeder)
+
     def _end(self, error: OSError | None) -> None:
         if self.ended:
             return
         self.ended = True
         self.source_ended()
         self.error = error
+        if error is None and self._feeder is not None:
+            self._feed_eof()
         self._owner.wake()
 
 
@@ -137,11 +259,24 @@ class Upload(Flow):
 
     __slots__ = ("node",)
 
-    node: Node
+    def __init__(self, source: Link, owner: Owner, chunk: int, *, early_limit: int) -> None:
+        super().__init__(source, owner, chunk, early_limit=early_limit)
+        self.node: Node | None = None
 
     def moved(self, size: int) -> None:
-        """Count bytes written to the node."""
-        self.node.rx += size
+        """Count bytes written to the node; a body may be collected before there is one."""
+        if self.node is not None:
+            self.node.rx += size
+
+
+class Requests(Upload):
+    """What an HTTP client sends on one connection: heads, which are kept until they can be read, and bodies."""
+
+    __slots__ = ()
+
+    def _keep(self, data: bytes) -> None:
+        super()._keep(data)
+        self._owner.wake()
 
 
 class Download(Flow):
@@ -157,3 +292,16 @@ class Download(Flow):
 
     def source_ended(self) -> None:
         """Nothing to do: the session closes the node's connection at once, which costs a system call less."""
+
+
+class Answer(Download):
+    """A node's answer that begins with a head: kept until it can be read. Whoever reads the head counts the bytes."""
+
+    __slots__ = ()
+
+    def moved(self, size: int) -> None:
+        """Nothing: the head never gets here."""
+
+    def _keep(self, data: bytes) -> None:
+        super()._keep(data)
+        self._owner.wake()

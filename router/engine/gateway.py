@@ -4,17 +4,26 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 
-from router.config import RouterConfig
+from router.access_entry import Entry
+from router.access_log import AccessLog
+from router.backs.back import Back
+from router.backs.http import HttpBack
+from router.backs.uwsgi import UwsgiBack
+from router.config import HttpRouterConfig, RouterConfig
 from router.engine.attempts import Attempts
 from router.engine.deadlines import Deadlines
 from router.engine.hold import Hold
+from router.engine.http_session import HttpSession
 from router.engine.session import Session
+from router.engine.upstreams import Upstreams
+from router.engine.uwsgi_session import UwsgiSession
 from router.failure import Failure
 from router.forwarders.base import Forwarder
 from router.forwarders.static import StaticForwarder, StaticNode
+from router.fronts.http import HttpFront, HttpRequest
 from router.fronts.uwsgi import UwsgiFront
 from router.log import RateLimited
 from router.net.acceptor import Acceptor, Peer
@@ -23,8 +32,8 @@ from router.net.poller import Poller
 from router.net.resolver import Resolver
 from router.request import Request
 from router.stats.counters import Counters
-from subscriptions.events import Event, NodeAdded, NodeRefreshed
-from subscriptions.node import Node
+from subscriptions.events import Event, NodeAdded, NodeFailed, NodeRefreshed, NodeRemoved
+from subscriptions.node import Node, SubscribedNode
 from subscriptions.registry import Registry
 
 # A client that has connected and sent no whole request yet gets so long for it when we stop.
@@ -51,6 +60,9 @@ class Gateway:
         fallback: Forwarder,
         resolver: Resolver,
         poller: Poller,
+        upstreams: Upstreams,
+        front: HttpFront | None = None,
+        access_log: AccessLog | None = None,
         registry: Registry | None = None,
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
@@ -63,21 +75,26 @@ class Gateway:
         self.fallback = fallback
         self.resolver = resolver
         self.poller = poller
+        self.upstreams = upstreams
         self.registry = registry
         self.sockets = sockets
         self._static_nodes = static_nodes
         self.counters = Counters()
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
-        self.front = UwsgiFront(
-            force_key=config.force_key.encode("utf-8", "surrogateescape")
-            if config.force_key
-            else None,
-            keep_modifiers=config.keep_modifiers,
+        self._front = front or make_front(config)
+        opaque = isinstance(self._front, UwsgiFront)
+        self._uwsgi_back = UwsgiBack(
+            opaque=opaque,
+            chunked_input=isinstance(config, HttpRouterConfig)
+            and (config.chunked_input or config.raw_body),
         )
+        self._http_back = HttpBack()
+        self.access_log = access_log
+        self.stopping = False
         self.cheap = config.cheap and registry is not None
         self._deadlines = Deadlines(loop)
         self._sessions: set[Session] = set()
-        self._acceptor: Acceptor | None = None
+        self._acceptors: list[Acceptor] = []
         self._idle: asyncio.Future[None] | None = None
         self.ids = secrets.token_hex(3)
         self._count = 0
@@ -88,21 +105,51 @@ class Gateway:
 
     # --- its life ---
 
-    def start(self, listeners: Sequence[BoundSocket]) -> None:
-        """Begin to accept; in cheap mode as soon as there is a node."""
-        self._acceptor = Acceptor(self.loop, listeners, self._accepted, self._accept_failed)
+    def start(
+        self, listeners: Sequence[BoundSocket], redirecting: Sequence[tuple[BoundSocket, int]] = ()
+    ) -> None:
+        """Begin to accept; in cheap mode as soon as there is a node.
+
+        Args:
+            listeners: where requests are served.
+            redirecting: where they are redirected to https, and to which port of it, 0 for the default one.
+        """
+        for bound, port in [*((bound, None) for bound in listeners), *redirecting]:
+            accepted = self._acceptance(bound, port)
+            self._acceptors.append(Acceptor(self.loop, [bound], accepted, self._accept_failed))
         if self.registry is not None and not self.registry.empty:
             self.cheap = False
         if self.cheap:
             self._log.info("starting in cheap mode, clients wait until a node announces itself")
         else:
-            self._acceptor.start()
+            for acceptor in self._acceptors:
+                acceptor.start()
+
+    def _acceptance(
+        self, bound: BoundSocket, redirect: int | None
+    ) -> Callable[[socket.socket, Peer], None]:
+        """Return what makes a session of a connection to one listener."""
+        front, config = self._front, self.config
+        if isinstance(front, UwsgiFront):
+            return lambda sock, peer: self._begin(
+                UwsgiSession(self, front, sock, peer, self._next_number())
+            )
+        assert isinstance(config, HttpRouterConfig)
+        door = front.door(bound.port, redirect)
+        return lambda sock, peer: self._begin(
+            HttpSession(self, front, config, door, sock, peer, self._next_number())
+        )
+
+    def _next_number(self) -> int:
+        self._count += 1
+        return self._count
 
     def stop_accepting(self) -> None:
         """Close the listeners; what already waits in the backlog of our own is still served."""
-        if self._acceptor is not None:
-            self._acceptor.stop(drain=True)
-            self._acceptor = None
+        self.stopping = True
+        for acceptor in self._acceptors:
+            acceptor.stop(drain=True)
+        self._acceptors.clear()
         for session in self._sessions:
             session.hurry(LAST_REQUEST)
 
@@ -131,9 +178,7 @@ class Gateway:
         """Open client connections."""
         return len(self._sessions)
 
-    def _accepted(self, sock: socket.socket, peer: Peer) -> None:
-        self._count += 1
-        session = Session(self, sock, peer[0], self._count)
+    def _begin(self, session: Session) -> None:
         self._sessions.add(session)
         self._deadlines.add(session)
         session.task = self.loop.create_task(session.run())
@@ -159,6 +204,20 @@ class Gateway:
             max_retries=self.config.max_retries,
             fallback_on_no_key=self.config.fallback_on_no_key,
         )
+
+    def back_of(self, node: Node) -> Back:
+        """Return how a node is spoken to."""
+        if node.proto == "http" or (
+            self.config.backend_http and not isinstance(node, SubscribedNode)
+        ):
+            return self._http_back
+        return self._uwsgi_back
+
+    def connection_limit(self, node: Node) -> int | None:
+        """Return how many connections an HTTP node may have, idle and in use; None: any number."""
+        if self.config.backend_connections is not None:
+            return self.config.backend_connections or None
+        return (node.cores or None) if isinstance(node, SubscribedNode) else None
 
     def awaited_keys(self, request: Request) -> frozenset[bytes]:
         """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
@@ -233,7 +292,7 @@ class Gateway:
             attempts.tries if attempts is not None else 0,
             session.connect_time,
             self.loop.time() - session.started,
-            (show(request.client) if request is not None else session.peer) or "unix",
+            (show(request.client) if request is not None else session.peer[0]) or "unix",
             f" option={failure.option}" if failure.option else "",
         )
         if failure.reason in _CLIENT_REASONS:
@@ -241,6 +300,46 @@ class Gateway:
             self._limited.warning(failure.reason, line, *arguments)
         else:
             self._log.warning(line, *arguments)
+
+    def said_too_much(self, node: Node, size: int) -> None:
+        """Log that a node sent more than its answer announced: a bug there, or two answers to one request."""
+        self._limited.warning(
+            ("too-much", node.name),
+            "%s sent %d bytes more than its answer announced: they are dropped, the connection is closed",
+            node.name,
+            size,
+        )
+
+    def log_access(
+        self,
+        session: HttpSession,
+        request: HttpRequest | None,
+        bytes_in: int,
+        bytes_out: int,
+        reason: str,
+    ) -> None:
+        """Write a request's line of the access log; not called when there is none."""
+        assert self.access_log is not None
+        attempts, head = session.attempts, request.head if request is not None else None
+        self.access_log.write(
+            Entry(
+                id=session.id,
+                client=request.client if request is not None else session.peer[0].encode(),
+                method=head.method if head is not None else b"",
+                target=head.target if head is not None else b"",
+                protocol=head.protocol if head is not None else b"",
+                key=request.key if request is not None else b"",
+                status=session.status,
+                bytes_in=bytes_in,
+                bytes_out=bytes_out,
+                node=attempts.node if attempts is not None else "",
+                tries=attempts.tries if attempts is not None else 0,
+                connect=session.connect_time if session.head_size else None,
+                first_byte=session.first_byte - session.started if session.first_byte else None,
+                total=self.loop.time() - session.started,
+                reason=reason,
+            )
+        )
 
     def unable_to_connect(self, node: Node, retries: int, text: str) -> None:
         """Log a failed connect, as uWSGI does, unless told to be quiet."""
@@ -270,16 +369,24 @@ class Gateway:
             for event in events:
                 if isinstance(event, NodeAdded | NodeRefreshed):
                     self.hold.node_announced(event.key)
-        if not self.config.cheap or self.registry is None or self._acceptor is None:
+        for event in events:
+            # One that only fell silent may be well.
+            if isinstance(event, NodeRemoved) or (
+                isinstance(event, NodeFailed) and event.reason != "silent"
+            ):
+                self.upstreams.drop(event.node)
+        if not self.config.cheap or self.registry is None or not self._acceptors:
             return
         if self.cheap and not self.registry.empty:
             self.cheap = False
             self._log.info("leaving cheap mode")
-            self._acceptor.resume()
+            for acceptor in self._acceptors:
+                acceptor.resume()
         elif not self.cheap and self.registry.empty:
             self.cheap = True
             self._log.warning("no more nodes available, going cheap")
-            self._acceptor.pause()
+            for acceptor in self._acceptors:
+                acceptor.pause()
 
     @property
     def static_nodes(self) -> Sequence[StaticNode] | None:
@@ -293,8 +400,25 @@ class Gateway:
 
 # Failures that any client can cause at will.
 _CLIENT_REASONS = frozenset(
-    {"no-key", "unknown-key", "bad-item", "cache", "body-timeout", "client-stalled"}
+    {
+        "no-key",
+        "unknown-key",
+        "bad-item",
+        "cache",
+        "body-timeout",
+        "client-stalled",
+    }
 )
+
+
+def make_front(config: RouterConfig) -> UwsgiFront | HttpFront:
+    """Return what reads the requests of a router."""
+    if isinstance(config, HttpRouterConfig):
+        return HttpFront(config)
+    return UwsgiFront(
+        force_key=config.force_key.encode("utf-8", "surrogateescape") if config.force_key else None,
+        keep_modifiers=config.keep_modifiers,
+    )
 
 
 def show(data: bytes) -> str:

@@ -1,24 +1,32 @@
-"""One client connection: the story of a request, from its first byte to the last of its answer."""
+"""One client connection: the story of a request, from its first byte to the last of its answer.
+
+What depends on the client's protocol is in subclasses (`uwsgi_session.py`, `http_session.py`).
+"""
 
 import asyncio
 import logging
 import socket
+from abc import abstractmethod
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from protocol.uwsgi import PacketError
+from protocol.http.body import BodyError, Encoder
+from protocol.http.response import ResponseHead
+from router.backs.back import Back
 from router.engine.attempts import Attempts
-from router.engine.collect import collect
-from router.engine.deliver import deliver, report, stalled
+from router.engine.choosing import choose
+from router.engine.deliver import deliver, report
 from router.engine.dial import dial
-from router.engine.flow import MAX_EARLY, MIN_EARLY, Download, Upload
-from router.engine.spool import Replay, Spool
+from router.engine.flow import MAX_EARLY, MIN_EARLY, Feeder
+from router.engine.message import exchange_messages
+from router.engine.opaque import exchange_bytes
+from router.engine.spool import Spool
 from router.engine.waiting import Waiting
-from router.failure import ClientGone, Failure, TimedOut
+from router.failure import ClientGone, Failure
 from router.forwarders.base import Lease
-from router.fronts.uwsgi import Ping
+from router.net.acceptor import Peer
 from router.net.link import Link
-from router.request import Request
+from router.request import REPEATABLE_IF_KEPT, Request
 from subscriptions.node import Node
 
 if TYPE_CHECKING:
@@ -26,67 +34,165 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("uwsgi-router.request")
 
-# Between two tries of a node whose backlog is full.
-BUSY_BACKOFF = 0.02
 # uWSGI's workers refuse larger packets unless told otherwise: its users' most common complaint.
 DEFAULT_WORKER_BUFFER = 4096
 
 
 class Session(Waiting):
-    """One client connection and what is done for it."""
+    """One client connection and what is done for it.
+
+    Attributes:
+        peer: the client's (host, port); ("", 0) on a UNIX socket.
+        request: the one that is being served.
+        attempts: its attempts.
+        started: when it began, on the loop's clock.
+        connect_time: seconds that its last connect took.
+        connects_until: when all its connects together have taken too long; 0: none was begun.
+        busy_until: how long busy nodes are waited for; 0: not yet; likewise ``hold_until`` and ``queued_until``.
+        answered: the head of an answer, or part of it, has gone out.
+        upstream: the connection to the node.
+        reused: it had been kept.
+        place: the HTTP node whose connections count the one to it.
+        granted: the HTTP node that has a connection for this request, which waited in line.
+        spool: the body, if it was collected.
+        head_size: bytes of the head that the node was sent.
+        tunnelling: after 101.
+        said_goodbye: both ends of the tunnel were told why it ends.
+    """
 
     __slots__ = (
-        "_busy_until",
-        "_hold_until",
         "_number",
-        "_upstream",
         "answered",
         "attempts",
+        "busy_until",
         "connect_time",
         "connects_until",
         "gateway",
+        "granted",
+        "head_size",
+        "hold_until",
         "peer",
+        "place",
+        "queued_until",
         "request",
+        "reused",
+        "said_goodbye",
+        "spool",
         "started",
         "task",
+        "tunnelling",
+        "upstream",
     )
 
-    def __init__(self, gateway: "Gateway", sock: socket.socket, peer: str, number: int) -> None:
-        super().__init__(gateway.loop, gateway.poller, sock, gateway.config.timeout)
+    def __init__(
+        self, gateway: "Gateway", sock: socket.socket, peer: Peer, number: int, timeout: float
+    ) -> None:
+        super().__init__(gateway.loop, gateway.poller, sock, timeout)
         self.gateway = gateway
         self._number = number
         self.peer = peer
-        self.started = self.loop.time()
+        self.task: asyncio.Task[None] | None = None
+        self.upstream: Link | None = None
+        self.place: Node | None = None
+        self.granted: Node | None = None
+        self.spool: Spool | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the last request: another may follow."""
         self.request: Request | None = None
         self.attempts: Attempts | None = None
+        self.started = self.loop.time()
         self.connect_time = 0.0
-        self.connects_until = 0.0
-        self.task: asyncio.Task[None] | None = None
+        self.connects_until = self.busy_until = self.hold_until = self.queued_until = 0.0
         self.answered = False
-        self._busy_until = 0.0
-        self._hold_until = 0.0
-        self._upstream: Link | None = None
+        self.reused = False
+        self.tunnelling = self.said_goodbye = False
+        self.head_size = 0
 
     def __repr__(self) -> str:
-        return f"<Session {self.id} {self.phase} {self.request!r}>"
+        return f"<{type(self).__name__} {self.id} {self.phase} {self.request!r}>"
 
     @property
     def id(self) -> str:
         """What the log and an answer of ours call this request."""
         return f"{self.gateway.ids}-{self._number:x}"
 
-    def check_client(self) -> None:
-        """While no node has the request: a client that ends inside its body, or entirely if so configured, is gone.
+    # --- what the client's protocol decides ---
+
+    @abstractmethod
+    async def talk(self) -> None:
+        """Serve the connection's requests."""
+
+    @property
+    @abstractmethod
+    def uploaded(self) -> bool:
+        """True if the client has sent the whole request."""
+
+    @property
+    @abstractmethod
+    def missing(self) -> str:
+        """What the client still owes of the body, for the log."""
+
+    @abstractmethod
+    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
+        """Return what re-frames the body for the node; None: bytes pass as they come."""
+
+    @abstractmethod
+    def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
+        """Return the head for the client, and how the body is encoded.
+
+        Args:
+            head: the node's.
+            length: bytes of the body; None if only its end tells.
+
+        Returns:
+            The bytes, and the encoder; None if the body passes as it is.
+        """
+
+    @abstractmethod
+    def buffered_of(self, head: ResponseHead) -> int:
+        """Return how many bytes of an answer are taken from the node although the client reads slowly."""
+
+    @abstractmethod
+    def send_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx on, if the client is to see it."""
+
+    @abstractmethod
+    def send_continue(self) -> None:
+        """Tell the client to send the body, if it waits to be told."""
+
+    @abstractmethod
+    def tunnel_feeders(
+        self, request: Request, head: ResponseHead
+    ) -> tuple[Feeder | None, Feeder | None]:
+        """Return what looks at the bytes of a tunnel, to the node and to the client; None: nobody does.
 
         Raises:
-            ClientGone: if so.
+            ResponseError: the node's 101 is no answer to the request.
         """
-        upload = self.upload
-        if upload is None or not upload.ended:
-            return
-        assert self.request is not None
-        if self.gateway.config.abort_on_eof or upload.count < self.request.content_length:
-            raise ClientGone
+
+    @property
+    @abstractmethod
+    def tunnel_timeout(self) -> float:
+        """Seconds of silence that end a tunnel."""
+
+    def end_tunnel(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+        """Say goodbye to both ends of a tunnel, if its protocol has a word for it; sets ``said_goodbye``.
+
+        Args:
+            fault: which rule was broken; None: nothing moved for too long, or the router stops.
+            by_client: by the client, not by the node.
+        """
+
+    @abstractmethod
+    def error_answer(self, failure: Failure) -> bytes:
+        """Return the answer that explains a failure; b"": none."""
+
+    @property
+    @abstractmethod
+    def received(self) -> int:
+        """Bytes that the client has sent."""
 
     # --- the story ---
 
@@ -94,13 +200,13 @@ class Session(Waiting):
         """Serve the connection to its end; never raises."""
         counters = self.gateway.counters
         try:
-            request = await self._receive()
-            if request is not None:
-                await self._answer(request)
+            await self.talk()
         except OSError as exc:
             # Only the client's own socket raises here; it is gone.
             log.debug("%s: %s", self.id, exc)
             self._count_lost("client")
+        except ClientGone:
+            pass
         except asyncio.CancelledError:
             # The router stops at once: clients are cut off, which is what was asked for.
             self._count_lost("stopped")
@@ -108,14 +214,10 @@ class Session(Waiting):
             log.exception("%s: a bug: this request was lost", self.id)
             self._count_lost("bug")
         finally:
-            if self._upstream is not None:
-                self._upstream.close()
+            self.drop_upstream()
             self.client.close()
-            if self.request is not None:
-                counters.bytes_received += len(self.request.packet)
-            if self.upload is not None:
-                counters.bytes_received += self.upload.count
-                self.upload = None  # it holds this session, and nobody needs it any more
+            counters.bytes_received += self.received
+            self.upload = None  # it holds this session, and nobody needs it any more
             self.gateway.session_ended(self)
 
     def _count_lost(self, reason: str) -> None:
@@ -127,27 +229,15 @@ class Session(Waiting):
         else:
             counters.failed[reason] += 1
 
-    async def _receive(self) -> Request | None:
-        """Return the request; None if there is none, which has been dealt with."""
-        gateway = self.gateway
-        try:
-            return await self._read_request()
-        except ClientGone:
-            pass
-        except TimedOut:
-            gateway.refused(self.peer, f"no whole request within {gateway.config.timeout:g} s")
-        except Ping as ping:
-            self.client.write(ping.answer)
-        except PacketError as exc:
-            gateway.refused(self.peer, str(exc))
-        except Failure as failure:
-            # Well-formed, but without a key: counted like any other request that failed.
-            gateway.counters.requests += 1
-            await report(self, failure)
-        return None
+    async def answer(self, request: Request) -> str:
+        """Serve a request, and count what became of it.
 
-    async def _answer(self, request: Request) -> None:
-        """Serve a request, and count what became of it."""
+        Returns:
+            The reason of its failure; "" if it was answered.
+
+        Raises:
+            ClientGone: the client left.
+        """
         counters = self.gateway.counters
         self.request = request
         counters.requests += 1
@@ -155,215 +245,132 @@ class Session(Waiting):
             await self._serve(request)
         except ClientGone:
             counters.client_aborts += 1
+            raise
         except Failure as failure:
             await report(self, failure)
-        else:
-            counters.completed += 1
-
-    async def _read_request(self) -> Request:
-        """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
-        front, chunk = self.gateway.front, self.gateway.config.buffer_size
-        data = b""
-        while True:
-            more = await self.receive(chunk)
-            if not more:
-                if data:
-                    raise PacketError(f"it ended after {len(data)} bytes, inside the packet")
-                raise ClientGone
-            data = data + more if data else more
-            request = front.parse(data, self.peer)
-            if request is not None:
-                return request
+            return failure.reason
+        counters.completed += 1
+        return ""
 
     async def _serve(self, request: Request) -> None:
         """Find a node, let it answer, deliver the answer."""
-        gateway, config = self.gateway, self.gateway.config
+        gateway = self.gateway
         attempts = self.attempts = gateway.attempts(request)
-        upload = self.upload = Upload(
-            self.client,
-            self,
-            config.buffer_size,
-            early_limit=_early_limit(request),
-        )
-        spool: Spool | None = None
         try:
-            if config.post_buffering and request.content_length:
-                gateway.refuse_unknown(request)
-                spool = await collect(self, request)
-                upload.count = request.content_length
-                upload.start(spool.surplus)
-            else:
-                upload.start(request.rest)
+            await self.collect_early(request)
+            again: Node | None = None
             while True:
-                node = await self._choose(request, attempts)
+                node = again or await choose(self, request, attempts)
+                back = gateway.back_of(node)
+                if request.chunked and back.needs_length(request) and self.spool is None:
+                    # The choice may be stale when the body is there.
+                    await self.collect(request)
+                    continue
                 with Lease(attempts.owner, node):
-                    upstream = self._upstream = await dial(self, request, node, attempts)
-                    if upstream is None:
+                    link = await dial(self, request, node, back, attempts, fresh=again is not None)
+                    again = None
+                    if link is None:
                         continue
-                    download = await self._exchange(node, upstream, spool)
-                if download.count:
+                    if back.is_opaque(request):
+                        download = await exchange_bytes(self, request, node, link)
+                        answered = download.count > 0
+                    else:
+                        download = await exchange_messages(self, request, node, back, link)
+                        answered = self.answered
+                if answered:
                     break
-                self._unanswered(request, node, attempts, download.error)
+                if self._unanswered(request, node, attempts, download.error):
+                    again = node
         finally:
-            if spool is not None:
-                spool.close()
-        await deliver(self, request, download)
+            self.drop_upstream()
+            if self.spool is not None:
+                self.spool.close()
+                self.spool = None
+        await deliver(self, download)
 
-    async def _choose(self, request: Request, attempts: Attempts) -> Node:
-        """Return the node to try next; waits for busy and, if configured, for future ones.
+    @abstractmethod
+    async def collect_early(self, request: Request) -> None:
+        """Read the body before a node is chosen, if it has to be, or let it flow."""
+
+    @abstractmethod
+    async def collect(self, request: Request) -> None:
+        """Read the body whole, so that its length is known; sets ``spool``."""
+
+    def check_client(self) -> None:
+        """While no node has the request: a client that ends inside its body, or entirely if so configured, is gone.
 
         Raises:
-            Failure: if there is none.
+            ClientGone: if so.
         """
-        gateway, config = self.gateway, self.gateway.config
-        while True:
-            now = self.loop.time()
-            if self.connects_until and now >= self.connects_until:
-                attempts.give_up_busy()
-                raise gateway.no_node(request, attempts, out_of_time=True)
-            found = attempts.next(now)
-            if found is not None and not isinstance(found, Node):
-                found = await found
-                if found is None:
-                    # Only now it is known that the forwarder has none.
-                    found = attempts.next_fallback(self.loop.time())
-                    assert found is None or isinstance(found, Node)
-            if found is not None:
-                attempts.chosen(found)
-                return found
-            if attempts.waits_for_busy:
-                if not self._busy_until:
-                    self._busy_until = now + config.connect_timeout
-                self.arm("busy", config.connect_timeout)
-                if now < self._busy_until:
-                    await self.sleep(BUSY_BACKOFF)
-                    self.check_client()
-                    attempts.again()
-                else:
-                    attempts.give_up_busy()
-                continue
-            keys = gateway.awaited_keys(request)
-            if attempts.only_busy or not keys or attempts.stopped_early(now):
-                raise gateway.no_node(request, attempts)
-            await self._hold(request, attempts, keys)
+        upload = self.upload
+        if upload is None or not upload.ended:
+            return
+        if self.gateway.config.abort_on_eof or not self.uploaded:
+            raise ClientGone
 
-    async def _hold(self, request: Request, attempts: Attempts, keys: frozenset[bytes]) -> None:
-        """Wait until a node of the key announces itself."""
-        gateway, config = self.gateway, self.gateway.config
-        assert self.upload is not None
-        size = len(request.packet) + self._kept_of_body(request)
-        if not gateway.hold.enter(self, size, keys):
-            raise Failure(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "hold-full",
-                f"no node is up and {len(gateway.hold)} requests wait for one already",
-                f"{gateway.name}-hold-max={config.hold_max}",
-            )
-        counters = gateway.counters
-        if not self._hold_until:
-            counters.held += 1
-            self._hold_until = self.loop.time() + config.hold
-        self.arm("hold", self._hold_until - self.loop.time())
-        counters.holding += 1
-        try:
-            await self.pause()
-            self.check_client()
-        except TimedOut:
-            raise Failure(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "hold-expired",
-                "no node announced itself in time",
-                f"{gateway.name}-hold={config.hold:g}",
-            ) from None
-        finally:
-            counters.holding -= 1
-            gateway.hold.leave(self)
-        attempts.restart()
-        # The time spent waiting is not the new node's.
-        self.connects_until = self._busy_until = 0.0
-
-    def _kept_of_body(self, request: Request) -> int:
+    def kept_of_body(self, request: Request) -> int:
         """Return how many bytes of the body may lie in memory while the request waits."""
         if request.content_length <= self.gateway.config.post_buffering:
             return request.content_length + MIN_EARLY
-        return _early_limit(request)
-
-    async def _exchange(self, node: Node, upstream: Link, spool: Spool | None) -> Download:
-        """Relay both ways until the node has ended its answer.
-
-        Raises:
-            Failure: the node fell silent.
-        """
-        config, upload = self.gateway.config, self.upload
-        assert upload is not None
-        self.arm("answer", config.timeout, sliding=True)
-        download = Download(upstream, self, config.buffer_size)
-        download.node = upload.node = node
-        download.target = self.client
-        download.start()
-        replay = None
-        if spool is not None:
-            replay = Replay(spool, upstream, node, self)
-            replay.go_on()
-        attached = eof_sent = False
-        try:
-            while not download.ended:
-                if replay is not None and replay.error is not None:
-                    raise Failure(
-                        HTTPStatus.INSUFFICIENT_STORAGE,
-                        "spool",
-                        f"the stored body can't be read: {replay.error.strerror}",
-                    )
-                if not attached and (replay is None or replay.done):
-                    attached = True
-                    upload.attach(upstream)
-                if attached and upload.ended and not eof_sent:
-                    self.check_client()
-                    eof_sent = True
-                    self._half_close(upstream)
-                await self.pause()
-        except TimedOut:
-            self.answered = bool(download.count)
-            raise stalled(self, download, upstream) from None
-        finally:
-            self.gateway.counters.bytes_sent += download.count
-            upload.detach()
-            upstream.close()
-            self._upstream = None
-        return download
-
-    @staticmethod
-    def _half_close(upstream: Link) -> None:
-        """The client has said all it will: so has what it says to the node."""
-        try:
-            upstream.write_eof()
-        except OSError:
-            pass  # The node is gone; reading from it tells how.
+        return early_limit(request)
 
     def _unanswered(
         self, request: Request, node: Node, attempts: Attempts, error: OSError | None
-    ) -> None:
+    ) -> bool:
         """The node's connection ended without a byte: prepare to send the request again, once, if that is safe.
+
+        Returns:
+            True if the same node is to be tried again, on a new connection: the kept one had been closed meanwhile.
 
         Raises:
             Failure: if it is not.
         """
-        assert self.upload is not None
         how = (error.strerror or str(error)) if error is not None else "closed"
         text = f"ended the connection without an answer ({how})"
-        size = len(request.packet)
-        if size > DEFAULT_WORKER_BUFFER:
-            text += f"; the packet has {size} bytes, is the node's buffer-size larger than that?"
-        if request.repeatable and not self.upload.count and not attempts.resent:
+        if self.place is None and self.head_size > DEFAULT_WORKER_BUFFER:
+            text += f"; the packet has {self.head_size} bytes, is the node's buffer-size larger than that?"
+        again = not request.has_body and self.sent_only_its_head and not attempts.resent
+        if again and self.reused and request.method in REPEATABLE_IF_KEPT:
+            attempts.same_again(node)
+            self.gateway.counters.resent += 1
+            return True
+        if again and request.repeatable:
             attempts.resent = True
             attempts.failed(node, text, reason="no-answer")
             # Nor is the time that this node took the next one's.
-            self.connects_until = self._busy_until = 0.0
+            self.connects_until = self.busy_until = 0.0
             self.gateway.counters.resent += 1
-            return
+            return False
         raise Failure(HTTPStatus.BAD_GATEWAY, "no-answer", f"{node.name} {text}")
 
+    @property
+    @abstractmethod
+    def sent_only_its_head(self) -> bool:
+        """True if no byte behind the head was passed to a node."""
 
-def _early_limit(request: Request) -> int:
+    # --- the node's connection ---
+
+    def drop_upstream(self) -> None:
+        """Close the node's connection, if there is one, and give its place to others."""
+        if self.upstream is not None:
+            self.upstream.close()
+            self.upstream = None
+        upstreams = self.gateway.upstreams
+        if self.place is not None:
+            upstreams.free(self.place)
+            self.place = None
+        if self.granted is not None:
+            upstreams.free(self.granted)
+            self.granted = None
+
+    def keep_upstream(self, seconds: float) -> None:
+        """Let another request use the node's connection."""
+        assert self.upstream is not None
+        assert self.place is not None
+        self.gateway.upstreams.keep(self.place, self.upstream, seconds)
+        self.upstream = self.place = None
+
+
+def early_limit(request: Request) -> int:
     """Return how many bytes behind the head are kept while no node is connected."""
     return max(MIN_EARLY, min(request.content_length, MAX_EARLY))

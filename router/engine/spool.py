@@ -1,6 +1,7 @@
 """A request body kept until a node has taken it: in memory, or above a limit in an unlinked file."""
 
 import tempfile
+from collections.abc import Callable
 from typing import IO
 
 from router.net.link import Link, Owner
@@ -11,47 +12,62 @@ _CHUNK = 128 * 1024
 
 
 class Spool:
-    """A body of known length.
+    """A body that is being collected: what a flow may have as its target.
 
     Args:
-        length: bytes of the body.
-        rest: what of it (and of what follows) arrived with the head.
         memory_limit: bodies up to this many bytes stay in memory.
         directory: where larger ones go; None: TMPDIR or /tmp.
+        owner: told when storing fails.
 
     Attributes:
-        missing: bytes that have not arrived yet.
-        surplus: bytes that followed the body.
-
-    Raises:
-        OSError: if the file can't be made.
+        length: bytes so far.
+        error: why it can't be stored, or None.
+        backlog: as of a link: nothing ever waits here.
+        on_low: likewise.
     """
 
-    def __init__(self, length: int, rest: bytes, memory_limit: int, directory: str | None) -> None:
-        self.length = length
-        self.missing = length
-        self.surplus = rest[length:]
+    __slots__ = (
+        "_directory",
+        "_file",
+        "_memory",
+        "_memory_limit",
+        "_owner",
+        "backlog",
+        "error",
+        "length",
+        "on_low",
+    )
+
+    def __init__(self, memory_limit: int, directory: str | None, owner: Owner) -> None:
+        self._memory_limit = memory_limit
+        self._directory = directory
+        self._owner = owner
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
-        if length > memory_limit:
-            self._file = tempfile.TemporaryFile(dir=directory, prefix="uwsgi-router-")  # noqa: SIM115
+        self.length = 0
+        self.error: OSError | None = None
+        self.backlog = 0
+        self.on_low: Callable[[], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Keep the next bytes."""
+        if self.error is not None:
+            return
+        self.length += len(data)
         try:
-            self.add(rest[:length])
-        except BaseException:
-            self.close()
-            raise
-
-    def add(self, data: bytes) -> None:
-        """Keep the next bytes; at most ``missing`` of them.
-
-        Raises:
-            OSError: if the file can't be written.
-        """
-        if self._file is None:
-            self._memory += data
-        else:
-            self._file.write(data)
-        self.missing -= len(data)
+            if self._file is None and self.length > self._memory_limit:
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115
+                    dir=self._directory, prefix="uwsgi-router-"
+                )
+                self._file.write(self._memory)
+                self._memory = bytearray()
+            if self._file is None:
+                self._memory += data
+            else:
+                self._file.write(data)
+        except OSError as exc:
+            self.error = exc
+            self._owner.wake()
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to ``size`` bytes from ``offset`` on."""

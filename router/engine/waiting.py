@@ -71,7 +71,7 @@ class Waiting:
         if link is self.client:
             # Whatever the coroutine waits for: without a client the session is over.
             self.client.close()
-        elif self.upload is not None:
+        elif self.upload is not None and self.upload.target is link:
             # The node may have answered before it stopped reading: its answer is still read.
             self.upload.stop()
         self.wake()

@@ -3,6 +3,11 @@
 from http import HTTPStatus
 from typing import Final
 
+from protocol.http.errors import HttpError
+from protocol.http.forward import request_head
+from protocol.http.from_variables import head_from_variables
+from protocol.http.request import RequestHead
+from protocol.http.response import ResponseHead
 from protocol.uwsgi import (
     DANGEROUS_MODIFIERS,
     HEADER_SIZE,
@@ -50,6 +55,86 @@ class Ping(Exception):
     answer = PONG
 
 
+class UwsgiRequest(Request):
+    """A request that came as a packet.
+
+    Attributes:
+        packet: header and variables as received.
+        rest: bytes that arrived behind the packet.
+    """
+
+    __slots__ = ("_head", "_keep_modifiers", "packet", "rest")
+
+    def __init__(
+        self,
+        *,
+        key: bytes,
+        key_is_host: bool,
+        method: bytes,
+        content_length: int,
+        client: bytes,
+        path: bytes,
+        packet: bytes,
+        rest: bytes,
+        keep_modifiers: bool = False,
+    ) -> None:
+        super().__init__(
+            key=key,
+            key_is_host=key_is_host,
+            method=method,
+            content_length=content_length,
+            client=client,
+            path=path,
+        )
+        self.packet = packet
+        self.rest = rest
+        self._keep_modifiers = keep_modifiers
+        self._head: RequestHead | None = None
+
+    def packet_for(self, modifiers: tuple[int, int]) -> bytes:
+        """Return the packet as received, but for its modifiers.
+
+        Everything else is forwarded untouched (wire sheet 1.6): a client over uwsgi is trusted, and nothing is parsed
+        twice.
+        """
+        packet = self.packet
+        if self._keep_modifiers or (packet[0] == modifiers[0] and packet[3] == modifiers[1]):
+            return packet
+        return bytes((modifiers[0],)) + packet[1:3] + bytes((modifiers[1],)) + packet[4:]
+
+    def head_for_http(self) -> bytes:
+        """Return the request that the variables tell of.
+
+        Raises:
+            Failure: if HTTP can't say it, or could be read as something else.
+        """
+        head = self.http_head
+        return request_head(
+            head,
+            None,
+            content_length=head.content_length,
+            chunked=False,
+            expect=head.expect_continue,
+            tunnel=head.websocket,
+        )
+
+    @property
+    def http_head(self) -> RequestHead:
+        """What the variables tell of, as HTTP."""
+        if self._head is None:
+            try:
+                self._head = head_from_variables(decode_variables(self.packet[HEADER_SIZE:]))
+            except HttpError as exc:
+                raise Failure(HTTPStatus(exc.status), exc.reason, f"as HTTP: {exc.text}") from exc
+            self.tunnel = self._head.websocket
+        return self._head
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packet."""
+        return len(self.packet)
+
+
 class UwsgiFront:
     """Reads requests from uwsgi packets.
 
@@ -62,7 +147,7 @@ class UwsgiFront:
         self._force_key = force_key
         self._keep_modifiers = keep_modifiers
 
-    def parse(self, data: bytes, peer: str) -> Request | None:
+    def parse(self, data: bytes, peer: str) -> UwsgiRequest | None:
         """Read a request from the first bytes of a connection.
 
         Args:
@@ -95,7 +180,7 @@ class UwsgiFront:
             )
         return self._read(data[:end], data[end:], peer)
 
-    def _read(self, packet: bytes, rest: bytes, peer: str) -> Request:
+    def _read(self, packet: bytes, rest: bytes, peer: str) -> UwsgiRequest:
         key, method, path = b"", b"", b""
         client: bytes | None = None
         length: bytes | None = None
@@ -129,7 +214,7 @@ class UwsgiFront:
                 "no-key",
                 "the packet has no usable UWSGI_FASTROUTER_KEY, HTTP_HOST or SERVER_NAME (1 to 255 bytes)",
             )
-        return Request(
+        return UwsgiRequest(
             key=key,
             key_is_host=is_host,
             method=method,
@@ -138,7 +223,25 @@ class UwsgiFront:
             path=path,
             packet=packet,
             rest=rest,
+            keep_modifiers=self._keep_modifiers,
         )
+
+    @staticmethod
+    def response_head(head: ResponseHead, length: int | None) -> bytes:
+        """Return the head of an answer for a web server that reads it to the end of the connection.
+
+        Args:
+            head: of a node that speaks HTTP.
+            length: bytes of the body; None if they are not known. Chunks are taken apart: ``uwsgi_pass`` does not.
+        """
+        lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines]
+        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            lines.append(b"Upgrade: %b\r\nConnection: Upgrade" % head.upgrade)
+        elif length:
+            lines.append(b"Content-Length: %d" % length)
+        elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
+            lines.append(b"Content-Length: %d" % head.content_length)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
     @staticmethod
     def answer(failure: Failure, request_id: str) -> bytes:

@@ -40,6 +40,7 @@ class Link:
         sock: the socket; closed with the link.
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
         on_low: called once when the backlog has fallen below LOW again.
+        written: bytes given to :meth:`write` so far.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Link:
         "closed",
         "on_low",
         "sock",
+        "written",
     )
 
     def __init__(self, poller: Poller, sock: socket.socket, owner: Owner) -> None:
@@ -70,6 +72,7 @@ class Link:
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
         self.closed = False
+        self.written = 0
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "reading" if self.reading else "paused"
@@ -93,6 +96,10 @@ class Link:
         else:
             self._poller.unregister(self._fd)
         self._watched = events
+
+    def owned_by(self, owner: Owner) -> None:
+        """From now on report to ``owner``: the connection is kept, and serves another session."""
+        self._owner = owner
 
     @property
     def reading(self) -> bool:
@@ -125,6 +132,7 @@ class Link:
             OSError: if the connection is broken.
         """
         sent = 0
+        self.written += len(data)
         if self._pending is None:
             try:
                 sent = self.sock.send(data)

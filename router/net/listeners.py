@@ -62,6 +62,12 @@ class BoundSocket:
         """The address that it is really bound to: the port that the kernel chose for ``:0``."""
         return show_sockaddr(self.sock.getsockname())
 
+    @property
+    def port(self) -> bytes:
+        """The TCP port that it is really bound to, decimal; b"" for a UNIX socket."""
+        sockaddr = self.sock.getsockname()
+        return b"%d" % sockaddr[1] if isinstance(sockaddr, tuple) else b""
+
     def unlink(self) -> None:
         """Remove our socket file, if it still is ours."""
         if self.file is not None:

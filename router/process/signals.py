@@ -5,7 +5,8 @@
 | TERM           | graceful stop; uWSGI reloads here unless told otherwise         |
 | INT, QUIT      | stop at once                                                   |
 | a second one   | stop at once; a third one ends the process without tidying up   |
-| HUP, USR1, USR2| one log line: nothing to reload or reopen yet                  |
+| HUP, USR1      | access logs are opened again (logrotate); nothing is reloaded   |
+| USR2           | one log line: it has no effect                                 |
 | PIPE           | ignored: a broken connection is an error of its send            |
 """
 
@@ -18,7 +19,8 @@ from collections.abc import Callable
 log = logging.getLogger("uwsgi-router.signals")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_WITHOUT_EFFECT = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_REOPENING = (signal.SIGHUP, signal.SIGUSR1)
+_WITHOUT_EFFECT = (signal.SIGUSR2,)
 
 
 class Signals:
@@ -30,6 +32,7 @@ class Signals:
         *,
         graceful: Callable[[], None],
         immediate: Callable[[], None],
+        reopen: Callable[[], None] = lambda: None,
         force: Callable[[int], None] = os._exit,
     ) -> None:
         """Prepare.
@@ -38,11 +41,13 @@ class Signals:
             loop: the loop of the main thread.
             graceful: called at most once: stop accepting, finish what runs.
             immediate: called at most once, maybe after ``graceful``: stop now.
+            reopen: called each time: open log files again.
             force: ends the process when even that takes too long; is given the exit status.
         """
         self._loop = loop
         self._graceful = graceful
         self._immediate = immediate
+        self._reopen = reopen
         self._force = force
         self._received = 0
         self._at_once = False
@@ -52,12 +57,14 @@ class Signals:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for number in _STOPPING:
             self._loop.add_signal_handler(number, self._stop, number)
+        for number in _REOPENING:
+            self._loop.add_signal_handler(number, self._open_again, number)
         for number in _WITHOUT_EFFECT:
             self._loop.add_signal_handler(number, self._tell, number)
 
     def remove(self) -> None:
         """Give the signals their defaults back."""
-        for number in (*_STOPPING, *_WITHOUT_EFFECT):
+        for number in (*_STOPPING, *_REOPENING, *_WITHOUT_EFFECT):
             self._loop.remove_signal_handler(number)
 
     def _stop(self, number: signal.Signals) -> None:
@@ -73,5 +80,9 @@ class Signals:
             self._at_once = True
             self._immediate()
 
+    def _open_again(self, number: signal.Signals) -> None:
+        log.info("%s: access logs are opened again; there is nothing to reload yet", number.name)
+        self._reopen()
+
     def _tell(self, number: signal.Signals) -> None:
-        log.info("%s: there is nothing to reload or reopen yet; nothing changes", number.name)
+        log.info("%s: nothing changes", number.name)

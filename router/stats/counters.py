@@ -24,6 +24,8 @@ class Counters:
         "failed",
         "held",
         "holding",
+        "queued",
+        "queueing",
         "refused_datagrams",
         "refused_packets",
         "requests",
@@ -48,6 +50,10 @@ class Counters:
         self.held = 0
         """Requests that ever waited for a node of their key (``hold``)."""
         self.holding = 0
+        """Requests that wait for one now."""
+        self.queued = 0
+        """Requests that ever waited for a connection of an HTTP node to become free."""
+        self.queueing = 0
         """Requests that wait for one now."""
         self.refused_packets = 0
         """Client connections closed because what they sent is no acceptable request."""

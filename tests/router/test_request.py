@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.request import Request
+from router.fronts.uwsgi import UwsgiRequest
 
 
 def request(
     key: bytes = b"k", *, is_host: bool = True, method: bytes = b"GET", body: int = 0
-) -> Request:
-    return Request(
+) -> UwsgiRequest:
+    return UwsgiRequest(
         key=key,
         key_is_host=is_host,
         method=method,

@@ -2,26 +2,32 @@
 
 import pytest
 
+from protocol.address import UnixAddress
 from protocol.uwsgi import decode_header, encode_packet
-from router.backs.uwsgi import request_head
-from router.fronts.uwsgi import UwsgiFront
-from router.request import Request
+from router.backs.uwsgi import UwsgiBack
+from router.fronts.uwsgi import UwsgiFront, UwsgiRequest
+from subscriptions.node import Node
 
 PACKET = encode_packet([(b"HTTP_HOST", b"h"), (b"A", b"b" * 300)], 5, 7)
 
 
-def request() -> Request:
-    read = UwsgiFront(force_key=None, keep_modifiers=False).parse(PACKET + b"body", "")
+def request(*, keep_modifiers: bool = False) -> UwsgiRequest:
+    read = UwsgiFront(force_key=None, keep_modifiers=keep_modifiers).parse(PACKET + b"body", "")
     assert read is not None
     return read
 
 
+def node(modifiers: tuple[int, int]) -> Node:
+    return Node("n", UnixAddress(b"/n"), modifier1=modifiers[0], modifier2=modifiers[1])
+
+
 @pytest.mark.parametrize("modifiers", [(0, 0), (5, 0), (0, 7), (5, 7), (255, 255)])
 def test_only_the_modifiers_change(modifiers: tuple[int, int]) -> None:
-    sent = request_head(request(), modifiers)
+    sent = UwsgiBack(opaque=True).request_head(request(), node(modifiers))
     assert decode_header(sent) == (modifiers[0], len(PACKET) - 4, modifiers[1])
     assert sent[4:] == PACKET[4:]
 
 
-def test_none_keeps_the_web_servers() -> None:
-    assert request_head(request(), None) == PACKET
+def test_the_web_servers_modifiers_are_kept_if_so_configured() -> None:
+    sent = UwsgiBack(opaque=True).request_head(request(keep_modifiers=True), node((1, 2)))
+    assert sent == PACKET

@@ -3,10 +3,10 @@
 from router.engine.attempts import Attempts
 from router.forwarders.fixed import FixedForwarder
 from router.forwarders.static import StaticForwarder
-from router.request import Request
+from router.fronts.uwsgi import UwsgiRequest
 from subscriptions.node import Node
 
-REQUEST = Request(
+REQUEST = UwsgiRequest(
     key=b"a",
     key_is_host=True,
     method=b"GET",

@@ -28,8 +28,8 @@ def open_sockets() -> int:
 
 def pause_accepting(router: Router) -> None:
     """Let further clients wait in the backlog."""
-    assert router.gateway._acceptor is not None
-    router.gateway._acceptor.pause()
+    for acceptor in router.gateway._acceptors:
+        acceptor.pause()
 
 
 async def test_a_request_under_way_is_finished(lab: Lab) -> None:

@@ -1,12 +1,12 @@
 """Requests, as a forwarder sees them."""
 
-from router.request import Request
+from router.fronts.uwsgi import UwsgiRequest
 
 
 def asking(
     key: bytes | str, *, is_host: bool = True, path: bytes = b"/", client: bytes = b"192.0.2.1"
-) -> Request:
-    return Request(
+) -> UwsgiRequest:
+    return UwsgiRequest(
         key=key.encode() if isinstance(key, str) else key,
         key_is_host=is_host,
         method=b"GET",

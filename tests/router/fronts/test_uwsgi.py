@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from protocol.uwsgi import DANGEROUS_MODIFIERS, PacketError, encode_packet
 from router.failure import Failure
-from router.fronts.uwsgi import Ping, UwsgiFront, parse_content_length
-from router.request import Request
+from router.fronts.uwsgi import Ping, UwsgiFront, UwsgiRequest, parse_content_length
 
 FRONT = UwsgiFront(force_key=None, keep_modifiers=False)
 
@@ -20,7 +19,7 @@ def packet(*variables: tuple[str, str], modifier1: int = 0) -> bytes:
     )
 
 
-def read(data: bytes, front: UwsgiFront = FRONT) -> Request:
+def read(data: bytes, front: UwsgiFront = FRONT) -> UwsgiRequest:
     request = front.parse(data, "peer")
     assert request is not None
     return request

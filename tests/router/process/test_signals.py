@@ -19,6 +19,7 @@ class Process:
             asyncio.get_running_loop(),
             graceful=lambda: self.calls.put_nowait("graceful"),
             immediate=lambda: self.calls.put_nowait("immediate"),
+            reopen=lambda: self.calls.put_nowait("reopen"),
             force=lambda status: self.calls.put_nowait(f"exit {status}"),
         )
 
@@ -53,12 +54,13 @@ async def test_int_ends_a_graceful_stop(process: Process) -> None:
     assert await process.sent(signal.SIGINT) == "immediate"
 
 
-async def test_hup_usr1_and_usr2_say_a_line_and_change_nothing(
+async def test_hup_and_usr1_open_logs_again_and_usr2_changes_nothing(
     process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        os.kill(os.getpid(), number)
+    assert await process.sent(signal.SIGHUP) == "reopen"
+    assert await process.sent(signal.SIGUSR1) == "reopen"
+    os.kill(os.getpid(), signal.SIGUSR2)
     # The loop handles signals in the order in which they came.
     assert await process.sent(signal.SIGTERM) == "graceful"
     assert [line.split(":")[0] for line in caplog.messages] == [

@@ -1,0 +1,20 @@
+"""The HTTP back: connections that serve one request after the other."""
+
+from router.backs.back import Back
+from router.request import Request
+from subscriptions.node import Node
+
+
+class HttpBack(Back):
+    """Nodes that speak HTTP/1.1."""
+
+    keeps_connections = True
+    sends_continue = True
+
+    def request_head(self, request: Request, node: Node) -> bytes:  # noqa: ARG002
+        """Return request line and fields."""
+        return request.head_for_http()
+
+    def is_opaque(self, request: Request) -> bool:
+        """For protocols that only look like HTTP."""
+        return request.raw

@@ -1,0 +1,41 @@
+"""How fast a body has to come: whoever sends a byte now and then must not hold a connection and a node for ever."""
+
+from typing import Final
+
+#: Seconds over which the rate is taken.
+WINDOW: Final = 30.0
+
+
+class Pace:
+    """Looks at a body once per window.
+
+    Args:
+        rate: bytes a second that have to come on average; 0: any.
+
+    Attributes:
+        until: when to look again, on the loop's clock; 0: not now.
+    """
+
+    __slots__ = ("_count", "_rate", "until")
+
+    def __init__(self, rate: int) -> None:
+        self._rate = rate
+        self._count = 0
+        self.until = 0.0
+
+    def begin(self, now: float, count: int) -> None:
+        """A window begins; ``count`` bytes have come so far."""
+        if self._rate:
+            self.until = now + WINDOW
+            self._count = count
+
+    def end(self) -> None:
+        """The body is there, or nobody waits for it."""
+        self.until = 0.0
+
+    def too_slow(self, now: float, count: int) -> bool:
+        """At the end of a window: say whether too few bytes came, otherwise begin another."""
+        if count - self._count < self._rate * WINDOW:
+            return True
+        self.begin(now, count)
+        return False

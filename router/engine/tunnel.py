@@ -1,0 +1,69 @@
+"""After 101 (Switching Protocols): bytes pass both ways, in a WebSocket or whatever both ends agreed on."""
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from protocol.http.response import ResponseHead
+from router.engine.flow import Answer
+from router.engine.opaque import half_close
+from router.failure import Failure, TimedOut
+from router.net.link import Link
+from router.request import Request
+
+if TYPE_CHECKING:
+    from router.engine.session import Session
+
+
+async def tunnel(
+    session: "Session", request: Request, head: ResponseHead, answer: Answer, link: Link
+) -> None:
+    """Pass bytes both ways until both have ended, or nothing has moved for too long.
+
+    Raises:
+        ResponseError: the request did not ask for what the node switched to.
+        Failure: one side broke the rules of the protocol, or the node reset its connection.
+        ClientGone: the client reset its connection.
+    """
+    client, upload, config = session.client, session.upload, session.gateway.config
+    assert upload is not None
+    to_node, to_client = session.tunnel_feeders(request, head)
+    data, _encoder = session.begin_answer(head, 0)
+    session.answered = True
+    client.write(data)
+    session.arm("tunnel", session.tunnel_timeout, sliding=True)
+    session.tunnelling = True
+    answer.early_limit = 0
+    answer.attach(client, to_client)
+    upload.attach(link, to_node)
+    told_node = told_client = False
+    try:
+        while not ((answer.ended or answer.complete) and (upload.ended or upload.complete)):
+            for flow in (upload, answer):
+                if flow.fault is not None:
+                    session.end_tunnel(flow.fault, by_client=flow is upload)
+                    who = "the client" if flow is upload else answer.node.name
+                    raise Failure(
+                        HTTPStatus.BAD_GATEWAY,
+                        "bad-frame",
+                        f"{who} broke the WebSocket: {flow.fault}",
+                    )
+            if answer.error is not None:
+                raise Failure(
+                    HTTPStatus.BAD_GATEWAY, "reset", f"{answer.node.name} reset the tunnel"
+                )
+            if upload.ended and not told_node:
+                told_node = True
+                half_close(link)
+            if answer.ended and not told_client:
+                told_client = True
+                # The client may still have something to say; not for ever.
+                link.pause()
+                client.write_eof()
+                session.arm("tunnel-end", config.timeout, sliding=True)
+            await session.pause()
+    except TimedOut:
+        session.end_tunnel(None)
+    finally:
+        session.tunnelling = False
+        # Whatever ended it, no other request follows.
+        answer.complete = True

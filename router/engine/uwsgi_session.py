@@ -1,0 +1,165 @@
+"""A client that speaks uwsgi: one request per connection, bytes behind it pass as they come (fastrouter)."""
+
+import socket
+from typing import TYPE_CHECKING
+
+from protocol.http.body import Counted, Encoder, Identity, Recoder
+from protocol.http.errors import ResponseError
+from protocol.http.response import ResponseHead
+from protocol.uwsgi import PacketError
+from router.backs.back import Back
+from router.engine.collect import collect
+from router.engine.deliver import report
+from router.engine.flow import Feeder, Upload
+from router.engine.session import Session, early_limit
+from router.failure import ClientGone, Failure, TimedOut
+from router.fronts.uwsgi import Ping, UwsgiFront, UwsgiRequest
+from router.net.acceptor import Peer
+from router.request import Request
+
+if TYPE_CHECKING:
+    from router.engine.gateway import Gateway
+
+
+class UwsgiSession(Session):
+    """One connection of a web server."""
+
+    __slots__ = ("_front",)
+
+    def __init__(
+        self, gateway: "Gateway", front: UwsgiFront, sock: socket.socket, peer: Peer, number: int
+    ) -> None:
+        super().__init__(gateway, sock, peer, number, gateway.config.timeout)
+        self._front = front
+
+    async def talk(self) -> None:
+        """Read the request and serve it."""
+        try:
+            request = await self._receive()
+            if request is not None:
+                await self.answer(request)
+        finally:
+            self.gateway.counters.bytes_sent += self.client.written
+
+    async def _receive(self) -> UwsgiRequest | None:
+        """Return the request; None if there is none, which has been dealt with."""
+        gateway = self.gateway
+        try:
+            return await self._read_request()
+        except ClientGone:
+            pass
+        except TimedOut:
+            gateway.refused(self.peer[0], f"no whole request within {gateway.config.timeout:g} s")
+        except Ping as ping:
+            self.client.write(ping.answer)
+        except PacketError as exc:
+            gateway.refused(self.peer[0], str(exc))
+        except Failure as failure:
+            # Well-formed, but without a key: counted like any other request that failed.
+            gateway.counters.requests += 1
+            await report(self, failure)
+        return None
+
+    async def _read_request(self) -> UwsgiRequest:
+        """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
+        front, chunk = self._front, self.gateway.config.buffer_size
+        data = b""
+        while True:
+            more = await self.receive(chunk)
+            if not more:
+                if data:
+                    raise PacketError(f"it ended after {len(data)} bytes, inside the packet")
+                raise ClientGone
+            data = data + more if data else more
+            request = front.parse(data, self.peer[0])
+            if request is not None:
+                return request
+
+    async def collect_early(self, request: Request) -> None:
+        """With post-buffering read the body whole, else let it flow."""
+        assert isinstance(request, UwsgiRequest)
+        gateway = self.gateway
+        config = gateway.config
+        upload = self.upload = Upload(
+            self.client, self, config.buffer_size, early_limit=early_limit(request)
+        )
+        if config.post_buffering and request.content_length:
+            gateway.refuse_unknown(request)
+            upload.start(request.rest)
+            await self.collect(request)
+        else:
+            upload.start(request.rest)
+
+    async def collect(self, request: Request) -> None:
+        """Read the body whole."""
+        self.spool = await collect(
+            self, _counted(request.content_length), self.gateway.config.post_buffering
+        )
+
+    @property
+    def uploaded(self) -> bool:
+        """True if all bytes of the body have come."""
+        request, upload = self.request, self.upload
+        return request is not None and upload is not None and upload.count >= request.content_length
+
+    @property
+    def missing(self) -> str:
+        """How many bytes have not."""
+        request, upload = self.request, self.upload
+        assert request is not None
+        assert upload is not None
+        return f"{request.content_length - upload.count} bytes are missing"
+
+    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
+        """To uwsgi nodes pass everything; to others exactly the body, for what follows would be another request."""
+        return _counted(request.content_length) if back.keeps_connections else None
+
+    @property
+    def sent_only_its_head(self) -> bool:
+        """True if nothing came behind the packet."""
+        return self.upload is None or not self.upload.count
+
+    @property
+    def received(self) -> int:
+        """Bytes of packet and body."""
+        received = self.upload.count if self.upload is not None else 0
+        return received + (self.request.size if self.request is not None else 0)
+
+    # --- answers of nodes that speak HTTP ---
+
+    def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
+        """Return the head without framing: web servers do not decode chunks here, and read to the end."""
+        return self._front.response_head(head, length), None
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Nothing: web servers take the first head for the final one."""
+
+    def send_continue(self) -> None:
+        """Nothing: the web server has said so."""
+
+    def buffered_of(self, head: ResponseHead) -> int:  # noqa: ARG002
+        """Nothing beyond what is in flight: the web server in front buffers."""
+        return 0
+
+    def tunnel_feeders(
+        self,
+        request: Request,
+        head: ResponseHead,  # noqa: ARG002
+    ) -> tuple[Feeder | None, Feeder | None]:
+        """Bytes pass as they come."""
+        if not request.tunnel:
+            raise ResponseError("it switches protocols, and was not asked to")
+        return None, None
+
+    @property
+    def tunnel_timeout(self) -> float:
+        """Seconds of silence that end a tunnel: the web server in front has a limit of its own."""
+        return self.gateway.config.timeout
+
+    def error_answer(self, failure: Failure) -> bytes:
+        """Return an answer that the web server passes on."""
+        return self._front.answer(failure, self.id)
+
+
+def _counted(length: int) -> Recoder:
+    return Recoder(Counted(length), Identity())
