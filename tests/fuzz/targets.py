@@ -30,6 +30,8 @@ from protocol.cache import (
     encode_command,
     encode_hit,
 )
+from protocol.http.errors import HttpError
+from protocol.http.request import RequestHead, parse_request
 from protocol.subscription import SubscriptionError, decode, encode
 from protocol.uwsgi import (
     PacketError,
@@ -42,8 +44,10 @@ from router.cache.value import ValueProblem, parse_value
 from router.failure import Failure
 from router.fronts.uwsgi import Ping, UwsgiFront
 from tests.fuzz.table import Table
+from tests.protocol.http import heads
 
 CACHE = Path(__file__).parent.parent / "vectors" / "cache-packets.tsv"
+HTTP_HEADS = [vector["raw"] for vector in heads.vectors() if len(vector["raw"]) < 4096]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +222,46 @@ def cache_packets(packet: bytes) -> list[bytes]:
     return [b"o" + packet[1:3] + bytes((form,)) + packet[4:] for form in (0, 1, 17)] + captured
 
 
+def http_request(data: bytes) -> str:
+    """What a client of the HTTP router sends: at once, in two pieces, and said again in our words."""
+    found = _http_outcome(data, 0)
+    cut = len(data) // 2
+    early = _http_outcome(data[:cut], 0)
+    assert (_http_outcome(data, cut) if early is None else early) == found
+    if not isinstance(found, RequestHead):
+        return "more" if found is None else outcome(ValueError(found))
+    assert _http_outcome(data[: found.size], 0) == found
+    assert _http_outcome(data[: found.size - 1], 0) is None
+    assert found.path == b"*" or found.path.startswith(b"/")
+    assert not {b".", b".."} & set(found.path.split(b"/"))
+    for line, field in zip(found.lines, found.fields, strict=True):
+        sent, _, value = line.partition(b": ")
+        assert (sent.lower(), value) == field
+    host = [b"Host: " + found.host] if found.host else []
+    first = b" ".join((found.method, found.target, b"HTTP/1.1" if host else b"HTTP/1.0"))
+    again = _http_outcome(b"\r\n".join((first, *host, *found.lines, b"", b"")), 0)
+    assert isinstance(again, RequestHead)
+    for name in ("method", "target", "path", "query", "host", "fields", "lines", "forwarded"):
+        assert getattr(again, name) == getattr(found, name), name
+    return f"accepted {found.minor} {found.has_body} {found.websocket} {min(len(found.fields), 5)}"
+
+
+def _http_outcome(data: bytes, seen: int) -> RequestHead | str | None:
+    try:
+        return parse_request(data, seen=seen)
+    except HttpError as exc:
+        refusal = exc
+    assert 400 <= refusal.status <= 505
+    assert refusal.text.isprintable()
+    assert len(refusal.text) < 300
+    return f"{refusal.status} {refusal.reason}: {refusal.text}"
+
+
+def http_heads(_packet: bytes) -> list[bytes]:
+    """Return the recorded requests and realistic ones."""
+    return [*HTTP_HEADS, *heads.REALISTIC]
+
+
 def whole(packet: bytes) -> list[bytes]:
     return [packet]
 
@@ -242,10 +286,13 @@ TARGETS = (
     Target("cache command", cache_command, cache_packets),
     Target("cache value", cache_value, values),
     Target("table", table, Table.seeds),
+    Target("http request", http_request, http_heads),
 )
 
 #: For the mutations: what these formats are made of.
 WORDS = (
+    *heads.WORDS,
+    *(b"\r\n" + line for line in heads.LINES),
     *(b"key", b"address", b"modifier1", b"modifier2", b"cores", b"load", b"weight", b"algo"),
     *(b"backup", b"proto", b"vassal", b"notify", b"unix", b"sign", b"clear", b"sni_key"),
     *(b"HTTP_HOST", b"SERVER_NAME", b"UWSGI_FASTROUTER_KEY", b"CONTENT_LENGTH", b"\x03\x00key"),
