@@ -1,15 +1,20 @@
 """A place for real programs: what a test starts here is gone when it ends."""
 
+import shutil
 import socket
 import sys
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.peers.http_router import HttpRouter
 from tests.peers.load import Load
 from tests.peers.nginx import Nginx
 from tests.peers.process import Process
 from tests.peers.router import Command, Router
+from tests.peers.servers import Server
 from tests.peers.vassal import BlackHole, Vassal
 
 P = TypeVar("P", bound=Process)
@@ -28,6 +33,14 @@ class Lab:
     def router(self, *options: str, **settings: Any) -> Router:
         """Start the router; see :class:`Router`."""
         return self._started(Router(self.directory, *options, **settings))
+
+    def http_router(self, *options: str, **settings: Any) -> HttpRouter:
+        """Start an HTTP router; see :class:`HttpRouter`."""
+        return self._started(HttpRouter(self.directory, *options, **settings))
+
+    def server(self, kind: str, **settings: Any) -> Server:
+        """Start an application server; see :class:`Server`."""
+        return self._started(Server(kind, self.directory, **settings))
 
     def command(self, *arguments: str, **settings: Any) -> Command:
         """Start our command with any arguments; see :class:`Command`."""
@@ -73,3 +86,14 @@ class Lab:
         """Print the end of every log."""
         for log in sorted(self.directory.glob("*.log")):
             sys.stdout.write(f"---- {log.name}\n{log.read_text('utf-8', 'replace')[-4000:]}\n")
+
+
+@contextmanager
+def temporary() -> Iterator[Lab]:
+    """Make a lab for several tests, in a directory whose name is short enough for UNIX sockets."""
+    directory = Path(tempfile.mkdtemp(prefix="e2e-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        lab = Lab(directory, stack)
+        stack.callback(lab.show_logs)
+        yield lab
