@@ -6,14 +6,16 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import report
-from bench.measure import measure
+from bench import idle, report
+from bench.measure import Idle, measure
 from bench.programs import ROOT, MissingError, StartError
 from bench.scenarios import SCENARIOS
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="CPU per request.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="CPU per request, memory per connection."
+    )
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="two short rounds: does it work?")
     parser.add_argument("--rounds", type=int, default=5)
@@ -51,20 +53,28 @@ def run(name: str, rounds: int, seconds: int, results: Path) -> int:
         if not setups:
             tell(f"scenario {name}: nothing to measure")
             return 1
-        done = measure(
-            setups,
-            scenario.LOAD,
-            rounds=rounds,
-            seconds=seconds,
-            directory=directory,
-            progress=tell,
-        )
-    print(f"\n{name}: {rounds} rounds of {seconds} s each, in turn; medians\n")
-    print(report.table(done))
-    path = results / f"{name}.json"
-    report.write(path, name, done)
+        path = results / f"{name}.json"
+        if isinstance(scenario.LOAD, Idle):
+            held = idle.measure(setups, scenario.LOAD, progress=tell)
+            print(f"\n{name}: {scenario.LOAD.connections} connections each\n")
+            print(report.idle_table(held))
+            report.write_idle(path, name, held)
+            failed = False
+        else:
+            done = measure(
+                setups,
+                scenario.LOAD,
+                rounds=rounds,
+                seconds=seconds,
+                directory=directory,
+                progress=tell,
+            )
+            print(f"\n{name}: {rounds} rounds of {seconds} s each, in turn; medians\n")
+            print(report.table(done))
+            report.write(path, name, done)
+            failed = any(result.failed for result in done)
     print(f"\nwritten: {path}")
-    return int(any(result.failed for result in done))
+    return int(failed)
 
 
 def tell(line: str) -> None:

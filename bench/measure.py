@@ -40,6 +40,19 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """What is held open instead of asking (:mod:`bench.idle`).
+
+    Attributes:
+        connections: kept, each after one request, besides ``before`` others.
+        before: open already when counting begins: what a process takes once is not counted.
+    """
+
+    connections: int = 5000
+    before: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run of the generator.
 
@@ -112,7 +125,7 @@ class Result:
 def cpu_time(root: int) -> int:
     """Return the nanoseconds that a process and its descendants have spent on a CPU."""
     total = 0
-    for pid in _tree(root):
+    for pid in tree(root):
         tasks = Path(f"/proc/{pid}/task")
         try:
             for task in tasks.iterdir():
@@ -180,7 +193,8 @@ def _run(setup: Setup, load: Load, seconds: int, directory: Path) -> Run:
     )
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
+    """Return a process and its descendants."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():

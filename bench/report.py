@@ -9,26 +9,28 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench.idle import Held
 from bench.measure import Result
 from bench.programs import ROOT, MissingError, find, first_line
 
 
 def table(results: Sequence[Result]) -> str:
     """Return the table: CPU per request, its spread, throughput, latency, failures."""
-    heads = ("CPU/request", "min - max", "requests/s", "p99", "failed")
-    widths = (11, 15, 10, 8, 6)
+    heads = ("CPU/request", "min - max", "of the first", "requests/s", "p99", "failed")
+    widths = (11, 15, 12, 10, 8, 6)
     lines = [
         "  ".join(
             (" " * 44, *(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
         )
     ]
     for group in dict.fromkeys(result.setup.group for result in results):
+        first = next(result for result in results if result.setup.group == group)
         for result in results:
             if result.setup.group == group:
                 least, most = result.spread
                 lines.append(
                     f"{group:10}  {result.setup.name:32}  {result.cpu:8.1f} us  "
-                    f"{f'{least:.1f} - {most:.1f}':>15}  {result.rate:10.0f}  "
+                    f"{f'{least:.1f} - {most:.1f}':>15}  {result.cpu / first.cpu:12.2f}  {result.rate:10.0f}  "
                     f"{result.p99 / 1000:5.1f} ms  {result.failed:6}"
                 )
     return "\n".join(lines)
@@ -36,12 +38,10 @@ def table(results: Sequence[Result]) -> str:
 
 def write(path: Path, scenario: str, results: Sequence[Result]) -> None:
     """Write everything that was measured, and where, to a JSON file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "scenario": scenario,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "machine": machine(),
-        "results": [
+    _write(
+        path,
+        scenario,
+        [
             {
                 "group": result.setup.group,
                 "name": result.setup.name,
@@ -51,6 +51,40 @@ def write(path: Path, scenario: str, results: Sequence[Result]) -> None:
             }
             for result in results
         ],
+    )
+
+
+def idle_table(results: Sequence[Held]) -> str:
+    """Return the table: bytes for each connection that is kept."""
+    return "\n".join(
+        f"{held.setup.group:10}  {held.setup.name:32}  {held.each:8.0f} bytes" for held in results
+    )
+
+
+def write_idle(path: Path, scenario: str, results: Sequence[Held]) -> None:
+    """Write what connections took to a JSON file."""
+    _write(
+        path,
+        scenario,
+        [
+            {
+                "group": held.setup.group,
+                "name": held.setup.name,
+                "connections": held.connections,
+                "bytes": held.memory,
+            }
+            for held in results
+        ],
+    )
+
+
+def _write(path: Path, scenario: str, results: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "scenario": scenario,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "machine": machine(),
+        "results": results,
     }
     path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -72,6 +106,7 @@ def machine() -> dict[str, object]:
         "commit": first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
         "wrk": _first_line("wrk", "-v"),
         "nginx": _first_line("nginx", "-v"),
+        "haproxy": _first_line("haproxy", "-v"),
         "uwsgi": _first_line("uwsgi", "--version"),
     }
 

@@ -5,18 +5,24 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
 
-from bench.measure import Load, Setup
-from bench.scenarios import fastrouter
+from bench.measure import Idle, Load, Setup
+from bench.scenarios import fastrouter, http, http_idle
 
 
 class Scenario(Protocol):
     """A module of this package."""
 
-    LOAD: Load
+    @property
+    def LOAD(self) -> Load | Idle:  # noqa: N802
+        """What to do with the chains."""
 
     @property
     def start(self) -> Callable[[ExitStack, Path, Callable[[str], None]], list[Setup]]:
         """Start every chain, ended by the stack; name what is left out through the callback."""
 
 
-SCENARIOS: Mapping[str, Scenario] = {"fastrouter": fastrouter}
+SCENARIOS: Mapping[str, Scenario] = {
+    "fastrouter": fastrouter,
+    "http": http,
+    "http-idle": http_idle,
+}

@@ -4,16 +4,24 @@ Request heads as a browser sends them: ten fields, so about twenty-five variable
 ``uwsgi_params``. The node is reached over TCP and over UNIX, because that alone halves the costs.
 """
 
-import http.client
 import os
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import Load, Setup
-from bench.programs import ROOT, MissingError, Program, StartError, find, our_router
+from bench.programs import (
+    ROOT,
+    MissingError,
+    Program,
+    StartError,
+    accepts,
+    answers,
+    find,
+    free_port,
+    our_router,
+)
 
 LOAD = Load(
     connections=16,
@@ -62,11 +70,11 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     """
     nginx = find("nginx")
     find("wrk")
-    nodes = {"TCP node": f"127.0.0.1:{_free_port()}", "UNIX node": f"{directory}/node.sock"}
+    nodes = {"TCP node": f"127.0.0.1:{free_port()}", "UNIX node": f"{directory}/node.sock"}
     for group, address in nodes.items():
         command = [sys.executable, "-m", "bench.node", address]
         node = stack.enter_context(Program(group, command, ROOT))
-        node.wait_until(lambda address=address: _accepts(address))  # type: ignore[misc]
+        node.wait_until(lambda address=address: accepts(address))  # type: ignore[misc]
     routers: list[tuple[str, str, Program, Path, int]] = []
     for name, command_for in _routers(tell):
         for group, address in nodes.items():
@@ -74,11 +82,11 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
             program = Program(name, command_for(str(path), address), directory)
             stack.enter_context(program)
             try:
-                program.wait_until(lambda path=path: _accepts(str(path)))  # type: ignore[misc]
+                program.wait_until(lambda path=path: accepts(str(path)))  # type: ignore[misc]
             except StartError as exc:
                 tell(f"left out: {group}, {exc}")
                 continue
-            routers.append((name, group, program, path, _free_port()))
+            routers.append((name, group, program, path, free_port()))
     servers = "\n  ".join(
         _SERVER.format(port=port, socket=path) for _name, _group, _program, path, port in routers
     )
@@ -89,8 +97,8 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     setups = []
     for name, group, program, _path, port in routers:
         try:
-            front.wait_until(lambda port=port: _accepts(f"127.0.0.1:{port}"))  # type: ignore[misc]
-            program.wait_until(lambda port=port: _answers(port))  # type: ignore[misc]
+            front.wait_until(lambda port=port: accepts(f"127.0.0.1:{port}"))  # type: ignore[misc]
+            program.wait_until(lambda port=port: answers(port))  # type: ignore[misc]
         except StartError as exc:
             tell(f"left out: {group}, {exc}")
             continue
@@ -135,31 +143,3 @@ def _routers(
             )
         )
     return routers
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def _accepts(address: str) -> bool:
-    unix = address.startswith("/")
-    host, _, port = address.rpartition(":")
-    with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as sock:
-        try:
-            sock.connect(address if unix else (host, int(port)))
-        except OSError:
-            return False
-    return True
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()

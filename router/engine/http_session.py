@@ -225,9 +225,9 @@ class HttpSession(Session):
                 if not seen and self._served:
                     self.started = self.loop.time()
                     self.arm("request", self._head_timeout)
-                seen = len(data)
+                before, seen = seen, len(data)
                 try:
-                    request = self._front.parse(data, origin, self.peer, self._door)
+                    request = self._front.parse(data, origin, self.peer, self._door, before)
                     if request is not None:
                         upload.early = data[request.size :]
                         self._http = request

@@ -164,8 +164,10 @@ class HttpFront:
             return True
         return self._config.manage_source and head.method == b"SOURCE"
 
-    def parse(self, data: bytes, origin: Origin, peer: Peer, door: Door) -> HttpRequest | None:
-        """Read a request from the first bytes of ``data``.
+    def parse(
+        self, data: bytes, origin: Origin, peer: Peer, door: Door, seen: int
+    ) -> HttpRequest | None:
+        """Read a request from the first bytes of ``data``; of these ``seen`` were found to be too few before.
 
         Returns:
             The request, or None if more bytes are needed.
@@ -180,6 +182,7 @@ class HttpFront:
                 max_head=config.max_head,
                 max_fields=config.max_fields,
                 rtsp=config.manage_rtsp,
+                seen=seen,
             )
         except HttpError as exc:
             raise as_failure(exc) from exc

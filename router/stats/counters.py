@@ -35,7 +35,7 @@ class Counters:
 
     def __init__(self) -> None:
         self.requests = 0
-        """Requests whose head was read whole and understood."""
+        """Requests whose head was read whole and understood; over HTTP also those that were refused."""
         self.completed = 0
         """Requests whose answer was delivered whole, whatever its status."""
         self.failed: defaultdict[str, int] = defaultdict(int)
@@ -56,7 +56,8 @@ class Counters:
         self.queueing = 0
         """Requests that wait for one now."""
         self.refused_packets = 0
-        """Client connections closed because what they sent is no acceptable request."""
+        """Connections to a fastrouter closed because what they sent is no acceptable request; over
+        HTTP such a request is answered, and counted among the failed ones."""
         self.refused_datagrams = 0
         """Announces that were not understood, or that the table had no place for."""
         self.bytes_received = 0

@@ -1,7 +1,7 @@
 """uWSGI's stats document: which keys, in which order, with which meaning (routers-core sheet, 5.2).
 
 Keys that 2.0.31 has stand in its order. What only uWSGI's later branch has (``algo``, ``vassal``,
-``backup``, ``proto``) stands where that branch puts it; our own (``slow``, ``suspect``) come after
+``backup``, ``proto``) stands where that branch puts it; our own (``slow``, ``suspect``, ``kept``) come after
 all others. Readers go by key, so neither can disturb them.
 """
 
@@ -12,7 +12,8 @@ from functools import lru_cache
 from operator import itemgetter
 
 from router import __version__
-from router.stats.source import StaticNode, StatsSource
+from router.forwarders.static import StaticNode
+from router.stats.source import KeptConnections, StatsSource
 from subscriptions.node import SubscribedNode
 from subscriptions.pool import NodePool
 
@@ -67,7 +68,9 @@ def describe(source: StatsSource, *, now: float, wall: float) -> Document:
         name=source.name,
         sockets=[printable(socket) for socket in source.sockets],
         static_nodes=_static_nodes(source.static_nodes, epoch),
-        subscriptions=None if registry is None else _subscriptions(registry.pools.values(), epoch),
+        subscriptions=None
+        if registry is None
+        else _subscriptions(registry.pools.values(), source.upstreams, epoch),
         tail={"cheap": int(source.cheap)},
     )
 
@@ -125,7 +128,7 @@ def _static_nodes(nodes: Iterable[StaticNode] | None, epoch: float) -> list[Memb
 
 
 def _subscriptions(
-    pools: Iterable[NodePool], epoch: float
+    pools: Iterable[NodePool], upstreams: KeptConnections, epoch: float
 ) -> Iterator[tuple[Members, list[Members]]]:
     # The table may change between two steps of the encoder, so the list of pools is copied first; a
     # pool or node that left meanwhile is still shown, once.
@@ -139,11 +142,11 @@ def _subscriptions(
                 "sni_enabled": 0,
                 "algo": pool.algorithm,
             },
-            [_node(node, epoch) for node in pool.nodes],
+            [_node(node, upstreams, epoch) for node in pool.nodes],
         )
 
 
-def _node(node: SubscribedNode, epoch: float) -> Members:
+def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Members:
     return {
         "name": printable(node.name),
         "vassal": printable(node.vassal or b""),
@@ -168,4 +171,5 @@ def _node(node: SubscribedNode, epoch: float) -> Members:
         "death_mark": int(node.death_mark),
         "slow": int(node.slow),
         "suspect": int(node.suspect),
+        "kept": upstreams.counts(node)[1],
     }

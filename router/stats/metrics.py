@@ -19,8 +19,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from router import __version__
+from router.forwarders.static import StaticNode
 from router.stats.document import printable
-from router.stats.source import StaticNode, StatsSource
+from router.stats.source import StatsSource
 from subscriptions.node import Node, SubscribedNode
 from subscriptions.pool import NodePool
 
@@ -31,12 +32,13 @@ _SLICE = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _TOTALS = (
-    ("requests", "Requests whose head was read and understood."),
+    ("requests", "Requests that were read, over HTTP also those that were refused."),
     ("completed", "Requests whose answer was delivered whole."),
     ("client_aborts", "Requests whose client went away before the answer was whole."),
     ("retries", "Connects tried after an earlier one for the same request had failed."),
     ("resent", "Requests sent again because a node ended the connection without an answer."),
     ("held", "Requests that waited for a node of their key."),
+    ("queued", "Requests that waited for a connection to an HTTP node."),
     ("refused_packets", "Client connections closed because they sent no acceptable request."),
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
     ("bytes_received", "Bytes read from clients."),
@@ -51,6 +53,7 @@ _NAMES = {
     "retries": "connect_retries",
     "resent": "requests_resent",
     "held": "requests_held",
+    "queued": "requests_queued",
     "bytes_received": "client_received_bytes",
     "bytes_sent": "client_sent_bytes",
 }
@@ -92,6 +95,16 @@ class RouterCollector(Collector):
             ("active_sessions", "Open client connections.", source.active_sessions),
             ("cheap", "1 while the router does not accept for want of nodes.", int(source.cheap)),
             ("requests_holding", "Requests that wait for a node now.", source.counters.holding),
+            (
+                "requests_queueing",
+                "Requests that wait for a connection to an HTTP node now.",
+                source.counters.queueing,
+            ),
+            (
+                "kept_connections",
+                "Idle connections to HTTP nodes, of all routers of this process.",
+                source.upstreams.idle,
+            ),
         ):
             gauge = GaugeMetricFamily(_PREFIX + metric, text, labels=["router"])
             gauge.add_metric(name, value)
@@ -102,6 +115,13 @@ class RouterCollector(Collector):
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
+        dropped = CounterMetricFamily(
+            _PREFIX + "access_log_lines_dropped",
+            "Lines of the access log that its reader did not take in time.",
+            labels=["router"],
+        )
+        dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
+        yield dropped
         failed = CounterMetricFamily(
             _PREFIX + "requests_failed",
             "Requests that got no whole answer, by reason.",
@@ -132,14 +152,15 @@ class RouterCollector(Collector):
             for row in rows:
                 counter.add_metric([router, row.key, row.name], sum(map(value, row.nodes)))
             yield counter
-        active = GaugeMetricFamily(
-            _PREFIX + "node_active",
-            "Exchanges that hold a node now.",
-            labels=["router", "key", "node"],
-        )
-        for row in rows:
-            active.add_metric([router, row.key, row.name], sum(n.reference for n in row.nodes))
-        yield active
+        idle = self._source.upstreams.counts
+        for name, text, now in (
+            ("node_active", "Exchanges that hold a node now.", lambda node: node.reference),
+            ("node_kept_connections", "Idle connections to it.", lambda node: idle(node)[1]),
+        ):
+            gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for row in rows:
+                gauge.add_metric([router, row.key, row.name], sum(map(now, row.nodes)))
+            yield gauge
         for name, text, read in self._announced():
             gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
             for row in rows:
@@ -214,7 +235,7 @@ class _Row(NamedTuple):
 
     key: str
     name: str
-    nodes: list[StaticNode | Node]
+    nodes: list[Node]
 
 
 def _rows(static: Iterable[StaticNode], pools: list[NodePool]) -> list[_Row]:
@@ -233,7 +254,7 @@ def _up(node: SubscribedNode) -> float:
     return float(not (node.death_mark or node.silent or node.suspect))
 
 
-_NODE_COUNTERS: tuple[tuple[str, str, Callable[[StaticNode | Node], int]], ...] = (
+_NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (
     ("node_requests", "Successful connects to a node.", lambda node: node.requests),
     ("node_failures", "Failures of a node.", lambda node: node.failcnt),
     ("node_received_bytes", "Bytes read from a node.", lambda node: node.tx),

@@ -3,40 +3,29 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from router.forwarders.static import StaticNode
 from router.stats.counters import Counters
+from subscriptions.node import Node
 from subscriptions.registry import Registry
 
 
-class StaticNode(Protocol):
-    """A configured node (``to``): a :class:`subscriptions.node.Node` with the time it failed."""
+class KeptConnections(Protocol):
+    """The connections to nodes that speak HTTP."""
 
     @property
-    def name(self) -> str:
-        """As configured."""
+    def idle(self) -> int:
+        """How many are kept idle, of all routers of this process."""
+
+    def counts(self, node: Node) -> tuple[int, int]:
+        """How many of one node are in use, and how many idle."""
+
+
+class LossyLog(Protocol):
+    """An access log: what its reader does not take in time is dropped."""
 
     @property
-    def requests(self) -> int:
-        """Successful connects."""
-
-    @property
-    def tx(self) -> int:
-        """Bytes read from it."""
-
-    @property
-    def rx(self) -> int:
-        """Bytes written to it."""
-
-    @property
-    def reference(self) -> int:
-        """Exchanges that hold it now."""
-
-    @property
-    def failcnt(self) -> int:
-        """Failed connects."""
-
-    @property
-    def failed_at(self) -> float | None:
-        """Loop time of its last connect failure; None once it is probed again (``grace``)."""
+    def dropped(self) -> int:
+        """Lines that were."""
 
 
 class StatsSource(Protocol):
@@ -44,7 +33,7 @@ class StatsSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Short router name, as in uWSGI: ``fastrouter``. It is a key of the document."""
+        """Short router name, as in uWSGI: ``fastrouter``, ``http``. It is a key of the document."""
 
     @property
     def sockets(self) -> Sequence[str]:
@@ -72,3 +61,11 @@ class StatsSource(Protocol):
     @property
     def counters(self) -> Counters:
         """What the engine counts."""
+
+    @property
+    def upstreams(self) -> KeptConnections:
+        """The connections to HTTP nodes."""
+
+    @property
+    def access_log(self) -> LossyLog | None:
+        """The access log; None if there is none."""

@@ -7,12 +7,34 @@ from protocol.address import parse_address
 from protocol.subscription import Subscription
 from router.forwarders.static import StaticNode
 from router.stats.counters import Counters
-from subscriptions.node import SubscribedNode
+from router.stats.source import KeptConnections
+from subscriptions.node import Node, SubscribedNode
 from subscriptions.registry import Registry
 
 #: The loop's clock and the wall clock at the moment of every document in these tests.
 NOW = 1_000.5
 WALL = 1_795_231_290.25
+
+
+@dataclass
+class Connections:
+    """Satisfies KeptConnections."""
+
+    kept: dict[Node, int] = field(default_factory=dict)
+
+    @property
+    def idle(self) -> int:
+        return sum(self.kept.values())
+
+    def counts(self, node: Node) -> tuple[int, int]:
+        return 0, self.kept.get(node, 0)
+
+
+@dataclass
+class Dropping:
+    """Satisfies LossyLog."""
+
+    dropped: int
 
 
 @dataclass
@@ -26,6 +48,8 @@ class Source:
     registry: Registry | None = None
     cheap: bool = False
     counters: Counters = field(default_factory=Counters)
+    upstreams: KeptConnections = field(default_factory=Connections)
+    access_log: Dropping | None = None
 
 
 def configured(address: str) -> StaticNode:

@@ -12,7 +12,7 @@ from router import __version__
 from router.stats.document import bucket, describe, document
 from router.stats.encoding import encode
 from subscriptions.registry import Registry
-from tests.router.stats.fixtures import NOW, WALL, Source, announce, configured
+from tests.router.stats.fixtures import NOW, WALL, Connections, Source, announce, configured
 
 #: What uWSGI 2.0.31 printed for three vassals after five requests (routers-core sheet 5.3), in its
 #: own layout; PID and DIRECTORY stand for what differs from run to run.
@@ -117,7 +117,7 @@ UWSGI_SAMPLE = """\
 }"""
 
 #: What we show and 2.0.31 does not: uWSGI's later branch has the first four, the others are ours.
-ADDED = {"algo", "vassal", "backup", "proto", "slow", "suspect"}
+ADDED = {"algo", "vassal", "backup", "proto", "slow", "suspect", "kept"}
 
 
 def sampled_router() -> Source:
@@ -173,7 +173,7 @@ def test_added_keys_stand_where_uwsgis_later_branch_has_them_and_ours_last() -> 
     assert names[:3] == ["name", "vassal", "modifier1"]
     assert names[names.index("weight") :] == [
         *("weight", "backup", "proto", "wrr", "ref", "failcnt", "death_mark"),
-        *("slow", "suspect"),
+        *("slow", "suspect", "kept"),
     ]
 
 
@@ -235,10 +235,13 @@ def test_marks_sessions_and_cheap_are_shown_as_numbers() -> None:
     node.reference = 2
     registry.apply(Subscription("unsubscribe", b"k", "127.0.0.1:1"), source=None, now=NOW)
     node.slow = node.suspect = True
-    parsed = json.loads(text(Source(registry=registry, active_sessions=2, cheap=True)))
+    kept = Connections({node: 3})
+    parsed = json.loads(
+        text(Source(registry=registry, active_sessions=2, cheap=True, upstreams=kept))
+    )
     shown = parsed["subscriptions"][0]["nodes"][0]
     assert (shown["ref"], shown["failcnt"], shown["death_mark"]) == (2, 1, 1)
-    assert (shown["slow"], shown["suspect"]) == (1, 1)
+    assert (shown["slow"], shown["suspect"], shown["kept"]) == (1, 1, 3)
     assert (parsed["active_sessions"], parsed["cheap"]) == (2, 1)
 
 

@@ -7,7 +7,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from router import __version__
 from router.stats import metrics
 from subscriptions.registry import Registry
-from tests.router.stats.fixtures import NOW, WALL, Source, announce, configured
+from tests.router.stats.fixtures import (
+    NOW,
+    WALL,
+    Connections,
+    Dropping,
+    Source,
+    announce,
+    configured,
+)
 
 Labels = frozenset[tuple[str, str]]
 
@@ -28,7 +36,7 @@ def value(samples: dict[tuple[str, Labels], float], name: str, **labels: str) ->
 
 
 def test_counters_of_the_router() -> None:
-    source = Source(active_sessions=3, cheap=True)
+    source = Source(active_sessions=3, cheap=True, access_log=Dropping(13))
     counters = source.counters
     counters.requests = 10
     counters.completed = 6
@@ -39,6 +47,8 @@ def test_counters_of_the_router() -> None:
     counters.resent = 5
     counters.held = 7
     counters.holding = 2
+    counters.queued = 14
+    counters.queueing = 15
     counters.refused_packets = 8
     counters.refused_datagrams = 12
     counters.bytes_received = 2**40
@@ -55,6 +65,9 @@ def test_counters_of_the_router() -> None:
         "requests_resent_total": 5,
         "requests_held_total": 7,
         "requests_holding": 2,
+        "requests_queued_total": 14,
+        "requests_queueing": 15,
+        "access_log_lines_dropped_total": 13,
         "refused_packets_total": 8,
         "refused_datagrams_total": 12,
         "client_received_bytes_total": 2**40,
@@ -96,6 +109,20 @@ def test_keys_and_nodes_are_labels() -> None:
         "last_announce_timestamp_seconds": WALL - 8,
     }.items():
         assert value(samples, f"uwsgi_router_node_{name}", **where) == number, name
+
+
+def test_kept_connections_are_shown_by_node_and_in_sum() -> None:
+    registry = Registry(started=0.0)
+    announced = announce(registry, b"example.com", "127.0.0.1:1")
+    twice = [configured("127.0.0.1:2"), configured("127.0.0.1:2")]
+    # The third kind has no series of its own: a forwarder without a list gave it.
+    elsewhere = configured("127.0.0.1:3")
+    kept = Connections({announced: 3, twice[0]: 1, twice[1]: 2, elsewhere: 4})
+    samples = scrape(Source(registry=registry, static_nodes=twice, upstreams=kept))
+    name = "uwsgi_router_node_kept_connections"
+    assert value(samples, name, key="example.com", node="127.0.0.1:1") == 3
+    assert value(samples, name, key="", node="127.0.0.1:2") == 3
+    assert value(samples, "uwsgi_router_kept_connections") == 10
 
 
 def test_static_nodes_have_no_key_and_one_series_each_even_if_configured_twice() -> None:
