@@ -70,6 +70,7 @@ class Flow:
         count: bytes that came from the source, those given to :meth:`start` included.
         early: bytes that were read and not passed on.
         early_limit: so many of them are kept.
+        chunk: bytes read at once.
         high: unsent bytes of the target above which the source waits.
         ended: True after EOF or an error of the source.
         error: why reading failed, or None.
@@ -78,9 +79,9 @@ class Flow:
     """
 
     __slots__ = (
-        "_chunk",
         "_feeder",
         "_owner",
+        "chunk",
         "complete",
         "count",
         "early",
@@ -97,7 +98,7 @@ class Flow:
         self.source = source
         self.target: Target | None = None
         self._owner = owner
-        self._chunk = chunk
+        self.chunk = chunk
         self._feeder: Feeder | None = None
         self.early = b""
         self.early_limit = early_limit
@@ -159,7 +160,7 @@ class Flow:
 
     def _readable(self) -> None:
         try:
-            data = self.source.sock.recv(self._chunk)
+            data = self.source.sock.recv(self.chunk)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:

@@ -13,6 +13,8 @@ from router.request import Request
 if TYPE_CHECKING:
     from router.engine.session import Session
 
+_CHECKED_AT_ONCE = 16_384
+
 
 async def tunnel(
     session: "Session", request: Request, head: ResponseHead, answer: Answer, link: Link
@@ -32,6 +34,9 @@ async def tunnel(
     client.write(data)
     session.arm("tunnel", session.tunnel_timeout, sliding=True)
     session.tunnelling = True
+    if to_node is not None:
+        # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
+        upload.chunk = answer.chunk = min(answer.chunk, _CHECKED_AT_ONCE)
     answer.early_limit = 0
     answer.attach(client, to_client)
     upload.attach(link, to_node)

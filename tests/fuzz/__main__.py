@@ -19,7 +19,8 @@ from pathlib import Path
 from types import FunctionType
 
 from tests.fuzz import runner
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS
 
 _WATCHED = {"protocol", "subscriptions", "router"}
 

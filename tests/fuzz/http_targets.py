@@ -22,7 +22,7 @@ from protocol.proxy import (
     encode_proxy_v2,
     parse_proxy_header,
 )
-from tests.fuzz.targets import Target, outcome
+from tests.fuzz.target import Target, outcome
 
 REQUESTS = Path(__file__).parent.parent / "vectors" / "http-requests.jsonl"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from tests.fuzz.mutation import Mutator
-from tests.fuzz.targets import TARGETS, WORDS, Target
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS, WORDS
 
 VECTORS = Path(__file__).parent.parent / "vectors" / "uwsgi-packets.tsv"
 #: No input may keep a parser busy for longer, in seconds.

@@ -30,6 +30,7 @@ from subscriptions.events import (
 )
 from subscriptions.node import SubscribedNode
 from subscriptions.registry import Refused, Registry
+from tests.router.stats.fixtures import Connections
 
 MAX_KEYS = 6
 MAX_NODES_PER_KEY = 3
@@ -72,6 +73,8 @@ class Table:
     active_sessions = 0
     static_nodes = None
     cheap = False
+    upstreams = Connections()
+    access_log = None
 
     def __post_init__(self) -> None:
         self.counters = Counters()

@@ -4,7 +4,8 @@ from protocol.http.errors import HttpError
 from protocol.http.forward import request_head
 from protocol.http.from_variables import head_from_variables
 from protocol.uwsgi import PacketError, decode_variables, encode_variables
-from tests.fuzz.targets import Target, block, outcome
+from tests.fuzz.packet_targets import block
+from tests.fuzz.target import Target, outcome
 from tests.protocol.http.h11_reader import check_read_as
 
 _PLAIN = encode_variables(
