@@ -279,7 +279,7 @@ class Instance:
                 left = sum(gateway.active_sessions for gateway in self.gateways)
                 log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
         for gateway in self.gateways:
-            await gateway.abort()
+            gateway.abort()
             gateway.forwarder.close()
         if self._cache_server is not None:
             await self._cache_server.close()

@@ -1,7 +1,7 @@
-"""``uwsgi-router demo``: a fastrouter and two vassals on free ports, and what to try with them.
+"""``uwsgi-router demo``: an HTTP router, a fastrouter and two vassals on free ports, and what to try with them.
 
 Everything is real: the vassals are processes of their own that announce themselves over UDP, and
-the router runs as it would from an ini file. Nothing is left behind.
+the routers run as they would from an ini file. Nothing is left behind.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Final
 
 from router.commands.run import loop_factory
 from router.commands.vassal import Vassal
-from router.config import Configuration, ProcessConfig, RouterConfig
+from router.config import Configuration, HttpRouterConfig, ProcessConfig, RouterConfig
 from router.instance import Instance
 from router.log import setup
 from router.net.activation import Inherited
@@ -38,10 +38,10 @@ def main(args: list[str]) -> int:
         return 0 if args in (["-h"], ["--help"]) else 2
     setup(ProcessConfig())
     # Bound here, so that the ports are known and ours before anybody is told of them.
-    listener, stats = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+    http, listener, stats = (socket.create_server(("127.0.0.1", 0)) for _ in range(3))
     table = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     table.bind(("127.0.0.1", 0))
-    sockets = [listener, stats, table]
+    sockets = [http, listener, stats, table]
     vassals: list[Child] = []
     try:
         for name in NAMES:
@@ -51,10 +51,17 @@ def main(args: list[str]) -> int:
         router = RouterConfig(
             listen=(_text(listener),), subscription_servers=(_text(table),), stats=(_text(stats),)
         )
-        instance = Instance(Configuration(routers=(router,)), Inherited(sockets))
+        # A browser asks for the address that it was given: every host is the demo's.
+        web = HttpRouterConfig(
+            listen=(_text(http),),
+            subscription_servers=(_text(table),),
+            subscription_fallback_key=KEY,
+            keepalive=0.0,
+        )
+        instance = Instance(Configuration(routers=(router, web)), Inherited(sockets))
         instance.bind()
         with asyncio.Runner(loop_factory=loop_factory("auto")) as runner:
-            runner.run(_serve(instance, vassals, explain(router, vassals)))
+            runner.run(_serve(instance, vassals, explain(router, web, vassals)))
     finally:
         for vassal in vassals:
             vassal.end()
@@ -148,16 +155,18 @@ async def _serve(instance: Instance, vassals: list[Child], text: str) -> None:
     signals.remove()
 
 
-def explain(router: RouterConfig, vassals: list[Child]) -> str:
+def explain(router: RouterConfig, web: HttpRouterConfig, vassals: list[Child]) -> str:
     """Say what is there and what to try."""
     program = _program()
     who = " and ".join(f"{vassal.name} (pid {vassal.pid})" for vassal in vassals)
     url = f"http://{router.stats[0]}/"
     return f"""
-A fastrouter on {router.listen[0]}, its subscription server on UDP {router.subscription_servers[0]},
-and two vassals that announce themselves to it: {who}.
+An HTTP router on {web.listen[0]}, a fastrouter on {router.listen[0]}, a subscription server for both
+on UDP {router.subscription_servers[0]}, and two vassals that announce themselves to it: {who}.
 
-Send a request, twice; one vassal answers, then the other:
+Open this in a browser, or type it twice; one vassal answers, then the other:
+    curl http://{web.listen[0]}/
+Ask the fastrouter, as nginx does, in the uwsgi protocol:
     {program} get {router.listen[0]} / -H {KEY}
 End one, whichever way, and send more; none is lost:
     kill -9 {vassals[0].pid}

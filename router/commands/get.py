@@ -1,4 +1,4 @@
-"""``uwsgi-router get``: one request over the uwsgi protocol, as a web server would send it.
+"""``uwsgi-router get``: one request over the uwsgi protocol, as a web server would send it, or over HTTP.
 
 The exit status is 0 for an answer below 400, 1 for any other or none, 2 for a command line that
 makes no sense. The body goes to standard output, everything else to standard error.
@@ -8,13 +8,15 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from io import BytesIO
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from protocol.address import Address, AddressError, InetAddress, parse_address
 from protocol.uwsgi import PacketError, encode_packet
-from router.commands.exchange import Body, GetError, Phases, exchange
+from router.commands.exchange import exchange
+from router.commands.peer import Body, GetError, Phases
 
 _HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
 
@@ -23,18 +25,12 @@ def main(args: list[str]) -> int:
     """Send one request; return the exit status."""
     parsed = _parser().parse_args(args)
     try:
-        address = parse_address(parsed.address)
-        body = _open_body(parsed.data)
-        variables = request_variables(address, parsed.path, parsed.H, parsed.var, body)
-        packet = encode_packet(variables)
+        send = _over_http(parsed) if "://" in parsed.address else _over_uwsgi(parsed)
     except (AddressError, PacketError, GetError) as exc:
         print(f"uwsgi-router get: {exc}", file=sys.stderr)
         return 2
     try:
-        bodiless = (b"REQUEST_METHOD", b"HEAD") in variables
-        status = exchange(
-            address, packet, body, parsed.timeout, Phases(parsed.verbose), bodiless=bodiless
-        )
+        status = send(Phases(parsed.verbose))
     except GetError as exc:
         print(f"uwsgi-router get: {exc}", file=sys.stderr)
         return 1
@@ -45,14 +41,44 @@ def main(args: list[str]) -> int:
     return 0 if status < 400 else 1
 
 
+def _over_uwsgi(parsed: argparse.Namespace) -> Callable[[Phases], int]:
+    address = parse_address(parsed.address)
+    body = _open_body(parsed.data)
+    extra = parsed.var if parsed.X is None else [f"REQUEST_METHOD={parsed.X}", *parsed.var]
+    variables = request_variables(address, parsed.path or "/", parsed.H, extra, body)
+    packet = encode_packet(variables)
+    bodiless = (b"REQUEST_METHOD", b"HEAD") in variables
+    return lambda phases: exchange(address, packet, body, parsed.timeout, phases, bodiless=bodiless)
+
+
+def _over_http(parsed: argparse.Namespace) -> Callable[[Phases], int]:
+    # h11 is loaded only when it is needed.
+    from router.commands import exchange_http as http  # noqa: PLC0415
+
+    if not parsed.address.startswith(http.SCHEME):
+        raise GetError(f"{parsed.address}: only http:// and the uwsgi protocol are spoken here")
+    if parsed.var:
+        raise GetError("--var: HTTP has no variables; write header fields with -H")
+    url = http.parse_url(parsed.address, parsed.path)
+    fields = [_field(text) for text in parsed.H]
+    body = _open_body(parsed.data)
+    asked = http.request(url, parsed.X or ("GET" if body is None else "POST"), fields, body)
+    return lambda phases: http.exchange_http(url.address, asked, body, parsed.timeout, phases)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="uwsgi-router get",
-        description="Send one request over the uwsgi protocol.",
+        description="Send one request over the uwsgi protocol, or over HTTP.",
         epilog="Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
     )
-    parser.add_argument("address", help="router or node: host:port, [v6]:port, /path or @name")
-    parser.add_argument("path", nargs="?", default="/", help="with its query (default: /)")
+    parser.add_argument(
+        "address",
+        help="router or node: host:port, [v6]:port, /path or @name; "
+        "over HTTP http://host:port/path, or http:// and one of these",
+    )
+    parser.add_argument("path", nargs="?", help="with its query (default: /)")
+    parser.add_argument("-X", metavar="METHOD", help="the method (GET; POST with --data)")
     parser.add_argument(
         "-H",
         metavar="HOST",
@@ -66,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="set or replace a uwsgi variable (may be repeated)",
+        help="set or replace a uwsgi variable (may be repeated; not over HTTP)",
     )
     parser.add_argument(
         "--timeout",
@@ -143,9 +169,7 @@ def request_variables(
         "HTTP_HOST": str(address) if inet else "localhost",
     }
     for text in headers:
-        # Who knows curl writes 'Host: name'; a host alone has no blank after a colon.
-        header = _HEADER.fullmatch(text) if ": " in text else None
-        name, value = header.groups() if header else ("host", text)
+        name, value = _field(text)
         variables["HTTP_" + name.upper().replace("-", "_")] = value
     for text in extra:
         name, equals, value = text.partition("=")
@@ -153,3 +177,9 @@ def request_variables(
             raise GetError(f"--var {text}: expected NAME=VALUE")
         variables[name] = value
     return [(os.fsencode(name), os.fsencode(value)) for name, value in variables.items()]
+
+
+def _field(text: str) -> tuple[str, str]:
+    """Read a value of ``-H``: who knows curl writes 'Host: name'; a host alone has no blank after a colon."""
+    header = _HEADER.fullmatch(text) if ": " in text else None
+    return (header[1], header[2]) if header else ("Host", text)

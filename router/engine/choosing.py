@@ -30,7 +30,7 @@ async def choose(session: "Session", request: Request, attempts: Attempts) -> No
             raise gateway.no_node(request, attempts, out_of_time=True)
         found = attempts.next(now)
         if found is not None and not isinstance(found, Node):
-            found = await found
+            found = await session.join(found)
             if found is None:
                 # Only now it is known that the forwarder has none.
                 found = attempts.next_fallback(session.loop.time())

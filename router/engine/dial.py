@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from protocol.address import InetAddress
 from router.backs.back import Back
+from router.config import RouterConfig
 from router.engine.attempts import Attempts
 from router.failure import TimedOut
 from router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint, outcome
 from router.net.link import Link
+from router.net.resolver import Resolver
 from router.request import REPEATABLE_IF_KEPT, Request
 from subscriptions.node import Node
 
@@ -140,8 +142,14 @@ async def _resolve(session: "Session", node: Node) -> list[Endpoint]:
     known = resolver.fresh(node.address)
     if known is not None:
         return known
-    async with asyncio.timeout(session.gateway.config.connect_timeout):
-        return await resolver.resolve(node.address)
+    return await session.join(_look_up(resolver, node.address, session.gateway.config))
+
+
+async def _look_up(
+    resolver: Resolver, address: InetAddress, config: RouterConfig
+) -> list[Endpoint]:
+    async with asyncio.timeout(config.connect_timeout):
+        return await resolver.resolve(address)
 
 
 async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes) -> Link:

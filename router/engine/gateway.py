@@ -159,16 +159,10 @@ class Gateway:
             self._idle = self.loop.create_future()
             await self._idle
 
-    async def abort(self) -> None:
+    def abort(self) -> None:
         """End all sessions now."""
-        tasks = [session.task for session in self._sessions if session.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        # A task that is cancelled before its first step never gets to its "finally".
         for session in list(self._sessions):
-            session.client.close()
-            self.session_ended(session)
+            session.cancel()
         self._deadlines.close()
 
     # --- sessions ---
@@ -181,7 +175,7 @@ class Gateway:
     def _begin(self, session: Session) -> None:
         self._sessions.add(session)
         self._deadlines.add(session)
-        session.task = self.loop.create_task(session.run())
+        session.begin_with(session.run())
 
     def _accept_failed(self) -> None:
         self.counters.accept_errors += 1

@@ -79,7 +79,6 @@ class Session(Waiting):
         "said_goodbye",
         "spool",
         "started",
-        "task",
         "tunnelling",
         "upstream",
     )
@@ -91,7 +90,6 @@ class Session(Waiting):
         self.gateway = gateway
         self._number = number
         self.peer = peer
-        self.task: asyncio.Task[None] | None = None
         self.upstream: Link | None = None
         self.place: Node | None = None
         self.granted: Node | None = None

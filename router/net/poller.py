@@ -23,6 +23,13 @@ class Pollable(Protocol):
         """Bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
 
 
+class Resumable(Protocol):
+    """What waits for something to have happened."""
+
+    def resume(self) -> None:
+        """Look at it."""
+
+
 class Poller:
     """All connections of one event loop.
 
@@ -34,6 +41,8 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._pollables: dict[int, Pollable] = {}
+        self._ready: list[Resumable] = []
+        self._dispatching = False
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
     def __len__(self) -> int:
@@ -57,18 +66,41 @@ class Poller:
         """Watch ``fd`` no more; it is about to be closed, which tells the kernel."""
         self._pollables.pop(fd, None)
 
+    def resume_soon(self, resumable: Resumable) -> None:
+        """Have ``resumable`` resumed as soon as the callback that says so has ended."""
+        if not self._ready and not self._dispatching:
+            self._loop.call_soon(self._resume)
+        self._ready.append(resumable)
+
+    def _resume(self) -> None:
+        for resumable in self._ready:  # which may grow meanwhile
+            try:
+                resumable.resume()
+            except Exception as exc:  # noqa: BLE001 - as below
+                self._report(resumable, exc)
+        self._ready.clear()
+
     def _dispatch(self) -> None:
         get = self._pollables.get
-        for fd, events in self._epoll.poll(0, _BATCH):
-            pollable = get(fd)
-            if pollable is None:
-                continue
-            try:
-                pollable.on_events(events)
-            except Exception as exc:  # noqa: BLE001 - one connection's bug must not stop the others
-                self._loop.call_exception_handler(
-                    {"message": f"a bug while handling {pollable!r}", "exception": exc}
-                )
+        self._dispatching = True
+        try:
+            for fd, events in self._epoll.poll(0, _BATCH):
+                pollable = get(fd)
+                if pollable is None:
+                    continue
+                try:
+                    pollable.on_events(events)
+                except Exception as exc:  # noqa: BLE001 - one connection's bug must not stop the others
+                    self._report(pollable, exc)
+                if self._ready:
+                    self._resume()
+        finally:
+            self._dispatching = False
+
+    def _report(self, culprit: object, exc: Exception) -> None:
+        self._loop.call_exception_handler(
+            {"message": f"a bug while handling {culprit!r}", "exception": exc}
+        )
 
     def close(self) -> None:
         """Stop watching everything."""
