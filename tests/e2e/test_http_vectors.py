@@ -1,0 +1,99 @@
+"""Every vector through the running router: what the client gets, and what arrives at the node."""
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from tests.http.judge import MUST, OF_THE_NODE, begun, judge
+from tests.http.nodes import AFTER, HttpNode, Node, UwsgiNode
+from tests.http.vectors import Vector, alone, exchange, in_pieces, load
+from tests.peers.http_router import HttpRouter
+from tests.peers.lab import Lab
+
+#: The deadline for heads is what ends ``head-silent``.
+OPTIONS = ("--http-websockets", "--http-headers-timeout=1")
+KEEPALIVE = ("--http-keepalive", "--http-auto-chunked")
+#: Hosts that vectors which are accepted ask for.
+KEYS = ("example.com", "real.example")
+SILENT = "head-silent"
+VECTORS = load()
+
+
+class Site:
+    """A router and one recording node, announced under each key."""
+
+    def __init__(self, lab: Lab, node: Node, *options: str) -> None:
+        self.node = node
+        proto = "http" if isinstance(node, HttpNode) else "uwsgi"
+        self.router: HttpRouter = lab.http_router(*OPTIONS, *options, subscriptions=True)
+        for key in KEYS:
+            self.router.node(node.address, key=key, proto=proto, cores=4)
+
+    def wrong(self, vectors: Iterable[Vector]) -> dict[str, list[str]]:
+        """Send vectors; return what was wrong with each."""
+        wrong = {vector.name: problems for vector in vectors if (problems := self.play(vector))}
+        if unended := begun(self.node.seen):
+            wrong["begun and not ended"] = [str(request) for request in unended]
+        return wrong
+
+    def play(self, vector: Vector) -> list[str]:
+        """Send a vector; return what was wrong, the node's complaints too."""
+        before, complaints = len(self.node.seen), len(self.node.complaints)
+        seen = exchange(vector, self.router.address)
+        problems = judge(vector, seen, self.node.seen[before:])
+        return problems + self.node.complaints[complaints:]
+
+
+@pytest.fixture(params=["uwsgi", "uwsgi, chunked input", "http"])
+def site(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Site]:
+    """Over uwsgi nodes that get bodies whole, or in chunks; over kept HTTP connections."""
+    with HttpNode() if request.param == "http" else UwsgiNode() as node:
+        options = ["--http-chunked-input"] if "chunked" in request.param else []
+        yield Site(lab, node, *KEEPALIVE, *options)
+
+
+def test_every_vector_gets_what_it_asks_for(site: Site) -> None:
+    assert site.wrong(VECTORS) == {}
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_it_makes_no_difference_in_which_pieces_a_vector_comes(site: Site, size: int) -> None:
+    """And an early refusal is not lost when more comes after it."""
+    assert site.wrong(in_pieces(v, size) for v in VECTORS if v.name != SILENT) == {}
+
+
+@pytest.mark.parametrize("kind", [UwsgiNode, HttpNode])
+def test_without_keepalive_the_first_request_is_answered_and_no_other(
+    lab: Lab, kind: type[Node]
+) -> None:
+    with kind() as node:
+        assert Site(lab, node).wrong(alone(v) for v in VECTORS if v.name != SILENT) == {}
+
+
+def test_the_node_has_seen_no_request_but_those_that_were_answered(site: Site) -> None:
+    """All at the end: a request that was made of a refused one may come late."""
+    expected = len(site.node.seen)
+    for vector in VECTORS:
+        if vector.name != SILENT:
+            seen = exchange(vector, site.router.address)
+            if seen.ending == "kept" and seen.final[-1].status != 101:
+                expected += 1
+            expected += sum(r.status in OF_THE_NODE for r in seen.final)
+    site.router.stop()
+    assert len([request for request in site.node.seen if request.whole]) == expected
+    assert begun(site.node.seen) == []
+
+
+def test_pooled_connections_were_used_again(lab: Lab) -> None:
+    """Or the vectors over HTTP nodes show nothing about connections that requests share."""
+    with HttpNode() as node:
+        site = Site(lab, node, *KEEPALIVE)
+        for vector in VECTORS:
+            if vector.name != SILENT:
+                exchange(vector, site.router.address)
+        requests = len([request for request in node.seen if request.target != AFTER])
+        assert node.connections < requests / 2
+
+
+def test_every_condition_on_the_node_is_checked() -> None:
+    assert {vector.name for vector in VECTORS if vector.must} == MUST.keys()
