@@ -4,7 +4,7 @@ PYTHON ?= python3
 SECONDS ?= 600
 BIN := .venv/bin
 
-.PHONY: run test lint unit peers docs fuzz bench clean
+.PHONY: run test lint unit peers docs fuzz autobahn bench clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -32,6 +32,10 @@ docs: .venv/installed
 
 fuzz: .venv/installed
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+# Half an hour; needs a Python 2.7 (pyenv's is found), which the suite runs under.
+autobahn: .venv/installed
+	$(BIN)/python -m tests.autobahn
 
 bench: .venv/installed
 	tests/peers/install.sh --if-possible
