@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import urllib.request
 
 from tests.peers.lab import Lab
 from tests.peers.process import wait_until
@@ -18,6 +20,13 @@ def paste(command: str) -> str:
     return done.stdout
 
 
+def browse(url: str) -> str:
+    """Open an address as a browser does."""
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        page: str = answer.read().decode()
+    return page
+
+
 def running(pid: int) -> bool:
     """Return whether there is such a process."""
     try:
@@ -27,11 +36,12 @@ def running(pid: int) -> bool:
     return True
 
 
-def test_make_run_shows_a_router_and_two_vassals_and_its_commands_work(lab: Lab) -> None:
+def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Lab) -> None:
     make = lab.program("make-run", "make", "run", cwd=ROOT, env={"MAKEFLAGS": None})
     make.wait_for_output("Ctrl-C", seconds=50)
     text = make.output()
     commands = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    curl, _curl_for_stats = [command for command in commands if command.startswith("curl ")]
     (get,) = [command for command in commands if " get " in command]
     (kill,) = [command for command in commands if command.startswith("kill ")]
     (stats,) = [command for command in commands if command.startswith("python3 ")]
@@ -40,6 +50,10 @@ def test_make_run_shows_a_router_and_two_vassals_and_its_commands_work(lab: Lab)
 
     answers = [paste(get), paste(get)]
     assert sorted(name for answer in answers for name in pids if name in answer) == sorted(pids)
+    pages = [browse(curl.removeprefix("curl ")) for _ in range(2)]
+    assert sorted(name for page in pages for name in pids if name in page) == sorted(pids)
+    if shutil.which("curl"):
+        assert paste(curl).startswith("Hello from vassal")
     paste(kill)
     killed = next(name for name, pid in pids.items() if str(pid) in kill)
     (survivor,) = set(pids) - {killed}

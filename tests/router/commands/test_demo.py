@@ -1,5 +1,6 @@
 """``uwsgi-router demo`` as a newcomer meets it: in its own process, followed to the letter."""
 
+import http.client
 import json
 import os
 import re
@@ -36,7 +37,7 @@ class Demo:
         self.log = ""
         self.text = self._read_stdout_until("Ctrl-C ends it all.")
         self.router = self._found(r"fastrouter on (\S+),")
-        self.url = self._found(r"curl (\S+)")
+        self.web, self.url = re.findall(r"curl (\S+)", self.text)
         self.pids = {name: int(pid) for name, pid in re.findall(r"(\w+) \(pid (\d+)\)", self.text)}
 
     def _found(self, pattern: str) -> str:
@@ -61,6 +62,12 @@ class Demo:
         pasted = [*COMMAND, "get", self.router, "/", "-H", host]
         done = subprocess.run(pasted, capture_output=True, text=True, check=False, timeout=PATIENCE)
         return done.stdout or done.stderr
+
+    def open(self) -> str:
+        """Open the address that the demo printed, as a browser does."""
+        with urllib.request.urlopen(self.web, timeout=PATIENCE) as answer:
+            text: str = answer.read().decode()
+        return text
 
     def stats(self) -> Any:
         with urllib.request.urlopen(self.url, timeout=PATIENCE) as answer:
@@ -115,9 +122,13 @@ def test_the_demo_does_what_its_text_says_and_leaves_nothing_behind(demo: Demo) 
     answers = {first.split(",")[0], second.split(",")[0]}
     assert answers == {"Hello from vassal blue", "Hello from vassal green"}
 
+    pages = {demo.open().split(",")[0] for _ in range(2)}
+    assert pages == answers
+
     os.kill(demo.pids["blue"], signal.SIGKILL)
     demo.read_until_gone("blue")
     for _ in range(4):
+        assert demo.open().startswith("Hello from vassal green")
         assert demo.get().startswith(f"Hello from vassal green, pid {demo.pids['green']}: ")
 
     pool = demo.stats()["subscriptions"][0]
@@ -130,6 +141,18 @@ def test_the_demo_does_what_its_text_says_and_leaves_nothing_behind(demo: Demo) 
     assert demo.process.wait(PATIENCE) == 0
     for pid in demo.pids.values():
         wait_until_gone(pid)
+
+
+def test_a_browser_keeps_its_connection(demo: Demo) -> None:
+    connection = http.client.HTTPConnection(demo.web.split("/")[2], timeout=PATIENCE)
+    answers = set()
+    for path in ("/", "/favicon.ico"):
+        connection.request("GET", path)
+        sock = connection.sock
+        answers.add(connection.getresponse().read().decode().split(",")[0])
+        assert connection.sock is sock is not None
+    connection.close()
+    assert len(answers) == 2
 
 
 def test_a_vassal_that_is_told_to_stop_unsubscribes_first(demo: Demo) -> None:

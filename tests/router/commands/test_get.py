@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from protocol.uwsgi import decode_header, decode_variables
-from router.commands import exchange, get
+from router.commands import get, peer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -176,7 +176,7 @@ def test_the_exit_status_tells_failure_and_the_body_is_shown_all_the_same(
 def test_an_answer_may_come_byte_by_byte(
     serve: Serve, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "_CHUNK", 1)
+    monkeypatch.setattr(peer, "_CHUNK", 1)
     assert get.main([serve().address]) == 0
     assert capfd.readouterr() == ("hello", "")
 
@@ -275,9 +275,12 @@ def test_a_body_that_is_cut_off_is_told(serve: Serve, capfd: pytest.CaptureFixtu
     assert line == f"the answer of {server.address} ended 2 bytes before its Content-Length"
 
 
-def test_an_answer_to_head_needs_no_body(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("how", [["-X", "HEAD"], ["--var", "REQUEST_METHOD=HEAD"]])
+def test_an_answer_to_head_needs_no_body(
+    serve: Serve, capfd: pytest.CaptureFixture[str], how: list[str]
+) -> None:
     server = serve(OK[:-5])
-    assert get.main([server.address, "--var", "REQUEST_METHOD=HEAD"]) == 0
+    assert get.main([server.address, *how]) == 0
     assert capfd.readouterr() == ("", "")
 
 
