@@ -103,20 +103,24 @@ def commands(block: Block) -> list[Command]:
 # What differs each time; it is shown as it was once.
 _VARIES = re.compile(
     r"(?P<rest>…)"
+    r"|(?P<moment>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
     r"|(?P<date>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})"
     r"|(?P<version>(?<=uwsgi-router )\d+\.\d+\.\d+)"
     r"|(?P<request>\b[0-9a-f]{6}-[0-9a-f]+\b)"
     r"|(?P<process>\bpid \d+)"
     r"|(?P<size>\b\d+ bytes)"
+    r"|(?P<count>\b(?:in|out)=\d+)"
     r"|(?P<decimal>[ ]*(?<![\d.])\d+\.\d+(?![.\d]))"
 )
 _AS = {
     "rest": ".*",
+    "moment": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "date": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}",
     "version": r"\d+\.\d+\.\d+",
     "request": "[0-9a-f]{6}-[0-9a-f]+",
     "process": r"pid \d+",
     "size": r"\d+ bytes",
+    "count": r"(?:in|out)=\d+",
     "decimal": r" *\d+\.\d+",
 }
 

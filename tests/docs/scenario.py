@@ -104,7 +104,9 @@ class Scenario:
         environment.pop("NOTIFY_SOCKET", None)
         ours, peers = Path(sys.executable).parent, programs.ROOT / ".peers/venv/bin"
         path = f"{ours}:{peers}:{environment['PATH']}"
-        return {**environment, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        # Its socket would lie outside of the test's directory.
+        gunicorn = {"GUNICORN_CMD_ARGS": "--no-control-socket"}
+        return {**environment, **gunicorn, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
     def _console(self, block: Block) -> None:
         typed = commands(block)

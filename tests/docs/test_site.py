@@ -53,7 +53,9 @@ def test_options_that_the_pages_name_exist() -> None:
     named = {
         name
         for text in TEXTS.values()
-        for name in re.findall(r"`((?:fastrouter|subscription|stats|cache)-[a-z-]+[a-z])\b", text)
+        for name in re.findall(
+            r"`((?:fastrouter|http|subscription|stats|cache)-[a-z-]+[a-z])\b", text
+        )
     }
     assert named
     assert named - known == set()
@@ -61,7 +63,7 @@ def test_options_that_the_pages_name_exist() -> None:
 
 def test_forwarders_stand_in_the_order_in_which_they_decide() -> None:
     rows = re.findall(r"^\| \[`([a-z-]+)`\]", TEXTS["forwarders.md"], re.MULTILINE)
-    assert rows == [option for _field, option in PRECEDENCE]
+    assert rows == [f"fastrouter-{option}" for _field, option in PRECEDENCE]
 
 
 def test_metrics_that_the_pages_name_exist() -> None:
@@ -96,14 +98,17 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
 
 
 def _reasons() -> set[str]:
-    """Return the reasons that the code gives: ``Failure(HTTPStatus.X, reason, …)`` and ``reason=`` of attempts."""
+    """Return the reasons that the code gives.
+
+    ``Failure(HTTPStatus.X, reason, …)``, ``HttpError(X, reason, …)``, and ``reason=`` of attempts.
+    """
     found: set[str] = set()
-    for file in (ROOT / "router").rglob("*.py"):
+    for file in (*(ROOT / "router").rglob("*.py"), *(ROOT / "protocol").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if not isinstance(node, ast.Call):
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if name == "Failure":
+            if name in {"Failure", "HttpError"}:
                 found |= _words(node.args[1])
             elif name == "failed":
                 found |= {w for k in node.keywords if k.arg == "reason" for w in _words(k.value)}
