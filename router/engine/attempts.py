@@ -109,6 +109,10 @@ class Attempts:
         self.resent = True
         self.node = node.name
 
+    def put_back(self) -> None:
+        """The node that was chosen is not tried after all, or not yet."""
+        self.tries -= 1
+
     def failed(
         self, node: Node, error: str, *, reason: str = "connect", timed_out: bool = False
     ) -> None:

@@ -71,6 +71,12 @@ async def _wait_for_connection(session: "Session", attempts: Attempts) -> Node |
     """
     gateway, config, counters = session.gateway, session.gateway.config, session.gateway.counters
     nodes = [node for node, _owner in attempts.full]
+    for node in nodes:
+        # While others were tried it may have come to have one; who would tell us later?
+        if gateway.upstreams.reserve(node, gateway.connection_limit(node)):
+            session.granted = node
+            attempts.freed(node)
+            return node
     if counters.queueing >= config.backend_queue:
         raise Failure(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -102,12 +108,12 @@ async def _wait_for_connection(session: "Session", attempts: Attempts) -> Node |
     finally:
         counters.queueing -= 1
         upstreams.leave(session, nodes)
+    # The time spent in the queue is not the connect's.
+    session.connects_until = 0.0
     if session.granted is None:
         attempts.again()
         return None
     attempts.freed(session.granted)
-    # The time spent in the queue is not the connect's.
-    session.connects_until = 0.0
     return session.granted
 
 

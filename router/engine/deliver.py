@@ -1,6 +1,6 @@
 """The end of a request: the last byte of the answer, or an explanation of why there is none."""
 
-import socket
+import asyncio
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -106,19 +106,28 @@ async def report(session: "Session", failure: Failure) -> None:
             await session.pause()
     except (OSError, ClientGone, TimedOut):
         return
+    except asyncio.CancelledError:
+        # The router stops. The request was counted; what is left would only be waiting.
+        client.close()
+        return
     if not session.uploaded:
         await linger(session)
 
 
 async def linger(session: "Session") -> None:
-    """Read on for a while: closing with unread bytes would reset the client before it has read its answer."""
+    """Read on for a while, then close: at once would reset the client before it has read its answer.
+
+    The request has been served by now; so a router that stops only ends the waiting.
+    """
     client, loop = session.client, session.loop
     try:
-        client.sock.shutdown(socket.SHUT_WR)
+        client.write_eof()
         until = loop.time() + LINGER_TOTAL
         client.read_with(session.wake)
         session.arm("linger", LINGER_IDLE, sliding=True)
         while loop.time() < until and await session.receive(HIGH):
             pass
-    except (OSError, ClientGone, TimedOut):
+    except (OSError, ClientGone, TimedOut, asyncio.CancelledError):
         pass
+    finally:
+        client.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from protocol.address import InetAddress
@@ -69,7 +70,9 @@ async def dial(
             attempts.has_no_connection(node)
             return None
         session.place = node
-        link = None if fresh or request.raw else _kept(session, request, node, head)
+        link = (
+            None if fresh or attempts.resent or request.raw else _kept(session, request, node, head)
+        )
         if link is not None:
             return link
         gateway.upstreams.make_room(node, limit)
@@ -111,6 +114,7 @@ async def _dial(session: "Session", node: Node, attempts: Attempts, head: bytes)
     if not session.connects_until:
         session.connects_until = began + gateway.config.timeout
     error: OSError | TimedOut | None = None
+    session.dialled = monotonic()
     node.connect_started()
     try:
         known = endpoint(node.address)
@@ -121,7 +125,7 @@ async def _dial(session: "Session", node: Node, attempts: Attempts, head: bytes)
                 error = exc
             else:
                 node.connected()
-                session.connect_time = session.loop.time() - began
+                session.connect_time = monotonic() - session.dialled
                 return link
     except OSError as exc:
         error = OSError(

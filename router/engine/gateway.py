@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
+from time import monotonic
 
 from router.access_entry import Entry
 from router.access_log import AccessLog
@@ -285,11 +286,11 @@ class Gateway:
             attempts.node if attempts is not None else "",
             attempts.tries if attempts is not None else 0,
             session.connect_time,
-            self.loop.time() - session.started,
+            monotonic() - session.started,
             (show(request.client) if request is not None else session.peer[0]) or "unix",
             f" option={failure.option}" if failure.option else "",
         )
-        if failure.reason in _CLIENT_REASONS:
+        if failure.status < 500 or failure.reason in _CLIENT_REASONS:
             # Clients can make as many of these as they like.
             self._limited.warning(failure.reason, line, *arguments)
         else:
@@ -330,7 +331,7 @@ class Gateway:
                 tries=attempts.tries if attempts is not None else 0,
                 connect=session.connect_time if session.head_size else None,
                 first_byte=session.first_byte - session.started if session.first_byte else None,
-                total=self.loop.time() - session.started,
+                total=monotonic() - session.started,
                 reason=reason,
             )
         )
@@ -392,17 +393,8 @@ class Gateway:
         return self._static_nodes
 
 
-# Failures that any client can cause at will.
-_CLIENT_REASONS = frozenset(
-    {
-        "no-key",
-        "unknown-key",
-        "bad-item",
-        "cache",
-        "body-timeout",
-        "client-stalled",
-    }
-)
+# Failures that any client can cause at will, besides all with a 4xx status.
+_CLIENT_REASONS = frozenset({"bad-item", "cache", "unknown-coding", "version", "rtsp", "bad-frame"})
 
 
 def make_front(config: RouterConfig) -> UwsgiFront | HttpFront:

@@ -1,7 +1,9 @@
 """A client that speaks HTTP/1: one request after the other on a connection (http router)."""
 
+import asyncio
 import socket
 from http import HTTPStatus
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from protocol.http.body import (
@@ -48,6 +50,8 @@ _SPOOL_MEMORY = 1024 * 1024
 # Close code of a server that goes away (RFC 6455 section 7.4.1).
 _GOING_AWAY = 1001
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
+_EMPTY = b"\r\n"
 
 
 class HttpSession(Session):
@@ -56,7 +60,7 @@ class HttpSession(Session):
     Attributes:
         reusable: another request may follow the one that is being answered.
         status: of the answer that went out; 0: none.
-        first_byte: when its head did, on the loop's clock.
+        first_byte: when its head did, on the monotonic clock.
     """
 
     __slots__ = (
@@ -102,6 +106,9 @@ class HttpSession(Session):
     def begin(self) -> None:
         """Forget the last request."""
         super().begin()
+        if self.upload is not None:
+            # It was the last body that was complete.
+            self.upload.complete = False
         self._http: HttpRequest | None = None
         self._continued = False
         self._checks: tuple[FrameCheck, FrameCheck] | None = None
@@ -139,6 +146,8 @@ class HttpSession(Session):
             if request is None:
                 return
             await self._respond(request)
+            # Thousands of connections may be idle: none needs to remember its last request.
+            del request
             if not self.reusable or self.client.closed:
                 break
             self._served += 1
@@ -154,11 +163,14 @@ class HttpSession(Session):
         failure = ""
         try:
             if self._door.redirect is not None and not request.path.startswith(ACME):
-                self._redirect(request, self._door.redirect)
+                await self._redirect(request, self._door.redirect)
             else:
                 failure = await self.answer(request)
-        except ClientGone:
+        except (ClientGone, OSError):
             failure = "client"
+            raise
+        except asyncio.CancelledError:
+            failure = "stopped"
             raise
         finally:
             counters.bytes_sent += self.client.written - sent
@@ -168,12 +180,17 @@ class HttpSession(Session):
                     self, request, received, self.client.written - sent, failure
                 )
 
-    def _redirect(self, request: HttpRequest, port: int) -> None:
+    async def _redirect(self, request: HttpRequest, port: int) -> None:
         counters = self.gateway.counters
         counters.requests += 1
+        self.request = request
+        answer = redirect(request.method, request.key, port or None, request.head.target)
+        self.status = int(answer[9:12])
+        self.first_byte = monotonic()
+        self.client.write(answer)
         counters.completed += 1
-        self.status = HTTPStatus.MOVED_PERMANENTLY
-        self.client.write(redirect(request.method, request.key, port or None, request.head.target))
+        if not self.uploaded:
+            await linger(self)
 
     # --- reading ---
 
@@ -206,25 +223,32 @@ class HttpSession(Session):
             except TimedOut:
                 return False
 
-    async def _receive(self) -> HttpRequest | None:
-        """Return the next request; None if there is none, which has been dealt with."""
-        config, upload, origin = self._config, self.inlet, self._origin
-        assert origin is not None
+    def _expect_request(self) -> None:
+        """Read on, and say how long the next request may take to come."""
+        config, upload = self._config, self.inlet
         if self._served:
             self.arm("idle", config.keepalive or config.timeout)
-            if not upload.ended:
+            if not upload.ended and len(upload.early) < upload.early_limit:
                 upload.source.resume()
-        else:
+            if self.gateway.stopping:
+                self.hurry(0.0)
+        elif not self.gateway.stopping:
+            # Otherwise it was told already how long it has.
             self.arm("request", self._head_timeout)
-        if self.gateway.stopping:
-            self.hurry(0.0)
+
+    async def _receive(self) -> HttpRequest | None:
+        """Return the next request; None if there is none, which has been dealt with."""
+        upload, origin = self.inlet, self._origin
+        assert origin is not None
+        self._expect_request()
         seen = 0
         while True:
             data = upload.early
             if len(data) > seen:
-                if not seen and self._served:
-                    self.started = self.loop.time()
-                    self.arm("request", self._head_timeout)
+                if not seen:
+                    self.started = monotonic()
+                    if self._served:
+                        self.arm("request", self._head_timeout)
                 before, seen = seen, len(data)
                 try:
                     request = self._front.parse(data, origin, self.peer, self._door, before)
@@ -237,13 +261,13 @@ class HttpSession(Session):
                     await self._refuse(failure)
                     return None
             if upload.ended:
-                if data:
+                if data.strip(_EMPTY):
                     await self._refuse(_incomplete("the connection ended inside a head"))
                 return None
             try:
                 await self.pause()
             except TimedOut:
-                if data:
+                if data.strip(_EMPTY):
                     await self._refuse(
                         Failure(
                             HTTPStatus.REQUEST_TIMEOUT,
@@ -287,7 +311,6 @@ class HttpSession(Session):
         assert isinstance(request, HttpRequest)
         self.gateway.refuse_unknown(request)
         self.send_continue()
-        self._pace.begin(self.loop.time(), self.inlet.count)
         try:
             self.spool = await collect(
                 self, self._decoded(request), self._config.post_buffering or _SPOOL_MEMORY
@@ -300,9 +323,15 @@ class HttpSession(Session):
         decoder = Chunked() if request.chunked else Counted(request.content_length)
         return Recoder(decoder, Identity(), self._config.body_limit)
 
-    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:  # noqa: ARG002
-        """Return what ends the upload with the body; chunks are written anew."""
-        if request.raw or self._front.raw_body:
+    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
+        """Return what ends the upload with the body; chunks are written anew.
+
+        With ``http-raw-body`` nothing ends one without a length. Nodes that speak HTTP could find a second request
+        there: they get none of that.
+        """
+        if request.raw or (
+            self._front.raw_body and back.half_closes and not request.content_length
+        ):
             return None
         self._pace.begin(self.loop.time(), self.inlet.count)
         if request.chunked:
@@ -344,6 +373,8 @@ class HttpSession(Session):
         self._pace.end()
         super().arm(phase, seconds, sliding=sliding)
         self._slides_until = self.deadline
+        if phase == "body":
+            self._pace.begin(self.loop.time(), self.inlet.count)
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again; that of the body's pace does not."""
@@ -357,10 +388,9 @@ class HttpSession(Session):
         now = self.loop.time()
         if self._pace.until and now < self._slides_until:
             upload = self.inlet
-            if upload.complete or self.spool is not None:
+            if upload.complete or self.spool is not None or self.answered:
                 self._pace.end()
-            elif not upload.source.reading:
-                # It is the node that is slow.
+            elif not upload.source.reading or self._waits_for_continue or self._node_is_behind:
                 self._pace.begin(now, upload.count)
             elif self._pace.too_slow(now, upload.count):
                 self._too_slow = True
@@ -370,6 +400,22 @@ class HttpSession(Session):
             return
         super().expired()
 
+    @property
+    def _waits_for_continue(self) -> bool:
+        """True as long as the client has a reason not to send its body, and does not."""
+        request = self._http
+        return (
+            request is not None
+            and request.head.expect_continue
+            and not self._continued
+            and self.inlet.count == self._pace.count
+        )
+
+    @property
+    def _node_is_behind(self) -> bool:
+        """True if it does not even take what has come."""
+        return self.upstream is not None and self.upstream.backlog > 0
+
     # --- answering ---
 
     def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
@@ -377,7 +423,7 @@ class HttpSession(Session):
         request = self._http
         assert request is not None
         self.status = head.status
-        self.first_byte = self.loop.time()
+        self.first_byte = monotonic()
         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
             return switch_head(head), None
         keep = (
@@ -385,6 +431,8 @@ class HttpSession(Session):
             and request.head.keep_alive
             and self.uploaded
             and not self._front.raw_body
+            # What the client may have said to a WebSocket that is none is no request.
+            and not request.tunnel
             and not self.gateway.stopping
             and not self.inlet.ended
         )
@@ -401,6 +449,7 @@ class HttpSession(Session):
             if self._continued or not request.head.expect_continue:
                 return
             self._continued = True
+            self._pace.begin(self.loop.time(), self.inlet.count)
         self.client.write(interim_head(head))
 
     def send_continue(self) -> None:
@@ -419,7 +468,7 @@ class HttpSession(Session):
         """Return the page for a failure."""
         request = self._http
         self.status = failure.status.value
-        self.first_byte = self.loop.time()
+        self.first_byte = monotonic()
         return self._front.pages.answer(
             failure.status.value,
             failure.reason,

@@ -18,7 +18,7 @@ from protocol.http.errors import ResponseError
 from protocol.http.response import ResponseHead, body_length, parse_response
 from router.backs.back import Back
 from router.engine.deliver import stalled
-from router.engine.flow import Answer
+from router.engine.flow import Answer, Upload
 from router.engine.opaque import check_replay, half_close, start_replay
 from router.engine.spool import Replay
 from router.engine.tunnel import tunnel
@@ -62,7 +62,9 @@ async def exchange_messages(
     try:
         await exchange.run()
     except TimedOut:
-        raise stalled(session, node, link, answer.count) from None
+        # A 1xx is no part of an answer.
+        begun = session.answered or answer.early
+        raise stalled(session, node, link, answer.count if begun else 0) from None
     except ResponseError as exc:
         raise Failure(
             HTTPStatus.BAD_GATEWAY, "bad-answer", f"{node.name} sent no valid answer: {exc}"
@@ -115,6 +117,8 @@ class _Exchange:
             self._begin_upload()
         else:
             self._attached = True
+            if session.upload is not None and session.upload.ended:
+                self._go_on()
         head = await self._read_head()
         if head is None:
             return
@@ -148,6 +152,7 @@ class _Exchange:
             self._attached = True
             if self._replay is None:
                 upload.attach(self._link, session.upload_feeder(self._request, self._back))
+                wait_if_full(upload)
         if upload.fault is not None:
             raise body_failure(session, upload.fault)
         if upload.ended and not self._eof_sent:
@@ -218,12 +223,27 @@ class _Exchange:
         answer.early = early
         answer.early_limit = 0
         answer.high = max(answer.high, session.buffered_of(head))
-        answer.attach(session.client, Recoder(_decoder(head, length), encoder or Identity()))
+        recoder = Recoder(_decoder(head, length), encoder or Identity())
+        answer.attach(session.client, recoder)
         while not answer.complete:
             if answer.fault is not None or answer.ended:
-                raise self._cut_short()
+                if length is not None or head.chunked or not self._may_end_so:
+                    raise self._cut_short()
+                answer.detach()
+                session.client.write(recoder.eof())
+                answer.complete = True
+                return
             self._go_on()
             await session.pause()
+
+    @property
+    def _may_end_so(self) -> bool:
+        """True if a reset may be the end of an answer that no length ends.
+
+        A node that leaves any byte of a body unread resets by closing: uWSGI does whenever an application ignores a
+        body. (If it crashed instead: of a crash behind the last byte of the body there is no sign at all.)
+        """
+        return self._answer.error is not None and not self._session.sent_only_its_head
 
     def _cut_short(self) -> Failure:
         answer = self._answer
@@ -257,6 +277,12 @@ class _Exchange:
             seconds = min(head.keep_alive - _BEFORE_IT_CLOSES, _LONGEST_KEPT)
         if seconds > 0:
             session.keep_upstream(seconds)
+
+
+def wait_if_full(upload: Upload) -> None:
+    """Let a client wait that has sent many further requests behind a body."""
+    if len(upload.early) >= upload.early_limit and upload.target is None:
+        upload.source.pause()
 
 
 def _decoder(head: ResponseHead, length: int | None) -> Decoder:

@@ -13,21 +13,22 @@ class Pace:
         rate: bytes a second that have to come on average; 0: any.
 
     Attributes:
+        count: bytes that had come when the window began.
         until: when to look again, on the loop's clock; 0: not now.
     """
 
-    __slots__ = ("_count", "_rate", "until")
+    __slots__ = ("_rate", "count", "until")
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._count = 0
+        self.count = 0
         self.until = 0.0
 
     def begin(self, now: float, count: int) -> None:
         """A window begins; ``count`` bytes have come so far."""
         if self._rate:
             self.until = now + WINDOW
-            self._count = count
+            self.count = count
 
     def end(self) -> None:
         """The body is there, or nobody waits for it."""
@@ -35,7 +36,7 @@ class Pace:
 
     def too_slow(self, now: float, count: int) -> bool:
         """At the end of a window: say whether too few bytes came, otherwise begin another."""
-        if count - self._count < self._rate * WINDOW:
+        if count - self.count < self._rate * WINDOW:
             return True
         self.begin(now, count)
         return False

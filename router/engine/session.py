@@ -8,6 +8,7 @@ import logging
 import socket
 from abc import abstractmethod
 from http import HTTPStatus
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from protocol.http.body import BodyError, Encoder
@@ -45,8 +46,8 @@ class Session(Waiting):
         peer: the client's (host, port); ("", 0) on a UNIX socket.
         request: the one that is being served.
         attempts: its attempts.
-        started: when it began, on the loop's clock.
-        connect_time: seconds that its last connect took.
+        started: when it began, on the monotonic clock: uvloop's own has only milliseconds.
+        dialled: when its last connect began, on the same clock; ``connect_time``: how many seconds it took.
         connects_until: when all its connects together have taken too long; 0: none was begun.
         busy_until: how long busy nodes are waited for; 0: not yet; likewise ``hold_until`` and ``queued_until``.
         answered: the head of an answer, or part of it, has gone out.
@@ -67,6 +68,7 @@ class Session(Waiting):
         "busy_until",
         "connect_time",
         "connects_until",
+        "dialled",
         "gateway",
         "granted",
         "head_size",
@@ -100,8 +102,8 @@ class Session(Waiting):
         """Forget the last request: another may follow."""
         self.request: Request | None = None
         self.attempts: Attempts | None = None
-        self.started = self.loop.time()
-        self.connect_time = 0.0
+        self.started = monotonic()
+        self.dialled = self.connect_time = 0.0
         self.connects_until = self.busy_until = self.hold_until = self.queued_until = 0.0
         self.answered = False
         self.reused = False
@@ -262,6 +264,7 @@ class Session(Waiting):
                 back = gateway.back_of(node)
                 if request.chunked and back.needs_length(request) and self.spool is None:
                     # The choice may be stale when the body is there.
+                    attempts.put_back()
                     await self.collect(request)
                     continue
                 with Lease(attempts.owner, node):

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from protocol.http.response import ResponseHead
+from router.engine.deliver import linger
 from router.engine.flow import Answer
 from router.engine.opaque import half_close
 from router.failure import Failure, TimedOut
@@ -65,9 +66,15 @@ async def tunnel(
                 link.pause()
                 client.write_eof()
                 session.arm("tunnel-end", config.timeout, sliding=True)
+            if (answer.ended or answer.complete) and upload.target is None:
+                # Nobody is there to take what the client still says.
+                await linger(session)
+                break
             await session.pause()
     except TimedOut:
         session.end_tunnel(None)
+        if session.said_goodbye:
+            await linger(session)
     finally:
         session.tunnelling = False
         # Whatever ended it, no other request follows.

@@ -74,6 +74,8 @@ class HttpRequest(Request):
         self.content_length = length
         self.chunked = False
         self.head.content_length = length
+        # Whoever waited has been told to go on.
+        self.head.expect_continue = False
         self._packet = self._http = b""
 
     def packet_for(self, modifiers: tuple[int, int]) -> bytes:
@@ -104,7 +106,17 @@ class HttpRequest(Request):
         )
 
     def head_for_http(self) -> bytes:
-        """Return the head, re-written."""
+        """Return the head, re-written.
+
+        Raises:
+            Failure: it is RTSP's.
+        """
+        if self.head.protocol == b"RTSP/1.0":
+            raise Failure(
+                HTTPStatus.NOT_IMPLEMENTED,
+                "rtsp",
+                "RTSP can only be passed on to nodes that speak uwsgi",
+            )
         if not self._http:
             self._http = request_head(
                 self.head,
