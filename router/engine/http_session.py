@@ -434,7 +434,8 @@ class HttpSession(Session):
             # What the client may have said to a WebSocket that is none is no request.
             and not request.tunnel
             and not self.gateway.stopping
-            and not self.inlet.ended
+            # A half-close behind several requests is behind the last of them.
+            and (not self.inlet.ended or bool(self.inlet.early))
         )
         data, encoder, self.reusable = self._front.answer_head(request, head, length, keep=keep)
         return data, encoder
