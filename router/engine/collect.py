@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from router.engine.deliver import body_stalled
 from router.engine.flow import Feeder
-from router.engine.message import body_failure, wait_if_full
+from router.engine.message import body_failure
 from router.engine.spool import Spool
 from router.failure import Failure, TimedOut
 
@@ -31,7 +31,6 @@ async def collect(session: "Session", feeder: Feeder, memory_limit: int) -> Spoo
     spool = Spool(memory_limit, config.post_buffering_dir, session)
     try:
         upload.attach(spool, feeder)
-        wait_if_full(upload)
         while True:
             if upload.fault is not None:
                 raise body_failure(session, upload.fault)

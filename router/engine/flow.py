@@ -136,11 +136,19 @@ class Flow:
         if self.early:
             data, self.early = self.early, b""
             self._pass_on(data)
+            if not self.attached:
+                # That was the whole message, or none.
+                return
         if self.ended:
             if self._feeder is not None:
                 self._feed_eof()
         elif not target.backlog > self.high:
             self.source.resume()
+
+    @property
+    def attached(self) -> bool:
+        """True while what is read goes on."""
+        return self.target is not None
 
     def detach(self) -> None:
         """Keep what comes from now on: the target is gone, another may follow."""
@@ -221,7 +229,9 @@ class Flow:
         self.complete = True
         if feeder.surplus:
             self.early = feeder.surplus
-        if not self.ended:
+        if len(self.early) >= self.early_limit:
+            self.source.pause()
+        elif not self.ended:
             # It may have been waiting for a target that was slow to take the message.
             self.source.resume()
         self._owner.wake()

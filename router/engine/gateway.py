@@ -17,6 +17,7 @@ from router.config import HttpRouterConfig, RouterConfig
 from router.engine.attempts import Attempts
 from router.engine.deadlines import Deadlines
 from router.engine.hold import Hold
+from router.engine.http_reader import HttpReader
 from router.engine.http_session import HttpSession
 from router.engine.session import Session
 from router.engine.upstreams import Upstreams
@@ -307,7 +308,7 @@ class Gateway:
 
     def log_access(
         self,
-        session: HttpSession,
+        session: HttpReader,
         request: HttpRequest | None,
         bytes_in: int,
         bytes_out: int,

@@ -18,7 +18,7 @@ from protocol.http.errors import ResponseError
 from protocol.http.response import ResponseHead, body_length, parse_response
 from router.backs.back import Back
 from router.engine.deliver import stalled
-from router.engine.flow import Answer, Upload
+from router.engine.flow import Answer
 from router.engine.opaque import check_replay, half_close, start_replay
 from router.engine.spool import Replay
 from router.engine.tunnel import tunnel
@@ -113,7 +113,7 @@ class _Exchange:
     async def run(self) -> None:
         """Exchange the messages."""
         session, request = self._session, self._request
-        if request.has_body or session.spool is not None:
+        if session.has_upload(request, self._back):
             self._begin_upload()
         else:
             self._attached = True
@@ -152,7 +152,6 @@ class _Exchange:
             self._attached = True
             if self._replay is None:
                 upload.attach(self._link, session.upload_feeder(self._request, self._back))
-                wait_if_full(upload)
         if upload.fault is not None:
             raise body_failure(session, upload.fault)
         if upload.ended and not self._eof_sent:
@@ -277,12 +276,6 @@ class _Exchange:
             seconds = min(head.keep_alive - _BEFORE_IT_CLOSES, _LONGEST_KEPT)
         if seconds > 0:
             session.keep_upstream(seconds)
-
-
-def wait_if_full(upload: Upload) -> None:
-    """Let a client wait that has sent many further requests behind a body."""
-    if len(upload.early) >= upload.early_limit and upload.target is None:
-        upload.source.pause()
 
 
 def _decoder(head: ResponseHead, length: int | None) -> Decoder:

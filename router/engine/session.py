@@ -134,6 +134,10 @@ class Session(Waiting):
     def missing(self) -> str:
         """What the client still owes of the body, for the log."""
 
+    def has_upload(self, request: Request, back: Back) -> bool:  # noqa: ARG002
+        """True if the node is to get more than the head."""
+        return request.has_body or self.spool is not None
+
     @abstractmethod
     def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
         """Return what re-frames the body for the node; None: bytes pass as they come."""
@@ -328,7 +332,8 @@ class Session(Waiting):
         """
         how = (error.strerror or str(error)) if error is not None else "closed"
         text = f"ended the connection without an answer ({how})"
-        if self.place is None and self.head_size > DEFAULT_WORKER_BUFFER:
+        packet = not self.gateway.back_of(node).keeps_connections
+        if packet and self.head_size > DEFAULT_WORKER_BUFFER:
             text += f"; the packet has {self.head_size} bytes, is the node's buffer-size larger than that?"
         again = not request.has_body and self.sent_only_its_head and not attempts.resent
         if again and self.reused and request.method in REPEATABLE_IF_KEPT:

@@ -159,6 +159,18 @@ async def test_with_raw_body_bytes_reach_a_uwsgi_node_as_they_come(web: Web) -> 
     assert (await client.answer()).closes
 
 
+async def test_with_raw_body_bytes_behind_any_head_reach_a_uwsgi_node(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), raw_body=True, keepalive=0)
+    client = await web.open(router, ask("/stream"))
+    upstream = await node.next()
+    assert (await upstream.packet()).variables[b"CONTENT_LENGTH"] == b""
+    await client.send(b"whatever")
+    assert await upstream.exactly(8) == b"whatever"
+    await upstream.send(OK)
+    assert (await client.answer()).closes
+
+
 async def test_with_raw_body_a_length_still_ends_a_body(web: Web) -> None:
     node = web.node(held_by_the_test)
     router = await web.http(to=(node.address,), raw_body=True)

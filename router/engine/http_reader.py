@@ -1,0 +1,339 @@
+"""What an HTTP client says on a connection: heads, bodies, and how long it may take over them."""
+
+import socket
+from http import HTTPStatus
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from protocol.http.body import Chunked, ChunkedEncoder, Counted, Identity, Recoder
+from protocol.http.origin import Origin
+from protocol.proxy import ProxyError, parse_proxy_header
+from router.backs.back import Back
+from router.config import HttpRouterConfig
+from router.engine.collect import collect
+from router.engine.deliver import report
+from router.engine.flow import MAX_EARLY, Feeder, Requests
+from router.engine.pace import Pace
+from router.engine.session import Session
+from router.failure import Failure, TimedOut
+from router.fronts.http import Door, HttpFront, HttpRequest
+from router.net.acceptor import Peer
+from router.request import Request
+
+if TYPE_CHECKING:
+    from router.engine.gateway import Gateway
+
+# Of a body that must be read whole for a node that wants its length, so much is kept in memory unless configured.
+_SPOOL_MEMORY = 1024 * 1024
+# Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
+_EMPTY = b"\r\n"
+
+
+class HttpReader(Session):
+    """The reading half of a session with an HTTP client.
+
+    Attributes:
+        reusable: another request may follow the one that is being answered.
+        status: of the answer that went out; 0: none.
+        first_byte: when its head did, on the monotonic clock.
+        served: requests that were answered on this connection.
+        continued: the client has been told to send its body.
+        http: the request that was read last.
+    """
+
+    __slots__ = (
+        "_pace",
+        "_slides_until",
+        "_too_slow",
+        "config",
+        "continued",
+        "door",
+        "first_byte",
+        "front",
+        "http",
+        "origin",
+        "reusable",
+        "served",
+        "status",
+    )
+
+    def __init__(
+        self,
+        gateway: "Gateway",
+        front: HttpFront,
+        config: HttpRouterConfig,
+        door: Door,
+        sock: socket.socket,
+        peer: Peer,
+        number: int,
+    ) -> None:
+        self.config = config
+        self.front = front
+        self.door = door
+        self.origin: Origin | None = None
+        self._pace = Pace(config.body_rate)
+        self.served = 0
+        self._slides_until = 0.0
+        self._too_slow = False
+        super().__init__(gateway, sock, peer, number, self._head_timeout)
+        self.upload = Requests(
+            self.client, self, config.buffer_size, early_limit=max(config.max_head, MAX_EARLY) + 1
+        )
+
+    def begin(self) -> None:
+        """Forget the last request."""
+        super().begin()
+        if self.upload is not None:
+            # It was the last body that was complete.
+            self.upload.complete = False
+        self.http: HttpRequest | None = None
+        self.continued = False
+        self.reusable = False
+        self.status = 0
+        self.first_byte = 0.0
+
+    @property
+    def inlet(self) -> Requests:
+        """What the client sends, all requests of the connection."""
+        assert isinstance(self.upload, Requests)
+        return self.upload
+
+    @property
+    def id(self) -> str:
+        """What the log and an answer of ours call this request: connection, and place on it."""
+        return f"{super().id}.{self.served}" if self.served else super().id
+
+    @property
+    def _head_timeout(self) -> float:
+        timeout = self.config.headers_timeout
+        return self.config.timeout if timeout is None else timeout
+
+    # --- reading ---
+
+    async def read_proxy_header(self) -> bool:
+        """Read the line in which a proxy says who the client is; False if there is none."""
+        upload = self.inlet
+        self.arm("proxy", self._head_timeout)
+        while True:
+            try:
+                header = parse_proxy_header(upload.early) if upload.early else None
+            except ProxyError as exc:
+                await self.refuse(
+                    Failure(
+                        HTTPStatus.BAD_REQUEST,
+                        "bad-proxy-header",
+                        f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}",
+                        "http-enable-proxy-protocol",
+                    )
+                )
+                return False
+            if header is not None:
+                upload.early = upload.early[header.size :]
+                if header.source is not None:
+                    self.peer = header.source
+                return True
+            if upload.ended:
+                return False
+            try:
+                await self.pause()
+            except TimedOut:
+                return False
+
+    def _expect_request(self) -> None:
+        """Read on, and say how long the next request may take to come."""
+        config, upload = self.config, self.inlet
+        if self.served:
+            self.arm("idle", config.keepalive or config.timeout)
+            if not upload.ended and len(upload.early) < upload.early_limit:
+                upload.source.resume()
+            if self.gateway.stopping:
+                self.hurry(0.0)
+        elif not self.gateway.stopping:
+            # Otherwise it was told already how long it has.
+            self.arm("request", self._head_timeout)
+
+    async def receive_request(self) -> HttpRequest | None:
+        """Return the next request; None if there is none, which has been dealt with."""
+        upload, origin = self.inlet, self.origin
+        assert origin is not None
+        self._expect_request()
+        seen = 0
+        while True:
+            data = upload.early
+            if len(data) > seen:
+                if not seen:
+                    self.started = monotonic()
+                    if self.served:
+                        self.arm("request", self._head_timeout)
+                before, seen = seen, len(data)
+                try:
+                    request = self.front.parse(data, origin, self.peer, self.door, before)
+                    if request is not None:
+                        upload.early = data[request.size :]
+                        self.http = request
+                        self.front.check(request)
+                        return request
+                except Failure as failure:
+                    await self.refuse(failure)
+                    return None
+            if upload.ended:
+                if data.strip(_EMPTY):
+                    await self.refuse(_incomplete("the connection ended inside a head"))
+                return None
+            try:
+                await self.pause()
+            except TimedOut:
+                if data.strip(_EMPTY):
+                    await self.refuse(
+                        Failure(
+                            HTTPStatus.REQUEST_TIMEOUT,
+                            "head-timeout",
+                            f"no whole head within {self._head_timeout:g} s",
+                            f"http-headers-timeout={self._head_timeout:g}",
+                        )
+                    )
+                return None
+
+    async def refuse(self, failure: Failure) -> None:
+        """Answer what is no request, or none that we take."""
+        sent = self.client.written
+        self.gateway.counters.requests += 1
+        self.request = self.http
+        try:
+            await report(self, failure)
+        finally:
+            self.gateway.counters.bytes_sent += self.client.written - sent
+            if self.gateway.access_log is not None:
+                self.gateway.log_access(
+                    self, self.http, 0, self.client.written - sent, failure.reason
+                )
+
+    def hurry(self, seconds: float) -> None:
+        """The router stops: a connection without a request is closed, at once if it has had one."""
+        if self.tunnelling:
+            self.end_tunnel(None)
+        elif self.request is None and not (self.served and self.inlet.early):
+            limit = 0.0 if self.served else seconds
+            self.deadline = min(self.deadline, self.loop.time() + limit)
+
+    async def collect_early(self, request: Request) -> None:
+        """Collect the body if all are to be."""
+        if self.config.post_buffering and request.has_body and not self.front.raw_body:
+            self.gateway.refuse_unknown(request)
+            await self.collect(request)
+
+    async def collect(self, request: Request) -> None:
+        """Read the body whole."""
+        assert isinstance(request, HttpRequest)
+        self.gateway.refuse_unknown(request)
+        self.send_continue()
+        try:
+            self.spool = await collect(
+                self, self._decoded(request), self.config.post_buffering or _SPOOL_MEMORY
+            )
+        finally:
+            self._pace.end()
+        request.collected(self.spool.length)
+
+    def _decoded(self, request: Request) -> Recoder:
+        decoder = Chunked() if request.chunked else Counted(request.content_length)
+        return Recoder(decoder, Identity(), self.config.body_limit)
+
+    def has_upload(self, request: Request, back: Back) -> bool:
+        """True if the node is to get more than the head: with ``http-raw-body`` perhaps more than the client says."""
+        return super().has_upload(request, back) or (self.front.raw_body and back.half_closes)
+
+    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
+        """Return what ends the upload with the body; chunks are written anew.
+
+        With ``http-raw-body`` nothing ends one without a length. Nodes that speak HTTP could find a second request
+        there: they get none of that.
+        """
+        if request.raw or (self.front.raw_body and back.half_closes and not request.content_length):
+            return None
+        self._pace.begin(self.loop.time(), self.inlet.count)
+        if request.chunked:
+            return Recoder(Chunked(), ChunkedEncoder(), self.config.body_limit)
+        return Recoder(Counted(request.content_length), Identity())
+
+    @property
+    def uploaded(self) -> bool:
+        """True if the whole body has come."""
+        request = self.request
+        if request is None:
+            return False
+        if self.front.raw_body or request.raw:
+            return self.inlet.ended
+        return not request.has_body or self.spool is not None or self.inlet.complete
+
+    @property
+    def missing(self) -> str:
+        """Why the body is not there."""
+        if self._too_slow:
+            return f"fewer than http-body-rate={self.config.body_rate} bytes a second came"
+        return "the rest of it did not come"
+
+    @property
+    def sent_only_its_head(self) -> bool:
+        """True if no byte behind the head was passed on."""
+        request = self.request
+        return request is None or not (request.raw or self.front.raw_body or request.has_body)
+
+    @property
+    def received(self) -> int:
+        """All bytes of the connection."""
+        return self.upload.count if self.upload is not None else 0
+
+    # --- deadlines ---
+
+    def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
+        """Name the phase and set its deadline; the body's pace belongs to the phase before."""
+        self._pace.end()
+        super().arm(phase, seconds, sliding=sliding)
+        self._slides_until = self.deadline
+        if phase == "body":
+            self._pace.begin(self.loop.time(), self.inlet.count)
+
+    def touch(self) -> None:
+        """Bytes moved: a sliding deadline starts again; that of the body's pace does not."""
+        super().touch()
+        if self._pace.until:
+            self._slides_until = self.deadline
+            self.deadline = min(self.deadline, self._pace.until)
+
+    def expired(self) -> None:
+        """The deadline has passed, or it is time to look at the body's pace."""
+        now = self.loop.time()
+        if self._pace.until and now < self._slides_until:
+            upload = self.inlet
+            if upload.complete or self.spool is not None or self.answered:
+                self._pace.end()
+            elif not upload.source.reading or self._waits_for_continue or self._node_is_behind:
+                self._pace.begin(now, upload.count)
+            elif self._pace.too_slow(now, upload.count):
+                self._too_slow = True
+                super().expired()
+                return
+            self.deadline = min(self._slides_until, self._pace.until or self._slides_until)
+            return
+        super().expired()
+
+    @property
+    def _waits_for_continue(self) -> bool:
+        """True as long as the client has a reason not to send its body, and does not."""
+        request = self.http
+        return (
+            request is not None
+            and request.head.expect_continue
+            and not self.continued
+            and self.inlet.count == self._pace.count
+        )
+
+    @property
+    def _node_is_behind(self) -> bool:
+        """True if it does not even take what has come."""
+        return self.upstream is not None and self.upstream.backlog > 0
+
+
+def _incomplete(text: str) -> Failure:
+    return Failure(HTTPStatus.BAD_REQUEST, "incomplete", text)
