@@ -26,6 +26,7 @@ from router.api.forwarders import (
     ForwarderSocket,
     ForwarderSubscriptionServer,
 )
+from router.control.operator import NodeStatus, TakenBack, UnknownNode
 from router.process import StartError
 
 __all__ = [
@@ -35,7 +36,10 @@ __all__ = [
     "ForwarderPath",
     "ForwarderSocket",
     "ForwarderSubscriptionServer",
+    "NodeStatus",
     "ParameterError",
     "RouterFast",
     "StartError",
+    "TakenBack",
+    "UnknownNode",
 ]

@@ -19,9 +19,6 @@ from router.config import Configuration
 
 ALIAS: Final = "fastrouter"
 
-# uWSGI takes several, we do not pass announces on yet: no reason to refuse a list.
-_MANY = frozenset({"fastrouter-resubscribe", "fastrouter-resubscribe-bind"})
-
 
 class RouterFast(Service):
     """A load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
@@ -85,7 +82,7 @@ class RouterFast(Service):
         """Set options, by parameter: the option and its value."""
         for parameter, (option, value) in given.items():
             call = f"RouterFast.{method}"
-            self._settings.put(call, parameter, option, value, many=option in _MANY)
+            self._settings.put(call, parameter, option, value)
         return self
 
     # --- uwsgiconf's methods ---
@@ -141,11 +138,14 @@ class RouterFast(Service):
     def set_resubscription_params(
         self, addresses: str | Sequence[str] | None = None, bind_to: str | None = None
     ) -> Self:
-        """Pass announces on to other subscription servers; not yet: both parameters only warn.
+        """Announce this router to others, as a node of each key that has nodes here.
 
         Args:
-            addresses: ``fastrouter-resubscribe``.
-            bind_to: ``fastrouter-resubscribe-bind``.
+            addresses: ``fastrouter-resubscribe``, a subscription server or a list of them.
+            bind_to: ``fastrouter-resubscribe-bind``, the address to announce it from.
+
+        Raises:
+            ParameterError: for a value that can't be used.
         """
         return self._set(
             "set_resubscription_params",

@@ -23,7 +23,7 @@ from router.net.poller import Poller
 from router.net.resolver import Resolver
 from router.request import Request
 from router.stats.counters import Counters
-from subscriptions.events import Event, NodeAdded, NodeRefreshed
+from subscriptions.events import Event, NodeAdded, NodeEnabled, NodeHealthy, NodeRefreshed
 from subscriptions.node import Node
 from subscriptions.registry import Registry
 
@@ -202,10 +202,10 @@ class Gateway:
         now = self.loop.time()
         if not self.forwarder.is_known(request, now):
             return self._unknown_key()
-        text = self.forwarder.down
         if not self.forwarder.has_nodes(request, now):
             text = "no node has announced this key yet, and the router has just started"
-        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", text)
+            return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", text)
+        return self.forwarder.why_none(request)
 
     def _unknown_key(self) -> Failure:
         return Failure(HTTPStatus.NOT_FOUND, "unknown-key", self.forwarder.unknown)
@@ -268,7 +268,7 @@ class Gateway:
         """Wake held requests when a node came; enter and leave cheap mode."""
         if self.hold:
             for event in events:
-                if isinstance(event, NodeAdded | NodeRefreshed):
+                if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     self.hold.node_announced(event.key)
         if not self.config.cheap or self.registry is None or self._acceptor is None:
             return

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from router.engine.flow import MAX_EARLY, MIN_EARLY, Download, Upload
 from router.engine.spool import Replay, Spool
 from router.engine.waiting import Waiting
 from router.failure import ClientGone, Failure, TimedOut
-from router.forwarders.base import Lease
+from router.forwarders.base import Forwarder, Lease
 from router.fronts.uwsgi import Ping
 from router.net.link import Link
 from router.request import Request
@@ -30,6 +32,8 @@ log = logging.getLogger("uwsgi-router.request")
 BUSY_BACKOFF = 0.02
 # uWSGI's workers refuse larger packets unless told otherwise: its users' most common complaint.
 DEFAULT_WORKER_BUFFER = 4096
+# Failures of a request that are its node's fault. Not "stalled": a WebSocket over which nothing moves stalls too.
+_NODE_FAULTS = frozenset({"no-answer-in-time", "reset"})
 
 
 class Session(Waiting):
@@ -200,14 +204,27 @@ class Session(Waiting):
                     upstream = self._upstream = await dial(self, request, node, attempts)
                     if upstream is None:
                         continue
-                    download = await self._exchange(node, upstream, spool)
+                    with self._blaming(node, attempts.owner):
+                        download = await self._exchange(node, upstream, spool)
                 if download.count:
                     break
                 self._unanswered(request, node, attempts, download.error)
         finally:
             if spool is not None:
                 spool.close()
-        await deliver(self, request, download)
+        with self._blaming(node, attempts.owner):
+            await deliver(self, request, download)
+        attempts.owner.request_answered(node)
+
+    @contextmanager
+    def _blaming(self, node: Node, owner: Forwarder) -> Iterator[None]:
+        """Tell the node's forwarder of a failure in the block that is the node's fault."""
+        try:
+            yield
+        except Failure as failure:
+            if failure.reason in _NODE_FAULTS:
+                owner.request_failed(node, self.loop.time())
+            raise
 
     async def _choose(self, request: Request, attempts: Attempts) -> Node:
         """Return the node to try next; waits for busy and, if configured, for future ones.
@@ -354,6 +371,8 @@ class Session(Waiting):
         size = len(request.packet)
         if size > DEFAULT_WORKER_BUFFER:
             text += f"; the packet has {size} bytes, is the node's buffer-size larger than that?"
+        else:
+            attempts.owner.request_failed(node, self.loop.time())
         if request.repeatable and not self.upload.count and not attempts.resent:
             attempts.resent = True
             attempts.failed(node, text, reason="no-answer")

@@ -39,7 +39,9 @@ def build(
     router = {name: _frozen(value) for name, value in fields["router"].items()}
     return Configuration(
         process=ProcessConfig(**process),
-        subscription=SubscriptionConfig(**fields["subscription"]),
+        subscription=SubscriptionConfig(
+            **{name: _frozen(value) for name, value in fields["subscription"].items()}
+        ),
         routers=(RouterConfig(**router),) if router else (),
     )
 

@@ -1,7 +1,7 @@
 """What is odd about a configuration as a whole, although every line of it is fine."""
 
 from router.config import Configuration, ProcessConfig, RouterConfig, SubscriptionConfig
-from router.options import cache_checks
+from router.options import cache_checks, subscription_checks
 from router.options.lines import Problem
 
 # uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
@@ -32,6 +32,7 @@ def missing(configuration: Configuration) -> list[Problem]:
             found.append("the fastrouter has no address: give fastrouter = ADDRESS to listen on")
         found += _shared(router, len(configuration.process.shared_sockets))
     found += cache_checks.missing(configuration)
+    found += subscription_checks.missing(configuration)
     return [Problem("", message) for message in found]
 
 
@@ -52,7 +53,9 @@ def oddities(configuration: Configuration) -> list[Problem]:
         found += _forwarders(router, configuration.process)
         found += _addresses(router)
     found += _subscriptions(configuration.subscription)
+    found += _control(configuration)
     found += cache_checks.oddities(configuration)
+    found += subscription_checks.oddities(configuration)
     if configuration.process.worker_sockets and all(
         router.use_socket is None for router in configuration.routers
     ):
@@ -116,6 +119,25 @@ def _addresses(router: RouterConfig) -> list[str]:
     pattern = router.use_pattern
     if pattern and "%s" not in pattern.replace("%%", ""):
         found.append("fastrouter-use-pattern has no %s: every key gives the same address")
+    return found
+
+
+def _control(configuration: Configuration) -> list[str]:
+    process = configuration.process
+    if process.control_socket is None:
+        if (process.chmod_control_socket, process.chown_control_socket) == (0o600, None):
+            return []
+        return [
+            "chmod-control-socket and chown-control-socket have no effect without control-socket"
+        ]
+    found = []
+    if not any(router.subscription_servers for router in configuration.routers):
+        found.append(
+            "control-socket without a subscription server: there are no announced nodes to see or to steer"
+        )
+    if process.chmod_control_socket & 0o002:
+        mode = f"chmod-control-socket = {process.chmod_control_socket:o}"
+        found.append(f"{mode}: every user of this machine may drain nodes")
     return found
 
 

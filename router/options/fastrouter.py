@@ -289,18 +289,6 @@ _OTHERS = (
         "no socket is taken from the zerg server, only the fastrouter = addresses listen",
     ),
     _not_yet(
-        "fastrouter-resubscribe",
-        values.ANY,
-        "Pass announces on to another subscription server.",
-        "announces are not passed on; let the nodes announce themselves there too",
-    ),
-    _not_yet(
-        "fastrouter-resubscribe-bind",
-        values.ANY,
-        "Address to pass announces on from.",
-        "announces are not passed on",
-    ),
-    _not_yet(
         "fastrouter-emperor-socket",
         values.ANY,
         "Ask an Emperor here to start the vassal of a node without an address.",

@@ -3,12 +3,27 @@
 import difflib
 from collections.abc import Iterable
 
-from router.options import application, caches, fastrouter, language, later, process, settled
+from router.options import (
+    application,
+    caches,
+    fastrouter,
+    health,
+    language,
+    later,
+    process,
+    settled,
+    subscriptions,
+)
 from router.options.option import Option
 from router.options.topic import Topic
 
 SPELLED_OUT: tuple[Option, ...] = (
-    fastrouter.OPTIONS + caches.OPTIONS + process.OPTIONS + language.OPTIONS
+    fastrouter.OPTIONS
+    + caches.OPTIONS
+    + process.OPTIONS
+    + subscriptions.OPTIONS
+    + health.OPTIONS
+    + language.OPTIONS
 )
 """Options with a help text of their own, in the order of the help."""
 

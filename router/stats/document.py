@@ -136,7 +136,7 @@ def _subscriptions(
                 "key": printable(pool.key),
                 "hash": number,
                 "hits": pool.hits,
-                "sni_enabled": 0,
+                "sni_enabled": int(pool.sni is not None),
                 "algo": pool.algorithm,
             },
             [_node(node, epoch) for node in pool.nodes],
@@ -168,4 +168,8 @@ def _node(node: SubscribedNode, epoch: float) -> Members:
         "death_mark": int(node.death_mark),
         "slow": int(node.slow),
         "suspect": int(node.suspect),
+        "resting": int(node.resting),
+        "unhealthy": int(bool(node.check_failure)),
+        "check": printable(node.check_failure),
+        "drained": int(node.drained),
     }

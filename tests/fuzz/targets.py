@@ -30,6 +30,14 @@ from protocol.cache import (
     encode_command,
     encode_hit,
 )
+from protocol.control import (
+    ControlError,
+    Question,
+    decode_answer,
+    decode_question,
+    encode_done,
+    encode_question,
+)
 from protocol.subscription import SubscriptionError, decode, encode
 from protocol.uwsgi import (
     PacketError,
@@ -212,6 +220,31 @@ def cache_value(data: bytes) -> str:
     return f"accepted {min(len(targets), 4)}"
 
 
+def control_line(data: bytes) -> str:
+    """What a client asks on the control socket, and what a router answers to ours."""
+    word = ""
+    try:
+        question = decode_question(data)
+    except ControlError as exc:
+        word += outcome(exc)
+    else:
+        assert decode_question(encode_question(question)) == question
+        word += f"asked {question.do} {question.wait_only}"
+    try:
+        word += f"answered {'ok' in decode_answer(data)}"
+    except ControlError as exc:
+        word += outcome(exc)
+    return word
+
+
+def control_lines(_packet: bytes) -> list[bytes]:
+    """One of each."""
+    drain = Question("drain", "127.0.0.1:1", b"key", timeout=1.5, wait_only=True)
+    weight = Question("weight", "/run/a.sock", weight=3)
+    asked = [encode_question(q) for q in (Question("status"), drain, weight)]
+    return [*asked, encode_done(nodes=1), b'{"node": {"state": "ready"}}']
+
+
 def cache_packets(packet: bytes) -> list[bytes]:
     """The packet as one to the cache, in each form, and real ones."""
     captured = [bytes.fromhex(line.split("\t")[1]) for line in CACHE.read_text().splitlines()]
@@ -241,6 +274,7 @@ TARGETS = (
     Target("addresses", addresses, values),
     Target("cache command", cache_command, cache_packets),
     Target("cache value", cache_value, values),
+    Target("control line", control_line, control_lines),
     Target("table", table, Table.seeds),
 )
 

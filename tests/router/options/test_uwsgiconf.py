@@ -125,8 +125,6 @@ def test_all_parameters(files: Files) -> None:
         "fastrouter-workers",
         "fastrouter-zerg",
         "fastrouter-emperor-socket",
-        "fastrouter-resubscribe",
-        "fastrouter-resubscribe-bind",
         "fastrouter-harakiri",
         "fastrouter-defer-connect-timeout",
     ]
