@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 SECONDS ?= 600
+SUBSCRIBE ?= dist/uwsgi-subscribe
 BIN := .venv/bin
 
-.PHONY: run test lint unit peers docs fuzz autobahn bench clean
+.PHONY: run test lint unit peers docs fuzz autobahn bench subscribe.pyz clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -40,6 +41,10 @@ autobahn: .venv/installed
 bench: .venv/installed
 	tests/peers/install.sh --if-possible
 	$(BIN)/python -m bench
+
+# One executable file, for images of applications that have Python and nothing of ours.
+subscribe.pyz:
+	$(PYTHON) scripts/build_subscribe.py $(SUBSCRIBE)
 
 clean:
 	rm -rf .venv .peers dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -7,6 +7,7 @@ key corrupts its memory. Here a datagram is taken whole or refused whole, with t
 Clients of uWSGI's later branch send more keys than 2.0.31 knows; unknown keys are ignored.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -28,6 +29,8 @@ MAX_ADDRESS: Final = 255
 MAX_VASSAL: Final = 255
 #: Longer ``notify`` addresses are ignored, as in uWSGI: they fit no UNIX socket.
 MAX_NOTIFY: Final = 101
+#: An announce that was passed on by more routers than that goes in circles, or nowhere.
+MAX_VIA: Final = 16
 
 #: Upper bounds of the numbers. Cores, load and backup level only have to be storable; a weight also
 #: decides how long a round of the balancing is.
@@ -40,6 +43,7 @@ Command = Literal["subscribe", "unsubscribe"]
 Proto = Literal["uwsgi", "http", "fastcgi", "scgi"]
 
 _COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
+_ROUTER: Final = re.compile(rb"[0-9A-Za-z]{1,32}")
 #: Only the first letter is significant (sheet 2.1).
 _PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in get_args(Proto)}
 
@@ -66,9 +70,13 @@ class Subscription:
         proto: what it speaks.
         vassal: its name under an Emperor, at most 255 bytes.
         notify: UNIX datagram socket that wants to hear of acceptance.
+        report: ``notify`` wants to hear of refusals too. Ours (``report`` = ``1``); uWSGI's routers
+            ignore it, like every name that they don't know.
         sni_key: path of the private key for this name.
         sni_crt: path of the certificate.
         sni_ca: path of the authorities that sign clients.
+        via: the routers that passed this on, first one first: at most 16, each 1 to 32 letters and
+            digits. Ours; uWSGI's routers ignore it.
         unix: the client's clock in seconds since the epoch, sent when it signs.
         sign: the signature.
         signed: the bytes that ``sign`` covers; None if there is no signature, or if it isn't the
@@ -88,9 +96,11 @@ class Subscription:
     proto: Proto = "uwsgi"
     vassal: bytes | None = None
     notify: bytes | None = None
+    report: bool = False
     sni_key: bytes | None = None
     sni_crt: bytes | None = None
     sni_ca: bytes | None = None
+    via: tuple[bytes, ...] = ()
     unix: int | None = None
     sign: bytes | None = None
     signed: bytes | None = None
@@ -113,6 +123,10 @@ class Subscription:
         _check_number("unix", self.unix or 0, MAX_UNIX_TIME)
         if self.vassal is not None and len(self.vassal) > MAX_VASSAL:
             raise SubscriptionError(f"the vassal's name is longer than {MAX_VASSAL} bytes")
+        if len(self.via) > MAX_VIA or not all(map(_ROUTER.fullmatch, self.via)):
+            raise SubscriptionError(
+                f"via does not name at most {MAX_VIA} routers by 1 to 32 letters and digits each"
+            )
 
 
 def decode(datagram: bytes) -> Subscription:
@@ -170,10 +184,12 @@ def encode(subscription: Subscription) -> bytes:
         (b"sni_crt", s.sni_crt),
         (b"sni_ca", s.sni_ca),
         (b"notify", s.notify),
+        (b"report", b"1" if s.report else None),
         (b"backup", b"%d" % s.backup if s.backup else None),
         (b"proto", s.proto.encode() if s.proto != "uwsgi" else None),
         (b"algo", s.algo.encode("utf-8", "surrogateescape") if s.algo is not None else None),
         (b"vassal", s.vassal),
+        (b"via", b",".join(s.via) or None),
         (b"unix", b"%d" % s.unix if s.unix is not None else None),
         (b"sign", s.sign),
     )
@@ -201,6 +217,7 @@ def _subscription(
         raise SubscriptionError("there is no address")
     notify = values.get(b"notify")
     sign = values.get(b"sign") or None
+    via = values.get(b"via")
     return Subscription(
         command="unsubscribe" if _number(values, b"clear") else command,
         key=values[b"key"],
@@ -215,9 +232,11 @@ def _subscription(
         proto=_proto(_text(values, b"proto")),
         vassal=values.get(b"vassal") or None,
         notify=notify if notify and len(notify) <= MAX_NOTIFY else None,
+        report=bool(_number(values, b"report")),
         sni_key=values.get(b"sni_key") or None,
         sni_crt=values.get(b"sni_crt") or None,
         sni_ca=values.get(b"sni_ca") or None,
+        via=tuple(via.split(b",", MAX_VIA)) if via else (),
         unix=_number(values, b"unix") if b"unix" in values else None,
         sign=sign,
         signed=_signed(variables, block) if sign else None,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 HELP = frozenset({"--help", "-h", "--usage"})
-COMMANDS = ("check", "demo", "get")
+COMMANDS = ("check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "weight")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,6 +38,16 @@ def _command(name: str) -> Callable[[list[str]], int]:
         from router.commands.check import main as command  # noqa: PLC0415
     elif name == "get":
         from router.commands.get import main as command  # noqa: PLC0415
+    elif name == "keys":
+        from router.commands.keys import main as command  # noqa: PLC0415
+    elif name == "status":
+        from router.commands.status import main as command  # noqa: PLC0415
+    elif name == "subscribe":
+        from router.commands.subscribe import main as command  # noqa: PLC0415
+    elif name in {"drain", "enable", "weight"}:
+        from router.commands import steer  # noqa: PLC0415
+
+        command = getattr(steer, name)
     else:
         from router.commands.demo import main as command  # noqa: PLC0415
     return command

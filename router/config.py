@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from router.health.checks import Checks
+from subscriptions.permission import Network, Tenant
+from subscriptions.signature import SignCheck
+
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
@@ -86,6 +90,11 @@ class ProcessConfig:
     """Where caches are filled and read over the uwsgi cache protocol."""
     cache_socket_public: bool = False
     """Allow addresses that other machines, and UNIX modes that all users, can reach."""
+    control_socket: str | None = None
+    """Path of the UNIX socket over which operators see and steer announced nodes."""
+    chmod_control_socket: int = 0o600
+    chown_control_socket: str | None = None
+    """``user[:group]``, names or numbers."""
     stats_http: bool = False
     """``stats-http``: stats ports wait for an HTTP request instead of writing first."""
     stats_minified: bool = False
@@ -121,6 +130,35 @@ class SubscriptionConfig:
     """Path segments that belong to a key; 0: none."""
     max_keys: int = 10_000
     max_nodes_per_key: int = 1_000
+    max_rate: int = 2_000
+    """Datagrams per second and source; 0: any number."""
+    sign_check: SignCheck | None = None
+    """None: nobody has to sign."""
+    sign_tolerance: float | None = None
+    """How old a signed announce may be; None: 86400."""
+    sign_skip_uids: tuple[int, ...] = ()
+    use_credentials: bool = False
+    credentials_dirs: tuple[str, ...] = ()
+    allow_from: tuple[Network, ...] = ()
+    """Networks that UDP announces may come from; (): any."""
+    own_address: bool = False
+    tenants: tuple[Tenant, ...] = ()
+    resubscribe: tuple[str, ...] = ()
+    """Subscription servers of other routers, which are told that this one serves the keys of its nodes."""
+    resubscribe_bind: str | None = None
+    """Where that is sent from; None: the kernel chooses."""
+    tee: tuple[str, ...] = ()
+    """Where each accepted datagram is sent on to, unchanged."""
+    sni_allow_dirs: tuple[str, ...] = ()
+    """Where announced certificates may be; (): none are taken."""
+    state: str | None = None
+    """File that the table is kept in from one run to the next."""
+    check: Checks | None = None
+    """How announced nodes are asked whether they serve; None: they are not."""
+    max_fails: int = 5
+    """A node that failed so many requests in a row rests; 0: never."""
+    chmod_socket: int | None = None
+    """Mode of subscription servers that are UNIX sockets; None: by the umask, with tenants 0o666."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Sequence
 
@@ -10,17 +11,24 @@ from router.cache.build import bind_cache_sockets, build_caches
 from router.cache.server import CacheServer
 from router.cache.store import Caches
 from router.config import Configuration, HttpRouterConfig, RouterConfig
+from router.control.binding import bind_control_socket
+from router.control.operator import Operator
+from router.control.server import ControlServer
 from router.engine.gateway import Gateway
 from router.engine.upstreams import Upstreams
 from router.forwarders.build import build_forwarder
 from router.forwarders.fixed import FixedForwarder
 from router.forwarders.static import StaticForwarder
 from router.fronts.http import HttpFront
+from router.health.prober import Prober
 from router.net.activation import Inherited
 from router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
+from router.net.own import OwnAddresses
 from router.net.poller import Poller
 from router.net.resolver import TTL, Resolver
 from router.process import StartError
+from router.resubscription import announced_by
+from router.state import StateFile
 from router.stats.server import StatsServer
 from router.table import Table
 
@@ -52,14 +60,20 @@ class Instance:
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._stats_sockets: dict[RouterConfig, list[BoundSocket]] = {}
         self._tables: dict[str, Table] = {}
+        self._resubscribing: list[BoundSocket] = []
+        self._state: StateFile | None = None
+        self._probers: list[Prober] = []
         self._stats: list[StatsServer] = []
         self._caches = Caches()
         self._cache_sockets: list[BoundSocket] = []
+        self._control_sockets: list[BoundSocket] = []
+        self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._refresher: asyncio.Task[None] | None = None
         self._resolver: Resolver | None = None
         self._poller: Poller | None = None
         self._upstreams: Upstreams | None = None
+        self._own = OwnAddresses()
         self.gateways: list[Gateway] = []
 
     def bind(self) -> None:
@@ -73,6 +87,7 @@ class Instance:
             self._caches = build_caches(process)
             self._shared = bind_shared(process, self._inherited)
             self._cache_sockets = bind_cache_sockets(process, self._inherited)
+            self._control_sockets = bind_control_socket(process, self._inherited)
             for router in self._configuration.routers:
                 streams = self._streams[router] = []
                 for text in router.listen:
@@ -88,12 +103,17 @@ class Instance:
                     ]
                 for text in router.subscription_servers:
                     if text not in self._datagrams:
-                        self._datagrams[text] = bind_datagram(text, process, self._inherited)
+                        self._datagrams[text] = self._bind_datagram(text)
                 stats = self._stats_sockets[router] = []
                 for text in router.stats:
                     stats += bind_stream(
                         text, process, self._inherited, self._shared, server_first=True
                     )
+            subscription = self._configuration.subscription
+            if subscription.resubscribe and subscription.resubscribe_bind is not None:
+                self._resubscribing = bind_datagram(
+                    subscription.resubscribe_bind, process, self._inherited
+                )
         except BaseException:
             self.close_sockets()
             raise
@@ -120,6 +140,18 @@ class Instance:
         for access_log in self._access_logs.values():
             access_log.reopen()
 
+    def _bind_datagram(self, text: str) -> list[BoundSocket]:
+        bound = bind_datagram(text, self._configuration.process, self._inherited)
+        subscription = self._configuration.subscription
+        mode = subscription.chmod_socket
+        if mode is None and subscription.tenants:
+            # They are other users, who otherwise could not send there.
+            mode = 0o666
+        for one in bound:
+            if one.file is not None and mode is not None:
+                os.chmod(one.sock.getsockname(), mode)
+        return bound
+
     def addresses(
         self, router: RouterConfig
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -135,22 +167,30 @@ class Instance:
 
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
-        groups: list[Sequence[BoundSocket]] = [self._shared, self._cache_sockets]
-        groups += [
+        for group in self._groups():
+            for bound in group:
+                bound.unlink()
+                bound.close()
+
+    def _groups(self) -> list[Sequence[BoundSocket]]:
+        """Every socket that was bound."""
+        return [
+            self._shared,
+            self._cache_sockets,
+            self._control_sockets,
+            self._resubscribing,
             *self._streams.values(),
             *self._datagrams.values(),
             *self._stats_sockets.values(),
             *([bound for bound, _port in group] for group in self._redirecting.values()),
         ]
-        for group in groups:
-            for bound in group:
-                bound.unlink()
-                bound.close()
 
     async def start(self) -> None:
         """Begin to serve on the bound sockets."""
         loop = asyncio.get_running_loop()
-        self._resolver = Resolver(loop)
+        streams = [bound.sock for group in self._streams.values() for bound in group]
+        self._resolver = Resolver(loop, OwnAddresses(streams).__contains__)
+        self._own = OwnAddresses(bound.sock for group in self._groups() for bound in group)
         self._poller = Poller(loop)
         self._upstreams = Upstreams(loop)
         if self._cache_sockets:
@@ -166,6 +206,10 @@ class Instance:
             access_log.start(loop)
         for router in self._configuration.routers:
             self._start_router(router, loop)
+        self._start_tables(loop)
+        if self._control_sockets:
+            self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
+            self._control_server.start()
         if any(_has_names(gateway) for gateway in self.gateways):
             try:
                 async with asyncio.timeout(_FIRST_LOOK * 2):
@@ -231,12 +275,64 @@ class Instance:
                 f"{router.kind}-subscription-server: these addresses belong to different tables: "
                 + ", ".join(router.subscription_servers)
             )
-        table = known[0] if known else Table(self._configuration.subscription, loop)
+        subscription, is_own = self._configuration.subscription, self._own.__contains__
+        table = known[0] if known else Table(subscription, loop, is_own=is_own)
         fresh = [text for text in router.subscription_servers if text not in self._tables]
         for text in fresh:
             self._tables[text] = table
         table.start([bound for text in fresh for bound in self._datagrams[text]])
         return table
+
+    def _start_tables(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Fill the tables with what was saved, check their nodes, and announce them to other routers."""
+        subscription = self._configuration.subscription
+        if subscription.state is not None:
+            tables = {self._name_of(table): table for table in self._tables_in_use()}
+            # Its times have to mean something to the next run.
+            wall_clock = time.time  # noqa: TID251
+            self._state = StateFile(subscription.state, tables, loop, wall_clock=wall_clock)
+            self._state.restore()
+            self._state.start()
+        if subscription.check is not None:
+            assert self._resolver is not None
+            for table in self._tables_in_use():
+                prober = Prober(
+                    subscription.check, table.registry, table.report, self._resolver, loop
+                )
+                table.watch(prober.note)
+                self._probers.append(prober)
+        if not subscription.resubscribe:
+            return
+        for table in self._tables_in_use():
+            announced = announced_by(
+                [
+                    ("uwsgi" if router.kind == "fastrouter" else "http", self._streams[router])
+                    for router in self._configuration.routers
+                    if any(self._tables[text] is table for text in router.subscription_servers)
+                ]
+            )
+            if announced is not None:
+                table.resubscribe(announced, [bound.sock for bound in self._resubscribing])
+
+    async def _withdraw(self) -> None:
+        """Tell other routers that this one goes; what they send meanwhile is still served."""
+        if any(bound.inherited for group in self._streams.values() for bound in group):
+            # The next process takes these listeners over, and requests wait there for it.
+            return
+        for table in self._tables_in_use():
+            await table.withdraw()
+
+    def operator(self) -> Operator:
+        """Return what sees and steers the tables; to be called once it has started."""
+        tables = {self._name_of(table): table for table in self._tables_in_use()}
+        return Operator(tables, asyncio.get_running_loop().time)
+
+    def _tables_in_use(self) -> list[Table]:
+        return list(dict.fromkeys(self._tables.values()))
+
+    def _name_of(self, table: Table) -> str:
+        """Return a table's first address, by which its part of a state file is known."""
+        return next(text for text, other in self._tables.items() if other is table)
 
     async def _resolve_all(self) -> None:
         assert self._resolver is not None
@@ -266,6 +362,7 @@ class Instance:
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
+        await self._withdraw()
         for gateway in self.gateways:
             gateway.stop_accepting()
         left = sum(gateway.active_sessions for gateway in self.gateways)
@@ -281,10 +378,11 @@ class Instance:
         for gateway in self.gateways:
             gateway.abort()
             gateway.forwarder.close()
-        if self._cache_server is not None:
-            await self._cache_server.close()
-        for table in self._tables.values():
-            table.close()
+        # Not before: while requests finish one may want to see where.
+        for asked in (self._cache_server, self._control_server):
+            if asked is not None:
+                await asked.close()
+        await self._stop_tables()
         for server in self._stats:
             server.close()
         if self._refresher is not None:
@@ -298,6 +396,15 @@ class Instance:
         if self._poller is not None:
             self._poller.close()
         self.close_sockets()
+
+    async def _stop_tables(self) -> None:
+        """Check nobody any more, save the tables, and listen to announces no more."""
+        for prober in self._probers:
+            await prober.close()
+        if self._state is not None:
+            await self._state.close()
+        for table in self._tables_in_use():
+            table.close()
 
 
 def _has_names(gateway: Gateway) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from subscriptions.node import SubscribedNode
+from subscriptions.sni import Sni
 
 FailureReason = Literal["connect", "unsubscribe", "silent"]
 
@@ -33,11 +34,15 @@ class NodeAdded:
 
 @dataclass(frozen=True, slots=True)
 class NodeRefreshed:
-    """A node announced itself again; ``revived``: it had failed, left or fallen silent."""
+    """A node announced itself again; ``revived``: it had failed, left or fallen silent.
+
+    ``rerouted``: other routers passed it on than before.
+    """
 
     key: bytes
     node: SubscribedNode
     revived: bool
+    rerouted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +62,94 @@ class NodeRemoved:
     node: SubscribedNode
 
 
-Event = PoolAdded | PoolRemoved | NodeAdded | NodeRefreshed | NodeFailed | NodeRemoved
+@dataclass(frozen=True, slots=True)
+class SniChanged:
+    """TLS for this key needs these files from now on; None: there are none any more."""
+
+    key: bytes
+    sni: Sni | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDrained:
+    """The operator wants no new requests for a node."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnabled:
+    """The operator lets a drained node have requests again."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWeighed:
+    """The operator set a node's weight, or took that back."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdle:
+    """The last exchange that held a drained node has ended."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnhealthy:
+    """A node's checks fail: it is not used until they succeed again."""
+
+    key: bytes
+    node: SubscribedNode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHealthy:
+    """A node's checks succeed: it is used from now on."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRests:
+    """A node has failed several requests in a row; others are chosen first for so many seconds."""
+
+    key: bytes
+    node: SubscribedNode
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswers:
+    """A node that has rested answers again."""
+
+    key: bytes
+    node: SubscribedNode
+
+
+Event = (
+    PoolAdded
+    | PoolRemoved
+    | NodeAdded
+    | NodeRefreshed
+    | NodeFailed
+    | NodeRemoved
+    | SniChanged
+    | NodeDrained
+    | NodeEnabled
+    | NodeWeighed
+    | NodeIdle
+    | NodeUnhealthy
+    | NodeHealthy
+    | NodeRests
+    | NodeAnswers
+)

@@ -8,13 +8,30 @@ from protocol.address import Address
 from protocol.subscription import Proto, Subscription
 
 if TYPE_CHECKING:
+    from subscriptions.grant import Grant
     from subscriptions.pool import NodePool
+    from subscriptions.sender import Credentials
+    from subscriptions.sni import Sni
 
-#: In which order nodes are chosen: one of a later standing only if there is none of an earlier.
+#: In which order nodes are chosen: one of a later standing only if there is none of an earlier; of
+#: DRAINED and later ones none ever.
 READY: Final = 0
 DOUBTFUL: Final = 1
-SILENT: Final = 2
-DEAD: Final = 3
+RESTING: Final = 2
+SILENT: Final = 3
+DRAINED: Final = 4
+UNHEALTHY: Final = 5
+DEAD: Final = 6
+
+_STATES: Final = {
+    READY: "ready",
+    DOUBTFUL: "doubtful",
+    RESTING: "resting",
+    SILENT: "silent",
+    DRAINED: "drained",
+    UNHEALTHY: "unhealthy",
+    DEAD: "dead",
+}
 
 
 class Node:
@@ -45,6 +62,8 @@ class Node:
         connecting: connects under way.
         slow: one of these has been unanswered for a second.
         suspect: a connect had not been answered in time, and none has succeeded since.
+        socket_owner: user to whom its UNIX socket must belong when it is connected; None: to
+            anybody.
     """
 
     __slots__ = (
@@ -59,6 +78,7 @@ class Node:
         "requests",
         "rx",
         "slow",
+        "socket_owner",
         "suspect",
         "tx",
     )
@@ -85,6 +105,7 @@ class Node:
         self.connecting = 0
         self.slow = False
         self.suspect = False
+        self.socket_owner: int | None = None
 
     def __repr__(self) -> str:
         words = [
@@ -170,29 +191,54 @@ class SubscribedNode(Node):
         last_requests: successful connects since then.
         cores: as announced; shown only.
         load: as announced; shown only.
-        weight: share of the traffic, at least 1.
+        weight: share of the traffic, at least 1: the one that was set, else the announced one.
+        announced_weight: what it announced.
+        set_weight: what the operator set; None: nothing.
+        drained: the operator wants it to get no new requests.
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
         wrr: what is left to it of the current round (see subscriptions.balancing).
         death_mark: it failed, left or fell silent. Without ``silent`` it is never chosen.
         silent: the mark only says that it was not heard of for too long: it is the last resort.
-        pid, uid, gid: the sender's credentials; 0 as long as nobody asks the kernel for them.
+        pid, uid, gid: the sender's credentials; 0 for those that came over UDP.
+        owner: the user whose node it is: nobody else may change it. None: whoever passes the
+            checks may.
+        credentials: the sender's, None if nobody vouches for it.
+        source: the IP address that its last datagram came from; None over a UNIX socket.
+        via: the routers that passed its announce on; (): it announced itself.
+        sni: what TLS for its key needs, if it announced that.
+        check_failure: why its checks fail, in our words; "": they don't, or there are none.
+        fails: requests that it failed in a row (see subscriptions.health).
+        rest: seconds of its last rest since it answered last; 0: there was none.
+        resting: it rests now.
     """
 
     __slots__ = (
+        "announced_weight",
         "backup",
+        "check_failure",
         "cores",
+        "credentials",
         "death_mark",
+        "drained",
+        "fails",
         "gid",
         "last_requests",
         "last_seen",
         "load",
         "order",
+        "owner",
         "pid",
         "pool",
+        "rest",
+        "resting",
+        "set_weight",
         "silent",
+        "sni",
+        "source",
         "uid",
         "vassal",
+        "via",
         "weight",
         "wrr",
     )
@@ -206,6 +252,9 @@ class SubscribedNode(Node):
         self.cores = 0
         self.load = 0
         self.weight = 1
+        self.announced_weight = 1
+        self.set_weight: int | None = None
+        self.drained = False
         self.backup = 0
         self.vassal: bytes | None = None
         self.wrr = 0
@@ -214,6 +263,15 @@ class SubscribedNode(Node):
         self.pid = 0
         self.uid = 0
         self.gid = 0
+        self.owner: int | None = None
+        self.credentials: Credentials | None = None
+        self.source: str | None = None
+        self.via: tuple[bytes, ...] = ()
+        self.sni: Sni | None = None
+        self.check_failure = ""
+        self.fails = 0
+        self.rest = 0.0
+        self.resting = False
 
     def _marks(self) -> list[str]:
         marks = super()._marks()
@@ -221,14 +279,33 @@ class SubscribedNode(Node):
             marks.append("silent")
         elif self.death_mark:
             marks.append("dead")
+        if self.drained:
+            marks.append("drained")
+        if self.check_failure:
+            marks.append("unhealthy")
+        if self.resting:
+            marks.append("resting")
         return marks
 
     @property
     def standing(self) -> int:
-        """READY, DOUBTFUL, SILENT or DEAD."""
-        if self.death_mark:
-            return SILENT if self.silent else DEAD
+        """READY, DOUBTFUL, RESTING, SILENT, DRAINED, UNHEALTHY or DEAD."""
+        if self.death_mark and not self.silent:
+            return DEAD
+        if self.drained:
+            return DRAINED
+        if self.check_failure:
+            return UNHEALTHY
+        if self.silent:
+            return SILENT
+        if self.resting:
+            return RESTING
         return DOUBTFUL if self.doubtful else READY
+
+    @property
+    def state(self) -> str:
+        """The standing in a word, for people."""
+        return _STATES[self.standing]
 
     def announced(self, subscription: Subscription, now: float) -> None:
         """Take over what an announce says; it lives. Counters survive (sheet 3.2)."""
@@ -238,14 +315,31 @@ class SubscribedNode(Node):
         self.cores = subscription.cores
         self.load = subscription.load
         self.vassal = subscription.vassal
+        self.via = subscription.via
         self.last_seen = now
         self.last_requests = 0
         standing = (self.death_mark, self.weight, self.backup)
-        self.weight = subscription.weight
+        self.announced_weight = subscription.weight
+        self.weight = self.announced_weight if self.set_weight is None else self.set_weight
         self.backup = subscription.backup
         self.death_mark = self.silent = False
         if standing != (False, self.weight, self.backup):
             self.standing_changed()
+
+    def weigh(self, weight: int | None) -> None:
+        """Set its weight, whatever it announces; None: what it announces counts again."""
+        self.set_weight = weight
+        self.weight = self.announced_weight if weight is None else weight
+        self.standing_changed()
+
+    def granted(self, grant: Grant) -> None:
+        """Take over what is known of the sender of an announce; its owner is the node's already."""
+        self.socket_owner = grant.socket_owner
+        self.credentials = grant.credentials
+        if grant.credentials is not None:
+            self.pid = grant.credentials.pid
+            self.uid = grant.credentials.uid
+            self.gid = grant.credentials.gid
 
     def connected(self) -> None:
         """A connect succeeded: the node answers."""

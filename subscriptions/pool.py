@@ -4,13 +4,15 @@ from collections.abc import Collection, Iterable, ValuesView
 from typing import Final
 
 from subscriptions.balancing import ALGORITHMS, Candidates
-from subscriptions.node import DEAD, Node, SubscribedNode
+from subscriptions.node import DEAD, DRAINED, Node, SubscribedNode
+from subscriptions.sni import Sni
 
 
 class NodePool:
     """The nodes that announced one key (uWSGI's "slot"); changed only by the registry.
 
-    Nodes are grouped by how good a choice they are: first by standing (ready, doubtful, silent),
+    Nodes are grouped by how good a choice they are: first by standing (ready, doubtful, resting,
+    silent),
     then by backup level; the balancing algorithm chooses within the best group that has a node.
     The groups are made when they are needed and kept until some node's standing changes, because
     that is rare and choosing is not.
@@ -19,14 +21,16 @@ class NodePool:
         key: as announced.
         algorithm: name of the balancing algorithm.
         hits: look-ups of the key, those of further attempts included.
+        sni: what TLS for the key needs, as the events have told it.
     """
 
-    __slots__ = ("_algorithm", "_by_name", "_groups", "_sorted", "algorithm", "hits", "key")
+    __slots__ = ("_algorithm", "_by_name", "_groups", "_sorted", "algorithm", "hits", "key", "sni")
 
     def __init__(self, key: bytes, algorithm: str) -> None:
         self.key = key
         self.algorithm = algorithm
         self.hits = 0
+        self.sni: Sni | None = None
         self._algorithm: Final = ALGORITHMS[algorithm]
         self._by_name: dict[str, SubscribedNode] = {}
         self._groups: dict[tuple[int, int], Candidates] = {}
@@ -60,6 +64,16 @@ class NodePool:
         del self._by_name[node.name]
         self.resort()
 
+    def announced_sni(self) -> Sni | None:
+        """Return what the first node that announced it, and is not dead, says that TLS needs.
+
+        The first, so that two nodes that differ don't change it with each of their announces.
+        """
+        for node in self._by_name.values():
+            if node.sni is not None and node.standing != DEAD:
+                return node.sni
+        return None
+
     def resort(self) -> None:
         """Some node's standing, weight or backup level changed."""
         self._sorted = False
@@ -84,7 +98,7 @@ class NodePool:
         groups: dict[tuple[int, int], list[SubscribedNode]] = {}
         for node in nodes:
             standing = node.standing
-            if standing != DEAD:
+            if standing < DRAINED:
                 groups.setdefault((standing, node.backup), []).append(node)
         return {
             place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)

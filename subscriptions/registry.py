@@ -6,6 +6,9 @@ The life of a node: an announce makes it; it lives as long as it announces itsel
 tolerance. It dies by an unsubscribe or a failed connect, and leaves the table as soon as no
 exchange holds it; an announce before that revives it. If it only falls silent it becomes the last
 resort, for three tolerances more: the datagrams may have been lost, the node may be well.
+
+What the operator sets of a node outlives its announces: until it is taken back, the node says that it
+leaves, or it is not in the table any more.
 """
 
 from collections import OrderedDict
@@ -13,32 +16,41 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from protocol.address import Address, InetAddress, parse_node_address
+from protocol.address import Address
 from protocol.subscription import MAX_KEY, Proto, Subscription
 from subscriptions.balancing import ALGORITHMS
 from subscriptions.events import (
     Event,
     FailureReason,
     NodeAdded,
+    NodeDrained,
+    NodeEnabled,
     NodeFailed,
+    NodeIdle,
     NodeRefreshed,
     NodeRemoved,
+    NodeWeighed,
     PoolAdded,
     PoolRemoved,
+    SniChanged,
 )
+from subscriptions.grant import ANYBODY, Grant
+from subscriptions.health import Health
 from subscriptions.keys import other_keys
 from subscriptions.memory import Memory
 from subscriptions.node import Node, SubscribedNode
 from subscriptions.pool import NodePool
+from subscriptions.refusal import Refused
+from subscriptions.shares import Shares
+from subscriptions.sni import Sni
+from subscriptions.whereabouts import whereabouts
 
 #: How long a key without nodes stays known, and a node that left stays suspect.
 REMEMBERED: Final = 3600.0
 #: A node that fell silent stays the last resort for so many tolerances.
 LAST_RESORT: Final = 3
-
-
-class Refused(ValueError):
-    """The table takes no such node; ``str()`` is the reason for the log."""
+#: How many nodes there may be in all.
+MAX_NODES: Final = 100_000
 
 
 class Registry:
@@ -54,6 +66,11 @@ class Registry:
         max_nodes_per_key: how many nodes there may be for one key.
         max_nodes: how many nodes there may be in all.
         protocols: what the routers that use this table can speak to nodes.
+        router: what other routers know this one by; b"": it passes no announces on.
+        health: when a node counts as ill; None: as it does unless configured otherwise.
+
+    Attributes:
+        health: who serves well, as checks and requests tell it.
     """
 
     def __init__(
@@ -66,8 +83,10 @@ class Registry:
         mountpoints: int = 0,
         max_keys: int = 10_000,
         max_nodes_per_key: int = 1_000,
-        max_nodes: int = 100_000,
+        max_nodes: int = MAX_NODES,
         protocols: Collection[Proto] = frozenset({"uwsgi"}),
+        router: bytes = b"",
+        health: Health | None = None,
     ) -> None:
         self.tolerance = tolerance
         self.mountpoints = mountpoints
@@ -77,10 +96,13 @@ class Registry:
         self._max_nodes_per_key = max_nodes_per_key
         self._max_nodes = max_nodes
         self._protocols = protocols
+        self._router = router
+        self.health = Health() if health is None else health
         self._started = started
         self._pools: dict[bytes, NodePool] = {}
         self._count = 0
         self._announces = 0
+        self._shares = Shares()
         # The order of announces is the order of ages, so a sweep looks only at those that are due.
         self._live: OrderedDict[SubscribedNode, None] = OrderedDict()
         self._silent: OrderedDict[SubscribedNode, None] = OrderedDict()
@@ -91,12 +113,12 @@ class Registry:
         return f"<Registry keys={len(self._pools)} nodes={self._count} usable={len(self)}>"
 
     def __len__(self) -> int:
-        """How many nodes may be chosen, last resorts included."""
+        """How many nodes live: all but the dead. Not all may be chosen."""
         return len(self._live) + len(self._silent)
 
     @property
     def empty(self) -> bool:
-        """True if there is no node that may be chosen (cheap mode)."""
+        """True if no node lives (cheap mode)."""
         return not self._live and not self._silent
 
     @property
@@ -106,7 +128,15 @@ class Registry:
 
     # --- What nodes say ---
 
-    def apply(self, subscription: Subscription, *, source: str | None, now: float) -> list[Event]:
+    def apply(
+        self,
+        subscription: Subscription,
+        *,
+        source: str | None,
+        now: float,
+        grant: Grant = ANYBODY,
+        sni: Sni | None = None,
+    ) -> list[Event]:
         """Do what a datagram asks for.
 
         Args:
@@ -114,43 +144,68 @@ class Registry:
             source: the IP address it came from, None if it came over a UNIX socket. Nodes that
                 listen on every interface announce no address of theirs; this one is taken.
             now: the time.
+            grant: what the gate found out about its sender.
+            sni: what it says that TLS for its key needs, as far as that may be taken.
 
         Raises:
-            Refused: if the table takes no such node; it is unchanged then.
+            Refused: if the table takes no such node, or it is somebody else's; the table is
+                unchanged then.
         """
-        name, address = _whereabouts(subscription.address, source)
+        name, address = whereabouts(subscription.address, source)
+        pool = self._pools.get(subscription.key)
+        node = self._named(subscription.key, name)
+        if node is not None and node.owner != grant.owner:
+            raise Refused("owner", f"{name} belongs to another user: {_user(node.owner)}")
         if subscription.command == "unsubscribe":
-            return self._unsubscribe(subscription.key, name, now)
+            return self._unsubscribe(node, now)
+        if self._router in subscription.via:
+            # We are told of our own nodes, by a router that has them from us: requests would go in
+            # circles. If it had others before, it has none now.
+            return self._unsubscribe(node if node is not None and node.via else None, now)
         if subscription.proto not in self._protocols:
             spoken = ", ".join(sorted(self._protocols))
-            raise Refused(f"{name} speaks {subscription.proto}; the routers here speak {spoken}")
-        pool = self._pools.get(subscription.key)
-        node = pool.get(name) if pool is not None else None
+            raise Refused(
+                "protocol", f"{name} speaks {subscription.proto}; the routers here speak {spoken}"
+            )
         if node is None:
-            return self._subscribe(subscription, pool, name, address, now)
-        revived = node.death_mark
+            node, events = self._added(subscription, pool, name, address, now=now, grant=grant)
+        else:
+            rerouted = node.via != subscription.via
+            events = [NodeRefreshed(subscription.key, node, node.death_mark, rerouted)]
+        came = node not in self._live and node not in self._silent
         node.announced(subscription, now)
+        if came:
+            self.health.came(node)
+        node.granted(grant)
+        node.source = source
+        node.sni = sni
         self._silent.pop(node, None)
         self._live[node] = None
         self._live.move_to_end(node)
-        return [NodeRefreshed(subscription.key, node, revived)]
+        return events + self._sni_changed(node.pool)
 
-    def _subscribe(
+    def _added(
         self,
         subscription: Subscription,
         pool: NodePool | None,
         name: str,
         address: Address,
+        *,
         now: float,
-    ) -> list[Event]:
+        grant: Grant,
+    ) -> tuple[SubscribedNode, list[Event]]:
         """Take in a node that is not in the table."""
         key = subscription.key
         events: list[Event] = []
         if self._count >= self._max_nodes:
-            raise Refused(f"no room for {name}: the table holds {self._max_nodes} nodes")
+            raise Refused("full", f"no room for {name}: the table holds {self._max_nodes} nodes")
+        if grant.owner is not None and grant.quota is not None:
+            self._shares.check(grant.owner, key, grant.quota)
         if pool is None:
             if len(self._pools) >= self._max_keys:
-                raise Refused(f"no room for the key {key!r}: the table holds {self._max_keys} keys")
+                raise Refused(
+                    "full", f"no room for the key {key!r}: the table holds {self._max_keys} keys"
+                )
             # An algorithm that we don't have is no reason to refuse a node; the event tells which
             # one is used.
             asked = subscription.algo or ""
@@ -159,25 +214,90 @@ class Registry:
             self._known.discard(key)
             events.append(PoolAdded(key, pool.algorithm))
         elif len(pool) >= self._max_nodes_per_key:
-            raise Refused(f"no room for {name}: the key holds {self._max_nodes_per_key} nodes")
+            raise Refused(
+                "full", f"no room for {name}: the key holds {self._max_nodes_per_key} nodes"
+            )
         self._announces += 1
         node = SubscribedNode(name, address, pool, order=self._announces)
-        node.announced(subscription, now)
+        node.owner = grant.owner
         node.suspect = self._suspects.knows((key, name), now)
         self._suspects.discard((key, name))
         pool.add(node)
         self._count += 1
-        self._live[node] = None
+        if grant.owner is not None:
+            self._shares.add(grant.owner, key, grant.quota)
         events.append(NodeAdded(key, node))
-        return events
+        return node, events
 
-    def _unsubscribe(self, key: bytes, name: str, now: float) -> list[Event]:
-        pool = self._pools.get(key)
-        node = pool.get(name) if pool is not None else None
+    def _unsubscribe(self, node: SubscribedNode | None, now: float) -> list[Event]:
         if node is None:
             return []
         node.failcnt += 1
+        # What it announces from now on is a new node to the operator, even if requests still hold this.
+        node.drained = False
+        node.weigh(None)
         return self._died(node, "unsubscribe", now)
+
+    def _sni_changed(self, pool: NodePool) -> list[Event]:
+        sni = pool.announced_sni()
+        if sni == pool.sni:
+            return []
+        pool.sni = sni
+        return [SniChanged(pool.key, sni)]
+
+    # --- What an earlier run knew ---
+
+    def restore(
+        self,
+        subscription: Subscription,
+        *,
+        source: str | None,
+        now: float,
+        grant: Grant,
+        sni: Sni | None,
+        silent: bool,
+    ) -> list[Event]:
+        """Take in a node that was in the table when the program ended; it gets one tolerance.
+
+        To be called before the first announce comes.
+
+        Args:
+            subscription: what it said.
+            source: the IP address it came from, None if it came over a UNIX socket.
+            now: the time.
+            grant: what the gate says of its sender.
+            sni: as for :meth:`apply`.
+            silent: it had fallen silent: it is the last resort again.
+
+        Raises:
+            Refused: as :meth:`apply`.
+        """
+        events = self.apply(subscription, source=source, now=now, grant=grant, sni=sni)
+        for event in events:
+            if isinstance(event, NodeAdded):
+                self.health.known(event.node)
+                if silent:
+                    self._fell_silent(event.node)
+                    event.node.last_seen = now - self.tolerance
+        return events
+
+    def remember(self, key: bytes, since: float, owner: int | None) -> None:
+        """Know a key that has no nodes; to be called with the one first that lost them first.
+
+        Args:
+            key: it.
+            since: when it lost its last node; may be before the program's start.
+            owner: whose node that was.
+        """
+        if key not in self._pools:
+            self._known.add(key, since, owner=owner)
+
+    def remembered(self) -> list[tuple[bytes, float, int | None]]:
+        """Return the keys that have no nodes and are known, each as :meth:`remember` takes it."""
+        return [
+            (key, since, owner if isinstance(owner, int) else None)
+            for key, since, owner in self._known.items()
+        ]
 
     # --- What requests need ---
 
@@ -252,6 +372,46 @@ class Registry:
             return iter(())
         return other_keys(key, dotsplit=self._dotsplit, mountpoints=self.mountpoints > 0)
 
+    # --- What the operator wants ---
+
+    def named(self, name: str, key: bytes | None = None) -> list[SubscribedNode]:
+        """Return the nodes of this name, dead ones too; of all keys if ``key`` is None."""
+        if key is not None:
+            return [node for node in (self._named(key, name),) if node is not None]
+        return [node for pool in self._pools.values() if (node := pool.get(name)) is not None]
+
+    def _named(self, key: bytes, name: str) -> SubscribedNode | None:
+        pool = self._pools.get(key)
+        return None if pool is None else pool.get(name)
+
+    def drain(self, node: SubscribedNode) -> list[Event]:
+        """Choose ``node`` no more, not even as the last resort, however often it announces itself."""
+        if node.drained:
+            return []
+        node.drained = True
+        node.standing_changed()
+        return [NodeDrained(node.pool.key, node)]
+
+    def enable(self, node: SubscribedNode) -> list[Event]:
+        """Take back :meth:`drain`."""
+        if not node.drained:
+            return []
+        node.drained = False
+        node.standing_changed()
+        return [NodeEnabled(node.pool.key, node)]
+
+    def set_weight(self, node: SubscribedNode, weight: int | None) -> list[Event]:
+        """Give ``node`` a weight, whatever it announces; None: the announced one counts again.
+
+        Args:
+            node: it.
+            weight: 1 to :data:`protocol.subscription.MAX_WEIGHT`.
+        """
+        if node.set_weight == weight:
+            return []
+        node.weigh(weight)
+        return [NodeWeighed(node.pool.key, node)]
+
     # --- What becomes of nodes ---
 
     def connect_failed(self, node: SubscribedNode, now: float, *, timed_out: bool) -> list[Event]:
@@ -261,9 +421,11 @@ class Registry:
 
     def released(self, node: SubscribedNode, now: float) -> list[Event]:
         """An exchange holds ``node`` no more (its ``reference`` has been counted down already)."""
-        if node.reference or not node.death_mark or node.silent:
+        if node.reference:
             return []
-        return self._remove(node, now)
+        if node.death_mark and not node.silent:
+            return self._remove(node, now)
+        return [NodeIdle(node.pool.key, node)] if node.drained else []
 
     def sweep(self, now: float) -> list[Event]:
         """Find out who fell silent, and for how long; to be called about once a second."""
@@ -272,11 +434,8 @@ class Registry:
             node = next(iter(self._live))
             if now - node.last_seen <= self.tolerance:
                 break
-            del self._live[node]
-            self._silent[node] = None
+            self._fell_silent(node)
             node.failcnt += 1
-            node.death_mark = node.silent = True
-            node.standing_changed()
             events.append(NodeFailed(node.pool.key, node, "silent"))
         while self._silent:
             node = next(iter(self._silent))
@@ -285,10 +444,18 @@ class Registry:
             del self._silent[node]
             node.silent = False
             node.standing_changed()
+            events += self._sni_changed(node.pool)
             events += self.released(node, now)
+        self.health.sweep(now)
         self._known.forget_old(now)
         self._suspects.forget_old(now)
         return events
+
+    def _fell_silent(self, node: SubscribedNode) -> None:
+        del self._live[node]
+        self._silent[node] = None
+        node.death_mark = node.silent = True
+        node.standing_changed()
 
     def _died(self, node: SubscribedNode, reason: FailureReason, now: float) -> list[Event]:
         """Choose ``node`` no more, and remove it if nobody holds it."""
@@ -299,6 +466,7 @@ class Registry:
             node.death_mark, node.silent = True, False
             node.standing_changed()
             events.append(NodeFailed(node.pool.key, node, reason))
+            events += self._sni_changed(node.pool)
         return events + self.released(node, now)
 
     def _remove(self, node: SubscribedNode, now: float) -> list[Event]:
@@ -306,28 +474,21 @@ class Registry:
         if pool.get(node.name) is not node:
             return []
         pool.remove(node)
+        self.health.left(node)
         self._count -= 1
+        owner = node.owner
+        quota = None if owner is None else self._shares.remove(owner, pool.key)
         if node.suspect:
-            self._suspects.add((pool.key, node.name), now)
+            share = None if quota is None else quota.max_nodes
+            self._suspects.add((pool.key, node.name), now, owner=owner, share=share)
         events: list[Event] = [NodeRemoved(pool.key, node)]
         if not len(pool):
             del self._pools[pool.key]
-            self._known.add(pool.key, now)
+            share = None if quota is None else quota.max_keys
+            self._known.add(pool.key, now, owner=owner, share=share)
             events.append(PoolRemoved(pool.key))
         return events
 
 
-def _whereabouts(announced: str, source: str | None) -> tuple[str, Address]:
-    """Return name and address of an announced node.
-
-    ``:3031``, ``0.0.0.0:3031`` and ``[::]:3031`` say where it listens; it can be reached where its
-    datagram came from. The name says so too, for two hosts that announce ``:3031`` are two nodes.
-    """
-    address = parse_node_address(announced)
-    if isinstance(address, InetAddress):
-        if not address.is_every_interface:
-            return announced, address
-        address = InetAddress(source or "127.0.0.1", address.port)
-    elif not announced.startswith("\0"):
-        return announced, address
-    return str(address), address
+def _user(owner: int | None) -> str:
+    return "not one of this machine's" if owner is None else f"user {owner}"

@@ -1,4 +1,4 @@
-"""The datagram server: reads what nodes announce, and has it applied to the table."""
+"""The datagram server: reads what nodes announce, asks the gate, has it applied to the table."""
 
 import asyncio
 import os
@@ -6,9 +6,14 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from protocol.subscription import MAX_DATAGRAM, SubscriptionError, decode
-from subscriptions.events import Event
-from subscriptions.registry import Refused, Registry
+from protocol.subscription import MAX_DATAGRAM, Subscription, SubscriptionError, decode
+from subscriptions import credentials, notify
+from subscriptions.events import Event, NodeAdded
+from subscriptions.gate import Gate
+from subscriptions.refusal import Refusal, Refused
+from subscriptions.registry import Registry
+from subscriptions.sender import Credentials, Sender
+from subscriptions.sni import Sni
 
 #: Datagrams read before everything else gets its turn again.
 BATCH: Final = 64
@@ -21,9 +26,15 @@ class SubscriptionServer:
         sock: a bound, non-blocking datagram socket, UDP (v4, v6) or UNIX. The caller closes it.
         registry: the table.
         on_events: is given what happened, after each datagram that changed something.
-        refused: is given (sender, reason) of each datagram that was not accepted. Anybody may send
-            any number of them: what it logs must be limited.
+        refused: is given each datagram that was not accepted. Anybody may send any number of them:
+            what it logs must be limited.
         loop: the event loop.
+        gate: who may announce what; the same for all servers of a table.
+        wall_clock: seconds since the epoch, which signed announces are dated in.
+        notifier: sends answers to those who ask for them; None: nobody is answered.
+        unheard: is given (path, reason) when an answer could not be sent; to be limited as well.
+        sni: tells what an announce says that TLS for its key needs, as far as that may be taken.
+        accepted: is given each datagram that was obeyed.
     """
 
     def __init__(
@@ -31,15 +42,31 @@ class SubscriptionServer:
         sock: socket.socket,
         registry: Registry,
         on_events: Callable[[list[Event]], None],
-        refused: Callable[[str, str], None],
+        refused: Callable[[Refusal], None],
         loop: asyncio.AbstractEventLoop,
+        *,
+        gate: Gate,
+        wall_clock: Callable[[], float],
+        notifier: notify.Notifier | None = None,
+        unheard: Callable[[bytes, str], None] = lambda _path, _reason: None,
+        sni: Callable[[Subscription, Sender], Sni | None] = lambda _subscription, _sender: None,
+        accepted: Callable[[bytes], None] = lambda _datagram: None,
     ) -> None:
         self._sock = sock
         self._registry = registry
         self._on_events = on_events
         self._refused = refused
         self._loop = loop
+        self._gate = gate
+        self._wall_clock = wall_clock
+        self._notifier = notifier
+        self._unheard = unheard
+        self._sni = sni
+        self._accepted = accepted
         self._started = False
+        self._has_credentials = sock.family == socket.AF_UNIX
+        if self._has_credentials:
+            credentials.ask_for(sock)
 
     def __repr__(self) -> str:
         state = "started" if self._started else "stopped"
@@ -60,27 +87,73 @@ class SubscriptionServer:
         for _ in range(BATCH):
             if not self._started:  # closed by what an event led to
                 return
+            process: Credentials | None = None
             try:
                 # One byte more than is allowed, or a datagram that was cut off would look whole.
-                datagram, sender = self._sock.recvfrom(MAX_DATAGRAM + 1)
+                if self._has_credentials:
+                    datagram, address, process = credentials.receive(self._sock, MAX_DATAGRAM + 1)
+                else:
+                    datagram, address = self._sock.recvfrom(MAX_DATAGRAM + 1)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
-                self._refused("socket", f"reading failed: {exc.strerror or exc}")
+                self._refused(Refusal("socket", "socket", f"reading failed: {exc.strerror or exc}"))
                 return
-            self._receive(datagram, sender)
+            self._receive(datagram, sender_of(address, process))
 
-    def _receive(self, datagram: bytes, sender: object) -> None:
-        source = source_address(sender)
+    def _receive(self, datagram: bytes, sender: Sender) -> None:
+        now = self._loop.time()
         try:
+            self._gate.hear(sender, now)
             subscription = decode(datagram)
-            # Signatures and credentials are to be verified here: before the table hears of it.
-            events = self._registry.apply(subscription, source=source, now=self._loop.time())
-        except (SubscriptionError, Refused) as exc:
-            self._refused(source or peer_name(sender), str(exc))
+        except SubscriptionError as exc:
+            self._refused(Refusal(sender.name, "malformed", str(exc)))
             return
+        except Refused as exc:
+            self._refused(Refusal(sender.name, exc.cause, exc.reason))
+            return
+        try:
+            grant = self._gate.admit(subscription, sender, self._wall_clock())
+            sni = self._sni(subscription, sender)
+            events = self._registry.apply(
+                subscription, source=sender.source, now=now, grant=grant, sni=sni
+            )
+        except Refused as exc:
+            self._refused(Refusal(sender.name, exc.cause, exc.reason, subscription.key))
+            if subscription.report:
+                text = notify.refused(subscription.key, subscription.address, exc.reason)
+                self._answer(subscription, sender, text)
+            return
+        self._accepted(datagram)
         if events:
+            for event in events:
+                if isinstance(event, NodeAdded):
+                    text = notify.accepted(event.key, event.node.name)
+                    self._answer(subscription, sender, text)
             self._on_events(events)
+
+    def _answer(self, subscription: Subscription, sender: Sender, text: str) -> None:
+        if subscription.notify is None or self._notifier is None:
+            return
+        failure = self._notifier.send(subscription.notify, text, sender)
+        if failure is not None:
+            self._unheard(subscription.notify, failure)
+
+
+def sender_of(address: object, process: Credentials | None) -> Sender:
+    """Return who sent a datagram.
+
+    Args:
+        address: what ``recvfrom`` calls the sender.
+        process: what the kernel says of it.
+    """
+    source = source_address(address)
+    if source is not None:
+        return Sender(source, source)
+    name = peer_name(address)
+    if process is not None:
+        name += f" (pid {process.pid}, uid {process.uid})"
+    return Sender(name, None, process)
 
 
 def source_address(sender: object) -> str | None:

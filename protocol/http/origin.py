@@ -74,8 +74,8 @@ class Origin:
         port: of the client, decimal (REMOTE_PORT); ``0`` if it is not known.
         scheme: ``http`` or ``https``, as the client sees it.
         forwarded_for: the ``X-Forwarded-For`` to send: the chain so far and the peer.
-        server_port: our port, decimal, for ``X-Forwarded-Port`` and with the Host as ``X-Forwarded-Host``; b"" if there is
-            none (a UNIX socket). None: a trusted peer has written what there is to say.
+        server_port: our port, decimal, for ``X-Forwarded-Port`` beside the Host in ``X-Forwarded-Host``; b"" if there
+            is none (a UNIX socket). None: a trusted peer has written what there is to say.
         trusted: the request's other fields of the family (``X-Forwarded-Host``, ``X-Real-IP``...) were written by a
             trusted peer and are passed on; otherwise they are dropped.
     """
@@ -90,7 +90,8 @@ class Origin:
     def passes(self, name: bytes) -> bool:
         """Say whether a request's field, by its lower-case name, goes to the node as it came.
 
-        X-Forwarded-For and X-Forwarded-Proto never do: they are made anew. So are the others, unless the peer is trusted.
+        X-Forwarded-For and X-Forwarded-Proto never do: they are made anew. So are the others of a peer that is not
+        trusted.
         """
         if name in _OURS:
             return False

@@ -58,7 +58,9 @@ def parse_request_line(
         known = _other_version(version, rtsp)
     if method == b"CONNECT":
         raise HttpError(
-            405, "connect-method", "CONNECT asks for a forward proxy; this is a gateway to applications"
+            405,
+            "connect-method",
+            "CONNECT asks for a forward proxy; this is a gateway to applications",
         )
     protocol, minor = known
     authority = b""

@@ -27,6 +27,7 @@ from router.api.forwarders import (
     ForwarderSubscriptionServer,
 )
 from router.api.http import RouterHttp
+from router.control.operator import NodeStatus, TakenBack, UnknownNode
 from router.process import StartError
 
 __all__ = [
@@ -36,8 +37,11 @@ __all__ = [
     "ForwarderPath",
     "ForwarderSocket",
     "ForwarderSubscriptionServer",
+    "NodeStatus",
     "ParameterError",
     "RouterFast",
     "RouterHttp",
     "StartError",
+    "TakenBack",
+    "UnknownNode",
 ]

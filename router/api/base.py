@@ -18,8 +18,6 @@ from router.api.settings import Settings, checked
 from router.config import Configuration
 from router.options import fastrouter, http, table
 
-# uWSGI takes several, we do not pass announces on yet: no reason to refuse a list.
-_MANY = ("-resubscribe", "-resubscribe-bind")
 _GROUPS = {fastrouter.GROUP: "fastrouter", http.GROUP: "http"}
 
 
@@ -70,7 +68,7 @@ class Router(Service):
         """Set options, by parameter: the option and its value."""
         for parameter, (option, value) in given.items():
             call = f"{self._called}.{method}"
-            self._settings.put(call, parameter, option, value, many=option.endswith(_MANY))
+            self._settings.put(call, parameter, option, value)
         return self
 
     def set_owner_params(self, uid: str | int | None = None, gid: str | int | None = None) -> Self:

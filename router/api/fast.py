@@ -86,11 +86,14 @@ class RouterFast(Router):
     def set_resubscription_params(
         self, addresses: str | Sequence[str] | None = None, bind_to: str | None = None
     ) -> Self:
-        """Pass announces on to other subscription servers; not yet: both parameters only warn.
+        """Announce this router to others, as a node of each key that has nodes here.
 
         Args:
-            addresses: ``fastrouter-resubscribe``.
-            bind_to: ``fastrouter-resubscribe-bind``.
+            addresses: ``fastrouter-resubscribe``, a subscription server or a list of them.
+            bind_to: ``fastrouter-resubscribe-bind``, the address to announce it from.
+
+        Raises:
+            ParameterError: for a value that can't be used.
         """
         return self._set(
             "set_resubscription_params",

@@ -64,7 +64,8 @@ class RouterHttp(Router):
             buffer_size: ``http-buffer-size``, bytes read at once (65536).
             keepalive: ``http-keepalive``: a connection serves several requests, and waits so many seconds for the
                 next; True or 1: as long as ``timeout_socket``.
-            resubscribe_addresses: ``http-resubscribe``; not yet.
+            resubscribe_addresses: ``http-resubscribe``, subscription servers of other routers, to which this one is
+                announced as a node of each key that has nodes here.
 
         Raises:
             ParameterError: for a value that can't be used.

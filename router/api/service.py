@@ -6,11 +6,16 @@ import warnings
 from abc import ABC, abstractmethod
 from typing import Self
 
+from protocol.subscription import MAX_WEIGHT
+from router.api.errors import ParameterError
 from router.config import Configuration, ProcessConfig
+from router.control.operator import NodeStatus, Operator
 from router.instance import Instance
 
 log = logging.getLogger("uwsgi-router")
 
+# Who steers nodes, for the log.
+_BY = "the program"
 # What the command does to its process, a program has to do itself.
 _OF_THE_PROCESS = (
     "uid", "gid", "additional_gids", "pidfile", "safe_pidfile", "logto", "log_date", "umask", "chdir", "procname",
@@ -52,6 +57,73 @@ class Service(ABC):
     def stats_addresses(self) -> tuple[str, ...]:
         """The same for statistics."""
         return self._stats_addresses
+
+    # --- the nodes that announced themselves ---
+
+    def status(self, key: str | bytes | None = None) -> list[NodeStatus]:
+        """Return the nodes that announced themselves, as ``uwsgi-router status`` shows them.
+
+        Args:
+            key: only its nodes; None: all, in the order of keys.
+
+        Raises:
+            RuntimeError: if it does not run; likewise below.
+        """
+        return list(self._operator().status(_key(key)))
+
+    async def drain(
+        self, node: str, *, key: str | bytes | None = None, within: float = 60.0
+    ) -> bool:
+        """Let a node have no new requests, and wait for those that it has.
+
+        It stays so until :meth:`enable`, however often it announces itself, unless it leaves. A node that is not there
+        has no requests.
+
+        Args:
+            node: its address as in :meth:`status`.
+            key: only as a node of this key; None: of all keys.
+            within: seconds to wait at most; 0: not at all.
+
+        Returns:
+            True if no request is left.
+
+        Raises:
+            TakenBack: if it was enabled meanwhile, or left and came back.
+        """
+        going = self._operator().drain(node, _key(key), by=_BY)
+        return not (await going.ended(within)).running
+
+    def enable(self, node: str, *, key: str | bytes | None = None) -> None:
+        """Let a node have requests again after :meth:`drain`; arguments as there.
+
+        Raises:
+            UnknownNode: if there is none.
+        """
+        self._operator().enable(node, _key(key), by=_BY)
+
+    def weight(self, node: str, weight: int | None, *, key: str | bytes | None = None) -> None:
+        """Set a node's share of the requests, whatever it announces; other arguments as for :meth:`drain`.
+
+        Args:
+            node: as there.
+            weight: 1 to 1,000,000; None: what the node announces counts again.
+            key: as there.
+
+        Raises:
+            UnknownNode: if there is none.
+            ParameterError: if the weight can't be used.
+        """
+        if weight is not None and not 1 <= weight <= MAX_WEIGHT:
+            call = f"{type(self).__name__}.weight"
+            raise ParameterError(call, "weight", weight, f"expected None or 1 to {MAX_WEIGHT}")
+        self._operator().weigh(node, weight, _key(key), by=_BY)
+
+    def _operator(self) -> Operator:
+        if self._instance is None:
+            raise RuntimeError("the router does not run")
+        return self._instance.operator()
+
+    # --- its life ---
 
     async def start(self) -> None:
         """Begin to serve; returns once clients can connect.
@@ -113,6 +185,10 @@ class Service(ABC):
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
+
+
+def _key(key: str | bytes | None) -> bytes | None:
+    return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
 
 
 def _warn_of_the_process(configuration: Configuration) -> None:

@@ -24,9 +24,7 @@ class Settings:
     def __init__(self) -> None:
         self._lines: dict[str, list[Line]] = {}
 
-    def put(
-        self, call: str, parameter: str, name: str, value: object, *, many: bool = False
-    ) -> None:
+    def put(self, call: str, parameter: str, name: str, value: object) -> None:
         """Set an option, instead of what it was set to before.
 
         Args:
@@ -34,7 +32,6 @@ class Settings:
             parameter: the parameter, for messages.
             name: the option, or an alias of it.
             value: ``None`` leaves the option as it is, ``False`` takes it away; a list sets it several times.
-            many: lists are fine although the option does not repeat (yet).
 
         Raises:
             ParameterError: if the value can't be used.
@@ -50,7 +47,7 @@ class Settings:
         values = [value]
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
             values = list(value)
-        if len(values) != 1 and not (many or option.repeatable):
+        if len(values) != 1 and not option.repeatable:
             raise ParameterError(call, parameter, value, "expected one value")
         lines = [Line(name, text_of(call, parameter, option, one), call) for one in values]
         _judged(call, parameter, value, lines)

@@ -163,7 +163,7 @@ async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes)
         OSError: from the kernel.
         TimedOut: the connect was not answered in time.
     """
-    sock, connected = begin(where)
+    sock, connected = begin(where, node.socket_owner)
     link = Link(session.gateway.poller, sock, session)
     try:
         sent = 0

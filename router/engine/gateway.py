@@ -34,7 +34,15 @@ from router.net.poller import Poller
 from router.net.resolver import Resolver
 from router.request import Request
 from router.stats.counters import Counters
-from subscriptions.events import Event, NodeAdded, NodeFailed, NodeRefreshed, NodeRemoved
+from subscriptions.events import (
+    Event,
+    NodeAdded,
+    NodeEnabled,
+    NodeFailed,
+    NodeHealthy,
+    NodeRefreshed,
+    NodeRemoved,
+)
 from subscriptions.node import Node, SubscribedNode
 from subscriptions.registry import Registry
 
@@ -257,10 +265,10 @@ class Gateway:
         now = self.loop.time()
         if not self.forwarder.is_known(request, now):
             return self._unknown_key()
-        text = self.forwarder.down
         if not self.forwarder.has_nodes(request, now):
             text = "no node has announced this key yet, and the router has just started"
-        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", text)
+            return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", text)
+        return self.forwarder.why_none(request)
 
     def _unknown_key(self) -> Failure:
         return Failure(HTTPStatus.NOT_FOUND, "unknown-key", self.forwarder.unknown)
@@ -363,7 +371,7 @@ class Gateway:
         """Wake held requests when a node came; enter and leave cheap mode."""
         if self.hold:
             for event in events:
-                if isinstance(event, NodeAdded | NodeRefreshed):
+                if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     self.hold.node_announced(event.key)
         for event in events:
             # One that only fell silent may be well.

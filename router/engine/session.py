@@ -37,6 +37,8 @@ log = logging.getLogger("uwsgi-router.request")
 
 # uWSGI's workers refuse larger packets unless told otherwise: its users' most common complaint.
 DEFAULT_WORKER_BUFFER = 4096
+# Failures of a request that are its node's fault. Not "stalled": a WebSocket over which nothing moves stalls too.
+_NODE_FAULTS = frozenset({"no-answer-in-time", "bad-answer", "cut-short", "reset"})
 
 
 class Session(Waiting):
@@ -276,12 +278,16 @@ class Session(Waiting):
                     again = None
                     if link is None:
                         continue
-                    if back.is_opaque(request):
-                        download = await exchange_bytes(self, request, node, link)
-                        answered = download.count > 0
-                    else:
-                        download = await exchange_messages(self, request, node, back, link)
-                        answered = self.answered
+                    try:
+                        if back.is_opaque(request):
+                            download = await exchange_bytes(self, request, node, link)
+                            answered = download.count > 0
+                        else:
+                            download = await exchange_messages(self, request, node, back, link)
+                            answered = self.answered
+                    except Failure as failure:
+                        self._blame(failure, node, attempts)
+                        raise
                 if answered:
                     break
                 if self._unanswered(request, node, attempts, download.error):
@@ -291,7 +297,17 @@ class Session(Waiting):
             if self.spool is not None:
                 self.spool.close()
                 self.spool = None
-        await deliver(self, download)
+        try:
+            await deliver(self, download)
+        except Failure as failure:
+            self._blame(failure, node, attempts)
+            raise
+        attempts.owner.request_answered(node)
+
+    def _blame(self, failure: Failure, node: Node, attempts: Attempts) -> None:
+        """Tell the node's forwarder of a failure that is the node's fault."""
+        if failure.reason in _NODE_FAULTS:
+            attempts.owner.request_failed(node, self.loop.time())
 
     @abstractmethod
     async def collect_early(self, request: Request) -> None:
@@ -334,7 +350,11 @@ class Session(Waiting):
         text = f"ended the connection without an answer ({how})"
         packet = not self.gateway.back_of(node).keeps_connections
         if packet and self.head_size > DEFAULT_WORKER_BUFFER:
+            # Any client could make a node look ill like that.
             text += f"; the packet has {self.head_size} bytes, is the node's buffer-size larger than that?"
+        elif not self.reused:
+            # That a kept connection was closed is no fault.
+            attempts.owner.request_failed(node, self.loop.time())
         again = not request.has_body and self.sent_only_its_head and not attempts.resent
         if again and self.reused and request.method in REPEATABLE_IF_KEPT:
             attempts.same_again(node)

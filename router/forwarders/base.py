@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Collection
+from http import HTTPStatus
 
+from router.failure import Failure
 from router.request import Request
 from subscriptions.node import Node
 
@@ -45,6 +47,16 @@ class Forwarder(ABC):
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
         """The node refused a connection, or did not answer in time."""
         node.connect_failed(timed_out=timed_out)
+
+    def request_failed(self, node: Node, now: float) -> None:
+        """The node took a request and answered it not, not in time, or not well: it was its fault."""
+
+    def request_answered(self, node: Node) -> None:
+        """The node has answered a request, to the last byte."""
+
+    def why_none(self, request: Request) -> Failure:  # noqa: ARG002
+        """Return why a key that has or had nodes has none to try."""
+        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", self.down)
 
     def released(self, node: Node) -> None:
         """The last exchange that held the node has ended."""

@@ -1,12 +1,14 @@
 """``subscription-server``: nodes that announced themselves (wire sheet 3; DESIGN section 4, Keys)."""
 
 from collections.abc import Callable, Collection
+from http import HTTPStatus
 
+from router.failure import Failure
 from router.forwarders.base import Forwarder
 from router.request import Request
 from subscriptions.events import Event
 from subscriptions.keys import mountpoint_key
-from subscriptions.node import Node, SubscribedNode
+from subscriptions.node import DRAINED, UNHEALTHY, Node, SubscribedNode
 from subscriptions.registry import Registry
 
 
@@ -75,7 +77,38 @@ class SubscriptionForwarder(Forwarder):
         assert isinstance(node, SubscribedNode)
         self._report(self._registry.connect_failed(node, now, timed_out=timed_out))
 
+    def request_failed(self, node: Node, now: float) -> None:
+        """Let the node rest for a while, if it fails one request after the other."""
+        assert isinstance(node, SubscribedNode)
+        self._report(self._registry.health.request_failed(node, now))
+
+    def request_answered(self, node: Node) -> None:
+        """Forget that it failed."""
+        assert isinstance(node, SubscribedNode)
+        if node.fails:
+            self._report(self._registry.health.request_answered(node))
+
+    def why_none(self, request: Request) -> Failure:
+        """Tell of nodes that are there and fail their checks, or are drained."""
+        drained: Node | None = None
+        for key in self._announced_keys(request):
+            for other in (key, *self._registry.related_keys(key)):
+                pool = self._registry.pools.get(other)
+                for node in () if pool is None else pool.nodes:
+                    if node.standing == UNHEALTHY:
+                        return Failure(
+                            HTTPStatus.SERVICE_UNAVAILABLE,
+                            "unhealthy",
+                            f"no node of this key passes its checks: {node.name}: {node.check_failure}",
+                        )
+                    if node.standing == DRAINED:
+                        drained = drained or node
+        if drained is not None:
+            text = f"the nodes of this key that are up are drained: {drained.name}"
+            return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "drained", text)
+        return super().why_none(request)
+
     def released(self, node: Node) -> None:
-        """Remove the node if it died meanwhile."""
-        if isinstance(node, SubscribedNode) and node.death_mark:
+        """Remove the node if it died meanwhile; tell whoever waits for a drained one."""
+        if isinstance(node, SubscribedNode) and (node.death_mark or node.drained):
             self._report(self._registry.released(node, self._clock()))

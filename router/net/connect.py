@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 import socket
+import stat
 
 from protocol.address import Address, InetAddress, UnixAddress, is_ip
 
@@ -39,8 +40,12 @@ def ip_endpoint(host: str, port: int) -> Endpoint:
     return (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
 
 
-def begin(target: Endpoint) -> tuple[socket.socket, bool]:
+def begin(target: Endpoint, owner: int | None = None) -> tuple[socket.socket, bool]:
     """Create a non-blocking socket and begin to connect it.
+
+    Args:
+        target: where.
+        owner: the user to whom a UNIX socket there must belong; None: to anybody.
 
     Returns:
         The socket, and whether it is connected already; if not, it becomes writable when the outcome is known.
@@ -51,7 +56,10 @@ def begin(target: Endpoint) -> tuple[socket.socket, bool]:
     family, where = target
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        code = sock.connect_ex(where)
+        if owner is not None and isinstance(where, bytes):
+            code = _connect_to_owner(sock, where, owner)
+        else:
+            code = sock.connect_ex(where)
         if code == 0:
             return sock, True
         if code != errno.EINPROGRESS:
@@ -62,6 +70,28 @@ def begin(target: Endpoint) -> tuple[socket.socket, bool]:
         sock.close()
         raise
     return sock, False
+
+
+def _connect_to_owner(sock: socket.socket, path: bytes, owner: int) -> int:
+    """Connect to the socket at ``path`` if it belongs to ``owner``; return an errno, or 0.
+
+    Whoever may change the path could lay a link to another user's socket there after any look at
+    it. So the file is held first, looked at, and then connected to, whatever the path says by then.
+
+    Raises:
+        OSError: there is nothing, or somebody else's.
+    """
+    held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(held)
+        if not stat.S_ISSOCK(status.st_mode) or status.st_uid != owner:
+            reason = f"what is there belongs to user {status.st_uid}, not to the tenant {owner}"
+            if status.st_uid == owner:
+                reason = "what is there is no socket"
+            raise PermissionError(errno.EACCES, reason)
+        return sock.connect_ex(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
 
 
 def outcome(sock: socket.socket) -> None:

@@ -1,7 +1,9 @@
 """Host names of nodes: resolved in a thread, remembered for a few seconds, never waited for by anybody else."""
 
 import asyncio
+import errno
 import socket
+from collections.abc import Callable
 
 from protocol.address import InetAddress
 from router.net.connect import Endpoint, ip_endpoint
@@ -18,10 +20,19 @@ class Resolver:
     """Answers for host names.
 
     A failed look-up leaves the last good answer in place: DNS that is down must not take nodes away that still run.
+
+    Args:
+        loop: the event loop.
+        is_own: tells addresses that the router itself listens on: a name may lead there, but no request follows it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        is_own: Callable[[InetAddress], bool] = lambda _address: False,
+    ) -> None:
         self._loop = loop
+        self._is_own = is_own
         self._known: dict[tuple[str, int], tuple[float, list[Endpoint]]] = {}
         self._running: dict[tuple[str, int], asyncio.Task[list[Endpoint]]] = {}
 
@@ -75,7 +86,11 @@ class Resolver:
                 raise
             self._remember(key, known[1])
             return known[1]
-        answer = list(dict.fromkeys(ip_endpoint(str(info[4][0]), address.port) for info in found))
+        hosts = [str(info[4][0]) for info in found]
+        others = [host for host in hosts if not self._is_own(InetAddress(host, address.port))]
+        if hosts and not others:
+            raise OSError(errno.ELOOP, f"{address} is this router itself")
+        answer = list(dict.fromkeys(ip_endpoint(host, address.port) for host in others))
         self._remember(key, answer)
         return answer
 

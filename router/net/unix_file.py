@@ -50,13 +50,14 @@ def make_free(path: bytes, kind: socket.SocketKind) -> None:
         pass
 
 
-def set_access(path: bytes, mode: int | None, owner: str | None) -> None:
+def set_access(path: bytes, mode: int | None, owner: str | None, *, option: str = "socket") -> None:
     """Apply ``chmod-socket`` and ``chown-socket`` to a fresh socket file.
 
     Args:
         path: the file.
         mode: permission bits; None leaves what the umask made.
         owner: ``user[:group]`` or ``:group``, names or numbers; None leaves it.
+        option: what both options' names end in, for messages.
 
     Raises:
         SocketFileError: if a name is unknown or the change is not permitted.
@@ -67,18 +68,18 @@ def set_access(path: bytes, mode: int | None, owner: str | None) -> None:
             uid = -1 if not user else int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
             gid = -1 if not group else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
         except KeyError:
-            raise SocketFileError(f"chown-socket = {owner}: no such user or group") from None
+            raise SocketFileError(f"chown-{option} = {owner}: no such user or group") from None
         try:
             os.chown(path, uid, gid)
         except OSError as exc:
             raise SocketFileError(
-                f"chown-socket = {owner}: {exc.strerror}; only root may give files away"
+                f"chown-{option} = {owner}: {exc.strerror}; only root may give files away"
             ) from exc
     if mode is not None:
         try:
             os.chmod(path, mode)
         except OSError as exc:
-            raise SocketFileError(f"chmod-socket = {mode:o}: {exc.strerror}") from exc
+            raise SocketFileError(f"chmod-{option} = {mode:o}: {exc.strerror}") from exc
 
 
 class SocketFile:

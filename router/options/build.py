@@ -48,7 +48,9 @@ def build(
         process["env"] = dict(process["env"])
     return Configuration(
         process=ProcessConfig(**process),
-        subscription=SubscriptionConfig(**fields["subscription"]),
+        subscription=SubscriptionConfig(
+            **{name: _frozen(value) for name, value in fields["subscription"].items()}
+        ),
         routers=tuple(_routers(fields)),
     )
 

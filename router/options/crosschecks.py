@@ -7,7 +7,7 @@ from router.config import (
     RouterConfig,
     SubscriptionConfig,
 )
-from router.options import cache_checks, http_checks
+from router.options import cache_checks, http_checks, subscription_checks
 from router.options.lines import Problem
 
 # uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
@@ -50,6 +50,7 @@ def missing(configuration: Configuration) -> list[Problem]:
         if isinstance(router, HttpRouterConfig):
             found += http_checks.missing(router, configuration.process)
     found += cache_checks.missing(configuration)
+    found += subscription_checks.missing(configuration)
     return [Problem("", message) for message in found]
 
 
@@ -79,7 +80,9 @@ def oddities(configuration: Configuration) -> list[Problem]:
         if isinstance(router, HttpRouterConfig):
             found += http_checks.oddities(router)
     found += _subscriptions(configuration.subscription)
+    found += _control(configuration)
     found += cache_checks.oddities(configuration)
+    found += subscription_checks.oddities(configuration)
     routers = configuration.routers
     if configuration.process.worker_sockets and all(r.use_socket is None for r in routers):
         options = " or ".join(f"{router.kind}-use-socket" for router in routers) or "use-socket"
@@ -163,6 +166,25 @@ def _addresses(router: RouterConfig) -> list[str]:
     pattern = router.use_pattern
     if pattern and "%s" not in pattern.replace("%%", ""):
         found.append(f"{prefix}-use-pattern has no %s: every key gives the same address")
+    return found
+
+
+def _control(configuration: Configuration) -> list[str]:
+    process = configuration.process
+    if process.control_socket is None:
+        if (process.chmod_control_socket, process.chown_control_socket) == (0o600, None):
+            return []
+        return [
+            "chmod-control-socket and chown-control-socket have no effect without control-socket"
+        ]
+    found = []
+    if not any(router.subscription_servers for router in configuration.routers):
+        found.append(
+            "control-socket without a subscription server: there are no announced nodes to see or to steer"
+        )
+    if process.chmod_control_socket & 0o002:
+        mode = f"chmod-control-socket = {process.chmod_control_socket:o}"
+        found.append(f"{mode}: every user of this machine may drain nodes")
     return found
 
 

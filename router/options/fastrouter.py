@@ -48,12 +48,6 @@ OPTIONS: tuple[Option, ...] = (
         "the table grows as needed, up to subscription-max-keys",
     ),
     _FAST.not_yet(
-        "resubscribe-bind",
-        values.ANY,
-        "Address to pass announces on from.",
-        "announces are not passed on",
-    ),
-    _FAST.not_yet(
         "emperor-socket",
         values.ANY,
         "Ask an Emperor here to start the vassal of a node without an address.",

@@ -13,6 +13,12 @@ USAGE = """\
 usage: uwsgi-router [options] [FILE.ini[:SECTION]]...     run routers
        uwsgi-router check FILE...                         say what is wrong with files, and what each option does
        uwsgi-router get ADDRESS [PATH] [-H HOST] [-v]     send one request over the uwsgi protocol
+       uwsgi-router keys new DOMAIN [--dir DIR]           make keys for signed announces
+       uwsgi-router subscribe [options] -- PROGRAM...     run a program, and announce it to routers once it serves
+       uwsgi-router status [KEY] [--json] [--watch]       show the announced nodes of a running router
+       uwsgi-router drain NODE [--timeout SECONDS]        let a node have no new requests, and wait for those it has
+       uwsgi-router enable NODE                           take that back
+       uwsgi-router weight NODE N                         set a node's share of the requests
        uwsgi-router demo                                  run a fastrouter with two small applications
        uwsgi-router --help [OPTION] | --version
 

@@ -58,17 +58,14 @@ TOPICS: tuple[Topic, ...] = (
         """,
     ),
     Topic(
-        title="proof of who announces",
+        title="announces of vassals only",
         standing=Standing.NOT_YET,
         refused=True,
         reason=(
-            "this version cannot check announces, and taking them unchecked would let anybody"
-            " in: keep this router on uWSGI for now, or remove the option and let only "
-            "trusted machines reach the subscription server"
+            "this version does not ask for a vassal's name, and taking announces without one would let in whom you"
+            " wanted to keep out: subscriptions-tenant says which users may announce what"
         ),
         names="""
-            subscriptions-sign-check subscriptions-sign-check-tolerance subscriptions-sign-skip-uid
-            subscriptions-credentials-check subscriptions-use-credentials!
             subscription-vassal-required!
         """,
     ),

@@ -87,6 +87,27 @@ OPTIONS: tuple[Option, ...] = (
     _process(SOCKETS, "chown-socket", values.OWNER, "chown_socket", "Owner of UNIX sockets."),
     _process(
         SOCKETS,
+        "control-socket",
+        values.SOCKET_PATH,
+        "control_socket",
+        "UNIX socket for uwsgi-router status, drain, enable and weight; who may connect may drain.",
+    ),
+    _process(
+        SOCKETS,
+        "chmod-control-socket",
+        values.OCTAL,
+        "chmod_control_socket",
+        "Mode of the control socket (600).",
+    ),
+    _process(
+        SOCKETS,
+        "chown-control-socket",
+        values.OWNER,
+        "chown_control_socket",
+        "Owner of the control socket.",
+    ),
+    _process(
+        SOCKETS,
         "no-defer-accept",
         values.SWITCH_OFF,
         "defer_accept",

@@ -323,10 +323,4 @@ class RouterOptions:
                 "Take listening sockets from a zerg server.",
                 f"no socket is taken from the zerg server, only the {self._prefix} = addresses listen",
             ),
-            self.not_yet(
-                "resubscribe",
-                values.ANY,
-                "Pass announces on to another subscription server.",
-                "announces are not passed on; let the nodes announce themselves there too",
-            ),
         )

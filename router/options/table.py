@@ -3,12 +3,29 @@
 import difflib
 from collections.abc import Iterable
 
-from router.options import application, caches, fastrouter, http, language, later, process, settled
+from router.options import (
+    application,
+    caches,
+    fastrouter,
+    health,
+    http,
+    language,
+    later,
+    process,
+    settled,
+    subscriptions,
+)
 from router.options.option import Option
 from router.options.topic import Topic
 
 SPELLED_OUT: tuple[Option, ...] = (
-    fastrouter.OPTIONS + http.OPTIONS + caches.OPTIONS + process.OPTIONS + language.OPTIONS
+    fastrouter.OPTIONS
+    + http.OPTIONS
+    + caches.OPTIONS
+    + process.OPTIONS
+    + subscriptions.OPTIONS
+    + health.OPTIONS
+    + language.OPTIONS
 )
 """Options with a help text of their own, in the order of the help."""
 

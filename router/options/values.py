@@ -138,6 +138,15 @@ def _mode(text: str) -> int:
     return _octal(text)
 
 
+def _socket_path(text: str) -> str:
+    if not text or text.startswith(("@", "=", "fd://")) or ":" in text.partition("/")[0]:
+        raise ValueError(
+            "expected a socket's path: only its file's permissions say who may connect"
+        )
+    _checked(parse_listen_address, text)
+    return text
+
+
 def _octal(text: str) -> int:
     if not (1 <= len(text) <= 4 and all(c in "01234567" for c in text)) or int(text, 8) > 0o777:
         raise ValueError("expected an octal mode, for example 660")
@@ -247,6 +256,7 @@ SWITCH_WORD = Kind("[true|false]", is_on, Argument.WORD, boolean=True)
 DATE = Kind("[true|false]", is_on, Argument.OPTIONAL)
 MODE = Kind("[MODE]", _mode, Argument.OPTIONAL)
 OCTAL = Kind("MODE", _octal)
+SOCKET_PATH = Kind("PATH", _socket_path)
 LISTEN = Kind("ADDRESS", _listen)
 NODE = Kind("ADDRESS", _node)
 DATAGRAM = Kind("ADDRESS", _datagram)

@@ -12,9 +12,10 @@ from router.options.lines import COMMAND_LINE, ENVIRONMENT, Line, Problem
 from router.options.option import Option, Standing
 from router.options.values import Argument, is_on
 
-# Set by uWSGI itself for the programs it starts.
-_OF_UWSGI = frozenset(
+# Set by uWSGI itself for the programs it starts; the last one is ours, for commands.
+_NO_OPTIONS = frozenset(
     {"reloads", "original-proc-name", "emperor-fd", "emperor-fd-config", "broodlord-num"}
+    | {"router-control"}
 )
 
 
@@ -89,7 +90,7 @@ def _asks(line: Line, option: Option) -> bool:
 def _unknown(lines: Iterable[Line], verdicts: Verdicts) -> None:
     for line in lines:
         if line.where == ENVIRONMENT:
-            if line.name not in _OF_UWSGI:
+            if line.name not in _NO_OPTIONS:
                 variable = "UWSGI_" + line.name.upper().replace("-", "_")
                 message = f"{variable} is neither an option nor used as %({line.name}): ignored"
                 verdicts.warnings.append(Problem(ENVIRONMENT, message))

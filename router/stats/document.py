@@ -139,7 +139,7 @@ def _subscriptions(
                 "key": printable(pool.key),
                 "hash": number,
                 "hits": pool.hits,
-                "sni_enabled": 0,
+                "sni_enabled": int(pool.sni is not None),
                 "algo": pool.algorithm,
             },
             [_node(node, upstreams, epoch) for node in pool.nodes],
@@ -171,5 +171,9 @@ def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Mem
         "death_mark": int(node.death_mark),
         "slow": int(node.slow),
         "suspect": int(node.suspect),
+        "resting": int(node.resting),
+        "unhealthy": int(bool(node.check_failure)),
+        "check": printable(node.check_failure),
+        "drained": int(node.drained),
         "kept": upstreams.counts(node)[1],
     }

@@ -141,7 +141,7 @@ class RouterCollector(Collector):
         for pool in pools:
             labels = [self._source.name, label(pool.key)]
             lookups.add_metric(labels, pool.hits)
-            nodes.add_metric(labels, sum(not node.death_mark for node in pool.nodes))
+            nodes.add_metric(labels, sum(_serves(node) for node in pool.nodes))
         yield lookups
         yield nodes
 
@@ -172,8 +172,21 @@ class RouterCollector(Collector):
     def _announced(self) -> Iterable[tuple[str, str, Callable[[SubscribedNode], float]]]:
         """What only announced nodes have: (metric, help, how to read it)."""
         return (
-            ("node_up", "0 when a node is marked dead, silent or does not answer connects.", _up),
-            ("node_weight", "Weight that a node announced.", lambda node: node.weight),
+            (
+                "node_up",
+                "0 when a node is marked dead, silent, resting or unhealthy, or does not answer connects.",
+                _up,
+            ),
+            (
+                "node_healthy",
+                "0 while a node's checks fail.",
+                lambda node: float(not node.check_failure),
+            ),
+            (
+                "node_weight",
+                "Weight of a node, announced or set by an operator.",
+                lambda node: node.weight,
+            ),
             (
                 "node_last_announce_timestamp_seconds",
                 "When a node last announced itself.",
@@ -250,8 +263,12 @@ def _rows(static: Iterable[StaticNode], pools: list[NodePool]) -> list[_Row]:
     return rows
 
 
+def _serves(node: SubscribedNode) -> bool:
+    return not (node.death_mark or node.check_failure)
+
+
 def _up(node: SubscribedNode) -> float:
-    return float(not (node.death_mark or node.silent or node.suspect))
+    return float(not (node.death_mark or node.suspect or node.resting or node.check_failure))
 
 
 _NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (

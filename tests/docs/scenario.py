@@ -20,7 +20,10 @@ from typing import Any
 import pytest
 
 from router.options import examine
+from subscriptions.client import command as subscribe
+from subscriptions.client.control import DEFAULT, VARIABLE
 from tests.docs.blocks import Block, Command, commands, pattern
+from tests.docs.images import check_dockerfile
 from tests.docs.units import check_unit
 from tests.peers import programs
 from tests.peers.process import Process, free_port, wait_until
@@ -52,6 +55,7 @@ class Scenario:
         self._running: dict[str, Process] = {}
         self._kinds: dict[str, Callable[[Block], None]] = {
             "console": self._console,
+            "dockerfile": self._dockerfile,
             "ini": self._ini,
             "json": self._json,
             "nginx": self._nginx,
@@ -104,6 +108,10 @@ class Scenario:
         environment.pop("NOTIFY_SOCKET", None)
         ours, peers = Path(sys.executable).parent, programs.ROOT / ".peers/venv/bin"
         path = f"{ours}:{peers}:{environment['PATH']}"
+        control = self._root / DEFAULT.removeprefix("/")
+        if control.exists():
+            # On a reader's machine it is where commands look by themselves.
+            environment[VARIABLE] = str(control)
         # Its socket would lie outside of the test's directory.
         gunicorn = {"GUNICORN_CMD_ARGS": "--no-control-socket"}
         return {**environment, **gunicorn, "PATH": path, "PYTHONUNBUFFERED": "1"}
@@ -248,8 +256,17 @@ class Scenario:
 
     def _systemd(self, block: Block) -> None:
         for line in check_unit(block.text):
-            report = examine([self._here(word) for word in shlex.split(line)[1:]], {})
+            program, *words = shlex.split(line)
+            if program.endswith("/uwsgi-subscribe"):
+                subscribe.parse(words)
+                continue
+            report = examine([self._here(word) for word in words], {})
             assert report.problems == (), f"{block.where}: {line}"
+
+    def _dockerfile(self, block: Block) -> None:
+        program, *words = check_dockerfile(block.text)
+        assert program == "uwsgi-subscribe", block.where
+        subscribe.parse(words)
 
 
 def _matches(expected: list[str], lines: list[str]) -> bool:

@@ -9,8 +9,10 @@ _SERVICE = {
     "AmbientCapabilities",
     "CapabilityBoundingSet",
     "ExecStart",
+    "ExecReload",
     "ExecStartPre",
     "Group",
+    "KillMode",
     "LimitNOFILE",
     "NoNewPrivileges",
     "PrivateTmp",
@@ -18,6 +20,7 @@ _SERVICE = {
     "ProtectSystem",
     "Restart",
     "RuntimeDirectory",
+    "SuccessExitStatus",
     "TimeoutStopSec",
     "Type",
     "User",
@@ -26,7 +29,7 @@ _KEYS = {"Unit": _UNIT, "Install": _INSTALL, "Socket": _SOCKET, "Service": _SERV
 
 
 def check_unit(text: str) -> list[str]:
-    """Return the command lines that start a router.
+    """Return the command lines that start something of ours.
 
     Raises:
         AssertionError: for a section or a key that systemd does not have (or nobody has looked up yet).
@@ -44,6 +47,6 @@ def check_unit(text: str) -> list[str]:
         assert equals, line
         assert key in _KEYS[section], line
         if key == "ExecStart":
-            assert value.split()[0].endswith("/uwsgi-router"), line
+            assert value.split()[0].endswith(("/uwsgi-router", "/uwsgi-subscribe")), line
             starts.append(value)
     return starts

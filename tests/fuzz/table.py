@@ -29,7 +29,8 @@ from subscriptions.events import (
     PoolRemoved,
 )
 from subscriptions.node import SubscribedNode
-from subscriptions.registry import Refused, Registry
+from subscriptions.refusal import Refused
+from subscriptions.registry import Registry
 from tests.router.stats.fixtures import Connections
 
 MAX_KEYS = 6

@@ -1,11 +1,18 @@
 """Everything that is fuzzed, and words that help to get far into it."""
 
-from tests.fuzz import frame_targets, http_targets, packet_targets, variables_targets
+from tests.fuzz import (
+    control_targets,
+    frame_targets,
+    http_targets,
+    packet_targets,
+    variables_targets,
+)
 
 TARGETS = (
     packet_targets.TARGETS
     + http_targets.TARGETS
     + variables_targets.TARGETS
     + frame_targets.TARGETS
+    + control_targets.TARGETS
 )
 WORDS = (*packet_targets.WORDS, *http_targets.WORDS, *variables_targets.WORDS)

@@ -53,9 +53,11 @@ SUBSCRIPTIONS = st.builds(
     proto=st.sampled_from(["uwsgi", "http", "fastcgi", "scgi"]),
     vassal=OPTIONAL_BYTES,
     notify=OPTIONAL_BYTES,
+    report=st.booleans(),
     sni_key=OPTIONAL_BYTES,
     sni_crt=OPTIONAL_BYTES,
     sni_ca=OPTIONAL_BYTES,
+    via=st.lists(st.from_regex(rb"[0-9A-Za-z]{1,32}", fullmatch=True), max_size=4).map(tuple),
     unix=st.none() | st.integers(0, MAX_UNIX_TIME),
     sign=st.none() | st.binary(min_size=1, max_size=256),
 )
@@ -137,6 +139,29 @@ def test_clear_is_an_unsubscribe(modifier2: int, clear: bytes) -> None:
 )
 def test_only_the_first_letter_of_proto_counts(text: bytes, proto: str) -> None:
     assert decode(datagram((b"proto", text))).proto == proto
+
+
+def test_our_own_clients_may_ask_to_hear_of_refusals() -> None:
+    assert not decode(datagram()).report
+    assert not decode(datagram((b"report", b"0"))).report
+    assert decode(datagram((b"report", b"1"))).report
+    assert b"report" not in encode(Subscription("subscribe", b"k", ":1"))
+
+
+def test_the_routers_that_passed_it_on_are_named() -> None:
+    passed_on = Subscription("subscribe", b"k", ":1", via=(b"a1", b"B2"))
+    assert b"\x03\x00via\x05\x00a1,B2" in encode(passed_on)
+    assert decode(encode(passed_on)) == passed_on
+    assert b"via" not in encode(Subscription("subscribe", b"k", ":1"))
+    assert decode(datagram((b"via", b""))).via == ()
+
+
+@pytest.mark.parametrize(
+    "via", [b",", b"a,", b"a b", b"a" * 33, b",".join([b"a"] * 17), b"," * 4000, b"\xff"]
+)
+def test_ways_that_nobody_goes_are_refused(via: bytes) -> None:
+    with pytest.raises(SubscriptionError, match="via does not name at most 16 routers"):
+        decode(datagram((b"via", via)))
 
 
 def test_a_notify_address_that_fits_no_socket_is_ignored() -> None:

@@ -75,7 +75,9 @@ def test_what_cannot_start_is_1_with_one_line(tmp_path: Path) -> None:
     assert "nosuch/f.sock" in line
 
 
-@pytest.mark.parametrize("command", ["get", "demo"])
+@pytest.mark.parametrize(
+    "command", ["get", "demo", "drain", "enable", "status", "subscribe", "weight"]
+)
 def test_commands_are_reached(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         code = main([command, "--no-such-option"])

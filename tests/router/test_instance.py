@@ -11,9 +11,10 @@ import pytest
 
 from protocol.subscription import Subscription, encode
 from router import instance as module
-from router.config import Configuration, ProcessConfig, RouterConfig
+from router.config import Configuration, ProcessConfig, RouterConfig, SubscriptionConfig
 from router.instance import Instance
 from router.process import StartError
+from subscriptions.permission import Tenant
 from tests.router.engine.nodes import OK, Lab, Log, Names, Peer, request, until
 
 
@@ -126,7 +127,7 @@ async def test_a_configured_name_stands_for_all_its_addresses_and_follows_them(
     node = lab.node()
     port = node.address.rpartition(":")[2]
     names = Names({"app.test": ["127.0.0.1", "127.0.0.2"]})
-    monkeypatch.setattr(module, "Resolver", lambda _loop: names.resolver())
+    monkeypatch.setattr(module, "Resolver", lambda _loop, _is_own: names.resolver())
     monkeypatch.setattr(module, "TTL", 0.02)
     listen = str(lab.path())
     instance = configured(RouterConfig(listen=(listen,), to=(f"app.test:{port}",)))
@@ -148,7 +149,7 @@ async def test_names_that_cannot_be_resolved_do_not_stop_the_start(
     """Neither one that does not exist nor several whose servers do not answer."""
     node = lab.node()
     names = Names({"gone.test": [], "a.test": None, "b.test": None, "c.test": None})
-    monkeypatch.setattr(module, "Resolver", lambda _loop: names.resolver())
+    monkeypatch.setattr(module, "Resolver", lambda _loop, _is_own: names.resolver())
     monkeypatch.setattr(module, "_FIRST_LOOK", 0.1)
     listen = str(lab.path())
     to = ("gone.test:1", "a.test:1", "b.test:1", "c.test:1", node.address)
@@ -158,3 +159,43 @@ async def test_names_that_cannot_be_resolved_do_not_stop_the_start(
     await instance.start()
     assert "gone.test:1" in await log.line("can't be resolved")
     assert await ask(listen) == OK
+
+
+@pytest.mark.parametrize("way", ["tcp", "unix", "cache", "control", "announce"])
+async def test_the_router_itself_can_not_be_announced(
+    way: str, lab: Lab, log: Log, free_udp: str, instances: list[Instance]
+) -> None:
+    """Nor what else it listens on."""
+    cache, control, announces = (str(lab.path()) for _ in range(3))
+    listen = "127.0.0.1:0" if way == "tcp" else str(lab.path())
+    instance = configured(
+        RouterConfig(listen=(listen,), subscription_servers=(free_udp, announces)),
+        cache_sockets=(cache,),
+        default_cache_items=5,
+        control_socket=control,
+    )
+    instances.append(instance)
+    instance.bind()
+    (listening,), _, _ = instance.addresses(instance._configuration.routers[0])
+    await instance.start()
+    others = {"cache": cache, "control": control, "announce": announces}
+    announce(free_udp, others.get(way, listening))
+    await log.line("is this router itself: requests would go in circles")
+    assert instance._tables[free_udp].registry.empty
+
+
+async def test_other_users_can_send_where_there_are_tenants(
+    lab: Lab, instances: list[Instance]
+) -> None:
+    for config, mode in (
+        (SubscriptionConfig(tenants=(Tenant(1, "a", (b"a",)),)), 0o666),
+        (SubscriptionConfig(tenants=(Tenant(1, "a", (b"a",)),), chmod_socket=0o660), 0o660),
+        (SubscriptionConfig(chmod_socket=0o640), 0o640),
+    ):
+        announces = str(lab.path())
+        router = RouterConfig(listen=(str(lab.path()),), subscription_servers=(announces,))
+        instance = Instance(Configuration(subscription=config, routers=(router,)))
+        instances.append(instance)
+        instance.bind()
+        assert os.stat(announces).st_mode & 0o777 == mode
+        await instance.start()

@@ -1,8 +1,11 @@
 """The table at work: real datagrams, silence, and who is told."""
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,23 +14,28 @@ from router import table as module
 from router.config import ProcessConfig, SubscriptionConfig
 from router.net.activation import Inherited
 from router.net.listeners import BoundSocket, bind_datagram
+from router.process import StartError
 from router.table import Table
+from subscriptions.signature import SignCheck
 from tests.router.engine.nodes import Log, until
+from tests.subscriptions.signing import NOW, ec_key, publish, signed
 
 
 class Announcer:
     """A table on a UDP port, and a socket that sends to it."""
 
-    def __init__(self, **options: float) -> None:
-        config = SubscriptionConfig(**options)  # type: ignore[arg-type]
+    def __init__(
+        self, wall_clock: Callable[[], float] = lambda: float(NOW), **options: Any
+    ) -> None:
+        config = SubscriptionConfig(**options)
         self.bound: list[BoundSocket] = bind_datagram("127.0.0.1:0", ProcessConfig(), Inherited())
-        self.table = Table(config, asyncio.get_running_loop())
+        self.table = Table(config, asyncio.get_running_loop(), wall_clock=wall_clock)
         self.table.start(self.bound)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(self.bound[0].sock.getsockname())
 
-    def announce(self, address: str, key: bytes = b"example.com") -> None:
-        self.sock.send(encode(Subscription("subscribe", key, address)))
+    def announce(self, address: str, key: bytes = b"example.com", **fields: Any) -> None:
+        self.sock.send(encode(Subscription("subscribe", key, address, **fields)))
 
     def close(self) -> None:
         self.table.close()
@@ -98,3 +106,65 @@ async def test_nothing_happens_any_more_after_close(
     # Not a wait for something: time in which nothing may happen.
     await asyncio.sleep(0.15)
     assert log.having("silent") == []
+
+
+async def test_each_cause_is_logged_once_with_sender_and_key(
+    announcer: Announcer, log: Log
+) -> None:
+    for _ in range(20):
+        announcer.announce("/a", modifier1=173)
+        announcer.announce("/a", b"other.example", modifier1=173)
+        announcer.announce("/a", proto="http")
+    announcer.announce("/end", b"end.example")
+    await log.line("new node")
+    one, two, three = log.having("refused a subscription datagram")
+    assert "from 127.0.0.1 for example.com: modifier1 173 calls functions" in one
+    assert "for other.example: modifier1 173" in two
+    assert "for example.com: /a speaks http" in three
+
+
+async def test_what_a_configuration_asks_for_is_checked(log: Log) -> None:
+    announcer = Announcer(allow_from=(ipaddress.ip_network("10.0.0.0/8"),))
+    announcer.announce("/a")
+    await log.line("subscriptions-allow-from does not name this sender's network")
+    announcer.close()
+    announcer = Announcer(own_address=True, max_rate=1)
+    announcer.announce("10.0.0.1:80")
+    await log.line("10.0.0.1:80 is not an address of the sender's")
+    for _ in range(20):
+        announcer.announce("/a")
+    await log.line("it sends too many datagrams")
+    announcer.close()
+
+
+async def test_signatures_that_can_not_be_checked_stop_the_start(tmp_path: Path) -> None:
+    check = SignCheck("SHA256", str(tmp_path / "none"))
+    with pytest.raises(StartError, match="is no directory that we may look into"):
+        Table(SubscriptionConfig(sign_check=check), asyncio.get_running_loop())
+
+
+async def test_old_signatures_are_forgotten_now_and_then(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP", 0.01)
+    monkeypatch.setattr(module, "FORGET", 0.01)
+    publish(tmp_path, ec_key())
+    wall = float(NOW)
+    check = SignCheck("SHA256", str(tmp_path))
+    announcer = Announcer(wall_clock=lambda: wall, sign_check=check, sign_tolerance=60.0)
+    announcer.sock.send(signed(ec_key()))
+    await log.line("new node")
+    gate = announcer.table._gate
+    assert "remembered=1" in repr(gate)
+    wall += 61
+    await until(lambda: "remembered=0" in repr(gate))
+    announcer.close()
+
+
+async def test_a_node_that_can_not_be_told_is_taken_in_all_the_same(
+    announcer: Announcer, log: Log
+) -> None:
+    for _ in range(3):
+        announcer.announce("/a", notify=b"/nonexistent")
+    await log.line("new node")
+    assert "no answer was sent to /nonexistent: No such file" in await log.line("no answer")

@@ -4,8 +4,10 @@ from typing import Any
 
 from protocol.subscription import Subscription
 from subscriptions.events import Event
+from subscriptions.grant import ANYBODY, Grant, Quota
 from subscriptions.node import SubscribedNode
 from subscriptions.registry import Registry
+from subscriptions.sender import Credentials
 
 KEY = b"example.com"
 
@@ -18,17 +20,31 @@ class Table:
         self.registry = Registry(started=0.0, **options)
 
     def announce(
-        self, address: str, key: bytes = KEY, *, source: str | None = "10.9.9.9", **fields: Any
+        self,
+        address: str,
+        key: bytes = KEY,
+        *,
+        source: str | None = "10.9.9.9",
+        grant: Grant = ANYBODY,
+        **fields: Any,
     ) -> list[Event]:
         return self.registry.apply(
-            Subscription("subscribe", key, address, **fields), source=source, now=self.now
+            Subscription("subscribe", key, address, **fields),
+            source=source,
+            now=self.now,
+            grant=grant,
         )
 
     def leave(
-        self, address: str, key: bytes = KEY, *, source: str | None = "10.9.9.9"
+        self,
+        address: str,
+        key: bytes = KEY,
+        *,
+        source: str | None = "10.9.9.9",
+        grant: Grant = ANYBODY,
     ) -> list[Event]:
         return self.registry.apply(
-            Subscription("unsubscribe", key, address), source=source, now=self.now
+            Subscription("unsubscribe", key, address), source=source, now=self.now, grant=grant
         )
 
     def node(self, name: str, key: bytes = KEY) -> SubscribedNode:
@@ -58,6 +74,11 @@ class Table:
 
     def sweep(self) -> list[Event]:
         return self.registry.sweep(self.now)
+
+
+def user(uid: int, max_keys: int = 3, max_nodes: int = 4) -> Grant:
+    """What the gate grants a tenant."""
+    return Grant(Credentials(uid * 10, uid, uid), uid, uid, Quota(max_keys, max_nodes))
 
 
 def words(events: list[Event]) -> list[str]:

@@ -1,18 +1,24 @@
 """Whatever happens to the table, in whatever order, some things always hold."""
 
+from collections import Counter
 from typing import Literal
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from subscriptions.node import DEAD, DOUBTFUL, READY, SILENT, SubscribedNode
-from subscriptions.registry import Refused
-from tests.subscriptions.table import Table
+from subscriptions.events import NodeIdle
+from subscriptions.grant import ANYBODY, Grant
+from subscriptions.node import DEAD, DOUBTFUL, DRAINED, READY, RESTING, SILENT, SubscribedNode
+from subscriptions.refusal import Refused
+from tests.subscriptions.table import Table, user
 
 KEYS = [b"a", b"www.a", b".a", b"b"]
 ADDRESSES = [":1", "10.0.0.1:1", "10.0.0.2:1", "/x", "app:1"]
 MAX_KEYS, MAX_NODES_PER_KEY, MAX_NODES = 3, 3, 7
+#: Somebody elsewhere, and two users who don't trust each other.
+ALICE, BOB = user(1, max_keys=2, max_nodes=3), user(2, max_keys=1, max_nodes=1)
+SENDERS = [ANYBODY, ALICE, BOB]
 
 Phase = Literal["connecting", "connected"]
 
@@ -22,6 +28,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @initialize(algorithm=st.sampled_from(["wrr", "lrc", "wlrc", "iphash"]), dotsplit=st.booleans())
     def begin(self, algorithm: str, dotsplit: bool) -> None:
+        self.algorithm = algorithm
         self.table = Table(
             algorithm=algorithm,
             dotsplit=dotsplit,
@@ -30,6 +37,8 @@ class TableMachine(RuleBasedStateMachine):
             max_nodes=MAX_NODES,
         )
         self.held: list[tuple[SubscribedNode, Phase]] = []
+        self.drained: set[SubscribedNode] = set()
+        self.weights: dict[SubscribedNode, int | None] = {}
 
     def nodes(self) -> list[SubscribedNode]:
         return [node for pool in self.table.registry.pools.values() for node in pool.nodes]
@@ -39,21 +48,69 @@ class TableMachine(RuleBasedStateMachine):
         address=st.sampled_from(ADDRESSES),
         weight=st.integers(1, 3),
         backup=st.integers(0, 1),
+        sender=st.sampled_from(SENDERS),
     )
-    def announce(self, key: bytes, address: str, weight: int, backup: int) -> None:
-        before = {(node.pool.key, node.name) for node in self.nodes()}
+    def announce(self, key: bytes, address: str, weight: int, backup: int, sender: Grant) -> None:
+        before = self.looks()
         name = "10.9.9.9:1" if address == ":1" else address
+        owner = self.owner(key, name)
         try:
-            self.table.announce(address, key=key, weight=weight, backup=backup)
+            self.table.announce(address, key=key, weight=weight, backup=backup, grant=sender)
         except Refused:
-            assert (key, name) not in before
-            assert {(node.pool.key, node.name) for node in self.nodes()} == before
+            assert owner != sender
+            assert self.looks() == before
         else:
+            assert owner in {None, sender}
             assert not self.table.node(name, key).death_mark
+            assert self.owner(key, name) == sender
 
-    @rule(key=st.sampled_from(KEYS), address=st.sampled_from(ADDRESSES))
-    def leave(self, key: bytes, address: str) -> None:
-        self.table.leave(address, key=key)
+    @rule(
+        key=st.sampled_from(KEYS),
+        address=st.sampled_from(ADDRESSES),
+        sender=st.sampled_from(SENDERS),
+    )
+    def leave(self, key: bytes, address: str, sender: Grant) -> None:
+        before = self.looks()
+        name = "10.9.9.9:1" if address == ":1" else address
+        owner = self.owner(key, name)
+        try:
+            node = self.table.registry.named(name, key)
+            self.table.leave(address, key=key, grant=sender)
+            # It may still be there, for requests hold it; but it has left.
+            self.drained -= set(node)
+            self.weights = {n: w for n, w in self.weights.items() if n not in node}
+        except Refused:
+            assert owner not in {None, sender}
+            assert self.looks() == before
+        else:
+            assert owner in {None, sender}
+
+    def looks(self) -> list[tuple[bytes, str, int, int, int | None]]:
+        """All that an announce could change of the nodes."""
+        return [(n.pool.key, n.name, n.standing, n.weight, n.owner) for n in self.nodes()]
+
+    def owner(self, key: bytes, name: str) -> Grant | None:
+        """Whose node it is, None if there is none."""
+        pool = self.table.registry.pools.get(key)
+        node = None if pool is None else pool.get(name)
+        if node is None:
+            return None
+        return next(sender for sender in SENDERS if sender.owner == node.owner)
+
+    @precondition(lambda self: self.algorithm == "wrr")
+    @rule(key=st.sampled_from(KEYS))
+    def full_round(self, key: bytes) -> None:
+        """From the end of one round to the end of the next each node gets exactly its weight."""
+        pool = self.table.registry.pools.get(key)
+        best = None if pool is None else pool.choose(b"", ())
+        if pool is None or best is None:
+            return
+        place = (best.standing, best.backup)
+        equals = [node for node in pool.nodes if (node.standing, node.backup) == place]
+        for _ in range(sum(node.wrr for node in equals)):
+            pool.choose(b"", ())
+        got = Counter(pool.choose(b"", ()) for _ in range(sum(node.weight for node in equals)))
+        assert got == {node: node.weight for node in equals}
 
     @rule(seconds=st.sampled_from([0.5, 1, 10, 16.9, 40, 4000]))
     def wait(self, seconds: float) -> None:
@@ -61,7 +118,7 @@ class TableMachine(RuleBasedStateMachine):
         self.table.sweep()
         for node in self.nodes():
             age = self.table.now - node.last_seen
-            if node.standing in {READY, DOUBTFUL}:
+            if node.standing in {READY, DOUBTFUL, RESTING}:
                 assert age <= 17
             elif node.standing == SILENT:
                 assert 17 < age <= 68
@@ -81,14 +138,14 @@ class TableMachine(RuleBasedStateMachine):
             if best is None:
                 break
             assert best not in excluded
-            assert best.standing != DEAD
+            assert best.standing < DRAINED
             if best.pool is pool:
                 left = [node for node in pool.nodes if node not in excluded]
-                place = min((n.standing, n.backup) for n in left if n.standing != DEAD)
+                place = min((n.standing, n.backup) for n in left if n.standing < DRAINED)
                 assert (best.standing, best.backup) == place
             excluded.append(best)
         if best is None and pool is not None:
-            assert all(node in excluded or node.standing == DEAD for node in pool.nodes)
+            assert all(node in excluded or node.standing >= DRAINED for node in pool.nodes)
         if best is not None:
             best.reference += 1
             best.connect_started()
@@ -103,7 +160,8 @@ class TableMachine(RuleBasedStateMachine):
         return any(phase == "connecting" for _, phase in self.held)
 
     def release(self, node: SubscribedNode) -> None:
-        self.table.release(node)
+        idle = any(isinstance(event, NodeIdle) for event in self.table.release(node))
+        assert idle == (node.drained and not node.reference and node.standing != DEAD)
         if node.standing == DEAD and not node.reference:
             assert node not in self.nodes()
 
@@ -142,12 +200,87 @@ class TableMachine(RuleBasedStateMachine):
     def exchange_ends(self, data: st.DataObject) -> None:
         self.release(self.take(data, "connected"))
 
+    @precondition(lambda self: self.nodes())
+    @rule(data=st.data(), well=st.booleans())
+    def is_checked(self, data: st.DataObject, well: bool) -> None:
+        node = data.draw(st.sampled_from(self.nodes()))
+        health, failed = self.table.registry.health, bool(node.check_failure)
+        events = health.healthy(node) if well else health.unhealthy(node, "why")
+        assert bool(events) == (failed == well)
+        assert well or node.standing >= DRAINED
+
+    @precondition(lambda self: any(phase == "connected" for _, phase in self.held))
+    @rule(data=st.data(), times=st.sampled_from([1, 4, 5]))
+    def requests_fail(self, data: st.DataObject, times: int) -> None:
+        node = self.take(data, "connected")
+        for _ in range(times):
+            self.table.registry.health.request_failed(node, self.table.now)
+        assert times < 5 or node.resting
+        self.held.append((node, "connected"))
+
+    @precondition(lambda self: any(phase == "connected" for _, phase in self.held))
+    @rule(data=st.data())
+    def request_is_answered(self, data: st.DataObject) -> None:
+        node = self.take(data, "connected")
+        self.table.registry.health.request_answered(node)
+        assert not node.resting
+        self.held.append((node, "connected"))
+
+    @precondition(lambda self: self.nodes())
+    @rule(data=st.data())
+    def is_drained(self, data: st.DataObject) -> None:
+        node = data.draw(st.sampled_from(self.nodes()))
+        events = self.table.registry.drain(node)
+        assert bool(events) == (node not in self.drained)
+        self.drained.add(node)
+        assert node.standing >= DRAINED
+        assert self.table.registry.drain(node) == []
+
+    @precondition(lambda self: self.nodes())
+    @rule(data=st.data())
+    def is_enabled(self, data: st.DataObject) -> None:
+        node = data.draw(st.sampled_from(self.nodes()))
+        events = self.table.registry.enable(node)
+        assert bool(events) == (node in self.drained)
+        self.drained.discard(node)
+
+    @precondition(lambda self: self.nodes())
+    @rule(data=st.data(), weight=st.sampled_from([1, 2, 5, None]))
+    def is_weighed(self, data: st.DataObject, weight: int | None) -> None:
+        node = data.draw(st.sampled_from(self.nodes()))
+        self.table.registry.set_weight(node, weight)
+        self.weights[node] = weight
+
+    @invariant()
+    def what_the_operator_set_stays(self) -> None:
+        """Until the node leaves; an announce of the same name is a new node's then."""
+        nodes = self.nodes()
+        self.drained &= set(nodes)
+        self.weights = {node: weight for node, weight in self.weights.items() if node in nodes}
+        for node in nodes:
+            assert node.drained == (node in self.drained)
+            weight = self.weights.get(node)
+            assert node.weight == (node.announced_weight if weight is None else weight)
+
+    @invariant()
+    def rests_end(self) -> None:
+        for node in self.nodes():
+            assert not node.resting or 1 <= node.rest <= 60
+
     @invariant()
     def caps_are_kept(self) -> None:
         pools = self.table.registry.pools
         assert len(pools) <= MAX_KEYS
         assert all(1 <= len(pool) <= MAX_NODES_PER_KEY for pool in pools.values())
         assert len(self.nodes()) <= MAX_NODES
+
+    @invariant()
+    def nobody_has_more_than_granted(self) -> None:
+        for sender in (ALICE, BOB):
+            assert sender.quota is not None
+            mine = [node for node in self.nodes() if node.owner == sender.owner]
+            assert len(mine) <= sender.quota.max_nodes
+            assert len({node.pool.key for node in mine}) <= sender.quota.max_keys
 
     @invariant()
     def counts_are_true(self) -> None:

@@ -31,3 +31,26 @@ def test_the_oldest_gives_way() -> None:
     assert len(memory) == 2
     memory.forget_old(100.0)
     assert len(memory) == 0
+
+
+def test_an_owner_can_have_only_its_own_things_forgotten() -> None:
+    memory: Memory[str] = Memory(10.0, 100)
+    memory.add("bob's", 0.0, owner="bob", share=2)
+    for i in range(50):
+        memory.add(f"alice's {i}", 1.0, owner="alice", share=2)
+    assert len(memory) == 3
+    assert memory.knows("bob's", 1.0)
+    assert memory.knows("alice's 48", 1.0)
+    memory.discard("alice's 49")
+    memory.add("alice's 50", 1.0, owner="alice", share=2)
+    assert memory.knows("alice's 48", 1.0)
+
+
+def test_a_thing_may_change_hands() -> None:
+    memory: Memory[str] = Memory(10.0, 100)
+    memory.add("a", 0.0, owner="bob", share=1)
+    memory.add("a", 1.0, owner="alice", share=1)
+    memory.add("b", 2.0, owner="bob", share=1)
+    assert memory.knows("a", 2.0)
+    memory.forget_old(20.0)
+    assert len(memory) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from protocol.address import InetAddress, UnixAddress
 from subscriptions.node import SubscribedNode
-from subscriptions.registry import Refused
+from subscriptions.refusal import Refused
 from tests.subscriptions.table import KEY, Table, words
 
 T = 17.0

@@ -1,7 +1,9 @@
 """The datagram server on real sockets, on both event loops."""
 
 import asyncio
+import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +13,12 @@ import pytest
 
 from protocol.subscription import Subscription, encode
 from subscriptions.events import Event
+from subscriptions.gate import Gate
+from subscriptions.notify import Notifier
+from subscriptions.refusal import Refusal
 from subscriptions.registry import Registry
-from subscriptions.server import BATCH, SubscriptionServer, peer_name, source_address
+from subscriptions.sender import Credentials, Sender
+from subscriptions.server import BATCH, SubscriptionServer, peer_name, sender_of, source_address
 from tests.subscriptions.table import words
 
 ANNOUNCE = encode(Subscription("subscribe", b"example.com", ":3031"))
@@ -29,15 +35,21 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[str] = []
         self.refused: list[tuple[str, str]] = []
+        self.refusals: list[Refusal] = []
+        self.unheard: list[tuple[bytes, str]] = []
         self.changed = asyncio.Event()
 
     def on_events(self, events: list[Event]) -> None:
         self.events += words(events)
         self.changed.set()
 
-    def on_refused(self, peer: str, reason: str) -> None:
-        self.refused.append((peer, reason))
+    def on_refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+        self.refused.append((refusal.sender, refusal.reason))
         self.changed.set()
+
+    def on_unheard(self, path: bytes, reason: str) -> None:
+        self.unheard.append((path, reason))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
@@ -53,6 +65,9 @@ class Place:
         self.registry = Registry(started=self.loop.time())
         self.seen = Seen()
         self.stack = stack
+        self.gate = Gate()
+        self.notifier = Notifier()
+        stack.callback(self.notifier.close)
 
     def serve(
         self,
@@ -65,16 +80,25 @@ class Place:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.bind(address)
-        server = SubscriptionServer(
+        server = self.server(sock, on_events)
+        server.start()
+        self.stack.callback(server.close)
+        return server, sock
+
+    def server(
+        self, sock: socket.socket, on_events: Callable[[list[Event]], None] | None = None
+    ) -> SubscriptionServer:
+        return SubscriptionServer(
             sock,
             self.registry,
             on_events or self.seen.on_events,
             self.seen.on_refused,
             self.loop,
+            gate=self.gate,
+            wall_clock=time.time,
+            notifier=self.notifier,
+            unheard=self.seen.on_unheard,
         )
-        server.start()
-        self.stack.callback(server.close)
-        return server, sock
 
     def client(self, family: int) -> socket.socket:
         return self.stack.enter_context(socket.socket(family, socket.SOCK_DGRAM))
@@ -138,8 +162,11 @@ async def test_what_is_refused_is_told_with_sender_and_reason(place: Place, tmp_
     await place.seen.until(lambda: len(place.seen.refused) == 3)
     assert sorted(place.seen.refused) == [
         ("127.0.0.1", "127.0.0.1:1 speaks http; the routers here speak uwsgi"),
-        ("unix", "0 bytes are no packet header"),
-        (f"unix {tmp_path}/client.sock", "1 bytes are no packet header"),
+        (f"unix (pid {os.getpid()}, uid {os.getuid()})", "0 bytes are no packet header"),
+        (
+            f"unix {tmp_path}/client.sock (pid {os.getpid()}, uid {os.getuid()})",
+            "1 bytes are no packet header",
+        ),
     ]
     assert place.registry.empty
 
@@ -204,7 +231,7 @@ async def test_a_server_that_is_closed_by_what_it_reports_reads_no_more(place: P
         closing.close()
         place.seen.changed.set()
 
-    closing = SubscriptionServer(sock, place.registry, close, place.seen.on_refused, place.loop)
+    closing = place.server(sock, close)
     closing.start()
     await place.seen.until(lambda: len(place.registry) > 0)
     assert len(place.registry) == 1
@@ -223,7 +250,7 @@ async def test_an_error_of_the_socket_is_told_and_not_repeated_in_one_turn(place
     # A connected UDP socket hears of an ICMP refusal: a real error from recvfrom.
     sock.setblocking(False)
     sock.connect(target)
-    server = SubscriptionServer(sock, place.registry, seen.on_events, seen.on_refused, place.loop)
+    server = place.server(sock)
     server.start()
     place.stack.callback(server.close)
     sock.send(b"x")
@@ -248,3 +275,90 @@ async def test_an_error_of_the_socket_is_told_and_not_repeated_in_one_turn(place
 def test_who_sent_it(sender: object, source: str | None, name: str) -> None:
     assert source_address(sender) == source
     assert peer_name(sender) == name
+
+
+def test_a_sender_with_and_without_a_process() -> None:
+    me = Credentials(5, 6, 7)
+    assert sender_of("/run/a", me) == Sender("unix /run/a (pid 5, uid 6)", None, me)
+    assert sender_of(None, None) == Sender("unix")
+    assert sender_of(("10.0.0.1", 5), None) == Sender("10.0.0.1", "10.0.0.1")
+
+
+class Answers:
+    """A client that wants to be answered."""
+
+    def __init__(self, place: Place, directory: Path) -> None:
+        self.path = str(directory / "notify").encode()
+        self.sock = place.client(socket.AF_UNIX)
+        self.sock.bind(self.path)
+        self.sock.setblocking(False)
+        self.loop = place.loop
+
+    async def next(self) -> str:
+        async with asyncio.timeout(10):
+            return (await self.loop.sock_recv(self.sock, 4096)).decode()
+
+    def announce(self, address: str, **fields: Any) -> bytes:
+        return encode(
+            Subscription("subscribe", b"example.com", address, notify=self.path, **fields)
+        )
+
+    def more(self) -> bool:
+        try:
+            return bool(self.sock.recv(4096))
+        except BlockingIOError:
+            return False
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_a_new_node_is_told_once_as_uwsgi_does(
+    place: Place, tmp_path: Path, family: int
+) -> None:
+    answers = Answers(place, tmp_path)
+    local = family == socket.AF_UNIX
+    _, sock = place.serve(family, str(tmp_path / "server") if local else ("127.0.0.1", 0))
+    client = place.client(family)
+    for _ in range(3):
+        client.sendto(answers.announce("/a"), sock.getsockname())
+    assert await answers.next() == "[subscription ack] example.com => new node: /a"
+    await place.seen.until(lambda: len(place.seen.events) == 4)
+    assert not answers.more()
+
+
+async def test_a_refusal_is_told_only_to_who_asks_for_it(place: Place, tmp_path: Path) -> None:
+    answers = Answers(place, tmp_path)
+    _, sock = place.serve(socket.AF_UNIX, str(tmp_path / "server"))
+    client = place.client(socket.AF_UNIX)
+    client.sendto(answers.announce("/a", modifier1=22), sock.getsockname())
+    client.sendto(answers.announce("/b", modifier1=22, report=True), sock.getsockname())
+    assert await answers.next() == (
+        "[subscription refused] example.com => /b: modifier1 22 runs code, so no node may announce it"
+    )
+    assert not answers.more()
+    assert [r.cause for r in place.seen.refusals] == ["modifier", "modifier"]
+    assert place.seen.refusals[0].key == b"example.com"
+
+
+async def test_who_sends_too_many_is_not_answered(place: Place, tmp_path: Path) -> None:
+    place.gate = Gate(rate=1)
+    answers = Answers(place, tmp_path)
+    _, sock = place.serve(socket.AF_INET, ("127.0.0.1", 0))
+    client = place.client(socket.AF_INET)
+    for _ in range(40):
+        client.sendto(answers.announce("/a", modifier1=22, report=True), sock.getsockname())
+    await place.seen.until(lambda: len(place.seen.refused) == 40)
+    count = 0
+    while answers.more():
+        count += 1
+    # A unix socket's queue holds ten or eleven datagrams.
+    assert 1 <= count <= 11
+    assert [r.cause for r in place.seen.refusals].count("rate") == 30
+
+
+async def test_what_can_not_be_answered_is_told(place: Place) -> None:
+    _, sock = place.serve(socket.AF_INET, ("127.0.0.1", 0))
+    datagram = encode(Subscription("subscribe", b"k", "/a", notify=b"/nonexistent"))
+    place.client(socket.AF_INET).sendto(datagram, sock.getsockname())
+    await place.seen.until(lambda: bool(place.seen.unheard))
+    assert place.seen.unheard == [(b"/nonexistent", "No such file or directory")]
+    assert len(place.registry) == 1

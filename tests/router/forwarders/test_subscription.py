@@ -6,7 +6,7 @@ import pytest
 
 from router.forwarders.subscription import SubscriptionForwarder
 from router.request import Request
-from subscriptions.events import Event, NodeFailed, NodeRemoved
+from subscriptions.events import Event, NodeAnswers, NodeFailed, NodeRemoved, NodeRests
 from subscriptions.node import Node, SubscribedNode
 from tests.router.forwarders.requests import asking
 from tests.subscriptions.table import Table
@@ -116,6 +116,30 @@ def test_a_failed_connect_marks_the_node_and_it_goes_when_it_is_released() -> No
     announced.forwarder.released(node)
     assert NodeRemoved in [type(event) for event in announced.reported]
     assert announced.table.names(b"example.com") == []
+
+
+def test_failed_requests_let_a_node_rest_and_an_answer_ends_that() -> None:
+    announced = Announced("example.com")
+    node = announced.node(asking("example.com"))
+    assert node is not None
+    for _ in range(5):
+        announced.forwarder.request_failed(node, announced.table.now)
+    assert [type(event) for event in announced.reported] == [NodeRests]
+    announced.forwarder.request_answered(node)
+    announced.forwarder.request_answered(node)
+    assert [type(event) for event in announced.reported] == [NodeRests, NodeAnswers]
+
+
+@pytest.mark.parametrize("host", ["example.com", "EXAMPLE.com:80", "www.example.com"])
+def test_why_there_is_no_node_names_one_that_fails_its_checks(host: str) -> None:
+    announced = Announced(".example.com", "example.com", dotsplit=True)
+    for key in (b".example.com", b"example.com"):
+        node = announced.table.node(f"/{key.decode()}", key)
+        announced.table.registry.health.unhealthy(node, "Connection refused")
+    failure = announced.forwarder.why_none(asking(host))
+    assert (failure.status, failure.reason) == (503, "unhealthy")
+    assert "example.com: Connection refused" in failure.text
+    assert announced.forwarder.why_none(asking("other")).reason == "no-node"
 
 
 def test_a_live_node_stays_when_it_is_released() -> None:

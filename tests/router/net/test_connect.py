@@ -91,3 +91,37 @@ def test_what_says_something_about_the_node_is_no_shortage_of_ours() -> None:
     assert not {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENOENT, errno.EACCES} & SHORTAGE
     assert endpoint(UnixAddress(b"/a")) is not None
     assert endpoint(InetAddress("app.test", 1)) is None
+
+
+def test_a_tenants_socket_is_connected_only_while_it_is_the_tenants(tmp_path: Path) -> None:
+    """Also through a link, for what counts is what is there at that moment."""
+    path, link = tmp_path / "s", tmp_path / "link"
+    link.symlink_to(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        for where in (path, link):
+            target = (socket.AF_UNIX, os.fsencode(where))
+            sock, connected = begin(target, os.getuid())
+            with sock:
+                assert connected
+                assert sock.getpeername() == str(path)
+            before = len(os.listdir("/proc/self/fd"))
+            with pytest.raises(PermissionError, match="belongs to user") as caught:
+                begin(target, os.getuid() + 1)
+            assert caught.value.errno not in BUSY | SHORTAGE
+            assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_a_tenant_put_in_a_sockets_place_is_not_connected(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(PermissionError, match="is no socket"):
+        begin((socket.AF_UNIX, os.fsencode(tmp_path / "file")), os.getuid())
+    with pytest.raises(FileNotFoundError):
+        begin((socket.AF_UNIX, os.fsencode(tmp_path / "none")), os.getuid())
+
+
+def test_tcp_nodes_have_no_owner_to_look_at() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        sock, _ = begin((socket.AF_INET, listener.getsockname()), os.getuid() + 1)
+        sock.close()

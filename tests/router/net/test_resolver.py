@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 
 from protocol.address import InetAddress
 from router.net import resolver as module
 from router.net.connect import Endpoint
-from router.net.resolver import MAX_NAMES, TTL
+from router.net.resolver import MAX_NAMES, TTL, Resolver
 from tests.router.engine.nodes import Names
 
 APP = InetAddress("app.test", 3031)
@@ -113,3 +114,14 @@ async def test_close_ends_the_look_ups_under_way() -> None:
     resolver.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_name_that_leads_to_the_router_itself_is_not_followed() -> None:
+    """The request would come back with the same name, for ever."""
+    names = Names({"app.test": ["10.0.0.1", "10.0.0.2"], "own.test": ["10.0.0.1"]})
+    own = InetAddress("10.0.0.1", 3031)
+    resolver = Resolver(cast("asyncio.AbstractEventLoop", names), lambda address: address == own)
+    assert await resolver.resolve(APP) == v4("10.0.0.2")
+    with pytest.raises(OSError, match=r"own.test:3031 is this router itself"):
+        await resolver.resolve(InetAddress("own.test", 3031))
+    assert await resolver.resolve(InetAddress("own.test", 80))

@@ -69,7 +69,7 @@ def test_oddities_are_warned_of(text: str, warning: str, files: Files) -> None:
     "text",
     [
         "fastrouter-to = :1",
-        "fastrouter-subscription-server = :2\nfastrouter-cheap = true",
+        "fastrouter-subscription-server = 127.0.0.1:2\nfastrouter-cheap = true",
         "fastrouter-to = :1\nfastrouter-fallback = :2\nfastrouter-fallback-on-no-key = true",
         "fastrouter-use-socket\nsocket = :1",
         "fastrouter-use-socket = /run/app.sock",

@@ -375,7 +375,6 @@ def test_what_is_missing_is_an_error(text: str, error: str, files: Files) -> Non
         ("http-workers = 4", "router.ini:4: http-workers: not yet: one process serves everything"),
         ("http-zerg = /run/z", "router.ini:4: http-zerg: not yet: no socket is taken from the"),
         ("http-harakiri = 5", "router.ini:4: http-harakiri: not yet: nothing watches the event"),
-        ("http-resubscribe = :5", "router.ini:4: http-resubscribe: not yet: announces are not"),
     ],
 )
 def test_oddities_are_warned_of(text: str, warning: str, files: Files) -> None:

@@ -133,8 +133,6 @@ def test_all_parameters(files: Files) -> None:
         "fastrouter-workers",
         "fastrouter-zerg",
         "fastrouter-emperor-socket",
-        "fastrouter-resubscribe",
-        "fastrouter-resubscribe-bind",
         "fastrouter-harakiri",
         "fastrouter-defer-connect-timeout",
     ]
@@ -196,7 +194,6 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
     assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == [
         "http-workers",
         "http-zerg",
-        "http-resubscribe",
         "http-harakiri",
     ]
 

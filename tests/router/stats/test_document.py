@@ -12,6 +12,7 @@ from router import __version__
 from router.stats.document import bucket, describe, document
 from router.stats.encoding import encode
 from subscriptions.registry import Registry
+from subscriptions.sni import Sni
 from tests.router.stats.fixtures import NOW, WALL, Connections, Source, announce, configured
 
 #: What uWSGI 2.0.31 printed for three vassals after five requests (routers-core sheet 5.3), in its
@@ -117,7 +118,19 @@ UWSGI_SAMPLE = """\
 }"""
 
 #: What we show and 2.0.31 does not: uWSGI's later branch has the first four, the others are ours.
-ADDED = {"algo", "vassal", "backup", "proto", "slow", "suspect", "kept"}
+ADDED = {
+    "algo",
+    "vassal",
+    "backup",
+    "proto",
+    "slow",
+    "suspect",
+    "kept",
+    "resting",
+    "unhealthy",
+    "check",
+    "drained",
+}
 
 
 def sampled_router() -> Source:
@@ -173,7 +186,7 @@ def test_added_keys_stand_where_uwsgis_later_branch_has_them_and_ours_last() -> 
     assert names[:3] == ["name", "vassal", "modifier1"]
     assert names[names.index("weight") :] == [
         *("weight", "backup", "proto", "wrr", "ref", "failcnt", "death_mark"),
-        *("slow", "suspect", "kept"),
+        *("slow", "suspect", "resting", "unhealthy", "check", "drained", "kept"),
     ]
 
 
@@ -245,6 +258,17 @@ def test_marks_sessions_and_cheap_are_shown_as_numbers() -> None:
     assert (parsed["active_sessions"], parsed["cheap"]) == (2, 1)
 
 
+def test_health_is_shown_with_the_reason() -> None:
+    registry = Registry(started=0.0)
+    ill, tired = announce(registry, b"k", "127.0.0.1:1"), announce(registry, b"k", "127.0.0.1:2")
+    registry.health.unhealthy(ill, "Connection refused")
+    for _ in range(5):
+        registry.health.request_failed(tired, NOW)
+    nodes = json.loads(text(Source(registry=registry)))["subscriptions"][0]["nodes"]
+    shown = [(node["unhealthy"], node["check"], node["resting"]) for node in nodes]
+    assert shown == [(1, "Connection refused", 0), (0, "", 1)]
+
+
 def test_table_that_changes_while_the_document_is_sent_does_not_break_it() -> None:
     registry = Registry(started=0.0)
     for number in range(500):
@@ -312,3 +336,11 @@ def test_any_keys_and_names_make_valid_json(
     # No lone surrogate in it, which strict readers refuse.
     json.dumps(parsed, ensure_ascii=False).encode()
     assert parsed == document(source, now=NOW, wall=WALL)
+
+
+def test_a_key_with_a_certificate_says_so() -> None:
+    registry = Registry(started=0.0)
+    sni = Sni(b"/c/a.key", b"/c/a.crt")
+    registry.apply(Subscription("subscribe", b"k", "/a"), source=None, now=NOW, sni=sni)
+    (pool,) = json.loads(text(Source(registry=registry)))["subscriptions"]
+    assert pool["sni_enabled"] == 1

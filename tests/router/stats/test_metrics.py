@@ -105,6 +105,7 @@ def test_keys_and_nodes_are_labels() -> None:
         "sent_bytes_total": 50,
         "active": 1,
         "up": 1,
+        "healthy": 1,
         "weight": 3,
         "last_announce_timestamp_seconds": WALL - 8,
     }.items():
@@ -123,6 +124,20 @@ def test_kept_connections_are_shown_by_node_and_in_sum() -> None:
     assert value(samples, name, key="example.com", node="127.0.0.1:1") == 3
     assert value(samples, name, key="", node="127.0.0.1:2") == 3
     assert value(samples, "uwsgi_router_kept_connections") == 10
+
+
+def test_a_node_that_fails_its_checks_or_requests_is_not_up() -> None:
+    registry = Registry(started=0.0)
+    ill, tired = announce(registry, b"k", "127.0.0.1:1"), announce(registry, b"k", "127.0.0.1:2")
+    registry.health.unhealthy(ill, "Connection refused")
+    for _ in range(5):
+        registry.health.request_failed(tired, NOW)
+    samples = scrape(Source(registry=registry))
+    assert value(samples, "uwsgi_router_key_nodes", key="k") == 1
+    for node, up, healthy in ((ill, 0, 0), (tired, 0, 1)):
+        where = {"key": "k", "node": node.name}
+        assert value(samples, "uwsgi_router_node_up", **where) == up
+        assert value(samples, "uwsgi_router_node_healthy", **where) == healthy
 
 
 def test_static_nodes_have_no_key_and_one_series_each_even_if_configured_twice() -> None:

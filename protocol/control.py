@@ -1,0 +1,217 @@
+r"""What the operator's commands and the router say to each other: one JSON object a line, each way.
+
+A question::
+
+    {"v": 1, "do": "drain", "node": "127.0.0.1:4001", "key": "example.com", "timeout": 30}
+
+========  ===================================================================================
+do        members
+========  ===================================================================================
+status    key: only its nodes; left out: all
+drain     node; key: left out: whatever keys it has; timeout: seconds until the answer at the
+          latest, 0 or left out: at once; wait_only: true: nothing is changed, but the answer
+          comes only when somebody else has taken the node out of service, too
+enable    node; key
+weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
+========  ===================================================================================
+
+The answer to ``status`` is a line for each node, ``{"node": {...}}``; then, as in every answer, one
+line that has ``ok``: ``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that
+were meant, ``running`` the requests that they still have: 0 after a ``drain`` that was in time.
+``known`` is false if nobody has announced the key within the last hour: perhaps it is another router.
+``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
+connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
+but gets no answer.
+
+Keys and addresses are UTF-8; other bytes are kept as lone surrogates (``\udcXX``). What is not known
+here is refused, so that nobody thinks that it was done.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast, get_args
+
+from protocol.subscription import MAX_KEY, MAX_WEIGHT
+
+VERSION: Final = 1
+#: Bytes of a question's line, its end included.
+MAX_QUESTION: Final = 8192
+#: Bytes of an answer's line.
+MAX_ANSWER: Final = 65_536
+#: Seconds that a question may ask to wait for.
+MAX_TIMEOUT: Final = 86_400.0
+_MAX_NODE: Final = 255
+
+Do = Literal["status", "drain", "enable", "weight"]
+
+_MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
+    "status": frozenset({"key"}),
+    "drain": frozenset({"node", "key", "timeout", "wait_only"}),
+    "enable": frozenset({"node", "key"}),
+    "weight": frozenset({"node", "key", "weight"}),
+}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class ControlError(ValueError):
+    """The line is no question, or no answer; ``str()`` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the router is asked to do.
+
+    Attributes:
+        do: the word.
+        node: the node's address as in the table; "" for ``status``.
+        key: None: every key.
+        timeout: seconds.
+        weight: None: what the node announces.
+        wait_only: see the module.
+    """
+
+    do: Do
+    node: str = ""
+    key: bytes | None = None
+    timeout: float = 0.0
+    weight: int | None = None
+    wait_only: bool = False
+
+
+def encode_question(question: Question) -> bytes:
+    """Write a question as a line."""
+    members: dict[str, Any] = {"v": VERSION, "do": question.do}
+    if question.node:
+        members["node"] = question.node
+    if question.key is not None:
+        members["key"] = text_of(question.key)
+    if question.timeout:
+        members["timeout"] = question.timeout
+    if question.weight is not None:
+        members["weight"] = question.weight
+    if question.wait_only:
+        members["wait_only"] = True
+    return encode_line(members)
+
+
+def decode_question(line: bytes) -> Question:
+    """Read a line.
+
+    Raises:
+        ControlError: if it is none that can be answered.
+    """
+    members = _object(line)
+    version, do = members.pop("v", None), members.pop("do", None)
+    if version != VERSION or isinstance(version, bool):
+        raise ControlError(f"this router speaks version {VERSION} of the control protocol only")
+    if not isinstance(do, str) or do not in get_args(Do):
+        raise ControlError(f"nothing is known of the word {_shown(do)}")
+    word = cast("Do", do)
+    for name in members:
+        if name not in _MEMBERS[word]:
+            raise ControlError(f"{word} has no {_shown(name)}")
+    node = members.get("node", "")
+    if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == (word == "status"):
+        raise ControlError(f"{word} needs a node: an address of up to {_MAX_NODE} bytes")
+    return Question(
+        word,
+        node,
+        _key(members.get("key")),
+        _timeout(members.get("timeout", 0)),
+        _weight(members.get("weight")),
+        _switch(members.get("wait_only", False)),
+    )
+
+
+def encode_line(members: Mapping[str, Any]) -> bytes:
+    """Write an object as a line."""
+    return _encode(members).encode("ascii") + b"\n"
+
+
+def encode_done(*, nodes: int, running: int = 0, known: bool = True) -> bytes:
+    """Write the last line of an answer; attributes as in the module."""
+    members = {"v": VERSION, "ok": True, "nodes": nodes, "running": running, "known": known}
+    return encode_line(members)
+
+
+def encode_refusal(error: str) -> bytes:
+    """Write the line that says what is wrong."""
+    return encode_line({"v": VERSION, "ok": False, "error": error})
+
+
+def decode_answer(line: bytes) -> dict[str, Any]:
+    """Read a line of an answer: one that has ``node``, or the last one.
+
+    Raises:
+        ControlError: if it is none, or says that something is wrong.
+    """
+    members = _object(line)
+    if isinstance(members.get("node"), dict):
+        return members
+    if members.get("ok") is False:
+        raise ControlError(
+            str(members.get("error", "")) or "the router did nothing, and says not why"
+        )
+    counts = [members.get("nodes"), members.get("running")]
+    counted = all(type(count) is int for count in counts)
+    if members.get("ok") is not True or not counted or not isinstance(members.get("known"), bool):
+        raise ControlError("it is no answer of a router")
+    return members
+
+
+def text_of(raw: bytes) -> str:
+    """Return bytes of a peer as they are written here."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        members = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ControlError("the line is not JSON") from None
+    if not isinstance(members, dict):
+        raise ControlError("the line is no JSON object")
+    return members
+
+
+def _raw(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise ControlError("the text has surrogates that stand for no byte") from None
+
+
+def _key(key: object) -> bytes | None:
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 1 <= len(raw := _raw(key)) <= MAX_KEY:
+        raise ControlError(f"a key is a text of 1 to {MAX_KEY} bytes")
+    return raw
+
+
+def _timeout(seconds: object) -> float:
+    # True is an int to Python; NaN is neither below nor above anything.
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise ControlError("timeout is no number of seconds")
+    if not 0 <= seconds <= MAX_TIMEOUT:
+        raise ControlError(f"timeout is not between 0 and {MAX_TIMEOUT:g} seconds")
+    return float(seconds)
+
+
+def _weight(weight: object) -> int | None:
+    if weight is None:
+        return None
+    if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= MAX_WEIGHT:
+        raise ControlError(f"weight is no whole number from 1 to {MAX_WEIGHT}")
+    return weight
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ControlError("wait_only is neither true nor false")
+    return value
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]

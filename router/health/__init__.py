@@ -1,0 +1,1 @@
+"""Active checks: whether announced nodes answer, asked at intervals."""

@@ -1,0 +1,93 @@
+"""The addresses that this program itself listens on: a node there would send requests in circles."""
+
+import os
+import socket
+from collections.abc import Iterable
+
+from protocol.address import Address, UnixAddress
+from subscriptions.whereabouts import IPAddress, ip_of
+
+#: Names that mean this machine without any look-up.
+_THIS_MACHINE = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+class OwnAddresses:
+    """Tells whether an address leads back to one of these sockets.
+
+    Args:
+        sockets: bound ones, of whatever family and kind.
+    """
+
+    def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
+        self._inet: set[tuple[IPAddress, int]] = set()
+        # Ports that are listened to on every interface.
+        self._everywhere: set[int] = set()
+        self._abstract: set[bytes] = set()
+        self._files: set[tuple[int, int]] = set()
+        for sock in sockets:
+            self._add(sock)
+
+    def __repr__(self) -> str:
+        kinds = self._inet, self._everywhere, self._abstract, self._files
+        return f"<OwnAddresses {sum(len(kind) for kind in kinds)}>"
+
+    def __contains__(self, address: Address) -> bool:
+        if isinstance(address, UnixAddress):
+            if address.is_abstract:
+                return address.path in self._abstract
+            return _identity(address.path) in self._files
+        if address.host.lower().removesuffix(".") in _THIS_MACHINE:
+            return address.port in self._everywhere or any(
+                port == address.port and ip.is_loopback for ip, port in self._inet
+            )
+        ip = ip_of(address.host)
+        if ip is None:
+            return False
+        if ip.is_unspecified:
+            ip = ip_of("127.0.0.1" if ip.version == 4 else "::1")
+            assert ip is not None
+        if (ip, address.port) in self._inet:
+            return True
+        return address.port in self._everywhere and _is_here(ip)
+
+    def _add(self, sock: socket.socket) -> None:
+        name = sock.getsockname()
+        if isinstance(name, tuple):
+            ip = ip_of(name[0])
+            assert ip is not None
+            if ip.is_unspecified:
+                self._everywhere.add(name[1])
+            else:
+                self._inet.add((ip, name[1]))
+            return
+        path = os.fsencode(name)
+        if path.startswith(b"\0"):
+            self._abstract.add(path)
+            return
+        identity = _identity(path)
+        if identity is not None:
+            self._files.add(identity)
+
+
+def _identity(path: bytes) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _is_here(ip: IPAddress) -> bool:
+    """True if ``ip`` is an address of this machine.
+
+    The route to an address of one's own begins at that address; nothing is sent to find that out.
+    """
+    if ip.is_loopback:
+        return True
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(ip), 9))
+            return ip_of(probe.getsockname()[0]) == ip
+        except OSError:
+            return False

@@ -1,0 +1,8 @@
+"""``python -m subscriptions.client``: the command."""
+
+import sys
+
+from subscriptions.client.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

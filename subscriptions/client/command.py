@@ -1,0 +1,242 @@
+"""The command: ``uwsgi-router subscribe`` and, as one file for an application's image, ``uwsgi-subscribe``."""
+
+import argparse
+import asyncio
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+from subscriptions.client.announcement import PROTOS, Announcement, announcement
+from subscriptions.client.control import VARIABLE, control_path
+from subscriptions.client.drain import Drain
+from subscriptions.client.errors import SubscribeError
+from subscriptions.client.process import CannotStart
+from subscriptions.client.readiness import Check
+from subscriptions.client.schedule import INTERVAL, TOLERANCE
+from subscriptions.client.strings import subscribe2, subscribe_to
+from subscriptions.client.supervisor import Plan, Supervisor
+
+log = logging.getLogger("subscriptions.client")
+
+_SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
+
+_EPILOG = """\
+In PROGRAM's arguments {address}, {host} and {port} stand for the announced address:
+
+  %(prog)s --server 10.0.0.1:3032 --key example.com --address auto:8000 -- gunicorn app:app -b {address}
+  %(prog)s --server /run/announce.sock --key example.com --address /run/app.sock -- uvicorn app:app --uds {address}
+
+TERM or INT withdraws PROGRAM from the routers first, and is passed on as TERM after the drain; a second one
+ends the drain. All other signals are passed on at once. The exit code is PROGRAM's (128 + N if signal N ended it);
+1 if nothing can be announced, 2 for wrong use, 126 and 127 if PROGRAM can't be run or is not there.
+"""
+
+
+def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
+    """Run a program and announce it; return the exit code.
+
+    Args:
+        arguments: the command line without the command's name.
+        prog: the command's name, for messages.
+    """
+    try:
+        plan = parse(arguments, prog)
+    except SubscribeError as exc:
+        sys.stderr.write(f"{prog}: {exc}\n")
+        return 2
+    # The prefix is no format: it stands in front of it.
+    logging.basicConfig(format=f"{prog}: %(message)s", level=logging.INFO, stream=sys.stderr)
+    if plan.interval > TOLERANCE:
+        log.warning(
+            "announcing every %g s: routers believe %g s of silence, unless their subscription-tolerance is longer",
+            plan.interval,
+            TOLERANCE,
+        )
+    try:
+        return asyncio.run(_run(plan))
+    except SubscribeError as exc:
+        sys.stderr.write(f"{prog}: {exc}\n")
+        return 1
+    except CannotStart as exc:
+        sys.stderr.write(f"{prog}: {exc}\n")
+        return exc.code
+    except KeyboardInterrupt:
+        # Before there was a handler for it.
+        return 130
+
+
+async def _run(plan: Plan) -> int:
+    return await Supervisor(plan, os.environ).run()
+
+
+def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> Plan:
+    """Read a command line.
+
+    Raises:
+        SubscribeError: if what it says can't be announced.
+        SystemExit: for --help, and for wrong use, which argparse explains.
+    """
+    parser = _parser(prog)
+    own, program = _split(arguments)
+    options = parser.parse_args(own)
+    announcements = _announcements(options)
+    if not announcements:
+        raise SubscribeError("nothing to announce: write --server HOST:PORT --key KEY")
+    if not program:
+        raise SubscribeError(
+            "there is no program: write -- and then the program with its arguments"
+        )
+    key = next((a.key for a in announcements if a.key), "")
+    return Plan(
+        announcements=announcements,
+        program=program,
+        check=Check.parse(options.check, key) if options.check else Check(),
+        drain=Drain(options.drain, options.drain_delay, control_path(options.control, os.environ)),
+        interval=options.interval,
+        notify=options.notify,
+    )
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Split at the first ``--``: what follows is the program's, whatever it looks like."""
+    if "--" not in arguments:
+        return list(arguments), ()
+    at = list(arguments).index("--")
+    return list(arguments[:at]), tuple(arguments[at + 1 :])
+
+
+def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
+    made = []
+    if options.key and not options.server:
+        raise SubscribeError("there is no server: write --server HOST:PORT")
+    for server in options.server:
+        if not options.key:
+            raise SubscribeError(
+                "there is no key: write --key with the host that the program serves"
+            )
+        made += [
+            announcement(
+                server,
+                key=key,
+                address=options.address,
+                balancing_weight=options.weight,
+                signing=options.sign,
+                protocol=options.proto,
+            )
+            for key in options.key
+        ]
+    shared = {
+        "address": options.address,
+        "weight": options.weight,
+        "protocol": options.proto,
+    }
+    made += [subscribe_to(text, **shared) for text in options.subscribe_to]
+    made += [subscribe2(text, **shared) for text in options.subscribe2]
+    return tuple(made)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
+        description="Run PROGRAM and announce it to routers once it serves.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--server",
+        metavar="HOST:PORT",
+        action="append",
+        default=[],
+        help="the subscription server, all addresses of a name; or the path of its UNIX socket (may be repeated)",
+    )
+    add(
+        "--key",
+        action="append",
+        default=[],
+        help="the host that the program serves, as example.com (may be repeated)",
+    )
+    add(
+        "--address",
+        help="where the router finds the program: HOST:PORT, a UNIX socket's path, or auto:PORT, which is this"
+        " machine's address on the route to the server",
+    )
+    add("--proto", choices=PROTOS, default="http", help="what the program speaks (default: http)")
+    add("--weight", type=int, metavar="N", help="its share of the requests (default: 1)")
+    add(
+        "--sign",
+        metavar="DIGEST:KEYFILE",
+        help="sign announces, as SHA256:/etc/example.com.key; needs openssl or the package cryptography",
+    )
+    add(
+        "--check",
+        metavar="URL",
+        help="announce only when this path (/health) or whole http:// URL answers below 400, asked with the key as Host"
+        " (default: when the address accepts connections)",
+    )
+    add(
+        "--drain",
+        metavar="TIME",
+        type=_seconds,
+        default=8.0,
+        help="how long at most PROGRAM goes on serving between the unsubscribe and TERM (default: 8s)",
+    )
+    add(
+        "--drain-delay",
+        metavar="TIME",
+        type=_seconds,
+        default=5.0,
+        help="how long it does if the router can't say that its requests have ended (default: 5s)",
+    )
+    add(
+        "--control",
+        metavar="PATH",
+        help="the router's control socket: it tells when the last request has ended, and PROGRAM gets TERM then"
+        f" (default: ${VARIABLE}; without it --drain-delay is waited)",
+    )
+    add(
+        "--interval",
+        metavar="TIME",
+        type=_interval,
+        default=INTERVAL,
+        help="time between announces (default: 10s)",
+    )
+    add(
+        "--notify",
+        metavar="PATH",
+        help="where a router that sees our files may answer (default: a temporary socket, if the server is local)",
+    )
+    add(
+        "--subscribe-to",
+        metavar="STRING",
+        action="append",
+        default=[],
+        help="SERVER:KEY[,MODIFIER1[,DIGEST:KEYFILE]] or SERVER:@FILE, as uWSGI's option (may be repeated)",
+    )
+    add(
+        "--subscribe2",
+        metavar="STRING",
+        action="append",
+        default=[],
+        help="server=...,key=..., as uWSGI's option (may be repeated)",
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 8, 8s, 500ms or 1m")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _interval(text: str) -> float:
+    seconds = _seconds(text)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text}: announces need between 0.1 s and an hour")
+    return seconds

@@ -1,0 +1,150 @@
+"""Asking a router over its control socket (protocol/control.py); blocking, with a deadline for everything."""
+
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Self
+
+from protocol.control import (
+    MAX_ANSWER,
+    ControlError,
+    Question,
+    decode_answer,
+    encode_question,
+)
+
+#: The variable that names the socket, and its path if nothing does.
+VARIABLE: Final = "UWSGI_ROUTER_CONTROL"
+DEFAULT: Final = "/run/uwsgi-router/control.sock"
+# Seconds that an answer may come after the time that the router was given.
+_GRACE: Final = 1.0
+
+
+class CannotAsk(Exception):
+    """The router can't be asked, or says no; ``str()`` says why."""
+
+
+def control_path(given: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the path that was given, or that the environment names; None without either."""
+    return given or environ.get(VARIABLE) or None
+
+
+class Control:
+    """A connection to a router's control socket; a context manager.
+
+    Args:
+        path: of the socket.
+        limit: seconds for the connection and each answer.
+
+    Raises:
+        CannotAsk: if nobody listens there, or we may not connect.
+    """
+
+    def __init__(self, path: str, limit: float = 10.0) -> None:
+        self._path = path
+        self._limit = limit
+        self._received = b""
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(limit)
+        try:
+            self._sock.connect(path)
+        except OSError as exc:
+            self._sock.close()
+            raise CannotAsk(f"{path}: {_reason(exc)}") from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._sock.close()
+
+    def ask(self, question: Question) -> Iterator[dict[str, Any]]:
+        """Return the lines of the answer, the last one with ``ok``.
+
+        Raises:
+            CannotAsk: if there is none in time, or it says no.
+        """
+        end = time.monotonic() + self._limit + question.timeout
+        try:
+            self._sock.settimeout(self._limit)
+            self._sock.sendall(encode_question(question))
+            while True:
+                members = decode_answer(self._line(end))
+                yield members
+                if "ok" in members:
+                    return
+        except OSError as exc:
+            raise CannotAsk(f"{self._path}: {_reason(exc)}") from exc
+        except ControlError as exc:
+            raise CannotAsk(str(exc)) from exc
+
+    def do(self, question: Question) -> dict[str, Any]:
+        """Return the last line of the answer: ``nodes``, ``running``, ``known``.
+
+        Raises:
+            CannotAsk: as :meth:`ask`.
+        """
+        *_, done = self.ask(question)
+        return done
+
+    def _line(self, end: float) -> bytes:
+        while True:
+            line, found, rest = self._received.partition(b"\n")
+            if found:
+                self._received = rest
+                return line
+            if len(self._received) > MAX_ANSWER:
+                raise ControlError("it is no answer of a router")
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+            more = self._sock.recv(MAX_ANSWER)
+            if not more:
+                raise ConnectionAbortedError
+            self._received += more
+
+
+def drained(path: str, nodes: Iterable[tuple[str, str]], limit: float) -> bool:
+    """Wait until a router has nodes out of service and all their requests have ended.
+
+    Args:
+        path: of its control socket.
+        nodes: (key, address) of each.
+        limit: seconds, for all.
+
+    Returns:
+        False if that took too long.
+
+    Raises:
+        CannotAsk: if the router can't be asked.
+    """
+    end = time.monotonic() + limit
+    with Control(path, _GRACE) as control:
+        for key, address in nodes:
+            question = Question(
+                "drain",
+                address,
+                key.encode("utf-8", "surrogateescape"),
+                timeout=max(0.0, end - time.monotonic()),
+                wait_only=True,
+            )
+            done = control.do(question)
+            if not done["known"]:
+                raise CannotAsk(f"{path}: nobody has announced {key} to the router there")
+            if done["running"]:
+                return False
+    return True
+
+
+def _reason(exc: OSError) -> str:
+    return {
+        ConnectionRefusedError: "no router listens there",
+        FileNotFoundError: "there is no such socket; does the router have control-socket?",
+        PermissionError: "you may not connect there; see chmod-control-socket and chown-control-socket",
+        TimeoutError: "the router does not answer",
+        BlockingIOError: "the router takes no more connections",
+        ConnectionAbortedError: "the router ended the connection",
+        ConnectionResetError: "the router ended the connection",
+        BrokenPipeError: "the router ended the connection",
+    }.get(type(exc), exc.strerror or str(exc))

@@ -1,0 +1,59 @@
+"""How many datagrams one sender may have read in a second."""
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Final
+
+from subscriptions.sender import Sender
+
+#: A sender that was quiet may send so many seconds' worth at once: all nodes of a host start together.
+BURST: Final = 10.0
+
+
+class RateLimit:
+    """A bucket of datagrams for each source, filled at a steady rate.
+
+    Whoever is forgotten because there are too many sources begins with a full bucket: a flood from
+    forged addresses can't take anything away from the others.
+
+    Args:
+        per_second: datagrams that each source may send; 0: any number.
+        max_sources: how many are remembered.
+    """
+
+    __slots__ = ("_buckets", "_max_sources", "_per_second")
+
+    def __init__(self, per_second: float, *, max_sources: int = 10_000) -> None:
+        self._per_second = per_second
+        self._max_sources = max_sources
+        # source -> (datagrams left, when that was so); who was heard last stands last.
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def allows(self, sender: Sender, now: float) -> bool:
+        """Count a datagram; False if it is one too many."""
+        if not self._per_second:
+            return True
+        source = source_of(sender)
+        full = self._per_second * BURST
+        left, since = self._buckets.get(source, (full, now))
+        left = min(full, left + (now - since) * self._per_second)
+        allowed = left >= 1
+        self._buckets[source] = (left - 1 if allowed else left), now
+        self._buckets.move_to_end(source)
+        if len(self._buckets) > self._max_sources:
+            self._buckets.popitem(last=False)
+        return allowed
+
+
+def source_of(sender: Sender) -> Hashable:
+    """Return what counts as one source: an IPv4 address, an IPv6 network of 64 bits, a user."""
+    ip = sender.ip
+    if isinstance(ip, ipaddress.IPv6Address):
+        return "net", int(ip) >> 64
+    if ip is not None:
+        return ip
+    return "uid", None if sender.credentials is None else sender.credentials.uid

@@ -1,0 +1,46 @@
+"""Who sent a datagram, as far as the kernel knows."""
+
+from dataclasses import dataclass
+
+from subscriptions.whereabouts import IPAddress, ip_of
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The process that sent a datagram over a UNIX socket.
+
+    Attributes:
+        pid: its process id, 0 if it is in a name space that we can't see.
+        uid: its user.
+        gid: its group.
+    """
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Where a datagram came from.
+
+    Attributes:
+        name: what to call it in a log line.
+        source: its IP address as text, None over a UNIX socket.
+        credentials: None over UDP, and if the kernel has none that mean anything here.
+    """
+
+    name: str
+    source: str | None = None
+    credentials: Credentials | None = None
+
+    @property
+    def ip(self) -> IPAddress | None:
+        """Its IP address, None over a UNIX socket."""
+        return None if self.source is None else ip_of(self.source)
+
+    @property
+    def is_local(self) -> bool:
+        """True if it is on this machine: UNIX socket or loopback."""
+        ip = self.ip
+        return self.source is None or (ip is not None and ip.is_loopback)

@@ -1,0 +1,51 @@
+"""No source may send more than its share."""
+
+from subscriptions.rate import BURST, RateLimit, source_of
+from subscriptions.sender import Credentials, Sender
+
+
+def udp(address: str) -> Sender:
+    return Sender(address, address)
+
+
+def taken(limit: RateLimit, sender: Sender, now: float, count: int) -> int:
+    return sum(limit.allows(sender, now) for _ in range(count))
+
+
+def test_a_burst_and_then_so_many_a_second() -> None:
+    limit = RateLimit(10)
+    flood = udp("10.0.0.1")
+    assert taken(limit, flood, 0.0, 1000) == 10 * BURST
+    assert taken(limit, flood, 1.0, 1000) == 10
+    assert taken(limit, flood, 1.05, 1000) == 0
+    assert taken(limit, flood, 1000.0, 1000) == 10 * BURST
+
+
+def test_others_are_not_affected() -> None:
+    limit = RateLimit(1)
+    assert taken(limit, udp("10.0.0.1"), 0.0, 100) == BURST
+    assert limit.allows(udp("10.0.0.2"), 0.0)
+
+
+def test_zero_is_no_limit() -> None:
+    limit = RateLimit(0)
+    assert taken(limit, udp("10.0.0.1"), 0.0, 1000) == 1000
+    assert len(limit) == 0
+
+
+def test_what_counts_as_one_source() -> None:
+    assert source_of(udp("::ffff:10.0.0.1")) == source_of(udp("10.0.0.1"))
+    assert source_of(udp("fd00::1")) == source_of(udp("fd00::2"))
+    assert source_of(udp("fd00::1")) != source_of(udp("fd01::1"))
+    alice = Sender("unix", None, Credentials(1, 1000, 1000))
+    assert source_of(alice) == source_of(Sender("unix x", None, Credentials(2, 1000, 7)))
+    assert source_of(alice) != source_of(Sender("unix"))
+
+
+def test_forged_sources_neither_fill_the_memory_nor_harm_others() -> None:
+    limit = RateLimit(1, max_sources=100)
+    honest = udp("10.0.0.1")
+    for number in range(1000):
+        assert limit.allows(udp(f"11.0.{number // 256}.{number % 256}"), float(number))
+        assert len(limit) <= 100
+    assert limit.allows(honest, 1000.0)
