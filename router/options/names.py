@@ -16,7 +16,10 @@ _OURS = """
     http-websocket-check http-websocket-max-frame http-websocket-max-message http-abort-on-eof
     http-response-buffering http-errors http-error-page http-access-log http-access-log-format
 
-    cache-socket cache-socket-public event-loop subscription-max-keys subscription-max-nodes
+    cache-socket cache-socket-public control-socket chmod-control-socket chown-control-socket event-loop sni-allow-dir
+    subscription-check subscription-chmod-socket subscription-max-fails subscription-max-keys subscription-max-nodes
+    subscription-max-rate subscription-state subscription-tee subscriptions-allow-from subscriptions-own-address
+    subscriptions-tenant
 """
 
 UNRELEASED = frozenset(_UNRELEASED.split())

@@ -36,3 +36,14 @@ async def asgi(
 
 def _body(scheme: object, client: object, host: object) -> bytes:
     return json.dumps([scheme, client, host]).encode()
+
+
+async def asgi_behind_a_proxy(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None:
+    """Answer over ASGI, for granian, which leaves the forwarded fields to applications."""
+    from granian.utils.proxies import wrap_asgi_with_proxy_headers
+
+    await wrap_asgi_with_proxy_headers(asgi, trusted_hosts="*")(scope, receive, send)

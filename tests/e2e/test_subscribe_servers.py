@@ -82,8 +82,6 @@ def test_whom_the_user_trusts_is_left_to_the_user(lab: Lab) -> None:
         assert seen(address) == ["http", None, "example.com"]
 
 
-#: Whether our router has HTTP nodes. Until then only gunicorn can be one, which also speaks uwsgi.
-HTTP_NODES = (programs.ROOT / "router/backs/http.py").exists()
 IN_A_POOL = {
     "gunicorn over uwsgi": (
         "uwsgi",
@@ -104,8 +102,6 @@ IN_A_POOL = {
 @pytest.mark.parametrize("server", IN_A_POOL)
 def test_it_joins_the_pool_and_leaves_it(lab: Lab, server: str) -> None:
     proto, program = IN_A_POOL[server]
-    if proto == "http" and not HTTP_NODES:
-        pytest.skip("the router has no HTTP nodes yet")
     router = lab.router()
     address = f"127.0.0.1:{free_port()}"
     process = subscribed(lab, router.announce, address, *program, proto=proto)
@@ -121,12 +117,51 @@ def test_it_joins_the_pool_and_leaves_it(lab: Lab, server: str) -> None:
     assert process.wait() in ORDERLY
 
 
+#: granian knows no forwarded fields: the application wraps itself, as its manual says.
+GRANIAN_OVER = {
+    "tcp": ("--host", "{host}", "--port", "{port}"),
+    "unix": ("--uds", "{address}"),
+}
+BEHIND_THE_ROUTER = {
+    ("gunicorn", "tcp"): (*GUNICORN, "-b", "{address}", "client_seen:wsgi"),
+    ("gunicorn", "unix"): SERVERS["gunicorn"],
+    ("uvicorn", "tcp"): (*UVICORN, "--host", "{host}", "--port", "{port}"),
+    ("uvicorn", "unix"): SERVERS["uvicorn"],
+    **{
+        ("granian", over): (
+            *(f"{BIN}/granian", "--interface", "asgi", "--working-dir", str(APPLICATIONS)),
+            *(*options, "client_seen:asgi_behind_a_proxy"),
+        )
+        for over, options in GRANIAN_OVER.items()
+    },
+}
+
+
+@pytest.mark.parametrize(("server", "over"), BEHIND_THE_ROUTER)
+def test_behind_the_http_router_it_sees_scheme_client_and_host(
+    lab: Lab, server: str, over: str
+) -> None:
+    router = lab.http_router("--http-keepalive", subscriptions=True)
+    address = str(lab.directory / "app.sock") if over == "unix" else f"127.0.0.1:{free_port()}"
+    program = BEHIND_THE_ROUTER[server, over]
+    process = subscribed(
+        lab, router.announce, address, *program, env={"FORWARDED_ALLOW_IPS": None}
+    )
+    process.wait_for_output("accepted by the router")
+    # As a proxy in front says it that ends TLS.
+    forwarded = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https")
+    with router.client() as client:
+        scheme, seen_client, host = json.loads(client.get("/", *forwarded, host=KEY).body)
+    assert (scheme, host) == ("https", KEY)
+    assert "203.0.113.9" in seen_client
+    process.signal(signal.SIGTERM)
+    assert process.wait() in ORDERLY
+
+
 @pytest.mark.peers
 @pytest.mark.parametrize("server", IN_A_POOL)
 def test_rolling_all_nodes_under_load_loses_no_request(lab: Lab, server: str) -> None:
     proto, program = IN_A_POOL[server]
-    if proto == "http" and not HTTP_NODES:
-        pytest.skip("the router has no HTTP nodes yet")
     router = lab.router()
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
     nodes = {a: subscribed(lab, router.announce, a, *program, proto=proto) for a in addresses}

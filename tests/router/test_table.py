@@ -114,13 +114,13 @@ async def test_each_cause_is_logged_once_with_sender_and_key(
     for _ in range(20):
         announcer.announce("/a", modifier1=173)
         announcer.announce("/a", b"other.example", modifier1=173)
-        announcer.announce("/a", proto="http")
+        announcer.announce("/a", proto="scgi")
     announcer.announce("/end", b"end.example")
     await log.line("new node")
     one, two, three = log.having("refused a subscription datagram")
     assert "from 127.0.0.1 for example.com: modifier1 173 calls functions" in one
     assert "for other.example: modifier1 173" in two
-    assert "for example.com: /a speaks http" in three
+    assert "for example.com: /a speaks scgi" in three
 
 
 async def test_what_a_configuration_asks_for_is_checked(log: Log) -> None:
