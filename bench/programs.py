@@ -1,8 +1,10 @@
 """The programs of a benchmark: where they are, how they are started, and that they end."""
 
+import http.client
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,6 +56,37 @@ def first_line(command: Sequence[str]) -> str:
     except OSError:
         return ""
     return (done.stdout + done.stderr).strip().partition("\n")[0]
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def accepts(address: str) -> bool:
+    """Return whether somebody accepts at ``host:port`` or a path."""
+    unix = address.startswith("/")
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as sock:
+        try:
+            sock.connect(address if unix else (host, int(port)))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int) -> bool:
+    """Return whether a GET to this port is answered with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 class Program:

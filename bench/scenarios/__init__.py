@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Load, Setup
-from bench.scenarios import fastrouter
+from bench.scenarios import fastrouter, table
 
 
 class Scenario(Protocol):
@@ -19,4 +19,4 @@ class Scenario(Protocol):
         """Start every chain, ended by the stack; name what is left out through the callback."""
 
 
-SCENARIOS: Mapping[str, Scenario] = {"fastrouter": fastrouter}
+SCENARIOS: Mapping[str, Scenario] = {"fastrouter": fastrouter, "table": table}
