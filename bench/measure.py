@@ -32,10 +32,12 @@ class Load:
 
     Attributes:
         connections: kept open.
+        script: Lua that is run by wrk besides ours; a function ``request`` makes each request.
         headers: request headers besides Host.
     """
 
     connections: int = 16
+    script: str = ""
     headers: tuple[str, ...] = ()
 
 
@@ -81,12 +83,15 @@ class Setup:
         group: setups of one group are compared: ``TCP node``.
         url: where to send requests.
         pid: root of the measured process tree.
+        run: measures in another way than by requests to ``url``, for about so many seconds; what it
+            counts stands where requests would.
     """
 
     name: str
     group: str
     url: str
     pid: int
+    run: Callable[[int], Run] | None = None
 
 
 @dataclass(slots=True)
@@ -172,8 +177,13 @@ def measure(
 
 
 def _run(setup: Setup, load: Load, seconds: int, directory: Path) -> Run:
+    return ask(setup, load, seconds, directory) if setup.run is None else setup.run(seconds)
+
+
+def ask(setup: Setup, load: Load, seconds: int, directory: Path) -> Run:
+    """Send requests for so many seconds, whatever ``setup.run`` is."""
     script = directory / "wrk.lua"
-    script.write_text(_WRK_SCRIPT)
+    script.write_text(_WRK_SCRIPT + load.script)
     command = [find("wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s", "-s", str(script)]
     for header in load.headers:
         command += ["-H", header]

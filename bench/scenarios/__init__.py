@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Idle, Load, Setup
-from bench.scenarios import fastrouter, http, http_idle
+from bench.scenarios import fastrouter, http, http_idle, table
 
 
 class Scenario(Protocol):
@@ -25,4 +25,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "fastrouter": fastrouter,
     "http": http,
     "http-idle": http_idle,
+    "table": table,
 }

@@ -11,6 +11,7 @@ from router.instance import Instance
 from router.log import setup
 from router.net.activation import Inherited, Notifier
 from router.process import StartError
+from router.process.collector import calm
 from router.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from router.process.pidfile import PidFile
 from router.process.privileges import drop, identity
@@ -90,6 +91,7 @@ async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
     signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
     signals.install()
     await instance.start()
+    calm()
     log.info(
         "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
     )

@@ -144,9 +144,7 @@ def test_behind_the_http_router_it_sees_scheme_client_and_host(
     router = lab.http_router("--http-keepalive", subscriptions=True)
     address = str(lab.directory / "app.sock") if over == "unix" else f"127.0.0.1:{free_port()}"
     program = BEHIND_THE_ROUTER[server, over]
-    process = subscribed(
-        lab, router.announce, address, *program, env={"FORWARDED_ALLOW_IPS": None}
-    )
+    process = subscribed(lab, router.announce, address, *program, env={"FORWARDED_ALLOW_IPS": None})
     process.wait_for_output("accepted by the router")
     # As a proxy in front says it that ends TLS.
     forwarded = ("X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https")
