@@ -171,7 +171,9 @@ def test_server_sent_events_arrive_one_by_one(site: Site) -> None:
         fifo.unlink()
 
 
-@pytest.mark.parametrize("site", [kind for kind in KINDS if kind not in NO_WEBSOCKET], indirect=True)
+@pytest.mark.parametrize(
+    "site", [kind for kind in KINDS if kind not in NO_WEBSOCKET], indirect=True
+)
 def test_websocket_messages_are_echoed(site: Site) -> None:
     messages = [b"", b"one", b"\0" * 70_000, os.urandom(300_000)]
     with connect(f"ws://{site.router.address}/ws", compression=None, max_size=None) as socket:
