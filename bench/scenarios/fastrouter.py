@@ -4,13 +4,13 @@ Request heads as a browser sends them: ten fields, so about twenty-five variable
 ``uwsgi_params``. The node is reached over TCP and over UNIX, because that alone halves the costs.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import Load, Setup
+from bench.nginx import nginx, uwsgi_pass
 from bench.programs import (
     ROOT,
     MissingError,
@@ -38,23 +38,6 @@ LOAD = Load(
     ),
 )
 
-_NGINX = """
-daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/nginx.log warn;
-{user}
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 100000000;
-  client_body_temp_path {directory}/body; uwsgi_temp_path {directory}/uwsgi;
-  proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  scgi_temp_path {directory}/scgi;
-  {servers}
-}}
-"""
-_SERVER = """server {{
-    listen 127.0.0.1:{port};
-    location / {{ include /etc/nginx/uwsgi_params; uwsgi_pass unix:{socket}; }}
-  }}"""
-
 
 def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> list[Setup]:
     """Bring up a chain for every router that is there, times TCP and UNIX node.
@@ -68,7 +51,7 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         MissingError: without wrk or nginx.
         StartError: if nginx or the node does not come up.
     """
-    nginx = find("nginx")
+    find("nginx")
     find("wrk")
     nodes = {"TCP node": f"127.0.0.1:{free_port()}", "UNIX node": f"{directory}/node.sock"}
     for group, address in nodes.items():
@@ -87,13 +70,11 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
                 tell(f"left out: {group}, {exc}")
                 continue
             routers.append((name, group, program, path, free_port()))
-    servers = "\n  ".join(
-        _SERVER.format(port=port, socket=path) for _name, _group, _program, path, port in routers
+    front = nginx(
+        stack,
+        directory,
+        "\n  ".join(uwsgi_pass(port, path) for _name, _group, _program, path, port in routers),
     )
-    user = "user root;" if os.getuid() == 0 else ""
-    config = directory / "nginx.conf"
-    config.write_text(_NGINX.format(directory=directory, user=user, servers=servers))
-    front = stack.enter_context(Program("nginx", [nginx, "-c", str(config)], directory))
     setups = []
     for name, group, program, _path, port in routers:
         try:

@@ -6,13 +6,13 @@ stands beside us. All of them add X-Forwarded-For but uWSGI's, which cannot. Eac
 thread that works. Request heads as a browser sends them: ten fields.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import Load, Setup
+from bench.nginx import nginx_command
 from bench.programs import (
     ROOT,
     MissingError,
@@ -36,18 +36,6 @@ LOAD = Load(
 )
 OVER_HTTP, OVER_UWSGI = "HTTP node", "UNIX node"
 
-_NGINX = """
-daemon off; worker_processes 1; pid {directory}/{name}.pid; error_log {directory}/{name}.log warn;
-{user}
-events {{ worker_connections 8192; }}
-http {{
-  access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
-  client_body_temp_path {directory}/body; uwsgi_temp_path {directory}/uwsgi;
-  proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  scgi_temp_path {directory}/scgi;
-  {content}
-}}
-"""
 _NODE = """server {{
     listen 127.0.0.1:{port} backlog=1024;
     location / {{ default_type text/plain; return 200 "hello world\\n"; }}
@@ -123,7 +111,7 @@ def routers(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> l
 
 def _http_node(stack: ExitStack, directory: Path) -> str:
     port = free_port()
-    command = _nginx("node", _NODE.format(port=port), directory)
+    command = nginx_command(directory, _NODE.format(port=port), "node")
     node = stack.enter_context(Program(OVER_HTTP, command, directory))
     node.wait_until(lambda: answers(port))
     return f"127.0.0.1:{port}"
@@ -169,14 +157,7 @@ def _haproxy(port: int, node: str, directory: Path) -> list[str]:
 
 
 def _nginx_front(port: int, node: str, directory: Path) -> list[str]:
-    return _nginx("front", _FRONT.format(port=port, node=node), directory)
-
-
-def _nginx(name: str, content: str, directory: Path) -> list[str]:
-    path = directory / f"{name}.conf"
-    user = "user root;" if os.getuid() == 0 else ""
-    path.write_text(_NGINX.format(directory=directory, name=name, user=user, content=content))
-    return [find("nginx"), "-c", str(path)]
+    return nginx_command(directory, _FRONT.format(port=port, node=node), "front")
 
 
 def _uwsgi(port: int, node: str, _directory: Path) -> list[str]:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from bench.announcing import STRIDE, Announcer
 from bench.measure import Load, Run, Setup, ask, cpu_time
+from bench.nginx import nginx, uwsgi_pass
 from bench.programs import ROOT, Program, accepts, find, free_port, our_router
 from bench.scenarios.fastrouter import LOAD as FASTROUTER_LOAD
 from protocol.subscription import Subscription
@@ -57,23 +58,6 @@ request = function()
 end
 """,
 )
-
-_NGINX = """
-daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/nginx.log warn;
-{user}
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 100000000;
-  client_body_temp_path {directory}/body; uwsgi_temp_path {directory}/uwsgi;
-  proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  scgi_temp_path {directory}/scgi;
-  {servers}
-}}
-"""
-_SERVER = """server {{
-    listen 127.0.0.1:{port};
-    location / {{ include /etc/nginx/uwsgi_params; uwsgi_pass unix:{socket}; }}
-  }}"""
 
 
 def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> list[Setup]:
@@ -170,13 +154,11 @@ def _nodes(stack: ExitStack) -> list[str]:
 def _front(stack: ExitStack, directory: Path, sockets: dict[int, Path]) -> dict[int, int]:
     """Start nginx; return its port for each of the routers."""
     ports = {keys: free_port() for keys in sockets}
-    servers = "\n  ".join(
-        _SERVER.format(port=ports[keys], socket=sockets[keys]) for keys in sockets
+    front = nginx(
+        stack,
+        directory,
+        "\n  ".join(uwsgi_pass(ports[keys], sockets[keys]) for keys in sockets),
     )
-    user = "user root;" if os.getuid() == 0 else ""
-    config = directory / "nginx.conf"
-    config.write_text(_NGINX.format(directory=directory, user=user, servers=servers))
-    front = stack.enter_context(Program("nginx", [find("nginx"), "-c", str(config)], directory))
     for port in ports.values():
         front.wait_until(lambda port=port: accepts(f"127.0.0.1:{port}"))  # type: ignore[misc]
     return ports
