@@ -292,7 +292,9 @@ class TableMachine(RuleBasedStateMachine):
             held = [phase for holder, phase in self.held if holder is node]
             assert node.reference == len(held)
             assert node.connecting == held.count("connecting")
-            assert 0 <= node.wrr <= node.weight or node.pool._sorted is False
+            # Whoever may not be chosen has no part in rounds; it gets a new one when it is back.
+            unused = node.standing >= DRAINED or not node.pool._sorted
+            assert 0 <= node.wrr <= node.weight or unused
             assert node.standing != DEAD or node.reference
 
     @invariant()
