@@ -5,10 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from router.api import fast, forwarders
+from router.api import fast, forwarders, http
 
 
-@pytest.mark.parametrize("module", [fast, forwarders])
+@pytest.mark.parametrize("module", [fast, forwarders, http])
 def test_the_examples_are_right(module: ModuleType) -> None:
     tried = doctest.testmod(module)
     assert tried.failed == 0

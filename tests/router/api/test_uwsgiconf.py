@@ -193,9 +193,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 @pytest.mark.filterwarnings("ignore:.*(not yet|only the command)")
-@pytest.mark.parametrize("call", [call for router, call in CALLS if router is RouterFast])
-async def test_and_each_starts(call: Callable[[Any, Place], Any], place: Place) -> None:
-    router = call(RouterFast, place)
+@pytest.mark.parametrize(("kind", "call"), CALLS)
+async def test_and_each_starts(kind: Any, call: Callable[[Any, Place], Any], place: Place) -> None:
+    router = call(kind, place)
     if call is cache:
         router.set_option("cache2", "name=mine,items=10")
     async with router:
