@@ -135,7 +135,7 @@ class Signatures:
         except ImportError:
             raise SignatureError(
                 f"subscriptions-sign-check = {check}: the package cryptography is not installed"
-                " (pip install cryptography)"
+                " (pip install 'uwsgi-router[signatures]')"
             ) from None
         if not os.path.isdir(check.directory) or not os.access(check.directory, os.X_OK):
             raise SignatureError(
