@@ -14,7 +14,8 @@ from typing import Final
 from protocol.address import Address
 from protocol.subscription import Subscription
 from router.config import SubscriptionConfig
-from router.engine.gateway import Gateway, show
+from router.engine.gateway import Gateway
+from router.engine.telling import show
 from router.gate import build_gate
 from router.log import RateLimited
 from router.net.destinations import Destinations

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.control import text_of
-from router.engine.gateway import show
+from router.engine.telling import show
 from router.table import Table
 from subscriptions.events import (
     Event,

@@ -1,14 +1,11 @@
 """One configured router: its listeners, sessions, forwarder, counters, and what it says in the log."""
 
 import asyncio
-import logging
 import secrets
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
-from time import monotonic
 
-from router.access_entry import Entry
 from router.access_log import AccessLog
 from router.backs.back import Back
 from router.backs.http import HttpBack
@@ -17,23 +14,21 @@ from router.config import HttpRouterConfig, RouterConfig
 from router.engine.attempts import Attempts
 from router.engine.deadlines import Deadlines
 from router.engine.hold import Hold
-from router.engine.http_reader import HttpReader
 from router.engine.http_session import HttpSession
 from router.engine.session import Session
+from router.engine.telling import Telling
 from router.engine.upstreams import Upstreams
 from router.engine.uwsgi_session import UwsgiSession
 from router.failure import Failure
 from router.forwarders.base import Forwarder
 from router.forwarders.static import StaticForwarder, StaticNode
-from router.fronts.http import HttpFront, HttpRequest
+from router.fronts.http import HttpFront
 from router.fronts.uwsgi import UwsgiFront
-from router.log import RateLimited
 from router.net.acceptor import Acceptor, Peer
 from router.net.listeners import BoundSocket
 from router.net.poller import Poller
 from router.net.resolver import Resolver
 from router.request import Request
-from router.stats.counters import Counters
 from subscriptions.events import (
     Event,
     NodeAdded,
@@ -50,11 +45,10 @@ from subscriptions.registry import Registry
 LAST_REQUEST = 2.0
 
 
-class Gateway:
+class Gateway(Telling):
     """One router (uWSGI's word for its process: gateway).
 
     Attributes:
-        name: uWSGI's short name, the prefix of its options and its key in the stats document.
         forwarder: finds nodes.
         fallback: the nodes that stand in when the forwarder's fail.
         registry: the table of announced nodes, or None.
@@ -77,9 +71,7 @@ class Gateway:
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
     ) -> None:
-        self.config = config
-        self.name = config.kind
-        self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
+        super().__init__(config, access_log)
         self.loop = loop
         self.forwarder = forwarder
         self.fallback = fallback
@@ -89,7 +81,6 @@ class Gateway:
         self.registry = registry
         self.sockets = sockets
         self._static_nodes = static_nodes
-        self.counters = Counters()
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
         self._front = front or make_front(config)
         opaque = isinstance(self._front, UwsgiFront)
@@ -99,7 +90,6 @@ class Gateway:
             and (config.chunked_input or config.raw_body),
         )
         self._http_back = HttpBack()
-        self.access_log = access_log
         self.stopping = False
         self.cheap = config.cheap and registry is not None
         self._deadlines = Deadlines(loop)
@@ -108,7 +98,6 @@ class Gateway:
         self._idle: asyncio.Future[None] | None = None
         self.ids = secrets.token_hex(3)
         self._count = 0
-        self._limited = RateLimited(self._log)
 
     def __repr__(self) -> str:
         return f"<Gateway {self.name} sessions={len(self._sessions)} cheap={self.cheap}>"
@@ -273,98 +262,6 @@ class Gateway:
     def _unknown_key(self) -> Failure:
         return Failure(HTTPStatus.NOT_FOUND, "unknown-key", self.forwarder.unknown)
 
-    # --- what sessions tell ---
-
-    def refused(self, peer: str, reason: str) -> None:
-        """Note bytes that are no request."""
-        self.counters.refused_packets += 1
-        self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
-
-    def failed(self, session: Session, failure: Failure) -> None:
-        """Count a failed request, and explain it in one line."""
-        self.counters.failed[failure.reason] += 1
-        request, attempts = session.request, session.attempts
-        line = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
-        arguments = (
-            session.id,
-            failure.status.value,
-            failure.reason,
-            failure.text,
-            session.phase,
-            show(request.key) if request is not None else "",
-            attempts.node if attempts is not None else "",
-            attempts.tries if attempts is not None else 0,
-            session.connect_time,
-            monotonic() - session.started,
-            (show(request.client) if request is not None else session.peer[0]) or "unix",
-            f" option={failure.option}" if failure.option else "",
-        )
-        if failure.status < 500 or failure.reason in _CLIENT_REASONS:
-            # Clients can make as many of these as they like.
-            self._limited.warning(failure.reason, line, *arguments)
-        else:
-            self._log.warning(line, *arguments)
-
-    def said_too_much(self, node: Node, size: int) -> None:
-        """Log that a node sent more than its answer announced: a bug there, or two answers to one request."""
-        self._limited.warning(
-            ("too-much", node.name),
-            "%s sent %d bytes more than its answer announced: they are dropped, the connection is closed",
-            node.name,
-            size,
-        )
-
-    def log_access(
-        self,
-        session: HttpReader,
-        request: HttpRequest | None,
-        bytes_in: int,
-        bytes_out: int,
-        reason: str,
-    ) -> None:
-        """Write a request's line of the access log; not called when there is none."""
-        assert self.access_log is not None
-        attempts, head = session.attempts, request.head if request is not None else None
-        self.access_log.write(
-            Entry(
-                id=session.id,
-                client=request.client if request is not None else session.peer[0].encode(),
-                method=head.method if head is not None else b"",
-                target=head.target if head is not None else b"",
-                protocol=head.protocol if head is not None else b"",
-                key=request.key if request is not None else b"",
-                status=session.status,
-                bytes_in=bytes_in,
-                bytes_out=bytes_out,
-                node=attempts.node if attempts is not None else "",
-                tries=attempts.tries if attempts is not None else 0,
-                connect=session.connect_time if session.head_size else None,
-                first_byte=session.first_byte - session.started if session.first_byte else None,
-                total=monotonic() - session.started,
-                reason=reason,
-            )
-        )
-
-    def unable_to_connect(self, node: Node, retries: int, text: str) -> None:
-        """Log a failed connect, as uWSGI does, unless told to be quiet."""
-        if not self.config.quiet:
-            self._limited.warning(
-                ("connect", node.name),
-                "unable to connect to %s (%d retries): %s",
-                node.name,
-                retries,
-                text,
-            )
-
-    def shortage(self, node: Node, text: str) -> None:
-        """Log that this machine has run out of something."""
-        self._limited.error(
-            "shortage",
-            "cannot connect to %s for a reason of ours: %s",
-            node.name,
-            text,
-        )
-
     # --- what happens in the table ---
 
     def table_changed(self, events: Iterable[Event]) -> None:
@@ -402,10 +299,6 @@ class Gateway:
         return self._static_nodes
 
 
-# Failures that any client can cause at will, besides all with a 4xx status.
-_CLIENT_REASONS = frozenset({"bad-item", "cache", "unknown-coding", "version", "rtsp", "bad-frame"})
-
-
 def make_front(config: RouterConfig) -> UwsgiFront | HttpFront:
     """Return what reads the requests of a router."""
     if isinstance(config, HttpRouterConfig):
@@ -414,8 +307,3 @@ def make_front(config: RouterConfig) -> UwsgiFront | HttpFront:
         force_key=config.force_key.encode("utf-8", "surrogateescape") if config.force_key else None,
         keep_modifiers=config.keep_modifiers,
     )
-
-
-def show(data: bytes) -> str:
-    """Return bytes from a peer as text; the log escapes what is not printable."""
-    return data.decode("utf-8", "backslashreplace")
