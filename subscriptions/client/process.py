@@ -27,6 +27,26 @@ _OWN: Final = frozenset(
 )
 
 
+# From <sys/prctl.h>.
+_PR_SET_PDEATHSIG: Final = 1
+
+try:
+    import ctypes
+
+    _prctl: Callable[..., int] | None = ctypes.CDLL(None).prctl
+except (ImportError, OSError, AttributeError):  # a Python without libffi
+    _prctl = None
+
+
+def _end_with_us() -> None:
+    """In the child: have the kernel send TERM when we die.
+
+    Who is killed can't withdraw the program; it must not serve on with nobody to tell when it ends.
+    """
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
 class CannotStart(Exception):
     """The program can't be started.
 
@@ -43,6 +63,7 @@ class Program:
     """A running program.
 
     It gets a session of its own: Ctrl-C in a terminal must reach us alone, or it would stop before it is withdrawn.
+    If we are killed, it gets TERM from the kernel.
 
     Args:
         arguments: the program and what it is given.
@@ -61,6 +82,7 @@ class Program:
                 start_new_session=True,
                 # What our parent left open (sockets, say) is meant for the program.
                 close_fds=False,
+                preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
             )
         except FileNotFoundError as exc:
             # A script whose interpreter is missing is "not there" too.

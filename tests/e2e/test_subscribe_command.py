@@ -122,6 +122,13 @@ def test_ctrl_c_in_a_terminal_reaches_the_program_as_term_only(table: Table) -> 
     assert process.wait() == 0
 
 
+def test_who_is_killed_takes_the_program_along(table: Table) -> None:
+    process = table.run()
+    assert table.next() == table.subscribed
+    process.signal(signal.SIGKILL)
+    assert table.next() == "event SIGTERM"
+
+
 def test_a_second_signal_ends_the_drain(table: Table) -> None:
     process = table.run(options=("--drain", "60s", "--drain-delay", "60s"))
     assert table.next() == table.subscribed
