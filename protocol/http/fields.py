@@ -60,6 +60,11 @@ class FieldNames(BoundedCache[bytes]):
 names: Final = FieldNames()
 
 
+def is_forwarding(name: bytes) -> bool:
+    """Say whether a field, by its lower-case name, is about where a request comes from: not everybody's is believed."""
+    return name.startswith(b"x-forwarded-") or name in {b"forwarded", b"x-real-ip"}
+
+
 def tokens(value: bytes) -> list[bytes]:
     """Split a comma-separated value: elements in lower case, trimmed of white space, empty ones left out."""
     return [token for part in value.lower().split(b",") if (token := part.strip(b" \t"))]

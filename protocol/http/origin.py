@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from protocol.http.fields import is_forwarding
 from protocol.http.request import RequestHead
 
 #: REMOTE_ADDR of a client that came through a UNIX socket (uWSGI's; sheet 1.3).
@@ -20,7 +21,6 @@ UNIX_ADDRESS: Final = b"0.0.0.0"
 MAX_HOPS: Final = 32
 
 _OURS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
-_OTHERS: Final = frozenset({b"forwarded", b"x-real-ip"})
 _MAX_REMEMBERED: Final = 4_096
 # "[" 45 characters of an address "]:" 5 digits
 _MAX_HOP: Final = 53
@@ -95,7 +95,7 @@ class Origin:
         """
         if name in _OURS:
             return False
-        return self.trusted or not (name.startswith(b"x-forwarded-") or name in _OTHERS)
+        return self.trusted or not is_forwarding(name)
 
 
 def origin_of_peer(

@@ -12,6 +12,7 @@ from protocol.http.fields import (
     HOP_BY_HOP,
     VALUE_BYTES,
     BoundedCache,
+    is_forwarding,
     names,
     parse_content_length,
     tokens,
@@ -104,7 +105,7 @@ class _PlainNames(BoundedCache[bytes]):
     def __missing__(self, raw: bytes) -> bytes:
         lower = names[raw]
         plain = lower not in _READ and lower not in _SINGLE and lower not in _DROPPED
-        if plain and lower and _UNDERSCORE not in lower and not _is_forwarding(lower):
+        if plain and lower and _UNDERSCORE not in lower and not is_forwarding(lower):
             return self.keep(raw, lower)
         return self.keep(raw, b"") if lower else b""
 
@@ -117,14 +118,10 @@ class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
         if not all(names[element] for element in elements):
             # "close x" is no token. Some read close, others nothing: then it is better to close.
             elements |= {b"close"}
-        nominated = {name for name in elements - _KEPT if not _is_forwarding(name)}
+        nominated = {name for name in elements - _KEPT if not is_forwarding(name)}
         return self.keep(
             value, (elements, frozenset(nominated - {b"close", b"keep-alive", b"upgrade"}))
         )
-
-
-def _is_forwarding(name: bytes) -> bool:
-    return name.startswith(b"x-forwarded-") or name in {b"forwarded", b"x-real-ip"}
 
 
 _plain: Final = _PlainNames()
@@ -239,7 +236,7 @@ def _add(head: RequestHead, special: dict[bytes, bytes], line: bytes) -> None:
         return
     if lower in _SINGLE:
         special[lower] = value
-    elif _is_forwarding(lower):
+    elif is_forwarding(lower):
         head.forwarded = True
     head.fields.append((lower, value))
     head.lines.append(name + b": " + value)

@@ -8,6 +8,7 @@ import itertools
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +23,7 @@ _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e\x80-\xf
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([\t\x20-\x7e\x80-\xff]*)")
 
 
-class Node:
+class Node(ABC):
     """A listener on TCP or a UNIX socket, and the threads behind it. Use it in ``with``.
 
     Attributes:
@@ -76,9 +77,9 @@ class Node:
         with self._lock:
             return len(self._open)
 
+    @abstractmethod
     def serve(self, wire: Wire, number: int) -> None:
         """Serve one connection to its end."""
-        raise NotImplementedError
 
     def record(self, seen: Seen) -> None:
         """Keep a request."""
