@@ -42,7 +42,13 @@ class Announcer:
         sign: Callable[[bytes], bytes] | None = None,
     ) -> None:
         order = [keys[number * STRIDE % len(keys)].encode() for number in range(len(keys))]
-        self._nodes = [(key, address) for address in addresses for key in order]
+        # What a key announces first is chosen first: without turns all requests would go to one node
+        # at a time, as long as there are keys that were not asked for.
+        self._nodes = [
+            (key, addresses[(turn + number) % len(addresses)])
+            for turn in range(len(addresses))
+            for number, key in enumerate(order)
+        ]
         self._turn = itertools.cycle(self._nodes)
         self._port = port
         self._directory = directory

@@ -9,7 +9,7 @@ from bench.programs import Program, find
 _CONFIG = """
 daemon off; worker_processes 1; pid {directory}/{name}.pid; error_log {directory}/{name}.log warn;
 {user}
-events {{ worker_connections 8192; }}
+events {{ worker_connections 12000; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s;
   client_body_temp_path {directory}/body; uwsgi_temp_path {directory}/uwsgi;
