@@ -1,80 +1,123 @@
-"""``python -m bench [SCENARIO …] [--quick]``: measure, print a table, write JSON."""
+"""``python -m bench [SCENARIO …] [--quick] [--docs]``: measure, print tables, write JSON and the page."""
 
 import argparse
+import os
+import shlex
 import sys
 import tempfile
+import time
+import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import idle, report
-from bench.measure import Idle, measure
-from bench.programs import ROOT, MissingError, StartError
+from bench import idle, machine, page, report
+from bench.measure import Idle
+from bench.programs import ROOT, MeasureError, MissingError, StartError
+from bench.results import Outcome
+from bench.rounds import Plan, Rounds
 from bench.scenarios import SCENARIOS
+
+RESULTS = ROOT / "build" / "bench"
 
 
 def main() -> int:
+    options = _options()
+    plan = Plan.quick() if options.quick else Plan(options.rounds, options.seconds)
+    results = options.json or (RESULTS / "quick" if options.quick else RESULTS)
+    idle.raise_descriptors()
+    began = time.monotonic()
+    failed: list[str] = []
+    measured = 0
+    for name in options.scenario or SCENARIOS:
+        path = results / f"{name}.json"
+        path.unlink(missing_ok=True)  # no page may show what an earlier run found
+        try:
+            outcome = run(name, plan, _repeat(name, options))
+        except MissingError as exc:
+            tell(f"scenario {name} left out: missing {exc}")
+            continue
+        except (StartError, MeasureError, OSError) as exc:
+            tell(f"scenario {name} FAILED: {exc}")
+            failed.append(name)
+            continue
+        except Exception:  # noqa: BLE001 - a mistake in one scenario must not cost the others
+            traceback.print_exc()
+            tell(f"scenario {name} FAILED")
+            failed.append(name)
+            continue
+        print(f"\n{report.terminal(outcome)}\n", flush=True)
+        outcome.write(path)
+        tell(f"written: {path}")
+        measured += bool(outcome.results)
+        if outcome.failed:
+            failed.append(name)
+    if options.docs:
+        # A quick run shows that the page can be made, and leaves the documentation alone.
+        page.make(results, results if options.quick else page.DOCS, tell)
+    tell(f"{time.monotonic() - began:.0f} s; failed: {', '.join(failed) or 'none'}")
+    if not measured:
+        tell("nothing was measured")
+    return int(bool(failed) or not measured)
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="CPU per request, memory per connection."
+        prog="python -m bench", description="CPU per request, latency, memory per connection."
     )
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="two short rounds: does it work?")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=6, help="of each run")
+    parser.add_argument("--quick", action="store_true", help="short runs: does it work?")
+    parser.add_argument("--rounds", type=int, default=Plan().rounds, help="as fast as it goes")
+    parser.add_argument("--seconds", type=int, default=Plan().seconds, help="of each of these runs")
     parser.add_argument(
-        "--json",
-        type=Path,
-        metavar="DIRECTORY",
-        default=ROOT / "build" / "bench",
-        help="of results",
+        "--docs",
+        action="store_true",
+        help="fill docs/benchmarks.md with all results (--quick: a copy beside the results)",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="DIRECTORY", help="for results; default: build/bench"
     )
     options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 2, 2
     for name in options.scenario:
         if name not in SCENARIOS:
             parser.error(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
-    worst = 0
-    for name in options.scenario or SCENARIOS:
-        worst = max(worst, run(name, options.rounds, options.seconds, options.json))
-    return worst
+    if min(options.rounds, options.seconds) < 1:
+        parser.error("--rounds and --seconds are at least 1")
+    return options
 
 
-def run(name: str, rounds: int, seconds: int, results: Path) -> int:
-    """Run one scenario; return the exit code: 1 if nothing was measured, or a request failed."""
+def _repeat(name: str, options: argparse.Namespace) -> str:
+    how = (
+        ["--quick"]
+        if options.quick
+        else ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
+    )
+    return shlex.join([".venv/bin/python", "-m", "bench", name, *how])
+
+
+def run(name: str, plan: Plan, repeat: str) -> Outcome:
+    """Run one scenario.
+
+    Raises:
+        MissingError: if it needs a program that is not there.
+        StartError: if something does not come up.
+        MeasureError: if nothing of it can be measured.
+    """
     scenario = SCENARIOS[name]
+    tell(f"scenario {name}")
+    load = os.getloadavg()
+    errors: Sequence[str]
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        try:
-            setups = scenario.start(stack, directory, tell)
-        except (MissingError, StartError) as exc:
-            missing = "missing " if isinstance(exc, MissingError) else ""
-            tell(f"scenario {name} left out: {missing}{exc}")
-            return 1
+        setups = scenario.start(stack, directory, tell)
         if not setups:
-            tell(f"scenario {name}: nothing to measure")
-            return 1
-        path = results / f"{name}.json"
+            raise MeasureError("nothing to measure")
         if isinstance(scenario.LOAD, Idle):
-            held = idle.measure(setups, scenario.LOAD, progress=tell)
-            print(f"\n{name}: {scenario.LOAD.connections} connections each\n")
-            print(report.idle_table(held))
-            report.write_idle(path, name, held)
-            failed = False
+            results, errors = idle.measure(setups, scenario.LOAD, plan.idle_part, progress=tell)
         else:
-            done = measure(
-                setups,
-                scenario.LOAD,
-                rounds=rounds,
-                seconds=seconds,
-                directory=directory,
-                progress=tell,
-            )
-            print(f"\n{name}: {rounds} rounds of {seconds} s each, in turn; medians\n")
-            print(report.table(done))
-            report.write(path, name, done)
-            failed = any(result.failed for result in done)
-    print(f"\nwritten: {path}")
-    return int(failed)
+            rounds = Rounds(setups, scenario.LOAD, directory=directory, progress=tell)
+            results, errors = rounds.measure(plan), rounds.errors
+    return Outcome(name, machine.now(), repeat, load, machine.facts(), results, errors)
 
 
 def tell(line: str) -> None:

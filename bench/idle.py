@@ -9,56 +9,75 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.measure import Idle, Setup, tree
-from bench.programs import ROOT
+from bench.measure import CONNECTION, Idle, Run, Setup, tree
+from bench.programs import ROOT, MeasureError
+from bench.results import Result
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
+#: Descriptors that a program needs besides its connections, at most.
+_OTHERS = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a setup's connections take.
+def measure(
+    setups: Sequence[Setup], idle: Idle, part: int = 1, *, progress: Callable[[str], None]
+) -> tuple[list[Result], list[str]]:
+    """Hold connections to one setup after the other, and see what memory that takes.
 
-    Attributes:
-        connections: that were counted.
-        memory: bytes of the process tree for all of them.
+    Once each: a process that has had so many connections keeps some of the memory.
+
+    Args:
+        setups: what to measure.
+        idle: how many connections.
+        part: hold only one in so many.
+        progress: told what goes on.
+
+    Returns:
+        The results, and what could not be measured.
+
+    Raises:
+        MeasureError: if nobody here may have so many descriptors.
     """
-
-    setup: Setup
-    connections: int
-    memory: int
-
-    @property
-    def each(self) -> float:
-        """Bytes for each."""
-        return self.memory / self.connections
-
-
-def measure(setups: Sequence[Setup], idle: Idle, *, progress: Callable[[str], None]) -> list[Held]:
-    """Hold connections to one setup after the other, and see what memory that takes."""
-    results = []
+    idle = Idle(idle.connections // part, idle.before // part)
+    needed = idle.before + idle.connections + _OTHERS
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise MeasureError(
+            f"{idle.connections} connections need {needed} descriptors and the hard limit is {hard}: "
+            f"raise it (as root, in this shell: ulimit -Hn {needed})"
+        )
+    results, errors = [], []
     for setup in setups:
-        port = urlsplit(setup.url).port
-        with subprocess.Popen(
-            [sys.executable, "-m", "bench.idle", str(port)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as holder:
-            _hold(holder, idle.before, setup)
-            before = memory(setup.pid)
-            _hold(holder, idle.before + idle.connections, setup)
-            held = Held(setup, idle.connections, memory(setup.pid) - before)
-            assert holder.stdin
-            holder.stdin.close()
-        progress(f"{setup.group:10}  {setup.name:32}{held.each:8.0f} bytes/connection")
-        results.append(held)
-    return results
+        try:
+            run = _measure(setup, idle)
+        except MeasureError as exc:
+            errors.append(f"{setup.group}, {setup.name}: {exc}")
+            progress(f"FAILED: {errors[-1]}")
+            continue
+        results.append(Result(setup.group, setup.name, CONNECTION, setup.reference, [run]))
+        progress(f"{setup.group:14}  {setup.name:30}  {results[-1].cost:6.0f} bytes/connection")
+    return results, errors
+
+
+def _measure(setup: Setup, idle: Idle) -> Run:
+    port = urlsplit(setup.url).port
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.idle", str(port)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        _hold(holder, idle.before)
+        before = memory(setup.pid)
+        _hold(holder, idle.before + idle.connections)
+        spent = memory(setup.pid) - before
+        assert holder.stdin
+        holder.stdin.close()
+    return Run(idle.connections, failed=0, seconds=0.0, spent=spent)
 
 
 def memory(root: int) -> int:
@@ -71,41 +90,61 @@ def memory(root: int) -> int:
     return total
 
 
-def _hold(holder: "subprocess.Popen[str]", count: int, setup: Setup) -> None:
+def _hold(holder: "subprocess.Popen[str]", count: int) -> None:
     assert holder.stdin
     assert holder.stdout
+    assert holder.stderr
     holder.stdin.write(f"{count}\n")
     holder.stdin.flush()
     if holder.stdout.readline() != f"{count}\n":
-        raise RuntimeError(f"{setup.group}, {setup.name}: it does not keep {count} connections")
+        raise MeasureError(
+            f"it does not keep {count} connections: {holder.stderr.read().strip()[-200:]}"
+        )
+
+
+def raise_descriptors() -> None:
+    """Let this process, and those that it starts, have as many descriptors as it may."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def main() -> None:
     """Hold connections."""
     address = ("127.0.0.1", int(sys.argv[1]))
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    raise_descriptors()
     held: list[socket.socket] = []
     for line in sys.stdin:
         while len(held) < int(line):
-            sock = socket.create_connection(address, timeout=10)
-            sock.sendall(_REQUEST)
-            answer = b""
-            while not answer.endswith(b"hello world\n"):
-                data = sock.recv(4096)
-                if not data:
-                    sys.exit("a connection was closed")
-                answer += data
-            held.append(sock)
+            try:
+                held.append(_opened(address))
+            except OSError as exc:
+                sys.exit(f"connection {len(held) + 1}: {exc}")
         # Nobody may have closed any meanwhile.
         for sock in held:
             sock.setblocking(False)
             try:
                 sock.recv(1)
-                sys.exit("a connection was closed")
+                sys.exit(f"of {len(held)} connections one was closed")
             except BlockingIOError:
                 pass
         print(line, end="", flush=True)
+
+
+def _opened(address: tuple[str, int]) -> socket.socket:
+    """Return a connection on which a request was answered.
+
+    Raises:
+        OSError: if it was not.
+    """
+    sock = socket.create_connection(address, timeout=10)
+    sock.sendall(_REQUEST)
+    answer = b""
+    while not answer.endswith(b"hello world\n"):
+        data = sock.recv(4096)
+        if not data:
+            raise ConnectionError(f"it was closed after {answer!r}")
+        answer += data
+    return sock
 
 
 if __name__ == "__main__":

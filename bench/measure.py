@@ -1,4 +1,4 @@
-"""Measuring: CPU time of a process tree, a load generator's numbers, and setups in turn.
+"""Measuring: what is counted, the CPU time of a process tree, and wrk, which asks as fast as it can.
 
 CPU time is ``/proc/PID/task/TID/schedstat``: nanoseconds on a CPU, as the scheduler counts them.
 ``/proc/PID/stat`` counts in ticks of 10 ms. Time that others take away (both cores are full in a
@@ -7,38 +7,68 @@ benchmark) is not in it.
 
 import json
 import os
-import statistics
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.programs import find
+from bench.programs import MeasureError, find
 
 _WRK_SCRIPT = """
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    '\\n{"requests":%d,"microseconds":%d,"failed":%d,"p50":%d,"p99":%d}\\n',
-    summary.requests, summary.duration, e.connect + e.read + e.write + e.status + e.timeout,
-    latency:percentile(50), latency:percentile(99)))
+    '\\n{"requests":%d,"microseconds":%d,"failed":%d}\\n',
+    summary.requests, summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
 end
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What wrk asks for.
+class Unit:
+    """What is counted, and what is spent on one.
 
     Attributes:
-        connections: kept open.
+        one: its name: ``request``.
+        many: the name of several.
+        cost: what one costs is told in this: ``µs`` and ``s`` (of CPU), ``bytes`` (of memory).
+        scale: how much of :attr:`Run.spent` (nanoseconds, bytes) makes one of ``cost``.
+    """
+
+    one: str
+    many: str
+    cost: str
+    scale: float
+
+
+REQUEST = Unit("request", "requests", "µs", 1e3)
+GIGABYTE = Unit("GB", "GB", "s", 1e9)
+ROUND_TRIP = Unit("round trip", "round trips", "µs", 1e3)
+ANNOUNCE = Unit("announce", "announces", "µs", 1e3)
+CHOICE = Unit("choice", "choices", "µs", 1e3)
+CONNECTION = Unit("connection", "connections", "bytes", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked for: as fast as it goes by wrk, at a fixed rate by h2load.
+
+    Attributes:
+        connections: that wrk keeps open.
         script: Lua that is run by wrk besides ours; a function ``request`` makes each request.
         headers: request headers besides Host.
+        targets: request targets that h2load goes through in turn; none: the one of the URL.
+        amount: how many units one request is: 0.001 for 1 MB counted in GB.
+        paced: whether latency at a fixed rate says anything.
     """
 
     connections: int = 16
     script: str = ""
     headers: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    amount: float = 1.0
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +80,43 @@ class Idle:
         before: open already when counting begins: what a process takes once is not counted.
     """
 
-    connections: int = 5000
+    connections: int = 10_000
     before: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the generator.
+    """One run as fast as it goes.
 
     Attributes:
-        requests: answered.
-        failed: of these not 2xx or 3xx, plus errors of connections.
+        count: units that were done.
+        failed: requests (announces, …) that were not: answered with 4xx or 5xx, errors of
+            connections, announces that were not taken.
         seconds: how long it ran.
-        p50, p99: latency in microseconds.
-        cpu: microseconds of CPU per request of the measured process tree.
+        spent: by the measured process tree on all of them: nanoseconds of CPU, or bytes.
     """
 
-    requests: int
+    count: float
     failed: int
     seconds: float
-    p50: int
-    p99: int
-    cpu: float
+    spent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """One run at a fixed rate.
+
+    Attributes:
+        rate: units a second that really were sent.
+        failed: of these not answered well.
+        latencies: microseconds, of each that was answered, in any order.
+        each: nanoseconds of CPU that the measured process tree spent on one, 0 if nobody looked.
+    """
+
+    rate: float
+    failed: int
+    latencies: list[int]
+    each: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,55 +125,33 @@ class Setup:
 
     Attributes:
         name: what differs, for the table: ``uwsgi-router (uvloop)``.
-        group: setups of one group are compared: ``TCP node``.
+        group: setups of one group are compared: ``TCP node``. They have one unit.
         url: where to send requests.
         pid: root of the measured process tree.
-        run: measures in another way than by requests to ``url``, for about so many seconds; what it
-            counts stands where requests would.
+        unit: what is counted.
+        load: what to send, if not what the scenario sends.
+        reference: the others of the group are compared with this one; without any, with the first.
+        run: measures in another way than by requests to ``url``, for about so many seconds.
+        paced: measures latency in another way, at so many units a second for so many seconds.
     """
 
     name: str
     group: str
     url: str
     pid: int
+    unit: Unit = REQUEST
+    load: Load | None = None
+    reference: bool = False
     run: Callable[[int], Run] | None = None
-
-
-@dataclass(slots=True)
-class Result:
-    """A setup and its runs."""
-
-    setup: Setup
-    runs: list[Run] = field(default_factory=list)
-
-    @property
-    def cpu(self) -> float:
-        """Median of CPU per request, in microseconds."""
-        return statistics.median(run.cpu for run in self.runs)
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        """Least and most CPU per request."""
-        return min(run.cpu for run in self.runs), max(run.cpu for run in self.runs)
-
-    @property
-    def rate(self) -> float:
-        """Median of requests per second."""
-        return statistics.median(run.requests / run.seconds for run in self.runs)
-
-    @property
-    def p99(self) -> float:
-        """Median of the 99th percentile of latency, in microseconds."""
-        return statistics.median(run.p99 for run in self.runs)
-
-    @property
-    def failed(self) -> int:
-        """Requests that failed in all runs together."""
-        return sum(run.failed for run in self.runs)
+    paced: Callable[[int, int], Paced] | None = None
 
 
 def cpu_time(root: int) -> int:
-    """Return the nanoseconds that a process and its descendants have spent on a CPU."""
+    """Return the nanoseconds that a process and its descendants have spent on a CPU.
+
+    Raises:
+        MeasureError: if the process is no more.
+    """
     total = 0
     for pid in tree(root):
         tasks = Path(f"/proc/{pid}/task")
@@ -137,69 +160,38 @@ def cpu_time(root: int) -> int:
                 total += int((task / "schedstat").read_text().split()[0])
         except OSError:  # it ended meanwhile
             continue
+    if not total:
+        raise MeasureError(f"the measured process {root} has ended")
     return total
 
 
-def measure(
-    setups: Sequence[Setup],
-    load: Load,
-    *,
-    rounds: int,
-    seconds: int,
-    directory: Path,
-    progress: Callable[[str], None],
-) -> list[Result]:
-    """Warm every setup up, then run them in turn (A B C, A B C, …).
-
-    In turn, because a machine gets slower and faster over minutes (neighbours, clock rates): what
-    one setup suffers all suffer.
-
-    Args:
-        setups: what to measure; all are up the whole time, idle but for their turns.
-        load: what to send.
-        rounds: measured runs of each.
-        seconds: length of a run.
-        directory: for scratch files.
-        progress: told what goes on.
-    """
-    results = [Result(setup) for setup in setups]
-    for setup in setups:
-        _run(setup, load, max(1, seconds // 2), directory)
-    for number in range(rounds):
-        for result in results:
-            run = _run(result.setup, load, seconds, directory)
-            result.runs.append(run)
-            progress(
-                f"round {number + 1}/{rounds}  {result.setup.group:10}  {result.setup.name:32}"
-                f"{run.cpu:8.1f} us/request"
-            )
-    return results
-
-
-def _run(setup: Setup, load: Load, seconds: int, directory: Path) -> Run:
-    return ask(setup, load, seconds, directory) if setup.run is None else setup.run(seconds)
-
-
 def ask(setup: Setup, load: Load, seconds: int, directory: Path) -> Run:
-    """Send requests for so many seconds, whatever ``setup.run`` is."""
-    script = directory / "wrk.lua"
-    script.write_text(_WRK_SCRIPT + load.script)
-    command = [find("wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s", "-s", str(script)]
+    """Send requests for so many seconds, whatever ``setup.run`` is.
+
+    Raises:
+        MissingError: without wrk.
+        MeasureError: if wrk fails, or no request is answered.
+    """
+    command = [find("wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s"]
     for header in load.headers:
         command += ["-H", header]
-    before = cpu_time(setup.pid)
-    done = subprocess.run([*command, setup.url], capture_output=True, text=True, check=True)
-    spent = cpu_time(setup.pid) - before
+    with tempfile.NamedTemporaryFile("w", suffix=".lua", dir=directory) as script:
+        script.write(_WRK_SCRIPT + load.script)
+        script.flush()
+        command += ["-s", script.name, setup.url]
+        before = cpu_time(setup.pid)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        spent = cpu_time(setup.pid) - before
+    if done.returncode:
+        raise MeasureError(f"wrk: {done.stderr.strip()}")
     numbers = json.loads(done.stdout.splitlines()[-1])
     if not numbers["requests"]:
-        raise RuntimeError(f"{setup.group}, {setup.name}: no request was answered")
+        raise MeasureError("no request was answered")
     return Run(
-        requests=numbers["requests"],
+        count=numbers["requests"] * load.amount,
         failed=numbers["failed"],
         seconds=numbers["microseconds"] / 1e6,
-        p50=numbers["p50"],
-        p99=numbers["p99"],
-        cpu=spent / numbers["requests"] / 1000,
+        spent=spent,
     )
 
 

@@ -25,6 +25,10 @@ class StartError(Exception):
     """A program ended, or did not answer in time; ``str()`` holds the last lines that it wrote."""
 
 
+class MeasureError(Exception):
+    """What is up can't be measured; ``str()`` says what and why, in one sentence."""
+
+
 def find(name: str) -> str:
     """Return the path of a program.
 

@@ -1,125 +1,144 @@
-"""What came out: a table for people, JSON for comparing runs, with the facts about the machine."""
+"""Tables of results, as rows of text: aligned for a terminal, or Markdown."""
 
-import json
-import os
-import platform
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from bench.idle import Held
-from bench.measure import Result
-from bench.programs import ROOT, MissingError, find, first_line
+from bench.aims import Verdict
+from bench.measure import GIGABYTE, Unit
+from bench.results import Outcome, Result, reference
+
+Rows = list[list[str]]
 
 
-def table(results: Sequence[Result]) -> str:
-    """Return the table: CPU per request, its spread, throughput, latency, failures."""
-    heads = ("CPU/request", "min - max", "of the first", "requests/s", "p99", "failed")
-    widths = (11, 15, 12, 10, 8, 6)
-    lines = [
-        "  ".join(
-            (" " * 44, *(f"{head:>{width}}" for head, width in zip(heads, widths, strict=True)))
+def rows(results: Sequence[Result]) -> Rows:
+    """Return the table of one group, head first.
+
+    Columns that would be empty are left out: connections that are held have no throughput, and few
+    units have a latency.
+    """
+    first = reference(results)
+    unit = first.unit
+    timed = any(result.throughput for result in results)
+    paced = any(result.paces for result in results)
+    failed = any(result.failed for result in results)
+    repeated = any(len(result.runs) > 1 for result in results)
+    columns: list[tuple[bool, str, list[str]]] = [
+        (True, "program", [result.name for result in results]),
+        (True, f"{_what(unit)}/{unit.one}", [_cost(result.cost, unit) for result in results]),
+        (repeated, "min-max", [_spread(result) for result in results]),
+        (len(results) > 1, "ratio", [_ratio(result, first) for result in results]),
+        (timed, f"{unit.many}/s", [_throughput(result) for result in results]),
+    ]
+    columns += [
+        (paced, f"p{percent:g}, ms", [_latency(result, percent) for result in results])
+        for percent in (50, 99, 99.9)
+    ]
+    paced_costs = [result.paced_cost for result in results]
+    columns.append(
+        (
+            any(paced_costs),
+            f"{_what(unit)} then",
+            [_cost(cost, unit) if cost else "-" for cost in paced_costs],
         )
-    ]
-    for group in dict.fromkeys(result.setup.group for result in results):
-        first = next(result for result in results if result.setup.group == group)
-        for result in results:
-            if result.setup.group == group:
-                least, most = result.spread
-                lines.append(
-                    f"{group:10}  {result.setup.name:32}  {result.cpu:8.1f} us  "
-                    f"{f'{least:.1f} - {most:.1f}':>15}  {result.cpu / first.cpu:12.2f}  {result.rate:10.0f}  "
-                    f"{result.p99 / 1000:5.1f} ms  {result.failed:6}"
-                )
-    return "\n".join(lines)
-
-
-def write(path: Path, scenario: str, results: Sequence[Result]) -> None:
-    """Write everything that was measured, and where, to a JSON file."""
-    _write(
-        path,
-        scenario,
-        [
-            {
-                "group": result.setup.group,
-                "name": result.setup.name,
-                "cpu_us_per_request": round(result.cpu, 2),
-                "failed": result.failed,
-                "runs": [asdict(run) for run in result.runs],
-            }
-            for result in results
-        ],
     )
+    columns.append((failed, "failed", [f"{result.failed:,}" for result in results]))
+    kept = [[head, *values] for wanted, head, values in columns if wanted]
+    return [list(row) for row in zip(*kept, strict=True)]
 
 
-def idle_table(results: Sequence[Held]) -> str:
-    """Return the table: bytes for each connection that is kept."""
+def aims(verdicts: Sequence[Verdict]) -> Rows:
+    """Return the table of aims, head first."""
+    table = [["scenario", "aim", "measured", "met"]]
+    for verdict in verdicts:
+        if verdict.measured is None:
+            measured, met = "not measured", "-"
+        elif verdict.unit == "x":
+            measured, met = f"{verdict.measured:.2f} x", "yes" if verdict.met else "**no**"
+        else:
+            measured = f"{verdict.measured:,.0f} {verdict.unit}"
+            met = "yes" if verdict.met else "**no**"
+        table.append([*verdict.aim.says, measured, met])
+    return table
+
+
+def aligned(table: Rows) -> str:
+    """Return a table for a terminal."""
+    widths = [max(len(row[number]) for row in table) for number in range(len(table[0]))]
     return "\n".join(
-        f"{held.setup.group:10}  {held.setup.name:32}  {held.each:8.0f} bytes" for held in results
+        "  ".join(
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
     )
 
 
-def write_idle(path: Path, scenario: str, results: Sequence[Held]) -> None:
-    """Write what connections took to a JSON file."""
-    _write(
-        path,
-        scenario,
-        [
-            {
-                "group": held.setup.group,
-                "name": held.setup.name,
-                "connections": held.connections,
-                "bytes": held.memory,
-            }
-            for held in results
-        ],
-    )
+def markdown(table: Rows, *, left: int = 1) -> str:
+    """Return a table for a page.
+
+    Args:
+        table: head first.
+        left: columns that hold words; numbers stand right.
+    """
+    head, *body = table
+    rule = ["---" if number < left else "---:" for number in range(len(head))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *body))
 
 
-def _write(path: Path, scenario: str, results: list[dict[str, object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "scenario": scenario,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "machine": machine(),
-        "results": results,
-    }
-    path.write_text(json.dumps(content, indent=2) + "\n")
+def terminal(outcome: Outcome) -> str:
+    """Return all of a scenario for a terminal."""
+    parts = [outcome.scenario]
+    for group, results in outcome.groups.items():
+        said = compared(results)
+        parts += [f"{group}. {said}" if said else group, aligned(rows(results))]
+    parts += [f"NOT MEASURED: {error}" for error in outcome.errors]
+    parts += [f"RATE NOT HELD: {said}" for said in not_held(outcome)]
+    return "\n\n".join(parts)
 
 
-def machine() -> dict[str, object]:
-    """Return what a number depends on besides the code."""
-    cpu = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
+def compared(results: Sequence[Result]) -> str:
+    """Return what the table of a group does not say: to whom ratios are, which rate is fixed."""
+    said = f"Ratio: to {reference(results).name}. " if len(results) > 1 else ""
+    for result in results:
+        if result.paces:
+            said += f"Latency, and what was spent then: at {result.rate:,} {result.unit.many}/s."
+            break
+    return said.strip()
+
+
+def not_held(outcome: Outcome) -> list[str]:
+    """Return a sentence for each program that did not hold the fixed rate: its latency says little."""
+    return [
+        f"{result.group}, {result.name}: {min(pace.rate for pace in result.paces):,.0f} "
+        f"of {result.rate:,} {result.unit.many}/s"
+        for result in outcome.results
+        if not result.held
     ]
-    return {
-        "cpu": cpu[0] if cpu else platform.machine(),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "load": os.getloadavg(),
-        "python": platform.python_version(),
-        "uvloop": _version("uvloop"),
-        "commit": first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
-        "wrk": _first_line("wrk", "-v"),
-        "nginx": _first_line("nginx", "-v"),
-        "haproxy": _first_line("haproxy", "-v"),
-        "uwsgi": _first_line("uwsgi", "--version"),
-    }
 
 
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
+def _what(unit: Unit) -> str:
+    return unit.cost if unit.cost == "bytes" else f"CPU {unit.cost}"
 
 
-def _first_line(program: str, option: str) -> str:
-    try:
-        return first_line([find(program), option])
-    except MissingError:
-        return ""
+def _cost(value: float, unit: Unit) -> str:
+    if unit.cost == "bytes":
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _spread(result: Result) -> str:
+    least, most = min(result.costs), max(result.costs)
+    return f"{_cost(least, result.unit)}-{_cost(most, result.unit)}"
+
+
+def _ratio(result: Result, first: Result) -> str:
+    return f"{result.cost / first.cost:.2f}"
+
+
+def _throughput(result: Result) -> str:
+    if result.unit == GIGABYTE or result.throughput < 10:
+        return f"{result.throughput:.2f}"
+    return f"{result.throughput:,.0f}"
+
+
+def _latency(result: Result, percent: float) -> str:
+    return f"{result.latency(percent) / 1000:.2f}" if result.paces else "-"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Idle, Load, Setup
-from bench.scenarios import fastrouter, http, http_idle, table
+from bench.scenarios import bulk, fastrouter, fastrouter_http, http, http_idle, table, websocket
 
 
 class Scenario(Protocol):
@@ -22,8 +22,11 @@ class Scenario(Protocol):
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "fastrouter": fastrouter,
     "http": http,
     "http-idle": http_idle,
+    "fastrouter": fastrouter,
+    "fastrouter-http": fastrouter_http,
+    "bulk": bulk,
+    "websocket": websocket,
     "table": table,
 }

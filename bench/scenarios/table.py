@@ -1,6 +1,6 @@
 """Large tables of announced nodes: what choosing, requests and announces cost, and all at once.
 
-Every key has ten nodes, which are ten lean uwsgi nodes on TCP ports that all keys share. Requests go
+Every key has four nodes, which are four lean uwsgi nodes on TCP ports that all keys share. Requests go
 wrk, nginx, our router over UNIX, node, each for another key than the one before.
 
 * ``choosing``: CPU per choice of a node, of the registry alone, in this process.
@@ -12,7 +12,6 @@ wrk, nginx, our router over UNIX, node, each for another key than the one before
 
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,41 +22,29 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from bench import heads
 from bench.announcing import STRIDE, Announcer
-from bench.measure import Load, Run, Setup, ask, cpu_time
+from bench.measure import ANNOUNCE, CHOICE, Load, Run, Setup, ask, cpu_time
 from bench.nginx import nginx, uwsgi_pass
-from bench.programs import ROOT, Program, accepts, find, free_port, our_router
-from bench.scenarios.fastrouter import LOAD as FASTROUTER_LOAD
+from bench.programs import Program, accepts, find, free_port, our_router
+from bench.scenarios.in_turn import in_turn
+from bench.scenarios.nodes import lean
 from protocol.subscription import Subscription
 from subscriptions.registry import Registry
 
-SIZES = (1, 10, 10_000)
+SIZES = (1, 100, 10_000)
 LARGEST = max(SIZES)
-NODES = 10
+NODES = 4
 #: Announces are compared over tables of so many keys, because each needs a signature.
-SIGNED_KEYS = 200
-#: Announces a second that are sent beside requests. With the most, each node of the largest table
-#: announces itself every 10 s, as nodes do.
-RATES = (1000, 3000, 10_000)
+SIGNED_KEYS = 250
+#: Announces a second that are sent beside requests: each node of the largest table announces itself
+#: every 10 s, as nodes do.
+BESIDE = LARGEST * NODES // 10
 #: Announces a second, and in a run, while there are no requests.
-ALONE, ALONE_COUNT = 1000, SIGNED_KEYS * NODES
+ALONE, ALONE_COUNT = 1000, 1000
 CHOICES = 50_000
 
-LOAD = Load(
-    headers=FASTROUTER_LOAD.headers,
-    script=f"""
-local keys, key = tonumber(wrk.path:match("keys=(%d+)")), 0
-local before, after
-request = function()
-  if not before then
-    wrk.headers["Host"] = "@"
-    before, after = wrk.format():match("^(.-)@(.*)$")
-  end
-  key = (key + {STRIDE}) % keys
-  return before .. "site" .. key .. ".example.com" .. after
-end
-""",
-)
+LOAD = Load(paced=False)
 
 
 def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> list[Setup]:
@@ -73,7 +60,8 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         StartError: if something does not come up.
     """
     find("wrk")
-    addresses = _nodes(stack)
+    ports = [free_port() for _ in range(NODES)]
+    addresses = [lean(stack, "bench.node", f"127.0.0.1:{port}") for port in ports]
     setups = [_choosing(keys, addresses) for keys in SIZES]
 
     routers: dict[int, _Router] = {}
@@ -82,20 +70,37 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         tell(f"announcing {keys} x {NODES} nodes")
         routers[keys] = _Router(stack, directory / f"router{keys}")
         announcers[keys] = routers[keys].announces(_sites("site", keys), addresses)
-    ports = _front(stack, directory, {keys: routers[keys].socket for keys in SIZES})
-    urls = {keys: f"http://127.0.0.1:{ports[keys]}/articles?keys={keys}" for keys in SIZES}
-    setups += [Setup(_named(keys), "requests", urls[keys], routers[keys].pid) for keys in SIZES]
+    doors = _front(stack, directory, {keys: routers[keys].socket for keys in SIZES})
+    urls = {keys: f"http://127.0.0.1:{doors[keys]}/" for keys in SIZES}
+    loads = {keys: _load(keys) for keys in SIZES}
+    setups += in_turn(
+        [
+            Setup(
+                _named(keys),
+                "requests",
+                urls[keys],
+                routers[keys].pid,
+                load=loads[keys],
+                reference=keys == 1,
+            )
+            for keys in SIZES
+        ],
+        lambda setup: ask(setup, setup.load or LOAD, 1, directory),
+    )
 
     for keys in (SIGNED_KEYS, LARGEST):
         name = f"unsigned, {_named(keys)}"
         setups.append(_announcing(name, routers[keys].pid, announcers[keys]))
     setups += _signed(stack, directory, addresses, tell)
 
-    for rate in RATES:
-        name = f"{_named(LARGEST)}, {rate} announces/s"
-        setup = Setup(name, "both", urls[LARGEST], routers[LARGEST].pid)
-        setups.append(_both(setup, announcers[LARGEST], rate, directory, tell))
+    name = f"{_named(LARGEST)}, {BESIDE} announces/s"
+    both = Setup(name, "both", urls[LARGEST], routers[LARGEST].pid, load=loads[LARGEST])
+    setups.append(_both(both, loads[LARGEST], announcers[LARGEST], directory, tell))
     return setups
+
+
+def _load(keys: int) -> Load:
+    return heads.keyed_load(heads.FROM_SERVER, "site", ".example.com", keys=keys, stride=STRIDE)
 
 
 class _Router:
@@ -142,15 +147,6 @@ def _named(keys: int) -> str:
     return f"{keys} key{'' if keys == 1 else 's'}"
 
 
-def _nodes(stack: ExitStack) -> list[str]:
-    addresses = [f"127.0.0.1:{free_port()}" for _ in range(NODES)]
-    for address in addresses:
-        command = [sys.executable, "-m", "bench.node", address]
-        node = stack.enter_context(Program(f"node {address}", command, ROOT))
-        node.wait_until(lambda address=address: accepts(address))  # type: ignore[misc]
-    return addresses
-
-
 def _front(stack: ExitStack, directory: Path, sockets: dict[int, Path]) -> dict[int, int]:
     """Start nginx; return its port for each of the routers."""
     ports = {keys: free_port() for keys in sockets}
@@ -177,9 +173,10 @@ def _choosing(keys: int, addresses: Sequence[str]) -> Setup:
         before = time.thread_time_ns()
         for key in asked:
             choose(key)
-        return _run(CHOICES, 0, time.thread_time_ns() - before)
+        spent = time.thread_time_ns() - before
+        return Run(CHOICES, 0, spent / 1e9, spent)
 
-    return Setup(_named(keys), "choosing", "", os.getpid(), run)
+    return Setup(_named(keys), "choosing", "", os.getpid(), CHOICE, reference=keys == 1, run=run)
 
 
 def _announcing(name: str, pid: int, announcer: Announcer) -> Setup:
@@ -189,32 +186,30 @@ def _announcing(name: str, pid: int, announcer: Announcer) -> Setup:
         took = announcer.send(datagrams, ALONE)
         spent = cpu_time(pid) - before
         lost = len(datagrams) - announcer.taken()
-        return _run(len(datagrams) - lost, lost, spent, took)
+        return Run(len(datagrams) - lost, lost, took, spent)
 
-    return Setup(name, "announces", "", pid, run)
+    return Setup(name, "announces", "", pid, ANNOUNCE, run=run)
 
 
 def _both(
-    setup: Setup, announcer: Announcer, rate: int, directory: Path, tell: Callable[[str], None]
+    setup: Setup,
+    load: Load,
+    announcer: Announcer,
+    directory: Path,
+    tell: Callable[[str], None],
 ) -> Setup:
     def run(seconds: int) -> Run:
-        datagrams = announcer.datagrams(rate * seconds)
+        datagrams = announcer.datagrams(BESIDE * seconds)
         took: list[float] = []
-        sender = threading.Thread(target=lambda: took.append(announcer.send(datagrams, rate)))
+        sender = threading.Thread(target=lambda: took.append(announcer.send(datagrams, BESIDE)))
         sender.start()
-        asked = ask(setup, LOAD, seconds, directory)
+        asked = ask(setup, load, seconds, directory)
         sender.join()
         if took[0] > 1.05 * seconds:
             tell(f"only {len(datagrams) / took[0]:.0f} announces/s were sent: too little CPU")
         return replace(asked, failed=asked.failed + len(datagrams) - announcer.taken())
 
     return replace(setup, run=run)
-
-
-def _run(done: int, failed: int, spent: int, seconds: float | None = None) -> Run:
-    """Return a run without requests; ``spent`` are nanoseconds of CPU."""
-    took = spent / 1e9 if seconds is None else seconds
-    return Run(done, failed, took, p50=0, p99=0, cpu=spent / max(1, done) / 1000)
 
 
 def _signed(

@@ -1,0 +1,104 @@
+"""The aims: ratios within one run, or bytes. What is missed stands in the table like what is met."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.results import Outcome
+
+OURS = "uwsgi-router (uvloop)"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What one program may cost.
+
+    Attributes:
+        says: for people: scenario and aim.
+        scenario, group, name: what is measured.
+        most: times what ``against`` costs; without it, in the unit's own measure.
+        against: another program of the same group.
+    """
+
+    says: tuple[str, str]
+    scenario: str
+    group: str
+    most: float
+    against: str = ""
+    name: str = OURS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an aim stands.
+
+    Attributes:
+        measured: the ratio, or the cost; None if one of the programs was not measured.
+        unit: what ``measured`` is told in: ``x`` or the unit's.
+    """
+
+    aim: Aim
+    measured: float | None
+    unit: str = "x"
+
+    @property
+    def met(self) -> bool:
+        """Whether it is reached."""
+        return self.measured is not None and self.measured <= self.aim.most
+
+
+AIMS: Sequence[Aim] = (
+    Aim(
+        ("HTTP keepalive, pooled HTTP nodes", "at most 1.8 x HAProxy's CPU per request"),
+        *("http", "HTTP node", 1.8, "HAProxy"),
+    ),
+    Aim(
+        ("the same, stretched", "at most 1.3 x HAProxy's CPU per request"),
+        *("http", "HTTP node", 1.3, "HAProxy"),
+    ),
+    Aim(
+        ("HTTP keepalive, uwsgi UNIX nodes", "at most 0.95 x uWSGI's HTTP router"),
+        *("http", "UNIX node", 0.95, "uWSGI http router"),
+    ),
+    Aim(
+        ("fastrouter behind nginx, UNIX nodes", "at most 1.0 x uWSGI's fastrouter"),
+        *("fastrouter", "UNIX node", 1.0, "uWSGI fastrouter"),
+    ),
+    Aim(
+        (
+            "fastrouter behind nginx, pooled HTTP nodes",
+            "below uWSGI's fastrouter with UNIX nodes",
+        ),
+        *("fastrouter-http", "HTTP node", 1.0, "uWSGI fastrouter (UNIX node)"),
+    ),
+    Aim(
+        ("1 MB answers over HTTP", "at most 1.3 x nginx's CPU per GB"),
+        *("bulk", "1 MB answers", 1.3, "nginx"),
+    ),
+    Aim(
+        ("idle kept connection, HTTP nodes", "at most 6 KB"),
+        *("http-idle", "HTTP node", 6000),
+    ),
+    Aim(
+        ("idle kept connection, uwsgi UNIX nodes", "at most 6 KB"),
+        *("http-idle", "UNIX node", 6000),
+    ),
+    Aim(
+        ("10,000 keys against 1", "at most 1.05 x CPU per request"),
+        *("table", "requests", 1.05, "1 key", "10000 keys"),
+    ),
+)
+
+
+def verdicts(outcomes: Mapping[str, Outcome]) -> list[Verdict]:
+    """Return how each aim stands after these scenarios."""
+    return [_verdict(aim, outcomes.get(aim.scenario)) for aim in AIMS]
+
+
+def _verdict(aim: Aim, outcome: Outcome | None) -> Verdict:
+    ours = outcome and outcome.find(aim.group, aim.name)
+    if not outcome or not ours:
+        return Verdict(aim, None)
+    if not aim.against:
+        return Verdict(aim, ours.cost, ours.unit.cost)
+    other = outcome.find(aim.group, aim.against)
+    return Verdict(aim, ours.cost / other.cost if other else None)

@@ -1,0 +1,175 @@
+"""Setups in turn, A B C, A B C: first each as fast as it goes, then each at a rate that all can hold."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.latency import h2load, rate_for
+from bench.measure import REQUEST, Load, Paced, Run, Setup, ask
+from bench.programs import MeasureError, MissingError, find
+from bench.results import Pace, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How often and how long.
+
+    Attributes:
+        rounds: runs of each setup as fast as it goes.
+        seconds: of each of them.
+        paces: runs of each setup at a fixed rate.
+        pace_seconds: of each of them.
+        warm_up: seconds before all that, of each setup.
+        idle_part: of the connections to hold, only one in so many are held.
+    """
+
+    rounds: int = 5
+    seconds: int = 3
+    paces: int = 3
+    pace_seconds: int = 4
+    warm_up: int = 2
+    idle_part: int = 1
+
+    @classmethod
+    def quick(cls) -> "Plan":
+        """Return a plan that shows that everything works, and rough figures."""
+        return cls(rounds=1, seconds=1, paces=1, pace_seconds=1, warm_up=1, idle_part=5)
+
+
+class Rounds:
+    """The runs of a scenario.
+
+    Args:
+        setups: what to measure; all are up the whole time, idle but for their turns.
+        load: what to send, if a setup does not say otherwise.
+        directory: for scratch files.
+        progress: told what goes on.
+
+    Attributes:
+        errors: what could not be measured, and why: a setup that fails is left out from then on.
+    """
+
+    def __init__(
+        self,
+        setups: Sequence[Setup],
+        load: Load,
+        *,
+        directory: Path,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.errors: list[str] = []
+        self._load = load
+        self._directory = directory
+        self._tell = progress
+        self._measured = [
+            (setup, Result(setup.group, setup.name, setup.unit, setup.reference))
+            for setup in setups
+        ]
+
+    def measure(self, plan: Plan) -> list[Result]:
+        """Warm all setups up, then run them in turn.
+
+        In turn, because a machine gets slower and faster over minutes (neighbours, clock rates):
+        what one setup suffers all suffer.
+
+        Returns:
+            The results of those that could be measured.
+
+        Raises:
+            MissingError: without wrk, where it is needed.
+        """
+        self._warm_up(plan.warm_up)
+        for number in range(plan.rounds):
+            self._in_turn(
+                lambda setup, result: self._add_run(setup, result, plan.seconds),
+                f"round {number + 1}/{plan.rounds}",
+            )
+        rates = self._rates()
+        for number in range(plan.paces):
+            self._in_turn(
+                lambda setup, result: self._add_pace(setup, result, rates, plan.pace_seconds),
+                f"pace  {number + 1}/{plan.paces}",
+            )
+        return [result for _setup, result in self._measured if result.runs]
+
+    def _warm_up(self, seconds: int) -> None:
+        """Send to all at once that wrk sends to, then to the others in turn: nothing is measured yet."""
+        with ThreadPoolExecutor() as pool:
+            warm = {
+                id(setup): pool.submit(self._run, setup, seconds)
+                for setup, _result in self._measured
+                if setup.run is None
+            }
+            self._in_turn(
+                lambda setup, _result: (
+                    warm[id(setup)].result() if id(setup) in warm else self._run(setup, seconds)
+                ),
+                "warming up",
+            )
+
+    def _in_turn(self, run: Callable[[Setup, Result], object], what: str) -> None:
+        broken = {error.partition(":")[0] for error in self.errors}
+        for setup, result in self._measured:
+            name = f"{setup.group}, {setup.name}"
+            if name in broken:
+                continue
+            try:
+                said = run(setup, result)
+            except MeasureError as exc:
+                self.errors.append(f"{name}: {exc}")
+                self._tell(f"{what}  FAILED: {self.errors[-1]}")
+            else:
+                if isinstance(said, str):
+                    self._tell(f"{what}  {setup.group:14}  {setup.name:30}  {said}")
+
+    def _run(self, setup: Setup, seconds: int) -> Run:
+        if setup.run is not None:
+            return setup.run(seconds)
+        return ask(setup, setup.load or self._load, seconds, self._directory)
+
+    def _add_run(self, setup: Setup, result: Result, seconds: int) -> str:
+        result.runs.append(self._run(setup, seconds))
+        failed = result.runs[-1].failed
+        return f"{result.costs[-1]:9.4g} {setup.unit.cost}/{setup.unit.one}" + (
+            f"  FAILED: {failed}" if failed else ""
+        )
+
+    def _rates(self) -> dict[str, int]:
+        """Return the rate of each group, the same for all that it is asked of."""
+        throughputs: dict[str, list[float]] = {}
+        for setup, result in self._measured:
+            if result.runs and (setup.paced is not None or self._is_paced_by_h2load(setup)):
+                throughputs.setdefault(setup.group, []).append(result.throughput)
+        if any(self._is_paced_by_h2load(setup) for setup, _result in self._measured):
+            try:
+                find("h2load")
+            except MissingError as exc:
+                self._tell(f"left out: latency at a fixed rate: missing {exc}")
+                return {}
+        return {group: rate_for(values) for group, values in throughputs.items()}
+
+    def _is_paced_by_h2load(self, setup: Setup) -> bool:
+        usual = setup.run is None and setup.paced is None and setup.unit is REQUEST
+        return usual and (setup.load or self._load).paced
+
+    def _add_pace(
+        self, setup: Setup, result: Result, rates: dict[str, int], seconds: int
+    ) -> str | None:
+        if setup.group not in rates:
+            return None
+        rate = rates[setup.group]
+        paced: Paced
+        if setup.paced is not None:
+            paced = setup.paced(rate, seconds)
+        elif self._is_paced_by_h2load(setup):
+            paced = h2load(setup, setup.load or self._load, rate, seconds, self._directory)
+        else:
+            return None
+        result.rate = rate
+        result.paces.append(Pace.of(paced))
+        return (
+            f"p50 {result.paces[-1].at(50)} µs, p99 {result.paces[-1].at(99)} µs at {rate}/s"
+            + ("" if result.held else f"  NOT HELD: {paced.rate:.0f}/s")
+            + (f"  FAILED: {paced.failed}" if paced.failed else "")
+        )

@@ -1,0 +1,104 @@
+"""Routers of the scenarios: brought up, left out if their program is missing, and measured for a second."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.measure import GIGABYTE, ROUND_TRIP, Setup
+from bench.programs import MissingError, free_port
+from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, websocket
+from bench.scenarios.nodes import lean
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def _missing(*_arguments: object) -> list[str]:
+    raise MissingError("abacus")
+
+
+def _ends_at_once(*_arguments: object) -> list[str]:
+    return ["/bin/sh", "-c", "echo no such option"]
+
+
+def test_http_routers_that_are_not_there_or_do_not_start_are_named(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    routers = [
+        http_routers.Router("Abacus", "HTTP node", "127.0.0.1:1", _missing),
+        http_routers.Router("Echo", "HTTP node", "127.0.0.1:1", _ends_at_once),
+    ]
+    assert http_routers.bring_up(stack, tmp_path, told.append, routers) == []
+    assert told[0] == "left out: Abacus, HTTP node: missing abacus"
+    assert told[1].startswith("left out: Echo, HTTP node: Echo ended at once:\n")
+    assert told[1].endswith("no such option")
+
+
+@pytest.mark.peers
+def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    node = lean(stack, "bench.node", f"{tmp_path}/node.sock")
+    routers = [
+        fastrouters.Router("Abacus", "UNIX node", node, _missing),
+        fastrouters.Router("Echo", "UNIX node", node, _ends_at_once),
+        fastrouters.Router("ours", "UNIX node", node, fastrouters.ours("asyncio"), reference=True),
+    ]
+    (setup,) = fastrouters.bring_up(stack, tmp_path, told.append, routers)
+    assert (setup.name, setup.group, setup.reference) == ("ours", "UNIX node", True)
+    assert told[0] == "left out: Abacus, UNIX node: missing abacus"
+    assert told[1].startswith("left out: Echo, UNIX node: Echo ended at once:\n")
+    assert len(told) == 2
+
+
+def _ours(stack: ExitStack, directory: Path, group: str, node: str, *options: str) -> Setup:
+    command = http_routers.ours("asyncio", *options)
+    router = http_routers.Router("ours", group, node, command)
+    (setup,) = http_routers.bring_up(stack, directory, pytest.fail, [router])
+    return setup
+
+
+def test_cpu_per_round_trip_of_a_router(stack: ExitStack, tmp_path: Path) -> None:
+    node = lean(stack, "bench.echo_node", f"{tmp_path}/node.sock", "uwsgi")
+    setup = websocket.measured(_ours(stack, tmp_path, "UNIX node", node, "--http-websockets"))
+    assert setup.unit is ROUND_TRIP
+    assert setup.run
+    run = setup.run(1)
+    assert run.failed == 0
+    assert run.count > 100
+    assert run.spent > 0
+
+
+@pytest.mark.parametrize(("group", "size"), [(bulk.ANSWERS, bulk.ANSWER), (bulk.UPLOADS, 3)])
+def test_cpu_per_gigabyte_of_a_router(
+    stack: ExitStack, tmp_path: Path, group: str, size: int
+) -> None:
+    port = free_port()
+    node = lean(stack, "bench.bulk_node", f"127.0.0.1:{port}", "http", str(size))
+    setup = bulk.measured(_ours(stack, tmp_path, group, node, "--http-backend-http"))
+    assert setup.unit is GIGABYTE
+    assert setup.run
+    run = setup.run(1)
+    assert run.failed == 0
+    assert run.count > 0.01
+    # Less than 10 s for a GB, or something waits.
+    assert 0 < run.spent / run.count < 10e9
+
+
+def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
+    assert set(SCENARIOS) == {
+        "http",
+        "http-idle",
+        "fastrouter",
+        "fastrouter-http",
+        "bulk",
+        "websocket",
+        "table",
+    }
