@@ -38,9 +38,10 @@ fuzz: .venv/installed
 autobahn: .venv/installed
 	$(BIN)/python -m tests.autobahn
 
-bench: .venv/installed
-	tests/peers/install.sh --if-possible
-	$(BIN)/python -m bench
+# Twenty minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
+bench: .venv/plots
+	tests/peers/install.sh --for-bench
+	$(BIN)/python -m bench --docs $(if $(filter-out 0,$(QUICK)),--quick)
 
 # One executable file, for images of applications that have Python and nothing of ours.
 subscribe.pyz:
@@ -57,3 +58,8 @@ clean:
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# Without them the benchmarks have tables only.
+.venv/plots: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' && touch $@ \
+		|| echo "matplotlib could not be installed: no plots"

@@ -4,6 +4,8 @@
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
 #                                       that need a missing peer are skipped and say so
+#   install.sh --for-bench              as root, installs what is missing, with wrk, h2load and HAProxy; never fails:
+#                                       `make bench` says what it leaves out
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -12,9 +14,10 @@ PACKAGES="nginx build-essential python3-dev libssl-dev libpcre2-dev"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
-    --with-debian-packages) strict=yes ;;
-    --if-possible) strict=no ;;
-    *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --with-debian-packages) strict=yes; install=yes ;;
+    --if-possible) strict=no; install=no ;;
+    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES haproxy wrk nghttp2-client" ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { echo "peers: $*"; }
@@ -28,8 +31,8 @@ give_up() {
 is_installed() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
 # apt starts a service right after it installed it. A policy-rc.d that says no prevents that; where the machine has a
-# policy of its own, it stays, and what was started in spite of it is stopped. Only an nginx that this script has
-# installed is ever touched: one that was there before is the user's.
+# policy of its own, it stays, and what was started in spite of it is stopped. Only what this script has installed is ever
+# touched: a server that was there before is the user's.
 install_packages() {
     missing=
     for package in $PACKAGES; do
@@ -49,15 +52,18 @@ install_packages() {
         chmod +x "$policy"
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
     # shellcheck disable=SC2086
-    apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $missing </dev/null
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 $missing </dev/null \
+        || { say "apt could not install:$missing"; [ "$strict" = no ] || exit 1; }
     [ -z "$policy" ] || rm -f "$policy"
     trap - EXIT INT TERM
-    case "$missing" in *nginx*)
-        [ ! -e /run/nginx.pid ] || service nginx stop
-        [ ! -d /run/systemd/system ] || systemctl disable --quiet --now nginx
-    esac
+    for server in nginx haproxy; do
+        is_installed "$server" || continue
+        case "$missing " in *" $server "*)
+            [ ! -e "/run/$server.pid" ] || service "$server" stop
+            [ ! -d /run/systemd/system ] || systemctl disable --quiet --now "$server"
+        esac
+    done
 }
 
 has_tls() { "$1" --cflags 2>/dev/null | grep -q -- -DUWSGI_SSL; }
@@ -82,7 +88,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     has_tls "$uwsgi" || { rm -rf .peers/venv; give_up "uWSGI came out without TLS: libssl-dev is missing"; }
 }
 
-[ "$strict" = no ] || install_packages
+[ "$install" = no ] || install_packages
 build_uwsgi
 PATH=$PATH:/usr/sbin
 command -v nginx >/dev/null || give_up "no nginx (make peers, as root, installs it)"
