@@ -1,5 +1,6 @@
 """Which node a request goes to next, and waiting for one: busy ones, those without a free connection, those to come."""
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,40 @@ if TYPE_CHECKING:
 BUSY_BACKOFF = 0.02
 
 
-async def choose(session: "Session", request: Request, attempts: Attempts) -> Node:
-    """Return the node to try next; waits for busy and, if configured, for future ones.
+def choose(session: "Session", request: Request, attempts: Attempts) -> Node | Awaitable[Node]:
+    """Return the node to try next, or an awaitable of it, which waits for busy and, if configured, for future ones.
 
-    Raises:
+    Raises (the awaitable does):
         Failure: if there is none.
         ClientGone: the client left meanwhile.
     """
+    if session.connects_until:
+        return _choose(session, request, attempts)
+    found = attempts.next(session.loop.time())
+    if isinstance(found, Node):
+        attempts.chosen(found)
+        return found
+    return _choose(session, request, attempts, asked=True, found=found)
+
+
+async def _choose(
+    session: "Session",
+    request: Request,
+    attempts: Attempts,
+    *,
+    asked: bool = False,
+    found: Node | Awaitable[Node | None] | None = None,
+) -> Node:
+    """See :func:`choose`; ``found`` is what the forwarder has said already if it was ``asked``."""
     gateway, config = session.gateway, session.gateway.config
     while True:
         now = session.loop.time()
         if session.connects_until and now >= session.connects_until:
             attempts.give_up_busy()
             raise gateway.no_node(request, attempts, out_of_time=True)
-        found = attempts.next(now)
+        if not asked:
+            found = attempts.next(now)
+        asked = False
         if found is not None and not isinstance(found, Node):
             found = await session.join(found)
             if found is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Awaitable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ ANY_TIME = 1e9
 _BROKE = frozenset({errno.EPIPE, errno.ECONNRESET})
 
 
-async def dial(
+def dial(
     session: "Session",
     request: Request,
     node: Node,
@@ -36,7 +37,7 @@ async def dial(
     attempts: Attempts,
     *,
     fresh: bool,
-) -> Link | None:
+) -> Link | None | Awaitable[Link | None]:
     """Get a connection to ``node``, kept or new, and send it the head of ``request``.
 
     Args:
@@ -49,10 +50,10 @@ async def dial(
 
     Returns:
         The connection, or None if there is none: then ``attempts`` knows, and so does the node's forwarder if it
-        was the node's fault.
+        was the node's fault. An awaitable of either if that has to be waited for.
 
     Raises:
-        ClientGone: the client left meanwhile.
+        ClientGone: the client left meanwhile (the awaitable does).
         Failure: the request can't be said in the node's protocol.
     """
     gateway = session.gateway
@@ -76,11 +77,7 @@ async def dial(
         if link is not None:
             return link
         gateway.upstreams.make_room(node, limit)
-    link = await _dial(session, node, attempts, head)
-    if link is None:
-        session.drop_upstream()
-    session.upstream = link
-    return link
+    return _dial(session, node, attempts, head)
 
 
 def _kept(session: "Session", request: Request, node: Node, head: bytes) -> Link | None:
@@ -107,26 +104,55 @@ def _kept(session: "Session", request: Request, node: Node, head: bytes) -> Link
         return link
 
 
-async def _dial(session: "Session", node: Node, attempts: Attempts, head: bytes) -> Link | None:
+def _dial(
+    session: "Session", node: Node, attempts: Attempts, head: bytes
+) -> Link | None | Awaitable[Link | None]:
     """Connect to ``node`` and send ``head``; None if that failed, which has been noted."""
-    gateway = session.gateway
-    began = session.loop.time()
     if not session.connects_until:
-        session.connects_until = began + gateway.config.timeout
-    error: OSError | TimedOut | None = None
+        session.connects_until = session.loop.time() + session.gateway.config.timeout
     session.dialled = monotonic()
     node.connect_started()
+    where = endpoint(node.address)
+    if where is None:
+        return _dial_name(session, node, attempts, head)
     try:
-        known = endpoint(node.address)
-        for where in (known,) if known is not None else await _resolve(session, node):
+        link, connected = _begin(session, node, where, head)
+    except OSError as exc:
+        return _failed(session, node, attempts, exc)
+    if connected:
+        return _connected(session, node, link, head)
+    return _dial_slowly(session, node, attempts, link, head)
+
+
+async def _dial_slowly(
+    session: "Session", node: Node, attempts: Attempts, link: Link, head: bytes
+) -> Link | None:
+    """Wait until the connect is answered; see :func:`_dial`."""
+    try:
+        await _finish(session, link, node, head)
+    except (OSError, TimedOut) as exc:
+        return _failed(session, node, attempts, exc)
+    except BaseException:
+        node.connect_abandoned()
+        raise
+    return _connected(session, node, link, head)
+
+
+async def _dial_name(
+    session: "Session", node: Node, attempts: Attempts, head: bytes
+) -> Link | None:
+    """Try each address that the node's name has; see :func:`_dial`."""
+    error: OSError | TimedOut = OSError(errno.EHOSTUNREACH, "the name has no address")
+    try:
+        for where in await _resolve(session, node):
             try:
-                link = await _connect(session, node, where, head)
+                link, connected = _begin(session, node, where, head)
+                if not connected:
+                    await _finish(session, link, node, head)
             except (OSError, TimedOut) as exc:
                 error = exc
             else:
-                node.connected()
-                session.connect_time = monotonic() - session.dialled
-                return link
+                return _connected(session, node, link, head)
     except OSError as exc:
         error = OSError(
             errno.EHOSTUNREACH, f"its name can't be resolved: {exc.strerror or 'no answer in time'}"
@@ -134,10 +160,15 @@ async def _dial(session: "Session", node: Node, attempts: Attempts, head: bytes)
     except BaseException:
         node.connect_abandoned()
         raise
-    _failed(
-        session, node, attempts, error or OSError(errno.EHOSTUNREACH, "the name has no address")
-    )
-    return None
+    return _failed(session, node, attempts, error)
+
+
+def _connected(session: "Session", node: Node, link: Link, head: bytes) -> Link:
+    node.connected()
+    node.rx += len(head)
+    session.connect_time = monotonic() - session.dialled
+    session.upstream = link
+    return link
 
 
 async def _resolve(session: "Session", node: Node) -> list[Endpoint]:
@@ -156,30 +187,43 @@ async def _look_up(
         return await resolver.resolve(address)
 
 
-async def _connect(session: "Session", node: Node, where: Endpoint, head: bytes) -> Link:
-    """Return a connection that has taken ``head``.
+def _begin(session: "Session", node: Node, where: Endpoint, head: bytes) -> tuple[Link, bool]:
+    """Begin to connect; return the connection, and whether it is there and has taken ``head``.
+
+    Raises:
+        OSError: from the kernel.
+    """
+    sock, connected = begin(where, node.socket_owner)
+    link = Link(session.gateway.poller, sock, session)
+    try:
+        if connected:
+            link.write(head)
+            return link, True
+        # Over loopback the handshake was done inside the call; a first write tells so without a turn of the loop.
+        sent = sock.send(head)
+        if sent < len(head):
+            link.write(head[sent:])
+    except BlockingIOError:
+        return link, False
+    except BaseException:
+        link.close()
+        raise
+    return link, True
+
+
+async def _finish(session: "Session", link: Link, node: Node, head: bytes) -> None:
+    """Wait until ``link`` is connected, and send ``head``; otherwise close it.
 
     Raises:
         OSError: from the kernel.
         TimedOut: the connect was not answered in time.
     """
-    sock, connected = begin(where, node.socket_owner)
-    link = Link(session.gateway.poller, sock, session)
     try:
-        sent = 0
-        if not connected:
-            # Over loopback the handshake was done inside the call; a first write tells so without a turn of the loop.
-            try:
-                sent = sock.send(head)
-            except BlockingIOError:
-                await _answered(session, link, node)
-        if sent < len(head):
-            link.write(head[sent:] if sent else head)
+        await _answered(session, link, node)
+        link.write(head)
     except BaseException:
         link.close()
         raise
-    node.rx += len(head)
-    return link
 
 
 async def _answered(session: "Session", link: Link, node: Node) -> None:
@@ -217,6 +261,7 @@ async def _answered(session: "Session", link: Link, node: Node) -> None:
 
 def _failed(session: "Session", node: Node, attempts: Attempts, error: OSError | TimedOut) -> None:
     """Note a failed connect where it belongs: on the node, or only with this request."""
+    session.drop_upstream()
     gateway, owner = session.gateway, attempts.owner
     if isinstance(error, TimedOut):
         gateway.unable_to_connect(node, attempts.made, "timeout")

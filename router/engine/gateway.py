@@ -174,7 +174,7 @@ class Gateway(Telling):
     def _begin(self, session: Session) -> None:
         self._sessions.add(session)
         self._deadlines.add(session)
-        session.begin_with(session.run())
+        session.begin_with(session.talk())
 
     def _accept_failed(self) -> None:
         self.counters.accept_errors += 1

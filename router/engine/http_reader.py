@@ -43,6 +43,7 @@ class HttpReader(Session):
 
     __slots__ = (
         "_pace",
+        "_seen",
         "_slides_until",
         "_too_slow",
         "config",
@@ -139,9 +140,10 @@ class HttpReader(Session):
             except TimedOut:
                 return False
 
-    def _expect_request(self) -> None:
+    def expect_request(self) -> None:
         """Read on, and say how long the next request may take to come."""
         config, upload = self.config, self.inlet
+        self._seen = 0
         if self.served:
             self.arm("idle", config.keepalive or config.timeout)
             if not upload.ended and len(upload.early) < upload.early_limit:
@@ -152,47 +154,44 @@ class HttpReader(Session):
             # Otherwise it was told already how long it has.
             self.arm("request", self._head_timeout)
 
-    async def receive_request(self) -> HttpRequest | None:
-        """Return the next request; None if there is none, which has been dealt with."""
-        upload, origin = self.inlet, self.origin
-        assert origin is not None
-        self._expect_request()
-        seen = 0
-        while True:
-            data = upload.early
-            if len(data) > seen:
-                if not seen:
-                    self.started = monotonic()
-                    if self.served:
-                        self.arm("request", self._head_timeout)
-                before, seen = seen, len(data)
-                try:
-                    request = self.front.parse(data, origin, self.peer, self.door, before)
-                    if request is not None:
-                        upload.early = data[request.size :]
-                        self.http = request
-                        self.front.check(request)
-                        return request
-                except Failure as failure:
-                    await self.refuse(failure)
-                    return None
-            if upload.ended:
-                if data.strip(_EMPTY):
-                    await self.refuse(_incomplete("the connection ended inside a head"))
-                return None
-            try:
-                await self.pause()
-            except TimedOut:
-                if data.strip(_EMPTY):
-                    await self.refuse(
-                        Failure(
-                            HTTPStatus.REQUEST_TIMEOUT,
-                            "head-timeout",
-                            f"no whole head within {self._head_timeout:g} s",
-                            f"http-headers-timeout={self._head_timeout:g}",
-                        )
-                    )
-                return None
+    def read_request(self) -> HttpRequest | None:
+        """Return the request that has come; None: it has not come yet.
+
+        Raises:
+            Failure: what came is none, or is refused.
+        """
+        upload, seen = self.inlet, self._seen
+        data = upload.early
+        size = len(data)
+        if size > seen:
+            if not seen:
+                self.started = monotonic()
+                if self.served:
+                    self.arm("request", self._head_timeout)
+            self._seen = size
+            assert self.origin is not None
+            request = self.front.parse(data, self.origin, self.peer, self.door, seen)
+            if request is not None:
+                upload.early = data[request.size :]
+                self.http = request
+                if request.content_length:
+                    self.front.check(request)
+                return request
+        return None
+
+    def unfinished(self, *, timed_out: bool) -> Failure | None:
+        """Return why what has come will be no request; None: nothing has come."""
+        if not self.inlet.early.strip(_EMPTY):
+            return None
+        if not timed_out:
+            text = "the connection ended inside a head"
+            return Failure(HTTPStatus.BAD_REQUEST, "incomplete", text)
+        return Failure(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "head-timeout",
+            f"no whole head within {self._head_timeout:g} s",
+            f"http-headers-timeout={self._head_timeout:g}",
+        )
 
     async def refuse(self, failure: Failure) -> None:
         """Answer what is no request, or none that we take."""
@@ -216,16 +215,13 @@ class HttpReader(Session):
             limit = 0.0 if self.served else seconds
             self.deadline = min(self.deadline, self.loop.time() + limit)
 
-    async def collect_early(self, request: Request) -> None:
-        """Collect the body if all are to be."""
-        if self.config.post_buffering and request.has_body and not self.front.raw_body:
-            self.gateway.refuse_unknown(request)
-            await self.collect(request)
+    def begin_upload(self, request: Request) -> bool:
+        """The body flows since the connection began; with post-buffering it is collected."""
+        return bool(self.config.post_buffering and request.has_body and not self.front.raw_body)
 
     async def collect(self, request: Request) -> None:
         """Read the body whole."""
         assert isinstance(request, HttpRequest)
-        self.gateway.refuse_unknown(request)
         self.send_continue()
         try:
             self.spool = await collect(
@@ -241,7 +237,12 @@ class HttpReader(Session):
 
     def has_upload(self, request: Request, back: Back) -> bool:
         """True if the node is to get more than the head: with ``http-raw-body`` perhaps more than the client says."""
-        return super().has_upload(request, back) or (self.front.raw_body and back.half_closes)
+        return bool(
+            request.content_length
+            or request.chunked
+            or self.spool is not None
+            or (self.front.raw_body and back.half_closes)
+        )
 
     def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
         """Return what ends the upload with the body; chunks are written anew.
@@ -264,7 +265,11 @@ class HttpReader(Session):
             return False
         if self.front.raw_body or request.raw:
             return self.inlet.ended
-        return not request.has_body or self.spool is not None or self.inlet.complete
+        return (
+            not (request.content_length or request.chunked)
+            or self.spool is not None
+            or self.inlet.complete
+        )
 
     @property
     def missing(self) -> str:
@@ -333,7 +338,3 @@ class HttpReader(Session):
     def _node_is_behind(self) -> bool:
         """True if it does not even take what has come."""
         return self.upstream is not None and self.upstream.backlog > 0
-
-
-def _incomplete(text: str) -> Failure:
-    return Failure(HTTPStatus.BAD_REQUEST, "incomplete", text)

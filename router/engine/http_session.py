@@ -11,7 +11,7 @@ from protocol.http.response import ResponseHead
 from router.engine.deliver import linger
 from router.engine.flow import Feeder
 from router.engine.http_reader import HttpReader
-from router.failure import ClientGone, Failure
+from router.failure import ClientGone, Failure, TimedOut
 from router.fronts.error_page import redirect
 from router.fronts.http import ACME, HttpRequest, interim_head, switch_head
 from router.request import Request
@@ -23,7 +23,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class HttpSession(HttpReader):
     """One connection of a client: the story of its requests, and what it is answered."""
 
-    __slots__ = ("_checked",)
+    __slots__ = ("_checked", "_received_before", "_sent_before")
 
     def begin(self) -> None:
         """Forget the last request."""
@@ -40,10 +40,39 @@ class HttpSession(HttpReader):
             return
         self.origin = self.front.connection_origin(self.peer, self.door)
         while True:
-            request = await self.receive_request()
+            self.expect_request()
+            request, failure = None, None
+            try:
+                request = self.read_request()
+                while request is None and not upload.ended:
+                    await self.pause()
+                    request = self.read_request()
+            except Failure as exc:
+                failure = exc
+            except TimedOut:
+                failure = self.unfinished(timed_out=True)
+            else:
+                if request is None:
+                    failure = self.unfinished(timed_out=False)
             if request is None:
+                if failure is not None:
+                    await self.refuse(failure)
                 return
-            await self._respond(request)
+            self._note_beginning(request)
+            reason = ""
+            try:
+                if self.door.redirect is not None and not request.path.startswith(ACME):
+                    await self._redirect(request, self.door.redirect)
+                else:
+                    reason = await self.answer(request)
+            except (ClientGone, OSError):
+                reason = "client"
+                raise
+            except asyncio.CancelledError:
+                reason = "stopped"
+                raise
+            finally:
+                self._note_end(request, reason)
             # Thousands of connections may be idle: none needs to remember its last request.
             del request
             if not self.reusable or self.client.closed:
@@ -54,29 +83,18 @@ class HttpSession(HttpReader):
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
 
-    async def _respond(self, request: HttpRequest) -> None:
-        upload, sent = self.inlet, self.client.written
-        received = upload.count - len(upload.early)
-        counters = self.gateway.counters
-        failure = ""
-        try:
-            if self.door.redirect is not None and not request.path.startswith(ACME):
-                await self._redirect(request, self.door.redirect)
-            else:
-                failure = await self.answer(request)
-        except (ClientGone, OSError):
-            failure = "client"
-            raise
-        except asyncio.CancelledError:
-            failure = "stopped"
-            raise
-        finally:
-            counters.bytes_sent += self.client.written - sent
-            if self.gateway.access_log is not None:
-                received = upload.count - len(upload.early) - received + request.size
-                self.gateway.log_access(
-                    self, request, received, self.client.written - sent, failure
-                )
+    def _note_beginning(self, request: HttpRequest) -> None:
+        upload = self.inlet
+        self._sent_before = self.client.written
+        self._received_before = upload.count - len(upload.early) - request.size
+
+    def _note_end(self, request: HttpRequest, reason: str) -> None:
+        sent = self.client.written - self._sent_before
+        self.gateway.counters.bytes_sent += sent
+        if self.gateway.access_log is not None:
+            upload = self.inlet
+            received = upload.count - len(upload.early) - self._received_before
+            self.gateway.log_access(self, request, received, sent, reason)
 
     async def _redirect(self, request: HttpRequest, port: int) -> None:
         counters = self.gateway.counters

@@ -58,9 +58,46 @@ async def exchange_messages(
     answer = Answer(link, session, config.buffer_size, early_limit=_MAX_HEAD + 1)
     answer.node = upload.node = node
     answer.start()
-    exchange = _Exchange(session, request, node, back, link, answer)
+    sending: _Sending | None = None
+    interim = seen = 0
     try:
-        await exchange.run()
+        if session.has_upload(request, back):
+            sending = _Sending(session, request, node, back, link)
+        while True:
+            if sending is not None:
+                sending.go_on()
+            elif upload.ended:
+                sending = _Sending(session, None, node, back, link)
+                sending.go_on()
+            data = answer.early
+            if len(data) > seen:
+                head = parse_response(data, cgi=back.answers_like_cgi, max_head=_MAX_HEAD)
+                if head is None:
+                    seen = len(data)
+                elif head.status >= 200:
+                    answer.early = data[head.size :]
+                    recoder = _begin_answer(session, request, head, answer)
+                    if recoder is not None:
+                        rest = sending or _Sending(session, None, node, back, link)
+                        endless = not head.chunked and body_length(head, request.method) is None
+                        await _relay(session, recoder, answer, rest, endless=endless)
+                    _keep_or_close(session, head, answer, link)
+                    return answer
+                else:
+                    answer.early = data[head.size :]
+                    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                        await tunnel(session, request, head, answer, link)
+                        return answer
+                    interim += 1
+                    if interim > _MAX_INTERIM:
+                        raise ResponseError("it sends one 1xx after the other")
+                    seen = 0
+                    session.send_interim(head)
+                    continue
+            if answer.ended:
+                _check_end(answer, interim)
+                return answer
+            await session.pause()
     except TimedOut:
         # A 1xx is no part of an answer.
         begun = session.answered or answer.early
@@ -72,73 +109,40 @@ async def exchange_messages(
     finally:
         node.tx += answer.count
         upload.detach()
-        session.drop_upstream()
-    return answer
+        if session.upstream is not None:
+            session.drop_upstream()
 
 
-class _Exchange:
-    """One request at one node."""
+class _Sending:
+    """The request's body on its way to the node, and the client's end of its connection.
 
-    __slots__ = (
-        "_answer",
-        "_attached",
-        "_back",
-        "_eof_sent",
-        "_link",
-        "_node",
-        "_replay",
-        "_request",
-        "_session",
-    )
+    Args:
+        session: whose.
+        request: with a body, or None: then the head was all.
+        node: where to.
+        back: what it speaks.
+        link: its connection.
+    """
+
+    __slots__ = ("_attached", "_back", "_eof_sent", "_link", "_replay", "_request", "_session")
 
     def __init__(
-        self,
-        session: "Session",
-        request: Request,
-        node: Node,
-        back: Back,
-        link: Link,
-        answer: Answer,
+        self, session: "Session", request: Request | None, node: Node, back: Back, link: Link
     ) -> None:
         self._session = session
         self._request = request
-        self._node = node
         self._back = back
         self._link = link
-        self._answer = answer
-        self._attached = False
         self._eof_sent = False
         self._replay: Replay | None = None
+        self._attached = request is None
+        if request is not None:
+            self._replay = start_replay(session, node, link)
+            if not back.sends_continue:
+                session.send_continue()
 
-    async def run(self) -> None:
-        """Exchange the messages."""
-        session, request = self._session, self._request
-        if session.has_upload(request, self._back):
-            self._begin_upload()
-        else:
-            self._attached = True
-            if session.upload is not None and session.upload.ended:
-                self._go_on()
-        head = await self._read_head()
-        if head is None:
-            return
-        if head.status == 101:
-            await tunnel(session, request, head, self._answer, self._link)
-            return
-        await self._relay(head)
-        self._keep_or_close(head)
-
-    # --- the request's body ---
-
-    def _begin_upload(self) -> None:
-        session = self._session
-        self._replay = start_replay(session, self._node, self._link)
-        if not self._back.sends_continue:
-            session.send_continue()
-        self._go_on()
-
-    def _go_on(self) -> None:
-        """Look at what has become of the upload.
+    def go_on(self) -> None:
+        """Look at what has become of it.
 
         Raises:
             Failure: the body is none, or can't be read.
@@ -151,6 +155,7 @@ class _Exchange:
         if not self._attached and (self._replay is None or self._replay.done):
             self._attached = True
             if self._replay is None:
+                assert self._request is not None
                 upload.attach(self._link, session.upload_feeder(self._request, self._back))
         if upload.fault is not None:
             raise body_failure(session, upload.fault)
@@ -160,122 +165,112 @@ class _Exchange:
             if self._back.half_closes and self._attached:
                 half_close(self._link)
 
-    # --- the answer's head ---
 
-    async def _read_head(self) -> ResponseHead | None:
-        """Return the final head (or 101), or None if the node ended without a byte; 1xx are passed on.
+def _check_end(answer: Answer, interim: int) -> None:
+    """The node's connection has ended, and no head has come; that is no answer, unless nothing at all came.
 
-        Raises:
-            ResponseError: the node's bytes are no answer.
-        """
-        session, answer = self._session, self._answer
-        interim = seen = 0
-        while True:
-            data = answer.early
-            if len(data) > seen:
-                head = parse_response(data, cgi=self._back.answers_like_cgi, max_head=_MAX_HEAD)
-                if head is None:
-                    seen = len(data)
-                elif head.status >= 200 or head.status == 101:
-                    answer.early = data[head.size :]
-                    return head
-                else:
-                    interim += 1
-                    if interim > _MAX_INTERIM:
-                        raise ResponseError("it sends one 1xx after the other")
-                    answer.early = data[head.size :]
-                    seen = 0
-                    session.send_interim(head)
-                    continue
-            if answer.ended:
-                if not answer.early:
-                    if interim:
-                        raise ResponseError("it ended after a 1xx")
-                    return None
-                if answer.error is not None:
-                    how = answer.error.strerror or str(answer.error)
-                    raise ResponseError(f"it reset the connection inside its head ({how})")
-                raise ResponseError(f"it ended after {len(answer.early)} bytes, inside its head")
-            await session.pause()
-            self._go_on()
+    Raises:
+        ResponseError: something came.
+    """
+    if not answer.early:
+        if interim:
+            raise ResponseError("it ended after a 1xx")
+        return
+    if answer.error is not None:
+        how = answer.error.strerror or str(answer.error)
+        raise ResponseError(f"it reset the connection inside its head ({how})")
+    raise ResponseError(f"it ended after {len(answer.early)} bytes, inside its head")
 
-    # --- its body ---
 
-    async def _relay(self, head: ResponseHead) -> None:
-        """Send the answer to the client, to its last byte.
+# --- the answer's body ---
 
-        Raises:
-            Failure: the node's message ended too early, or is none.
-        """
-        session, answer = self._session, self._answer
-        length = body_length(head, self._request.method)
-        data, encoder = session.begin_answer(head, length)
-        session.answered = True
-        early = answer.take()
-        if encoder is None and length is not None and len(early) >= length:
-            # The usual case: head and body came at once, and go out at once.
-            session.client.write(data + (early if len(early) == length else early[:length]))
+
+def _begin_answer(
+    session: "Session", request: Request, head: ResponseHead, answer: Answer
+) -> Recoder | None:
+    """Send the answer's head, and its body if that has come: the usual case; otherwise return what re-frames it."""
+    length = body_length(head, request.method)
+    data, encoder = session.begin_answer(head, length)
+    session.answered = True
+    early = answer.early
+    if encoder is None and length is not None and len(early) >= length:
+        answer.complete = True
+        if len(early) == length:
+            answer.early = b""
+            session.client.write(data + early)
+        else:
             answer.early = early[length:]
+            session.client.write(data + early[:length])
+        return None
+    session.client.write(data)
+    answer.early_limit = 0
+    answer.high = max(answer.high, session.buffered_of(head))
+    recoder = Recoder(_decoder(head, length), encoder or Identity())
+    answer.attach(session.client, recoder)
+    return recoder
+
+
+async def _relay(
+    session: "Session", recoder: Recoder, answer: Answer, sending: _Sending, *, endless: bool
+) -> None:
+    """Send the rest of the answer to the client, to its last byte; ``endless``: only the connection's end tells which.
+
+    Raises:
+        Failure: the node's message ended too early, or is none.
+    """
+    while not answer.complete:
+        if answer.fault is not None or answer.ended:
+            if not (endless and _may_end_so(session, answer)):
+                raise _cut_short(answer)
+            answer.detach()
+            session.client.write(recoder.eof())
             answer.complete = True
             return
-        session.client.write(data)
-        answer.early = early
-        answer.early_limit = 0
-        answer.high = max(answer.high, session.buffered_of(head))
-        recoder = Recoder(_decoder(head, length), encoder or Identity())
-        answer.attach(session.client, recoder)
-        while not answer.complete:
-            if answer.fault is not None or answer.ended:
-                if length is not None or head.chunked or not self._may_end_so:
-                    raise self._cut_short()
-                answer.detach()
-                session.client.write(recoder.eof())
-                answer.complete = True
-                return
-            self._go_on()
-            await session.pause()
+        sending.go_on()
+        await session.pause()
 
-    @property
-    def _may_end_so(self) -> bool:
-        """True if a reset may be the end of an answer that no length ends.
 
-        A node that leaves any byte of a body unread resets by closing: uWSGI does whenever an application ignores a
-        body. (If it crashed instead: of a crash behind the last byte of the body there is no sign at all.)
-        """
-        return self._answer.error is not None and not self._session.sent_only_its_head
+def _may_end_so(session: "Session", answer: Answer) -> bool:
+    """True if a reset may be the end of an answer that no length ends.
 
-    def _cut_short(self) -> Failure:
-        answer = self._answer
-        how = "its body ended too early" if answer.fault is None else str(answer.fault)
-        if answer.error is not None:
-            how = f"it reset its connection ({answer.error.strerror or answer.error})"
-        return Failure(
-            HTTPStatus.BAD_GATEWAY,
-            "cut-short",
-            f"{self._node.name} did not complete its answer, {answer.count} bytes came: {how}",
-        )
+    A node that leaves any byte of a body unread resets by closing: uWSGI does whenever an application ignores a
+    body. (If it crashed instead: of a crash behind the last byte of the body there is no sign at all.)
+    """
+    return answer.error is not None and not session.sent_only_its_head
 
-    # --- and after it ---
 
-    def _keep_or_close(self, head: ResponseHead) -> None:
-        """The one place that decides whether the node's connection serves another request."""
-        session, answer = self._session, self._answer
-        if answer.early and not head.close:
-            session.gateway.said_too_much(self._node, len(answer.early))
-        if (
-            session.place is None
-            or head.close
-            or answer.early
-            or answer.ended
-            or self._link.backlog
-            or not session.uploaded
-        ):
-            return
-        seconds = session.gateway.config.backend_keepalive
-        if seconds and head.keep_alive is not None:
-            seconds = min(head.keep_alive - _BEFORE_IT_CLOSES, _LONGEST_KEPT)
-        if seconds > 0:
-            session.keep_upstream(seconds)
+def _cut_short(answer: Answer) -> Failure:
+    how = "its body ended too early" if answer.fault is None else str(answer.fault)
+    if answer.error is not None:
+        how = f"it reset its connection ({answer.error.strerror or answer.error})"
+    return Failure(
+        HTTPStatus.BAD_GATEWAY,
+        "cut-short",
+        f"{answer.node.name} did not complete its answer, {answer.count} bytes came: {how}",
+    )
+
+
+# --- and after it ---
+
+
+def _keep_or_close(session: "Session", head: ResponseHead, answer: Answer, link: Link) -> None:
+    """The one place that decides whether the node's connection serves another request."""
+    if answer.early and not head.close:
+        session.gateway.said_too_much(answer.node, len(answer.early))
+    if (
+        session.place is None
+        or head.close
+        or answer.early
+        or answer.ended
+        or link.backlog
+        or not session.uploaded
+    ):
+        return
+    seconds = session.gateway.config.backend_keepalive
+    if seconds and head.keep_alive is not None:
+        seconds = min(head.keep_alive - _BEFORE_IT_CLOSES, _LONGEST_KEPT)
+    if seconds > 0:
+        session.keep_upstream(seconds)
 
 
 def _decoder(head: ResponseHead, length: int | None) -> Decoder:

@@ -24,7 +24,7 @@ from router.engine.opaque import exchange_bytes
 from router.engine.spool import Spool
 from router.engine.waiting import Waiting
 from router.failure import ClientGone, Failure
-from router.forwarders.base import Lease
+from router.forwarders.base import Forwarder
 from router.net.acceptor import Peer
 from router.net.link import Link
 from router.request import REPEATABLE_IF_KEPT, Request
@@ -202,29 +202,27 @@ class Session(Waiting):
 
     # --- the story ---
 
-    async def run(self) -> None:
-        """Serve the connection to its end; never raises."""
-        counters = self.gateway.counters
-        try:
-            await self.talk()
-        except OSError as exc:
+    def ended(self, error: BaseException | None) -> None:
+        """The session is over: count it if that was before its request had an answer, and let everything go."""
+        if error is not None:
+            self._count_end(error)
+        self.drop_upstream()
+        self.client.close()
+        self.gateway.counters.bytes_received += self.received
+        self.upload = None  # it holds this session, and nobody needs it any more
+        self.gateway.session_ended(self)
+
+    def _count_end(self, error: BaseException) -> None:
+        if isinstance(error, OSError):
             # Only the client's own socket raises here; it is gone.
-            log.debug("%s: %s", self.id, exc)
+            log.debug("%s: %s", self.id, error)
             self._count_lost("client")
-        except ClientGone:
-            pass
-        except asyncio.CancelledError:
+        elif isinstance(error, asyncio.CancelledError):
             # The router stops at once: clients are cut off, which is what was asked for.
             self._count_lost("stopped")
-        except Exception:
-            log.exception("%s: a bug: this request was lost", self.id)
+        elif not isinstance(error, ClientGone):
+            log.error("%s: a bug: this request was lost", self.id, exc_info=error)
             self._count_lost("bug")
-        finally:
-            self.drop_upstream()
-            self.client.close()
-            counters.bytes_received += self.received
-            self.upload = None  # it holds this session, and nobody needs it any more
-            self.gateway.session_ended(self)
 
     def _count_lost(self, reason: str) -> None:
         if self.request is None:
@@ -244,74 +242,90 @@ class Session(Waiting):
         Raises:
             ClientGone: the client left.
         """
-        counters = self.gateway.counters
+        gateway = self.gateway
+        counters = gateway.counters
         self.request = request
         counters.requests += 1
-        try:
-            await self._serve(request)
-        except ClientGone:
-            counters.client_aborts += 1
-            raise
-        except Failure as failure:
-            await report(self, failure)
-            return failure.reason
-        counters.completed += 1
-        return ""
-
-    async def _serve(self, request: Request) -> None:
-        """Find a node, let it answer, deliver the answer."""
-        gateway = self.gateway
         attempts = self.attempts = gateway.attempts(request)
         try:
-            await self.collect_early(request)
+            if self.begin_upload(request):
+                gateway.refuse_unknown(request)
+                await self.collect(request)
             again: Node | None = None
             while True:
-                node = again or await choose(self, request, attempts)
+                node = again
+                if node is None:
+                    found = choose(self, request, attempts)
+                    node = found if isinstance(found, Node) else await found
                 back = gateway.back_of(node)
                 if request.chunked and back.needs_length(request) and self.spool is None:
                     # The choice may be stale when the body is there.
                     attempts.put_back()
+                    gateway.refuse_unknown(request)
                     await self.collect(request)
                     continue
-                with Lease(attempts.owner, node):
-                    link = await dial(self, request, node, back, attempts, fresh=again is not None)
+                owner = attempts.owner
+                node.reference += 1
+                try:
+                    link = dial(self, request, node, back, attempts, fresh=again is not None)
+                    if link is not None and not isinstance(link, Link):
+                        link = await link
                     again = None
                     if link is None:
                         continue
-                    try:
-                        if back.is_opaque(request):
-                            download = await exchange_bytes(self, request, node, link)
-                            answered = download.count > 0
-                        else:
-                            download = await exchange_messages(self, request, node, back, link)
-                            answered = self.answered
-                    except Failure as failure:
-                        self._blame(failure, node, attempts)
-                        raise
-                if answered:
+                    if back.is_opaque(request):
+                        download = await exchange_bytes(self, request, node, link)
+                    else:
+                        download = await exchange_messages(self, request, node, back, link)
+                except Failure as failure:
+                    self._blame(failure, node, owner)
+                    raise
+                finally:
+                    node.reference -= 1
+                    if not node.reference:
+                        owner.released(node)
+                if self.answered:
                     break
                 if self._unanswered(request, node, attempts, download.error):
                     again = node
-        finally:
+            if self.spool is not None:
+                self._drop_spool(self.spool)
+            try:
+                if self.client.backlog or download.error is not None or not self.uploaded:
+                    await deliver(self, download)
+            except Failure as failure:
+                self._blame(failure, node, owner)
+                raise
+            owner.request_answered(node)
+        except ClientGone:
+            counters.client_aborts += 1
+            raise
+        except Failure as failure:
             self.drop_upstream()
             if self.spool is not None:
-                self.spool.close()
-                self.spool = None
-        try:
-            await deliver(self, download)
-        except Failure as failure:
-            self._blame(failure, node, attempts)
-            raise
-        attempts.owner.request_answered(node)
+                self._drop_spool(self.spool)
+            await report(self, failure)
+            return failure.reason
+        finally:
+            if not self.answered:
+                self.drop_upstream()
+            if self.spool is not None:
+                self._drop_spool(self.spool)
+        counters.completed += 1
+        return ""
 
-    def _blame(self, failure: Failure, node: Node, attempts: Attempts) -> None:
+    def _blame(self, failure: Failure, node: Node, owner: Forwarder) -> None:
         """Tell the node's forwarder of a failure that is the node's fault."""
         if failure.reason in _NODE_FAULTS:
-            attempts.owner.request_failed(node, self.loop.time())
+            owner.request_failed(node, self.loop.time())
+
+    def _drop_spool(self, spool: Spool) -> None:
+        spool.close()
+        self.spool = None
 
     @abstractmethod
-    async def collect_early(self, request: Request) -> None:
-        """Read the body before a node is chosen, if it has to be, or let it flow."""
+    def begin_upload(self, request: Request) -> bool:
+        """Let the body flow; True if it is to be collected before a node is chosen."""
 
     @abstractmethod
     async def collect(self, request: Request) -> None:

@@ -75,20 +75,15 @@ class UwsgiSession(Session):
             if request is not None:
                 return request
 
-    async def collect_early(self, request: Request) -> None:
-        """With post-buffering read the body whole, else let it flow."""
+    def begin_upload(self, request: Request) -> bool:
+        """Let the body flow; with post-buffering it is collected."""
         assert isinstance(request, UwsgiRequest)
-        gateway = self.gateway
-        config = gateway.config
+        config = self.gateway.config
         upload = self.upload = Upload(
             self.client, self, config.buffer_size, early_limit=early_limit(request)
         )
-        if config.post_buffering and request.content_length:
-            gateway.refuse_unknown(request)
-            upload.start(request.rest)
-            await self.collect(request)
-        else:
-            upload.start(request.rest)
+        upload.start(request.rest)
+        return bool(config.post_buffering and request.content_length)
 
     async def collect(self, request: Request) -> None:
         """Read the body whole."""

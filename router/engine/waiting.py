@@ -11,6 +11,7 @@ operator's ``async`` function) gets one of its own: :meth:`Waiting.join`.
 import asyncio
 import socket
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import TypeVar
 
@@ -24,17 +25,13 @@ T = TypeVar("T")
 _FOREVER = 1e9
 
 
-@types.coroutine
-def _suspend() -> Generator[None, None, None]:
-    yield
-
-
-class Waiting:
+class Waiting(ABC):
     """The client's link, and the waiting for whatever may happen to it or anything else.
 
     Attributes:
         client: the client's connection.
         phase: what is being waited for, for the log.
+        slides: by so many seconds the deadline moves with every byte; 0: it stays.
         deadline: when that has taken too long, on the loop's clock.
         upload: the flow from the client, once its request was read.
     """
@@ -44,11 +41,11 @@ class Waiting:
         "_poller",
         "_suspended",
         "_timed_out",
-        "_timeout",
         "client",
         "deadline",
         "loop",
         "phase",
+        "slides",
         "upload",
     )
 
@@ -64,7 +61,7 @@ class Waiting:
         self.phase = "request"
         self.deadline = loop.time() + timeout
         self.upload: Upload | None = None
-        self._timeout = 0.0
+        self.slides = 0.0
         self._timed_out = False
         self._poller = poller
         self._coroutine: Coroutine[None, None, None] | None = None
@@ -83,24 +80,38 @@ class Waiting:
         try:
             coroutine.send(None)
         except StopIteration:
-            self._coroutine = None
+            self._end(None)
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, the session is over
+            self._end(exc)
 
     def cancel(self) -> None:
         """Raise CancelledError where it waits."""
-        coroutine, self._coroutine = self._coroutine, None
+        coroutine = self._coroutine
         if coroutine is None:
             return
         self._suspended = False
         try:
             coroutine.throw(asyncio.CancelledError())
-        except (StopIteration, asyncio.CancelledError):
-            return
-        coroutine.close()
+        except StopIteration:
+            self._end(None)
+        except BaseException as exc:  # noqa: BLE001 - likewise
+            self._end(exc)
+        else:
+            coroutine.close()
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._coroutine = None
+        self.ended(error)
+
+    @abstractmethod
+    def ended(self, error: BaseException | None) -> None:
+        """The coroutine has ended, of itself or with ``error``; its own frames cost nothing while it waits."""
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again."""
-        if self._timeout:
-            self.deadline = self.loop.time() + self._timeout
+        if self.slides:
+            self.deadline = self.loop.time() + self.slides
 
     def wake(self) -> None:
         """Let the coroutine look at what has happened."""
@@ -131,11 +142,12 @@ class Waiting:
     def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; a sliding one moves on with every byte."""
         self.phase = phase
-        self._timeout = seconds if sliding else 0.0
+        self.slides = seconds if sliding else 0.0
         self._timed_out = False
         self.deadline = self.loop.time() + seconds
 
-    async def pause(self) -> None:
+    @types.coroutine
+    def pause(self) -> Generator[None, None, None]:
         """Wait until something has happened.
 
         Raises:
@@ -150,7 +162,7 @@ class Waiting:
             or (upload is not None and upload.error is not None)
         ):
             self._suspended = True
-            await _suspend()
+            yield
         if self.client.closed or (self.upload is not None and self.upload.error is not None):
             raise ClientGone
         if self._timed_out:
