@@ -4,11 +4,29 @@ Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback on
 after a while. Source: DESIGN section 4 (Connecting, Sending again); what uWSGI does: routers-core sheet 1.6 to 1.8.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 
 from router.forwarders.base import Forwarder
 from router.request import Request
 from subscriptions.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the attempts of all requests of a router have in common.
+
+    Attributes:
+        forwarder: finds the nodes.
+        fallback: the nodes that stand in for those.
+        max_retries: None: each live node once; N: at most N + 1 of them.
+        fallback_on_no_key: fallbacks serve unknown keys too.
+    """
+
+    forwarder: Forwarder
+    fallback: Forwarder
+    max_retries: int | None
+    fallback_on_no_key: bool
 
 
 class Attempts:
@@ -30,10 +48,7 @@ class Attempts:
 
     __slots__ = (
         "_busy",
-        "_fallback",
-        "_fallback_allowed",
-        "_forwarder",
-        "_max_retries",
+        "_plan",
         "_request",
         "_tried",
         "full",
@@ -49,23 +64,13 @@ class Attempts:
         "tries",
     )
 
-    def __init__(
-        self,
-        request: Request,
-        forwarder: Forwarder,
-        fallback: Forwarder,
-        *,
-        max_retries: int | None,
-        fallback_on_no_key: bool,
-    ) -> None:
+    def __init__(self, request: Request, plan: Plan) -> None:
         self._request = request
-        self._forwarder = forwarder
-        self._fallback = fallback
-        self._max_retries = max_retries
-        self._fallback_allowed = fallback_on_no_key
-        self._tried: list[Node] = []
-        self._busy: list[Node] = []
-        self.full: list[tuple[Node, Forwarder]] = []
+        self._plan = plan
+        # Most requests need none of these.
+        self._tried: Sequence[Node] = ()
+        self._busy: Sequence[Node] = ()
+        self.full: Sequence[tuple[Node, Forwarder]] = ()
         self.made = 0
         self.last_error = ""
         self.reason = "connect"
@@ -75,29 +80,29 @@ class Attempts:
         self.timed_out = False
         self.only_busy = False
         self.resent = False
-        self.owner = forwarder
+        self.owner = plan.forwarder
 
     def next(self, now: float) -> Node | Awaitable[Node | None] | None:
         """Return the next node to connect, an awaitable of it, or None if none is left."""
-        if self._max_retries is None or self.made <= self._max_retries:
-            self.owner = self._forwarder
-            found = self._forwarder.choose(self._request, self._tried, now)
+        plan = self._plan
+        if plan.max_retries is None or self.made <= plan.max_retries:
+            self.owner = plan.forwarder
+            found = plan.forwarder.choose(self._request, self._tried, now)
             if found is not None:
                 return found
         return self.next_fallback(now)
 
     def next_fallback(self, now: float) -> Node | Awaitable[Node | None] | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
-        if (
-            self._busy
-            or self.full
-            or not (
-                self.made or self._fallback_allowed or self._forwarder.has_nodes(self._request, now)
-            )
+        plan = self._plan
+        if self._busy or self.full:
+            return None
+        if not (
+            self.made or plan.fallback_on_no_key or plan.forwarder.has_nodes(self._request, now)
         ):
             return None
-        self.owner = self._fallback
-        return self._fallback.choose(self._request, self._tried, now)
+        self.owner = plan.fallback
+        return plan.fallback.choose(self._request, self._tried, now)
 
     def chosen(self, node: Node) -> None:
         """``node`` is tried now."""
@@ -117,7 +122,7 @@ class Attempts:
         self, node: Node, error: str, *, reason: str = "connect", timed_out: bool = False
     ) -> None:
         """``node`` could not be connected, or did not answer: not this one again."""
-        self._tried.append(node)
+        self._tried = (*self._tried, node)
         self.made += 1
         self.last_error = error
         self.reason = reason
@@ -127,15 +132,15 @@ class Attempts:
 
     def busy(self, node: Node, error: str) -> None:
         """``node`` takes no connection just now: others first, then this one again."""
-        self._tried.append(node)
-        self._busy.append(node)
+        self._tried = (*self._tried, node)
+        self._busy = (*self._busy, node)
         self.last_error = error
         self.last_node = node.name
 
     def has_no_connection(self, node: Node) -> None:
         """``node`` has no connection free: others first, then the first that has."""
-        self._tried.append(node)
-        self.full.append((node, self.owner))
+        self._tried = (*self._tried, node)
+        self.full = (*self.full, (node, self.owner))
 
     def freed(self, node: Node) -> None:
         """One of ``node``'s connections is free, and is this request's."""
@@ -152,28 +157,25 @@ class Attempts:
         """Let the busy nodes, and those without a free connection, be chosen again."""
         passed_over = [*self._busy, *(node for node, _owner in self.full)]
         self._tried = [node for node in self._tried if node not in passed_over]
-        self._busy.clear()
-        self.full.clear()
+        self._busy = self.full = ()
 
     def give_up_busy(self) -> None:
         """The busy nodes have been waited for long enough: they count as failed."""
         if self._busy:
             self.only_busy = not self.made
             self.made += len(self._busy)
-            self._busy.clear()
+            self._busy = ()
 
     def stopped_early(self, now: float) -> bool:
         """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
         return (
-            self._max_retries is not None
-            and self.made > self._max_retries
-            and self._forwarder.choose(self._request, self._tried, now) is not None
+            self._plan.max_retries is not None
+            and self.made > self._plan.max_retries
+            and self._plan.forwarder.choose(self._request, self._tried, now) is not None
         )
 
     def restart(self) -> None:
         """A node has announced itself: every node may be tried again."""
-        self._tried.clear()
-        self._busy.clear()
-        self.full.clear()
+        self._tried = self._busy = self.full = ()
         self.made = 0
         self.only_busy = self.timed_out = False

@@ -10,6 +10,7 @@ from protocol.address import InetAddress
 from router.backs.back import Back
 from router.config import RouterConfig
 from router.engine.attempts import Attempts
+from router.engine.upstreams import Upstreams
 from router.failure import TimedOut
 from router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint, outcome
 from router.net.link import Link
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 SLOW_CONNECT = 1.0
 # A kept connection that was idle for longer may be closed just now: not for a request that can't be repeated.
 STALE = 1.0
-ANY_TIME = 1e9
 # The connection was made and broke before it took a byte: nothing is marked, and nothing was sent.
 _BROKE = frozenset({errno.EPIPE, errno.ECONNRESET})
 
@@ -37,7 +37,7 @@ def dial(
     attempts: Attempts,
     *,
     fresh: bool,
-) -> Link | None | Awaitable[Link | None]:
+) -> Link | Awaitable[Link | None] | None:
     """Get a connection to ``node``, kept or new, and send it the head of ``request``.
 
     Args:
@@ -64,30 +64,31 @@ def dial(
     session.head_size = len(head)
     session.reused = False
     if back.keeps_connections:
-        limit = gateway.connection_limit(node)
+        limit, upstreams = gateway.connection_limit(node), gateway.upstreams
         if session.granted is node:
             session.granted = None
-        elif not gateway.upstreams.reserve(node, limit):
+        elif not upstreams.reserve(node, limit):
             attempts.has_no_connection(node)
+            session.drop_upstream()
             return None
         session.place = node
-        link = (
-            None if fresh or attempts.resent or request.raw else _kept(session, request, node, head)
-        )
-        if link is not None:
-            return link
-        gateway.upstreams.make_room(node, limit)
+        if not (fresh or attempts.resent or request.raw):
+            link = _kept(session, request, node, head, upstreams)
+            if link is not None:
+                return link
+        upstreams.make_room(node, limit)
     return _dial(session, node, attempts, head)
 
 
-def _kept(session: "Session", request: Request, node: Node, head: bytes) -> Link | None:
+def _kept(
+    session: "Session", request: Request, node: Node, head: bytes, upstreams: Upstreams
+) -> Link | None:
     """Return a kept connection that has taken ``head``, or None if there is none that may be used."""
-    upstreams, repeatable = session.gateway.upstreams, request.method in REPEATABLE_IF_KEPT
-    repeatable = repeatable and not request.has_body
+    repeatable = request.method in REPEATABLE_IF_KEPT and not (
+        request.content_length or request.chunked
+    )
     while True:
-        link = upstreams.take(
-            node, idle_for=ANY_TIME if repeatable else STALE, alive=not repeatable
-        )
+        link = upstreams.take(node) if repeatable else upstreams.take_alive(node, STALE)
         if link is None:
             return None
         link.owned_by(session)
@@ -106,7 +107,7 @@ def _kept(session: "Session", request: Request, node: Node, head: bytes) -> Link
 
 def _dial(
     session: "Session", node: Node, attempts: Attempts, head: bytes
-) -> Link | None | Awaitable[Link | None]:
+) -> Link | Awaitable[Link | None] | None:
     """Connect to ``node`` and send ``head``; None if that failed, which has been noted."""
     if not session.connects_until:
         session.connects_until = session.loop.time() + session.gateway.config.timeout
@@ -118,7 +119,8 @@ def _dial(
     try:
         link, connected = _begin(session, node, where, head)
     except OSError as exc:
-        return _failed(session, node, attempts, exc)
+        _note(session, node, attempts, exc)
+        return None
     if connected:
         return _connected(session, node, link, head)
     return _dial_slowly(session, node, attempts, link, head)
@@ -131,7 +133,8 @@ async def _dial_slowly(
     try:
         await _finish(session, link, node, head)
     except (OSError, TimedOut) as exc:
-        return _failed(session, node, attempts, exc)
+        _note(session, node, attempts, exc)
+        return None
     except BaseException:
         node.connect_abandoned()
         raise
@@ -160,7 +163,8 @@ async def _dial_name(
     except BaseException:
         node.connect_abandoned()
         raise
-    return _failed(session, node, attempts, error)
+    _note(session, node, attempts, error)
+    return None
 
 
 def _connected(session: "Session", node: Node, link: Link, head: bytes) -> Link:
@@ -259,7 +263,7 @@ async def _answered(session: "Session", link: Link, node: Node) -> None:
     raise TimedOut
 
 
-def _failed(session: "Session", node: Node, attempts: Attempts, error: OSError | TimedOut) -> None:
+def _note(session: "Session", node: Node, attempts: Attempts, error: OSError | TimedOut) -> None:
     """Note a failed connect where it belongs: on the node, or only with this request."""
     session.drop_upstream()
     gateway, owner = session.gateway, attempts.owner

@@ -41,6 +41,16 @@ class Feeder(Protocol):
         """
 
 
+class FlowOwner(Owner, Protocol):
+    """Who a flow reports to: a session.
+
+    Attributes:
+        slides: its deadline moves with every byte; then it wants to be touched.
+    """
+
+    slides: float
+
+
 class Target(Protocol):
     """Where a flow's bytes go: a link, or a spool.
 
@@ -94,7 +104,7 @@ class Flow:
         "target",
     )
 
-    def __init__(self, source: Link, owner: Owner, chunk: int, *, early_limit: int = 0) -> None:
+    def __init__(self, source: Link, owner: FlowOwner, chunk: int, *, early_limit: int = 0) -> None:
         self.source = source
         self.target: Target | None = None
         self._owner = owner
@@ -177,7 +187,9 @@ class Flow:
         if not data:
             self._end(None)
             return
-        self._owner.touch()
+        owner = self._owner
+        if owner.slides:
+            owner.touch()
         self.count += len(data)
         if self.target is None:
             self._keep(data)
@@ -270,7 +282,7 @@ class Upload(Flow):
 
     __slots__ = ("node",)
 
-    def __init__(self, source: Link, owner: Owner, chunk: int, *, early_limit: int) -> None:
+    def __init__(self, source: Link, owner: FlowOwner, chunk: int, *, early_limit: int) -> None:
         super().__init__(source, owner, chunk, early_limit=early_limit)
         self.node: Node | None = None
 
@@ -286,7 +298,9 @@ class Requests(Upload):
     __slots__ = ()
 
     def _keep(self, data: bytes) -> None:
-        super()._keep(data)
+        self.early = data = self.early + data if self.early else data
+        if len(data) >= self.early_limit:
+            self.source.pause()
         self._owner.wake()
 
 
@@ -314,5 +328,7 @@ class Answer(Download):
         """Nothing: the head never gets here."""
 
     def _keep(self, data: bytes) -> None:
-        super()._keep(data)
+        self.early = data = self.early + data if self.early else data
+        if len(data) >= self.early_limit:
+            self.source.pause()
         self._owner.wake()

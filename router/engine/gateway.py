@@ -11,7 +11,7 @@ from router.backs.back import Back
 from router.backs.http import HttpBack
 from router.backs.uwsgi import UwsgiBack
 from router.config import HttpRouterConfig, RouterConfig
-from router.engine.attempts import Attempts
+from router.engine.attempts import Attempts, Plan
 from router.engine.deadlines import Deadlines
 from router.engine.hold import Hold
 from router.engine.http_session import HttpSession
@@ -50,7 +50,7 @@ class Gateway(Telling):
 
     Attributes:
         forwarder: finds nodes.
-        fallback: the nodes that stand in when the forwarder's fail.
+        plan: how requests are tried: by the forwarder, and the nodes that stand in when the forwarder's fail.
         registry: the table of announced nodes, or None.
         ids: what request ids of this run begin with.
     """
@@ -74,7 +74,7 @@ class Gateway(Telling):
         super().__init__(config, access_log)
         self.loop = loop
         self.forwarder = forwarder
-        self.fallback = fallback
+        self.plan = Plan(forwarder, fallback, config.max_retries, config.fallback_on_no_key)
         self.resolver = resolver
         self.poller = poller
         self.upstreams = upstreams
@@ -187,16 +187,6 @@ class Gateway(Telling):
             self._idle.set_result(None)
 
     # --- what sessions ask ---
-
-    def attempts(self, request: Request) -> Attempts:
-        """Return the attempts that a request has."""
-        return Attempts(
-            request,
-            self.forwarder,
-            self.fallback,
-            max_retries=self.config.max_retries,
-            fallback_on_no_key=self.config.fallback_on_no_key,
-        )
 
     def back_of(self, node: Node) -> Back:
         """Return how a node is spoken to."""

@@ -33,25 +33,31 @@ class HttpReader(Session):
     """The reading half of a session with an HTTP client.
 
     Attributes:
+        bodiless: that is all of the request that was read last: no byte of a body follows, nor anything else.
         reusable: another request may follow the one that is being answered.
         status: of the answer that went out; 0: none.
         first_byte: when its head did, on the monotonic clock.
         served: requests that were answered on this connection.
         continued: the client has been told to send its body.
         http: the request that was read last.
+        inlet: what the client sends, all requests of the connection; there is none any more when it has ended.
     """
 
     __slots__ = (
+        "_keeps",
         "_pace",
         "_seen",
+        "_sent",
         "_slides_until",
         "_too_slow",
+        "bodiless",
         "config",
         "continued",
         "door",
         "first_byte",
         "front",
         "http",
+        "inlet",
         "origin",
         "reusable",
         "served",
@@ -74,30 +80,29 @@ class HttpReader(Session):
         self.origin: Origin | None = None
         self._pace = Pace(config.body_rate)
         self.served = 0
+        # Of the answers' bytes, so many are counted; and connections are kept at all.
+        self._sent = 0
+        self._keeps = config.keepalive is not None and not config.raw_body
         self._slides_until = 0.0
         self._too_slow = False
         super().__init__(gateway, sock, peer, number, self._head_timeout)
-        self.upload = Requests(
+        self.upload = self.inlet = Requests(
             self.client, self, config.buffer_size, early_limit=max(config.max_head, MAX_EARLY) + 1
         )
 
     def begin(self) -> None:
         """Forget the last request."""
-        super().begin()
-        if self.upload is not None:
-            # It was the last body that was complete.
-            self.upload.complete = False
+        Session.begin(self)
         self.http: HttpRequest | None = None
         self.continued = False
         self.reusable = False
         self.status = 0
         self.first_byte = 0.0
 
-    @property
-    def inlet(self) -> Requests:
-        """What the client sends, all requests of the connection."""
-        assert isinstance(self.upload, Requests)
-        return self.upload
+    def ended(self, error: BaseException | None) -> None:
+        """The session is over."""
+        super().ended(error)
+        del self.inlet  # it holds this session
 
     @property
     def id(self) -> str:
@@ -163,21 +168,27 @@ class HttpReader(Session):
         upload, seen = self.inlet, self._seen
         data = upload.early
         size = len(data)
-        if size > seen:
-            if not seen:
-                self.started = monotonic()
-                if self.served:
-                    self.arm("request", self._head_timeout)
+        if size <= seen:
+            return None
+        if not seen:
+            self.started = monotonic()
+        assert self.origin is not None
+        request = self.front.parse(data, self.origin, self.peer, self.door, seen)
+        if request is None:
+            if not seen and self.served:
+                self.arm("request", self._head_timeout)
             self._seen = size
-            assert self.origin is not None
-            request = self.front.parse(data, self.origin, self.peer, self.door, seen)
-            if request is not None:
-                upload.early = data[request.size :]
-                self.http = request
-                if request.content_length:
-                    self.front.check(request)
-                return request
-        return None
+            return None
+        self.phase = "request"
+        upload.early = data[request.size :]
+        upload.complete = False  # that was the body before
+        self.http = request
+        self.bodiless = not (
+            request.content_length or request.chunked or request.raw or self.front.raw_body
+        )
+        if request.content_length:
+            self.front.check(request)
+        return request
 
     def unfinished(self, *, timed_out: bool) -> Failure | None:
         """Return why what has come will be no request; None: nothing has come."""
@@ -193,19 +204,29 @@ class HttpReader(Session):
             f"http-headers-timeout={self._head_timeout:g}",
         )
 
-    async def refuse(self, failure: Failure) -> None:
-        """Answer what is no request, or none that we take."""
-        sent = self.client.written
+    async def refuse(self, failure: Failure | None) -> None:
+        """Answer what is no request, or none that we take; None: nothing has come."""
+        if failure is None:
+            return
         self.gateway.counters.requests += 1
         self.request = self.http
         try:
             await report(self, failure)
         finally:
-            self.gateway.counters.bytes_sent += self.client.written - sent
-            if self.gateway.access_log is not None:
-                self.gateway.log_access(
-                    self, self.http, 0, self.client.written - sent, failure.reason
-                )
+            self.account(self.http, 0, failure.reason)
+
+    def account(self, request: HttpRequest | None, received: int, reason: str) -> None:
+        """Count the bytes of an answer, and write the request's line of the access log.
+
+        Args:
+            request: None: what came was none.
+            received: bytes that it had.
+            reason: of its failure; "": it was answered.
+        """
+        sent, self._sent = self.client.written - self._sent, self.client.written
+        self.gateway.counters.bytes_sent += sent
+        if self.gateway.access_log is not None:
+            self.gateway.log_access(self, request, received, sent, reason)
 
     def hurry(self, seconds: float) -> None:
         """The router stops: a connection without a request is closed, at once if it has had one."""
@@ -237,12 +258,9 @@ class HttpReader(Session):
 
     def has_upload(self, request: Request, back: Back) -> bool:
         """True if the node is to get more than the head: with ``http-raw-body`` perhaps more than the client says."""
-        return bool(
-            request.content_length
-            or request.chunked
-            or self.spool is not None
-            or (self.front.raw_body and back.half_closes)
-        )
+        if self.bodiless:
+            return False
+        return super().has_upload(request, back) or (self.front.raw_body and back.half_closes)
 
     def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
         """Return what ends the upload with the body; chunks are written anew.
@@ -263,13 +281,11 @@ class HttpReader(Session):
         request = self.request
         if request is None:
             return False
+        if self.bodiless:
+            return True
         if self.front.raw_body or request.raw:
             return self.inlet.ended
-        return (
-            not (request.content_length or request.chunked)
-            or self.spool is not None
-            or self.inlet.complete
-        )
+        return not request.has_body or self.spool is not None or self.inlet.complete
 
     @property
     def missing(self) -> str:
@@ -293,15 +309,18 @@ class HttpReader(Session):
 
     def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; the body's pace belongs to the phase before."""
-        self._pace.end()
-        super().arm(phase, seconds, sliding=sliding)
-        self._slides_until = self.deadline
+        self.phase = phase
+        self.slides = seconds if sliding else 0.0
+        self._timed_out = False
+        self.deadline = self._slides_until = self.loop.time() + seconds
+        self._pace.until = 0.0
         if phase == "body":
             self._pace.begin(self.loop.time(), self.inlet.count)
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again; that of the body's pace does not."""
-        super().touch()
+        if self.slides:
+            self.deadline = self.loop.time() + self.slides
         if self._pace.until:
             self._slides_until = self.deadline
             self.deadline = min(self.deadline, self._pace.until)

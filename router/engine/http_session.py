@@ -23,11 +23,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class HttpSession(HttpReader):
     """One connection of a client: the story of its requests, and what it is answered."""
 
-    __slots__ = ("_checked", "_received_before", "_sent_before")
+    __slots__ = ("_checked",)
 
     def begin(self) -> None:
         """Forget the last request."""
-        super().begin()
+        HttpReader.begin(self)
         self._checked: CheckedTunnel | None = None
 
     # --- the story ---
@@ -41,30 +41,24 @@ class HttpSession(HttpReader):
         self.origin = self.front.connection_origin(self.peer, self.door)
         while True:
             self.expect_request()
-            request, failure = None, None
+            failure, timed_out = None, False
             try:
-                request = self.read_request()
-                while request is None and not upload.ended:
+                while (request := self.read_request()) is None and not upload.ended:
                     await self.pause()
-                    request = self.read_request()
             except Failure as exc:
-                failure = exc
+                request, failure = None, exc
             except TimedOut:
-                failure = self.unfinished(timed_out=True)
-            else:
-                if request is None:
-                    failure = self.unfinished(timed_out=False)
+                timed_out = True
             if request is None:
-                if failure is not None:
-                    await self.refuse(failure)
+                await self.refuse(failure or self.unfinished(timed_out=timed_out))
                 return
-            self._note_beginning(request)
+            received = upload.count - len(upload.early) - request.size
             reason = ""
             try:
-                if self.door.redirect is not None and not request.path.startswith(ACME):
-                    await self._redirect(request, self.door.redirect)
-                else:
+                if self.door.redirect is None or request.path.startswith(ACME):
                     reason = await self.answer(request)
+                else:
+                    await self._redirect(request, self.door.redirect)
             except (ClientGone, OSError):
                 reason = "client"
                 raise
@@ -72,7 +66,7 @@ class HttpSession(HttpReader):
                 reason = "stopped"
                 raise
             finally:
-                self._note_end(request, reason)
+                self.account(request, upload.count - len(upload.early) - received, reason)
             # Thousands of connections may be idle: none needs to remember its last request.
             del request
             if not self.reusable or self.client.closed:
@@ -82,19 +76,6 @@ class HttpSession(HttpReader):
         if upload.early and not self.client.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
-
-    def _note_beginning(self, request: HttpRequest) -> None:
-        upload = self.inlet
-        self._sent_before = self.client.written
-        self._received_before = upload.count - len(upload.early) - request.size
-
-    def _note_end(self, request: HttpRequest, reason: str) -> None:
-        sent = self.client.written - self._sent_before
-        self.gateway.counters.bytes_sent += sent
-        if self.gateway.access_log is not None:
-            upload = self.inlet
-            received = upload.count - len(upload.early) - self._received_before
-            self.gateway.log_access(self, request, received, sent, reason)
 
     async def _redirect(self, request: HttpRequest, port: int) -> None:
         counters = self.gateway.counters
@@ -112,22 +93,21 @@ class HttpSession(HttpReader):
 
     def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
         """Return the head of an answer, and decide whether the connection is kept."""
-        request = self.http
+        request, upload = self.http, self.inlet
         assert request is not None
         self.status = head.status
         self.first_byte = monotonic()
-        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if head.status == 101:
             return switch_head(head), None
         keep = (
-            self.config.keepalive is not None
+            self._keeps
             and request.head.keep_alive
-            and self.uploaded
-            and not self.front.raw_body
+            and (self.bodiless or self.uploaded)
             # What the client may have said to a WebSocket that is none is no request.
             and not request.tunnel
             and not self.gateway.stopping
             # A half-close behind several requests is behind the last of them.
-            and (not self.inlet.ended or bool(self.inlet.early))
+            and (not upload.ended or bool(upload.early))
         )
         data, encoder, self.reusable = self.front.answer_head(request, head, length, keep=keep)
         return data, encoder

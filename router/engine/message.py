@@ -109,8 +109,7 @@ async def exchange_messages(
     finally:
         node.tx += answer.count
         upload.detach()
-        if session.upstream is not None:
-            session.drop_upstream()
+        session.drop_upstream()
 
 
 class _Sending:
@@ -255,22 +254,20 @@ def _cut_short(answer: Answer) -> Failure:
 
 def _keep_or_close(session: "Session", head: ResponseHead, answer: Answer, link: Link) -> None:
     """The one place that decides whether the node's connection serves another request."""
-    if answer.early and not head.close:
-        session.gateway.said_too_much(answer.node, len(answer.early))
-    if (
-        session.place is None
-        or head.close
-        or answer.early
-        or answer.ended
-        or link.backlog
-        or not session.uploaded
-    ):
+    if head.close:
         return
-    seconds = session.gateway.config.backend_keepalive
+    if answer.early:
+        session.gateway.said_too_much(answer.node, len(answer.early))
+        return
+    place, gateway = session.place, session.gateway
+    if place is None or answer.ended or link.backlog or not session.uploaded:
+        return
+    seconds = gateway.config.backend_keepalive
     if seconds and head.keep_alive is not None:
         seconds = min(head.keep_alive - _BEFORE_IT_CLOSES, _LONGEST_KEPT)
     if seconds > 0:
-        session.keep_upstream(seconds)
+        gateway.upstreams.keep(place, link, seconds)
+        session.upstream = session.place = None
 
 
 def _decoder(head: ResponseHead, length: int | None) -> Decoder:

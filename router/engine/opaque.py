@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from router.backs.back import Back
 from router.engine.deliver import stalled
 from router.engine.flow import Download
 from router.engine.spool import Replay
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from router.engine.session import Session
 
 
-async def exchange_bytes(session: "Session", request: Request, node: Node, link: Link) -> Download:
+async def exchange_bytes(
+    session: "Session", request: Request, node: Node, back: Back, link: Link
+) -> Download:
     """Relay both ways until the node has ended its answer.
 
     Raises:
@@ -29,7 +32,7 @@ async def exchange_bytes(session: "Session", request: Request, node: Node, link:
     download.target = session.client
     download.start()
     replay = start_replay(session, node, link)
-    feeder = session.upload_feeder(request, session.gateway.back_of(node))
+    feeder = session.upload_feeder(request, back)
     attached = eof_sent = False
     try:
         while not download.ended:

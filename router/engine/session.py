@@ -24,7 +24,6 @@ from router.engine.opaque import exchange_bytes
 from router.engine.spool import Spool
 from router.engine.waiting import Waiting
 from router.failure import ClientGone, Failure
-from router.forwarders.base import Forwarder
 from router.net.acceptor import Peer
 from router.net.link import Link
 from router.request import REPEATABLE_IF_KEPT, Request
@@ -56,6 +55,7 @@ class Session(Waiting):
         upstream: the connection to the node.
         reused: it had been kept.
         place: the HTTP node whose connections count the one to it.
+        held: the node that is asked now, for as long as it is.
         granted: the HTTP node that has a connection for this request, which waited in line.
         spool: the body, if it was collected.
         head_size: bytes of the head that the node was sent.
@@ -65,6 +65,7 @@ class Session(Waiting):
 
     __slots__ = (
         "_number",
+        "_owner",
         "answered",
         "attempts",
         "busy_until",
@@ -74,6 +75,7 @@ class Session(Waiting):
         "gateway",
         "granted",
         "head_size",
+        "held",
         "hold_until",
         "peer",
         "place",
@@ -97,14 +99,15 @@ class Session(Waiting):
         self.upstream: Link | None = None
         self.place: Node | None = None
         self.granted: Node | None = None
+        self.held: Node | None = None
         self.spool: Spool | None = None
+        self.started = monotonic()
         self.begin()
 
     def begin(self) -> None:
         """Forget the last request: another may follow."""
         self.request: Request | None = None
         self.attempts: Attempts | None = None
-        self.started = monotonic()
         self.dialled = self.connect_time = 0.0
         self.connects_until = self.busy_until = self.hold_until = self.queued_until = 0.0
         self.answered = False
@@ -243,85 +246,65 @@ class Session(Waiting):
             ClientGone: the client left.
         """
         gateway = self.gateway
-        counters = gateway.counters
         self.request = request
-        counters.requests += 1
-        attempts = self.attempts = gateway.attempts(request)
+        gateway.counters.requests += 1
+        attempts = self.attempts = Attempts(request, gateway.plan)
+        again = False
         try:
             if self.begin_upload(request):
-                gateway.refuse_unknown(request)
-                await self.collect(request)
-            again: Node | None = None
-            while True:
-                node = again
-                if node is None:
+                await self._collect(request)
+            while not self.answered:
+                # Most of what may have to be waited for need not be: then it costs no coroutine.
+                if not again:
                     found = choose(self, request, attempts)
                     node = found if isinstance(found, Node) else await found
                 back = gateway.back_of(node)
                 if request.chunked and back.needs_length(request) and self.spool is None:
                     # The choice may be stale when the body is there.
                     attempts.put_back()
-                    gateway.refuse_unknown(request)
-                    await self.collect(request)
-                    continue
-                owner = attempts.owner
-                node.reference += 1
-                try:
-                    link = dial(self, request, node, back, attempts, fresh=again is not None)
+                    await self._collect(request)
+                else:
+                    self._hold(node)
+                    link = dial(self, request, node, back, attempts, fresh=again)
+                    again = False
                     if link is not None and not isinstance(link, Link):
                         link = await link
-                    again = None
-                    if link is None:
-                        continue
-                    if back.is_opaque(request):
-                        download = await exchange_bytes(self, request, node, link)
-                    else:
-                        download = await exchange_messages(self, request, node, back, link)
-                except Failure as failure:
-                    self._blame(failure, node, owner)
-                    raise
-                finally:
-                    node.reference -= 1
-                    if not node.reference:
-                        owner.released(node)
-                if self.answered:
-                    break
-                if self._unanswered(request, node, attempts, download.error):
-                    again = node
+                    if link is not None:
+                        exchange = exchange_bytes if back.is_opaque(request) else exchange_messages
+                        download = await exchange(self, request, node, back, link)
+                        if not self.answered:
+                            again = self._unanswered(request, node, attempts, download.error)
             if self.spool is not None:
-                self._drop_spool(self.spool)
-            try:
-                if self.client.backlog or download.error is not None or not self.uploaded:
-                    await deliver(self, download)
-            except Failure as failure:
-                self._blame(failure, node, owner)
-                raise
-            owner.request_answered(node)
+                self._drop_spool()
+            if self.client.backlog or download.error is not None or not self.uploaded:
+                await deliver(self, download)
         except ClientGone:
-            counters.client_aborts += 1
+            gateway.counters.client_aborts += 1
             raise
         except Failure as failure:
+            if failure.reason in _NODE_FAULTS:
+                attempts.owner.request_failed(node, self.loop.time())
             self.drop_upstream()
-            if self.spool is not None:
-                self._drop_spool(self.spool)
+            self._drop_spool()
             await report(self, failure)
             return failure.reason
         finally:
-            if not self.answered:
+            if self.upstream is not None or self.spool is not None or self.held is not None:
                 self.drop_upstream()
-            if self.spool is not None:
-                self._drop_spool(self.spool)
-        counters.completed += 1
+                self._drop_spool()
+        attempts.owner.request_answered(node)
+        gateway.counters.completed += 1
         return ""
 
-    def _blame(self, failure: Failure, node: Node, owner: Forwarder) -> None:
-        """Tell the node's forwarder of a failure that is the node's fault."""
-        if failure.reason in _NODE_FAULTS:
-            owner.request_failed(node, self.loop.time())
+    async def _collect(self, request: Request) -> None:
+        """Read the body whole, if anybody is there to whom it can go."""
+        self.gateway.refuse_unknown(request)
+        await self.collect(request)
 
-    def _drop_spool(self, spool: Spool) -> None:
-        spool.close()
-        self.spool = None
+    def _drop_spool(self) -> None:
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
 
     @abstractmethod
     def begin_upload(self, request: Request) -> bool:
@@ -388,27 +371,31 @@ class Session(Waiting):
     def sent_only_its_head(self) -> bool:
         """True if no byte behind the head was passed to a node."""
 
-    # --- the node's connection ---
+    # --- the node and its connection ---
+
+    def _hold(self, node: Node) -> None:
+        """Count this session among those that hold ``node``, until the upstream is dropped."""
+        assert self.attempts is not None
+        self.held, self._owner = node, self.attempts.owner
+        node.reference += 1
 
     def drop_upstream(self) -> None:
-        """Close the node's connection, if there is one, and give its place to others."""
+        """Let go of the node: close its connection, if there is one, and give its place to others."""
+        node = self.held
+        if node is not None:
+            self.held = None
+            node.reference -= 1
+            if not node.reference:
+                self._owner.released(node)
         if self.upstream is not None:
             self.upstream.close()
             self.upstream = None
-        upstreams = self.gateway.upstreams
         if self.place is not None:
-            upstreams.free(self.place)
+            self.gateway.upstreams.free(self.place)
             self.place = None
         if self.granted is not None:
-            upstreams.free(self.granted)
+            self.gateway.upstreams.free(self.granted)
             self.granted = None
-
-    def keep_upstream(self, seconds: float) -> None:
-        """Let another request use the node's connection."""
-        assert self.upstream is not None
-        assert self.place is not None
-        self.gateway.upstreams.keep(self.place, self.upstream, seconds)
-        self.upstream = self.place = None
 
 
 def early_limit(request: Request) -> int:

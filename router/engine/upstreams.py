@@ -119,24 +119,24 @@ class Upstreams:
         connections.in_use += 1
         return True
 
-    def take(self, node: Node, *, idle_for: float, alive: bool) -> Link | None:
-        """Return a kept connection for a place that was reserved, the one used last; None if there is none.
+    def take(self, node: Node) -> Link | None:
+        """Return a kept connection for a place that was reserved, the one used last; None if there is none."""
+        idle = self._nodes[node].idle
+        return idle.pop().link if idle else None
+
+    def take_alive(self, node: Node, idle_for: float) -> Link | None:
+        """Return the same, for a request that can't be sent again.
 
         Args:
-            node: whose.
+            node: whose; it must not have closed it in this very moment.
             idle_for: not one that was idle for longer, seconds.
-            alive: look whether the node has closed it in this very moment.
         """
         idle = self._nodes[node].idle
-        while idle:
-            kept = idle[-1]
-            if self._loop.time() - kept.since > idle_for:
-                return None
-            idle.pop()
-            if alive and not _is_alive(kept.link):
-                kept.link.close()
-                continue
-            return kept.link
+        while idle and self._loop.time() - idle[-1].since <= idle_for:
+            link = idle.pop().link
+            if _is_alive(link):
+                return link
+            link.close()
         return None
 
     def make_room(self, node: Node, limit: int | None) -> None:
@@ -156,7 +156,10 @@ class Upstreams:
         link.on_low = None
         link.read_with(kept.readable)
         connections.idle.append(kept)
-        self._counted_out(node, connections)
+        if connections.waiting:
+            self._counted_out(node, connections)
+        else:
+            connections.in_use -= 1
         if self._timer is None:
             self._timer = self._loop.call_later(TICK, self._tick)
 

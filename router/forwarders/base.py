@@ -63,22 +63,3 @@ class Forwarder(ABC):
 
     def close(self) -> None:
         """The router stops: give up what is under way."""
-
-
-class Lease:
-    """Holds a node for the length of a ``with`` block, so that no reference can leak."""
-
-    __slots__ = ("_node", "_owner")
-
-    def __init__(self, owner: Forwarder, node: Node) -> None:
-        self._owner = owner
-        self._node = node
-
-    def __enter__(self) -> None:
-        self._node.reference += 1
-
-    def __exit__(self, *_exc: object) -> None:
-        node = self._node
-        node.reference -= 1
-        if not node.reference:
-            self._owner.released(node)

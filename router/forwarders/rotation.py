@@ -54,6 +54,12 @@ class RotatingForwarder(Forwarder):
             now: the loop's clock.
         """
         count = len(nodes)
+        if count and not tried:
+            # The usual case.
+            index = first % count
+            node = nodes[index]
+            if node.failed_at is None and not node.connecting:
+                return index
         doubtful: int | None = None
         resting: int | None = None
         for step in range(count):

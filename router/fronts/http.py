@@ -49,19 +49,17 @@ class HttpRequest(Request):
     __slots__ = ("_door", "_front", "_http", "_packet", "announced", "head", "origin")
 
     def __init__(self, front: "HttpFront", door: Door, head: RequestHead, origin: Origin) -> None:
-        raw = front.is_raw(head)
-        super().__init__(
-            key=head.host or front.host,
-            key_is_host=True,
-            method=head.method,
-            content_length=head.content_length or 0,
-            client=origin.address,
-            path=head.path,
-            chunked=head.chunked,
-            raw=raw,
-            tunnel=(front.websockets and head.websocket)
-            or (front.raw_body and b"upgrade" in head.connection and bool(head.upgrade)),
-        )
+        # What Request.__init__ does, without the call: this is done for every request.
+        self.key = head.host or front.host
+        self.key_is_host = True
+        self.method = head.method
+        self.content_length = head.content_length or 0
+        self.client = origin.address
+        self.path = head.path
+        self.chunked = head.chunked
+        self.raw = front.knows_raw and front.is_raw(head)
+        self.tunnel = bool(head.upgrade) and front.is_tunnel(head)
+        self.found = None
         self._front = front
         self._door = door
         self.head = head
@@ -150,6 +148,7 @@ class HttpFront:
         self.host = socket.gethostname().encode("ascii", "replace")
         self.modifier1, self.modifier2 = config.modifier1, config.modifier2
         self.websockets, self.raw_body = config.websockets, config.raw_body
+        self.knows_raw = config.manage_source or config.manage_rtsp
         self.server_name_as_host = config.server_name_as_http_host
         self.extra = encode_variables(
             (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
@@ -175,6 +174,12 @@ class HttpFront:
         if head.protocol == b"RTSP/1.0":
             return True
         return self._config.manage_source and head.method == b"SOURCE"
+
+    def is_tunnel(self, head: RequestHead) -> bool:
+        """True if the client asks to go on with something else than HTTP, and may."""
+        if self.websockets and head.websocket:
+            return True
+        return self.raw_body and b"upgrade" in head.connection and bool(head.upgrade)
 
     def parse(
         self, data: bytes, origin: Origin, peer: Peer, door: Door, seen: int

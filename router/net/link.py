@@ -47,6 +47,7 @@ class Link:
         "_eof",
         "_fd",
         "_owner",
+        "_paused",
         "_pending",
         "_poller",
         "_reader",
@@ -66,7 +67,9 @@ class Link:
         self._fd = sock.fileno()
         self._watched = 0
         self._pending: bytearray | None = None
+        # Who is called when there is something to read, and who would be if the link were not paused.
         self._reader: Callable[[], None] | None = None
+        self._paused: Callable[[], None] | None = None
         self._writer: Callable[[], None] | None = None
         self._eof = False
         self.backlog = 0
@@ -80,7 +83,7 @@ class Link:
 
     def on_events(self, events: int) -> None:
         """Called by the poller; errors and hang-ups go to whoever is active, whose next call gets them."""
-        if events != WRITABLE and self._watched & READABLE and self._reader is not None:
+        if events != WRITABLE and self._reader is not None:
             self._reader()
         if events != READABLE and self._writer is not None:
             self._writer()
@@ -104,20 +107,27 @@ class Link:
     @property
     def reading(self) -> bool:
         """True while the reader is called."""
-        return bool(self._watched & READABLE)
+        return self._reader is not None
 
     def read_with(self, reader: Callable[[], None]) -> None:
         """Call ``reader`` whenever the socket is readable, from now on."""
+        if self.closed:
+            return
         self._reader = reader
-        self._watch(self._watched | READABLE)
+        self._paused = None
+        if not self._watched & READABLE:
+            self._watch(self._watched | READABLE)
 
     def pause(self) -> None:
         """Stop the reader's calls; bytes stay in the kernel, and so the peer is slowed down."""
-        self._watch(self._watched & ~READABLE)
+        if self._reader is not None:
+            self._paused, self._reader = self._reader, None
+            self._watch(self._watched & ~READABLE)
 
     def resume(self) -> None:
         """Let the reader be called again."""
-        if self._reader is not None and not self.closed:
+        if self._paused is not None:
+            self._reader, self._paused = self._paused, None
             self._watch(self._watched | READABLE)
 
     def when_writable(self, writer: Callable[[], None] | None) -> None:
@@ -199,7 +209,7 @@ class Link:
         self.backlog = 0
         # These hold the session that holds this link: without them all are freed at once, not by the collector, which
         # took a tenth of the CPU.
-        self._reader = self._writer = self.on_low = None
+        self._reader = self._paused = self._writer = self.on_low = None
         del self._owner
         self.sock.close()
 

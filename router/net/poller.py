@@ -42,7 +42,7 @@ class Poller:
         self._epoll = select.epoll()
         self._pollables: dict[int, Pollable] = {}
         self._ready: list[Resumable] = []
-        self._dispatching = False
+        self._will_resume = False
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
     def __len__(self) -> int:
@@ -67,8 +67,9 @@ class Poller:
         self._pollables.pop(fd, None)
 
     def resume_soon(self, resumable: Resumable) -> None:
-        """Have ``resumable`` resumed as soon as the callback that says so has ended."""
-        if not self._ready and not self._dispatching:
+        """Have ``resumable`` resumed when the callbacks that are called now have ended."""
+        if not self._will_resume:
+            self._will_resume = True
             self._loop.call_soon(self._resume)
         self._ready.append(resumable)
 
@@ -79,23 +80,20 @@ class Poller:
             except Exception as exc:  # noqa: BLE001 - as below
                 self._report(resumable, exc)
         self._ready.clear()
+        self._will_resume = False
 
     def _dispatch(self) -> None:
         get = self._pollables.get
-        self._dispatching = True
-        try:
-            for fd, events in self._epoll.poll(0, _BATCH):
-                pollable = get(fd)
-                if pollable is None:
-                    continue
+        batch = self._epoll.poll(0, _BATCH)
+        self._will_resume = True
+        for fd, events in batch:
+            pollable = get(fd)
+            if pollable is not None:
                 try:
                     pollable.on_events(events)
                 except Exception as exc:  # noqa: BLE001 - one connection's bug must not stop the others
                     self._report(pollable, exc)
-                if self._ready:
-                    self._resume()
-        finally:
-            self._dispatching = False
+        self._resume()
 
     def _report(self, culprit: object, exc: Exception) -> None:
         self._loop.call_exception_handler(

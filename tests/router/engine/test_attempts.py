@@ -1,6 +1,6 @@
 """Which node a request tries next, as bookkeeping alone."""
 
-from router.engine.attempts import Attempts
+from router.engine.attempts import Attempts, Plan
 from router.forwarders.fixed import FixedForwarder
 from router.forwarders.static import StaticForwarder
 from router.fronts.uwsgi import UwsgiRequest
@@ -25,13 +25,13 @@ def attempts(
     max_retries: int | None = None,
     on_no_key: bool = False,
 ) -> Attempts:
-    return Attempts(
-        REQUEST,
+    plan = Plan(
         StaticForwarder([f"{name}.sock" for name in nodes], 30, last_resort=not fallbacks),
         FixedForwarder([f"{name}.sock" for name in fallbacks or []]),
         max_retries=max_retries,
         fallback_on_no_key=on_no_key,
     )
+    return Attempts(REQUEST, plan)
 
 
 def chosen(attempts: Attempts) -> str | None:

@@ -83,8 +83,8 @@ def sibling() -> Node:
     return Node("127.0.0.1:2", parse_address("127.0.0.1:2"), proto="http")
 
 
-def take(bench: Bench, node: Node, *, idle_for: float = 60, alive: bool = False) -> Link | None:
-    return bench.upstreams.take(node, idle_for=idle_for, alive=alive)
+def take(bench: Bench, node: Node) -> Link | None:
+    return bench.upstreams.take(node)
 
 
 # --- counting ---
@@ -135,7 +135,7 @@ async def test_the_connection_that_was_used_last_is_taken_first(bench: Bench, no
 async def test_none_is_taken_that_was_idle_for_too_long(bench: Bench, node: Node) -> None:
     link, _ = bench.kept(node)
     bench.upstreams.reserve(node, None)
-    assert take(bench, node, idle_for=-1) is None
+    assert bench.upstreams.take_alive(node, -1) is None
     # It is kept for those that may take it.
     assert take(bench, node) is link
     link.close()
@@ -153,7 +153,7 @@ async def test_one_that_has_just_ended_is_seen_only_if_somebody_looks(
         peer.close()
     else:
         peer.send(b"x")
-    assert take(bench, node, alive=True) is older
+    assert bench.upstreams.take_alive(node, 60) is older
     assert dead.closed
     older.close()
     bench.upstreams.free(node)
