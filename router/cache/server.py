@@ -26,6 +26,7 @@ from protocol.uwsgi import MAX_DATASIZE, PacketError
 from router.cache.store import Cache, Caches, NotStored
 from router.log import RateLimited
 from router.net.acceptor import Acceptor, Peer
+from router.net.connect import whole
 from router.net.listeners import BoundSocket
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -90,7 +91,8 @@ class CacheServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _connected(self, sock: socket.socket, peer: Peer) -> None:
+    def _connected(self, bare: socket.SocketType, peer: Peer) -> None:
+        sock = whole(bare)
         task = self._loop.create_task(self._serve(sock, peer[0] or "unix"))
         self._tasks.add(task)
         # Not in _serve: a task that is cancelled before its first step never gets to its "finally".

@@ -23,6 +23,7 @@ from protocol.control import (
 from router.control.operator import Drained, Going, NodeStatus, Operator, TakenBack, UnknownNode
 from router.log import RateLimited
 from router.net.acceptor import Acceptor, Peer
+from router.net.connect import whole
 from router.net.listeners import BoundSocket
 
 log = logging.getLogger("uwsgi-router.control")
@@ -85,7 +86,8 @@ class ControlServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _connected(self, sock: socket.socket, _peer: Peer) -> None:
+    def _connected(self, bare: socket.SocketType, _peer: Peer) -> None:
+        sock = whole(bare)
         task = self._loop.create_task(self._serve(sock))
         self._tasks.add(task)
         # Not in _serve: a task that is cancelled before its first step never gets to its "finally".

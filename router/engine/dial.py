@@ -12,7 +12,7 @@ from router.config import RouterConfig
 from router.engine.attempts import Attempts
 from router.engine.upstreams import Upstreams
 from router.failure import TimedOut
-from router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint, outcome
+from router.net.connect import BUSY, SHORTAGE, Endpoint, begin_bare, endpoint, outcome
 from router.net.link import Link
 from router.net.resolver import Resolver
 from router.request import REPEATABLE_IF_KEPT, Request
@@ -197,7 +197,7 @@ def _begin(session: "Session", node: Node, where: Endpoint, head: bytes) -> tupl
     Raises:
         OSError: from the kernel.
     """
-    sock, connected = begin(where, node.socket_owner)
+    sock, connected = begin_bare(where, node.socket_owner)
     link = Link(session.gateway.poller, sock, session)
     try:
         if connected:

@@ -126,7 +126,7 @@ class Gateway(Telling):
 
     def _acceptance(
         self, bound: BoundSocket, redirect: int | None
-    ) -> Callable[[socket.socket, Peer], None]:
+    ) -> Callable[[socket.SocketType, Peer], None]:
         """Return what makes a session of a connection to one listener."""
         front, config = self._front, self.config
         if isinstance(front, UwsgiFront):

@@ -70,7 +70,7 @@ class HttpReader(Session):
         front: HttpFront,
         config: HttpRouterConfig,
         door: Door,
-        sock: socket.socket,
+        sock: socket.SocketType,
         peer: Peer,
         number: int,
     ) -> None:

@@ -90,7 +90,7 @@ class Session(Waiting):
     )
 
     def __init__(
-        self, gateway: "Gateway", sock: socket.socket, peer: Peer, number: int, timeout: float
+        self, gateway: "Gateway", sock: socket.SocketType, peer: Peer, number: int, timeout: float
     ) -> None:
         super().__init__(gateway.loop, gateway.poller, sock, timeout)
         self.gateway = gateway

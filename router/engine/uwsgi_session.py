@@ -27,7 +27,12 @@ class UwsgiSession(Session):
     __slots__ = ("_front",)
 
     def __init__(
-        self, gateway: "Gateway", front: UwsgiFront, sock: socket.socket, peer: Peer, number: int
+        self,
+        gateway: "Gateway",
+        front: UwsgiFront,
+        sock: socket.SocketType,
+        peer: Peer,
+        number: int,
     ) -> None:
         super().__init__(gateway, sock, peer, number, gateway.config.timeout)
         self._front = front

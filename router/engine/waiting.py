@@ -53,7 +53,7 @@ class Waiting(ABC):
         self,
         loop: asyncio.AbstractEventLoop,
         poller: Poller,
-        sock: socket.socket,
+        sock: socket.SocketType,
         timeout: float,
     ) -> None:
         self.loop = loop

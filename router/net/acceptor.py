@@ -55,7 +55,7 @@ class Acceptor:
         self,
         loop: asyncio.AbstractEventLoop,
         bound_sockets: Sequence[BoundSocket],
-        on_connection: Callable[[socket.socket, Peer], None],
+        on_connection: Callable[[socket.SocketType, Peer], None],
         on_error: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepare to accept; ``on_connection`` owns the sockets, ``on_error`` counts failures of ours."""
@@ -115,37 +115,39 @@ class Acceptor:
         self._polling = polling
         for bound in self._bound:
             if polling:
-                self._loop.add_reader(bound.sock, self._readable, bound)
+                self._loop.add_reader(bound.sock, self._readable, bound, int(bound.sock.family))
             else:
                 self._loop.remove_reader(bound.sock)
 
-    def _readable(self, bound: BoundSocket) -> None:
+    def _readable(self, bound: BoundSocket, family: int) -> None:
         for _ in range(_BATCH):
             # on_connection may have paused us.
             if not self._polling:
                 return
             try:
-                if not self._accept(bound):
+                if not self._accept(bound, family):
                     return
             except OSError as exc:
                 self._explain(exc, bound)
                 self._rest()
                 return
 
-    def _accept(self, bound: BoundSocket) -> bool:
+    def _accept(self, bound: BoundSocket, family: int) -> bool:
         """Take one connection; False if none waits.
 
         Raises:
             OSError: if the fault is ours (no descriptors, no memory, a broken listener).
         """
         try:
-            sock, address = bound.sock.accept()
+            fd, address = bound.sock._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - what accept() calls
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
             if exc.errno in _CONNECTION_GONE:
                 return True
             raise
+        # accept() would make a socket.socket, with enum members and what else we don't need: that costs 2 us.
+        sock = socket.SocketType(family, socket.SOCK_STREAM, 0, fd)
         sock.setblocking(False)
         # Told from the shape of the address: asking a socket for its family makes an enum member each time.
         if not isinstance(address, tuple):
@@ -172,7 +174,7 @@ class Acceptor:
             # A backlog of none: the queue gets shorter while we take from it.
             bound.sock.listen(0)
             for taken in range(_MAX_DRAINED):
-                if not self._accept(bound):
+                if not self._accept(bound, int(bound.sock.family)):
                     return taken
         except OSError as exc:
             self._explain(exc, bound)

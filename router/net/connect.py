@@ -9,10 +9,13 @@ import functools
 import os
 import socket
 import stat
+from typing import Final
 
 from protocol.address import Address, InetAddress, UnixAddress, is_ip
 
 Endpoint = tuple[socket.AddressFamily, "bytes | tuple[str, int]"]
+
+_KIND: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 #: The node is alive, its backlog is full (EAGAIN from a UNIX socket).
 BUSY = frozenset({errno.EAGAIN})
@@ -40,7 +43,20 @@ def ip_endpoint(host: str, port: int) -> Endpoint:
     return (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
 
 
+def whole(sock: socket.SocketType) -> socket.socket:
+    """Return a bare, non-blocking socket as what asyncio and ``with`` take."""
+    made = socket.socket(fileno=sock.detach())
+    made.setblocking(False)
+    return made
+
+
 def begin(target: Endpoint, owner: int | None = None) -> tuple[socket.socket, bool]:
+    """Do as :func:`begin_bare`, with a socket that asyncio and ``with`` take."""
+    sock, connected = begin_bare(target, owner)
+    return whole(sock), connected
+
+
+def begin_bare(target: Endpoint, owner: int | None = None) -> tuple[socket.SocketType, bool]:
     """Create a non-blocking socket and begin to connect it.
 
     Args:
@@ -54,7 +70,8 @@ def begin(target: Endpoint, owner: int | None = None) -> tuple[socket.socket, bo
         OSError: at once, from the kernel; ``BUSY`` and ``SHORTAGE`` sort out what says nothing about the node.
     """
     family, where = target
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # The type that socket.socket extends. What that adds (enum members, files) costs 2 us.
+    sock = socket.SocketType(family, _KIND)
     try:
         if owner is not None and isinstance(where, bytes):
             code = _connect_to_owner(sock, where, owner)
@@ -72,7 +89,7 @@ def begin(target: Endpoint, owner: int | None = None) -> tuple[socket.socket, bo
     return sock, False
 
 
-def _connect_to_owner(sock: socket.socket, path: bytes, owner: int) -> int:
+def _connect_to_owner(sock: socket.SocketType, path: bytes, owner: int) -> int:
     """Connect to the socket at ``path`` if it belongs to ``owner``; return an errno, or 0.
 
     Whoever may change the path could lay a link to another user's socket there after any look at
@@ -94,7 +111,7 @@ def _connect_to_owner(sock: socket.socket, path: bytes, owner: int) -> int:
         os.close(held)
 
 
-def outcome(sock: socket.socket) -> None:
+def outcome(sock: socket.SocketType) -> None:
     """Return if ``sock`` has connected.
 
     Raises:

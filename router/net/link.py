@@ -60,7 +60,7 @@ class Link:
         "written",
     )
 
-    def __init__(self, poller: Poller, sock: socket.socket, owner: Owner) -> None:
+    def __init__(self, poller: Poller, sock: socket.SocketType, owner: Owner) -> None:
         self._poller = poller
         self._owner = owner
         self.sock = sock

@@ -107,7 +107,7 @@ class StatsServer:
         if not self._closed:
             self._acceptor.resume()
 
-    def _connected(self, sock: socket.socket, _peer: Peer) -> None:
+    def _connected(self, sock: socket.SocketType, _peer: Peer) -> None:
         self._connections.add(_Connection(self, sock))
         if len(self._connections) >= self.limits.connections:
             self._acceptor.pause()
@@ -116,7 +116,7 @@ class StatsServer:
 class _Connection:
     """One client, from accept to close: it may ask, it is answered, it is gone."""
 
-    def __init__(self, server: StatsServer, sock: socket.socket) -> None:
+    def __init__(self, server: StatsServer, sock: socket.SocketType) -> None:
         self._server = server
         self._loop = server.loop
         self._limits = server.limits

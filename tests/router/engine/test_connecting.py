@@ -211,14 +211,14 @@ async def test_a_shortage_of_ours_never_marks_a_node(
     announced = router.announce(node.address)
     left = [3]
 
-    class Short(socket.socket):
+    class Short(socket.SocketType):
         def connect_ex(self, address: object, /) -> int:
             if left[0]:
                 left[0] -= 1
                 raise OSError(number, os.strerror(number))
             return super().connect_ex(address)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(socket, "socket", Short)
+    monkeypatch.setattr(socket, "SocketType", Short)
     assert await lab.ask(router) == OK
     assert left == [0]
     assert announced.failcnt == 0

@@ -23,12 +23,12 @@ class Door:
         self.bound: list[BoundSocket] = bind_stream(text, process, inherited or Inherited())
         self.address = self.bound[0].sock.getsockname()
         self.family = self.bound[0].sock.family
-        self.came: asyncio.Queue[tuple[socket.socket, Peer]] = asyncio.Queue()
+        self.came: asyncio.Queue[tuple[socket.SocketType, Peer]] = asyncio.Queue()
         self.clients: list[socket.socket] = []
-        self.taken: list[socket.socket] = []
+        self.taken: list[socket.SocketType] = []
         self.acceptor = Acceptor(asyncio.get_running_loop(), self.bound, self._connected)
 
-    def _connected(self, sock: socket.socket, peer: Peer) -> None:
+    def _connected(self, sock: socket.SocketType, peer: Peer) -> None:
         self.taken.append(sock)
         self.came.put_nowait((sock, peer))
 
@@ -38,7 +38,7 @@ class Door:
         client.connect(self.address)
         return client
 
-    async def next(self) -> tuple[socket.socket, Peer]:
+    async def next(self) -> tuple[socket.SocketType, Peer]:
         async with asyncio.timeout(10):
             return await self.came.get()
 
@@ -110,7 +110,7 @@ async def test_paused_clients_wait_in_the_backlog(door: Door) -> None:
 
 
 async def test_a_pause_from_within_a_connection_holds_at_once(door: Door) -> None:
-    def connected(sock: socket.socket, peer: Peer) -> None:
+    def connected(sock: socket.SocketType, peer: Peer) -> None:
         door.acceptor.pause()
         door._connected(sock, peer)
 
@@ -202,10 +202,11 @@ async def test_without_descriptors_clients_wait_the_log_says_why_and_the_cpu_is_
     listener = door.bound[0].sock
 
     class Counting(socket.socket):
-        def accept(self) -> tuple[socket.socket, Peer]:
+        def _accept(self) -> tuple[int, Peer]:
             nonlocal attempts
             attempts += 1
-            return super().accept()
+            fd, peer = super()._accept()  # type: ignore[misc]
+            return int(fd), peer
 
     door.bound[0].sock = Counting(fileno=listener.detach())
     door.acceptor = Acceptor(loop, door.bound, door._connected)
@@ -266,10 +267,11 @@ async def test_an_aborted_connection_and_an_unknown_error_neither_spin_nor_stop_
     errors = [OSError(103, "Software caused connection abort"), OSError(22, "Invalid argument")]
 
     class Failing(socket.socket):
-        def accept(self) -> tuple[socket.socket, Peer]:
+        def _accept(self) -> tuple[int, Peer]:
             if errors:
                 raise errors.pop(0)
-            return super().accept()
+            fd, peer = super()._accept()  # type: ignore[misc]
+            return int(fd), peer
 
     door.bound[0].sock = Failing(fileno=door.bound[0].sock.detach())
     door.acceptor = Acceptor(asyncio.get_running_loop(), door.bound, door._connected)
