@@ -18,6 +18,16 @@ LINGER_IDLE = 5.0
 LINGER_TOTAL = 30.0
 
 
+def needs_delivery(session: "Session", download: Download) -> bool:
+    """True if an answer's last byte has not just been sent, all being well, or something of the request is left."""
+    return bool(
+        session.client.backlog
+        or session.spool is not None
+        or download.error is not None
+        or not session.uploaded
+    )
+
+
 async def deliver(session: "Session", download: Download) -> None:
     """See to it that the client gets the last byte of an answer.
 
@@ -25,6 +35,7 @@ async def deliver(session: "Session", download: Download) -> None:
         Failure: the answer is not complete, or the client does not take it.
     """
     client = session.client
+    session.drop_spool()
     if client.backlog:
         session.arm("delivery", session.gateway.config.timeout, sliding=True)
         try:

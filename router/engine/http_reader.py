@@ -121,17 +121,19 @@ class HttpReader(Session):
         upload = self.inlet
         self.arm("proxy", self._head_timeout)
         while True:
+            header = failure = None
             try:
-                header = parse_proxy_header(upload.early) if upload.early else None
+                if upload.early:
+                    header = parse_proxy_header(upload.early)
             except ProxyError as exc:
-                await self.refuse(
-                    Failure(
-                        HTTPStatus.BAD_REQUEST,
-                        "bad-proxy-header",
-                        f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}",
-                        "http-enable-proxy-protocol",
-                    )
+                failure = Failure(
+                    HTTPStatus.BAD_REQUEST,
+                    "bad-proxy-header",
+                    f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}",
+                    "http-enable-proxy-protocol",
                 )
+            if failure is not None:
+                await self.refuse(failure)
                 return False
             if header is not None:
                 upload.early = upload.early[header.size :]

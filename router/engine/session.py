@@ -16,7 +16,7 @@ from protocol.http.response import ResponseHead
 from router.backs.back import Back
 from router.engine.attempts import Attempts
 from router.engine.choosing import choose
-from router.engine.deliver import deliver, report
+from router.engine.deliver import deliver, needs_delivery, report
 from router.engine.dial import dial
 from router.engine.flow import MAX_EARLY, MIN_EARLY, Feeder
 from router.engine.message import exchange_messages
@@ -250,6 +250,7 @@ class Session(Waiting):
         gateway.counters.requests += 1
         attempts = self.attempts = Attempts(request, gateway.plan)
         again = False
+        failure: Failure | None = None
         try:
             if self.begin_upload(request):
                 await self._collect(request)
@@ -274,25 +275,24 @@ class Session(Waiting):
                         download = await exchange(self, request, node, back, link)
                         if not self.answered:
                             again = self._unanswered(request, node, attempts, download.error)
-            if self.spool is not None:
-                self._drop_spool()
-            if self.client.backlog or download.error is not None or not self.uploaded:
+            if needs_delivery(self, download):
                 await deliver(self, download)
+            attempts.owner.request_answered(node)
         except ClientGone:
             gateway.counters.client_aborts += 1
             raise
-        except Failure as failure:
-            if failure.reason in _NODE_FAULTS:
+        except Failure as exc:
+            failure = exc
+            if exc.reason in _NODE_FAULTS:
                 attempts.owner.request_failed(node, self.loop.time())
-            self.drop_upstream()
-            self._drop_spool()
+        finally:
+            if failure is not None or not self.answered or self.spool is not None:
+                self.drop_upstream()
+                self.drop_spool()
+        # Not where it was caught: a compiled coroutine that waits there lends what it caught to all others.
+        if failure is not None:
             await report(self, failure)
             return failure.reason
-        finally:
-            if self.upstream is not None or self.spool is not None or self.held is not None:
-                self.drop_upstream()
-                self._drop_spool()
-        attempts.owner.request_answered(node)
         gateway.counters.completed += 1
         return ""
 
@@ -301,7 +301,8 @@ class Session(Waiting):
         self.gateway.refuse_unknown(request)
         await self.collect(request)
 
-    def _drop_spool(self) -> None:
+    def drop_spool(self) -> None:
+        """Forget the body, if it was collected."""
         if self.spool is not None:
             self.spool.close()
             self.spool = None

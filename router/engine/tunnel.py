@@ -41,7 +41,7 @@ async def tunnel(
     answer.early_limit = 0
     answer.attach(client, to_client)
     upload.attach(link, to_node)
-    told_node = told_client = False
+    told_node = told_client = timed_out = False
     try:
         while not ((answer.ended or answer.complete) and (upload.ended or upload.complete)):
             for flow in (upload, answer):
@@ -73,9 +73,10 @@ async def tunnel(
             await session.pause()
     except TimedOut:
         session.end_tunnel(None)
-        if session.said_goodbye:
-            await linger(session)
+        timed_out = True
     finally:
         session.tunnelling = False
         # Whatever ended it, no other request follows.
         answer.complete = True
+    if timed_out and session.said_goodbye:
+        await linger(session)

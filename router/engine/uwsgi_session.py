@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class UwsgiSession(Session):
     """One connection of a web server."""
 
-    __slots__ = ("_front",)
+    __slots__ = ("_data", "_front")
 
     def __init__(
         self,
@@ -36,49 +36,53 @@ class UwsgiSession(Session):
     ) -> None:
         super().__init__(gateway, sock, peer, number, gateway.config.timeout)
         self._front = front
+        self._data = b""
 
     async def talk(self) -> None:
         """Read the request and serve it."""
+        gateway, failure = self.gateway, None
         try:
-            request = await self._receive()
-            if request is not None:
-                await self.answer(request)
-        finally:
-            self.gateway.counters.bytes_sent += self.client.written
-
-    async def _receive(self) -> UwsgiRequest | None:
-        """Return the request; None if there is none, which has been dealt with."""
-        gateway = self.gateway
-        try:
-            return await self._read_request()
-        except ClientGone:
-            pass
+            # The deadline is absolute, so that nobody can trickle for ever.
+            while (request := self._read_request()) is None:
+                await self.pause()
+            await self.answer(request)
         except TimedOut:
             gateway.refused(self.peer[0], f"no whole request within {gateway.config.timeout:g} s")
         except Ping as ping:
             self.client.write(ping.answer)
         except PacketError as exc:
             gateway.refused(self.peer[0], str(exc))
-        except Failure as failure:
+        except Failure as exc:
+            failure = exc
+        if failure is not None:
             # Well-formed, but without a key: counted like any other request that failed.
             gateway.counters.requests += 1
             await report(self, failure)
-        return None
 
-    async def _read_request(self) -> UwsgiRequest:
-        """Read until the front has a request; the deadline is absolute, so that nobody can trickle for ever."""
-        front, chunk = self._front, self.gateway.config.buffer_size
-        data = b""
-        while True:
-            more = await self.receive(chunk)
+    def ended(self, error: BaseException | None) -> None:
+        """The session is over."""
+        self.gateway.counters.bytes_sent += self.client.written
+        super().ended(error)
+
+    def _read_request(self) -> UwsgiRequest | None:
+        """Return the request, None as long as it has not come whole.
+
+        Raises:
+            ClientGone: the client left without a word.
+            PacketError: what came is no request; or :class:`Ping`, which asks for something else.
+            Failure: it is one that nobody can serve.
+        """
+        while (more := self.receive_now(self.gateway.config.buffer_size)) is not None:
             if not more:
-                if data:
-                    raise PacketError(f"it ended after {len(data)} bytes, inside the packet")
+                if self._data:
+                    raise PacketError(f"it ended after {len(self._data)} bytes, inside the packet")
                 raise ClientGone
-            data = data + more if data else more
-            request = front.parse(data, self.peer[0])
+            self._data += more
+            request = self._front.parse(self._data, self.peer[0])
             if request is not None:
+                self._data = b""
                 return request
+        return None
 
     def begin_upload(self, request: Request) -> bool:
         """Let the body flow; with post-buffering it is collected."""

@@ -175,19 +175,28 @@ class Waiting(ABC):
             ClientGone: the client has reset its connection.
             TimedOut: the deadline has passed.
         """
+        while (data := self.receive_now(size)) is None:
+            await self.pause()
+        return data
+
+    def receive_now(self, size: int) -> bytes | None:
+        """Return the next bytes if they are there, None if not: then a :meth:`pause` ends as soon as they are.
+
+        Raises:
+            ClientGone: the client has reset its connection.
+        """
         client = self.client
-        while True:
-            try:
-                data = client.sock.recv(size)
-            except BlockingIOError:
-                if not client.reading:
-                    client.read_with(self.wake)
-                await self.pause()
-                continue
-            except OSError:
-                raise ClientGone from None
+        try:
+            data = client.sock.recv(size)
+        except BlockingIOError:
+            if not client.reading:
+                client.read_with(self.wake)
+            return None
+        except OSError:
+            raise ClientGone from None
+        if self.slides:
             self.touch()
-            return data
+        return data
 
     async def sleep(self, seconds: float) -> None:
         """Wait for that long, or until something happens."""
