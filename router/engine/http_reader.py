@@ -63,6 +63,8 @@ class HttpReader(Session):
         "served",
         "status",
     )
+    # Only a compiled class needs to be told.
+    __deletable__ = ("inlet",)
 
     def __init__(
         self,

@@ -1,9 +1,7 @@
 """How fast a body has to come: whoever sends a byte now and then must not hold a connection and a node for ever."""
 
-from typing import Final
-
 #: Seconds over which the rate is taken.
-WINDOW: Final = 30.0
+WINDOW = 30.0
 
 
 class Pace:

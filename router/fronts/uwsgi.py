@@ -1,7 +1,7 @@
 """The uwsgi front: what a web server sends to a fastrouter (routers-core sheet 2; wire sheet 1.3, 3.8)."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 
 from protocol.http.errors import HttpError
 from protocol.http.forward import request_head
@@ -52,7 +52,7 @@ _HTTP: Final = (
 class Ping(Exception):
     """The client asks whether we are alive; answer with :data:`protocol.uwsgi.PONG`."""
 
-    answer = PONG
+    answer: ClassVar[bytes] = PONG
 
 
 class UwsgiRequest(Request):

@@ -59,6 +59,8 @@ class Link:
         "sock",
         "written",
     )
+    # Only a compiled class needs to be told.
+    __deletable__ = ("_owner",)
 
     def __init__(self, poller: Poller, sock: socket.SocketType, owner: Owner) -> None:
         self._poller = poller
