@@ -136,7 +136,9 @@ def test_what_is_accepted_is_what_h11_reads(raw: bytes) -> None:
     if ours is None or not ours[2]:
         return
     # Spaces before an extension are "bad white space" (RFC 9112 section 7.1.1), to be read; h11 does not.
-    assert ours == by_h11(re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+;", rb"\1;", raw))
+    rest = ours[1]
+    body = re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+;", rb"\1;", raw.removesuffix(rest))
+    assert ours == by_h11(body + rest)
 
 
 def _chunked_vectors() -> list[tuple[str, bytes, bool, bytes | None]]:
