@@ -10,6 +10,8 @@ VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
 #: All of VALUE_BYTE. ``head.translate(None, VALUE_BYTES)`` leaves control bytes only: the line ends, in a valid head.
 VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
+#: ``text.translate(ONLY_VALUE_BYTES) == text`` if all of it is VALUE_BYTE: no bytes are copied to see this.
+ONLY_VALUE_BYTES: Final = bytes(byte if byte in VALUE_BYTES else ord("?") for byte in range(256))
 
 #: Fields about one connection, not about the message: never passed on (RFC 9110 section 7.6.1, and
 #: obsolete ones that are still sent).
@@ -37,8 +39,8 @@ V = TypeVar("V")
 class BoundedCache(dict[bytes, V]):
     """What was computed of short byte strings, in at most about a megabyte; subclasses compute in ``__missing__``."""
 
-    _ENTRIES: Final = 2048
-    _KEY_SIZE: Final = 64
+    _ENTRIES = 2048
+    _KEY_SIZE = 64
 
     def keep(self, key: bytes, value: V) -> V:
         """Remember and return ``value``; a full cache begins anew: who fills it with noise only costs time."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from protocol.http.fields import names
 from protocol.http.origin import Origin
 from protocol.http.request import RequestHead
 
@@ -34,8 +35,8 @@ def request_head(
     if not target.isascii():
         target = _escaped(target)
     if origin is not None and head.forwarded:
-        names = head.fields
-        lines = [line for (name, _), line in zip(names, lines, strict=True) if origin.passes(name)]
+        passes = origin.passes
+        lines = [line for line in lines if passes(names[line.partition(b":")[0]])]
     parts = [
         b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, head.host or default_host),
         *lines,

@@ -3,6 +3,7 @@
 What two programs could read differently is refused, or it is not passed on: that is how requests are smuggled.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from protocol.http.errors import HttpError, quoted
 from protocol.http.fields import (
     HOP_BY_HOP,
-    VALUE_BYTES,
+    ONLY_VALUE_BYTES,
     BoundedCache,
     is_forwarding,
     names,
@@ -22,17 +23,29 @@ from protocol.http.scan import scan
 from protocol.http.target import parse_request_line
 
 _UNDERSCORE: Final = ord("_")
+_END: Final = b"\r\n\r\n"
+#: Longer data is looked for the end of a head before it is split.
+_SHORT: Final = 4096
 _NONE: Final[frozenset[bytes]] = frozenset()
 
-#: Read by the parser, and not among ``RequestHead.fields``: what they say is in attributes.
-_READ: Final = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"}
-)
-#: Passed on, but a second one is not just one more field.
-_SINGLE: Final = frozenset({b"cookie", b"content-type"})
-_ONCE: Final = frozenset({b"host", b"content-length", b"content-type"})
-#: ``Proxy`` would become HTTP_PROXY, which programs take for their configuration (CVE-2016-5385).
-_DROPPED: Final = (HOP_BY_HOP | {b"proxy"}) - _READ
+# A field's fate. Those that are read are not among ``RequestHead.lines``: what they say is in attributes.
+_PLAIN: Final = 0  # passed on
+_FORWARDING: Final = 1  # passed on, and noted
+_COOKIE: Final = 2  # passed on, all of them in one
+_KEPT_ONCE: Final = 3  # passed on; a second one is an error
+_READ_ONCE: Final = 4  # read; a second one is an error
+_READ: Final = 5  # read; what a second one says is added
+_DROPPED: Final = 6
+_NO_NAME: Final = 7
+_FATES: Final = {
+    **dict.fromkeys(HOP_BY_HOP, _DROPPED),
+    # It would become HTTP_PROXY, which programs take for their configuration (CVE-2016-5385).
+    b"proxy": _DROPPED,
+    **dict.fromkeys((b"transfer-encoding", b"connection", b"expect", b"upgrade"), _READ),
+    **dict.fromkeys((b"host", b"content-length"), _READ_ONCE),
+    b"content-type": _KEPT_ONCE,
+    b"cookie": _COOKIE,
+}
 #: What Connection can't take from a request; forwarding fields neither, or a client behind a trusted proxy could hide.
 _KEPT: Final = frozenset(
     {b"authorization", b"content-length", b"content-type", b"cookie", b"host", b"transfer-encoding"}
@@ -50,9 +63,9 @@ class RequestHead:
         path: decoded and without dot segments; begins with ``/``, or is ``*``.
         query: raw, what follows the first ``?``.
         host: a valid Host as sent, or an absolute form's authority; b"" only from HTTP/1.0 or RTSP without Host.
-        fields: (lower-case name, value without white space around it), in order, without Host, Content-Length, Expect,
-            Proxy, names with ``_``, hop-by-hop fields and what Connection nominates. All cookies are in one field.
-        lines: the same fields as ``Name: value``, names as sent: same order, same length.
+        lines: ``Name: value`` of each field that is passed on, names as sent, no white space around values, in order:
+            not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection nominates.
+            All cookies are in one line.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for RTSP/1.0.
         protocol: ``HTTP/1.1`` or ``HTTP/1.0`` (or ``RTSP/1.0``).
         content_length: bytes of body announced; None if the client said nothing.
@@ -60,7 +73,7 @@ class RequestHead:
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
         expect_continue: the client waits for a 100 before it sends the body.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
-        forwarded: ``fields`` has X-Forwarded-something, Forwarded or X-Real-IP.
+        forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
         websocket: a complete opening handshake (RFC 6455 section 4.2.1; the version is for the node to judge).
         size: bytes of input that the head took, empty lines before it included; body or next request begin there.
     """
@@ -70,7 +83,6 @@ class RequestHead:
     path: bytes
     query: bytes
     host: bytes
-    fields: list[tuple[bytes, bytes]]
     lines: list[bytes]
     minor: int = 1
     protocol: bytes = b"HTTP/1.1"
@@ -87,6 +99,12 @@ class RequestHead:
         return f"<RequestHead {self.method!r} {quoted(self.target)} host={quoted(self.host)}>"
 
     @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """(lower-case name, value) of each line; made anew each time, for those who look at values."""
+        parts = [line.partition(b": ") for line in self.lines]
+        return [(names[name], value) for name, _, value in parts]
+
+    @property
     def has_body(self) -> bool:
         """True if bytes of a body follow."""
         return self.chunked or bool(self.content_length)
@@ -99,15 +117,28 @@ class RequestHead:
         return self.minor > 0 or b"keep-alive" in self.connection
 
 
-class _PlainNames(BoundedCache[bytes]):
-    """Names as sent -> lower-case names, of fields that are only passed on; b"" for all others, and for no names."""
+class _Fates(BoundedCache[tuple[bytes, int]]):
+    """Names as sent -> (lower-case name, fate)."""
 
-    def __missing__(self, raw: bytes) -> bytes:
+    def __missing__(self, raw: bytes) -> tuple[bytes, int]:
         lower = names[raw]
-        plain = lower not in _READ and lower not in _SINGLE and lower not in _DROPPED
-        if plain and lower and _UNDERSCORE not in lower and not is_forwarding(lower):
-            return self.keep(raw, lower)
-        return self.keep(raw, b"") if lower else b""
+        if not lower:
+            return lower, _NO_NAME
+        if lower in _FATES:
+            fate = _FATES[lower]
+        elif _UNDERSCORE in lower:
+            # CGI's names can't tell X_Y from X-Y: who may not set the one could set it as the other.
+            fate = _DROPPED
+        else:
+            fate = _FORWARDING if is_forwarding(lower) else _PLAIN
+        return self.keep(raw, (lower, fate))
+
+
+class _Lines(BoundedCache[tuple[bytes, bytes, int] | None]):
+    """Lines ``Name: value`` that are right -> None if they are only passed on, else (lower-case name, value, fate)."""
+
+    _ENTRIES = 1024
+    _KEY_SIZE = 256
 
 
 class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
@@ -124,8 +155,13 @@ class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
         )
 
 
-_plain: Final = _PlainNames()
+_fates: Final = _Fates()
 _connections: Final = _Connections()
+_lines: Final = _Lines()
+_UNKNOWN: Final = (b"", b"", _NO_NAME)
+# Many lines are the same in request after request (Accept...), others never come again (X-Request-Id...). The lines of
+# one request in 32 are remembered: those that repeat soon are among them, the others cost little.
+_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
 
 
 def parse_request(
@@ -152,120 +188,151 @@ def parse_request(
             over ``max_head``; 417 for an unknown expectation; 431 for a head over ``max_head`` or ``max_fields``; 501
             for an unknown transfer coding; 505 for an unknown version.
     """
+    size = len(data)
+    if size <= _SHORT and size <= max_head and data.endswith(_END):
+        # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
+        try:
+            return _read(_split(data, max_fields), size, rtsp)
+        except HttpError:
+            pass
     start = 0
     if data.startswith(b"\r\n"):
         start = 4 if data.startswith(b"\r\n", 2) else 2
-    end = data.find(b"\r\n\r\n", start if seen < start + 3 else seen - 3, max_head)
+    end = data.find(_END, start if seen < start + 3 else seen - 3, max_head)
     if end < 0:
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         return None
     try:
-        return _read(data[start:end], end + 4, max_fields, rtsp)
+        return _read(_split(data[start : end + 4], max_fields), end + 4, rtsp)
     except HttpError:
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         raise
 
 
-def _read(block: bytes, size: int, max_fields: int, rtsp: bool) -> RequestHead:
-    """Read a head without the two line ends behind it."""
-    # splitlines() also splits at a CR or LF alone. If there is one, there are fewer of these bytes than two a line end.
-    lines = block.splitlines()
-    count = len(lines) - 1
-    if not 0 <= count <= max_fields or block.translate(None, VALUE_BYTES) != b"\r\n" * count:
-        raise HttpError(400, "bad-field", "control bytes in the head, or too many fields")
-    fields: list[tuple[bytes, bytes]] = []
-    kept: list[bytes] = []
+def _split(head: bytes, max_fields: int) -> list[bytes]:
+    """Return the lines of a head that ends with an empty one, without that one."""
+    # splitlines() splits at a CR or LF alone, too: joined with CR LF, such lines have become longer.
+    lines = head.splitlines()
+    lines.pop()
+    if len(lines) > max_fields + 1 or len(b"\r\n".join(lines)) != len(head) - 4:
+        raise HttpError(400, "bad-field", "a CR or LF alone in the head, or too many fields")
+    return lines
+
+
+def _read(lines: list[bytes], size: int, rtsp: bool) -> RequestHead:
+    """Read a request line and the fields behind it."""
     method, target, path, query, authority, minor, protocol = parse_request_line(lines[0], rtsp)
-    head = RequestHead(method, target, path, query, authority, fields, kept, minor, protocol)
-    head.size = size
+    kept: list[bytes] = []
+    unknown: list[bytes] = []
     special: dict[bytes, bytes] = {}
-    plain, add, keep = _plain, fields.append, kept.append
+    cookie_at = -1
+    forwarded = False
+    known = _lines.get
     del lines[0]
     for line in lines:
-        name, separator, value = line.partition(b": ")
-        # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same object
-        # if there is nothing to do.
-        if separator and value.strip() is value:
-            if lower := plain[name]:
-                add((lower, value))
-                keep(line)
+        found = known(line, _UNKNOWN)
+        if found is None:
+            kept.append(line)
+            continue
+        if found is not _UNKNOWN:
+            name, value, fate = found
+        else:
+            unknown.append(line)
+            raw, separator, value = line.partition(b": ")
+            name, fate = _fates[raw]
+            # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
+            # object if there is nothing to do.
+            if fate == _NO_NAME or not separator or value.strip() is not value:
+                name, fate, value, line = _oddly_written(line)  # noqa: PLW2901 (what is kept is written as usual)
+        if fate:
+            if fate >= _READ_ONCE:
+                if fate != _DROPPED:
+                    _take(special, name, value, fate)
                 continue
-            lower = names[name]
-            if lower not in special:
-                if lower in _READ:
-                    special[lower] = value
-                    continue
-                if lower in _SINGLE:
-                    special[lower] = value
-                    add((lower, value))
-                    keep(line)
-                    continue
-        _add(head, special, line)
-    _read_host(head, special.get(b"host"))
-    if b"connection" in special or b"upgrade" in special:
-        _read_connection(head, special)
-    if b"content-length" in special or b"transfer-encoding" in special:
-        _read_framing(head, special)
-    if b"expect" in special:
-        _read_expect(head, special[b"expect"])
-    if head.upgrade:
-        _read_upgrade(head)
+            if fate == _FORWARDING:
+                forwarded = True
+            elif fate == _KEPT_ONCE:
+                _take(special, name, value, fate)
+            elif cookie_at < 0:
+                cookie_at = len(kept)
+            else:
+                kept[cookie_at] = _with_cookies(kept[cookie_at], value)
+                continue
+        kept.append(line)
+    if unknown:
+        _check(unknown)
+    head = RequestHead(method, target, path, query, authority, kept, minor, protocol)
+    head.size = size
+    head.forwarded = forwarded
+    _read_special(head, special)
     return head
 
 
-def _add(head: RequestHead, special: dict[bytes, bytes], line: bytes) -> None:
-    """Take in a field of any kind, however it is written."""
-    name, colon, value = line.partition(b":")
-    lower = names[name]
-    if not colon or not lower:
+def _oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """Return (lower-case name, fate, value, line as usual) of a line that is not just ``Name: value``."""
+    raw, colon, value = line.partition(b":")
+    name, fate = _fates[raw]
+    if not colon or fate == _NO_NAME:
         raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
     value = value.strip()
-    if lower in _DROPPED or _UNDERSCORE in lower:
-        # CGI's names can't tell X_Y from X-Y: who may not set the one could set it as the other.
-        return
-    if lower in special:
-        if lower in _ONCE:
-            raise HttpError(400, "repeated-field", f"{name.decode()} is there twice")
-        if lower == b"cookie":
-            _join_cookies(head, value)
-            return
-        value = special[lower] + b", " + value
-    if lower in _READ:
-        special[lower] = value
-        return
-    if lower in _SINGLE:
-        special[lower] = value
-    elif is_forwarding(lower):
-        head.forwarded = True
-    head.fields.append((lower, value))
-    head.lines.append(name + b": " + value)
+    return name, fate, value, raw + b": " + value
 
 
-def _join_cookies(head: RequestHead, more: bytes) -> None:
-    """Add to the Cookie that is there already: the one field whose values ``; `` separates (RFC 9113 section 8.2.3)."""
-    index = next(index for index, (name, _) in enumerate(head.fields) if name == b"cookie")
-    cookies = b"; ".join(filter(None, (head.fields[index][1], more)))
-    head.fields[index] = (b"cookie", cookies)
-    head.lines[index] = head.lines[index].partition(b":")[0] + b": " + cookies
+def _check(lines: list[bytes]) -> None:
+    """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
+    text = b"".join(lines)
+    if text.translate(ONLY_VALUE_BYTES) != text:
+        raise HttpError(400, "bad-field", "a control byte in a header field")
+    if _remembers():
+        for line in lines:
+            raw, separator, value = line.partition(b": ")
+            name, fate = _fates[raw]
+            if fate != _NO_NAME and separator and value.strip() is value:
+                _lines.keep(line, (name, value, fate) if fate else None)
 
 
-def _read_host(head: RequestHead, host: bytes | None) -> None:
+def _take(special: dict[bytes, bytes], name: bytes, value: bytes, fate: int) -> None:
+    """Keep what a field says."""
+    if name not in special:
+        special[name] = value
+    elif fate == _READ:
+        special[name] += b", " + value
+    else:
+        raise HttpError(400, "repeated-field", f"{name.title().decode()} is there twice")
+
+
+def _with_cookies(line: bytes, more: bytes) -> bytes:
+    """Add to a Cookie: the one field whose values ``; `` separates (RFC 9113 section 8.2.3)."""
+    name, _, cookies = line.partition(b": ")
+    return name + b": " + b"; ".join(filter(None, (cookies, more)))
+
+
+def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
+    """Do what the fields say that are read."""
+    host = special.pop(b"host", None)
     if host is not None:
         check_host(host)
         # The authority of an absolute form is stronger (RFC 9112 section 3.2.2).
         head.host = head.host or host
     elif head.minor:
         raise HttpError(400, "no-host", "HTTP/1.1 without a Host field")
-
-
-def _read_connection(head: RequestHead, special: dict[bytes, bytes]) -> None:
-    head.upgrade = special.get(b"upgrade", b"")
-    head.connection, nominated = _connections[special.get(b"connection", b"")]
-    if nominated:
-        stay = [index for index, (name, _) in enumerate(head.fields) if name not in nominated]
-        head.fields = [head.fields[index] for index in stay]
-        head.lines = [head.lines[index] for index in stay]
+    connection = special.pop(b"connection", None)
+    if connection is not None:
+        head.connection, nominated = _connections[connection]
+        if nominated:
+            head.lines = [
+                line for line in head.lines if names[line.partition(b":")[0]] not in nominated
+            ]
+    if not special:
+        return
+    if b"content-length" in special or b"transfer-encoding" in special:
+        _read_framing(head, special)
+    if b"expect" in special:
+        _read_expect(head, special[b"expect"])
+    if b"upgrade" in special:
+        head.upgrade = special[b"upgrade"]
+        _read_upgrade(head)
 
 
 def _read_framing(head: RequestHead, special: dict[bytes, bytes]) -> None:

@@ -8,11 +8,13 @@ from protocol.http.fields import TOKEN_BYTE
 from protocol.http.host import check_host
 
 # As numbers: "35 in target" is several times faster than 'b"#" in target'.
-_TAB: Final = 9
 _HASH: Final = 35
 _PERCENT: Final = 37
+_DOT: Final = 46
 # What a control byte means in a path differs between programs, and NUL ends a C string.
 _CONTROLS: Final = bytes((*range(32), 127))
+#: ``target.translate(_IN_TARGET) == target``: no control bytes, no fragment.
+_IN_TARGET: Final = bytes(63 if byte in _CONTROLS or byte == _HASH else byte for byte in range(256))
 _HEX: Final = b"0123456789abcdefABCDEF"
 _TRIPLETS: Final = {
     bytes((high, low)): bytes.fromhex(chr(high) + chr(low)) for high in _HEX for low in _HEX
@@ -37,7 +39,7 @@ def parse_request_line(
     """Read a request line without its end.
 
     Args:
-        line: what precedes the first CR LF; free of other control bytes than HTAB.
+        line: what precedes the first CR LF.
         rtsp: RTSP/1.0 and ``rtsp://`` are welcome too.
 
     Returns:
@@ -47,31 +49,36 @@ def parse_request_line(
     Raises:
         HttpError: 400 bad-request-line or bad-target, 405, 505.
     """
-    parts = line.split(b" ")
-    if len(parts) != 3 or _TAB in line:
-        raise HttpError(400, "bad-request-line", f"no request line: {quoted(line)}")
-    method, target, version = parts
-    if method not in _METHODS and not _METHOD.fullmatch(method):
+    try:
+        method, target, version = line.split(b" ")
+    except ValueError:
+        raise HttpError(400, "bad-request-line", f"no request line: {quoted(line)}") from None
+    usual = method in _METHODS
+    if not usual and not _METHOD.fullmatch(method):
         raise HttpError(400, "bad-request-line", f"no method: {quoted(method)}")
-    known = _VERSIONS.get(version)
-    if known is None:
-        known = _other_version(version, rtsp)
-    if method == b"CONNECT":
+    protocol, minor = _VERSIONS.get(version) or _other_version(version, rtsp)
+    if not usual and method == b"CONNECT":
         raise HttpError(
             405,
             "connect-method",
             "CONNECT asks for a forward proxy; this is a gateway to applications",
         )
-    protocol, minor = known
     authority = b""
     if target[:1] != b"/":
-        authority, target = _other_form(method, target, b"rtsp" if known is _RTSP else b"http")
-    if _HASH in target:
-        raise HttpError(400, "bad-target", f"a target has no fragment (#): {quoted(target)}")
+        scheme = b"rtsp" if protocol == b"RTSP/1.0" else b"http"
+        authority, target = _other_form(method, target, scheme)
+    if target.translate(_IN_TARGET) != target:
+        raise _bad_target(target)
     path, _, query = target.partition(b"?")
-    if _PERCENT in path or path.find(b"/.") >= 0:
+    if _PERCENT in path or (_DOT in path and b"/." in path):
         path = normalise_path(path)
     return method, target, path, query, authority, minor, protocol
+
+
+def _bad_target(target: bytes) -> HttpError:
+    if len(target.translate(None, _CONTROLS)) != len(target):
+        return HttpError(400, "bad-request-line", f"a control byte in the target: {quoted(target)}")
+    return HttpError(400, "bad-target", f"a target has no fragment (#): {quoted(target)}")
 
 
 def _other_version(version: bytes, rtsp: bool) -> tuple[bytes, int]:

@@ -128,9 +128,10 @@ def request_block(
     else:
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
-    values = dict(head.fields)
-    if len(values) != len(head.fields):
-        values = _merged(head.fields)
+    fields = head.fields
+    values = dict(fields)
+    if len(values) != len(fields):
+        values = _merged(fields)
     if head.forwarded:
         passes = origin.passes
         values = {name: value for name, value in values.items() if passes(name)}
