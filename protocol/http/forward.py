@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from protocol.http.fields import names
 from protocol.http.origin import Origin
 from protocol.http.request import RequestHead
 
@@ -31,24 +30,15 @@ def request_head(
         default_host: Host of a request that has none, which only HTTP/1.0 allows.
         extra: lines of our own, ``Name: value`` without their ends.
     """
-    target, lines = head.target, head.lines
+    target, lines, host = head.target, head.lines, head.host or default_host
     if not target.isascii():
         target = _escaped(target)
-    if origin is not None and head.forwarded:
-        passes = origin.passes
-        lines = [line for line in lines if passes(names[line.partition(b":")[0]])]
-    parts = [
-        b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, head.host or default_host),
-        *lines,
-    ]
+    if head.forwarded and origin is not None:
+        lines = origin.passing(lines)
+    parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
     if origin is not None:
-        parts.append(
-            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
-        )
-        if origin.server_port is not None:
-            parts.append(b"X-Forwarded-Host: " + (head.host or default_host))
-            if origin.server_port:
-                parts.append(b"X-Forwarded-Port: " + origin.server_port)
+        before, after = origin.as_http or _said_of(origin)
+        parts.append(before if origin.server_port is None else before + host + after)
     if chunked:
         parts.append(b"Transfer-Encoding: chunked")
     elif content_length is not None:
@@ -58,9 +48,22 @@ def request_head(
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts.append(b"Connection: Upgrade\r\nUpgrade: " + upgrade)
-    parts += extra
+    if extra:
+        parts += extra
     parts.append(b"\r\n")
     return b"\r\n".join(parts)
+
+
+def _said_of(origin: Origin) -> tuple[bytes, bytes]:
+    """Return what nodes are told of an origin: all, or what stands before the Host and behind it."""
+    before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
+    after = b""
+    if origin.server_port is not None:
+        before += b"\r\nX-Forwarded-Host: "
+        if origin.server_port:
+            after = b"\r\nX-Forwarded-Port: " + origin.server_port
+    origin.as_http = (before, after)
+    return before, after
 
 
 def _escaped(target: bytes) -> bytes:

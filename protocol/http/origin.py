@@ -7,12 +7,12 @@ trusted is the client. What stands left of it is the client's own story.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from protocol.http.fields import is_forwarding
+from protocol.http.fields import is_forwarding, names
 from protocol.http.request import RequestHead
 
 #: REMOTE_ADDR of a client that came through a UNIX socket (uWSGI's; sheet 1.3).
@@ -21,6 +21,8 @@ UNIX_ADDRESS: Final = b"0.0.0.0"
 MAX_HOPS: Final = 32
 
 _OURS: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
+#: First bytes of the names of the family.
+_INITIALS: Final = b"FfXx"
 _MAX_REMEMBERED: Final = 4_096
 # "[" 45 characters of an address "]:" 5 digits
 _MAX_HOP: Final = 53
@@ -78,6 +80,8 @@ class Origin:
             is none (a UNIX socket). None: a trusted peer has written what there is to say.
         trusted: the request's other fields of the family (``X-Forwarded-Host``, ``X-Real-IP``...) were written by a
             trusted peer and are passed on; otherwise they are dropped.
+        as_http: what :mod:`protocol.http.forward` makes of it, for the connection's next request.
+        as_variables: what :mod:`protocol.http.variables` makes of it.
     """
 
     address: bytes
@@ -86,6 +90,10 @@ class Origin:
     forwarded_for: bytes
     server_port: bytes | None = None
     trusted: bool = False
+    as_http: tuple[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
+    as_variables: tuple[bytes, bytes, bytes] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def passes(self, name: bytes) -> bool:
         """Say whether a request's field, by its lower-case name, goes to the node as it came.
@@ -96,6 +104,15 @@ class Origin:
         if name in _OURS:
             return False
         return self.trusted or not is_forwarding(name)
+
+    def passing(self, lines: Iterable[bytes]) -> list[bytes]:
+        """Return those of a request's lines that go to the node as they came."""
+        passes = self.passes
+        return [
+            line
+            for line in lines
+            if line[0] not in _INITIALS or passes(names[line.partition(b":")[0]])
+        ]
 
 
 def origin_of_peer(

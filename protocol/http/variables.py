@@ -4,6 +4,7 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
+import itertools
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,12 +28,18 @@ class _Lengths(dict[int, bytes]):
 
 
 class _Keys(BoundedCache[bytes]):
-    """Lower-case field name -> name of its variable, encoded."""
+    """Name of a field as sent -> name of its variable, encoded."""
 
-    def __missing__(self, name: bytes) -> bytes:
-        if name == b"content-type":
-            return self.keep(name, _key(b"CONTENT_TYPE"))
-        return self.keep(name, _key(b"HTTP_" + name.upper().replace(b"-", b"_")))
+    def __missing__(self, raw: bytes) -> bytes:
+        name = raw.upper().replace(b"-", b"_")
+        return self.keep(raw, _key(name if name == b"CONTENT_TYPE" else b"HTTP_" + name))
+
+
+class _Items(BoundedCache[tuple[bytes, bytes]]):
+    """Line of a field -> (name of its variable, encoded; the whole variable, encoded)."""
+
+    _ENTRIES = 1024
+    _KEY_SIZE = 256
 
 
 def _key(name: bytes) -> bytes:
@@ -41,6 +48,9 @@ def _key(name: bytes) -> bytes:
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
+_items: Final = _Items()
+# As in the parser: which lines come again shows soon enough.
+_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
@@ -104,18 +114,17 @@ def request_block(
         HttpError: 431 if this is more than a packet can hold.
     """
     lengths, method, target, path, host = _lengths, head.method, head.target, head.path, head.host
-    query, protocol, address, port = head.query, head.protocol, origin.address, origin.port
+    query, protocol = head.query, head.protocol
     uri_item = (_URI, lengths[len(target)], target)
     path_item = (_PATH, lengths[len(path)], path)
     parts = [_METHOD, lengths[len(method)], method]
     parts += (*path_item, *uri_item) if b"?" in target else (*uri_item, *path_item)
+    who, chain, our_port = origin.as_variables or _said_of(origin)
     parts += (
         *(_QUERY, lengths[len(query)], query),
         *(_PROTOCOL, lengths[len(protocol)], protocol),
         connection,
-        _HTTPS if origin.scheme == b"https" else b"",
-        *(_ADDRESS, lengths[len(address)], address),
-        *(_PORT, lengths[len(port)], port),
+        who,
     )
     if host:
         if server_name_as_host:
@@ -128,26 +137,10 @@ def request_block(
     else:
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
-    fields = head.fields
-    values = dict(fields)
-    if len(values) != len(fields):
-        values = _merged(fields)
-    if head.forwarded:
-        passes = origin.passes
-        values = {name: value for name, value in values.items() if passes(name)}
-    keys = _keys
-    for name, value in values.items():
-        parts += (keys[name], lengths[len(value)], value)
-    chain, scheme = origin.forwarded_for, origin.scheme
-    parts += (
-        *(_FORWARDED_FOR, lengths[len(chain)], chain),
-        *(_FORWARDED_PROTO, lengths[len(scheme)], scheme),
-    )
-    our_port = origin.server_port
-    if our_port is not None:
-        parts += (_FORWARDED_HOST, lengths[len(host)], host)
-        if our_port:
-            parts += (_FORWARDED_PORT, lengths[len(our_port)], our_port)
+    parts += _variables_of(origin.passing(head.lines) if head.forwarded else head.lines)
+    parts.append(chain)
+    if origin.server_port is not None:
+        parts += (lengths[len(host)], host, our_port)
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)
@@ -158,12 +151,62 @@ def request_block(
     return block
 
 
-def _merged(fields: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Join the values of lines with the same name (RFC 9110 section 5.3)."""
+def _said_of(origin: Origin) -> tuple[bytes, bytes, bytes]:
+    """Return what nodes are told of an origin: who it is, what stands before the Host's second place, and behind it."""
+    address, port, chain, scheme = (
+        *(origin.address, origin.port),
+        *(origin.forwarded_for, origin.scheme),
+    )
+    who = b"".join(
+        (
+            _HTTPS if scheme == b"https" else b"",
+            *(_ADDRESS, _lengths[len(address)], address),
+            *(_PORT, _lengths[len(port)], port),
+        )
+    )
+    forwarded = b"".join(
+        (
+            *(_FORWARDED_FOR, _lengths[len(chain)], chain),
+            *(_FORWARDED_PROTO, _lengths[len(scheme)], scheme),
+            _FORWARDED_HOST if origin.server_port is not None else b"",
+        )
+    )
+    ours = origin.server_port
+    our_port = _FORWARDED_PORT + _lengths[len(ours)] + ours if ours else b""
+    origin.as_variables = (who, forwarded, our_port)
+    return origin.as_variables
+
+
+def _variables_of(lines: list[bytes]) -> Iterable[bytes]:
+    """Return the encoded variables of fields."""
+    items: dict[bytes, bytes] = {}
+    lengths, keys, known = _lengths, _keys, _items.get
+    unknown = False
+    for line in lines:
+        found = known(line)
+        if found is None:
+            unknown = True
+            name, _, value = line.partition(b": ")
+            key = keys[name]
+            items[key] = key + lengths[len(value)] + value
+        else:
+            key, items[key] = found
+    if len(items) != len(lines):
+        return _merged(lines)
+    if unknown and _remembers():
+        for line, item in zip(lines, items.items(), strict=True):
+            _items.keep(line, item)
+    return items.values()
+
+
+def _merged(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the encoded variables; values of lines with the same name are joined (RFC 9110 section 5.3)."""
     lists: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
-        lists.setdefault(name, []).append(value)
-    return {name: b", ".join(values) for name, values in lists.items()}
+    for line in lines:
+        name, _, value = line.partition(b": ")
+        lists.setdefault(_keys[name], []).append(value)
+    joined = {key: b", ".join(values) for key, values in lists.items()}
+    return [key + _lengths[len(value)] + value for key, value in joined.items()]
 
 
 def _too_large(size: int) -> HttpError:
