@@ -4,18 +4,19 @@ What is refused here would let a node, or somebody who makes a node echo him, sp
 and router disagree about where it ends.
 """
 
+import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.http.errors import ResponseError
 from protocol.http.fields import (
     HOP_BY_HOP,
+    ONLY_VALUE_BYTES,
     TOKEN_BYTE,
     VALUE_BYTE,
-    VALUE_BYTES,
+    BoundedCache,
     names,
     parse_content_length,
     tokens,
@@ -64,6 +65,7 @@ class ResponseHead:
         gzip_wanted: the node asks that we compress the body (``uWSGI-Encoding: gzip``).
         content_encoding: how the body is encoded already; b"" if it is not.
         size: bytes of input that the head took; the body begins there.
+        start: the status line to pass on, ``HTTP/1.1`` and what ``status`` and ``reason`` say, without its end.
     """
 
     status: int
@@ -79,6 +81,50 @@ class ResponseHead:
     gzip_wanted: bool = False
     content_encoding: bytes = b""
     size: int = 0
+    start: bytes = field(default=b"", compare=False)
+
+
+class _StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
+    """Status line -> (status, reason, minor, the line to pass on)."""
+
+    _ENTRIES = 64
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, int, bytes]:
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
+        minor, other, status, reason = match.groups()
+        if other:
+            raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
+        number, reason = int(status), reason or b""
+        return self.keep(line, (number, reason, min(int(minor), 1), _start(number, reason)))
+
+
+class _Connections(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
+    """Value of Connection -> (whether it says close, keep-alive: False, neither: None; fields that it takes away)."""
+
+    def __missing__(self, value: bytes) -> tuple[bool | None, frozenset[bytes]]:
+        elements = tokens(value)
+        close = True if b"close" in elements else False if b"keep-alive" in elements else None
+        return self.keep(value, (close, frozenset(elements) - _NO_FIELDS - _END_TO_END))
+
+
+class _Lines(BoundedCache[None]):
+    """Lines that are right and only passed on."""
+
+    _ENTRIES = 1024
+    _KEY_SIZE = 256
+
+
+def _start(status: int, reason: bytes) -> bytes:
+    return b"HTTP/1.1 %d %b" % (status, reason)
+
+
+_status_lines: Final = _StatusLines()
+_connections: Final = _Connections()
+_lines: Final = _Lines()
+# As in the parser of requests: the lines of one answer in 32 are remembered.
+_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
 
 
 def parse_response(
@@ -104,34 +150,27 @@ def parse_response(
     if end < 0:
         _check_beginning(data, cgi, max_head)
         return None
-    lines = data[:end].split(b"\r\n")
-    # A clean head leaves nothing but its line ends.
-    if len(data[:end].translate(None, VALUE_BYTES)) != 2 * len(lines) - 2:
-        raise ResponseError("the answer's head has a control character, or a CR or LF alone")
+    size = end + 4
+    # splitlines() splits at a CR or LF alone, too: joined with CR LF, such lines have become longer.
+    lines = data[:size].splitlines()
+    lines.pop()
+    if len(b"\r\n".join(lines)) != end:
+        raise ResponseError("the answer's head has a CR or LF alone")
     if cgi and not lines[0].startswith(b"HTTP/"):
         takers = _TAKERS_CGI
-        head = ResponseHead(0, b"", 0, [], close=True, size=end + 4)
+        head = ResponseHead(0, b"", 0, [], close=True)
     else:
         takers = _TAKERS_UWSGI if cgi else _TAKERS
-        status, reason, minor = _status_line(lines[0])
+        status, reason, minor, start = _status_lines[lines[0]]
         del lines[0]
-        head = ResponseHead(status, reason, minor, [], close=not minor, size=end + 4)
+        head = ResponseHead(status, reason, minor, [])
+        head.close = not minor
+        head.start = start
+    head.size = size
     if len(lines) > max_fields:
         raise ResponseError(f"the answer has {len(lines)} fields; at most {max_fields} are taken")
     _read_fields(head, lines, takers)
     return head
-
-
-@lru_cache(maxsize=64)
-def _status_line(line: bytes) -> tuple[int, bytes, int]:
-    """Return (status, reason, minor). Nodes say the same few lines again and again."""
-    match = _STATUS_LINE.fullmatch(line)
-    if match is None:
-        raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
-    minor, other, status, reason = match.groups()
-    if other:
-        raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
-    return int(status), reason or b"", min(int(minor), 1)
 
 
 def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
@@ -145,15 +184,20 @@ def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
         if not (_FIELD if complete else _FIELD_SO_FAR).match(first):
             raise ResponseError(f"the answer begins with {first[:40]!r}: no status line, no field")
     elif complete:
-        _status_line(first)
+        _ = _status_lines[first]
     elif not (first.startswith(b"HTTP/") or b"HTTP/".startswith(first)):
         raise ResponseError(f"the answer begins with {first[:40]!r}, which is no status line")
 
 
 def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _Taker]") -> None:
-    passed = head.lines
-    connection: list[bytes] = []
+    passed, known = head.lines, _lines
+    unknown: list[bytes] = []
+    connection: bytes | None = None
     for line in lines:
+        if line in known:
+            passed.append(line)
+            continue
+        unknown.append(line)
         raw, colon, value = line.partition(b":")
         name = names[raw]
         if not (colon and name):
@@ -162,28 +206,43 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
         if taker is None:
             passed.append(line)
         elif name == b"connection":
-            connection += tokens(value)
+            connection = value if connection is None else connection + b"," + value
         elif taker(head, value.strip(b" \t")):
             passed.append(line)
-    if connection:
+    if unknown:
+        _check(unknown)
+    if connection is not None:
         _connect(head, connection)
     if head.chunked and (head.content_length is not None or not head.minor):
         why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
         raise ResponseError(
             f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"
         )
-    if not head.status:
-        redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
-        head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
+    if not head.start:
+        if not head.status:
+            redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
+            head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
+        head.start = _start(head.status, head.reason)
 
 
-def _connect(head: ResponseHead, connection: list[bytes]) -> None:
+def _check(lines: list[bytes]) -> None:
+    """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
+    text = b"".join(lines)
+    if text.translate(ONLY_VALUE_BYTES) != text:
+        raise ResponseError("the answer's head has a control character")
+    if _remembers():
+        for line in lines:
+            raw, _, value = line.partition(b":")
+            name = names[raw]
+            if name not in _TAKERS_CGI or (name == b"content-type" and not _is_event_stream(value)):
+                _lines.keep(line, None)
+
+
+def _connect(head: ResponseHead, connection: bytes) -> None:
     """Do what the elements of Connection say."""
-    if b"close" in connection:
-        head.close = True
-    elif b"keep-alive" in connection:
-        head.close = False
-    nominated = frozenset(connection) - _NO_FIELDS - _END_TO_END
+    close, nominated = _connections[connection]
+    if close is not None:
+        head.close = close
     if nominated:
         head.lines = [
             line for line in head.lines if names[line.partition(b":")[0]] not in nominated
@@ -237,9 +296,13 @@ def _status(head: ResponseHead, value: bytes) -> bool:
 
 
 def _content_type(head: ResponseHead, value: bytes) -> bool:
-    if value[:17].lower() == b"text/event-stream":
+    if _is_event_stream(value):
         head.unbuffered = True
     return True
+
+
+def _is_event_stream(value: bytes) -> bool:
+    return value.lstrip(b" \t")[:17].lower() == b"text/event-stream"
 
 
 def _content_encoding(head: ResponseHead, value: bytes) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocol.http import response
 from protocol.http.errors import ResponseError
 from protocol.http.fields import HOP_BY_HOP
 from protocol.http.response import ResponseHead, body_length, parse_response
@@ -209,6 +210,47 @@ def test_a_usual_answer() -> None:
         keep_alive=65.0,
         size=len(raw),
     )
+
+
+@given(st.lists(st.one_of(heads(), broken_heads()), min_size=1, max_size=5), st.booleans())
+def test_remembered_lines_are_read_as_they_were_before(raw: list[bytes], cgi: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(response, "_remembers", lambda: True)
+        for data in raw:
+            response._lines.clear()
+            unknown = outcome(data, cgi=cgi)
+            assert outcome(data, cgi=cgi) == unknown
+            for other in raw:
+                outcome(other)
+                outcome(other, cgi=True)
+            assert outcome(data, cgi=cgi) == unknown
+
+
+def test_what_is_remembered_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(response, "_remembers", lambda: True)
+    response._lines.clear()
+    lines = (b"Server: x", b"Content-Type: a/b", b'ETag:  "1"')
+    parsed(with_fields(*lines, b"Status: 404", b"Upgrade: y", b"Content-Length: 5"))
+    parsed(with_fields(b"Content-Type: text/event-stream", b"Connection: close"))
+    assert tuple(response._lines) == lines
+    for number in range(3_000):
+        parsed(with_fields(b"X-Request-Id: %d" % number, b"X-Long: " + b"x" * 300))
+    assert len(response._lines) <= 1_024
+    assert max(map(len, response._lines)) < 300
+
+
+@pytest.mark.parametrize(
+    ("raw", "start"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK"),
+        (b"HTTP/1.0 404 \r\n\r\n", b"HTTP/1.1 404 "),
+        (b"HTTP/1.2 404\r\n\r\n", b"HTTP/1.1 404 "),
+        (b"Status: 503 Not now\r\n\r\n", b"HTTP/1.1 503 Not now"),
+        (b"Location: /\r\n\r\n", b"HTTP/1.1 302 Found"),
+    ],
+)
+def test_the_status_line_to_pass_on(raw: bytes, start: bytes) -> None:
+    assert parsed(raw, cgi=True).start == start
 
 
 def test_an_answer_without_fields() -> None:
