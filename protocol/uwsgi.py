@@ -32,7 +32,6 @@ DANGEROUS_MODIFIERS: Final = frozenset(
 PONG: Final = bytes((MODIFIER_PING, 0, 0, 1))
 
 _HEADER = struct.Struct("<BHB")
-_U16 = struct.Struct("<H").unpack_from
 
 
 class PacketError(ValueError):
@@ -107,19 +106,26 @@ def decode_variables(
     found: list[tuple[bytes, bytes]] = []
     pos, end = 0, len(block)
     lengths = None if wanted is None else _lengths(wanted)
+    # Of a length at some place the low byte is block[place], the high one high[place], and mostly 0.
+    high = block[1:]
     try:
         while pos < end:
-            (size,) = _U16(block, pos)
-            value_at = pos + 4 + size
-            (value_size,) = _U16(block, value_at - 2)
-            if not size:
+            size = block[pos]
+            if high[pos]:
+                size += high[pos] << 8
+            elif not size:
                 raise PacketError(f"empty variable name at byte {pos}")
+            at = pos + size + 2
+            value_size = block[at]
+            if high[at]:
+                value_size += high[at] << 8
+            after = at + value_size + 2
             if lengths is None or size in lengths:
-                key = block[pos + 2 : value_at - 2]
+                key = block[pos + 2 : at]
                 if wanted is None or key in wanted:
-                    found.append((key, block[value_at : value_at + value_size]))
-            pos = value_at + value_size
-    except struct.error as exc:
+                    found.append((key, block[at + 2 : after]))
+            pos = after
+    except IndexError as exc:
         raise PacketError(f"a variable's length points past the end (byte {pos} of {end})") from exc
     if pos != end:
         raise PacketError(f"the last variable ends at byte {pos}, the block at {end}")

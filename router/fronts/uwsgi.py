@@ -23,11 +23,12 @@ from router.request import Request
 #: Longer values are passed over, as if the variable were absent.
 MAX_KEY: Final = 255
 
+_KEY: Final = b"UWSGI_FASTROUTER_KEY"
 _WANTED: Final = frozenset(
     {
+        _KEY,
         b"HTTP_HOST",
         b"SERVER_NAME",
-        b"UWSGI_FASTROUTER_KEY",
         b"CONTENT_LENGTH",
         b"REQUEST_METHOD",
         b"REMOTE_ADDR",
@@ -178,34 +179,19 @@ class UwsgiFront:
             raise PacketError(
                 f"modifier1 {modifier1} runs code or touches caches in a node and is never passed on"
             )
+        if len(data) == end:
+            return self._read(data, b"", peer)
         return self._read(data[:end], data[end:], peer)
 
     def _read(self, packet: bytes, rest: bytes, peer: str) -> UwsgiRequest:
-        key, method, path = b"", b"", b""
-        client: bytes | None = None
-        length: bytes | None = None
-        pinned = False
-        is_host = True
-        for name, value in decode_variables(packet[HEADER_SIZE:], _WANTED):
-            if name == b"REQUEST_METHOD":
-                method = value
-            elif name == b"CONTENT_LENGTH":
-                if length is not None and value != length:
-                    raise PacketError("two different CONTENT_LENGTH values")
-                length = value
-            elif name == b"REMOTE_ADDR":
-                client = value
-            elif name == b"PATH_INFO":
-                path = value
-            elif len(value) > MAX_KEY:
-                continue
-            elif name == b"HTTP_HOST":
-                if not pinned:
-                    key, is_host = value, True
-            elif name == b"UWSGI_FASTROUTER_KEY":
-                key, is_host, pinned = value, False, True
-            elif not key:  # SERVER_NAME
-                key, is_host = value, True
+        found = decode_variables(packet[HEADER_SIZE:], _WANTED)
+        values = dict(found)
+        length = values.get(b"CONTENT_LENGTH", b"")
+        if len(values) != len(found):
+            _check_lengths(found)
+        key, is_host = values.get(b"HTTP_HOST", b""), True
+        if not 0 < len(key) <= MAX_KEY or len(values) != len(found) or _KEY in values:
+            key, is_host = _key_of(found)
         if self._force_key is not None:
             key, is_host = self._force_key, False
         if not key:
@@ -214,13 +200,14 @@ class UwsgiFront:
                 "no-key",
                 "the packet has no usable UWSGI_FASTROUTER_KEY, HTTP_HOST or SERVER_NAME (1 to 255 bytes)",
             )
+        client = values.get(b"REMOTE_ADDR")
         return UwsgiRequest(
             key=key,
             key_is_host=is_host,
-            method=method,
-            content_length=parse_content_length(length or b""),
+            method=values.get(b"REQUEST_METHOD", b""),
+            content_length=parse_content_length(length) if length else 0,
             client=peer.encode() if client is None else client,
-            path=path,
+            path=values.get(b"PATH_INFO", b""),
             packet=packet,
             rest=rest,
             keep_modifiers=self._keep_modifiers,
@@ -261,6 +248,28 @@ class UwsgiFront:
             lines.append("Retry-After: 1")
         lines.append("Connection: close")
         return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+
+
+def _key_of(found: list[tuple[bytes, bytes]]) -> tuple[bytes, bool]:
+    """Return the key that the order of the variables decides on, b"" if there is none, and whether it is a host."""
+    key = b""
+    is_host, pinned = True, False
+    for name, value in found:
+        if len(value) > MAX_KEY:
+            continue
+        if name == b"HTTP_HOST":
+            if not pinned:
+                key, is_host = value, True
+        elif name == _KEY:
+            key, is_host, pinned = value, False, True
+        elif name == b"SERVER_NAME" and not key:
+            key, is_host = value, True
+    return key, is_host
+
+
+def _check_lengths(found: list[tuple[bytes, bytes]]) -> None:
+    if len({value for name, value in found if name == b"CONTENT_LENGTH"}) > 1:
+        raise PacketError("two different CONTENT_LENGTH values")
 
 
 def parse_content_length(value: bytes) -> int:
