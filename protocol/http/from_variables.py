@@ -11,7 +11,7 @@ from urllib.parse import quote_from_bytes
 from protocol.http.errors import HttpError, quoted
 from protocol.http.fields import BoundedCache, names, tokens
 from protocol.http.origin import parse_hop
-from protocol.http.request import RequestHead, parse_request
+from protocol.http.request import RequestHead, read_lines
 
 # Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
 # with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take
@@ -30,14 +30,14 @@ _ELSEWHERE: Final = frozenset(
     }
 )
 _PORTS: Final = {b"http": b"80", b"https": b"443"}
-# More than any packet can hold: the packet was the limit.
-_NO_LIMIT: Final = 1 << 20
 
 
 class _Begins(BoundedCache[bytes]):
-    """Variable of a field (``HTTP_X_FOO``) -> what its line begins with (``X-Foo: ``)."""
+    """Variable (``HTTP_X_FOO``) -> what its line begins with (``X-Foo: ``); b"" if it becomes no line by itself."""
 
     def __missing__(self, key: bytes) -> bytes:
+        if not key.startswith(b"HTTP_") or key in _ELSEWHERE:
+            return self.keep(key, b"")
         name = key[5:].replace(b"_", b"-")
         # HTTP_X-FOO and HTTP_x_foo would be second names of HTTP_X_FOO.
         if b"-" in key or key != key.upper() or not names[name]:
@@ -71,20 +71,18 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     else:
         lines[0] = lines[0][:-1] + b"0"  # HTTP/1.1 has to have one
     lines += _framing(variables, values)
+    begins = _begins
     for key, value in values.items():
-        if key.startswith(b"HTTP_") and key not in _ELSEWHERE:
-            lines.append(_begins[key] + value)
+        begin = begins[key]
+        if begin:
+            lines.append(begin + value)
     chain = _chain(values)
     if chain:
         lines.append(b"X-Forwarded-For: " + chain)
     lines.append(b"X-Forwarded-Proto: " + (values.get(b"HTTP_X_FORWARDED_PROTO") or scheme))
-    text = b"\r\n".join(lines) + b"\r\n\r\n"
-    if text.count(b"\n") != len(lines) + 1:
-        raise _bad("a variable has a line feed in it")
-    head = parse_request(text, max_head=_NO_LIMIT, max_fields=_NO_LIMIT)
-    if head is None or (head.method, head.target) != (method, target):
+    head = read_lines(lines)
+    if (head.method, head.target) != (method, target):
         raise _bad(f"no method or no path for HTTP: {quoted(method)}, {quoted(target)}")
-    head.size = 0
     return head
 
 

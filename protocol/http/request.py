@@ -192,7 +192,7 @@ def parse_request(
     if size <= _SHORT and size <= max_head and data.endswith(_END):
         # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
         try:
-            return _read(_split(data, max_fields), size, rtsp)
+            return read_lines(_split(data, max_fields), size, rtsp=rtsp)
         except HttpError:
             pass
     start = 0
@@ -203,7 +203,7 @@ def parse_request(
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         return None
     try:
-        return _read(_split(data[start : end + 4], max_fields), end + 4, rtsp)
+        return read_lines(_split(data[start : end + 4], max_fields), end + 4, rtsp=rtsp)
     except HttpError:
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
@@ -220,8 +220,17 @@ def _split(head: bytes, max_fields: int) -> list[bytes]:
     return lines
 
 
-def _read(lines: list[bytes], size: int, rtsp: bool) -> RequestHead:
-    """Read a request line and the fields behind it."""
+def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> RequestHead:
+    """Read a request line and the fields behind it.
+
+    Args:
+        lines: without their ends; a CR or LF in one is found, as all control bytes are. The first is taken out.
+        size: of the head that they are.
+        rtsp: as for :func:`parse_request`.
+
+    Raises:
+        HttpError: as :func:`parse_request`, but not always for the first of several errors.
+    """
     method, target, path, query, authority, minor, protocol = parse_request_line(lines[0], rtsp)
     kept: list[bytes] = []
     unknown: list[bytes] = []

@@ -284,6 +284,24 @@ def test_a_line_feed_in_an_upgrade_is_refused() -> None:
     assert refused(upgrade, (b"HTTP_CONNECTION", b"upgrade")).status == 400
 
 
+@pytest.mark.parametrize(
+    "control", [b"\n", b"\r", b"\r\n", b"\r\nX: y", b"\r\n\r\nGET / HTTP/1.1", b"\0"]
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"REQUEST_METHOD", b"REQUEST_URI", b"CONTENT_LENGTH", b"CONTENT_TYPE", b"HTTP_HOST"),
+        *(b"HTTP_COOKIE", b"HTTP_X_A", b"HTTP_X_FORWARDED_FOR", b"HTTP_X_FORWARDED_PROTO"),
+    ],
+)
+def test_a_line_end_in_a_variable_never_becomes_one_in_the_head(
+    name: bytes, control: bytes
+) -> None:
+    usual = dict(NGINX).get(name, b"a")
+    for value in (usual + control, control + usual, usual + control + usual):
+        assert refused((name, value)).status == 400
+
+
 def test_connect_is_refused() -> None:
     error = refused((b"REQUEST_METHOD", b"CONNECT"), (b"REQUEST_URI", b"a.example:443"))
     assert error.status == 405
