@@ -3,49 +3,34 @@
 What two programs could read differently is refused, or it is not passed on: that is how requests are smuggled.
 """
 
-import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import (
-    HOP_BY_HOP,
-    ONLY_VALUE_BYTES,
-    BoundedCache,
-    is_forwarding,
-    names,
-    parse_content_length,
-    tokens,
-)
+from protocol.http.fields import BoundedCache, is_forwarding, names, parse_content_length, tokens
 from protocol.http.host import check_host
+from protocol.http.request_lines import (
+    DROPPED,
+    FORWARDING,
+    KEPT_ONCE,
+    NO_NAME,
+    READ,
+    READ_ONCE,
+    UNKNOWN,
+    check_lines,
+    fates,
+    known_lines,
+    oddly_written,
+)
 from protocol.http.scan import scan
 from protocol.http.target import parse_request_line
 
-_UNDERSCORE: Final = ord("_")
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
 _SHORT: Final = 4096
 _NONE: Final[frozenset[bytes]] = frozenset()
 
-# A field's fate. Those that are read are not among ``RequestHead.lines``: what they say is in attributes.
-_PLAIN: Final = 0  # passed on
-_FORWARDING: Final = 1  # passed on, and noted
-_COOKIE: Final = 2  # passed on, all of them in one
-_KEPT_ONCE: Final = 3  # passed on; a second one is an error
-_READ_ONCE: Final = 4  # read; a second one is an error
-_READ: Final = 5  # read; what a second one says is added
-_DROPPED: Final = 6
-_NO_NAME: Final = 7
-_FATES: Final = {
-    **dict.fromkeys(HOP_BY_HOP, _DROPPED),
-    # It would become HTTP_PROXY, which programs take for their configuration (CVE-2016-5385).
-    b"proxy": _DROPPED,
-    **dict.fromkeys((b"transfer-encoding", b"connection", b"expect", b"upgrade"), _READ),
-    **dict.fromkeys((b"host", b"content-length"), _READ_ONCE),
-    b"content-type": _KEPT_ONCE,
-    b"cookie": _COOKIE,
-}
 #: What Connection can't take from a request; forwarding fields neither, or a client behind a trusted proxy could hide.
 _KEPT: Final = frozenset(
     {b"authorization", b"content-length", b"content-type", b"cookie", b"host", b"transfer-encoding"}
@@ -117,30 +102,6 @@ class RequestHead:
         return self.minor > 0 or b"keep-alive" in self.connection
 
 
-class _Fates(BoundedCache[tuple[bytes, int]]):
-    """Names as sent -> (lower-case name, fate)."""
-
-    def __missing__(self, raw: bytes) -> tuple[bytes, int]:
-        lower = names[raw]
-        if not lower:
-            return lower, _NO_NAME
-        if lower in _FATES:
-            fate = _FATES[lower]
-        elif _UNDERSCORE in lower:
-            # CGI's names can't tell X_Y from X-Y: who may not set the one could set it as the other.
-            fate = _DROPPED
-        else:
-            fate = _FORWARDING if is_forwarding(lower) else _PLAIN
-        return self.keep(raw, (lower, fate))
-
-
-class _Lines(BoundedCache[tuple[bytes, bytes, int] | None]):
-    """Lines ``Name: value`` that are right -> None if they are only passed on, else (lower-case name, value, fate)."""
-
-    _ENTRIES = 1024
-    _KEY_SIZE = 256
-
-
 class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
     """Value of Connection -> (its elements, those of them that are names of fields to drop)."""
 
@@ -155,13 +116,7 @@ class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
         )
 
 
-_fates: Final = _Fates()
 _connections: Final = _Connections()
-_lines: Final = _Lines()
-_UNKNOWN: Final = (b"", b"", _NO_NAME)
-# Many lines are the same in request after request (Accept...), others never come again (X-Request-Id...). The lines of
-# one request in 32 are remembered: those that repeat soon are among them, the others cost little.
-_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
 
 
 def parse_request(
@@ -237,31 +192,31 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
     special: dict[bytes, bytes] = {}
     cookie_at = -1
     forwarded = False
-    known = _lines.get
+    known = known_lines.get
     del lines[0]
     for line in lines:
-        found = known(line, _UNKNOWN)
+        found = known(line, UNKNOWN)
         if found is None:
             kept.append(line)
             continue
-        if found is not _UNKNOWN:
+        if found is not UNKNOWN:
             name, value, fate = found
         else:
             unknown.append(line)
             raw, separator, value = line.partition(b": ")
-            name, fate = _fates[raw]
+            name, fate = fates[raw]
             # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
             # object if there is nothing to do.
-            if fate == _NO_NAME or not separator or value.strip() is not value:
-                name, fate, value, line = _oddly_written(line)  # noqa: PLW2901 (what is kept is written as usual)
+            if fate == NO_NAME or not separator or value.strip() is not value:
+                name, fate, value, line = oddly_written(line)  # noqa: PLW2901 (what is kept is written as usual)
         if fate:
-            if fate >= _READ_ONCE:
-                if fate != _DROPPED:
+            if fate >= READ_ONCE:
+                if fate != DROPPED:
                     _take(special, name, value, fate)
                 continue
-            if fate == _FORWARDING:
+            if fate == FORWARDING:
                 forwarded = True
-            elif fate == _KEPT_ONCE:
+            elif fate == KEPT_ONCE:
                 _take(special, name, value, fate)
             elif cookie_at < 0:
                 cookie_at = len(kept)
@@ -270,7 +225,7 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
                 continue
         kept.append(line)
     if unknown:
-        _check(unknown)
+        check_lines(unknown)
     head = RequestHead(method, target, path, query, authority, kept, minor, protocol)
     head.size = size
     head.forwarded = forwarded
@@ -278,34 +233,11 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
     return head
 
 
-def _oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
-    """Return (lower-case name, fate, value, line as usual) of a line that is not just ``Name: value``."""
-    raw, colon, value = line.partition(b":")
-    name, fate = _fates[raw]
-    if not colon or fate == _NO_NAME:
-        raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
-    value = value.strip()
-    return name, fate, value, raw + b": " + value
-
-
-def _check(lines: list[bytes]) -> None:
-    """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
-    text = b"".join(lines)
-    if text.translate(ONLY_VALUE_BYTES) != text:
-        raise HttpError(400, "bad-field", "a control byte in a header field")
-    if _remembers():
-        for line in lines:
-            raw, separator, value = line.partition(b": ")
-            name, fate = _fates[raw]
-            if fate != _NO_NAME and separator and value.strip() is value:
-                _lines.keep(line, (name, value, fate) if fate else None)
-
-
 def _take(special: dict[bytes, bytes], name: bytes, value: bytes, fate: int) -> None:
     """Keep what a field says."""
     if name not in special:
         special[name] = value
-    elif fate == _READ:
+    elif fate == READ:
         special[name] += b", " + value
     else:
         raise HttpError(400, "repeated-field", f"{name.title().decode()} is there twice")

@@ -15,35 +15,16 @@ from protocol.http.fields import (
     HOP_BY_HOP,
     ONLY_VALUE_BYTES,
     TOKEN_BYTE,
-    VALUE_BYTE,
     BoundedCache,
     names,
     parse_content_length,
-    tokens,
 )
+from protocol.http.response_lines import connections, status_line, status_lines
 
-_STATUS_LINE = re.compile(
-    rb"HTTP/(?:1\.([0-9])|([0-9]\.[0-9])) ([1-5][0-9]{2})(?: (%b*))?" % VALUE_BYTE
-)
 _STATUS = re.compile(rb"([1-5][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)
 _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
 _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
-
-#: Elements of Connection that name no field.
-_NO_FIELDS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
-#: Connection can't make these go away: without them the body is another, or is kept by whom it must not be.
-_END_TO_END: Final = frozenset(
-    {
-        b"cache-control",
-        b"content-encoding",
-        b"content-range",
-        b"content-type",
-        b"location",
-        b"set-cookie",
-        b"www-authenticate",
-    }
-)
 
 
 @dataclass(slots=True)
@@ -84,31 +65,6 @@ class ResponseHead:
     start: bytes = field(default=b"", compare=False)
 
 
-class _StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
-    """Status line -> (status, reason, minor, the line to pass on)."""
-
-    _ENTRIES = 64
-
-    def __missing__(self, line: bytes) -> tuple[int, bytes, int, bytes]:
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None:
-            raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
-        minor, other, status, reason = match.groups()
-        if other:
-            raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
-        number, reason = int(status), reason or b""
-        return self.keep(line, (number, reason, min(int(minor), 1), _start(number, reason)))
-
-
-class _Connections(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
-    """Value of Connection -> (whether it says close, keep-alive: False, neither: None; fields that it takes away)."""
-
-    def __missing__(self, value: bytes) -> tuple[bool | None, frozenset[bytes]]:
-        elements = tokens(value)
-        close = True if b"close" in elements else False if b"keep-alive" in elements else None
-        return self.keep(value, (close, frozenset(elements) - _NO_FIELDS - _END_TO_END))
-
-
 class _Lines(BoundedCache[None]):
     """Lines that are right and only passed on."""
 
@@ -116,12 +72,6 @@ class _Lines(BoundedCache[None]):
     _KEY_SIZE = 256
 
 
-def _start(status: int, reason: bytes) -> bytes:
-    return b"HTTP/1.1 %d %b" % (status, reason)
-
-
-_status_lines: Final = _StatusLines()
-_connections: Final = _Connections()
 _lines: Final = _Lines()
 # As in the parser of requests: the lines of one answer in 32 are remembered.
 _remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
@@ -161,7 +111,7 @@ def parse_response(
         head = ResponseHead(0, b"", 0, [], close=True)
     else:
         takers = _TAKERS_UWSGI if cgi else _TAKERS
-        status, reason, minor, start = _status_lines[lines[0]]
+        status, reason, minor, start = status_lines[lines[0]]
         del lines[0]
         head = ResponseHead(status, reason, minor, [])
         head.close = not minor
@@ -184,7 +134,7 @@ def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
         if not (_FIELD if complete else _FIELD_SO_FAR).match(first):
             raise ResponseError(f"the answer begins with {first[:40]!r}: no status line, no field")
     elif complete:
-        _ = _status_lines[first]
+        _ = status_lines[first]
     elif not (first.startswith(b"HTTP/") or b"HTTP/".startswith(first)):
         raise ResponseError(f"the answer begins with {first[:40]!r}, which is no status line")
 
@@ -222,7 +172,7 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
         if not head.status:
             redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
             head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
-        head.start = _start(head.status, head.reason)
+        head.start = status_line(head.status, head.reason)
 
 
 def _check(lines: list[bytes]) -> None:
@@ -240,7 +190,7 @@ def _check(lines: list[bytes]) -> None:
 
 def _connect(head: ResponseHead, connection: bytes) -> None:
     """Do what the elements of Connection say."""
-    close, nominated = _connections[connection]
+    close, nominated = connections[connection]
     if close is not None:
         head.close = close
     if nominated:

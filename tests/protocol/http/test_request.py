@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.http import request
+from protocol.http import request_lines
 from protocol.http.errors import HttpError
 from protocol.http.fields import BoundedCache
 from protocol.http.request import RequestHead, parse_request
+from protocol.http.request_lines import known_lines
 from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
 
 VECTORS = {vector["name"]: vector for vector in vectors()}
@@ -231,17 +232,17 @@ def test_caches_do_not_grow_with_what_clients_send() -> None:
 
 
 def test_remembered_lines_are_read_as_they_were_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "_remembers", lambda: True)
+    monkeypatch.setattr(request_lines, "_remembers", lambda: True)
     recorded = [vector["raw"][:700] for vector in VECTORS.values()]
     hits = 0
     for data in (*recorded, *REALISTIC, *mutated(2, 2_000)):
-        request._lines.clear()
+        known_lines.clear()
         unknown = outcome(data)
-        hits += len(request._lines)
+        hits += len(known_lines)
         assert outcome(data) == unknown, data
     assert hits > 2_000
     for data in (*recorded, *REALISTIC, *mutated(2, 2_000)):
-        request._lines.clear()
+        known_lines.clear()
         unknown = outcome(data)
         for other in REALISTIC:
             outcome(other)
@@ -251,15 +252,15 @@ def test_remembered_lines_are_read_as_they_were_before(monkeypatch: pytest.Monke
 def test_lines_that_never_come_again_do_not_fill_the_memory() -> None:
     for number in range(40_000):
         parsed(get(b"X-Request-Id: %d" % number, b"X-Long: " + b"x" * 300))
-    assert len(request._lines) <= 1024
-    assert max(map(len, request._lines)) < 300
+    assert len(known_lines) <= 1024
+    assert max(map(len, known_lines)) < 300
 
 
 def test_lines_that_come_again_and_again_are_remembered() -> None:
-    request._lines.clear()
+    known_lines.clear()
     for number in range(64):
         parsed(get(b"Accept: */*", b"X-Request-Id: %d" % number))
-    assert request._lines[b"Accept: */*"] is None
+    assert known_lines[b"Accept: */*"] is None
 
 
 # --- fields ---

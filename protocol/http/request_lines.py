@@ -1,0 +1,89 @@
+"""Lines of a request's head: what becomes of each, and those that are known already."""
+
+import itertools
+from typing import Final
+
+from protocol.http.errors import HttpError, quoted
+from protocol.http.fields import (
+    HOP_BY_HOP,
+    ONLY_VALUE_BYTES,
+    BoundedCache,
+    is_forwarding,
+    names,
+)
+
+_UNDERSCORE: Final = ord("_")
+
+# A field's fate. Those that are read are not among ``RequestHead.lines``: what they say is in attributes.
+PLAIN: Final = 0  # passed on
+FORWARDING: Final = 1  # passed on, and noted
+COOKIE: Final = 2  # passed on, all of them in one
+KEPT_ONCE: Final = 3  # passed on; a second one is an error
+READ_ONCE: Final = 4  # read; a second one is an error
+READ: Final = 5  # read; what a second one says is added
+DROPPED: Final = 6
+NO_NAME: Final = 7
+_FATES: Final = {
+    **dict.fromkeys(HOP_BY_HOP, DROPPED),
+    # It would become HTTP_PROXY, which programs take for their configuration (CVE-2016-5385).
+    b"proxy": DROPPED,
+    **dict.fromkeys((b"transfer-encoding", b"connection", b"expect", b"upgrade"), READ),
+    **dict.fromkeys((b"host", b"content-length"), READ_ONCE),
+    b"content-type": KEPT_ONCE,
+    b"cookie": COOKIE,
+}
+
+
+class Fates(BoundedCache[tuple[bytes, int]]):
+    """Names as sent -> (lower-case name, fate)."""
+
+    def __missing__(self, raw: bytes) -> tuple[bytes, int]:
+        lower = names[raw]
+        if not lower:
+            return lower, NO_NAME
+        if lower in _FATES:
+            fate = _FATES[lower]
+        elif _UNDERSCORE in lower:
+            # CGI's names can't tell X_Y from X-Y: who may not set the one could set it as the other.
+            fate = DROPPED
+        else:
+            fate = FORWARDING if is_forwarding(lower) else PLAIN
+        return self.keep(raw, (lower, fate))
+
+
+class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
+    """Lines ``Name: value`` that are right -> None if they are only passed on, else (lower-case name, value, fate)."""
+
+    _ENTRIES = 1024
+    _KEY_SIZE = 256
+
+
+fates: Final = Fates()
+known_lines: Final = KnownLines()
+UNKNOWN: Final = (b"", b"", NO_NAME)
+# Many lines are the same in request after request (Accept...), others never come again (X-Request-Id...). The lines of
+# one request in 32 are remembered: those that repeat soon are among them, the others cost little.
+_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
+
+
+def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """Return (lower-case name, fate, value, line as usual) of a line that is not just ``Name: value``."""
+    raw, colon, value = line.partition(b":")
+    name, fate = fates[raw]
+    if not colon or fate == NO_NAME:
+        raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
+    value = value.strip()
+    return name, fate, value, raw + b": " + value
+
+
+def check_lines(lines: list[bytes]) -> None:
+    """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
+    text = b"".join(lines)
+    if text.translate(ONLY_VALUE_BYTES) != text:
+        raise HttpError(400, "bad-field", "a control byte in a header field")
+    if _remembers():
+        for line in lines:
+            raw, separator, value = line.partition(b": ")
+            name, fate = fates[raw]
+            if fate != NO_NAME and separator and value.strip() is value:
+                known_lines.keep(line, (name, value, fate) if fate else None)

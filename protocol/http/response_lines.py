@@ -1,0 +1,59 @@
+"""What nodes say in the same words again and again: status lines, and values of Connection."""
+
+import re
+from typing import Final
+
+from protocol.http.errors import ResponseError
+from protocol.http.fields import VALUE_BYTE, BoundedCache, tokens
+
+_STATUS_LINE = re.compile(
+    rb"HTTP/(?:1\.([0-9])|([0-9]\.[0-9])) ([1-5][0-9]{2})(?: (%b*))?" % VALUE_BYTE
+)
+#: Elements of Connection that name no field.
+_NO_FIELDS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
+#: Connection can't make these go away: without them the body is another, or is kept by whom it must not be.
+_END_TO_END: Final = frozenset(
+    {
+        b"cache-control",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"location",
+        b"set-cookie",
+        b"www-authenticate",
+    }
+)
+
+
+class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
+    """Status line -> (status, reason, minor, the line to pass on)."""
+
+    _ENTRIES = 64
+
+    def __missing__(self, line: bytes) -> tuple[int, bytes, int, bytes]:
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
+        minor, other, status, reason = match.groups()
+        if other:
+            raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
+        number, reason = int(status), reason or b""
+        return self.keep(line, (number, reason, min(int(minor), 1), status_line(number, reason)))
+
+
+class Connections(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
+    """Value of Connection -> (whether it says close, keep-alive: False, neither: None; fields that it takes away)."""
+
+    def __missing__(self, value: bytes) -> tuple[bool | None, frozenset[bytes]]:
+        elements = tokens(value)
+        close = True if b"close" in elements else False if b"keep-alive" in elements else None
+        return self.keep(value, (close, frozenset(elements) - _NO_FIELDS - _END_TO_END))
+
+
+def status_line(status: int, reason: bytes) -> bytes:
+    """Return the status line for a client, without its end."""
+    return b"HTTP/1.1 %d %b" % (status, reason)
+
+
+status_lines: Final = StatusLines()
+connections: Final = Connections()
