@@ -221,7 +221,7 @@ class UwsgiFront:
             head: of a node that speaks HTTP.
             length: bytes of the body; None if they are not known. Chunks are taken apart: ``uwsgi_pass`` does not.
         """
-        lines = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines]
+        lines = [head.start, *head.lines]
         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
             lines.append(b"Upgrade: %b\r\nConnection: Upgrade" % head.upgrade)
         elif length:
