@@ -50,6 +50,9 @@ class FlowOwner(Owner, Protocol):
 
     slides: float
 
+    def alarm(self) -> None:
+        """Its source broke."""
+
 
 class Target(Protocol):
     """Where a flow's bytes go: a link, or a spool.
@@ -272,7 +275,10 @@ class Flow:
         self.ended = True
         self.source_ended()
         self.error = error
-        if error is None and self._feeder is not None:
+        if error is not None:
+            self._owner.alarm()
+            return
+        if self._feeder is not None:
             self._feed_eof()
         self._owner.wake()
 

@@ -88,11 +88,8 @@ async def exchange_messages(
                     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
                         await tunnel(session, request, head, answer, link)
                         return answer
-                    interim += 1
-                    if interim > _MAX_INTERIM:
-                        raise ResponseError("it sends one 1xx after the other")
                     seen = 0
-                    session.send_interim(head)
+                    interim = _pass_interim(session, head, interim)
                     continue
             if answer.ended:
                 _check_end(answer, interim)
@@ -108,8 +105,21 @@ async def exchange_messages(
         ) from exc
     finally:
         node.tx += answer.count
-        upload.detach()
+        if upload.target is not None:
+            upload.detach()
         session.drop_upstream()
+
+
+def _pass_interim(session: "Session", head: ResponseHead, count: int) -> int:
+    """Pass a 1xx on; return how many there have been, this one included.
+
+    Raises:
+        ResponseError: too many.
+    """
+    if count == _MAX_INTERIM:
+        raise ResponseError("it sends one 1xx after the other")
+    session.send_interim(head)
+    return count + 1
 
 
 class _Sending:

@@ -37,6 +37,7 @@ class Waiting(ABC):
     """
 
     __slots__ = (
+        "_alarmed",
         "_coroutine",
         "_poller",
         "_suspended",
@@ -65,7 +66,7 @@ class Waiting(ABC):
         self._timed_out = False
         self._poller = poller
         self._coroutine: Coroutine[None, None, None] | None = None
-        self._suspended = False
+        self._suspended = self._alarmed = False
 
     def begin_with(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run ``coroutine``, whose every wait is a :meth:`pause`, up to the first of them."""
@@ -119,17 +120,24 @@ class Waiting(ABC):
             self._suspended = False
             self._poller.resume_soon(self)
 
+    def alarm(self) -> None:
+        """Let it look at errors, too: a flow's source has broken, say."""
+        self._alarmed = True
+        self.wake()
+
     def expired(self) -> None:
         """Note that the deadline has passed."""
         self._timed_out = True
-        self.wake()
+        self.alarm()
 
     def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
         """Note that a link takes no more bytes."""
         if link is self.client:
             # Whatever the coroutine waits for: without a client the session is over.
             self.client.close()
-        elif self.upload is not None and self.upload.target is link:
+            self.alarm()
+            return
+        if self.upload is not None and self.upload.target is link:
             # The node may have answered before it stopped reading: its answer is still read.
             self.upload.stop()
         self.wake()
@@ -154,19 +162,21 @@ class Waiting(ABC):
             ClientGone: the client is not there any more.
             TimedOut: the deadline has passed.
         """
-        upload = self.upload
         # What happened while nobody waited (a name was being resolved) has not woken anybody.
-        if not (
-            self._timed_out
-            or self.client.closed
-            or (upload is not None and upload.error is not None)
-        ):
-            self._suspended = True
-            yield
+        if self._alarmed:
+            self._look()
+        self._suspended = True
+        yield
+        if self._alarmed:
+            self._look()
+
+    def _look(self) -> None:
+        """Say what the alarm was about, unless it has been dealt with."""
         if self.client.closed or (self.upload is not None and self.upload.error is not None):
             raise ClientGone
         if self._timed_out:
             raise TimedOut
+        self._alarmed = False
 
     async def receive(self, size: int) -> bytes:
         """Return the next bytes from the client, at most ``size``; b"" at their end.
