@@ -41,18 +41,18 @@ class TrustedPeers:
         ValueError: if a text is none of these; ``str()`` is one sentence for the operator.
     """
 
-    __slots__ = ("_networks", "_remembered", "_unix")
+    __slots__ = ("_networks", "_on_unix", "_remembered")
 
     def __init__(self, texts: Iterable[str]) -> None:
         texts = tuple(texts)
-        self._unix = "unix" in texts
+        self._on_unix = "unix" in texts
         self._networks = tuple(_network(text) for text in texts if text != "unix")
         self._remembered: dict[str, bool] = {}
 
     def __contains__(self, address: str) -> bool:
         """Say whether a peer is trusted; "" is a peer on a UNIX socket, and what is no address is never trusted."""
         if not address:
-            return self._unix
+            return self._on_unix
         known = self._remembered.get(address)
         if known is not None:
             return known

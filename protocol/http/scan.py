@@ -64,7 +64,7 @@ def scan(data: bytes, start: int, *, seen: int, max_head: int, max_fields: int, 
         return  # perhaps another empty line
     stop = min(len(data), max_head)
     # A CR is judged together with what follows it.
-    at = max(start, seen - 1 if data[seen - 1 : seen] == b"\r" else seen)
+    at = max(start, seen - 1 if data.startswith(b"\r", seen - 1, seen) else seen)
     line = data.rfind(b"\n", start, at) + 1 or start
     count = data.count(b"\n", start, at) - 1
     if line == start:
@@ -76,7 +76,7 @@ def scan(data: bytes, start: int, *, seen: int, max_head: int, max_fields: int, 
     while at < stop:
         match = pattern.match(data, at, stop)
         at = match.end() if match else at
-        complete = data[at - 1 : at] == b"\n" and at > line
+        complete = at > line and data[at - 1 : at] == b"\n"
         if not complete:
             if at < stop:
                 raise _wrong(data, start, line, at)
