@@ -7,6 +7,7 @@ two together. Nobody here keeps payload: what goes in comes out of the same call
 import re
 from typing import Final, Protocol
 
+from protocol.http.errors import BodyError, BodyTooLarge, Truncated
 from protocol.http.fields import TOKEN_BYTE, VALUE_BYTE
 
 #: Bytes of a line with a chunk's size, extensions and line end included.
@@ -21,18 +22,6 @@ _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*+;%b*+)?\r\n" % VALUE_BYT
 _SIZE_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*+(?:;|\r?\Z)")
 _TRAILER = re.compile(rb"%b++:%b*+\r\n" % (TOKEN_BYTE, VALUE_BYTE))
 _TRAILER_SO_FAR = re.compile(rb"\r\Z|%b++(?::|\Z)" % TOKEN_BYTE)
-
-
-class BodyError(ValueError):
-    """The bytes are no body of the announced framing; ``str()`` is the reason for the log."""
-
-
-class Truncated(BodyError):
-    """The connection ended before the body did."""
-
-
-class BodyTooLarge(BodyError):
-    """The body has more payload than is allowed."""
 
 
 class Decoder(Protocol):

@@ -25,6 +25,18 @@ class ResponseError(ValueError):
     """A node's answer that can't be passed on (the client gets 502); ``str()`` says why."""
 
 
+class BodyError(ValueError):
+    """The bytes are no body of the announced framing; ``str()`` is the reason for the log."""
+
+
+class Truncated(BodyError):
+    """The connection ended before the body did."""
+
+
+class BodyTooLarge(BodyError):
+    """The body has more payload than is allowed."""
+
+
 def quoted(data: bytes) -> str:
     """Return input for an error's text: escaped, of its first 40 bytes."""
     return repr(data[:_QUOTED])[1:] + ("..." if len(data) > _QUOTED else "")

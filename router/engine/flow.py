@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from protocol.http.body import BodyError
+from protocol.http.errors import BodyError
 from router.net.link import HIGH, Link, Owner
 from subscriptions.node import Node
 

@@ -4,8 +4,8 @@ import asyncio
 from http import HTTPStatus
 from time import monotonic
 
-from protocol.http.body import BodyError, Encoder
-from protocol.http.errors import ResponseError, quoted
+from protocol.http.body import Encoder
+from protocol.http.errors import BodyError, ResponseError, quoted
 from protocol.http.fields import tokens
 from protocol.http.response import ResponseHead
 from router.engine.deliver import linger

@@ -3,18 +3,8 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from protocol.http.body import (
-    BodyError,
-    BodyTooLarge,
-    Chunked,
-    Counted,
-    Decoder,
-    Identity,
-    Recoder,
-    Truncated,
-    UntilEof,
-)
-from protocol.http.errors import ResponseError
+from protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
+from protocol.http.errors import BodyError, BodyTooLarge, ResponseError, Truncated
 from protocol.http.response import ResponseHead, body_length, parse_response
 from router.backs.back import Back
 from router.engine.deliver import stalled

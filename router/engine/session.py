@@ -11,7 +11,8 @@ from http import HTTPStatus
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from protocol.http.body import BodyError, Encoder
+from protocol.http.body import Encoder
+from protocol.http.errors import BodyError
 from protocol.http.response import ResponseHead
 from router.backs.back import Back
 from router.engine.attempts import Attempts

@@ -50,8 +50,8 @@ class UwsgiSession(Session):
             gateway.refused(self.peer[0], f"no whole request within {gateway.config.timeout:g} s")
         except Ping as ping:
             self.client.write(ping.answer)
-        except PacketError as exc:
-            gateway.refused(self.peer[0], str(exc))
+        except PacketError as error:
+            gateway.refused(self.peer[0], str(error))
         except Failure as exc:
             failure = exc
         if failure is not None:

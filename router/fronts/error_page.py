@@ -104,8 +104,8 @@ def _read_page(file: str) -> tuple[str, bytes]:
         raise ValueError(f"error page {file} is larger than {MAX_PAGE} bytes")
     try:
         body.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise ValueError(f"error page {file} is not UTF-8 (byte {exc.start})") from exc
+    except UnicodeDecodeError as error:
+        raise ValueError(f"error page {file} is not UTF-8 (byte {error.start})") from error
     return kind, body
 
 

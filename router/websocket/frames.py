@@ -20,7 +20,7 @@ from wsproto.frame_protocol import (
     RsvBits,
 )
 
-from protocol.http.body import BodyError
+from protocol.http.errors import BodyError
 
 # RFC 6455 section 7.4 and IANA's registry: what a Close frame may carry. 1004, 1005, 1006 and 1015 never travel.
 _CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})

@@ -1,6 +1,6 @@
 """Both directions of a WebSocket whose frames are checked, and the Close that ends it."""
 
-from protocol.http.body import BodyError
+from protocol.http.errors import BodyError
 from protocol.http.request import RequestHead
 from protocol.http.response import ResponseHead
 from protocol.websocket import check_handshake

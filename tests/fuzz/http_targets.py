@@ -4,17 +4,9 @@ import base64
 import json
 from pathlib import Path
 
-from protocol.http.body import (
-    BodyError,
-    Chunked,
-    ChunkedEncoder,
-    Decoder,
-    Identity,
-    Recoder,
-    Truncated,
-)
+from protocol.http.body import Chunked, ChunkedEncoder, Decoder, Identity, Recoder
 from protocol.http.content_coding import Gzip, gzip_lines
-from protocol.http.errors import ResponseError
+from protocol.http.errors import BodyError, ResponseError, Truncated
 from protocol.http.response import ResponseHead, body_length, parse_response
 from protocol.proxy import (
     ProxyError,

@@ -14,17 +14,15 @@ from hypothesis import strategies as st
 from protocol.http.body import (
     MAX_SIZE_LINE,
     MAX_TRAILERS,
-    BodyError,
-    BodyTooLarge,
     Chunked,
     ChunkedEncoder,
     Counted,
     Decoder,
     Identity,
     Recoder,
-    Truncated,
     UntilEof,
 )
+from protocol.http.errors import BodyError, BodyTooLarge, Truncated
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "http-requests.jsonl"
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
