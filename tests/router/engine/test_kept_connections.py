@@ -599,7 +599,7 @@ async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(web
     await until(lambda: router.gateway.counters.queueing == 2)
     # In the same turn of the loop: the place is free, and the client is gone.
     session = next(s for s in router.gateway._sessions if s.request and s.request.path == b"/gone")
-    session.client.close()
+    session.link_broken(session.client, ConnectionResetError())
     gate.open(2)
     assert [(await client.answer()).status for client in (first, last)] == [200, 200]
     assert gate.order == [b"/first", b"/last"]
