@@ -276,7 +276,7 @@ class HttpFront:
         elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
             # Of HEAD and 304 it tells of a body that is not there.
             framing = b"Content-Length: %d" % head.content_length
-        parts = [b"HTTP/1.1 %d %b" % (head.status, head.reason), *lines]
+        parts = [head.start, *lines]
         if framing:
             parts.append(framing)
         if not keep:
@@ -301,7 +301,7 @@ def switch_head(head: ResponseHead) -> bytes:
 
 def interim_head(head: ResponseHead) -> bytes:
     """Return a 1xx for the client."""
-    return b"\r\n".join((b"HTTP/1.1 %d %b" % (head.status, head.reason), *head.lines, b"\r\n"))
+    return b"\r\n".join((head.start, *head.lines, b"\r\n"))
 
 
 def as_failure(error: HttpError) -> Failure:
