@@ -64,7 +64,7 @@ class UwsgiRequest(Request):
         rest: bytes that arrived behind the packet.
     """
 
-    __slots__ = ("_head", "_keep_modifiers", "packet", "rest")
+    __slots__ = ("_front", "_head", "_keep_modifiers", "_variables", "packet", "rest")
 
     def __init__(
         self,
@@ -78,6 +78,8 @@ class UwsgiRequest(Request):
         packet: bytes,
         rest: bytes,
         keep_modifiers: bool = False,
+        variables: list[tuple[bytes, bytes]] | None = None,
+        front: "UwsgiFront | None" = None,
     ) -> None:
         super().__init__(
             key=key,
@@ -90,6 +92,8 @@ class UwsgiRequest(Request):
         self.packet = packet
         self.rest = rest
         self._keep_modifiers = keep_modifiers
+        self._variables = variables
+        self._front = front
         self._head: RequestHead | None = None
 
     def packet_for(self, modifiers: tuple[int, int]) -> bytes:
@@ -123,8 +127,12 @@ class UwsgiRequest(Request):
     def http_head(self) -> RequestHead:
         """What the variables tell of, as HTTP."""
         if self._head is None:
+            if self._variables is None:
+                self._variables = decode_variables(self.packet[HEADER_SIZE:])
+                if self._front is not None:
+                    self._front.wants_all()
             try:
-                self._head = head_from_variables(decode_variables(self.packet[HEADER_SIZE:]))
+                self._head = head_from_variables(self._variables)
             except HttpError as exc:
                 raise Failure(HTTPStatus(exc.status), exc.reason, f"as HTTP: {exc.text}") from exc
             self.tunnel = self._head.websocket
@@ -147,6 +155,11 @@ class UwsgiFront:
     def __init__(self, *, force_key: bytes | None, keep_modifiers: bool) -> None:
         self._force_key = force_key
         self._keep_modifiers = keep_modifiers
+        self._wanted: frozenset[bytes] | None = _WANTED
+
+    def wants_all(self) -> None:
+        """A node speaks HTTP: from now on packets are decoded once, and whole."""
+        self._wanted = None
 
     def parse(self, data: bytes, peer: str) -> UwsgiRequest | None:
         """Read a request from the first bytes of a connection.
@@ -184,7 +197,7 @@ class UwsgiFront:
         return self._read(data[:end], data[end:], peer)
 
     def _read(self, packet: bytes, rest: bytes, peer: str) -> UwsgiRequest:
-        found = decode_variables(packet[HEADER_SIZE:], _WANTED)
+        found = decode_variables(packet[HEADER_SIZE:], self._wanted)
         values = dict(found)
         length = values.get(b"CONTENT_LENGTH", b"")
         if len(values) != len(found):
@@ -211,6 +224,8 @@ class UwsgiFront:
             packet=packet,
             rest=rest,
             keep_modifiers=self._keep_modifiers,
+            variables=None if self._wanted is not None else found,
+            front=self,
         )
 
     @staticmethod

@@ -211,3 +211,24 @@ def test_lengths_are_what_int_says_or_refused(value: bytes) -> None:
     except PacketError:
         return
     assert length == int(value or b"0") >= 0
+
+
+def test_after_the_first_request_for_an_http_node_packets_are_read_no_differently() -> None:
+    """They are decoded whole then, and once."""
+    front = UwsgiFront(force_key=None, keep_modifiers=False)
+    data = packet(
+        ("REQUEST_METHOD", "GET"),
+        ("REQUEST_URI", "/a?b=c"),
+        ("HTTP_HOST", "example.com"),
+        ("CONTENT_LENGTH", "0"),
+        ("REMOTE_ADDR", "192.0.2.1"),
+        ("HTTP_ACCEPT", "*/*"),
+        ("HTTP_ACCEPT", "text/html"),
+    )
+    head = read(data, front).head_for_http()
+    second = read(data, front)
+    assert second.head_for_http() == head
+    assert b"Accept: text/html\r\n" in head
+    assert (second.key, second.method, second.client) == (b"example.com", b"GET", b"192.0.2.1")
+    with pytest.raises(PacketError, match="CONTENT_LENGTH"):
+        read(packet(("CONTENT_LENGTH", "0"), ("CONTENT_LENGTH", "1")), front)
