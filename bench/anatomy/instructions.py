@@ -1,0 +1,64 @@
+"""Instructions per request in user space, as callgrind counts them: the same on a busy machine."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench.anatomy.chains import Chain, running
+from bench.programs import MeasureError, find
+
+#: Seconds that a dump may take.
+_PATIENCE = 60
+
+
+def measure(chain: Chain, loop: str, count: int) -> float:
+    """Return how many instructions the router needs for one request.
+
+    Args:
+        chain: which.
+        loop: the router's event loop.
+        count: requests.
+
+    Raises:
+        MissingError: without valgrind.
+        StartError: if the router does not come up under it.
+        MeasureError: if requests are not answered, or there is no dump.
+    """
+    valgrind, control = find("valgrind"), find("callgrind_control")
+    with tempfile.TemporaryDirectory(prefix="anatomy-") as directory:
+        out = f"{directory}/callgrind"
+        callgrind = [valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
+        with running(chain, loop, lambda command: [*callgrind, *command]) as chained:
+            pid = chained.router.pid
+            _dump(control, pid)  # and counts from 0 again
+            chained.clients.ask(count)
+            _dump(control, pid)
+        try:
+            dump = Path(f"{out}.2").read_text()
+        except OSError as exc:
+            raise MeasureError(f"callgrind made no second dump: {exc}") from exc
+    return total(dump) / count
+
+
+def total(dump: str) -> int:
+    """Return the instructions of one of callgrind's dumps: its line ``totals:``.
+
+    Raises:
+        MeasureError: if there is none.
+    """
+    for line in reversed(dump.splitlines()):
+        if line.startswith("totals:"):
+            return int(line.split()[1])
+    raise MeasureError("callgrind's dump has no line totals:")
+
+
+def _dump(control: str, pid: int) -> None:
+    command = [control, "--dump", str(pid)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise MeasureError(f"callgrind_control did not end within {_PATIENCE} s") from exc
+    if done.returncode:
+        raise MeasureError(f"callgrind_control: {(done.stdout + done.stderr).strip()}")
