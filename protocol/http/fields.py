@@ -1,7 +1,7 @@
 """Field lines, as requests and responses share them (RFC 9110 section 5, RFC 9112 section 5)."""
 
 import re
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 #: Fragment of a pattern: one byte of a token (RFC 9110 section 5.6.2).
 TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -39,8 +39,8 @@ V = TypeVar("V")
 class BoundedCache(dict[bytes, V]):
     """What was computed of short byte strings, in at most about a megabyte; subclasses compute in ``__missing__``."""
 
-    _ENTRIES = 2048
-    _KEY_SIZE = 64
+    _ENTRIES: ClassVar[int] = 2048
+    _KEY_SIZE: ClassVar[int] = 64
 
     def keep(self, key: bytes, value: V) -> V:
         """Remember and return ``value``; a full cache begins anew: who fills it with noise only costs time."""

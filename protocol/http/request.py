@@ -199,9 +199,8 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
         if found is None:
             kept.append(line)
             continue
-        if found is not UNKNOWN:
-            name, value, fate = found
-        else:
+        name, value, fate = found
+        if fate == NO_NAME:
             unknown.append(line)
             raw, separator, value = line.partition(b": ")
             name, fate = fates[raw]

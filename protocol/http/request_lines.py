@@ -1,7 +1,7 @@
 """Lines of a request's head: what becomes of each, and those that are known already."""
 
 import itertools
-from typing import Final
+from typing import ClassVar, Final
 
 from protocol.http.errors import HttpError, quoted
 from protocol.http.fields import (
@@ -54,8 +54,8 @@ class Fates(BoundedCache[tuple[bytes, int]]):
 class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
     """Lines ``Name: value`` that are right -> None if they are only passed on, else (lower-case name, value, fate)."""
 
-    _ENTRIES = 1024
-    _KEY_SIZE = 256
+    _ENTRIES: ClassVar[int] = 1024
+    _KEY_SIZE: ClassVar[int] = 256
 
 
 fates: Final = Fates()

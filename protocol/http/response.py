@@ -8,7 +8,7 @@ import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from protocol.http.errors import ResponseError
 from protocol.http.fields import (
@@ -68,8 +68,8 @@ class ResponseHead:
 class _Lines(BoundedCache[None]):
     """Lines that are right and only passed on."""
 
-    _ENTRIES = 1024
-    _KEY_SIZE = 256
+    _ENTRIES: ClassVar[int] = 1024
+    _KEY_SIZE: ClassVar[int] = 256
 
 
 _lines: Final = _Lines()

@@ -1,7 +1,7 @@
 """What nodes say in the same words again and again: status lines, and values of Connection."""
 
 import re
-from typing import Final
+from typing import ClassVar, Final
 
 from protocol.http.errors import ResponseError
 from protocol.http.fields import VALUE_BYTE, BoundedCache, tokens
@@ -28,7 +28,7 @@ _END_TO_END: Final = frozenset(
 class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
     """Status line -> (status, reason, minor, the line to pass on)."""
 
-    _ENTRIES = 64
+    _ENTRIES: ClassVar[int] = 64
 
     def __missing__(self, line: bytes) -> tuple[int, bytes, int, bytes]:
         match = _STATUS_LINE.fullmatch(line)

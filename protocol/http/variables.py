@@ -6,7 +6,7 @@ fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSG
 
 import itertools
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 from protocol.http.errors import HttpError
 from protocol.http.fields import BoundedCache
@@ -38,8 +38,8 @@ class _Keys(BoundedCache[bytes]):
 class _Items(BoundedCache[tuple[bytes, bytes]]):
     """Line of a field -> (name of its variable, encoded; the whole variable, encoded)."""
 
-    _ENTRIES = 1024
-    _KEY_SIZE = 256
+    _ENTRIES: ClassVar[int] = 1024
+    _KEY_SIZE: ClassVar[int] = 256
 
 
 def _key(name: bytes) -> bytes:

@@ -152,8 +152,8 @@ async def _dial_name(
                 link, connected = _begin(session, node, where, head)
                 if not connected:
                     await _finish(session, link, node, head)
-            except (OSError, TimedOut) as exc:
-                error = exc
+            except (OSError, TimedOut) as refusal:
+                error = refusal
             else:
                 return _connected(session, node, link, head)
     except OSError as exc:
