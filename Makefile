@@ -5,7 +5,7 @@ SECONDS ?= 600
 SUBSCRIBE ?= dist/uwsgi-subscribe
 BIN := .venv/bin
 
-.PHONY: run test lint unit peers docs fuzz autobahn bench subscribe.pyz clean
+.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench subscribe.pyz clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -13,6 +13,17 @@ run: .venv/installed
 test: lint
 	tests/peers/install.sh $(if $(filter true,$(CI)),--with-debian-packages,--if-possible)
 	$(BIN)/pytest
+
+# The tests against a wheel whose hot path is compiled (docs/running.md); needs a C compiler, and minutes.
+compiled-test:
+	rm -rf build/compiled
+	mkdir -p build/compiled/tree
+	$(PYTHON) -m venv build/compiled/venv
+	UWSGI_ROUTER_COMPILE=1 build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	# What is tested must not be the sources: they are not there.
+	git ls-files -z --cached --others --exclude-standard bench docs scripts tests '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
+	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
+	cd build/compiled/tree && ../venv/bin/pytest -m "not peers" tests/protocol tests/router tests/subscriptions tests/http
 
 lint: .venv/installed
 	$(BIN)/ruff check

@@ -1,0 +1,28 @@
+"""``python -m tests.compiled``: is what the tests will import compiled? Exit code 1 if not."""
+
+import importlib
+import sys
+
+#: One of each package that pyproject.toml names.
+MODULES = (
+    "protocol.http.request",
+    "router.backs.http",
+    "router.engine.session",
+    "router.fronts.http",
+    "router.net.link",
+)
+
+
+def main() -> int:
+    missing = [name for name in MODULES if not _is_extension(name)]
+    if missing:
+        sys.stderr.write(f"not compiled: {', '.join(missing)}\n")
+    return int(bool(missing))
+
+
+def _is_extension(name: str) -> bool:
+    return str(importlib.import_module(name).__file__).endswith(".so")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
