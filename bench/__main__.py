@@ -35,6 +35,7 @@ def main() -> int:
     for name in options.scenario or SCENARIOS:
         path = results / f"{name}.json"
         path.unlink(missing_ok=True)  # no page may show what an earlier run found
+        started = time.monotonic()
         try:
             outcome = run(name, plan, _repeat(name, options))
         except MissingError as exc:
@@ -51,7 +52,7 @@ def main() -> int:
             continue
         print(f"\n{report.terminal(outcome)}\n", flush=True)
         outcome.write(path)
-        tell(f"written: {path}")
+        tell(f"written: {path} after {time.monotonic() - started:.0f} s")
         measured += bool(outcome.results)
         if outcome.failed:
             failed.append(name)

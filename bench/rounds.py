@@ -29,22 +29,22 @@ class Plan:
         pairs: runs of a second of each setup that alternates, in each round: an even number.
         paces: runs of each setup at a fixed rate.
         pace_seconds: of each of them.
-        warm_up: seconds before all that, of each setup.
+        warm_up: seconds before all that, of each setup; 0: none.
         idle_part: of the connections to hold, only one in so many are held.
     """
 
     rounds: int = 5
-    seconds: int = 3
-    pairs: int = 8
+    seconds: int = 2
+    pairs: int = 10
     paces: int = 3
-    pace_seconds: int = 4
+    pace_seconds: int = 3
     warm_up: int = 2
     idle_part: int = 1
 
     @classmethod
     def quick(cls) -> "Plan":
         """Return a plan that shows that everything works, and rough figures."""
-        return cls(rounds=1, seconds=1, pairs=2, paces=1, pace_seconds=1, warm_up=1, idle_part=5)
+        return cls(rounds=1, seconds=1, pairs=2, paces=1, pace_seconds=1, warm_up=0, idle_part=5)
 
 
 class Rounds:
@@ -94,7 +94,8 @@ class Rounds:
         Raises:
             MissingError: without wrk, where it is needed.
         """
-        self._warm_up(plan.warm_up)
+        if plan.warm_up:
+            self._warm_up(plan.warm_up)
         alternating = [measured for measured in self._measured if measured[0].alternating]
         others = [measured for measured in self._measured if not measured[0].alternating]
         for number in range(plan.rounds):
@@ -218,8 +219,8 @@ def _median(setup: Setup, result: Result) -> str:
 
 
 def reference_in_the_middle(setups: Sequence[Measured]) -> list[Measured]:
-    """Return the setups of one group so that the reference has a neighbour on either side."""
+    """Return the setups of one group so that the first of the others are next to the reference or near it."""
     others = [measured for measured in setups if not measured[0].reference]
     references = [measured for measured in setups if measured[0].reference]
     half = (len(others) + 1) // 2
-    return [*others[:half], *references, *others[half:]]
+    return [*reversed(others[:half]), *references, *others[half:]]

@@ -53,6 +53,12 @@ def test_setups_are_warmed_up_and_measured_in_turn(tmp_path: Path) -> None:
     assert [len(result.runs) for result in results] == [2, 2]
 
 
+def test_a_quick_run_does_not_warm_up(tmp_path: Path) -> None:
+    lab = Lab()
+    lab.rounds(tmp_path, lab.setup("A")).measure(Plan.quick())
+    assert lab.asked == ["A 1s"]
+
+
 def test_those_that_alternate_do_so_every_second_around_the_reference(tmp_path: Path) -> None:
     lab = Lab()
     setups = [
@@ -75,7 +81,7 @@ def test_a_full_run_has_at_least_thirty_pairs_and_turns_as_often_as_not() -> Non
     assert plan.pairs % 2 == Plan.quick().pairs % 2 == 0
 
 
-@pytest.mark.parametrize("names", ["A", "BA", "BAC", "BCAD"])
+@pytest.mark.parametrize("names", ["A", "BA", "BAC", "CBAD"])
 def test_the_reference_is_in_the_middle(names: str) -> None:
     lab = Lab()
     measured = [
