@@ -4,8 +4,12 @@ PYTHON ?= python3
 SECONDS ?= 600
 SUBSCRIBE ?= dist/uwsgi-subscribe
 BIN := .venv/bin
+BENCH_QUICK := $(filter-out 0,$(QUICK))
+# The distribution's Python, if it will do: it is what most users have, and nginx and HAProxy are the distribution's too.
+BENCH_PYTHON ?= $(shell /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	2>/dev/null && echo /usr/bin/python3 || echo $(PYTHON))
 
-.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench subscribe.pyz clean
+.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench bench-programs subscribe.pyz clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -49,17 +53,19 @@ fuzz: .venv/installed
 autobahn: .venv/installed
 	$(BIN)/python -m tests.autobahn
 
-# Twenty minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
-bench: .venv/plots
-	tests/peers/install.sh --for-bench
-	$(BIN)/python -m bench --docs $(if $(filter-out 0,$(QUICK)),--quick)
+# Less than twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
+bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
+	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
+
+bench-programs:
+	BENCH_PYTHON=$(BENCH_PYTHON) tests/peers/install.sh --for-bench
 
 # One executable file, for images of applications that have Python and nothing of ours.
 subscribe.pyz:
 	$(PYTHON) scripts/build_subscribe.py $(SUBSCRIBE)
 
 clean:
-	rm -rf .venv .peers dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .peers .bench dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The command is copied into the environment, not linked: a change of it installs anew, as new dependencies do.
@@ -70,7 +76,19 @@ clean:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# Without them the benchmarks have tables only.
-.venv/plots: .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' && touch $@ \
-		|| echo "matplotlib could not be installed: no plots"
+# Not .venv: whatever Python the tests run with, these figures are of the one that users have. BENCH_PYTHON is looked up
+# after bench-programs, which installs what it takes to make environments.
+.bench/installed: pyproject.toml scripts/uwsgi-router | bench-programs
+	@$(BENCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(BENCH_PYTHON) is too old or missing: Python 3.11 or newer is needed (make bench BENCH_PYTHON=…)"; exit 1; }
+	$(BENCH_PYTHON) -m venv --clear .bench/venv
+	.bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,signatures]'
+	@touch $@
+
+# A minute and a half of the C compiler. Without it there is a row less in the tables, which `python -m bench` says.
+.bench/compiled/installed: pyproject.toml $(wildcard scripts/*) $(shell find protocol subscriptions router -name '*.py') \
+		.bench/installed
+	@echo "compiling the packages; takes two minutes, once (log: .bench/compile.log)"
+	@$(BENCH_PYTHON) -m venv --clear .bench/compiled
+	@UWSGI_ROUTER_COMPILE=1 .bench/compiled/bin/python -m pip install --disable-pip-version-check . \
+		>.bench/compile.log 2>&1 && touch $@ || { tail -n 5 .bench/compile.log; echo "the packages could not be compiled"; }

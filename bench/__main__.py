@@ -3,12 +3,15 @@
 import argparse
 import os
 import shlex
+import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench import idle, machine, page, report
@@ -32,6 +35,7 @@ def main() -> int:
     for name in options.scenario or SCENARIOS:
         path = results / f"{name}.json"
         path.unlink(missing_ok=True)  # no page may show what an earlier run found
+        started = time.monotonic()
         try:
             outcome = run(name, plan, _repeat(name, options))
         except MissingError as exc:
@@ -48,11 +52,13 @@ def main() -> int:
             continue
         print(f"\n{report.terminal(outcome)}\n", flush=True)
         outcome.write(path)
-        tell(f"written: {path}")
+        tell(f"written: {path} after {time.monotonic() - started:.0f} s")
         measured += bool(outcome.results)
         if outcome.failed:
             failed.append(name)
     if options.docs:
+        if not micro(results / page.MICRO, quick=options.quick):
+            failed.append("micro")
         # A quick run shows that the page can be made, and leaves the documentation alone.
         page.make(results, results if options.quick else page.DOCS, tell)
     tell(f"{time.monotonic() - began:.0f} s; failed: {', '.join(failed) or 'none'}")
@@ -72,7 +78,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--docs",
         action="store_true",
-        help="fill docs/benchmarks.md with all results (--quick: a copy beside the results)",
+        help="measure single functions too, and fill docs/benchmarks.md with all results (--quick: a "
+        "copy beside the results)",
     )
     parser.add_argument(
         "--json", type=Path, metavar="DIRECTORY", help="for results; default: build/bench"
@@ -92,7 +99,7 @@ def _repeat(name: str, options: argparse.Namespace) -> str:
         if options.quick
         else ["--rounds", str(options.rounds), "--seconds", str(options.seconds)]
     )
-    return shlex.join([".venv/bin/python", "-m", "bench", name, *how])
+    return shlex.join([".bench/venv/bin/python", "-m", "bench", name, *how])
 
 
 def run(name: str, plan: Plan, repeat: str) -> Outcome:
@@ -118,6 +125,30 @@ def run(name: str, plan: Plan, repeat: str) -> Outcome:
             rounds = Rounds(setups, scenario.LOAD, directory=directory, progress=tell)
             results, errors = rounds.measure(plan), rounds.errors
     return Outcome(name, machine.now(), repeat, load, machine.facts(), results, errors)
+
+
+def micro(directory: Path, *, quick: bool) -> bool:
+    """Measure single functions, as ``python -m bench.micro`` does.
+
+    Args:
+        directory: for results; what an earlier run found goes away.
+        quick: only a few, once.
+
+    Returns:
+        False if that failed.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    if find_spec("pyperf") is None:
+        tell("left out: single functions: missing pyperf (pip install '.[bench]')")
+        return True
+    tell("single functions")
+    command = [sys.executable, "-m", "bench.micro", "--quiet", f"--directory={directory}"]
+    if quick:
+        command += ["request", "--debug-single-value"]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode:
+        tell("single functions FAILED")
+    return not done.returncode
 
 
 def tell(line: str) -> None:

@@ -2,11 +2,15 @@
 
 import os
 import platform
+import re
 import subprocess
+import sys
+import sysconfig
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench.compiled import compiled_router
 from bench.programs import ROOT, MissingError, find, first_line
 
 #: Asked for its version with this option; the version is in the first line.
@@ -28,7 +32,12 @@ def facts() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB",
         "kernel": f"{platform.system()} {platform.release()}",
         "commit": _commit(),
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": (
+            f"{platform.python_implementation()} {platform.python_version()}, "
+            f"{os.path.realpath(sys.executable)}"
+        ),
+        "Python's build": _build(),
+        "compiled router": _compiled(),
         "uvloop": _version("uvloop"),
         **{name: _first_line(name, option) for name, option in _PROGRAMS.items()},
     }
@@ -46,6 +55,51 @@ def _cpu() -> str:
     return platform.machine()
 
 
+def _build() -> str:
+    """Return what can be told of how the interpreter was optimised when it was built."""
+    return build(
+        str(sysconfig.get_config_var("CONFIG_ARGS")),
+        debian_package(os.path.realpath(sys.executable)),
+    )
+
+
+def build(configured: str, package: str) -> str:
+    """Return it in words.
+
+    Args:
+        configured: the options of the interpreter's ``configure``.
+        package: of the distribution, that it is of, or "". Distributions may optimise by rules of
+            their own, which leave no trace in the options.
+    """
+    asked = [
+        option
+        for option in ("--enable-optimizations", "--with-lto")
+        if re.search(rf"{option}(?!=no)\b", configured)
+    ]
+    said = f"Debian's package {package}; " if package else ""
+    if asked:
+        return f"{said}configured {' '.join(asked)}"
+    if package:
+        return f"{said}it does not tell how it was optimised"
+    return "configured without --enable-optimizations and --with-lto"
+
+
+def debian_package(path: str) -> str:
+    """Return the name and the version of the Debian package that a file is of, "" if it is of none."""
+    name = _output("dpkg-query", "--search", path).rpartition(": ")[0]
+    return name and _output(
+        "dpkg-query", "--show", "--showformat=${Package} ${Version}", name.partition(",")[0]
+    )
+
+
+def _compiled() -> str:
+    try:
+        compiled_router()
+    except MissingError:
+        return NOT_THERE
+    return "there, of the same sources"
+
+
 def _commit() -> str:
     """Return the commit, and whether what is measured differs from it."""
     commit = _git("rev-parse", "--short=12", "HEAD")
@@ -55,7 +109,11 @@ def _commit() -> str:
 
 def _git(*arguments: str) -> str:
     """Return what git prints, "" if it fails: an unpacked archive has no commit."""
-    command = ["git", "-C", str(ROOT), *arguments]
+    return _output("git", "-C", str(ROOT), *arguments)
+
+
+def _output(*command: str) -> str:
+    """Return what a command prints, "" if it fails or is not there."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     except OSError:

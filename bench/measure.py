@@ -133,6 +133,9 @@ class Setup:
         reference: the others of the group are compared with this one; without any, with the first.
         run: measures in another way than by requests to ``url``, for about so many seconds.
         paced: measures latency in another way, at so many units a second for so many seconds.
+        alternating: differs by a few per cent from the others of its group, which all alternate:
+            they have many short runs, each beside one of the reference
+            (:class:`bench.rounds.Rounds`).
     """
 
     name: str
@@ -144,6 +147,7 @@ class Setup:
     reference: bool = False
     run: Callable[[int], Run] | None = None
     paced: Callable[[int, int], Paced] | None = None
+    alternating: bool = False
 
 
 def cpu_time(root: int) -> int:

@@ -1,16 +1,18 @@
 """The page: results put into docs/benchmarks.md, between marks; all around them is written by hand.
 
 ``python -m bench.page [RESULTS [DOCS]]`` does it again from what was measured before. A mark is a line
-``<!--bench:NAME-->``, the end of its part ``<!--end-->``. NAME is a scenario, ``aims`` or ``machine``.
+``<!--bench:NAME-->``, the end of its part ``<!--end-->``. NAME is a scenario, ``aims``, ``micro`` or
+``machine``.
 """
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench import report
 from bench.aims import verdicts
+from bench.micro import results as micros
 from bench.programs import ROOT
 from bench.results import Outcome
 
@@ -18,6 +20,8 @@ DOCS = ROOT / "docs"
 PAGE = "benchmarks.md"
 #: Of plots, beside the page.
 PLOTS = "benchmarks"
+#: Of the single functions: their directory beside the results of the scenarios, and their mark.
+MICRO = "micro"
 
 _PART = re.compile(r"(<!--bench:([a-z0-9-]+)-->\n).*?(<!--end-->)", re.DOTALL)
 _NOTHING = "Not measured in this run.\n"
@@ -27,7 +31,7 @@ def make(results: Path, docs: Path, tell: Callable[[str], None]) -> None:
     """Write the page and its plots.
 
     Args:
-        results: where a JSON file of each scenario is.
+        results: where a JSON file of each scenario is, and in micro/ of each single function.
         docs: where the page goes; the words around the figures come from the one in docs/.
         tell: hears what is missing.
 
@@ -40,6 +44,9 @@ def make(results: Path, docs: Path, tell: Callable[[str], None]) -> None:
     if outcomes:
         parts["aims"] = report.markdown(report.aims(verdicts(outcomes)), left=2) + "\n"
         parts["machine"] = machine(list(outcomes.values()))
+    timed = micros.load(results / MICRO)
+    if timed:
+        parts[MICRO] = micro(timed)
     text, unused = fill((DOCS / PAGE).read_text(), parts)
     for name in unused:
         tell(
@@ -83,13 +90,25 @@ def scenario(outcome: Outcome, plots: Iterable[tuple[str, str]]) -> str:
     parts += [
         f"Rate not held, so the latency says little: {said}." for said in report.not_held(outcome)
     ]
-    runs = max(len(result.runs) for result in outcome.results)
+    runs = _from_to(len(result.runs) for result in outcome.results)
     load = ", ".join(f"{value:.2f}" for value in outcome.load)
     parts.append(
         f"Runs of each: {runs}. Commit {outcome.machine['commit']}, {outcome.finished}, load before: {load}. "
         f"Again: `{outcome.repeat}`"
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def micro(timed: Sequence[micros.Timed]) -> str:
+    """Return the table of single functions, and how often each was measured."""
+    values = _from_to(len(each.values) for each in timed)
+    return f"{micros.markdown(timed)}\n\nNanoseconds. Runs of each: {values}.\n"
+
+
+def _from_to(numbers: Iterable[int]) -> str:
+    """Return the least and the most, once if they are the same."""
+    several = list(numbers)
+    return " to ".join(dict.fromkeys((str(min(several)), str(max(several)))))
 
 
 def machine(outcomes: list[Outcome]) -> str:

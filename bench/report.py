@@ -21,11 +21,13 @@ def rows(results: Sequence[Result]) -> Rows:
     paced = any(result.paces for result in results)
     failed = any(result.failed for result in results)
     repeated = any(len(result.runs) > 1 for result in results)
+    paired = any(result.paired for result in results)
     columns: list[tuple[bool, str, list[str]]] = [
         (True, "program", [result.name for result in results]),
         (True, f"{_what(unit)}/{unit.one}", [_cost(result.cost, unit) for result in results]),
         (repeated, "min-max", [_spread(result) for result in results]),
-        (len(results) > 1, "ratio", [_ratio(result, first) for result in results]),
+        (len(results) > 1, "ratio", [f"{result.ratio(first):.2f}" for result in results]),
+        (paired, "quartiles", [_quartiles(result, first) for result in results]),
         (timed, f"{unit.many}/s", [_throughput(result) for result in results]),
     ]
     columns += [
@@ -47,17 +49,27 @@ def rows(results: Sequence[Result]) -> Rows:
 
 def aims(verdicts: Sequence[Verdict]) -> Rows:
     """Return the table of aims, head first."""
-    table = [["scenario", "aim", "measured", "met"]]
+    table = [["scenario", "aim", "measured", "", "compiled"]]
     for verdict in verdicts:
         if verdict.measured is None:
-            measured, met = "not measured", "-"
-        elif verdict.unit == "x":
-            measured, met = f"{verdict.measured:.2f} x", "yes" if verdict.met else "**no**"
+            measured, said = "not measured", "-"
         else:
-            measured = f"{verdict.measured:,.0f} {verdict.unit}"
-            met = "yes" if verdict.met else "**no**"
-        table.append([*verdict.aim.says, measured, met])
+            measured = _beside(verdict, verdict.measured)
+            said = "met" if verdict.met else "**missed**"
+        if verdict.quartiles:
+            measured += " ({:.2f}-{:.2f})".format(*verdict.quartiles)
+        compiled = "-" if verdict.compiled is None else _beside(verdict, verdict.compiled)
+        table.append([*verdict.aim.says, measured, said, compiled])
     return table
+
+
+def _beside(verdict: Verdict, value: float) -> str:
+    """Return a figure with as many digits as it takes to see on which side of the aim it is."""
+    allows = verdict.aim.allows
+    digits = 2 if verdict.unit == "x" else 0
+    while allows(round(value, digits)) != allows(value):
+        digits += 1
+    return f"{value:,.{digits}f} {verdict.unit}"
 
 
 def aligned(table: Rows) -> str:
@@ -97,7 +109,15 @@ def terminal(outcome: Outcome) -> str:
 
 def compared(results: Sequence[Result]) -> str:
     """Return what the table of a group does not say: to whom ratios are, which rate is fixed."""
-    said = f"Ratio: to {reference(results).name}. " if len(results) > 1 else ""
+    first = reference(results)
+    said = ""
+    if len(results) > 1:
+        said = f"Ratio: to {first.name}" + (
+            f", the median of {len(first.runs)} pairs of neighbouring seconds; between its quartiles lies half "
+            "of them. "
+            if first.paired
+            else ". "
+        )
     for result in results:
         if result.paces:
             said += f"Latency, and what was spent then: at {result.rate:,} {result.unit.many}/s."
@@ -130,8 +150,8 @@ def _spread(result: Result) -> str:
     return f"{_cost(least, result.unit)}-{_cost(most, result.unit)}"
 
 
-def _ratio(result: Result, first: Result) -> str:
-    return f"{result.cost / first.cost:.2f}"
+def _quartiles(result: Result, first: Result) -> str:
+    return "-" if result is first else "{:.2f}-{:.2f}".format(*result.quartiles(first))
 
 
 def _throughput(result: Result) -> str:

@@ -58,6 +58,7 @@ class Result:
         runs: as fast as it went.
         rate: the fixed rate that was asked for, 0: none.
         paces: the runs at this rate.
+        paired: whether each run was made beside a run of the reference, in the same order.
     """
 
     group: str
@@ -67,6 +68,7 @@ class Result:
     runs: list[Run] = field(default_factory=list)
     rate: int = 0
     paces: list[Pace] = field(default_factory=list)
+    paired: bool = False
 
     @property
     def costs(self) -> list[float]:
@@ -77,6 +79,25 @@ class Result:
     def cost(self) -> float:
         """The median of it."""
         return statistics.median(self.costs)
+
+    def ratios(self, other: "Result") -> list[float]:
+        """What it cost, times what ``other`` cost in the run beside it; of all runs that are pairs."""
+        # One that failed later than the other has runs that are alone.
+        return [mine / its for mine, its in zip(self.costs, other.costs, strict=False)]
+
+    def ratio(self, other: "Result") -> float:
+        """What it costs, times what ``other`` costs: of pairs the median, otherwise of the medians."""
+        if self.paired and other.paired:
+            return statistics.median(self.ratios(other))
+        return self.cost / other.cost
+
+    def quartiles(self, other: "Result") -> tuple[float, float]:
+        """Between these is half of the pairs' ratios."""
+        ratios = self.ratios(other)
+        if len(ratios) < 2:
+            return ratios[0], ratios[0]
+        low, _median, high = statistics.quantiles(ratios, n=4, method="inclusive")
+        return low, high
 
     @property
     def throughput(self) -> float:
@@ -212,6 +233,7 @@ def _told(result: Result) -> dict[str, object]:
         "failed": result.failed,
         "rate": result.rate,
         "reference": result.reference,
+        "paired": result.paired,
         "unit": asdict(result.unit),
         "runs": [asdict(run) for run in result.runs],
         "paces": [asdict(pace) for pace in result.paces],
@@ -230,4 +252,5 @@ def _read(told: dict[str, Any]) -> Result:
             Pace(pace["rate"], pace["failed"], tuple(pace["percentiles"]), pace["each"])
             for pace in told["paces"]
         ],
+        told["paired"],
     )

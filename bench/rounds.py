@@ -1,6 +1,12 @@
-"""Setups in turn, A B C, A B C: first each as fast as it goes, then each at a rate that all can hold."""
+"""Setups in turn, A B C, A B C: first each as fast as it goes, then each at a rate that all can hold.
 
-from collections.abc import Callable, Sequence
+A machine that others use is slower in one second than in the next, by more than the few per cent that
+some setups differ by. These alternate: a second each, A B C, then C B A, with the reference in the
+middle. So each second of one stands beside a second of the reference, as often before it as after it,
+and the ratio is the median of these pairs' ratios (:meth:`bench.results.Result.ratios`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +16,8 @@ from bench.measure import REQUEST, Load, Paced, Run, Setup, ask
 from bench.programs import MeasureError, MissingError, find
 from bench.results import Pace, Result
 
+Measured = tuple[Setup, Result]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -18,23 +26,25 @@ class Plan:
     Attributes:
         rounds: runs of each setup as fast as it goes.
         seconds: of each of them.
+        pairs: runs of a second of each setup that alternates, in each round: an even number.
         paces: runs of each setup at a fixed rate.
         pace_seconds: of each of them.
-        warm_up: seconds before all that, of each setup.
+        warm_up: seconds before all that, of each setup; 0: none.
         idle_part: of the connections to hold, only one in so many are held.
     """
 
     rounds: int = 5
-    seconds: int = 3
+    seconds: int = 2
+    pairs: int = 10
     paces: int = 3
-    pace_seconds: int = 4
+    pace_seconds: int = 3
     warm_up: int = 2
     idle_part: int = 1
 
     @classmethod
     def quick(cls) -> "Plan":
         """Return a plan that shows that everything works, and rough figures."""
-        return cls(rounds=1, seconds=1, paces=1, pace_seconds=1, warm_up=1, idle_part=5)
+        return cls(rounds=1, seconds=1, pairs=2, paces=1, pace_seconds=1, warm_up=0, idle_part=5)
 
 
 class Rounds:
@@ -63,7 +73,12 @@ class Rounds:
         self._directory = directory
         self._tell = progress
         self._measured = [
-            (setup, Result(setup.group, setup.name, setup.unit, setup.reference))
+            (
+                setup,
+                Result(
+                    setup.group, setup.name, setup.unit, setup.reference, paired=setup.alternating
+                ),
+            )
             for setup in setups
         ]
 
@@ -79,15 +94,20 @@ class Rounds:
         Raises:
             MissingError: without wrk, where it is needed.
         """
-        self._warm_up(plan.warm_up)
+        if plan.warm_up:
+            self._warm_up(plan.warm_up)
+        alternating = [measured for measured in self._measured if measured[0].alternating]
+        others = [measured for measured in self._measured if not measured[0].alternating]
         for number in range(plan.rounds):
+            what = f"round {number + 1}/{plan.rounds}"
             self._in_turn(
-                lambda setup, result: self._add_run(setup, result, plan.seconds),
-                f"round {number + 1}/{plan.rounds}",
+                others, lambda setup, result: self._add_run(setup, result, plan.seconds), what
             )
+            self._alternate(alternating, plan.pairs, what)
         rates = self._rates()
         for number in range(plan.paces):
             self._in_turn(
+                self._measured,
                 lambda setup, result: self._add_pace(setup, result, rates, plan.pace_seconds),
                 f"pace  {number + 1}/{plan.paces}",
             )
@@ -102,15 +122,31 @@ class Rounds:
                 if setup.run is None
             }
             self._in_turn(
+                self._measured,
                 lambda setup, _result: (
                     warm[id(setup)].result() if id(setup) in warm else self._run(setup, seconds)
                 ),
                 "warming up",
             )
 
-    def _in_turn(self, run: Callable[[Setup, Result], object], what: str) -> None:
+    def _alternate(self, setups: Sequence[Measured], times: int, what: str) -> None:
+        """Let setups run a second each, so many times, and every other time the other way round."""
+        if not setups:
+            return
+        turns = reference_in_the_middle(setups)
+        for _ in range(times):
+            self._in_turn(turns, self._add_second, what)
+            turns.reverse()
+        self._in_turn(setups, _median, what)
+
+    def _add_second(self, setup: Setup, result: Result) -> None:
+        self._add_run(setup, result, 1)
+
+    def _in_turn(
+        self, setups: Iterable[Measured], run: Callable[[Setup, Result], object], what: str
+    ) -> None:
         broken = {error.partition(":")[0] for error in self.errors}
-        for setup, result in self._measured:
+        for setup, result in setups:
             name = f"{setup.group}, {setup.name}"
             if name in broken:
                 continue
@@ -173,3 +209,18 @@ class Rounds:
             + ("" if result.held else f"  NOT HELD: {paced.rate:.0f}/s")
             + (f"  FAILED: {paced.failed}" if paced.failed else "")
         )
+
+
+def _median(setup: Setup, result: Result) -> str:
+    failed = result.failed
+    return f"{result.cost:9.4g} {setup.unit.cost}/{setup.unit.one}, median so far" + (
+        f"  FAILED: {failed}" if failed else ""
+    )
+
+
+def reference_in_the_middle(setups: Sequence[Measured]) -> list[Measured]:
+    """Return the setups of one group so that the first of the others are next to the reference or near it."""
+    others = [measured for measured in setups if not measured[0].reference]
+    references = [measured for measured in setups if measured[0].reference]
+    half = (len(others) + 1) // 2
+    return [*reversed(others[:half]), *references, *others[half:]]

@@ -16,9 +16,11 @@ from bench import machine
 from bench.anatomy import cpu, functions, instructions, syscalls, tables
 from bench.anatomy.chains import CHAINS, running
 from bench.programs import MeasureError, MissingError, StartError
-from bench.scenarios.http_routers import LOOPS
 
 _T = TypeVar("_T")
+
+
+LOOPS = ("uvloop", "asyncio")
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from bench.micro.packets import nginx_variables
 from bench.programs import ROOT, Program, accepts, free_port
 from bench.scenarios import fastrouters, http_routers
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import Variant
 from protocol.uwsgi import encode_packet
 
 #: Given the router's command, the one to run instead.
@@ -90,10 +91,10 @@ def running(chain: Chain, loop: str, wrap: Wrap = lambda command: command) -> It
         port, path = free_port(), f"{directory}/router.sock"
         if chain.fast:
             options = ["--fastrouter-backend-http"] if chain.http_node else []
-            command = fastrouters.ours(loop, *options)(path, node)
+            command = fastrouters.ours(Variant(loop), *options)(path, node)
         else:
             options = ["--http-backend-http"] if chain.http_node else []
-            command = http_routers.ours(loop, *options)(port, node, directory)
+            command = http_routers.ours(Variant(loop), *options)(port, node, directory)
         # Hashes are the same in each run, and so is what dictionaries do.
         command = ["env", "PYTHONHASHSEED=0", *wrap(command)]
         router = stack.enter_context(Program("uwsgi-router", command, ROOT))

@@ -1,8 +1,8 @@
 """``python -m bench.micro [NAME …] [--fast]``: run micro benchmarks, write pyperf's JSON, print a table.
 
 The first words of names stand for all of these: ``choose`` for every algorithm. Results are in
-``build/bench/micro/NAME.json``; ``python -m pyperf compare_to BEFORE AFTER`` compares two files.
-All other options are pyperf's.
+``build/bench/micro/NAME.json``, or where ``--directory`` says;
+``python -m pyperf compare_to BEFORE AFTER`` compares two files. All other options are pyperf's.
 """
 
 import sys
@@ -34,6 +34,7 @@ def main() -> None:
     runner.argparser.add_argument(
         "name", nargs="*", help=f"of {', '.join(MICROS)}, or how several begin; default: all"
     )
+    runner.argparser.add_argument("--directory", type=Path, default=DIRECTORY, help="for results")
     options = runner.parse_args()
     try:
         names = chosen(options.name)
@@ -43,9 +44,9 @@ def main() -> None:
         micro = MICROS[name]
         benchmark = runner.bench_time_func(name, micro.time, inner_loops=micro.count)
         if benchmark is not None and not options.worker:
-            write(benchmark, DIRECTORY / f"{name}.json")
+            write(benchmark, options.directory / f"{name}.json")
     if not options.worker:
-        print(f"\n{markdown(load(DIRECTORY, names))}\n\nwritten: {DIRECTORY}")
+        print(f"\n{markdown(load(options.directory, names))}\n\nwritten: {options.directory}")
 
 
 def chosen(wanted: Sequence[str]) -> list[str]:

@@ -19,17 +19,9 @@ from urllib.parse import urlsplit
 from bench.generator import drive
 from bench.measure import GIGABYTE, Load, Run, Setup
 from bench.programs import free_port
-from bench.scenarios.http_routers import (
-    LOOPS,
-    Router,
-    bring_up,
-    haproxy,
-    nginx,
-    our_name,
-    ours,
-    uwsgi,
-)
+from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.variants import USUAL, UVLOOP
 
 CONNECTIONS = 8
 LOAD = Load(connections=CONNECTIONS, paced=False)
@@ -61,15 +53,15 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     for group, node, passing in ((ANSWERS, files, ""), (UPLOADS, uploads, _UPLOADS_PASS)):
         routers += [
             *(
-                Router(our_name(loop), group, node, ours(loop, "--http-backend-http"))
-                for loop in LOOPS
+                Router(variant.name, group, node, ours(variant, "--http-backend-http"))
+                for variant in USUAL
             ),
             Router("nginx", group, node, nginx(passing), reference=True),
             Router("HAProxy", group, node, haproxy),
         ]
     for group, node in ((UNIX_ANSWERS, unix_answers), (UNIX_UPLOADS, unix_uploads)):
         routers += [
-            Router(our_name("uvloop"), group, node, ours("uvloop")),
+            Router(UVLOOP.name, group, node, ours(UVLOOP)),
             Router("uWSGI http router", group, node, uwsgi(), reference=True),
         ]
     return [measured(setup) for setup in bring_up(stack, directory, tell, routers)]

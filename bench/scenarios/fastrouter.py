@@ -12,8 +12,8 @@ from bench import heads
 from bench.measure import Setup
 from bench.programs import find, free_port
 from bench.scenarios.fastrouters import Router, bring_up, ours, uwsgi
-from bench.scenarios.http_routers import LOOPS, our_name
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import ALL
 
 LOAD = heads.load(heads.FROM_SERVER)
 
@@ -35,6 +35,6 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     routers = []
     for group, address in nodes.items():
         lean(stack, "bench.node", address)
-        routers += [Router(our_name(loop), group, address, ours(loop)) for loop in LOOPS]
+        routers += [Router(variant.name, group, address, ours(variant)) for variant in ALL]
         routers.append(Router("uWSGI fastrouter", group, address, uwsgi, reference=True))
     return bring_up(stack, directory, tell, routers)

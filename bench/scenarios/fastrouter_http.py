@@ -12,8 +12,8 @@ from bench import heads
 from bench.measure import Setup
 from bench.programs import find
 from bench.scenarios.fastrouters import Router, bring_up, ours, uwsgi
-from bench.scenarios.http_routers import LOOPS, our_name
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.variants import ALL
 
 LOAD = heads.load(heads.FROM_SERVER)
 GROUP = "HTTP node"
@@ -25,8 +25,8 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     http = nginx_node(stack, directory)
     unix = lean(stack, "bench.node", f"{directory}/node.sock")
     routers = [
-        Router(our_name(loop), GROUP, http, ours(loop, "--fastrouter-backend-http"))
-        for loop in LOOPS
+        Router(variant.name, GROUP, http, ours(variant, "--fastrouter-backend-http"))
+        for variant in ALL
     ]
     routers.append(Router("uWSGI fastrouter (UNIX node)", GROUP, unix, uwsgi, reference=True))
     return bring_up(stack, directory, tell, routers)

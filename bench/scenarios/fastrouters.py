@@ -15,8 +15,8 @@ from bench.programs import (
     answers,
     find,
     free_port,
-    our_router,
 )
+from bench.scenarios.variants import Variant
 
 #: Given the socket to listen on and a node's address: the command.
 Command = Callable[[str, str], list[str]]
@@ -89,16 +89,11 @@ def _left_out(router: Router, why: Exception) -> str:
     return f"left out: {router.name}, {router.group}: {missing}{why}"
 
 
-def ours(loop: str, *options: str) -> Command:
+def ours(variant: Variant, *options: str) -> Command:
     """Return how this router is started."""
-    return lambda listen, node: [
-        *our_router(),
-        f"--fastrouter={listen}",
-        f"--fastrouter-to={node}",
-        *options,
-        "--listen=1024",
-        f"--event-loop={loop}",
-    ]
+    return lambda listen, node: variant.command(
+        f"--fastrouter={listen}", f"--fastrouter-to={node}", *options
+    )
 
 
 def uwsgi(listen: str, node: str) -> list[str]:

@@ -5,24 +5,16 @@ uwsgi it is our lean node on a UNIX socket, a connection for each request; uWSGI
 stands beside us. The heads are those of :mod:`bench.heads`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench import heads
 from bench.measure import Setup
 from bench.programs import find
-from bench.scenarios.http_routers import (
-    LOOPS,
-    Router,
-    bring_up,
-    haproxy,
-    nginx,
-    our_name,
-    ours,
-    uwsgi,
-)
+from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.variants import ALL, Variant
 
 LOAD = heads.load(heads.FROM_BROWSER)
 OVER_HTTP, OVER_UWSGI = "HTTP node", "UNIX node"
@@ -41,11 +33,16 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         StartError: if a node does not come up.
     """
     find("wrk")
-    return routers(stack, directory, tell)
+    return routers(stack, directory, tell, ALL)
 
 
-def routers(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> list[Setup]:
-    """Bring up the nodes, and every router over them; see :func:`start`."""
+def routers(
+    stack: ExitStack,
+    directory: Path,
+    tell: Callable[[str], None],
+    variants: Sequence[Variant],
+) -> list[Setup]:
+    """Bring up the nodes, and over them these variants of ours and the others; see :func:`start`."""
     http = nginx_node(stack, directory)
     unix = lean(stack, "bench.node", f"{directory}/node.sock")
     return bring_up(
@@ -54,12 +51,12 @@ def routers(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> l
         tell,
         (
             *(
-                Router(our_name(loop), OVER_HTTP, http, ours(loop, "--http-backend-http"))
-                for loop in LOOPS
+                Router(variant.name, OVER_HTTP, http, ours(variant, "--http-backend-http"))
+                for variant in variants
             ),
             Router("HAProxy", OVER_HTTP, http, haproxy, reference=True),
             Router("nginx", OVER_HTTP, http, nginx()),
-            *(Router(our_name(loop), OVER_UWSGI, unix, ours(loop)) for loop in LOOPS),
+            *(Router(variant.name, OVER_UWSGI, unix, ours(variant)) for variant in variants),
             Router("uWSGI http router", OVER_UWSGI, unix, uwsgi(), reference=True),
         ),
     )

@@ -18,10 +18,8 @@ from bench.programs import (
     answers,
     find,
     free_port,
-    our_router,
 )
-
-LOOPS = ("uvloop", "asyncio")
+from bench.scenarios.variants import Variant
 
 _NGINX = """upstream node {{ server {node}; keepalive 32; keepalive_requests 100000000; }}
   server {{
@@ -110,22 +108,11 @@ def bring_up(
     return setups
 
 
-def our_name(loop: str) -> str:
-    """Return what this router is called in tables."""
-    return f"uwsgi-router ({loop})"
-
-
-def ours(loop: str, *options: str) -> Command:
+def ours(variant: Variant, *options: str) -> Command:
     """Return how this router is started."""
-    return lambda port, node, _directory: [
-        *our_router(),
-        f"--http=127.0.0.1:{port}",
-        f"--http-to={node}",
-        "--http-keepalive=600",
-        *options,
-        "--listen=1024",
-        f"--event-loop={loop}",
-    ]
+    return lambda port, node, _directory: variant.command(
+        f"--http=127.0.0.1:{port}", f"--http-to={node}", "--http-keepalive=600", *options
+    )
 
 
 def nginx(more: str = "", connection: str = _CONNECTION) -> Command:

@@ -4,7 +4,8 @@ Every key has four nodes, which are four lean uwsgi nodes on TCP ports that all 
 wrk, nginx, our router over UNIX, node, each for another key than the one before.
 
 * ``choosing``: CPU per choice of a node, of the registry alone, in this process.
-* ``requests``: CPU per request.
+* ``requests``: CPU per request, of setups that alternate. Two routers have one key: what they differ by
+  is what this way of measuring cannot tell.
 * ``announces``: CPU per announce, while there are no requests. ``failed`` are those not taken.
 * ``both``: CPU per request with the announces in it. ``failed`` are requests that failed and
   announces that were not taken.
@@ -27,13 +28,14 @@ from bench.announcing import STRIDE, Announcer
 from bench.measure import ANNOUNCE, CHOICE, Load, Run, Setup, ask, cpu_time
 from bench.nginx import nginx, uwsgi_pass
 from bench.programs import Program, accepts, find, free_port, our_router
-from bench.scenarios.in_turn import in_turn
 from bench.scenarios.nodes import lean
 from protocol.subscription import Subscription
 from subscriptions.registry import Registry
 
 SIZES = (1, 100, 10_000)
 LARGEST = max(SIZES)
+#: The second router with one key.
+AGAIN = "1 key, another router"
 NODES = 4
 #: Announces are compared over tables of so many keys, because each needs a signature.
 SIGNED_KEYS = 250
@@ -70,23 +72,27 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         tell(f"announcing {keys} x {NODES} nodes")
         routers[keys] = _Router(stack, directory / f"router{keys}")
         announcers[keys] = routers[keys].announces(_sites("site", keys), addresses)
-    doors = _front(stack, directory, {keys: routers[keys].socket for keys in SIZES})
-    urls = {keys: f"http://127.0.0.1:{doors[keys]}/" for keys in SIZES}
-    loads = {keys: _load(keys) for keys in SIZES}
-    setups += in_turn(
-        [
-            Setup(
-                _named(keys),
-                "requests",
-                urls[keys],
-                routers[keys].pid,
-                load=loads[keys],
-                reference=keys == 1,
-            )
-            for keys in SIZES
-        ],
-        lambda setup: ask(setup, setup.load or LOAD, 1, directory),
-    )
+    again = _Router(stack, directory / "again")
+    again.announces(_sites("site", 1), addresses)
+    asked = [
+        (_named(1), 1, routers[1]),
+        (AGAIN, 1, again),
+        *((_named(keys), keys, routers[keys]) for keys in SIZES if keys != 1),
+    ]
+    doors = _front(stack, directory, [router.socket for _name, _keys, router in asked])
+    requests = [
+        Setup(
+            name,
+            "requests",
+            f"http://127.0.0.1:{door}/",
+            router.pid,
+            load=_load(keys),
+            reference=name == _named(1),
+            alternating=True,
+        )
+        for (name, keys, router), door in zip(asked, doors, strict=True)
+    ]
+    setups += requests
 
     for keys in (SIGNED_KEYS, LARGEST):
         name = f"unsigned, {_named(keys)}"
@@ -94,8 +100,9 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     setups += _signed(stack, directory, addresses, tell)
 
     name = f"{_named(LARGEST)}, {BESIDE} announces/s"
-    both = Setup(name, "both", urls[LARGEST], routers[LARGEST].pid, load=loads[LARGEST])
-    setups.append(_both(both, loads[LARGEST], announcers[LARGEST], directory, tell))
+    largest = requests[-1]
+    both = Setup(name, "both", largest.url, largest.pid, load=largest.load)
+    setups.append(_both(both, _load(LARGEST), announcers[LARGEST], directory, tell))
     return setups
 
 
@@ -147,15 +154,12 @@ def _named(keys: int) -> str:
     return f"{keys} key{'' if keys == 1 else 's'}"
 
 
-def _front(stack: ExitStack, directory: Path, sockets: dict[int, Path]) -> dict[int, int]:
+def _front(stack: ExitStack, directory: Path, sockets: Sequence[Path]) -> list[int]:
     """Start nginx; return its port for each of the routers."""
-    ports = {keys: free_port() for keys in sockets}
-    front = nginx(
-        stack,
-        directory,
-        "\n  ".join(uwsgi_pass(ports[keys], sockets[keys]) for keys in sockets),
-    )
-    for port in ports.values():
+    ports = [free_port() for _ in sockets]
+    blocks = [uwsgi_pass(port, path) for port, path in zip(ports, sockets, strict=True)]
+    front = nginx(stack, directory, "\n  ".join(blocks))
+    for port in ports:
         front.wait_until(lambda port=port: accepts(f"127.0.0.1:{port}"))  # type: ignore[misc]
     return ports
 

@@ -14,17 +14,9 @@ from urllib.parse import urlsplit
 from bench.generator import drive
 from bench.measure import ROUND_TRIP, Load, Run, Setup
 from bench.programs import free_port
-from bench.scenarios.http_routers import (
-    LOOPS,
-    Router,
-    bring_up,
-    haproxy,
-    nginx,
-    our_name,
-    ours,
-    uwsgi,
-)
+from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import ALL, COMPILED, UVLOOP
 
 CONNECTIONS = 32
 LOAD = Load(connections=CONNECTIONS, paced=False)
@@ -52,10 +44,13 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         directory,
         tell,
         (
-            *(Router(our_name(loop), OVER_HTTP, http, ours(loop, *over_http)) for loop in LOOPS),
+            *(Router(variant.name, OVER_HTTP, http, ours(variant, *over_http)) for variant in ALL),
             Router("nginx", OVER_HTTP, http, nginx(connection=_UPGRADE)),
             Router("HAProxy", OVER_HTTP, http, haproxy, reference=True),
-            Router(our_name("uvloop"), OVER_UWSGI, unix, ours("uvloop", *over_uwsgi)),
+            *(
+                Router(variant.name, OVER_UWSGI, unix, ours(variant, *over_uwsgi))
+                for variant in (UVLOOP, COMPILED)
+            ),
             Router("uWSGI http router", OVER_UWSGI, unix, uwsgi(*over_uwsgi), reference=True),
         ),
     )

@@ -1,5 +1,6 @@
 """The page: figures between marks, words around them left alone."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_parts_are_put_between_their_marks() -> None:
 
 def test_the_page_has_a_place_for_everything() -> None:
     marks = re.findall(r"^<!--bench:(.+)-->$", (page.DOCS / page.PAGE).read_text(), re.MULTILINE)
-    assert sorted(marks) == sorted([*SCENARIOS, "aims", "machine"])
+    assert sorted(marks) == sorted([*SCENARIOS, "aims", "machine", "micro"])
 
 
 def test_a_scenario_says_how_it_was_measured() -> None:
@@ -35,7 +36,8 @@ def test_a_scenario_says_how_it_was_measured() -> None:
     assert "Ratio: to HAProxy. Latency, and what was spent then: at 4,700 requests/s." in text
     assert "![CPU per request](benchmarks/http-cost.svg)" in text
     assert (
-        "Runs of each: 3. Commit 0123456789ab, 2026-11-21T12:00:00+0000, load before: 0.50," in text
+        "Runs of each: 1 to 3. Commit 0123456789ab, 2026-11-21T12:00:00+0000, load before: 0.50,"
+        in text
     )
     assert "`python -m bench http`" in text
 
@@ -60,6 +62,9 @@ def test_a_page_is_made_with_or_without_plots(
 ) -> None:
     results, docs = tmp_path / "results", tmp_path / "docs"
     samples.http().write(results / "http.json")
+    (results / page.MICRO).mkdir()
+    timed = {"benchmarks": [{"runs": [{"values": [10e-9, 20e-9]}]}]}
+    (results / page.MICRO / "choose.json").write_text(json.dumps(timed))
     old = docs / page.PLOTS / "http-cost.svg"
     old.parent.mkdir(parents=True)
     old.write_text("of an earlier run")
@@ -69,14 +74,16 @@ def test_a_page_is_made_with_or_without_plots(
     page.make(results, docs, said.append)
     text = (docs / page.PAGE).read_text()
     assert "| HAProxy | 20.0 |" in text
-    assert "at most 1.8 x HAProxy's CPU per request | 1.65 x | yes |" in text
+    assert "at most 1.8 x HAProxy's CPU per request | 1.65 x | met | - |" in text
+    assert "| choose | 15 | 10 | 20 |" in text
+    assert "Nanoseconds. Runs of each: 2." in text
     assert "![" not in text
     assert not old.exists()
     assert said[0] == "left out: plots: matplotlib is not there (pip install '.[bench]')"
 
 
 def test_plots_are_the_same_for_the_same_results(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not there: `make bench` installs it")
+    pytest.importorskip("matplotlib", reason="matplotlib is not there: pip install '.[bench]'")
     from bench import plots
 
     drawn = {}

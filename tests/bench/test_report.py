@@ -3,6 +3,7 @@
 from bench import report
 from bench.aims import AIMS, verdicts
 from bench.measure import CONNECTION, GIGABYTE
+from bench.results import Result
 from tests.bench import samples
 from tests.bench.samples import OURS
 
@@ -68,12 +69,82 @@ def test_aims_are_met_missed_or_not_measured() -> None:
     table = report.aims(verdicts({"http": samples.http(), "http-idle": samples.idle()}))
     assert len(table) == len(AIMS) + 1
     by_name = {row[0]: row[2:] for row in table}
-    assert by_name["HTTP keepalive, pooled HTTP nodes"] == ["1.65 x", "yes"]
-    assert by_name["the same, stretched"] == ["1.65 x", "**no**"]
+    assert by_name["HTTP keepalive, pooled HTTP nodes"] == ["1.65 x", "met", "-"]
+    assert by_name["the same, stretched"] == ["1.65 x", "**missed**", "-"]
     # uWSGI's router was not there to compare with.
-    assert by_name["HTTP keepalive, uwsgi UNIX nodes"] == ["not measured", "-"]
-    assert by_name["1 MB answers over HTTP"] == ["not measured", "-"]
-    assert by_name["idle kept connection, HTTP nodes"] == ["6,100 bytes", "**no**"]
+    assert by_name["HTTP keepalive, uwsgi UNIX nodes"] == ["not measured", "-", "-"]
+    assert by_name["1 MB answers over HTTP"] == ["not measured", "-", "-"]
+    assert by_name["idle kept connection, HTTP nodes"] == ["6,100 bytes", "**missed**", "-"]
+
+
+def _aims(*results: Result, scenario: str = "http") -> dict[str, list[str]]:
+    outcome = samples.outcome(*results, scenario=scenario)
+    return {row[0]: row[2:] for row in report.aims(verdicts({scenario: outcome}))}
+
+
+def test_the_compiled_router_stands_beside_and_decides_nothing() -> None:
+    table = _aims(
+        samples.result(OURS, 40.0),
+        samples.result("uwsgi-router (uvloop, compiled)", 24.0),
+        samples.result("HAProxy", 20.0),
+    )
+    assert table["HTTP keepalive, pooled HTTP nodes"] == ["2.00 x", "**missed**", "1.20 x"]
+    assert table["the same, stretched"] == ["2.00 x", "**missed**", "1.20 x"]
+
+
+def test_no_figure_is_rounded_to_the_other_side_of_its_aim() -> None:
+    table = _aims(
+        samples.result(OURS, 1.8004),
+        samples.result("uwsgi-router (uvloop, compiled)", 1.3004),
+        samples.result("HAProxy", 1.0),
+    )
+    assert table["HTTP keepalive, pooled HTTP nodes"] == ["1.8004 x", "**missed**", "1.30 x"]
+    assert table["the same, stretched"] == ["1.80 x", "**missed**", "1.3004 x"]
+    idle = samples.result(OURS, 6000.3, unit=CONNECTION)
+    table = _aims(idle, scenario="http-idle")
+    assert table["idle kept connection, HTTP nodes"] == ["6,000.3 bytes", "**missed**", "-"]
+
+
+def test_below_is_not_as_much() -> None:
+    name, against = "fastrouter behind nginx, pooled HTTP nodes", "uWSGI fastrouter (UNIX node)"
+    both = samples.result(OURS, 20.0), samples.result(against, 20.0)
+    assert _aims(*both, scenario="fastrouter-http")[name] == ["1.00 x", "**missed**", "-"]
+    less = samples.result(OURS, 19.98), samples.result(against, 20.0)
+    assert _aims(*less, scenario="fastrouter-http")[name] == ["0.999 x", "met", "-"]
+
+
+def _pairs() -> list[Result]:
+    """Return results whose pairs have the ratios 1.0 to 1.4, while the machine gets slower."""
+    one = samples.result("1 key", 10.0, 20.0, 30.0, 40.0, 50.0, group="requests", reference=True)
+    many = samples.result("10000 keys", 10.0, 22.0, 36.0, 52.0, 70.0, group="requests")
+    one.paired = many.paired = True
+    return [one, many]
+
+
+def test_of_pairs_the_ratio_is_the_median_of_theirs() -> None:
+    head, one, many = report.rows(_pairs())
+    assert (head[3:5], one[3:5], many[3:5]) == (
+        ["ratio", "quartiles"],
+        ["1.00", "-"],
+        ["1.20", "1.10-1.30"],
+    )
+    said = "Ratio: to 1 key, the median of 5 pairs of neighbouring seconds;"
+    assert report.compared(_pairs()).startswith(said)
+    assert _aims(*_pairs(), scenario="table")["10,000 keys against 1"] == [
+        "1.20 x (1.10-1.30)",
+        "**missed**",
+        "-",
+    ]
+
+
+def test_runs_without_a_partner_are_no_pairs() -> None:
+    one, many = _pairs()
+    one.runs.pop()
+    many.runs.pop()
+    many.runs.pop()
+    assert many.ratio(one) == 1.1
+    del many.runs[1:]
+    assert many.quartiles(one) == (1.0, 1.0)
 
 
 def test_an_aim_that_is_just_reached_is_met() -> None:

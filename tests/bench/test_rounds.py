@@ -1,15 +1,17 @@
 """Who is measured when, and what happens to one that fails. Nothing here runs a program."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.measure import GIGABYTE, Load, Paced, Run, Setup
 from bench.programs import MeasureError
-from bench.rounds import Plan, Rounds
+from bench.results import Result
+from bench.rounds import Plan, Rounds, reference_in_the_middle
 
-PLAN = Plan(rounds=2, seconds=3, paces=1, pace_seconds=4, warm_up=1)
+PLAN = Plan(rounds=2, seconds=3, pairs=2, paces=1, pace_seconds=4, warm_up=1)
 
 
 class Lab:
@@ -49,6 +51,44 @@ def test_setups_are_warmed_up_and_measured_in_turn(tmp_path: Path) -> None:
     results = lab.rounds(tmp_path, lab.setup("A"), lab.setup("B")).measure(PLAN)
     assert lab.asked == ["A 1s", "B 1s", "A 3s", "B 3s", "A 3s", "B 3s"]
     assert [len(result.runs) for result in results] == [2, 2]
+
+
+def test_a_quick_run_does_not_warm_up(tmp_path: Path) -> None:
+    lab = Lab()
+    lab.rounds(tmp_path, lab.setup("A")).measure(Plan.quick())
+    assert lab.asked == ["A 1s"]
+
+
+def test_those_that_alternate_do_so_every_second_around_the_reference(tmp_path: Path) -> None:
+    lab = Lab()
+    setups = [
+        replace(lab.setup("A"), alternating=True, reference=True),
+        replace(lab.setup("B"), alternating=True),
+        replace(lab.setup("C"), alternating=True),
+        lab.setup("D"),
+    ]
+    results = lab.rounds(tmp_path, *setups).measure(PLAN)
+    around = ["B 1s", "A 1s", "C 1s", "C 1s", "A 1s", "B 1s"]
+    assert lab.asked == ["A 1s", "B 1s", "C 1s", "D 1s", *2 * ["D 3s", *around]]
+    assert [len(result.runs) for result in results] == [4, 4, 4, 2]
+    assert [result.paired for result in results] == [True, True, True, False]
+    assert sum("median so far" in line for line in lab.said) == 2 * 3
+
+
+def test_a_full_run_has_at_least_thirty_pairs_and_turns_as_often_as_not() -> None:
+    plan = Plan()
+    assert plan.rounds * plan.pairs >= 30
+    assert plan.pairs % 2 == Plan.quick().pairs % 2 == 0
+
+
+@pytest.mark.parametrize("names", ["A", "BA", "BAC", "CBAD"])
+def test_the_reference_is_in_the_middle(names: str) -> None:
+    lab = Lab()
+    measured = [
+        (replace(lab.setup(name), reference=name == "A"), Result("group", name, GIGABYTE))
+        for name in sorted(names)
+    ]
+    assert "".join(setup.name for setup, _ in reference_in_the_middle(measured)) == names
 
 
 def test_all_of_a_group_get_the_rate_that_the_slowest_can_hold(tmp_path: Path) -> None:

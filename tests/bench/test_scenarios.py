@@ -10,6 +10,7 @@ from bench.measure import GIGABYTE, ROUND_TRIP, Setup
 from bench.programs import MissingError, free_port
 from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, websocket
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import ASYNCIO
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
     routers = [
         fastrouters.Router("Abacus", "UNIX node", node, _missing),
         fastrouters.Router("Echo", "UNIX node", node, _ends_at_once),
-        fastrouters.Router("ours", "UNIX node", node, fastrouters.ours("asyncio"), reference=True),
+        fastrouters.Router("ours", "UNIX node", node, fastrouters.ours(ASYNCIO), reference=True),
     ]
     (setup,) = fastrouters.bring_up(stack, tmp_path, told.append, routers)
     assert (setup.name, setup.group, setup.reference) == ("ours", "UNIX node", True)
@@ -59,7 +60,7 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
 
 
 def _ours(stack: ExitStack, directory: Path, group: str, node: str, *options: str) -> Setup:
-    command = http_routers.ours("asyncio", *options)
+    command = http_routers.ours(ASYNCIO, *options)
     router = http_routers.Router("ours", group, node, command)
     (setup,) = http_routers.bring_up(stack, directory, pytest.fail, [router])
     return setup

@@ -4,8 +4,9 @@
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
 #                                       that need a missing peer are skipped and say so
-#   install.sh --for-bench              as root, installs what is missing, with wrk, h2load and HAProxy; never fails:
-#                                       `make bench` says what it leaves out
+#   install.sh --for-bench              as root, installs what is missing, with wrk, h2load, HAProxy and Python's venv;
+#                                       never fails: `make bench` says what it leaves out; uWSGI gets BENCH_PYTHON's headers,
+#                                       not those of .venv's Python
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -16,8 +17,9 @@ PYTHON=.venv/bin/python
 case "${1-}" in
     --with-debian-packages) strict=yes; install=yes ;;
     --if-possible) strict=no; install=no ;;
-    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES haproxy wrk nghttp2-client" ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES haproxy wrk nghttp2-client python3-venv"
+        PYTHON=${BENCH_PYTHON:-python3} ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { echo "peers: $*"; }
