@@ -63,7 +63,7 @@ known_lines: Final = KnownLines()
 UNKNOWN: Final = (b"", b"", NO_NAME)
 # Many lines are the same in request after request (Accept...), others never come again (X-Request-Id...). The lines of
 # one request in 32 are remembered: those that repeat soon are among them, the others cost little.
-_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = itertools.cycle((True, *(False,) * 31)).__next__
 
 
 def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:

@@ -74,7 +74,7 @@ class _Lines(BoundedCache[None]):
 
 _lines: Final = _Lines()
 # As in the parser of requests: the lines of one answer in 32 are remembered.
-_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = itertools.cycle((True, *(False,) * 31)).__next__
 
 
 def parse_response(

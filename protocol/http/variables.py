@@ -50,7 +50,7 @@ _keys: Final = _Keys()
 _lengths: Final = _Lengths()
 _items: Final = _Items()
 # As in the parser: which lines come again shows soon enough.
-_remembers: Final = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = itertools.cycle((True, *(False,) * 31)).__next__
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
