@@ -53,7 +53,7 @@ fuzz: .venv/installed
 autobahn: .venv/installed
 	$(BIN)/python -m tests.autobahn
 
-# Less than twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
+# Under twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
 bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
 	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
 
