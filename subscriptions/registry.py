@@ -324,6 +324,18 @@ class Registry:
         """
         return self.choose_any((key,), client=client, tried=tried)
 
+    def choose_exactly(
+        self, key: bytes, client: bytes, tried: Collection[Node]
+    ) -> SubscribedNode | None:
+        """Return the node for a request by exactly this key, which counts as a hit, or None, which does not."""
+        pool = self._pools.get(key)
+        if pool is None:
+            return None
+        node = pool.choose(client, tried)
+        if node is not None:
+            pool.hits += 1
+        return node
+
     def choose_any(
         self, keys: Sequence[bytes], *, client: bytes = b"", tried: Collection[Node] = ()
     ) -> SubscribedNode | None:

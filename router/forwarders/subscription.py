@@ -41,8 +41,14 @@ class SubscriptionForwarder(Forwarder):
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
         """Return the balanced choice for the first form of the key that has a node left."""
-        return self._registry.choose_any(
-            self._keys(request), client=request.client, tried=tried
+        registry, client = self._registry, request.client
+        if not registry.mountpoints:
+            # Most hosts are written as they were announced: then nobody needs their other forms.
+            node = registry.choose_exactly(request.key, client, tried)
+            if node is not None:
+                return node
+        return registry.choose_any(
+            self._keys(request), client=client, tried=tried
         ) or self._choose_fallback(request, tried)
 
     def _choose_fallback(self, request: Request, tried: Collection[Node]) -> Node | None:

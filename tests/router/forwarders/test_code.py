@@ -430,7 +430,7 @@ def test_a_broken_file_is_a_start_error_with_its_place(
         ("mapper", "give its path, with .py: mapper.py"),
         ("no_such_x.mapper", "No module named 'no_such_x'"),
         ("protocol.mapper", "give the file's path"),
-        ("_socket", "only Python source"),
+        ("_ctypes", "only Python source"),
     ],
 )
 def test_a_module_that_cannot_be_had(
