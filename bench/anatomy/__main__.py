@@ -47,7 +47,11 @@ def main() -> int:
     if len(anatomies) > 1:
         print(first)
     if options.markdown:
-        options.markdown.write_text("\n".join((first, *sections)))
+        again = (
+            f"Made by `python -m bench.anatomy --top {options.top} --markdown FILE`, in one run.\n"
+        )
+        page = ("# The anatomy of a request\n", again, first, *sections)
+        options.markdown.write_text("\n".join(page))
         tell(f"written: {options.markdown}")
     return int(failed > 0)
 
