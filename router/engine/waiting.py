@@ -107,7 +107,7 @@ class Waiting(ABC):
 
     @abstractmethod
     def ended(self, error: BaseException | None) -> None:
-        """The coroutine has ended, of itself or with ``error``; its own frames cost nothing while it waits."""
+        """The coroutine has ended, of itself or with ``error``."""
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again."""
