@@ -1,6 +1,8 @@
 """Field lines, as requests and responses share them (RFC 9110 section 5, RFC 9112 section 5)."""
 
+import itertools
 import re
+from collections.abc import Callable
 from typing import ClassVar, Final, TypeVar
 
 #: Fragment of a pattern: one byte of a token (RFC 9110 section 5.6.2).
@@ -12,6 +14,10 @@ VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 #: ``text.translate(ONLY_VALUE_BYTES) == text`` if all of it is VALUE_BYTE: no bytes are copied to see this.
 ONLY_VALUE_BYTES: Final = bytes(byte if byte in VALUE_BYTES else ord("?") for byte in range(256))
+
+#: Many lines are the same in message after message (Accept, Server...), others never come again (X-Request-Id...). The
+#: lines of one message in so many are remembered: those that repeat soon are among them, the others cost little.
+REMEMBERED: Final = 32
 
 #: Fields about one connection, not about the message: never passed on (RFC 9110 section 7.6.1, and
 #: obsolete ones that are still sent).
@@ -49,6 +55,25 @@ class BoundedCache(dict[bytes, V]):
                 self.clear()
             self[key] = value
         return value
+
+
+def remembering() -> Callable[[], bool]:
+    """Return what says of each message whether its lines are to be remembered."""
+    return itertools.cycle((True, *(False,) * (REMEMBERED - 1))).__next__
+
+
+def split_head(head: bytes) -> list[bytes] | None:
+    """Return the lines of a head that ends with an empty one, without that one; None if a CR or LF stands alone."""
+    # splitlines() splits at a CR or LF alone, too: joined with CR LF, such lines have become longer.
+    lines = head.splitlines()
+    lines.pop()
+    return lines if len(b"\r\n".join(lines)) == len(head) - 4 else None
+
+
+def has_control_byte(lines: list[bytes]) -> bool:
+    """Say whether any of these lines has a byte that no field may have."""
+    text = b"".join(lines)
+    return text.translate(ONLY_VALUE_BYTES) != text
 
 
 class FieldNames(BoundedCache[bytes]):

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import BoundedCache, is_forwarding, names, parse_content_length, tokens
+from protocol.http.fields import (
+    BoundedCache,
+    is_forwarding,
+    names,
+    parse_content_length,
+    split_head,
+    tokens,
+)
 from protocol.http.host import check_host
 from protocol.http.request_lines import (
     DROPPED,
@@ -167,10 +174,8 @@ def parse_request(
 
 def _split(head: bytes, max_fields: int) -> list[bytes]:
     """Return the lines of a head that ends with an empty one, without that one."""
-    # splitlines() splits at a CR or LF alone, too: joined with CR LF, such lines have become longer.
-    lines = head.splitlines()
-    lines.pop()
-    if len(lines) > max_fields + 1 or len(b"\r\n".join(lines)) != len(head) - 4:
+    lines = split_head(head)
+    if lines is None or len(lines) > max_fields + 1:
         raise HttpError(400, "bad-field", "a CR or LF alone in the head, or too many fields")
     return lines
 

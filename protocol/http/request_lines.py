@@ -1,15 +1,15 @@
 """Lines of a request's head: what becomes of each, and those that are known already."""
 
-import itertools
 from typing import ClassVar, Final
 
 from protocol.http.errors import HttpError, quoted
 from protocol.http.fields import (
     HOP_BY_HOP,
-    ONLY_VALUE_BYTES,
     BoundedCache,
+    has_control_byte,
     is_forwarding,
     names,
+    remembering,
 )
 
 _UNDERSCORE: Final = ord("_")
@@ -61,9 +61,7 @@ class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
 fates: Final = Fates()
 known_lines: Final = KnownLines()
 UNKNOWN: Final = (b"", b"", NO_NAME)
-# Many lines are the same in request after request (Accept...), others never come again (X-Request-Id...). The lines of
-# one request in 32 are remembered: those that repeat soon are among them, the others cost little.
-_remembers = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = remembering()
 
 
 def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
@@ -78,8 +76,7 @@ def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
 
 def check_lines(lines: list[bytes]) -> None:
     """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
-    text = b"".join(lines)
-    if text.translate(ONLY_VALUE_BYTES) != text:
+    if has_control_byte(lines):
         raise HttpError(400, "bad-field", "a control byte in a header field")
     if _remembers():
         for line in lines:

@@ -4,7 +4,6 @@ What is refused here would let a node, or somebody who makes a node echo him, sp
 and router disagree about where it ends.
 """
 
-import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,11 +12,13 @@ from typing import ClassVar, Final
 from protocol.http.errors import ResponseError
 from protocol.http.fields import (
     HOP_BY_HOP,
-    ONLY_VALUE_BYTES,
     TOKEN_BYTE,
     BoundedCache,
+    has_control_byte,
     names,
     parse_content_length,
+    remembering,
+    split_head,
 )
 from protocol.http.response_lines import connections, status_line, status_lines
 
@@ -73,8 +74,7 @@ class _Lines(BoundedCache[None]):
 
 
 _lines: Final = _Lines()
-# As in the parser of requests: the lines of one answer in 32 are remembered.
-_remembers = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = remembering()
 
 
 def parse_response(
@@ -101,10 +101,8 @@ def parse_response(
         _check_beginning(data, cgi, max_head)
         return None
     size = end + 4
-    # splitlines() splits at a CR or LF alone, too: joined with CR LF, such lines have become longer.
-    lines = data[:size].splitlines()
-    lines.pop()
-    if len(b"\r\n".join(lines)) != end:
+    lines = split_head(data[:size])
+    if lines is None:
         raise ResponseError("the answer's head has a CR or LF alone")
     if cgi and not lines[0].startswith(b"HTTP/"):
         takers = _TAKERS_CGI
@@ -177,8 +175,7 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
 
 def _check(lines: list[bytes]) -> None:
     """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
-    text = b"".join(lines)
-    if text.translate(ONLY_VALUE_BYTES) != text:
+    if has_control_byte(lines):
         raise ResponseError("the answer's head has a control character")
     if _remembers():
         for line in lines:

@@ -4,12 +4,11 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
-import itertools
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from protocol.http.errors import HttpError
-from protocol.http.fields import BoundedCache
+from protocol.http.fields import BoundedCache, remembering
 from protocol.http.origin import Origin
 from protocol.http.request import RequestHead
 from protocol.uwsgi import MAX_DATASIZE, encode_variables
@@ -49,8 +48,7 @@ def _key(name: bytes) -> bytes:
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
 _items: Final = _Items()
-# As in the parser: which lines come again shows soon enough.
-_remembers = itertools.cycle((True, *(False,) * 31)).__next__
+_remembers = remembering()
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
