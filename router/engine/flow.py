@@ -1,7 +1,7 @@
 """Bytes moving one way, from one link to another, as they are or re-framed by a feeder."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from protocol.http.errors import BodyError
 from router.net.link import HIGH, Link, Owner
@@ -106,6 +106,8 @@ class Flow:
         "source",
         "target",
     )
+    # Somebody reads what is kept, and waits for more of it.
+    _tells_of_kept: ClassVar[bool] = False
 
     def __init__(self, source: Link, owner: FlowOwner, chunk: int, *, early_limit: int = 0) -> None:
         self.source = source
@@ -200,9 +202,11 @@ class Flow:
             self._pass_on(data)
 
     def _keep(self, data: bytes) -> None:
-        self.early = self.early + data if self.early else data
-        if len(self.early) >= self.early_limit:
+        self.early = data = self.early + data if self.early else data
+        if len(data) >= self.early_limit:
             self.source.pause()
+        if self._tells_of_kept:
+            self._owner.wake()
 
     def _pass_on(self, data: bytes) -> None:
         self.moved(len(data))
@@ -302,12 +306,7 @@ class Requests(Upload):
     """What an HTTP client sends on one connection: heads, which are kept until they can be read, and bodies."""
 
     __slots__ = ()
-
-    def _keep(self, data: bytes) -> None:
-        self.early = data = self.early + data if self.early else data
-        if len(data) >= self.early_limit:
-            self.source.pause()
-        self._owner.wake()
+    _tells_of_kept: ClassVar[bool] = True
 
 
 class Download(Flow):
@@ -329,12 +328,7 @@ class Answer(Download):
     """A node's answer that begins with a head: kept until it can be read. Whoever reads the head counts the bytes."""
 
     __slots__ = ()
+    _tells_of_kept: ClassVar[bool] = True
 
     def moved(self, size: int) -> None:
         """Nothing: the head never gets here."""
-
-    def _keep(self, data: bytes) -> None:
-        self.early = data = self.early + data if self.early else data
-        if len(data) >= self.early_limit:
-            self.source.pause()
-        self._owner.wake()

@@ -313,18 +313,15 @@ class HttpReader(Session):
 
     def arm(self, phase: str, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; the body's pace belongs to the phase before."""
-        self.phase = phase
-        self.slides = seconds if sliding else 0.0
-        self._timed_out = False
-        self.deadline = self._slides_until = self.loop.time() + seconds
-        self._pace.until = 0.0
+        self._pace.end()
+        Session.arm(self, phase, seconds, sliding=sliding)
+        self._slides_until = self.deadline
         if phase == "body":
             self._pace.begin(self.loop.time(), self.inlet.count)
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again; that of the body's pace does not."""
-        if self.slides:
-            self.deadline = self.loop.time() + self.slides
+        Session.touch(self)
         if self._pace.until:
             self._slides_until = self.deadline
             self.deadline = min(self.deadline, self._pace.until)

@@ -102,7 +102,7 @@ class HttpSession(HttpReader):
         keep = (
             self._keeps
             and request.head.keep_alive
-            and (self.bodiless or self.uploaded)
+            and self.uploaded
             # What the client may have said to a WebSocket that is none is no request.
             and not request.tunnel
             and not self.gateway.stopping

@@ -54,10 +54,9 @@ async def exchange_messages(
         if session.has_upload(request, back):
             sending = _Sending(session, request, node, back, link)
         while True:
-            if sending is not None:
-                sending.go_on()
-            elif upload.ended:
+            if sending is None and upload.ended:
                 sending = _Sending(session, None, node, back, link)
+            if sending is not None:
                 sending.go_on()
             data = answer.early
             if len(data) > seen:
@@ -66,10 +65,11 @@ async def exchange_messages(
                     seen = len(data)
                 elif head.status >= 200:
                     answer.early = data[head.size :]
-                    recoder = _begin_answer(session, request, head, answer)
+                    length = body_length(head, request.method)
+                    recoder = _begin_answer(session, head, length, answer)
                     if recoder is not None:
                         rest = sending or _Sending(session, None, node, back, link)
-                        endless = not head.chunked and body_length(head, request.method) is None
+                        endless = not head.chunked and length is None
                         await _relay(session, recoder, answer, rest, endless=endless)
                     _keep_or_close(session, head, answer, link)
                     return answer
@@ -185,10 +185,9 @@ def _check_end(answer: Answer, interim: int) -> None:
 
 
 def _begin_answer(
-    session: "Session", request: Request, head: ResponseHead, answer: Answer
+    session: "Session", head: ResponseHead, length: int | None, answer: Answer
 ) -> Recoder | None:
     """Send the answer's head, and its body if that has come: the usual case; otherwise return what re-frames it."""
-    length = body_length(head, request.method)
     data, encoder = session.begin_answer(head, length)
     session.answered = True
     early = answer.early
