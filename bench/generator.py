@@ -8,14 +8,13 @@ standard input is closed.
 
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from bench.measure import Run, cpu_time
-from bench.programs import ROOT, MeasureError
+from bench.programs import MeasureError, module_process
 from bench.talks import Talk, Talks
 
 #: Seconds that the last answers may take after the time is over.
@@ -89,14 +88,7 @@ def drive(module: str, arguments: Sequence[object], pid: int, amount: float = 1.
     Raises:
         MeasureError: if it gives up, or nothing is answered.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as generator:
+    with module_process(module, *arguments) as generator:
         assert generator.stdin
         assert generator.stdout
         assert generator.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.measure import CONNECTION, Idle, Run, Setup, tree
-from bench.programs import ROOT, MeasureError
+from bench.programs import MeasureError, module_process
 from bench.results import Result
 
 _REQUEST = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
@@ -63,14 +63,7 @@ def measure(
 
 def _measure(setup: Setup, idle: Idle) -> Run:
     port = urlsplit(setup.url).port
-    with subprocess.Popen(
-        [sys.executable, "-m", "bench.idle", str(port)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as holder:
+    with module_process("bench.idle", port) as holder:
         _hold(holder, idle.before)
         before = memory(setup.pid)
         _hold(holder, idle.before + idle.connections)

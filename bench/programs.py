@@ -93,6 +93,18 @@ def answers(port: int) -> bool:
         connection.close()
 
 
+def module_process(module: str, *arguments: object) -> "subprocess.Popen[str]":
+    """Start a module of ours that is told lines, and answers in lines; use it in a ``with`` block."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Program:
     """A running program, and what it wrote; ended with everything it started.
 

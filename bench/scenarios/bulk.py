@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 from bench.generator import drive
 from bench.measure import GIGABYTE, Load, Run, Setup
 from bench.programs import free_port
-from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
+from bench.scenarios.http_routers import Command, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.router import Router
 from bench.scenarios.variants import USUAL, UVLOOP
 
 CONNECTIONS = 8
@@ -49,7 +50,7 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     uploads = lean(stack, "bench.bulk_node", f"127.0.0.1:{free_port()}", "http", "3")
     unix_answers = lean(stack, "bench.bulk_node", f"{directory}/a.sock", "uwsgi", str(ANSWER))
     unix_uploads = lean(stack, "bench.bulk_node", f"{directory}/u.sock", "uwsgi", "3")
-    routers = []
+    routers: list[Router[Command]] = []
     for group, node, passing in ((ANSWERS, files, ""), (UPLOADS, uploads, _UPLOADS_PASS)):
         routers += [
             *(

@@ -11,8 +11,9 @@ from pathlib import Path
 from bench import heads
 from bench.measure import Setup
 from bench.programs import find
-from bench.scenarios.fastrouters import Router, bring_up, ours, uwsgi
+from bench.scenarios.fastrouters import bring_up, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.router import Router
 from bench.scenarios.variants import ALL
 
 LOAD = heads.load(heads.FROM_SERVER)

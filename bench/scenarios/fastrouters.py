@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Setup
@@ -16,33 +15,18 @@ from bench.programs import (
     find,
     free_port,
 )
+from bench.scenarios.router import Router
 from bench.scenarios.variants import Variant
 
 #: Given the socket to listen on and a node's address: the command.
 Command = Callable[[str, str], list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Router:
-    """A fastrouter over a node.
-
-    Attributes:
-        name: of the program.
-        group: which routers it is compared with.
-        node: address of its node.
-        command: makes its command; raises MissingError if the program is not there.
-        reference: the others of the group are compared with it.
-    """
-
-    name: str
-    group: str
-    node: str
-    command: Command
-    reference: bool = False
-
-
 def bring_up(
-    stack: ExitStack, directory: Path, tell: Callable[[str], None], routers: Sequence[Router]
+    stack: ExitStack,
+    directory: Path,
+    tell: Callable[[str], None],
+    routers: Sequence[Router[Command]],
 ) -> list[Setup]:
     """Start every router whose program is there, and one nginx in front of them all.
 
@@ -56,7 +40,7 @@ def bring_up(
         MissingError: without nginx.
         StartError: if nginx does not come up.
     """
-    chains: list[tuple[Router, Program, Path, int]] = []
+    chains: list[tuple[Router[Command], Program, Path, int]] = []
     for router in routers:
         path = directory / f"router{len(chains)}.sock"
         try:
@@ -64,7 +48,7 @@ def bring_up(
             program = stack.enter_context(Program(router.name, command, directory))
             program.wait_until(lambda path=path: accepts(str(path)))  # type: ignore[misc]
         except (MissingError, StartError) as exc:
-            tell(_left_out(router, exc))
+            tell(router.left_out(exc))
             continue
         chains.append((router, program, path, free_port()))
     blocks = [uwsgi_pass(port, path) for _router, _program, path, port in chains]
@@ -75,18 +59,10 @@ def bring_up(
         try:
             program.wait_until(lambda port=port: answers(port))  # type: ignore[misc]
         except StartError as exc:
-            tell(_left_out(router, exc))
+            tell(router.left_out(exc))
             continue
-        url = f"http://127.0.0.1:{port}/articles?page=3"
-        setups.append(
-            Setup(router.name, router.group, url, program.pid, reference=router.reference)
-        )
+        setups.append(router.setup(program, port))
     return setups
-
-
-def _left_out(router: Router, why: Exception) -> str:
-    missing = "missing " if isinstance(why, MissingError) else ""
-    return f"left out: {router.name}, {router.group}: {missing}{why}"
 
 
 def ours(variant: Variant, *options: str) -> Command:

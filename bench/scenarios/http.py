@@ -12,8 +12,9 @@ from pathlib import Path
 from bench import heads
 from bench.measure import Setup
 from bench.programs import find
-from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
+from bench.scenarios.http_routers import bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
+from bench.scenarios.router import Router
 from bench.scenarios.variants import ALL, Variant
 
 LOAD = heads.load(heads.FROM_BROWSER)

@@ -6,7 +6,6 @@ All of them add X-Forwarded-For but uWSGI's, which cannot.
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure import Setup
@@ -19,6 +18,7 @@ from bench.programs import (
     find,
     free_port,
 )
+from bench.scenarios.router import Router
 from bench.scenarios.variants import Variant
 
 _NGINX = """upstream node {{ server {node}; keepalive 32; keepalive_requests 100000000; }}
@@ -60,27 +60,11 @@ backend nodes
 Command = Callable[[int, str, Path], list[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Router:
-    """A router over a node.
-
-    Attributes:
-        name: of the program.
-        group: which routers it is compared with.
-        node: address of its node.
-        command: makes its command; raises MissingError if the program is not there.
-        reference: the others of the group are compared with it.
-    """
-
-    name: str
-    group: str
-    node: str
-    command: Command
-    reference: bool = False
-
-
 def bring_up(
-    stack: ExitStack, directory: Path, tell: Callable[[str], None], routers: Iterable[Router]
+    stack: ExitStack,
+    directory: Path,
+    tell: Callable[[str], None],
+    routers: Iterable[Router[Command]],
 ) -> list[Setup]:
     """Start every router whose program is there, and wait until it answers.
 
@@ -98,13 +82,9 @@ def bring_up(
             program = stack.enter_context(Program(router.name, command, directory))
             program.wait_until(lambda port=port: answers(port))  # type: ignore[misc]
         except (MissingError, StartError) as exc:
-            missing = "missing " if isinstance(exc, MissingError) else ""
-            tell(f"left out: {router.name}, {router.group}: {missing}{exc}")
+            tell(router.left_out(exc))
             continue
-        url = f"http://127.0.0.1:{port}/articles?page=3"
-        setups.append(
-            Setup(router.name, router.group, url, program.pid, reference=router.reference)
-        )
+        setups.append(router.setup(program, port))
     return setups
 
 

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from bench.generator import drive
 from bench.measure import ROUND_TRIP, Load, Run, Setup
 from bench.programs import free_port
-from bench.scenarios.http_routers import Router, bring_up, haproxy, nginx, ours, uwsgi
+from bench.scenarios.http_routers import bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean
+from bench.scenarios.router import Router
 from bench.scenarios.variants import ALL, COMPILED, UVLOOP
 
 CONNECTIONS = 32

@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -12,7 +10,7 @@ import pytest
 
 from bench import heads
 from bench.generator import drive
-from bench.programs import ROOT, MeasureError, free_port
+from bench.programs import MeasureError, free_port, module_process
 from bench.scenarios.nodes import lean
 from bench.transfers import request
 from protocol.http.request import parse_request
@@ -105,14 +103,7 @@ def test_a_generator_ends_when_nobody_waits_for_it(stack: ExitStack, module: str
         "bench.transfers": ["get", str(_bulk(stack, 1000)), "2", "600", "1000"],
     }[module]
     for told in ("", "go\n"):
-        with subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as generator:
+        with module_process(module, *arguments) as generator:
             assert generator.stdout
             assert generator.stdin
             assert generator.stdout.readline() == "ready\n"

@@ -10,6 +10,7 @@ from bench.measure import GIGABYTE, ROUND_TRIP, Setup
 from bench.programs import MissingError, free_port
 from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, websocket
 from bench.scenarios.nodes import lean
+from bench.scenarios.router import Router
 from bench.scenarios.variants import ASYNCIO
 
 
@@ -32,8 +33,8 @@ def test_http_routers_that_are_not_there_or_do_not_start_are_named(
 ) -> None:
     told: list[str] = []
     routers = [
-        http_routers.Router("Abacus", "HTTP node", "127.0.0.1:1", _missing),
-        http_routers.Router("Echo", "HTTP node", "127.0.0.1:1", _ends_at_once),
+        Router("Abacus", "HTTP node", "127.0.0.1:1", _missing),
+        Router("Echo", "HTTP node", "127.0.0.1:1", _ends_at_once),
     ]
     assert http_routers.bring_up(stack, tmp_path, told.append, routers) == []
     assert told[0] == "left out: Abacus, HTTP node: missing abacus"
@@ -48,9 +49,9 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
     told: list[str] = []
     node = lean(stack, "bench.node", f"{tmp_path}/node.sock")
     routers = [
-        fastrouters.Router("Abacus", "UNIX node", node, _missing),
-        fastrouters.Router("Echo", "UNIX node", node, _ends_at_once),
-        fastrouters.Router("ours", "UNIX node", node, fastrouters.ours(ASYNCIO), reference=True),
+        Router("Abacus", "UNIX node", node, _missing),
+        Router("Echo", "UNIX node", node, _ends_at_once),
+        Router("ours", "UNIX node", node, fastrouters.ours(ASYNCIO), reference=True),
     ]
     (setup,) = fastrouters.bring_up(stack, tmp_path, told.append, routers)
     assert (setup.name, setup.group, setup.reference) == ("ours", "UNIX node", True)
@@ -61,7 +62,7 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
 
 def _ours(stack: ExitStack, directory: Path, group: str, node: str, *options: str) -> Setup:
     command = http_routers.ours(ASYNCIO, *options)
-    router = http_routers.Router("ours", group, node, command)
+    router = Router("ours", group, node, command)
     (setup,) = http_routers.bring_up(stack, directory, pytest.fail, [router])
     return setup
 
