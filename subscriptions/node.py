@@ -126,6 +126,11 @@ class Node:
         """True if it is to be chosen after all others that live."""
         return self.connecting > 0 and (self.slow or self.suspect)
 
+    @property
+    def takes_requests(self) -> bool:
+        """False if no request may be sent to the node, even as a last resort."""
+        return True
+
     def connect_started(self) -> None:
         """A connect is under way."""
         self.connecting += 1
@@ -301,6 +306,11 @@ class SubscribedNode(Node):
         if self.resting:
             return RESTING
         return DOUBTFUL if self.doubtful else READY
+
+    @property
+    def takes_requests(self) -> bool:
+        """False if it is drained, unhealthy or dead."""
+        return self.standing < DRAINED
 
     @property
     def state(self) -> str:

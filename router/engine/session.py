@@ -262,20 +262,22 @@ class Session(Waiting):
                     node = found if isinstance(found, Node) else await found
                 back = gateway.back_of(node)
                 if request.chunked and back.needs_length(request) and self.spool is None:
-                    # The choice may be stale when the body is there.
-                    attempts.put_back()
+                    # The choice stands: another would spend the turn of another node.
                     await self._collect(request)
-                else:
-                    self._hold(node)
-                    link = dial(self, request, node, back, attempts, fresh=again)
-                    again = False
-                    if link is not None and not isinstance(link, Link):
-                        link = await link
-                    if link is not None:
-                        exchange = exchange_bytes if back.is_opaque(request) else exchange_messages
-                        download = await exchange(self, request, node, back, link)
-                        if not self.answered:
-                            again = self._unanswered(request, node, attempts, download.error)
+                    if not node.takes_requests:
+                        # It left, or was drained, while the body came.
+                        attempts.put_back()
+                        continue
+                self._hold(node)
+                link = dial(self, request, node, back, attempts, fresh=again)
+                again = False
+                if link is not None and not isinstance(link, Link):
+                    link = await link
+                if link is not None:
+                    exchange = exchange_bytes if back.is_opaque(request) else exchange_messages
+                    download = await exchange(self, request, node, back, link)
+                    if not self.answered:
+                        again = self._unanswered(request, node, attempts, download.error)
             if needs_delivery(self, download):
                 await deliver(self, download)
             attempts.owner.request_answered(node)

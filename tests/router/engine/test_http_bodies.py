@@ -731,3 +731,45 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(web: Web) ->
     client.close()
     await router.at_rest()
     assert router.gateway.counters.client_aborts == 1
+
+
+# --- balancing ---
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("announced", [False, True])
+async def test_uploads_are_spread_over_two_uwsgi_nodes(
+    web: Web, framing: str, announced: bool
+) -> None:
+    """A body that is collected first does not spend a second turn."""
+    nodes = [UwsgiNode(web), UwsgiNode(web)]
+    if announced:
+        router = await web.announced()
+        for node in nodes:
+            router.announce(node.address)
+    else:
+        router = await web.http(to=tuple(node.address for node in nodes))
+    for _ in range(20):
+        if framing == "chunked":
+            data = ask("/", CHUNKED, method="POST") + chunks(b"12345")
+        else:
+            data = post(b"12345")
+        assert (await web.get(router, data)).status == 200
+    assert [len(node.packets) for node in nodes] == [10, 10]
+    assert {body for node in nodes for body in node.bodies} == {b"12345"}
+
+
+async def test_a_node_that_is_drained_while_a_body_is_collected_does_not_get_it(web: Web) -> None:
+    nodes = [UwsgiNode(web), UwsgiNode(web)]
+    router = await web.announced()
+    for node in nodes:
+        router.announce(node.address)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"5\r\n12")
+    await until(lambda: router.gateway.counters.requests == 1)
+    await a_few_turns()
+    (chosen,) = (one for one in router.table.registry.pools[b"example.com"].nodes if one.wrr == 0)
+    router.table.report(router.table.registry.drain(chosen))
+    await client.send(b"345\r\n0\r\n\r\n")
+    assert (await client.answer()).status == 200
+    assert [node.bodies for node in nodes if node.address == chosen.name] == [[]]
+    assert [node.bodies for node in nodes if node.address != chosen.name] == [[b"12345"]]
