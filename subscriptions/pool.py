@@ -78,6 +78,10 @@ class NodePool:
         """Some node's standing, weight or backup level changed."""
         self._sorted = False
 
+    def has_untried(self, excluded: Collection[Node]) -> bool:
+        """True if :meth:`choose` would return a node; spends no turn."""
+        return any(node.takes_requests and node not in excluded for node in self._by_name.values())
+
     def choose(self, client: bytes, excluded: Collection[Node]) -> SubscribedNode | None:
         """Return the best node, or None if there is none.
 

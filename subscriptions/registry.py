@@ -360,6 +360,14 @@ class Registry:
                             return node
         return None
 
+    def has_untried(self, key: bytes, tried: Collection[Node]) -> bool:
+        """True if :meth:`choose` would return a node; spends no turn and counts no hit."""
+        for other in (key, *self.related_keys(key)):
+            pool = self._pools.get(other)
+            if pool is not None and pool.has_untried(tried):
+                return True
+        return False
+
     def has_nodes(self, key: bytes) -> bool:
         """True if there are nodes for this key, perhaps dead ones."""
         return key in self._pools or any(other in self._pools for other in self.related_keys(key))

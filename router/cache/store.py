@@ -62,8 +62,13 @@ class Cache:
         """How many items are held, ended ones that nobody asked for included."""
         return len(self._items)
 
+    def holds(self, key: bytes, now: float) -> bool:
+        """True if there is an item that has not ended; unlike :meth:`get` that is no use of it."""
+        item = self._items.get(key)
+        return item is not None and item.expires > now
+
     def get(self, key: bytes, now: float) -> Item | None:
-        """Return the item, if there is one that has not ended."""
+        """Return the item, if there is one that has not ended; it is the one that was used last then."""
         item = self._items.get(key)
         if item is None:
             return None

@@ -166,12 +166,13 @@ class Attempts:
             self.made += len(self._busy)
             self._busy = ()
 
-    def stopped_early(self, now: float) -> bool:
+    @property
+    def stopped_early(self) -> bool:
         """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
         return (
             self._plan.max_retries is not None
             and self.made > self._plan.max_retries
-            and self._plan.forwarder.choose(self._request, self._tried, now) is not None
+            and self._plan.forwarder.has_untried(self._request, self._tried)
         )
 
     def restart(self) -> None:

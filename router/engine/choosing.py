@@ -76,7 +76,7 @@ async def _choose(
                 attempts.give_up_busy()
             continue
         keys = gateway.awaited_keys(request)
-        if attempts.only_busy or not keys or attempts.stopped_early(now):
+        if attempts.only_busy or not keys or attempts.stopped_early:
             raise gateway.no_node(request, attempts)
         await _hold(session, request, attempts, keys)
 

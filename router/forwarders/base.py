@@ -40,6 +40,13 @@ class Forwarder(ABC):
         """True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
         return self.is_known(request, now)
 
+    def has_untried(self, request: Request, tried: Collection[Node]) -> bool:  # noqa: ARG002
+        """True if a node of this request is not in ``tried``. Asking spends nobody's turn.
+
+        Asked only where nodes may announce themselves (:meth:`awaited_keys`): what waits for one could try others first.
+        """
+        return False
+
     def awaited_keys(self, request: Request) -> frozenset[bytes]:  # noqa: ARG002
         """Return the keys under which a node for this request may announce itself; none: nobody ever will."""
         return frozenset()

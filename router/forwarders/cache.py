@@ -118,7 +118,7 @@ class CacheForwarder(ItemForwarder):
     def is_known(self, request: Request, now: float) -> bool:
         """True if there is an item."""
         keys = request.keys()
-        return any(self._cache.get(key, now) is not None for key in keys)
+        return any(self._cache.holds(key, now) for key in keys)
 
 
 class RemoteCacheForwarder(ItemForwarder):

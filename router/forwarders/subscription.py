@@ -73,6 +73,10 @@ class SubscriptionForwarder(Forwarder):
         """True if some form of the key has nodes or had some within an hour."""
         return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
 
+    def has_untried(self, request: Request, tried: Collection[Node]) -> bool:
+        """True if some form of the key has a node left."""
+        return any(self._registry.has_untried(key, tried) for key in self._announced_keys(request))
+
     def awaited_keys(self, request: Request) -> frozenset[bytes]:
         """Return every key that may answer for the request's."""
         keys = self._announced_keys(request)

@@ -469,3 +469,26 @@ def test_the_table_can_be_looked_at_but_not_changed() -> None:
     pools: Any = three().registry.pools
     with pytest.raises(TypeError):
         pools[b"x"] = None
+
+
+@pytest.mark.parametrize("algorithm", ["wrr", "lrc", "wlrc", "iphash"])
+def test_asking_whether_a_node_is_left_changes_nothing(algorithm: str) -> None:
+    table = Table(algorithm=algorithm)
+    for name in ("10.0.0.1:1", "10.0.0.2:1"):
+        table.announce(name, weight=2)
+    registry, pool = table.registry, table.registry.pools[KEY]
+    first, second = pool.nodes
+    before = (pool.hits, first.wrr, second.wrr)
+    assert registry.has_untried(KEY, ())
+    assert registry.has_untried(KEY, (first,))
+    assert not registry.has_untried(KEY, (first, second))
+    assert not registry.has_untried(b"other", ())
+    registry.drain(second)
+    assert not registry.has_untried(KEY, (first,))
+    assert (pool.hits, first.wrr, second.wrr) == before
+
+
+def test_a_node_of_a_key_that_answers_for_it_is_left_too() -> None:
+    table = Table(dotsplit=True)
+    table.announce("10.0.0.1:1", b".example.com")
+    assert table.registry.has_untried(b"www.example.com", ())

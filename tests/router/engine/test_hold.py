@@ -232,3 +232,14 @@ async def test_a_busy_node_is_not_waited_for_like_a_missing_one(lab: Lab) -> Non
     assert status_of(await lab.ask(router)) == 503
     await lab.log.line("503 busy")
     assert router.gateway.counters.held == 0
+
+
+async def test_whether_other_nodes_are_left_is_asked_without_spending_their_turn(lab: Lab) -> None:
+    """With max-retries a request that failed does not wait if nodes are left; these have not been chosen."""
+    router = await lab.subscribed(hold=30, max_retries=0, errors="http")
+    router.announce(lab.refused_tcp())
+    other = router.announce(lab.node().address)
+    assert status_of(await lab.ask(router)) == 502
+    await router.at_rest()
+    pool = router.table.registry.pools[b"example.com"]
+    assert (pool.hits, other.wrr) == (1, 1)

@@ -187,3 +187,16 @@ def test_nodes_and_values_that_are_remembered_are_bounded(monkeypatch: pytest.Mo
         assert cached.node() is not None
     assert len(cached.forwarder._values) <= 10
     assert len(cached.forwarder._nodes) <= 20
+
+
+def test_whether_a_key_is_known_is_no_use_of_its_item() -> None:
+    """The item that was used longest ago goes first when the cache is full."""
+    cached = Cached()
+    cached.cache = Cache(CacheConfig("nodes", 2, when_full="purge"))
+    cached.forwarder = CacheForwarder(cached.cache, GRACE, last_resort=True)
+    cached.update("old", "/old")
+    cached.update("new", "/new")
+    assert cached.forwarder.is_known(asking("old"), cached.now)
+    cached.update("newest", "/newest")
+    assert not cached.forwarder.is_known(asking("old"), cached.now)
+    assert cached.forwarder.is_known(asking("new"), cached.now)
