@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from protocol.address import Address
 from protocol.subscription import Proto, Subscription
+from subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
     from subscriptions.grant import Grant
@@ -34,7 +35,7 @@ _STATES: Final = {
 }
 
 
-class Node:
+class Node(Traffic):
     """One upstream process, announced or configured: all that a request needs to know of it.
 
     Whoever connects reports it: :meth:`connect_started`, perhaps :meth:`connect_slow`, then exactly
@@ -56,8 +57,6 @@ class Node:
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in and out.
         requests: successful connects, and further requests on connections that were kept.
-        rx: bytes written to it.
-        tx: bytes read from it.
         failcnt: failed connects; for an announced node also unsubscribes and falling silent.
         connecting: connects under way.
         slow: one of these has been unanswered for a second.
@@ -76,11 +75,9 @@ class Node:
         "proto",
         "reference",
         "requests",
-        "rx",
         "slow",
         "socket_owner",
         "suspect",
-        "tx",
     )
 
     def __init__(
@@ -92,6 +89,7 @@ class Node:
         modifier2: int = 0,
         proto: Proto = "uwsgi",
     ) -> None:
+        super().__init__()
         self.name = name
         self.address = address
         self.modifier1 = modifier1
@@ -99,8 +97,6 @@ class Node:
         self.proto: Proto = proto
         self.reference = 0
         self.requests = 0
-        self.rx = 0
-        self.tx = 0
         self.failcnt = 0
         self.connecting = 0
         self.slow = False

@@ -99,7 +99,6 @@ def _kept(
             link.close()
             continue
         node.used_again()
-        node.rx += len(head)
         session.upstream = link
         session.reused = True
         return link
@@ -122,7 +121,7 @@ def _dial(
         _note(session, node, attempts, exc)
         return None
     if connected:
-        return _connected(session, node, link, head)
+        return _connected(session, node, link)
     return _dial_slowly(session, node, attempts, link, head)
 
 
@@ -138,7 +137,7 @@ async def _dial_slowly(
     except BaseException:
         node.connect_abandoned()
         raise
-    return _connected(session, node, link, head)
+    return _connected(session, node, link)
 
 
 async def _dial_name(
@@ -155,7 +154,7 @@ async def _dial_name(
             except (OSError, TimedOut) as refusal:
                 error = refusal
             else:
-                return _connected(session, node, link, head)
+                return _connected(session, node, link)
     except OSError as exc:
         error = OSError(
             errno.EHOSTUNREACH, f"its name can't be resolved: {exc.strerror or 'no answer in time'}"
@@ -167,9 +166,8 @@ async def _dial_name(
     return None
 
 
-def _connected(session: "Session", node: Node, link: Link, head: bytes) -> Link:
+def _connected(session: "Session", node: Node, link: Link) -> Link:
     node.connected()
-    node.rx += len(head)
     session.connect_time = monotonic() - session.dialled
     session.upstream = link
     return link
@@ -198,21 +196,16 @@ def _begin(session: "Session", node: Node, where: Endpoint, head: bytes) -> tupl
         OSError: from the kernel.
     """
     sock, connected = begin_bare(where, node.socket_owner)
-    link = Link(session.gateway.poller, sock, session)
+    link = Link(session.gateway.poller, sock, session, node)
     try:
         if connected:
             link.write(head)
             return link, True
         # Over loopback the handshake was done inside the call; a first write tells so without a turn of the loop.
-        sent = sock.send(head)
-        if sent < len(head):
-            link.write(head[sent:])
-    except BlockingIOError:
-        return link, False
+        return link, link.write_first(head)
     except BaseException:
         link.close()
         raise
-    return link, True
 
 
 async def _finish(session: "Session", link: Link, node: Node, head: bytes) -> None:

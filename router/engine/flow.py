@@ -127,9 +127,6 @@ class Flow:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.source!r} -> {self.target!r} count={self.count} ended={self.ended}>"
 
-    def moved(self, size: int) -> None:
-        """Count bytes that go to the target."""
-
     def source_ended(self) -> None:
         """Keep the loop from telling again and again that the source has ended."""
         self.source.pause()
@@ -183,11 +180,11 @@ class Flow:
 
     def _readable(self) -> None:
         try:
-            data = self.source.sock.recv(self.chunk)
-        except (BlockingIOError, InterruptedError):
-            return
+            data = self.source.recv(self.chunk)
         except OSError as exc:
             self._end(exc)
+            return
+        if data is None:
             return
         if not data:
             self._end(None)
@@ -209,7 +206,6 @@ class Flow:
             self._owner.wake()
 
     def _pass_on(self, data: bytes) -> None:
-        self.moved(len(data))
         feeder = self._feeder
         if feeder is None:
             self._write(data)
@@ -288,18 +284,9 @@ class Flow:
 
 
 class Upload(Flow):
-    """From the client to a node; what the node is sent counts as its rx."""
+    """From the client to a node."""
 
-    __slots__ = ("node",)
-
-    def __init__(self, source: Link, owner: FlowOwner, chunk: int, *, early_limit: int) -> None:
-        super().__init__(source, owner, chunk, early_limit=early_limit)
-        self.node: Node | None = None
-
-    def moved(self, size: int) -> None:
-        """Count bytes written to the node; a body may be collected before there is one."""
-        if self.node is not None:
-            self.node.rx += size
+    __slots__ = ()
 
 
 class Requests(Upload):
@@ -310,25 +297,18 @@ class Requests(Upload):
 
 
 class Download(Flow):
-    """From a node to the client; what is read from it counts as its tx."""
+    """From a node to the client."""
 
     __slots__ = ("node",)
 
     node: Node
-
-    def moved(self, size: int) -> None:
-        """Count bytes read from the node."""
-        self.node.tx += size
 
     def source_ended(self) -> None:
         """Nothing to do: the session closes the node's connection at once, which costs a system call less."""
 
 
 class Answer(Download):
-    """A node's answer that begins with a head: kept until it can be read. Whoever reads the head counts the bytes."""
+    """A node's answer that begins with a head: kept until it can be read."""
 
     __slots__ = ()
     _tells_of_kept: ClassVar[bool] = True
-
-    def moved(self, size: int) -> None:
-        """Nothing: the head never gets here."""

@@ -228,7 +228,6 @@ class HttpReader(Session):
             reason: of its failure; "": it was answered.
         """
         sent, self._sent = self.client.written - self._sent, self.client.written
-        self.gateway.counters.bytes_sent += sent
         if self.gateway.access_log is not None:
             self.gateway.log_access(self, request, received, sent, reason)
 
@@ -303,11 +302,6 @@ class HttpReader(Session):
         """True if no byte behind the head was passed on."""
         request = self.request
         return request is None or not (request.raw or self.front.raw_body or request.has_body)
-
-    @property
-    def received(self) -> int:
-        """All bytes of the connection."""
-        return self.upload.count if self.upload is not None else 0
 
     # --- deadlines ---
 

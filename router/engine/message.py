@@ -46,16 +46,16 @@ async def exchange_messages(
     assert upload is not None
     session.arm("answer", config.timeout, sliding=True)
     answer = Answer(link, session, config.buffer_size, early_limit=_MAX_HEAD + 1)
-    answer.node = upload.node = node
+    answer.node = node
     answer.start()
     sending: _Sending | None = None
     interim = seen = 0
     try:
         if session.has_upload(request, back):
-            sending = _Sending(session, request, node, back, link)
+            sending = _Sending(session, request, back, link)
         while True:
             if sending is None and upload.ended:
-                sending = _Sending(session, None, node, back, link)
+                sending = _Sending(session, None, back, link)
             if sending is not None:
                 sending.go_on()
             data = answer.early
@@ -68,7 +68,7 @@ async def exchange_messages(
                     length = body_length(head, request.method)
                     recoder = _begin_answer(session, head, length, answer)
                     if recoder is not None:
-                        rest = sending or _Sending(session, None, node, back, link)
+                        rest = sending or _Sending(session, None, back, link)
                         endless = not head.chunked and length is None
                         await _relay(session, recoder, answer, rest, endless=endless)
                     _keep_or_close(session, head, answer, link)
@@ -94,7 +94,6 @@ async def exchange_messages(
             HTTPStatus.BAD_GATEWAY, "bad-answer", f"{node.name} sent no valid answer: {exc}"
         ) from exc
     finally:
-        node.tx += answer.count
         if upload.target is not None:
             upload.detach()
         session.drop_upstream()
@@ -118,16 +117,13 @@ class _Sending:
     Args:
         session: whose.
         request: with a body, or None: then the head was all.
-        node: where to.
         back: what it speaks.
         link: its connection.
     """
 
     __slots__ = ("_attached", "_back", "_eof_sent", "_link", "_replay", "_request", "_session")
 
-    def __init__(
-        self, session: "Session", request: Request | None, node: Node, back: Back, link: Link
-    ) -> None:
+    def __init__(self, session: "Session", request: Request | None, back: Back, link: Link) -> None:
         self._session = session
         self._request = request
         self._back = back
@@ -136,7 +132,7 @@ class _Sending:
         self._replay: Replay | None = None
         self._attached = request is None
         if request is not None:
-            self._replay = start_replay(session, node, link)
+            self._replay = start_replay(session, link)
             if not back.sends_continue:
                 session.send_continue()
 

@@ -28,10 +28,10 @@ async def exchange_bytes(
     assert upload is not None
     session.arm("answer", config.timeout, sliding=True)
     download = Download(link, session, config.buffer_size)
-    download.node = upload.node = node
+    download.node = node
     download.target = session.client
     download.start()
-    replay = start_replay(session, node, link)
+    replay = start_replay(session, link)
     feeder = session.upload_feeder(request, back)
     attached = eof_sent = False
     try:
@@ -56,11 +56,11 @@ async def exchange_bytes(
     return download
 
 
-def start_replay(session: "Session", node: Node, link: Link) -> Replay | None:
+def start_replay(session: "Session", link: Link) -> Replay | None:
     """Begin to send a collected body; None if none was."""
     if session.spool is None:
         return None
-    replay = Replay(session.spool, link, node, session)
+    replay = Replay(session.spool, link, session)
     replay.go_on()
     return replay
 

@@ -93,7 +93,7 @@ class Session(Waiting):
     def __init__(
         self, gateway: "Gateway", sock: socket.SocketType, peer: Peer, number: int, timeout: float
     ) -> None:
-        super().__init__(gateway.loop, gateway.poller, sock, timeout)
+        super().__init__(gateway.loop, gateway.poller, sock, timeout, gateway.counters.clients)
         self.gateway = gateway
         self._number = number
         self.peer = peer
@@ -199,11 +199,6 @@ class Session(Waiting):
     def error_answer(self, failure: Failure) -> bytes:
         """Return the answer that explains a failure; b"": none."""
 
-    @property
-    @abstractmethod
-    def received(self) -> int:
-        """Bytes that the client has sent."""
-
     # --- the story ---
 
     def ended(self, error: BaseException | None) -> None:
@@ -212,7 +207,6 @@ class Session(Waiting):
             self._count_end(error)
         self.drop_upstream()
         self.client.close()
-        self.gateway.counters.bytes_received += self.received
         self.upload = None  # it holds this session, and nobody needs it any more
         self.gateway.session_ended(self)
 
@@ -237,7 +231,7 @@ class Session(Waiting):
         else:
             counters.failed[reason] += 1
 
-    async def answer(self, request: Request) -> str:
+    async def answer(self, request: Request) -> str:  # noqa: C901
         """Serve a request, and count what became of it.
 
         Returns:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import IO
 
 from router.net.link import Link, Owner
-from subscriptions.node import Node
 
 # Read from a spooled file and written to a node at once.
 _CHUNK = 128 * 1024
@@ -91,12 +90,11 @@ class Replay:
         error: why the file can't be read any more, or None.
     """
 
-    __slots__ = ("_link", "_node", "_offset", "_owner", "_spool", "done", "error")
+    __slots__ = ("_link", "_offset", "_owner", "_spool", "done", "error")
 
-    def __init__(self, spool: Spool, link: Link, node: Node, owner: Owner) -> None:
+    def __init__(self, spool: Spool, link: Link, owner: Owner) -> None:
         self._spool = spool
         self._link = link
-        self._node = node
         self._owner = owner
         self._offset = 0
         self.done = False
@@ -113,7 +111,6 @@ class Replay:
                 self._owner.wake()
                 return
             self._offset += len(data)
-            self._node.rx += len(data)
             try:
                 link.write(data)
             except OSError as exc:

@@ -59,11 +59,6 @@ class UwsgiSession(Session):
             gateway.counters.requests += 1
             await report(self, failure)
 
-    def ended(self, error: BaseException | None) -> None:
-        """The session is over."""
-        self.gateway.counters.bytes_sent += self.client.written
-        super().ended(error)
-
     def _read_request(self) -> UwsgiRequest | None:
         """Return the request, None as long as it has not come whole.
 
@@ -122,12 +117,6 @@ class UwsgiSession(Session):
     def sent_only_its_head(self) -> bool:
         """True if nothing came behind the packet."""
         return self.upload is None or not self.upload.count
-
-    @property
-    def received(self) -> int:
-        """Bytes of packet and body."""
-        received = self.upload.count if self.upload is not None else 0
-        return received + (self.request.size if self.request is not None else 0)
 
     # --- answers of nodes that speak HTTP ---
 

@@ -19,6 +19,7 @@ from router.engine.flow import Upload
 from router.failure import ClientGone, TimedOut
 from router.net.link import Link
 from router.net.poller import Poller
+from subscriptions.traffic import Traffic
 
 T = TypeVar("T")
 
@@ -56,9 +57,10 @@ class Waiting(ABC):
         poller: Poller,
         sock: socket.SocketType,
         timeout: float,
+        traffic: Traffic,
     ) -> None:
         self.loop = loop
-        self.client = Link(poller, sock, self)
+        self.client = Link(poller, sock, self, traffic)
         self.phase = "request"
         self.deadline = loop.time() + timeout
         self.upload: Upload | None = None
@@ -197,13 +199,13 @@ class Waiting(ABC):
         """
         client = self.client
         try:
-            data = client.sock.recv(size)
-        except BlockingIOError:
+            data = client.recv(size)
+        except OSError:
+            raise ClientGone from None
+        if data is None:
             if not client.reading:
                 client.read_with(self.wake)
             return None
-        except OSError:
-            raise ClientGone from None
         if self.slides:
             self.touch()
         return data

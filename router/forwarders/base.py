@@ -43,7 +43,7 @@ class Forwarder(ABC):
     def has_untried(self, request: Request, tried: Collection[Node]) -> bool:  # noqa: ARG002
         """True if a node of this request is not in ``tried``. Asking spends nobody's turn.
 
-        Asked only where nodes may announce themselves (:meth:`awaited_keys`): what waits for one could try others first.
+        Asked only where nodes announce themselves (:meth:`awaited_keys`): others could be tried before one is awaited.
         """
         return False
 

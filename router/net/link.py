@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from router.net.poller import READABLE, WRITABLE, Poller
+from subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
 HIGH = 256 * 1024
@@ -39,6 +40,7 @@ class Link:
     Attributes:
         sock: the socket; closed with the link.
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
+        traffic: of the peer; every byte that is read or written is counted there at once.
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
     """
@@ -57,15 +59,19 @@ class Link:
         "closed",
         "on_low",
         "sock",
+        "traffic",
         "written",
     )
     # Only a compiled class needs to be told.
     __deletable__ = ("_owner",)
 
-    def __init__(self, poller: Poller, sock: socket.SocketType, owner: Owner) -> None:
+    def __init__(
+        self, poller: Poller, sock: socket.SocketType, owner: Owner, traffic: Traffic
+    ) -> None:
         self._poller = poller
         self._owner = owner
         self.sock = sock
+        self.traffic = traffic
         self._fd = sock.fileno()
         self._watched = 0
         self._pending: bytearray | None = None
@@ -137,6 +143,19 @@ class Link:
         self._writer = writer
         self._watch(self._watched & ~WRITABLE if writer is None else self._watched | WRITABLE)
 
+    def recv(self, size: int) -> bytes | None:
+        """Return the next bytes, at most ``size``; b"" at the peer's end, None if there are none yet.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        try:
+            data = self.sock.recv(size)
+        except (BlockingIOError, InterruptedError):
+            return None
+        self.traffic.tx += len(data)
+        return data
+
     def write(self, data: bytes) -> None:
         """Send ``data``, now or as soon as the kernel takes it.
 
@@ -144,18 +163,39 @@ class Link:
             OSError: if the connection is broken.
         """
         sent = 0
-        self.written += len(data)
+        size = len(data)
         if self._pending is None:
             try:
                 sent = self.sock.send(data)
             except (BlockingIOError, InterruptedError):
                 pass
-            if sent == len(data):
-                return
-            self._pending = bytearray()
-            self.when_writable(self._flush)
-        self._pending += memoryview(data)[sent:] if sent else data
+            self.written += size
+            self.traffic.rx += size
+            if sent < size:
+                self._pending = bytearray(memoryview(data)[sent:] if sent else data)
+                self.backlog = len(self._pending)
+                self.when_writable(self._flush)
+            return
+        self.written += size
+        self.traffic.rx += size
+        self._pending += data
         self.backlog = len(self._pending)
+
+    def write_first(self, data: bytes) -> bool:
+        """Send ``data`` if the connection, which is being made, is there already; False: it is not.
+
+        Raises:
+            OSError: it was refused, or is broken.
+        """
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            return False
+        self.written += sent
+        self.traffic.rx += sent
+        if sent < len(data):
+            self.write(data[sent:])
+        return True
 
     def write_eof(self) -> None:
         """Half-close after the last unsent byte.

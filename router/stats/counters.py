@@ -6,6 +6,8 @@ only what belongs to the router as a whole. All of them only grow, except ``hold
 
 from collections import defaultdict
 
+from subscriptions.traffic import Traffic
+
 
 class Counters:
     """What happened since the router started.
@@ -17,9 +19,8 @@ class Counters:
 
     __slots__ = (
         "accept_errors",
-        "bytes_received",
-        "bytes_sent",
         "client_aborts",
+        "clients",
         "completed",
         "failed",
         "held",
@@ -60,9 +61,17 @@ class Counters:
         HTTP such a request is answered, and counted among the failed ones."""
         self.refused_datagrams = 0
         """Announces that were not understood, or that the table had no place for."""
-        self.bytes_received = 0
-        """Bytes read from clients."""
-        self.bytes_sent = 0
-        """Bytes written to clients."""
+        self.clients = Traffic()
+        """Bytes read from and written to clients."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from clients."""
+        return self.clients.tx
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to clients."""
+        return self.clients.rx

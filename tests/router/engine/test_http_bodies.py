@@ -749,11 +749,9 @@ async def test_uploads_are_spread_over_two_uwsgi_nodes(
             router.announce(node.address)
     else:
         router = await web.http(to=tuple(node.address for node in nodes))
+    chunked = ask("/", CHUNKED, method="POST") + chunks(b"12345")
+    data = chunked if framing == "chunked" else post(b"12345")
     for _ in range(20):
-        if framing == "chunked":
-            data = ask("/", CHUNKED, method="POST") + chunks(b"12345")
-        else:
-            data = post(b"12345")
         assert (await web.get(router, data)).status == 200
     assert [len(node.packets) for node in nodes] == [10, 10]
     assert {body for node in nodes for body in node.bodies} == {b"12345"}

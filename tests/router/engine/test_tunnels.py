@@ -559,3 +559,39 @@ async def test_many_tunnels_at_once(web: Web) -> None:
 
     await asyncio.gather(*(talk(number) for number in range(40)))
     await router.at_rest()
+
+
+# --- counting ---
+
+
+@pytest.mark.parametrize("http", [True, False])
+async def test_bytes_of_an_open_tunnel_are_counted_at_once(web: Web, http: bool) -> None:
+    """A rate taken from these numbers must not show hours of traffic in its last second."""
+    router, client, upstream = await opened(web, http=http)
+    (node,) = nodes_of(router)
+    counters = router.gateway.counters
+    before = (node.rx, node.tx, counters.bytes_received, counters.bytes_sent)
+    await client.send(b"u" * 1000)
+    assert await upstream.exactly(1000) == b"u" * 1000
+    await upstream.send(b"d" * 3000)
+    assert await client.exactly(3000) == b"d" * 3000
+    after = (node.rx, node.tx, counters.bytes_received, counters.bytes_sent)
+    assert [b - a for a, b in zip(before, after, strict=True)] == [1000, 3000, 1000, 3000]
+
+
+async def test_bytes_of_a_long_answer_are_counted_at_once(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
+    client = await web.open(router, ask())
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    await upstream.send(says(b"", "Content-Length: 5000", length=False) + b"x" * 2000)
+    head = await client.head()
+    assert await client.exactly(2000) == b"x" * 2000
+    (one,) = nodes_of(router)
+    assert one.tx > 2000
+    assert router.gateway.counters.bytes_sent > 2000
+    assert router.gateway.counters.bytes_received == len(ask())
+    await upstream.send(b"x" * 3000)
+    assert head.status == 200
+    assert await client.exactly(3000) == b"x" * 3000

@@ -11,6 +11,7 @@ from router.engine.upstreams import MAX_IDLE, Upstreams
 from router.net.link import Link
 from router.net.poller import Poller
 from subscriptions.node import Node
+from subscriptions.traffic import Traffic
 from tests.router.engine.nodes import until
 
 
@@ -49,7 +50,7 @@ class Bench:
         ours, peer = socket.socketpair()
         ours.setblocking(False)
         self.peers.append(peer)
-        return Link(self.poller, ours, Waiter()), peer
+        return Link(self.poller, ours, Waiter(), Traffic()), peer
 
     def kept(self, node: Node, seconds: float = 60) -> tuple[Link, socket.socket]:
         """The same after it has served a request."""

@@ -8,6 +8,7 @@ import pytest
 
 from router.net.link import LOW, Link
 from router.net.poller import Poller
+from subscriptions.traffic import Traffic
 from tests.router.engine.nodes import Peer, until
 
 
@@ -38,7 +39,7 @@ class Pair:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
         self.owner = Owner()
-        self.link = Link(poller, ours, self.owner)
+        self.link = Link(poller, ours, self.owner, Traffic())
         self.peer = Peer(theirs)
 
     def close(self) -> None:
@@ -202,7 +203,7 @@ async def test_reset_is_seen_as_one_by_a_tcp_peer(poller: Poller) -> None:
         listener.listen()
         theirs = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
-    link, peer = Link(poller, ours, Owner()), Peer(theirs)
+    link, peer = Link(poller, ours, Owner(), Traffic()), Peer(theirs)
     link.write(b"half")
     assert await peer.some() == b"half"
     link.reset()

@@ -51,8 +51,8 @@ def test_counters_of_the_router() -> None:
     counters.queueing = 15
     counters.refused_packets = 8
     counters.refused_datagrams = 12
-    counters.bytes_received = 2**40
-    counters.bytes_sent = 9
+    counters.clients.tx = 2**40
+    counters.clients.rx = 9
     counters.accept_errors = 11
     samples = scrape(source)
     expected = {

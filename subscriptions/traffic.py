@@ -1,0 +1,16 @@
+"""Bytes exchanged with a peer, counted where they are read and written."""
+
+
+class Traffic:
+    """Byte counters of one peer, from its own point of view.
+
+    Attributes:
+        rx: bytes written to it.
+        tx: bytes read from it.
+    """
+
+    __slots__ = ("rx", "tx")
+
+    def __init__(self) -> None:
+        self.rx = 0
+        self.tx = 0
