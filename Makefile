@@ -68,8 +68,7 @@ clean:
 	rm -rf .venv .peers .bench dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The command is copied into the environment, not linked: a change of it installs anew, as new dependencies do.
-.venv/installed: pyproject.toml scripts/uwsgi-router
+.venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is too old or missing: Python 3.11 or newer is needed (make PYTHON=python3.12 …)"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
@@ -78,7 +77,7 @@ clean:
 
 # Not .venv: whatever Python the tests run with, these figures are of the one that users have. BENCH_PYTHON is looked up
 # after bench-programs, which installs what it takes to make environments.
-.bench/installed: pyproject.toml scripts/uwsgi-router | bench-programs
+.bench/installed: pyproject.toml | bench-programs
 	@$(BENCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(BENCH_PYTHON) is too old or missing: Python 3.11 or newer is needed (make bench BENCH_PYTHON=…)"; exit 1; }
 	$(BENCH_PYTHON) -m venv --clear .bench/venv

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.programs import StartError
-from protocol.subscription import Subscription, encode
+from uwsgi_router.protocol.subscription import Subscription, encode
 
 #: Keys are gone through in steps of this, not in the order in which they lie in memory. It has no
 #: divisor in common with the numbers of keys.

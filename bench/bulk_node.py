@@ -9,7 +9,7 @@ import sys
 
 from bench.node import packet
 from bench.talks import Reading, Talk, discard, listener, receive, send, serve
-from protocol.uwsgi import HEADER_SIZE, decode_header, decode_variables
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_header, decode_variables
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)

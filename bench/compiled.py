@@ -12,7 +12,7 @@ from bench.programs import ROOT, MissingError
 DIRECTORY = ROOT / ".bench" / "compiled"
 
 #: A module on every request's way: if this one is an extension, the packages were compiled.
-_MODULE = "router.net.link"
+_MODULE = "uwsgi_router.router.net.link"
 _PACKAGES = ("protocol", "subscriptions", "router")
 
 
@@ -36,7 +36,7 @@ def compiled_router(directory: Path = DIRECTORY) -> list[str]:
         raise MissingError(f"the compiled packages (those in {place} are not compiled: {why})")
     site = Path(found).parents[_MODULE.count(".")]
     for package in _PACKAGES:
-        if _sources(ROOT / package) != _sources(site / package):
+        if _sources(ROOT / package) != _sources(site / "uwsgi_router" / package):
             raise MissingError(
                 f"the compiled packages (those in {place} are of other sources than this tree's: "
                 "`make bench` makes them anew)"

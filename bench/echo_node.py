@@ -11,8 +11,8 @@ import sys
 from bench.bulk_node import http_head
 from bench.node import packet
 from bench.talks import Reading, Talk, listener, receive, send, serve
-from protocol.uwsgi import HEADER_SIZE, decode_header, decode_variables
-from protocol.websocket import accept_key
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_header, decode_variables
+from uwsgi_router.protocol.websocket import accept_key
 
 _KEY = re.compile(rb"\r\nsec-websocket-key:[ \t]*([^\r\n]+)", re.IGNORECASE)
 _KEY_VARIABLE = b"HTTP_SEC_WEBSOCKET_KEY"

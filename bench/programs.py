@@ -50,7 +50,7 @@ def find(name: str) -> str:
 
 def our_router() -> list[str]:
     """Return the command of the router in this working tree."""
-    return [sys.executable, str(ROOT / "scripts" / "uwsgi-router")]
+    return [sys.executable, "-m", "uwsgi_router"]
 
 
 def first_line(command: Sequence[str]) -> str:

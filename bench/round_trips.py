@@ -12,7 +12,7 @@ from bench import heads
 from bench.echo_node import masked
 from bench.generator import Stretch
 from bench.talks import Talk, at_least, send
-from protocol.websocket import accept_key
+from uwsgi_router.protocol.websocket import accept_key
 
 #: Bytes of a message.
 SIZE = 64

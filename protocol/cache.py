@@ -16,7 +16,7 @@ memory; ours say what its documentation says.
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from protocol.uwsgi import (
+from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MODIFIER_CACHE,
     PacketError,

@@ -32,7 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
-from protocol.subscription import MAX_KEY, MAX_WEIGHT
+from uwsgi_router.protocol.subscription import MAX_KEY, MAX_WEIGHT
 
 VERSION: Final = 1
 #: Bytes of a question's line, its end included.

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from protocol.address import AddressError, parse_node_address
-from protocol.uwsgi import (
+from uwsgi_router.protocol.address import AddressError, parse_node_address
+from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MODIFIER_SUBSCRIPTION,
     PacketError,
@@ -59,7 +59,7 @@ class Subscription:
     Attributes:
         command: what the node wants.
         key: what it serves, 1 to 255 bytes, usually ``host`` or ``host:port``.
-        address: where it is, as announced: 1 to 255 bytes, in a form of :mod:`protocol.address`.
+        address: where it is, as announced: 1 to 255 bytes, in a form of :mod:`uwsgi_router.protocol.address`.
         modifier1: what requests to it carry, 0 to 255.
         modifier2: likewise.
         cores: workers times cores.

@@ -1,13 +1,13 @@
 """The WebSocket handshake: what a node's 101 must say (RFC 6455, 4.1 and 4.2.2; http-router sheet 5.2 and 5.3).
 
-What a request must say is part of reading requests (``protocol.http.request``). Frames are not read here.
+What a request must say is part of reading requests (``http/request.py``). Frames are not read here.
 """
 
 import hashlib
 from base64 import b64encode
 from typing import Protocol
 
-from protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.errors import ResponseError
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

@@ -1,3 +1,1 @@
-"""What happens: options, listeners, sessions, forwarders, stats; the command ``uwsgi-router``."""
-
-__version__ = "0.1.0"
+"""The router: configuration, sockets, proxy engine, forwarders, statistics, command."""

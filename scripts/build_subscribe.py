@@ -1,8 +1,6 @@
 """Builds ``uwsgi-subscribe``: the announcing client as one executable file (``make subscribe.pyz``).
 
-Our packages have common names. In the file they all lie below one private package, and import each other from there: so
-nothing of the application's is taken for ours, whatever it has imported before, and nothing of ours for the
-application's. Of ``subscriptions`` only what the client imports is in it.
+It holds ``uwsgi_router`` with what the client imports, and nothing else of it.
 """
 
 import ast
@@ -13,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ENTRY = "subscriptions.client.command"
-PACKAGES = ("protocol", "subscriptions")
-PRIVATE = "_uwsgi_subscribe"
+PACKAGE = "uwsgi_router"
+ENTRY = f"{PACKAGE}.subscriptions.client.command"
 # Zip files know no earlier time. The same sources make the same file.
 WHEN = (1980, 1, 1, 0, 0, 0)
 
@@ -31,7 +28,7 @@ if sys.version_info < (3, 11):
 foreign = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
 sys.path.sort(key=lambda entry: os.path.abspath(entry) in foreign)
 
-from {PRIVATE}.{ENTRY} import main
+from {ENTRY} import main
 
 sys.exit(main(sys.argv[1:]))
 """
@@ -39,9 +36,9 @@ sys.exit(main(sys.argv[1:]))
 
 def main(target: Path) -> None:
     """Write the file."""
-    files = {"__main__.py": MAIN, f"{PRIVATE}/__init__.py": ""}
-    for module, path in sorted(_modules().items()):
-        files[f"{PRIVATE}/{path.relative_to(ROOT)}"] = _moved(module, path.read_text())
+    files = {"__main__.py": MAIN}
+    for path in sorted(_modules().values()):
+        files[str(path.relative_to(ROOT))] = path.read_text()
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".{target.name}.new")
     with new.open("wb") as file:
@@ -67,35 +64,21 @@ def _modules() -> dict[str, Path]:
         found[name] = path
         if "." in name:
             wanted.append(name.rpartition(".")[0])
-        # What the package offers to others, lazily, is no part of the client.
-        if name != "subscriptions":
-            wanted += _imports(name, path.read_text())
+        # What these offer to others, when asked for it, is no part of the client.
+        if name not in {PACKAGE, f"{PACKAGE}.subscriptions"}:
+            wanted += _imports(path.read_text())
+    found[f"{PACKAGE}.version"] = ROOT / PACKAGE / "version.py"
     return found
 
 
-def _imports(module: str, text: str) -> Iterator[str]:
-    for node in _own_imports(module, text):
-        yield str(node.module)
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _moved(module: str, text: str) -> str:
-    """Return a module's text, importing from the private package."""
-    lines = text.splitlines(keepends=True)
-    for node in _own_imports(module, text):
-        line = lines[node.lineno - 1]
-        lines[node.lineno - 1] = line.replace("from ", f"from {PRIVATE}.", 1)
-    return "".join(lines)
-
-
-def _own_imports(module: str, text: str) -> Iterator[ast.ImportFrom]:
+def _imports(text: str) -> Iterator[str]:
+    """Yield what a module imports of ours; a name may be a module's or something's in it."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.partition(".")[0] in PACKAGES:
-                    sys.exit(f"{module}: write `from {alias.name} import ...`, which can be moved")
-        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in PACKAGES:
-            yield node
+            yield from (alias.name for alias in node.names if alias.name.startswith(f"{PACKAGE}."))
+        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == PACKAGE:
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 if __name__ == "__main__":

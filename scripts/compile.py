@@ -11,6 +11,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+PACKAGE = "uwsgi_router"
 _ASKED = os.environ.get("UWSGI_ROUTER_COMPILE", "") not in {"", "0"}
 
 
@@ -45,7 +46,7 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
 
     Args:
         root: of the source tree.
-        patterns: of the modules to compile, relative to it.
+        patterns: of the modules to compile, relative to the package.
         directory: empty.
 
     Raises:
@@ -57,7 +58,9 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
 
     modules = []
     for pattern in patterns:
-        found = sorted(path for path in Path(root).glob(pattern) if path.name != "__init__.py")
+        found = sorted(
+            path for path in Path(root, PACKAGE).glob(pattern) if path.name != "__init__.py"
+        )
         if not found:
             raise ValueError(f"{pattern}, named in pyproject.toml as to be compiled, finds no file")
         modules += [str(path.relative_to(root)) for path in found]

@@ -1,10 +1,10 @@
-"""Who is there: the table of announced nodes, how one is chosen, the server that fills it, and a client."""
+"""Registry of announced nodes, balancing, the subscription server, and the announcing client."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from subscriptions.client.errors import SubscribeError
-    from subscriptions.client.subscriber import Subscriber, subscribe
+    from uwsgi_router.subscriptions.client.errors import SubscribeError
+    from uwsgi_router.subscriptions.client.subscriber import Subscriber, subscribe
 
 __all__ = ["SubscribeError", "Subscriber", "subscribe"]
 
@@ -12,11 +12,11 @@ __all__ = ["SubscribeError", "Subscriber", "subscribe"]
 def __getattr__(name: str) -> Any:
     """Load the client when it is asked for: a router has no use for it."""
     if name == "SubscribeError":
-        from subscriptions.client import errors  # noqa: PLC0415
+        from uwsgi_router.subscriptions.client import errors  # noqa: PLC0415
 
         return errors.SubscribeError
     if name in __all__:
-        from subscriptions.client import subscriber  # noqa: PLC0415
+        from uwsgi_router.subscriptions.client import subscriber  # noqa: PLC0415
 
         return getattr(subscriber, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from protocol.subscription import MAX_COUNT, MAX_VIA, MAX_WEIGHT
-from subscriptions.events import Event, NodeRefreshed
-from subscriptions.node import RESTING, UNHEALTHY, SubscribedNode
-from subscriptions.pool import NodePool
-from subscriptions.registry import Registry
-from subscriptions.sni import Sni
+from uwsgi_router.protocol.subscription import MAX_COUNT, MAX_VIA, MAX_WEIGHT
+from uwsgi_router.subscriptions.events import Event, NodeRefreshed
+from uwsgi_router.subscriptions.node import RESTING, UNHEALTHY, SubscribedNode
+from uwsgi_router.subscriptions.pool import NodePool
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.sni import Sni
 
 #: Seconds between two adverts of a key, as between two announces of a uWSGI node.
 INTERVAL: Final = 10.0

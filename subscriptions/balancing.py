@@ -16,7 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from operator import attrgetter
 from typing import Final
 
-from subscriptions.node import Node, SubscribedNode
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 #: Clients whose node is remembered for iphash; then all are forgotten, which costs a pass each.
 MAX_HOMES: Final = 1024

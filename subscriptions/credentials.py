@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from subscriptions.sender import Credentials
+from uwsgi_router.subscriptions.sender import Credentials
 
 #: The kernel's number for users that have no number in our name space: they may be anybody.
 OVERFLOW_UID: Final = 65_534

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from subscriptions.node import SubscribedNode
-from subscriptions.sni import Sni
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.sni import Sni
 
 FailureReason = Literal["connect", "unsubscribe", "silent"]
 

@@ -7,23 +7,23 @@ be passed.
 
 from collections.abc import Callable, Sequence
 
-from protocol.address import Address
-from protocol.subscription import Subscription
-from subscriptions.credentials import may_use_key
-from subscriptions.grant import ANYBODY, Grant, Quota
-from subscriptions.permission import (
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.credentials import may_use_key
+from uwsgi_router.subscriptions.grant import ANYBODY, Grant, Quota
+from uwsgi_router.subscriptions.permission import (
     Network,
     Tenant,
     check_modifiers,
     check_network,
     check_own_address,
 )
-from subscriptions.rate import RateLimit
-from subscriptions.refusal import Refused
-from subscriptions.replay import ReplayMemory
-from subscriptions.sender import Sender
-from subscriptions.signature import Signatures
-from subscriptions.whereabouts import whereabouts
+from uwsgi_router.subscriptions.rate import RateLimit
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.replay import ReplayMemory
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.signature import Signatures
+from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 
 def nobody(_address: Address) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from subscriptions.sender import Credentials
+from uwsgi_router.subscriptions.sender import Credentials
 
 
 @dataclass(frozen=True, slots=True)

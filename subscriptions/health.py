@@ -11,9 +11,15 @@ Whoever asks nodes about their health reports it here; nothing here knows of soc
 from collections.abc import Collection
 from typing import Final
 
-from protocol.subscription import Proto
-from subscriptions.events import Event, NodeAnswers, NodeHealthy, NodeRests, NodeUnhealthy
-from subscriptions.node import SubscribedNode
+from uwsgi_router.protocol.subscription import Proto
+from uwsgi_router.subscriptions.events import (
+    Event,
+    NodeAnswers,
+    NodeHealthy,
+    NodeRests,
+    NodeUnhealthy,
+)
+from uwsgi_router.subscriptions.node import SubscribedNode
 
 #: Seconds of the first rest; the next is twice as long.
 FIRST_REST: Final = 1.0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from protocol.address import Address
-from protocol.subscription import Proto, Subscription
-from subscriptions.traffic import Traffic
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.subscription import Proto, Subscription
+from uwsgi_router.subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
-    from subscriptions.grant import Grant
-    from subscriptions.pool import NodePool
-    from subscriptions.sender import Credentials
-    from subscriptions.sni import Sni
+    from uwsgi_router.subscriptions.grant import Grant
+    from uwsgi_router.subscriptions.pool import NodePool
+    from uwsgi_router.subscriptions.sender import Credentials
+    from uwsgi_router.subscriptions.sni import Sni
 
 #: In which order nodes are chosen: one of a later standing only if there is none of an earlier; of
 #: DRAINED and later ones none ever.

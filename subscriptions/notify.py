@@ -26,9 +26,9 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
-from protocol.address import Address, UnixAddress
-from subscriptions.gate import nobody
-from subscriptions.sender import Sender
+from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.subscriptions.gate import nobody
+from uwsgi_router.subscriptions.sender import Sender
 
 MAX_TEXT: Final = 2_048
 

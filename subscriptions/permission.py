@@ -7,12 +7,12 @@ from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
-from protocol.address import Address, InetAddress, UnixAddress
-from protocol.subscription import Subscription
-from subscriptions.credentials import socket_owner
-from subscriptions.refusal import Refused
-from subscriptions.sender import Sender
-from subscriptions.whereabouts import ip_of
+from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.credentials import socket_owner
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.whereabouts import ip_of
 
 Network = IPv4Network | IPv6Network
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, ValuesView
 from typing import Final
 
-from subscriptions.balancing import ALGORITHMS, Candidates
-from subscriptions.node import DEAD, DRAINED, Node, SubscribedNode
-from subscriptions.sni import Sni
+from uwsgi_router.subscriptions.balancing import ALGORITHMS, Candidates
+from uwsgi_router.subscriptions.node import DEAD, DRAINED, Node, SubscribedNode
+from uwsgi_router.subscriptions.sni import Sni
 
 
 class NodePool:

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from subscriptions.sender import Sender
+from uwsgi_router.subscriptions.sender import Sender
 
 #: A sender that was quiet may send so many seconds' worth at once: all nodes of a host start together.
 BURST: Final = 10.0

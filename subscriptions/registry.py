@@ -16,10 +16,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from protocol.address import Address
-from protocol.subscription import MAX_KEY, Proto, Subscription
-from subscriptions.balancing import ALGORITHMS
-from subscriptions.events import (
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.subscription import MAX_KEY, Proto, Subscription
+from uwsgi_router.subscriptions.balancing import ALGORITHMS
+from uwsgi_router.subscriptions.events import (
     Event,
     FailureReason,
     NodeAdded,
@@ -34,16 +34,16 @@ from subscriptions.events import (
     PoolRemoved,
     SniChanged,
 )
-from subscriptions.grant import ANYBODY, Grant
-from subscriptions.health import Health
-from subscriptions.keys import other_keys
-from subscriptions.memory import Memory
-from subscriptions.node import Node, SubscribedNode
-from subscriptions.pool import NodePool
-from subscriptions.refusal import Refused
-from subscriptions.shares import Shares
-from subscriptions.sni import Sni
-from subscriptions.whereabouts import whereabouts
+from uwsgi_router.subscriptions.grant import ANYBODY, Grant
+from uwsgi_router.subscriptions.health import Health
+from uwsgi_router.subscriptions.keys import other_keys
+from uwsgi_router.subscriptions.memory import Memory
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
+from uwsgi_router.subscriptions.pool import NodePool
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.shares import Shares
+from uwsgi_router.subscriptions.sni import Sni
+from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 #: How long a key without nodes stays known, and a node that left stays suspect.
 REMEMBERED: Final = 3600.0
@@ -317,7 +317,7 @@ class Registry:
         mountpoints).
 
         Args:
-            key: the request's key; with mountpoints as :func:`subscriptions.keys.mountpoint_key`
+            key: the request's key; with mountpoints as :func:`uwsgi_router.subscriptions.keys.mountpoint_key`
                 makes it.
             client: the client's address as text, for iphash; empty if there is none.
             tried: nodes that this request has tried.
@@ -425,7 +425,7 @@ class Registry:
 
         Args:
             node: it.
-            weight: 1 to :data:`protocol.subscription.MAX_WEIGHT`.
+            weight: 1 to :data:`uwsgi_router.protocol.subscription.MAX_WEIGHT`.
         """
         if node.set_weight == weight:
             return []

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.subscription import Command
+from uwsgi_router.protocol.subscription import Command
 
 SignedNode = tuple[bytes, str]
 """Key and address, as they were signed."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from subscriptions.whereabouts import IPAddress, ip_of
+from uwsgi_router.subscriptions.whereabouts import IPAddress, ip_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from protocol.subscription import MAX_DATAGRAM, Subscription, SubscriptionError, decode
-from subscriptions import credentials, notify
-from subscriptions.events import Event, NodeAdded
-from subscriptions.gate import Gate
-from subscriptions.refusal import Refusal, Refused
-from subscriptions.registry import Registry
-from subscriptions.sender import Credentials, Sender
-from subscriptions.sni import Sni
+from uwsgi_router.protocol.subscription import MAX_DATAGRAM, Subscription, SubscriptionError, decode
+from uwsgi_router.subscriptions import credentials, notify
+from uwsgi_router.subscriptions.events import Event, NodeAdded
+from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.refusal import Refusal, Refused
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.sender import Credentials, Sender
+from uwsgi_router.subscriptions.sni import Sni
 
 #: Datagrams read before everything else gets its turn again.
 BATCH: Final = 64

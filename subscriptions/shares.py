@@ -1,7 +1,7 @@
 """How much of the table each owner fills: nobody may crowd out the others."""
 
-from subscriptions.grant import Quota
-from subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.grant import Quota
+from uwsgi_router.subscriptions.refusal import Refused
 
 
 class _Share:

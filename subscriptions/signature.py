@@ -4,7 +4,7 @@ A client signs the variables, ``unix`` (its clock) being the last of them, with 
 ECDSA (DER). The router has the public key of each key in a directory, as PEM.
 
 Stricter than uWSGI: every packet must be of our time, not only the first of a node, and no time is
-accepted twice (see :mod:`subscriptions.replay`); key files are read again when they change.
+accepted twice (see :mod:`uwsgi_router.subscriptions.replay`); key files are read again when they change.
 
 ``cryptography`` is imported when the first :class:`Signatures` is made, and nowhere else here.
 """
@@ -16,12 +16,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from protocol.address import InetAddress
-from protocol.subscription import Subscription
-from subscriptions.refusal import Refused
-from subscriptions.replay import ReplayMemory
-from subscriptions.sender import Sender
-from subscriptions.whereabouts import whereabouts
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.replay import ReplayMemory
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.subscription import Subscription
+from uwsgi_router.protocol.subscription import Subscription
 
 
 class SniError(ValueError):

@@ -20,12 +20,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast, get_args
 
-from protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
-from subscriptions.node import SubscribedNode
-from subscriptions.registry import Registry
-from subscriptions.replay import ReplayMemory, Used
-from subscriptions.sender import Credentials
-from subscriptions.whereabouts import ip_of
+from uwsgi_router.protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.replay import ReplayMemory, Used
+from uwsgi_router.subscriptions.sender import Credentials
+from uwsgi_router.subscriptions.whereabouts import ip_of
 
 FORMAT: Final = "uwsgi-router state"
 VERSION: Final = 1

@@ -3,7 +3,7 @@
 import ipaddress
 from functools import lru_cache
 
-from protocol.address import Address, InetAddress, parse_node_address
+from uwsgi_router.protocol.address import Address, InetAddress, parse_node_address
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -16,7 +16,7 @@ def whereabouts(announced: str, source: str | None) -> tuple[str, Address]:
     datagram came from. The name says so too, for two hosts that announce ``:3031`` are two nodes.
 
     Args:
-        announced: an address that a :class:`protocol.subscription.Subscription` has accepted.
+        announced: an address that a :class:`uwsgi_router.protocol.subscription.Subscription` has accepted.
         source: the IP address that its datagram came from, None if it came over a UNIX socket.
     """
     address = parse_node_address(announced)

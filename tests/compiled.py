@@ -5,11 +5,11 @@ import sys
 
 #: One of each package that pyproject.toml names.
 MODULES = (
-    "protocol.http.request",
-    "router.backs.http",
-    "router.engine.session",
-    "router.fronts.http",
-    "router.net.link",
+    "uwsgi_router.protocol.http.request",
+    "uwsgi_router.router.backs.http",
+    "uwsgi_router.router.fronts.http.front",
+    "uwsgi_router.router.net.link",
+    "uwsgi_router.router.proxy.exchange",
 )
 
 

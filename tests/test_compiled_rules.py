@@ -31,7 +31,7 @@ def waits(nodes: list[ast.stmt]) -> list[int]:
 
 def test_modules_are_named() -> None:
     names = {str(path.relative_to(ROOT)) for path in MODULES}
-    assert {"protocol/http/request.py", "router/engine/session.py", "router/net/link.py"} <= names
+    assert {"protocol/http/request.py", "router/proxy/exchange.py", "router/net/link.py"} <= names
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -13,7 +13,7 @@ from bench.programs import ROOT, Program, accepts, free_port
 from bench.scenarios import fastrouters, http_routers
 from bench.scenarios.nodes import lean
 from bench.scenarios.variants import Variant
-from protocol.uwsgi import encode_packet
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 #: Given the router's command, the one to run instead.
 Wrap = Callable[[list[str]], list[str]]

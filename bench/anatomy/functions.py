@@ -18,10 +18,10 @@ _PATIENCE = 30.0
 #: (layer, what its files begin with); the first that fits.
 _LAYERS = (
     ("protocol/", ("protocol/",)),
-    ("router/engine/", ("router/engine/",)),
+    ("router/proxy/", ("router/proxy/",)),
     ("router/net/", ("router/net/",)),
     ("router/fronts/, router/backs/", ("router/fronts/", "router/backs/")),
-    ("router/forwarders/, subscriptions/", ("router/forwarders/", "subscriptions/")),
+    ("router/routing/, subscriptions/", ("router/routing/", "subscriptions/")),
     ("the rest of router/", ("router/",)),
 )
 #: ``__init__`` and the like have no file.
@@ -115,7 +115,7 @@ def read(report: str, root: Path = ROOT) -> list[Function]:
     """
     functions = [
         Function(
-            entry["file"].removeprefix(f"{root}/"),
+            entry["file"].removeprefix(f"{root}/uwsgi_router/"),
             entry["line"],
             entry["name"],
             entry["calls"],

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from router import cli
+from uwsgi_router.router.cli import main as cli
 
 _Trace = Callable[[FrameType, str, Any], Any]
 

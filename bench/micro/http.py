@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping
 
 from bench import heads
 from bench.micro.micro import Micro
-from protocol.http.body import Chunked, ChunkedEncoder
-from protocol.http.forward import request_head
-from protocol.http.origin import origin_of_peer
-from protocol.http.request import RequestHead, parse_request
-from protocol.http.response import parse_response
-from protocol.http.variables import connection_block, request_block
+from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder
+from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.origin import origin_of_peer
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.protocol.http.variables import connection_block, request_block
 
 _ORIGIN = origin_of_peer(("192.0.2.7", 50_001), https=False)
 _CHUNK, _CHUNKS = 4096, 16

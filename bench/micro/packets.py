@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 
 from bench import heads
 from bench.micro.micro import Micro
-from protocol.http.from_variables import head_from_variables
-from protocol.subscription import Subscription, decode, encode
-from protocol.uwsgi import HEADER_SIZE, decode_variables, encode_packet
-from router.fronts.uwsgi import UwsgiFront
+from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.subscription import Subscription, decode, encode
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_variables, encode_packet
+from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
 
 Variables = list[tuple[bytes, bytes]]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from bench.announcing import STRIDE
 from bench.micro.micro import Micro
-from protocol.subscription import Subscription
-from subscriptions.balancing import ALGORITHMS, Candidates
-from subscriptions.registry import Registry
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.balancing import ALGORITHMS, Candidates
+from uwsgi_router.subscriptions.registry import Registry
 
 KEYS = 10_000
 NODES = (1, 10, 100)

@@ -6,15 +6,7 @@ from pathlib import Path
 
 from bench.measure import Setup
 from bench.nginx import nginx, uwsgi_pass
-from bench.programs import (
-    MissingError,
-    Program,
-    StartError,
-    accepts,
-    answers,
-    find,
-    free_port,
-)
+from bench.programs import MissingError, Program, StartError, accepts, answers, find, free_port
 from bench.scenarios.router import Router
 from bench.scenarios.variants import Variant
 

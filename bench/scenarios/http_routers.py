@@ -10,14 +10,7 @@ from pathlib import Path
 
 from bench.measure import Setup
 from bench.nginx import nginx_command
-from bench.programs import (
-    MissingError,
-    Program,
-    StartError,
-    answers,
-    find,
-    free_port,
-)
+from bench.programs import MissingError, Program, StartError, answers, find, free_port
 from bench.scenarios.router import Router
 from bench.scenarios.variants import Variant
 

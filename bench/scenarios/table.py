@@ -29,8 +29,8 @@ from bench.measure import ANNOUNCE, CHOICE, Load, Run, Setup, ask, cpu_time
 from bench.nginx import nginx, uwsgi_pass
 from bench.programs import Program, accepts, find, free_port, our_router
 from bench.scenarios.nodes import lean
-from protocol.subscription import Subscription
-from subscriptions.registry import Registry
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.registry import Registry
 
 SIZES = (1, 100, 10_000)
 LARGEST = max(SIZES)

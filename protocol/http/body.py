@@ -7,8 +7,8 @@ two together. Nobody here keeps payload: what goes in comes out of the same call
 import re
 from typing import Final, Protocol
 
-from protocol.http.errors import BodyError, BodyTooLarge, Truncated
-from protocol.http.fields import TOKEN_BYTE, VALUE_BYTE
+from uwsgi_router.protocol.http.errors import BodyError, BodyTooLarge, Truncated
+from uwsgi_router.protocol.http.fields import TOKEN_BYTE, VALUE_BYTE
 
 #: Bytes of a line with a chunk's size, extensions and line end included.
 MAX_SIZE_LINE: Final = 4096

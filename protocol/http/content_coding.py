@@ -8,7 +8,7 @@ import re
 import zlib
 from typing import Final
 
-from protocol.http.body import Encoder
+from uwsgi_router.protocol.http.body import Encoder
 
 _WEIGHT = re.compile(rb"q[ \t]*=[ \t]*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 

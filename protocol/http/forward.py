@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from protocol.http.origin import Origin
-from protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.origin import Origin
+from uwsgi_router.protocol.http.request import RequestHead
 
 
 def request_head(
@@ -22,7 +22,7 @@ def request_head(
     Args:
         head: the request.
         origin: who its client is; None: the head's X-Forwarded fields are right as they are (see
-            :func:`protocol.http.from_variables.head_from_variables`).
+            :func:`uwsgi_router.protocol.http.from_variables.head_from_variables`).
         content_length: bytes of body that the node will get; None: no Content-Length.
         chunked: the body is sent chunked, whatever ``content_length`` says.
         expect: ask for a 100 before the body.

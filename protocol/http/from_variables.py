@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_from_bytes
 
-from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import BoundedCache, names, tokens
-from protocol.http.origin import parse_hop
-from protocol.http.request import RequestHead, read_lines
+from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.fields import BoundedCache, names, tokens
+from uwsgi_router.protocol.http.origin import parse_hop
+from uwsgi_router.protocol.http.request import RequestHead, read_lines
 
 # Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
 # with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take
@@ -49,7 +49,7 @@ _begins: Final = _Begins()
 
 
 def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead:
-    """Read a request from the variables of a packet, as :func:`protocol.uwsgi.decode_variables` returns them.
+    """Read a request from the variables of a packet, as ``decode_variables`` returns them.
 
     Of a repeated name the last value counts, as for an application (``http-var`` relies on it). X-Forwarded-For ends
     with REMOTE_ADDR, which a node has no other way to know, and X-Forwarded-Proto is there, so that

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Final
 
-from protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.errors import HttpError, quoted
 
 MAX_HOST: Final = 255
 

@@ -12,8 +12,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from protocol.http.fields import is_forwarding, names
-from protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.fields import is_forwarding, names
+from uwsgi_router.protocol.http.request import RequestHead
 
 #: REMOTE_ADDR of a client that came through a UNIX socket (uWSGI's; sheet 1.3).
 UNIX_ADDRESS: Final = b"0.0.0.0"
@@ -80,8 +80,8 @@ class Origin:
             is none (a UNIX socket). None: a trusted peer has written what there is to say.
         trusted: the request's other fields of the family (``X-Forwarded-Host``, ``X-Real-IP``...) were written by a
             trusted peer and are passed on; otherwise they are dropped.
-        as_http: what :mod:`protocol.http.forward` makes of it, for the connection's next request.
-        as_variables: what :mod:`protocol.http.variables` makes of it.
+        as_http: what :mod:`uwsgi_router.protocol.http.forward` makes of it, for the connection's next request.
+        as_variables: what :mod:`uwsgi_router.protocol.http.variables` makes of it.
     """
 
     address: bytes

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import (
+from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.fields import (
     BoundedCache,
     is_forwarding,
     names,
@@ -16,8 +16,8 @@ from protocol.http.fields import (
     split_head,
     tokens,
 )
-from protocol.http.host import check_host
-from protocol.http.request_lines import (
+from uwsgi_router.protocol.http.host import check_host
+from uwsgi_router.protocol.http.request_lines import (
     DROPPED,
     FORWARDING,
     KEPT_ONCE,
@@ -30,8 +30,8 @@ from protocol.http.request_lines import (
     known_lines,
     oddly_written,
 )
-from protocol.http.scan import scan
-from protocol.http.target import parse_request_line
+from uwsgi_router.protocol.http.scan import scan
+from uwsgi_router.protocol.http.target import parse_request_line
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.

@@ -2,8 +2,8 @@
 
 from typing import ClassVar, Final
 
-from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import (
+from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.fields import (
     HOP_BY_HOP,
     BoundedCache,
     has_control_byte,

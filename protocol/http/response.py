@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from protocol.http.errors import ResponseError
-from protocol.http.fields import (
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.fields import (
     HOP_BY_HOP,
     TOKEN_BYTE,
     BoundedCache,
@@ -20,7 +20,7 @@ from protocol.http.fields import (
     remembering,
     split_head,
 )
-from protocol.http.response_lines import connections, status_line, status_lines
+from uwsgi_router.protocol.http.response_lines import connections, status_line, status_lines
 
 _STATUS = re.compile(rb"([1-5][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)

@@ -3,8 +3,8 @@
 import re
 from typing import ClassVar, Final
 
-from protocol.http.errors import ResponseError
-from protocol.http.fields import VALUE_BYTE, BoundedCache, tokens
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.fields import VALUE_BYTE, BoundedCache, tokens
 
 _STATUS_LINE = re.compile(
     rb"HTTP/(?:1\.([0-9])|([0-9]\.[0-9])) ([1-5][0-9]{2})(?: (%b*))?" % VALUE_BYTE

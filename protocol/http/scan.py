@@ -8,9 +8,9 @@ its byte is there, and is the same however the bytes come.
 import re
 from typing import Final
 
-from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import TOKEN_BYTE, VALUE_BYTE
-from protocol.http.target import parse_request_line
+from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.fields import TOKEN_BYTE, VALUE_BYTE
+from uwsgi_router.protocol.http.target import parse_request_line
 
 _TARGET_BYTE: Final = rb"[\x21-\x7e\x80-\xff]"
 

@@ -3,9 +3,9 @@
 import re
 from typing import Final
 
-from protocol.http.errors import HttpError, quoted
-from protocol.http.fields import TOKEN_BYTE
-from protocol.http.host import check_host
+from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.fields import TOKEN_BYTE
+from uwsgi_router.protocol.http.host import check_host
 
 # As numbers: "35 in target" is several times faster than 'b"#" in target'.
 _HASH: Final = 35

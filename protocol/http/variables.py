@@ -7,11 +7,11 @@ fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSG
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from protocol.http.errors import HttpError
-from protocol.http.fields import BoundedCache, remembering
-from protocol.http.origin import Origin
-from protocol.http.request import RequestHead
-from protocol.uwsgi import MAX_DATASIZE, encode_variables
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.fields import BoundedCache, remembering
+from uwsgi_router.protocol.http.origin import Origin
+from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 
 class _Lengths(dict[int, bytes]):

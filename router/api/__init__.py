@@ -16,9 +16,10 @@ Example:
         asyncio.run(main())
 """
 
-from router.api.errors import ParameterError
-from router.api.fast import RouterFast
-from router.api.forwarders import (
+from uwsgi_router.router.admin.control.operator import NodeStatus, TakenBack, UnknownNode
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.fast import RouterFast
+from uwsgi_router.router.api.forwarders import (
     Forwarder,
     ForwarderCache,
     ForwarderCode,
@@ -26,9 +27,8 @@ from router.api.forwarders import (
     ForwarderSocket,
     ForwarderSubscriptionServer,
 )
-from router.api.http import RouterHttp
-from router.control.operator import NodeStatus, TakenBack, UnknownNode
-from router.process import StartError
+from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
     "Forwarder",

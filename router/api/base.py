@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
-from router.api.errors import ParameterError
-from router.api.forwarders import (
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.forwarders import (
     Forwarder,
     ForwarderCache,
     ForwarderCode,
@@ -13,10 +13,10 @@ from router.api.forwarders import (
     ForwarderSocket,
     ForwarderSubscriptionServer,
 )
-from router.api.service import Service
-from router.api.settings import Settings, checked
-from router.config import Configuration
-from router.options import fastrouter, http, table
+from uwsgi_router.router.api.service import Service
+from uwsgi_router.router.api.settings import Settings, checked
+from uwsgi_router.router.config import fastrouter, http, table
+from uwsgi_router.router.config.model import Configuration
 
 _GROUPS = {fastrouter.GROUP: "fastrouter", http.GROUP: "http"}
 

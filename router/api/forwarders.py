@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from router.api.errors import ParameterError
-from router.api.settings import text_of
-from router.forwarders.code_file import refusal_of
-from router.options import table
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.settings import text_of
+from uwsgi_router.router.config import table
+from uwsgi_router.router.routing.code_file import refusal_of
 
 NodeNames = str | bytes | Sequence[str | bytes] | None
 """What a function may return: an address, ``address,modifier1``, a list of these to try in order, or nothing."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from router.api.base import Router
+from uwsgi_router.router.api.base import Router
 
 
 class RouterHttp(Router):

@@ -6,11 +6,11 @@ import warnings
 from abc import ABC, abstractmethod
 from typing import Self
 
-from protocol.subscription import MAX_WEIGHT
-from router.api.errors import ParameterError
-from router.config import Configuration, ProcessConfig
-from router.control.operator import NodeStatus, Operator
-from router.instance import Instance
+from uwsgi_router.protocol.subscription import MAX_WEIGHT
+from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.config.model import Configuration, ProcessConfig
 
 log = logging.getLogger("uwsgi-router")
 

@@ -5,14 +5,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from router.api.errors import ParameterError
-from router.config import Configuration
-from router.options import crosschecks, table
-from router.options.build import build
-from router.options.lines import Line, Problem
-from router.options.option import Option, Standing
-from router.options.values import Argument
-from router.options.verdicts import judge
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.config import crosschecks, table
+from uwsgi_router.router.config.build import build
+from uwsgi_router.router.config.lines import Line, Problem
+from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.config.option import Option, Standing
+from uwsgi_router.router.config.values import Argument
+from uwsgi_router.router.config.verdicts import judge
 
 # Warnings name the line of whoever called the router's method, above _set, Settings.put and _judged.
 _STACK = 5

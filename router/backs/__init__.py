@@ -1,1 +1,1 @@
-"""What nodes speak: requests to bytes. No I/O."""
+"""Node protocols: the head of a request in uwsgi or HTTP."""

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 
-from router.request import Request
-from subscriptions.node import Node
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.subscriptions.node import Node
 
 
 class Back(ABC):

@@ -1,8 +1,8 @@
 """The HTTP back: connections that serve one request after the other."""
 
-from router.backs.back import Back
-from router.request import Request
-from subscriptions.node import Node
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.subscriptions.node import Node
 
 
 class HttpBack(Back):

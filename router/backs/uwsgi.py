@@ -1,8 +1,8 @@
 """The uwsgi back: one packet per connection, the answer ends with it."""
 
-from router.backs.back import Back
-from router.request import Request
-from subscriptions.node import Node
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.subscriptions.node import Node
 
 
 class UwsgiBack(Back):

@@ -1,1 +1,1 @@
-"""What clients speak: bytes to requests, failures to bytes. No I/O."""
+"""Client protocols: connections that read requests and write answers."""

@@ -1,1 +1,1 @@
-"""Sockets: where they come from (bound, inherited, shared), accepting on them, connections."""
+"""Sockets: links, poller, fibers, deadlines, listeners, connects, name resolution."""

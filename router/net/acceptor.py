@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from router.log import RateLimited
-from router.net.listeners import BoundSocket
+from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.net.listeners import BoundSocket
 
 #: (host, port) of a client: IPv4 in IPv6 already unwrapped; ("", 0) for UNIX sockets, which have no
 #: address.

@@ -7,10 +7,10 @@ import socket
 import struct
 from typing import Final
 
-from protocol.address import Address, UnixAddress
-from router.config import ProcessConfig
-from router.net.activation import SockAddr
-from router.net.unix_file import SocketFile, make_free, set_access
+from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.net.activation import SockAddr
+from uwsgi_router.router.net.unix_file import SocketFile, make_free, set_access
 
 # Linux's number; the socket module does not name it.
 _IP_FREEBIND: Final = 15

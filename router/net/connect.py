@@ -11,7 +11,7 @@ import socket
 import stat
 from typing import Final
 
-from protocol.address import Address, InetAddress, UnixAddress, is_ip
+from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress, is_ip
 
 Endpoint = tuple[socket.AddressFamily, "bytes | tuple[str, int]"]
 

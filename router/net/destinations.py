@@ -12,11 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.address import Address, InetAddress, UnixAddress, is_ip, parse_datagram_address
-from router.log import RateLimited
-from router.net.connect import Endpoint, ip_endpoint
-from router.net.resolver import TTL
-from subscriptions.whereabouts import ip_of
+from uwsgi_router.protocol.address import (
+    Address,
+    InetAddress,
+    UnixAddress,
+    is_ip,
+    parse_datagram_address,
+)
+from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
+from uwsgi_router.router.net.resolver import TTL
+from uwsgi_router.subscriptions.whereabouts import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 

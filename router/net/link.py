@@ -11,8 +11,8 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from router.net.poller import READABLE, WRITABLE, Poller
-from subscriptions.traffic import Traffic
+from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller
+from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
 HIGH = 256 * 1024

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.address import (
+from uwsgi_router.protocol.address import (
     Address,
     AddressError,
     InetAddress,
@@ -26,11 +26,11 @@ from protocol.address import (
     parse_datagram_address,
     parse_listen_address,
 )
-from router.config import ProcessConfig
-from router.net.activation import Inherited, SockAddr, adopt
-from router.net.binding import bind, explain
-from router.net.unix_file import SocketFile, SocketFileError
-from router.process import StartError
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.net.activation import Inherited, SockAddr, adopt
+from uwsgi_router.router.net.binding import bind, explain
+from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError
 
 log = logging.getLogger("uwsgi-router.listen")
 

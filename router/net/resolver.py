@@ -5,8 +5,8 @@ import errno
 import socket
 from collections.abc import Callable
 
-from protocol.address import InetAddress
-from router.net.connect import Endpoint, ip_endpoint
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 
 # Names stand for whatever runs now (containers, headless services): asked again about this often.
 TTL = 5.0

@@ -1,8 +1,8 @@
-"""``python -m subscriptions.client``: the command."""
+"""``python -m uwsgi_router.subscriptions.client``: the command."""
 
 import sys
 
-from subscriptions.client.command import main
+from uwsgi_router.subscriptions.client.command import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -4,9 +4,15 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
-from protocol.address import AddressError, InetAddress, UnixAddress, parse_address, parse_port
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.servers import Target, is_loopback
+from uwsgi_router.protocol.address import (
+    AddressError,
+    InetAddress,
+    UnixAddress,
+    parse_address,
+    parse_port,
+)
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.servers import Target, is_loopback
 
 _AUTO: Final = "auto"
 

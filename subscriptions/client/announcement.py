@@ -5,11 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol, get_args
 
-from protocol.subscription import Command, Proto, Subscription, SubscriptionError, encode
-from subscriptions.client.address import check_address, is_auto
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.servers import Server
-from subscriptions.client.signing import Signer
+from uwsgi_router.protocol.subscription import (
+    Command,
+    Proto,
+    Subscription,
+    SubscriptionError,
+    encode,
+)
+from uwsgi_router.subscriptions.client.address import check_address, is_auto
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.servers import Server
+from uwsgi_router.subscriptions.client.signing import Signer
 
 PROTOS: Final[tuple[Proto, ...]] = get_args(Proto)
 ALGORITHMS: Final = ("wrr", "lrc", "wlrc", "iphash")
@@ -47,7 +53,7 @@ class Announcement:
         check_file: announced only while this file exists.
         signer: signs, if the router wants signatures.
         weight, modifier1, modifier2, algo, backup, proto, vassal, sni_key, sni_crt, sni_ca: as in
-            :class:`~protocol.subscription.Subscription`.
+            :class:`~uwsgi_router.protocol.subscription.Subscription`.
     """
 
     server: Server

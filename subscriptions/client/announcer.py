@@ -8,13 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from protocol.subscription import Command
-from subscriptions.client.address import is_auto, needs_shared_file, settle, unreachable
-from subscriptions.client.announcement import Announcement
-from subscriptions.client.drain import Withdrawn
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.notify import NotifySocket
-from subscriptions.client.servers import Server, Sockets, Target
+from uwsgi_router.protocol.subscription import Command
+from uwsgi_router.subscriptions.client.address import (
+    is_auto,
+    needs_shared_file,
+    settle,
+    unreachable,
+)
+from uwsgi_router.subscriptions.client.announcement import Announcement
+from uwsgi_router.subscriptions.client.drain import Withdrawn
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.notify import NotifySocket
+from uwsgi_router.subscriptions.client.servers import Server, Sockets, Target
 
 log = logging.getLogger("subscriptions.client")
 

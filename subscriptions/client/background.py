@@ -6,9 +6,9 @@ import socket
 import threading
 import time
 
-from subscriptions.client.announcer import Announcer
-from subscriptions.client.schedule import Schedule
-from subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.announcer import Announcer
+from uwsgi_router.subscriptions.client.schedule import Schedule
+from uwsgi_router.subscriptions.client.threads import in_thread
 
 
 async def keep_announcing(announcer: Announcer, schedule: Schedule, *, well: bool) -> None:

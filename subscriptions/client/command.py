@@ -8,15 +8,15 @@ import re
 import sys
 from collections.abc import Sequence
 
-from subscriptions.client.announcement import PROTOS, Announcement, announcement
-from subscriptions.client.control import VARIABLE, control_path
-from subscriptions.client.drain import Drain
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.process import CannotStart
-from subscriptions.client.readiness import Check
-from subscriptions.client.schedule import INTERVAL, TOLERANCE
-from subscriptions.client.strings import subscribe2, subscribe_to
-from subscriptions.client.supervisor import Plan, Supervisor
+from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
+from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
+from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.process import CannotStart
+from uwsgi_router.subscriptions.client.readiness import Check
+from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
+from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
+from uwsgi_router.subscriptions.client.supervisor import Plan, Supervisor
 
 log = logging.getLogger("subscriptions.client")
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
-from protocol.control import (
+from uwsgi_router.protocol.control import (
     MAX_ANSWER,
     ControlError,
     Question,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from subscriptions.client.control import CannotAsk, drained
-from subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.control import CannotAsk, drained
+from uwsgi_router.subscriptions.client.threads import in_thread
 
 log = logging.getLogger("subscriptions.client")
 

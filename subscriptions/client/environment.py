@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from protocol.address import InetAddress, parse_address
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.protocol.address import InetAddress, parse_address
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 #: gunicorn's and uvicorn's list of proxies whose ``X-Forwarded-*`` they believe.
 _FORWARDED: Final = "FORWARDED_ALLOW_IPS"

@@ -14,8 +14,8 @@ import tempfile
 import time
 from typing import Final
 
-from protocol.subscription import MAX_NOTIFY
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.protocol.subscription import MAX_NOTIFY
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 log = logging.getLogger("subscriptions.client")
 

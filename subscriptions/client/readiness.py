@@ -6,8 +6,8 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.address import Address, InetAddress, parse_address
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.protocol.address import Address, InetAddress, parse_address
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 # Seconds for each step. A program that is so slow when nobody asks is not ready.
 _PATIENCE: Final = 5.0

@@ -8,8 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.address import AddressError, InetAddress, UnixAddress, is_ip, parse_datagram_address
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.protocol.address import (
+    AddressError,
+    InetAddress,
+    UnixAddress,
+    is_ip,
+    parse_datagram_address,
+)
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 SockAddr = tuple[str, int] | tuple[str, int, int, int] | bytes
 

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any, Final
 
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 _PRIVATE_KEY: Final = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----\s*", re.DOTALL

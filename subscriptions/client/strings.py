@@ -7,8 +7,8 @@ import difflib
 import re
 from typing import Final
 
-from subscriptions.client.announcement import Announcement, announcement
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.announcement import Announcement, announcement
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 _NAMES: Final = (
     "server", "key", "addr", "address", "socket", "weight", "modifier1", "modifier2", "sign", "check", "proto",

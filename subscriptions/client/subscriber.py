@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
-from subscriptions.client.announcement import Algorithm, Announcement, Modifier, announcement
-from subscriptions.client.announcer import Announcer
-from subscriptions.client.background import AnnouncingThread, keep_announcing
-from subscriptions.client.control import control_path
-from subscriptions.client.drain import Drain
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.notify import NotifySocket
-from subscriptions.client.schedule import INTERVAL, Schedule
-from subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.announcement import (
+    Algorithm,
+    Announcement,
+    Modifier,
+    announcement,
+)
+from uwsgi_router.subscriptions.client.announcer import Announcer
+from uwsgi_router.subscriptions.client.background import AnnouncingThread, keep_announcing
+from uwsgi_router.subscriptions.client.control import control_path
+from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.notify import NotifySocket
+from uwsgi_router.subscriptions.client.schedule import INTERVAL, Schedule
+from uwsgi_router.subscriptions.client.threads import in_thread
 
 # A datagram can get lost: who leaves says so again after this many seconds, if it stays that long.
 _AGAIN: Final = 1.0
@@ -201,7 +206,7 @@ def subscribe(
     """Announce this program to a router for as long as a ``with`` or ``async with`` block lasts.
 
     All names but the last five, and their meaning, are those of uwsgiconf's ``section.subscriptions.subscribe``; see
-    :func:`subscriptions.client.announcement.announcement`. The last five are those of :class:`Subscriber`.
+    :func:`uwsgi_router.subscriptions.client.announcement.announcement`. The last five are those of :class:`Subscriber`.
 
     Raises:
         SubscribeError: with what is wrong.

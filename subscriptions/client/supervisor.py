@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from subscriptions.client.address import is_auto
-from subscriptions.client.announcement import Announcement
-from subscriptions.client.announcer import Announcer
-from subscriptions.client.background import keep_announcing
-from subscriptions.client.drain import Drain
-from subscriptions.client.environment import environment, fill_in
-from subscriptions.client.process import Program, Signals
-from subscriptions.client.readiness import Check
-from subscriptions.client.schedule import INTERVAL, Schedule
-from subscriptions.client.subscriber import notify_socket
-from subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.address import is_auto
+from uwsgi_router.subscriptions.client.announcement import Announcement
+from uwsgi_router.subscriptions.client.announcer import Announcer
+from uwsgi_router.subscriptions.client.background import keep_announcing
+from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.subscriptions.client.environment import environment, fill_in
+from uwsgi_router.subscriptions.client.process import Program, Signals
+from uwsgi_router.subscriptions.client.readiness import Check
+from uwsgi_router.subscriptions.client.schedule import INTERVAL, Schedule
+from uwsgi_router.subscriptions.client.subscriber import notify_socket
+from uwsgi_router.subscriptions.client.threads import in_thread
 
 log = logging.getLogger("subscriptions.client")
 

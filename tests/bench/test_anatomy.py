@@ -18,7 +18,7 @@ from bench.anatomy.functions import Function, Layer
 from bench.anatomy.syscalls import Syscall
 from bench.programs import ROOT, MeasureError, MissingError, find, free_port
 from bench.scenarios.nodes import lean
-from protocol.uwsgi import encode_packet
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 STRACE = """\
 % time     seconds  usecs/call     calls    errors syscall
@@ -73,19 +73,19 @@ def test_the_total_of_a_dump_is_read() -> None:
 
 def test_every_function_is_of_a_layer() -> None:
     files = {
-        "/tree/protocol/http/request.py": "protocol/",
-        "/tree/router/engine/flow.py": "router/engine/",
-        "/tree/router/net/link.py": "router/net/",
-        "/tree/router/fronts/http.py": "router/fronts/, router/backs/",
-        "/tree/router/backs/uwsgi.py": "router/fronts/, router/backs/",
-        "/tree/router/forwarders/fixed.py": "router/forwarders/, subscriptions/",
-        "/tree/subscriptions/pool.py": "router/forwarders/, subscriptions/",
-        "/tree/router/request.py": "the rest of router/",
+        "/tree/uwsgi_router/protocol/http/request.py": "protocol/",
+        "/tree/uwsgi_router/router/proxy/pump.py": "router/proxy/",
+        "/tree/uwsgi_router/router/net/link.py": "router/net/",
+        "/tree/uwsgi_router/router/fronts/http/front.py": "router/fronts/, router/backs/",
+        "/tree/uwsgi_router/router/backs/uwsgi.py": "router/fronts/, router/backs/",
+        "/tree/uwsgi_router/router/routing/fixed.py": "router/routing/, subscriptions/",
+        "/tree/uwsgi_router/subscriptions/pool.py": "router/routing/, subscriptions/",
+        "/tree/uwsgi_router/router/core/request.py": "the rest of router/",
         "<string>": "made by dataclasses",
         "<frozen importlib._bootstrap>": "standard library",
         "/usr/lib/python3.11/asyncio/events.py": "standard library",
         # Of somebody else's router, and of a package.
-        "/elsewhere/router/engine/flow.py": "standard library",
+        "/elsewhere/uwsgi_router/router/proxy/pump.py": "standard library",
         "/tree/.venv/lib/python3.11/site-packages/h11/_events.py": "other packages",
     }
     report = [
@@ -101,7 +101,7 @@ def test_every_function_is_of_a_layer() -> None:
     layers = functions.by_layer(read)
     assert [layer.name for layer in layers] == list(functions.LAYERS)
     assert layers[3] == Layer("router/fronts/, router/backs/", calls=2, opcodes=11_000)
-    idle = Function("router/gate.py", 1, "f", calls=1, opcodes=0)
+    idle = Function("router/table/gate.py", 1, "f", calls=1, opcodes=0)
     assert functions.by_layer([read[-1], idle]) == [Layer("protocol/", calls=1, opcodes=1)]
 
 
@@ -130,7 +130,7 @@ def test_clients_do_not_take_another_answer(stack: ExitStack, tmp_path: Path) ->
 
 def test_the_tables_are_of_one_request() -> None:
     parse = Function("protocol/http/request.py", 9, "parse", calls=200, opcodes=30_000)
-    talk = Function("router/engine/session.py", 8, "Session.talk", calls=100, opcodes=10_000)
+    talk = Function("router/proxy/exchange.py", 8, "Session.talk", calls=100, opcodes=10_000)
     found = tables.Anatomy(
         "http",
         "Says what.",
@@ -169,7 +169,7 @@ def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.functions
     by_name = {function.name: function for function in found.functions}
     parse = by_name["UwsgiFront.parse"]
-    assert (parse.file, parse.calls) == ("router/fronts/uwsgi.py", 37)
+    assert (parse.file, parse.calls) == ("router/fronts/uwsgi/front.py", 37)
     assert {"BaseEventLoop._run_once", "decode_variables"} <= by_name.keys()
     # All of what counts, nothing of what is counted with.
     assert not any("anatomy" in function.file for function in found.functions)
@@ -181,7 +181,7 @@ def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     shares = {layer.name: layer.opcodes / 37 for layer in functions.by_layer(found.functions)}
     assert 100 < shares["protocol/"] < 5000
-    assert 100 < shares["router/engine/"] < 5000
+    assert 100 < shares["router/proxy/"] < 5000
 
 
 @pytest.mark.peers

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.announcing import STRIDE, Announcer
-from protocol.subscription import Subscription, decode
+from uwsgi_router.protocol.subscription import Subscription, decode
 
 KEYS = [f"site{number}" for number in range(100)]
 ADDRESSES = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"]

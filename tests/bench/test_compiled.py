@@ -18,10 +18,11 @@ def environment(tmp_path: Path) -> Path:
     programs.mkdir()
     (programs / "uwsgi-router").touch()
     python = programs / "python"
-    python.write_text(f"#!/bin/sh\necho {site}/router/net/link.cpython-311.so\n")
+    python.write_text(f"#!/bin/sh\necho {site}/uwsgi_router/router/net/link.cpython-311.so\n")
     python.chmod(0o755)
     for package in ("protocol", "subscriptions", "router"):
-        shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("*.pyc"))
+        target = site / "uwsgi_router" / package
+        shutil.copytree(ROOT / package, target, ignore=shutil.ignore_patterns("*.pyc"))
     return tmp_path
 
 
@@ -35,7 +36,7 @@ def test_one_that_is_not_there_is_missing(tmp_path: Path) -> None:
 
 
 def test_one_of_other_sources_is_missing(environment: Path) -> None:
-    with (environment / "site/router/cli.py").open("a") as file:
+    with (environment / "site/uwsgi_router/router/cli/main.py").open("a") as file:
         file.write("# changed\n")
     with pytest.raises(MissingError, match="of other sources than this tree's"):
         compiled.compiled_router(environment)
@@ -46,7 +47,9 @@ def test_one_that_is_not_compiled_is_missing(environment: Path) -> None:
     python = environment / "bin/python"
     python.unlink()
     python.symlink_to(sys.executable)
-    with pytest.raises(MissingError, match=r"not compiled: router\.net\.link (is|can't)"):
+    with pytest.raises(
+        MissingError, match=r"not compiled: uwsgi_router\.router\.net\.link (is|can't)"
+    ):
         compiled.compiled_router(environment)
 
 
@@ -58,5 +61,5 @@ def test_variants(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr("bench.scenarios.variants.compiled_router", lambda: ["/compiled"])
     assert COMPILED.command("--a") == ["/compiled", "--a", "--listen=1024", "--event-loop=uvloop"]
-    usual = [sys.executable, str(ROOT / "scripts" / "uwsgi-router")]
+    usual = [sys.executable, "-m", "uwsgi_router"]
     assert UVLOOP.command("--a") == [*usual, "--a", "--listen=1024", "--event-loop=uvloop"]

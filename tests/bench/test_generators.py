@@ -13,7 +13,7 @@ from bench.generator import drive
 from bench.programs import MeasureError, free_port, module_process
 from bench.scenarios.nodes import lean
 from bench.transfers import request
-from protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request import parse_request
 
 
 @pytest.fixture

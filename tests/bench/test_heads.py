@@ -12,7 +12,7 @@ import pytest
 from bench import heads
 from bench.measure import Load
 from bench.programs import MissingError, find
-from protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request import parse_request
 
 
 @pytest.mark.parametrize("tenth", [heads.FROM_SERVER, heads.FROM_BROWSER])

@@ -13,8 +13,8 @@ from bench.micro.__main__ import MICROS, chosen, write
 from bench.micro.micro import Micro
 from bench.micro.results import Timed, load, markdown
 from bench.programs import ROOT
-from protocol.http.from_variables import head_from_variables
-from protocol.http.request import parse_request
+from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.http.request import parse_request
 
 
 @pytest.mark.parametrize("name", MICROS)

@@ -11,8 +11,8 @@ from bench import node
 from bench.echo_node import echo, masked
 from bench.programs import free_port
 from bench.scenarios.nodes import lean
-from protocol.uwsgi import encode_packet
-from protocol.websocket import accept_key
+from uwsgi_router.protocol.uwsgi import encode_packet
+from uwsgi_router.protocol.websocket import accept_key
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from router.options import examine
-from subscriptions.client import command as subscribe
-from subscriptions.client.control import DEFAULT, VARIABLE
 from tests.docs.blocks import Block, Command, commands, pattern
 from tests.docs.images import check_dockerfile
 from tests.docs.units import check_unit
 from tests.peers import programs
 from tests.peers.process import Process, free_port, wait_until
+from uwsgi_router.router.config import examine
+from uwsgi_router.subscriptions.client import command as subscribe
+from uwsgi_router.subscriptions.client.control import DEFAULT, VARIABLE
 
 _PORT = re.compile(r"(\b127\.0\.0\.1:|\"127\.0\.0\.1\", )(\d{4})\b")
 _PATH = re.compile(r"(?<![\w./…])(?=/(?:etc|run|srv|var)/)")

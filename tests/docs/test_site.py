@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from router.options.crosschecks import PRECEDENCE
-from router.options.table import NAMES
-from router.stats import metrics
-from subscriptions.registry import Registry
 from tests.docs.blocks import DOCS, PAGES
 from tests.docs.scenario import series
-from tests.router.stats.fixtures import NOW, WALL, Source, announce
+from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
+from uwsgi_router.router.admin.stats import metrics
+from uwsgi_router.router.config.crosschecks import PRECEDENCE
+from uwsgi_router.router.config.table import NAMES
+from uwsgi_router.subscriptions.registry import Registry
 
 ROOT = DOCS.parent
 TEXTS = {page.name: page.read_text() for page in PAGES}

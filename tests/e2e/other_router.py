@@ -5,10 +5,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from protocol.uwsgi import encode_packet
 from tests.peers import programs
 from tests.peers.process import Process, free_port, wait_until
 from tests.peers.vassal import KEY
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 
 class OtherRouter(Process):

@@ -5,11 +5,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from protocol.uwsgi import encode_packet
 from tests.peers.lab import Lab
 from tests.peers.process import free_port
 from tests.peers.router import Router
 from tests.peers.vassal import KEY, Vassal
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 pytestmark = pytest.mark.peers
 

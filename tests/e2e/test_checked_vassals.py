@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from protocol.subscription import Subscription
 from tests.e2e.test_signed_vassals import ask
 from tests.peers import programs
 from tests.peers.lab import Lab
 from tests.peers.process import free_port, wait_until
 from tests.peers.router import Router
 from tests.peers.vassal import KEY, Vassal
+from uwsgi_router.protocol.subscription import Subscription
 
 SERVER = programs.ROOT / "tests" / "e2e" / "subscribed.py"
 

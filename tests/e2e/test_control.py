@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from protocol.subscription import Subscription, encode
 from tests.peers import programs
 from tests.peers.lab import Lab
 from tests.peers.process import Process, free_port, wait_until
 from tests.peers.router import Router
-from tests.router.engine.nodes import OK, request
+from tests.router.proxy.nodes import OK, request
+from uwsgi_router.protocol.subscription import Subscription, encode
 
 HOLDING = Path(__file__).with_name("holding.py")
 
@@ -167,7 +167,7 @@ def test_other_users_may_not_connect(site: Site) -> None:
     site.lab.directory.chmod(0o755)
     code = (
         "import os\n"
-        "from subscriptions.client.control import Control\n"
+        "from uwsgi_router.subscriptions.client.control import Control\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         f"try: Control({site.path!r})\n"
         "except Exception as exc: print(exc)\n"

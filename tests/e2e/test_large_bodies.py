@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from protocol.uwsgi import encode_packet
 from tests.peers.app import pattern
 from tests.peers.lab import Lab
 from tests.peers.process import wait_until
 from tests.peers.router import Router
 from tests.peers.vassal import KEY
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 pytestmark = pytest.mark.peers
 

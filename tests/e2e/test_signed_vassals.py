@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from protocol.subscription import Subscription, decode, encode
-from protocol.uwsgi import encode_packet
-from router.commands.keys import make_pair
 from tests.peers.lab import Lab
 from tests.peers.process import free_port, wait_until
 from tests.peers.router import Router
 from tests.peers.vassal import KEY, Vassal
+from uwsgi_router.protocol.subscription import Subscription, decode, encode
+from uwsgi_router.protocol.uwsgi import encode_packet
+from uwsgi_router.router.cli.keys import make_pair
 
 pytestmark = pytest.mark.peers
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from protocol.subscription import decode
 from tests.peers import programs
 from tests.peers.lab import Lab
 from tests.peers.process import Process, free_port, wait_until
+from uwsgi_router.protocol.subscription import decode
 
 PROGRAM = Path(__file__).with_name("subscribed.py")
 

@@ -204,7 +204,7 @@ def test_real_uwsgi_takes_signed_announces_and_obeys_the_unsubscribe(lab: Lab, d
     # Without site packages there is no `cryptography`, and openssl signs.
     modes = {
         "cryptography": (programs.uwsgi_router(), "subscribe"),
-        "openssl": (sys.executable, "-S", "-m", "subscriptions.client"),
+        "openssl": (sys.executable, "-S", "-m", "uwsgi_router.subscriptions.client"),
     }
     keys = [f"{kind}.{mode}.example" for kind in ("rsa", "ec") for mode in modes]
     make_keys(lab.directory, keys)

@@ -1,6 +1,7 @@
 """Lines of the control socket."""
 
-from protocol.control import (
+from tests.fuzz.target import Target, outcome
+from uwsgi_router.protocol.control import (
     ControlError,
     Question,
     decode_answer,
@@ -8,7 +9,6 @@ from protocol.control import (
     encode_done,
     encode_question,
 )
-from tests.fuzz.target import Target, outcome
 
 
 def control_line(data: bytes) -> str:

@@ -4,17 +4,17 @@ import base64
 import json
 from pathlib import Path
 
-from protocol.http.body import Chunked, ChunkedEncoder, Decoder, Identity, Recoder
-from protocol.http.content_coding import Gzip, gzip_lines
-from protocol.http.errors import BodyError, ResponseError, Truncated
-from protocol.http.response import ResponseHead, body_length, parse_response
-from protocol.proxy import (
+from tests.fuzz.target import Target, outcome
+from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Decoder, Identity, Recoder
+from uwsgi_router.protocol.http.content_coding import Gzip, gzip_lines
+from uwsgi_router.protocol.http.errors import BodyError, ResponseError, Truncated
+from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
+from uwsgi_router.protocol.proxy import (
     ProxyError,
     encode_proxy_v1,
     encode_proxy_v2,
     parse_proxy_header,
 )
-from tests.fuzz.target import Target, outcome
 
 REQUESTS = Path(__file__).parent.parent / "vectors" / "http-requests.jsonl"
 

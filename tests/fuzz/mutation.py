@@ -3,7 +3,12 @@
 import random
 from collections.abc import Sequence
 
-from protocol.uwsgi import MAX_DATASIZE, PacketError, decode_variables, encode_variables
+from uwsgi_router.protocol.uwsgi import (
+    MAX_DATASIZE,
+    PacketError,
+    decode_variables,
+    encode_variables,
+)
 
 MAX_SIZE = 8192
 _BYTES = (0, 1, 2, 3, 4, 22, 100, 127, 128, 173, 224, 254, 255)

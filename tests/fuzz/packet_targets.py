@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from protocol.address import (
+from tests.fuzz.table import Table
+from tests.fuzz.target import Target, outcome
+from tests.protocol.http import heads
+from uwsgi_router.protocol.address import (
     Address,
     AddressError,
     InetAddress,
@@ -16,7 +19,7 @@ from protocol.address import (
     parse_listen_address,
     parse_node_address,
 )
-from protocol.cache import (
+from uwsgi_router.protocol.cache import (
     FORM_VARIABLES,
     Command,
     Hit,
@@ -25,22 +28,19 @@ from protocol.cache import (
     encode_command,
     encode_hit,
 )
-from protocol.http.errors import HttpError
-from protocol.http.request import RequestHead, parse_request
-from protocol.subscription import SubscriptionError, decode, encode
-from protocol.uwsgi import (
+from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.subscription import SubscriptionError, decode, encode
+from uwsgi_router.protocol.uwsgi import (
     PacketError,
     decode_header,
     decode_variables,
     encode_header,
     encode_variables,
 )
-from router.cache.value import ValueProblem, parse_value
-from router.failure import Failure
-from router.fronts.uwsgi import Ping, UwsgiFront
-from tests.fuzz.table import Table
-from tests.fuzz.target import Target, outcome
-from tests.protocol.http import heads
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.fronts.uwsgi.front import Ping, UwsgiFront
 
 CACHE = Path(__file__).parent.parent / "vectors" / "cache-packets.tsv"
 HTTP_HEADS = [vector["raw"] for vector in heads.vectors() if len(vector["raw"]) < 4096]

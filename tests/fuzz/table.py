@@ -14,12 +14,13 @@
 
 from dataclasses import dataclass, field
 
-from protocol.subscription import Subscription, SubscriptionError, decode
-from router.stats import metrics
-from router.stats.counters import Counters
-from router.stats.document import describe
-from router.stats.encoding import encode
-from subscriptions.events import (
+from tests.router.admin.stats.fixtures import Connections
+from uwsgi_router.protocol.subscription import Subscription, SubscriptionError, decode
+from uwsgi_router.router.admin.stats import metrics
+from uwsgi_router.router.admin.stats.document import describe
+from uwsgi_router.router.admin.stats.encoding import encode
+from uwsgi_router.router.report.counters import Counters
+from uwsgi_router.subscriptions.events import (
     Event,
     NodeAdded,
     NodeFailed,
@@ -28,10 +29,9 @@ from subscriptions.events import (
     PoolAdded,
     PoolRemoved,
 )
-from subscriptions.node import SubscribedNode
-from subscriptions.refusal import Refused
-from subscriptions.registry import Registry
-from tests.router.stats.fixtures import Connections
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.registry import Registry
 
 MAX_KEYS = 6
 MAX_NODES_PER_KEY = 3

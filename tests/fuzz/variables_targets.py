@@ -1,12 +1,12 @@
 """What is fuzzed of the way from uwsgi packets to nodes that speak HTTP."""
 
-from protocol.http.errors import HttpError
-from protocol.http.forward import request_head
-from protocol.http.from_variables import head_from_variables
-from protocol.uwsgi import PacketError, decode_variables, encode_variables
 from tests.fuzz.packet_targets import block
 from tests.fuzz.target import Target, outcome
 from tests.protocol.http.h11_reader import check_read_as
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.uwsgi import PacketError, decode_variables, encode_variables
 
 _PLAIN = encode_variables(
     [(b"REQUEST_METHOD", b"PUT"), (b"REQUEST_URI", b"/a?b"), (b"HTTP_HOST", b"a.example")]

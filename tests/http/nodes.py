@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
-from protocol.uwsgi import PacketError, decode_variables
 from tests.http.answers import Answer, Seen, answer_by_path
 from tests.http.wire import Cut, Wire, read_chunks, until_end
+from uwsgi_router.protocol.uwsgi import PacketError, decode_variables
 
 #: A path that tests ask for besides the vectors' own.
 AFTER = "/after-the-vector"

@@ -4,12 +4,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from protocol.subscription import Subscription, encode
 from tests.http.client import Client
 from tests.peers import programs
 from tests.peers.process import free_port, wait_until
 from tests.peers.router import Command
 from tests.peers.vassal import KEY
+from uwsgi_router.protocol.subscription import Subscription, encode
 
 #: What uWSGI's own HTTP router does not know; left out when it plays the router.
 _ONLY_OURS = (

@@ -7,9 +7,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from protocol.uwsgi import MODIFIER_SUBSCRIPTION, encode_packet
 from tests.peers import programs
 from tests.peers.process import Process, free_port
+from uwsgi_router.protocol.uwsgi import MODIFIER_SUBSCRIPTION, encode_packet
 
 KEY = "example.com"
 APP = Path(__file__).with_name("app.py")

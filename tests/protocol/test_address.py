@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from protocol.address import (
+from uwsgi_router.protocol.address import (
     AddressError,
     InetAddress,
     InheritedAddress,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.cache import (
+from uwsgi_router.protocol.cache import (
     FORM_DEL,
     FORM_GET,
     FORM_SET,
@@ -21,7 +21,7 @@ from protocol.cache import (
     encode_hit,
     encode_miss,
 )
-from protocol.uwsgi import MAX_DATASIZE, PacketError, encode_header, encode_packet
+from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, PacketError, encode_header, encode_packet
 
 #: Captured from uWSGI 2.0.31.
 VECTORS = Path(__file__).parent.parent / "vectors" / "cache-packets.tsv"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.control import (
+from uwsgi_router.protocol.control import (
     MAX_ANSWER,
     MAX_QUESTION,
     ControlError,
@@ -19,7 +19,7 @@ from protocol.control import (
     encode_question,
     encode_refusal,
 )
-from protocol.subscription import MAX_KEY, MAX_WEIGHT
+from uwsgi_router.protocol.subscription import MAX_KEY, MAX_WEIGHT
 
 NODES = st.binary(min_size=1, max_size=255).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 KEYS = st.none() | st.binary(min_size=1, max_size=MAX_KEY)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.proxy import (
+from uwsgi_router.protocol.proxy import (
     MAX_V1,
     MAX_V2,
     Endpoint,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.subscription import (
+from uwsgi_router.protocol.subscription import (
     MAX_DATAGRAM,
     MAX_UNIX_TIME,
     Subscription,
@@ -15,7 +15,7 @@ from protocol.subscription import (
     decode,
     encode,
 )
-from protocol.uwsgi import encode_packet
+from uwsgi_router.protocol.uwsgi import encode_packet
 
 KEY = (b"key", b"example.com")
 ADDRESS = (b"address", b"10.0.0.1:3031")

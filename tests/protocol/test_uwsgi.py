@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.uwsgi import (
+from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MAX_DATASIZE,
     PacketError,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.subscription import Subscription, SubscriptionError, decode, encode
-from protocol.uwsgi import (
+from uwsgi_router.protocol.subscription import Subscription, SubscriptionError, decode, encode
+from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     PONG,
     PacketError,

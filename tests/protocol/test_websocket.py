@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import pytest
 from wsproto.utilities import generate_accept_token
 
-from protocol.http.errors import ResponseError
-from protocol.http.response import parse_response
-from protocol.websocket import accept_key, check_handshake
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.protocol.websocket import accept_key, check_handshake
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.engine.nodes import Lab, Log
+from tests.router.proxy.nodes import Lab, Log
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from protocol.subscription import Command, Subscription, decode, encode
-from subscriptions.signature import key_file_name
+from uwsgi_router.protocol.subscription import Command, Subscription, decode, encode
+from uwsgi_router.subscriptions.signature import key_file_name
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 KEY = b"example.com"

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from protocol.subscription import Subscription
-from subscriptions.events import Event
-from subscriptions.grant import ANYBODY, Grant, Quota
-from subscriptions.node import SubscribedNode
-from subscriptions.registry import Registry
-from subscriptions.sender import Credentials
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.events import Event
+from uwsgi_router.subscriptions.grant import ANYBODY, Grant, Quota
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.sender import Credentials
 
 KEY = b"example.com"
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.subscription import MAX_VIA, MAX_WEIGHT, Subscription
-from subscriptions.adverts import Advert, Adverts, advert
-from subscriptions.events import Event
-from subscriptions.sni import Sni
 from tests.subscriptions.table import KEY, Table, words
+from uwsgi_router.protocol.subscription import MAX_VIA, MAX_WEIGHT, Subscription
+from uwsgi_router.subscriptions.adverts import Advert, Adverts, advert
+from uwsgi_router.subscriptions.events import Event
+from uwsgi_router.subscriptions.sni import Sni
 
 
 class Router:

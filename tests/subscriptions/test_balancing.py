@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.address import InetAddress
-from protocol.subscription import Subscription
-from subscriptions.balancing import ALGORITHMS, MAX_HOMES, Candidates, iphash, lrc, wlrc, wrr
-from subscriptions.node import SubscribedNode
-from subscriptions.pool import NodePool
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.balancing import (
+    ALGORITHMS,
+    MAX_HOMES,
+    Candidates,
+    iphash,
+    lrc,
+    wlrc,
+    wrr,
+)
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.pool import NodePool
 
 WEIGHTS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
 

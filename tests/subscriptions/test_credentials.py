@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from subscriptions.credentials import ask_for, may_use_key, receive, socket_owner
-from subscriptions.sender import Credentials
+from uwsgi_router.subscriptions.credentials import ask_for, may_use_key, receive, socket_owner
+from uwsgi_router.subscriptions.sender import Credentials
 
 ME = Credentials(os.getpid(), os.getuid(), os.getgid())
 

@@ -9,13 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from protocol.subscription import Command, SubscriptionError, decode
-from subscriptions.gate import Gate
-from subscriptions.refusal import Refused
-from subscriptions.sender import Sender
-from subscriptions.signature import Signatures, SignCheck
 from tests.subscriptions.signing import NOW, ec_key, flipped, publish, rsa_key, signed
 from tests.subscriptions.table import Table
+from uwsgi_router.protocol.subscription import Command, SubscriptionError, decode
+from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.signature import Signatures, SignCheck
 
 KEYS = [b"a.example", b"b.example"]
 ADDRESSES = ["10.0.0.1:1", "10.0.0.2:1"]

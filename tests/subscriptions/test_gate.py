@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import Address, InetAddress
-from protocol.subscription import Command, Subscription
-from subscriptions.gate import Gate
-from subscriptions.grant import ANYBODY, Grant, Quota
-from subscriptions.permission import PortRange, Tenant
-from subscriptions.refusal import Refused
-from subscriptions.sender import Credentials, Sender
-from subscriptions.signature import Signatures, SignCheck
 from tests.subscriptions.signing import KEY, NODE, NOW, publish, read, rsa_key, signed
+from uwsgi_router.protocol.address import Address, InetAddress
+from uwsgi_router.protocol.subscription import Command, Subscription
+from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.grant import ANYBODY, Grant, Quota
+from uwsgi_router.subscriptions.permission import PortRange, Tenant
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Credentials, Sender
+from uwsgi_router.subscriptions.signature import Signatures, SignCheck
 
 REMOTE = Sender("10.0.0.1", "10.0.0.1")
 ME = Credentials(7, os.getuid(), os.getgid())

@@ -2,9 +2,9 @@
 
 import pytest
 
-from subscriptions.health import Health
-from subscriptions.node import RESTING, UNHEALTHY
 from tests.subscriptions.table import Table, words
+from uwsgi_router.subscriptions.health import Health
+from uwsgi_router.subscriptions.node import RESTING, UNHEALTHY
 
 A, B = "a:1", "b:1"
 

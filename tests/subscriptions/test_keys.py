@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriptions.keys import mountpoint_key, other_keys
+from uwsgi_router.subscriptions.keys import mountpoint_key, other_keys
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from subscriptions.events import NodeIdle
-from subscriptions.grant import ANYBODY, Grant
-from subscriptions.node import DEAD, DOUBTFUL, DRAINED, READY, RESTING, SILENT, SubscribedNode
-from subscriptions.refusal import Refused
 from tests.subscriptions.table import Table, user
+from uwsgi_router.subscriptions.events import NodeIdle
+from uwsgi_router.subscriptions.grant import ANYBODY, Grant
+from uwsgi_router.subscriptions.node import (
+    DEAD,
+    DOUBTFUL,
+    DRAINED,
+    READY,
+    RESTING,
+    SILENT,
+    SubscribedNode,
+)
+from uwsgi_router.subscriptions.refusal import Refused
 
 KEYS = [b"a", b"www.a", b".a", b"b"]
 ADDRESSES = [":1", "10.0.0.1:1", "10.0.0.2:1", "/x", "app:1"]

@@ -1,6 +1,6 @@
 """Remembering for a while, and not too much."""
 
-from subscriptions.memory import Memory
+from uwsgi_router.subscriptions.memory import Memory
 
 
 def test_remembers_until_it_is_too_old() -> None:

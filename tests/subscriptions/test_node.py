@@ -1,7 +1,7 @@
 """How nodes take connections, and what follows."""
 
-from protocol.address import InetAddress
-from subscriptions.node import Node
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.subscriptions.node import Node
 
 
 class Watched(Node):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import Address
-from subscriptions.notify import MAX_TEXT, Notifier, accepted, refused
-from subscriptions.sender import Credentials, Sender
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.subscriptions.notify import MAX_TEXT, Notifier, accepted, refused
+from uwsgi_router.subscriptions.sender import Credentials, Sender
 
 ME = Sender("unix", None, Credentials(1, os.getuid(), os.getgid()))
 STRANGER = Sender("unix", None, Credentials(1, os.getuid() + 1, os.getgid()))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from subscriptions.grant import Grant
-from subscriptions.refusal import Refused
-from subscriptions.sender import Credentials
 from tests.subscriptions.table import KEY, Table, user, words
+from uwsgi_router.subscriptions.grant import Grant
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Credentials
 
 ALICE, BOB = user(1), user(2)
 

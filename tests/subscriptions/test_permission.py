@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import InetAddress, UnixAddress, parse_node_address
-from protocol.subscription import Command, Subscription
-from subscriptions.permission import (
+from uwsgi_router.protocol.address import InetAddress, UnixAddress, parse_node_address
+from uwsgi_router.protocol.subscription import Command, Subscription
+from uwsgi_router.subscriptions.permission import (
     FORBIDDEN_MODIFIERS,
     PortRange,
     Tenant,
@@ -18,9 +18,9 @@ from subscriptions.permission import (
     check_own_address,
     key_matches,
 )
-from subscriptions.refusal import Refused
-from subscriptions.sender import Credentials, Sender
-from subscriptions.whereabouts import ip_of, whereabouts
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Credentials, Sender
+from uwsgi_router.subscriptions.whereabouts import ip_of, whereabouts
 
 ALICE = Tenant(
     os.getuid(),

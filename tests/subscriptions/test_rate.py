@@ -1,7 +1,7 @@
 """No source may send more than its share."""
 
-from subscriptions.rate import BURST, RateLimit, source_of
-from subscriptions.sender import Credentials, Sender
+from uwsgi_router.subscriptions.rate import BURST, RateLimit, source_of
+from uwsgi_router.subscriptions.sender import Credentials, Sender
 
 
 def udp(address: str) -> Sender:

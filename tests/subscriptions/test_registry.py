@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from protocol.address import InetAddress, UnixAddress
-from subscriptions.node import SubscribedNode
-from subscriptions.refusal import Refused
 from tests.subscriptions.table import KEY, Table, words
+from uwsgi_router.protocol.address import InetAddress, UnixAddress
+from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.refusal import Refused
 
 T = 17.0
 A, B, C = "10.0.0.1:3031", "10.0.0.2:3031", "10.0.0.3:3031"

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.subscription import Command
-from subscriptions.replay import ReplayMemory
+from uwsgi_router.protocol.subscription import Command
+from uwsgi_router.subscriptions.replay import ReplayMemory
 
 COMMANDS: list[Command] = ["subscribe", "unsubscribe"]
 

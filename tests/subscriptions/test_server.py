@@ -11,15 +11,21 @@ from typing import Any
 
 import pytest
 
-from protocol.subscription import Subscription, encode
-from subscriptions.events import Event
-from subscriptions.gate import Gate
-from subscriptions.notify import Notifier
-from subscriptions.refusal import Refusal
-from subscriptions.registry import Registry
-from subscriptions.sender import Credentials, Sender
-from subscriptions.server import BATCH, SubscriptionServer, peer_name, sender_of, source_address
 from tests.subscriptions.table import words
+from uwsgi_router.protocol.subscription import Subscription, encode
+from uwsgi_router.subscriptions.events import Event
+from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.notify import Notifier
+from uwsgi_router.subscriptions.refusal import Refusal
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.sender import Credentials, Sender
+from uwsgi_router.subscriptions.server import (
+    BATCH,
+    SubscriptionServer,
+    peer_name,
+    sender_of,
+    source_address,
+)
 
 ANNOUNCE = encode(Subscription("subscribe", b"example.com", ":3031"))
 LEAVE = encode(Subscription("unsubscribe", b"example.com", ":3031"))

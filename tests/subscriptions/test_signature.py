@@ -12,17 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.subscription import Subscription, encode
-from subscriptions.refusal import Refused
-from subscriptions.sender import Sender
-from subscriptions.signature import (
-    DIGESTS,
-    SignatureError,
-    Signatures,
-    SignCheck,
-    digest_name,
-    key_file_name,
-)
 from tests.subscriptions.signing import (
     KEY,
     NODE,
@@ -34,6 +23,17 @@ from tests.subscriptions.signing import (
     read,
     rsa_key,
     signed,
+)
+from uwsgi_router.protocol.subscription import Subscription, encode
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.signature import (
+    DIGESTS,
+    SignatureError,
+    Signatures,
+    SignCheck,
+    digest_name,
+    key_file_name,
 )
 
 SENDER = Sender("10.0.0.1", "10.0.0.1")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from protocol.subscription import Subscription
-from subscriptions.events import SniChanged
-from subscriptions.sni import Sni, SniError, SniFiles
 from tests.subscriptions.table import KEY, Table
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.events import SniChanged
+from uwsgi_router.subscriptions.sni import Sni, SniError, SniFiles
 
 
 @pytest.fixture

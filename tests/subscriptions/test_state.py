@@ -8,13 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.subscription import Subscription
-from subscriptions.grant import Grant
-from subscriptions.replay import ReplayMemory, Used
-from subscriptions.sender import Credentials
-from subscriptions.sni import Sni
-from subscriptions.state import Saved, SavedNode, SavedTable, StateError, lines_of, parse
 from tests.subscriptions.table import KEY, Table
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.grant import Grant
+from uwsgi_router.subscriptions.replay import ReplayMemory, Used
+from uwsgi_router.subscriptions.sender import Credentials
+from uwsgi_router.subscriptions.sni import Sni
+from uwsgi_router.subscriptions.state import (
+    Saved,
+    SavedNode,
+    SavedTable,
+    StateError,
+    lines_of,
+    parse,
+)
 
 WALL = 1_795_231_304.0
 EVERYTHING = Subscription(

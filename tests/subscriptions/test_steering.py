@@ -4,8 +4,14 @@ from collections import Counter
 
 import pytest
 
-from subscriptions.events import NodeDrained, NodeEnabled, NodeIdle, NodeRemoved, NodeWeighed
 from tests.subscriptions.table import KEY, Table
+from uwsgi_router.subscriptions.events import (
+    NodeDrained,
+    NodeEnabled,
+    NodeIdle,
+    NodeRemoved,
+    NodeWeighed,
+)
 
 A, B, C = "10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"
 

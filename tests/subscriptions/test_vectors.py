@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from protocol.subscription import SubscriptionError, decode
-from protocol.uwsgi import MODIFIER_SUBSCRIPTION
-from subscriptions.gate import Gate
-from subscriptions.refusal import Refused
-from subscriptions.sender import Sender
-from subscriptions.signature import Signatures, SignCheck
 from tests.subscriptions.signing import flipped
 from tests.subscriptions.table import Table, words
+from uwsgi_router.protocol.subscription import SubscriptionError, decode
+from uwsgi_router.protocol.uwsgi import MODIFIER_SUBSCRIPTION
+from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.refusal import Refused
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.signature import Signatures, SignCheck
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 SENDER = Sender("10.9.9.9", "10.9.9.9")

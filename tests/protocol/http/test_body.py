@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.http.body import (
+from uwsgi_router.protocol.http.body import (
     MAX_SIZE_LINE,
     MAX_TRAILERS,
     Chunked,
@@ -22,7 +22,7 @@ from protocol.http.body import (
     Recoder,
     UntilEof,
 )
-from protocol.http.errors import BodyError, BodyTooLarge, Truncated
+from uwsgi_router.protocol.http.errors import BodyError, BodyTooLarge, Truncated
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "http-requests.jsonl"
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

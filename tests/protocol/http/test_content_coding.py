@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.body import Chunked, ChunkedEncoder, Identity, Recoder, UntilEof
-from protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
+from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Identity, Recoder, UntilEof
+from uwsgi_router.protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
 
 
 @given(st.lists(st.binary(max_size=300), max_size=8), st.integers(1, 9))

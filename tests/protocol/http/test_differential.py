@@ -17,9 +17,9 @@ from h11._connection import _body_framing, _keep_alive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.http.errors import HttpError
-from protocol.http.request import RequestHead, parse_request
 from tests.protocol.http.heads import LINES, REALISTIC, WORDS, mutated, vectors
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
 
 HEADS = int(os.environ.get("UWSGI_ROUTER_HEADS", "50000"))
 

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.fields import HOP_BY_HOP, VALUE_BYTES, names, parse_content_length, tokens
+from uwsgi_router.protocol.http.fields import (
+    HOP_BY_HOP,
+    VALUE_BYTES,
+    names,
+    parse_content_length,
+    tokens,
+)
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 

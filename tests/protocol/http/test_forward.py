@@ -4,9 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.forward import request_head
-from protocol.http.origin import Origin, TrustedPeers, origin_of_peer, origin_of_request
-from protocol.http.request import RequestHead
 from tests.protocol.http.h11_reader import read_one
 from tests.protocol.http.valid_requests import (
     BROWSER,
@@ -16,6 +13,14 @@ from tests.protocol.http.valid_requests import (
     parsed,
     valid_requests,
 )
+from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.origin import (
+    Origin,
+    TrustedPeers,
+    origin_of_peer,
+    origin_of_request,
+)
+from uwsgi_router.protocol.http.request import RequestHead
 
 PROXY = origin_of_peer(("10.0.0.1", 40_001), https=False)
 TRUSTED = TrustedPeers(["10.0.0.0/8"])

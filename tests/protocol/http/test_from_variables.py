@@ -4,13 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.errors import HttpError
-from protocol.http.forward import request_head
-from protocol.http.from_variables import head_from_variables
-from protocol.http.origin import Origin, TrustedPeers, origin_of_peer, origin_of_request
-from protocol.http.request import RequestHead
-from protocol.http.variables import connection_block, request_block
-from protocol.uwsgi import decode_variables
 from tests.protocol.http.h11_reader import check_read_as
 from tests.protocol.http.valid_requests import (
     HANDSHAKE,
@@ -19,6 +12,18 @@ from tests.protocol.http.valid_requests import (
     parsed,
     valid_requests,
 )
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.http.origin import (
+    Origin,
+    TrustedPeers,
+    origin_of_peer,
+    origin_of_request,
+)
+from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.variables import connection_block, request_block
+from uwsgi_router.protocol.uwsgi import decode_variables
 
 CONNECTION = connection_block(server_name=b"web1", server_port=b"8080")
 PROXY = origin_of_peer(("10.0.0.1", 40_001), https=False)

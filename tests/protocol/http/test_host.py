@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.errors import HttpError
-from protocol.http.host import MAX_HOST, check_host
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.host import MAX_HOST, check_host
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.origin import (
+from uwsgi_router.protocol.http.origin import (
     MAX_HOPS,
     UNIX_ADDRESS,
     Origin,
@@ -16,7 +16,7 @@ from protocol.http.origin import (
     origin_of_request,
     parse_hop,
 )
-from protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request import RequestHead
 
 PEER = origin_of_peer(("10.0.0.1", 40_001), https=False)
 TLS_PEER = origin_of_peer(("10.0.0.1", 40_001), https=True)

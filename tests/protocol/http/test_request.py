@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.http import request_lines
-from protocol.http.errors import HttpError
-from protocol.http.fields import BoundedCache
-from protocol.http.request import RequestHead, parse_request
-from protocol.http.request_lines import known_lines
 from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
+from uwsgi_router.protocol.http import request_lines
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.fields import BoundedCache
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request_lines import known_lines
 
 VECTORS = {vector["name"]: vector for vector in vectors()}
 #: Refused for what comes behind a head that is fine, or for what does not come.

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.http import response
-from protocol.http.errors import ResponseError
-from protocol.http.fields import HOP_BY_HOP
-from protocol.http.response import ResponseHead, body_length, parse_response
+from uwsgi_router.protocol.http import response
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.fields import HOP_BY_HOP
+from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
 
 FIELDS = [
     b"Content-Type: text/html; charset=utf-8",

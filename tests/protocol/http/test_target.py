@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.http.errors import HttpError
-from protocol.http.target import normalise_path, parse_request_line
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
 
 
 @pytest.mark.parametrize(

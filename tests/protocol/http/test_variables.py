@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import protocol.http.variables as module
-from protocol.http.errors import HttpError
-from protocol.http.origin import Origin, TrustedPeers, origin_of_peer, origin_of_request
-from protocol.http.request import RequestHead, parse_request
-from protocol.http.variables import _keys, connection_block, request_block
-from protocol.uwsgi import MAX_DATASIZE, decode_variables, encode_variables
+import uwsgi_router.protocol.http.variables as module
 from tests.protocol.http.valid_requests import (
     BROWSER,
     HANDSHAKE,
@@ -20,6 +15,16 @@ from tests.protocol.http.valid_requests import (
     parsed,
     valid_requests,
 )
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.origin import (
+    Origin,
+    TrustedPeers,
+    origin_of_peer,
+    origin_of_request,
+)
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.variables import _keys, connection_block, request_block
+from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, decode_variables, encode_variables
 
 CONNECTION = connection_block(server_name=b"web1", server_port=b"8080")
 PEER = origin_of_peer(("192.0.2.7", 51_342), https=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from protocol.http.errors import HttpError
-from protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.request import RequestHead, parse_request
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors" / "http-requests.jsonl"
 

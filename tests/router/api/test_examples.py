@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from router.api import fast, forwarders, http
+from uwsgi_router.router.api import fast, forwarders, http
 
 
 @pytest.mark.parametrize("module", [fast, forwarders, http])

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import protocol
-import router as router_package
-import subscriptions
-from router.api import (
+import uwsgi_router
+from uwsgi_router.router.api import (
     ForwarderCache,
     ForwarderCode,
     ForwarderPath,
@@ -23,8 +21,8 @@ from router.api import (
     ParameterError,
     RouterFast,
 )
-from router.config import CodeString, RouterConfig, SubscriptionConfig
-from router.options import load
+from uwsgi_router.router.config import load
+from uwsgi_router.router.config.model import CodeString, RouterConfig, SubscriptionConfig
 
 ON = "127.0.0.1:3031"
 
@@ -353,6 +351,5 @@ def test_whatever_is_accepted_is_read_back_as_it_is(
     assert read_back(router) == config(router)
 
 
-@pytest.mark.parametrize("package", [protocol, subscriptions, router_package])
-def test_the_packages_say_that_they_are_typed(package: Any) -> None:
-    assert (Path(package.__file__).parent / "py.typed").exists()
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (Path(uwsgi_router.__file__).parent / "py.typed").exists()

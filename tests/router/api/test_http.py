@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.api import ForwarderCode, ForwarderPath, ParameterError, RouterFast, RouterHttp
-from router.config import HttpRouterConfig, RedirectListener
-from router.options import load
+from uwsgi_router.router.api import (
+    ForwarderCode,
+    ForwarderPath,
+    ParameterError,
+    RouterFast,
+    RouterHttp,
+)
+from uwsgi_router.router.config import load
+from uwsgi_router.router.config.model import HttpRouterConfig, RedirectListener
 
 ON = "127.0.0.1:8080"
 

@@ -9,15 +9,7 @@ from typing import Any
 
 import pytest
 
-from protocol.subscription import Subscription, encode
-from router.api import (
-    ForwarderCode,
-    ForwarderSubscriptionServer,
-    ParameterError,
-    RouterFast,
-    StartError,
-)
-from tests.router.engine.nodes import (
+from tests.router.proxy.nodes import (
     KEY,
     OK,
     Lab,
@@ -27,6 +19,14 @@ from tests.router.engine.nodes import (
     held_by_the_test,
     request,
     until,
+)
+from uwsgi_router.protocol.subscription import Subscription, encode
+from uwsgi_router.router.api import (
+    ForwarderCode,
+    ForwarderSubscriptionServer,
+    ParameterError,
+    RouterFast,
+    StartError,
 )
 
 ANY_PORT = "127.0.0.1:0"

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from protocol.subscription import Subscription
-from router.api import (
+from tests.router.proxy.nodes import KEY, Lab
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.router.api import (
     ForwarderSubscriptionServer,
     ParameterError,
     RouterFast,
     TakenBack,
     UnknownNode,
 )
-from router.table import Table
-from tests.router.engine.nodes import KEY, Lab
+from uwsgi_router.router.table.table import Table
 
 ANY_PORT = "127.0.0.1:0"
 NODE = "127.0.0.1:9"

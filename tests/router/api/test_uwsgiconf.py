@@ -10,8 +10,8 @@ import pytest
 from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
-import router.api as ours
-from router.api import RouterFast, RouterHttp
+import uwsgi_router.router.api as ours
+from uwsgi_router.router.api import RouterFast, RouterHttp
 
 METHODS = {
     RouterFast: (

@@ -2,11 +2,11 @@
 
 import pytest
 
-from protocol.address import UnixAddress
-from protocol.uwsgi import decode_header, encode_packet
-from router.backs.uwsgi import UwsgiBack
-from router.fronts.uwsgi import UwsgiFront, UwsgiRequest
-from subscriptions.node import Node
+from uwsgi_router.protocol.address import UnixAddress
+from uwsgi_router.protocol.uwsgi import decode_header, encode_packet
+from uwsgi_router.router.backs.uwsgi import UwsgiBack
+from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront, UwsgiRequest
+from uwsgi_router.subscriptions.node import Node
 
 PACKET = encode_packet([(b"HTTP_HOST", b"h"), (b"A", b"b" * 300)], 5, 7)
 

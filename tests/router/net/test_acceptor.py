@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from router.config import ProcessConfig
-from router.net.acceptor import Acceptor, Peer
-from router.net.activation import Inherited
-from router.net.listeners import BoundSocket, bind_stream
+from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.net.acceptor import Acceptor, Peer
+from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 
 
 class Door:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from router.net.activation import Inherited, Notifier
+from uwsgi_router.router.net.activation import Inherited, Notifier
 
 LISTEN = """
 import os, socket, sys
 sys.path.insert(0, {here!r})
-from router.net.activation import Inherited
+from uwsgi_router.router.net.activation import Inherited
 os.environ["LISTEN_PID"] = str(os.getpid())
 inherited = Inherited.from_environment(os.environ, os.getpid())
 for unused in inherited.unused():

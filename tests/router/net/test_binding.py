@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from protocol.address import Address, InetAddress, UnixAddress
-from router.net.binding import explain
+from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
+from uwsgi_router.router.net.binding import explain
 
 TCP = InetAddress("127.0.0.1", 80)
 FILE = UnixAddress(b"/run/router.sock")

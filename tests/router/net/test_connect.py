@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import InetAddress, UnixAddress, parse_address
-from router.net.connect import BUSY, SHORTAGE, begin, endpoint, is_name, outcome
-from tests.router.engine.nodes import BusyUnix
+from tests.router.proxy.nodes import BusyUnix
+from uwsgi_router.protocol.address import InetAddress, UnixAddress, parse_address
+from uwsgi_router.router.net.connect import BUSY, SHORTAGE, begin, endpoint, is_name, outcome
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import Address, InetAddress
-from router.net import destinations as module
-from router.net.destinations import Destinations, Route
-from subscriptions.gate import nobody
-from tests.router.engine.nodes import Log, until
+from tests.router.proxy.nodes import Log, until
+from uwsgi_router.protocol.address import Address, InetAddress
+from uwsgi_router.router.net import destinations as module
+from uwsgi_router.router.net.destinations import Destinations, Route
+from uwsgi_router.subscriptions.gate import nobody
 
 Answers = dict[str, list[str]]
 

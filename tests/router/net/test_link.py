@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from router.net.link import LOW, Link
-from router.net.poller import Poller
-from subscriptions.traffic import Traffic
-from tests.router.engine.nodes import Peer, until
+from tests.router.proxy.nodes import Peer, until
+from uwsgi_router.router.net.link import LOW, Link
+from uwsgi_router.router.net.poller import Poller
+from uwsgi_router.subscriptions.traffic import Traffic
 
 
 class Owner:

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from router.config import ProcessConfig
-from router.net.activation import Inherited
-from router.net.listeners import BindError, BoundSocket, bind_datagram, bind_shared, bind_stream
+from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.listeners import (
+    BindError,
+    BoundSocket,
+    bind_datagram,
+    bind_shared,
+    bind_stream,
+)
 
 Stream = Callable[..., list[BoundSocket]]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol.address import InetAddress, parse_address
-from router.net.own import OwnAddresses
+from uwsgi_router.protocol.address import InetAddress, parse_address
+from uwsgi_router.router.net.own import OwnAddresses
 
 Listen = Callable[[int, object], socket.socket]
 

@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from protocol.address import InetAddress
-from router.net import resolver as module
-from router.net.connect import Endpoint
-from router.net.resolver import MAX_NAMES, TTL, Resolver
-from tests.router.engine.nodes import Names
+from tests.router.proxy.nodes import Names
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.router.net import resolver as module
+from uwsgi_router.router.net.connect import Endpoint
+from uwsgi_router.router.net.resolver import MAX_NAMES, TTL, Resolver
 
 APP = InetAddress("app.test", 3031)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from router.net.unix_file import SocketFile, SocketFileError, make_free, set_access
+from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError, make_free, set_access
 
 KINDS = [socket.SOCK_STREAM, socket.SOCK_DGRAM]
 

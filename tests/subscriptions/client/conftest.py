@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.subscription import Subscription, decode
+from uwsgi_router.protocol.subscription import Subscription, decode
 
 
 class Hearing:

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from subscriptions.client.address import check_address, is_auto, settle, unreachable
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.servers import Target
+from uwsgi_router.subscriptions.client.address import check_address, is_auto, settle, unreachable
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.servers import Target
 
 LOCAL = Target(socket.AF_INET, ("127.0.0.1", 3032))
 # From the block for documentation: nobody is there, and no packet is sent.

@@ -6,9 +6,9 @@ import pytest
 from uwsgiconf.options.routing_modifiers import ModifierWsgi
 from uwsgiconf.options.subscriptions_algos import LeastReferenceCount
 
-from protocol.subscription import decode
-from subscriptions.client.announcement import announcement
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.protocol.subscription import decode
+from uwsgi_router.subscriptions.client.announcement import announcement
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 SERVER = "127.0.0.1:3032"
 ADDRESS = "127.0.0.1:8000"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from subscriptions.client.announcement import Announcement, announcement
-from subscriptions.client.announcer import Announcer
-from subscriptions.client.errors import SubscribeError
 from tests.subscriptions.client.conftest import Hearing
+from uwsgi_router.subscriptions.client.announcement import Announcement, announcement
+from uwsgi_router.subscriptions.client.announcer import Announcer
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 ADDRESS = "127.0.0.1:8000"
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from subscriptions.client.command import main, parse
-from subscriptions.client.drain import Drain
+from uwsgi_router.subscriptions.client.command import main, parse
+from uwsgi_router.subscriptions.client.drain import Drain
 
 GOOD = ["--server", "127.0.0.1:3032", "--key", "example.com", "--address", "127.0.0.1:8000"]
 PROGRAM = ["--", "gunicorn", "-b", "{address}", "--", "x"]
@@ -107,6 +107,8 @@ def test_the_module_is_the_command() -> None:
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-m", "subscriptions.client", "--help"], capture_output=True, check=True
+        [sys.executable, "-m", "uwsgi_router.subscriptions.client", "--help"],
+        capture_output=True,
+        check=True,
     )
     assert done.stdout.startswith(b"usage: uwsgi-subscribe --server")

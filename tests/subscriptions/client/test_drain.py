@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol.control import Question, decode_question, encode_done, encode_refusal
-from subscriptions import SubscribeError, subscribe
-from subscriptions.client.control import CannotAsk, Control, control_path
-from subscriptions.client.drain import Drain, Withdrawn
 from tests.subscriptions.client.conftest import Hearing
+from uwsgi_router.protocol.control import Question, decode_question, encode_done, encode_refusal
+from uwsgi_router.subscriptions import SubscribeError, subscribe
+from uwsgi_router.subscriptions.client.control import CannotAsk, Control, control_path
+from uwsgi_router.subscriptions.client.drain import Drain, Withdrawn
 
 NODES = Withdrawn([("a", "127.0.0.1:8000"), ("b", "127.0.0.1:8000")], routers=1)
 DONE = encode_done(nodes=1)

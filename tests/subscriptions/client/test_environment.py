@@ -2,8 +2,8 @@
 
 import pytest
 
-from subscriptions.client.environment import environment, fill_in
-from subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.environment import environment, fill_in
+from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 
 def test_placeholders() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.notify import NotifySocket
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.notify import NotifySocket
 
 
 @pytest.fixture(autouse=True)

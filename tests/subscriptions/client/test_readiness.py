@@ -8,9 +8,9 @@ from socketserver import UnixStreamServer
 
 import pytest
 
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.readiness import Check
 from tests.peers.process import free_port
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.readiness import Check
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """Announces come at once, again after a second, then at intervals; sooner while they fail."""
 
-from subscriptions.client.schedule import Schedule
+from uwsgi_router.subscriptions.client.schedule import Schedule
 
 
 def test_all_is_well() -> None:

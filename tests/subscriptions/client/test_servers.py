@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.servers import Server, Sockets, Target
 from tests.subscriptions.client.conftest import Hearing
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.servers import Server, Sockets, Target
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.signing import Signer
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.signing import Signer
 
 
 @pytest.fixture(params=["cryptography", "openssl"])

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriptions.client.announcement import Announcement
-from subscriptions.client.errors import SubscribeError
-from subscriptions.client.strings import subscribe2, subscribe_to
+from uwsgi_router.subscriptions.client.announcement import Announcement
+from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 
 ADDRESS = "127.0.0.1:8000"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import subscriptions
-from subscriptions import SubscribeError, Subscriber, subscribe
+import uwsgi_router.subscriptions
 from tests.peers.process import wait_until
 from tests.subscriptions.client.conftest import Hearing
+from uwsgi_router.subscriptions import SubscribeError, Subscriber, subscribe
 
 ADDRESS = "127.0.0.1:8000"
 
@@ -103,14 +103,14 @@ async def test_mistakes_that_only_the_network_tells_are_told_on_entering() -> No
 
 def test_importing_subscriptions_stays_cheap() -> None:
     code = (
-        "import sys, subscriptions\n"
-        "assert 'asyncio' not in sys.modules and 'subscriptions.client' not in sys.modules\n"
+        "import sys; from uwsgi_router import subscriptions\n"
+        "assert 'asyncio' not in sys.modules and 'uwsgi_router.subscriptions.client' not in sys.modules\n"
         "subscriptions.subscribe\n"
-        "assert 'subscriptions.registry' not in sys.modules and 'cryptography' not in sys.modules\n"
+        "assert 'uwsgi_router.subscriptions.registry' not in sys.modules and 'cryptography' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 def test_what_the_package_does_not_have() -> None:
     with pytest.raises(AttributeError, match="no attribute 'announce'"):
-        subscriptions.announce  # noqa: B018
+        uwsgi_router.subscriptions.announce  # noqa: B018

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.threads import in_thread
 
 
 async def test_what_it_returns_comes_back() -> None:

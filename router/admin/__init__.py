@@ -1,0 +1,1 @@
+"""Stats documents, metrics, the control socket and the cache server."""

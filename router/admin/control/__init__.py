@@ -1,0 +1,1 @@
+"""The control socket: see, drain and weigh announced nodes."""

@@ -1,0 +1,279 @@
+r"""The same numbers for Prometheus: names with one prefix, base units, keys and nodes as labels.
+
+Each scrape is made from what is in the table at that moment, so the series of a node that left are
+simply not there any more. Labels are ``router`` (the short name), ``key``, ``node`` and, for
+failures, ``reason``; nothing that a client can choose is among them. ``key`` is empty for the nodes
+of ``to``.
+
+A label value shows a control byte or a byte that is not UTF-8 as ``\xNN``, and a backslash twice,
+so that two different keys can never become one series.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from uwsgi_router.router.admin.stats.document import printable
+from uwsgi_router.router.admin.stats.source import StatsSource
+from uwsgi_router.router.routing.static import StaticNode
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
+from uwsgi_router.subscriptions.pool import NodePool
+from uwsgi_router.version import __version__
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PREFIX = "uwsgi_router_"
+_SLICE = 500
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_TOTALS = (
+    ("requests", "Requests that were read, over HTTP also those that were refused."),
+    ("completed", "Requests whose answer was delivered whole."),
+    ("client_aborts", "Requests whose client went away before the answer was whole."),
+    ("retries", "Connects tried after an earlier one for the same request had failed."),
+    ("resent", "Requests sent again because a node ended the connection without an answer."),
+    ("held", "Requests that waited for a node of their key."),
+    ("queued", "Requests that waited for a connection to an HTTP node."),
+    ("refused_packets", "Client connections closed because they sent no acceptable request."),
+    ("refused_datagrams", "Announces that were malformed, or refused by the table."),
+    ("bytes_received", "Bytes read from clients."),
+    ("bytes_sent", "Bytes written to clients."),
+    ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
+)
+"""Attributes of Counters that are shown one to one."""
+
+_NAMES = {
+    "completed": "requests_completed",
+    "client_aborts": "requests_client_aborted",
+    "retries": "connect_retries",
+    "resent": "requests_resent",
+    "held": "requests_held",
+    "queued": "requests_queued",
+    "bytes_received": "client_received_bytes",
+    "bytes_sent": "client_sent_bytes",
+}
+"""Metric names, where they differ from the attribute."""
+
+
+class RouterCollector(Collector):
+    """One router as Prometheus metric families, all read when they are asked for.
+
+    Args:
+        source: the router.
+        now: the loop's time.
+        wall: the same moment as an epoch.
+    """
+
+    def __init__(self, source: StatsSource, *, now: float, wall: float) -> None:
+        self._source = source
+        self._epoch = wall - now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; each reads its values when it is reached."""
+        yield from self._router()
+        registry = self._source.registry
+        # A copy: between two families the table may change.
+        pools = [] if registry is None else list(registry.pools.values())
+        if registry is not None:
+            yield from self._keys(pools)
+        yield from self._nodes(_rows(self._source.static_nodes or (), pools))
+
+    def _router(self) -> Iterator[Metric]:
+        source = self._source
+        name = [source.name]
+        build = GaugeMetricFamily(
+            _PREFIX + "build_info", "Always 1; the program's version.", labels=["router", "version"]
+        )
+        build.add_metric([*name, __version__], 1)
+        yield build
+        for metric, text, value in (
+            ("active_sessions", "Open client connections.", source.active_sessions),
+            ("cheap", "1 while the router does not accept for want of nodes.", int(source.cheap)),
+            ("requests_holding", "Requests that wait for a node now.", source.counters.holding),
+            (
+                "requests_queueing",
+                "Requests that wait for a connection to an HTTP node now.",
+                source.counters.queueing,
+            ),
+            (
+                "kept_connections",
+                "Idle connections to HTTP nodes, of all routers of this process.",
+                source.upstreams.idle,
+            ),
+        ):
+            gauge = GaugeMetricFamily(_PREFIX + metric, text, labels=["router"])
+            gauge.add_metric(name, value)
+            yield gauge
+        for attribute, text in _TOTALS:
+            counter = CounterMetricFamily(
+                _PREFIX + _NAMES.get(attribute, attribute), text, labels=["router"]
+            )
+            counter.add_metric(name, getattr(source.counters, attribute))
+            yield counter
+        dropped = CounterMetricFamily(
+            _PREFIX + "access_log_lines_dropped",
+            "Lines of the access log that its reader did not take in time.",
+            labels=["router"],
+        )
+        dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
+        yield dropped
+        failed = CounterMetricFamily(
+            _PREFIX + "requests_failed",
+            "Requests that got no whole answer, by reason.",
+            labels=["router", "reason"],
+        )
+        for reason, count in list(source.counters.failed.items()):
+            failed.add_metric([*name, reason], count)
+        yield failed
+
+    def _keys(self, pools: list[NodePool]) -> Iterator[Metric]:
+        lookups = CounterMetricFamily(
+            _PREFIX + "key_lookups", "Lookups of a key, retries included.", labels=["router", "key"]
+        )
+        nodes = GaugeMetricFamily(
+            _PREFIX + "key_nodes", "Live nodes of a key.", labels=["router", "key"]
+        )
+        for pool in pools:
+            labels = [self._source.name, label(pool.key)]
+            lookups.add_metric(labels, pool.hits)
+            nodes.add_metric(labels, sum(_serves(node) for node in pool.nodes))
+        yield lookups
+        yield nodes
+
+    def _nodes(self, rows: "list[_Row]") -> Iterator[Metric]:
+        router = self._source.name
+        for name, text, value in _NODE_COUNTERS:
+            counter = CounterMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for row in rows:
+                counter.add_metric([router, row.key, row.name], sum(map(value, row.nodes)))
+            yield counter
+        idle = self._source.upstreams.counts
+        for name, text, now in (
+            ("node_active", "Exchanges that hold a node now.", lambda node: node.reference),
+            ("node_kept_connections", "Idle connections to it.", lambda node: idle(node)[1]),
+        ):
+            gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for row in rows:
+                gauge.add_metric([router, row.key, row.name], sum(map(now, row.nodes)))
+            yield gauge
+        for name, text, read in self._announced():
+            gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for row in rows:
+                for node in row.nodes:
+                    if isinstance(node, SubscribedNode):
+                        gauge.add_metric([router, row.key, row.name], read(node))
+            yield gauge
+
+    def _announced(self) -> Iterable[tuple[str, str, Callable[[SubscribedNode], float]]]:
+        """What only announced nodes have: (metric, help, how to read it)."""
+        return (
+            (
+                "node_up",
+                "0 when a node is marked dead, silent, resting or unhealthy, or does not answer connects.",
+                _up,
+            ),
+            (
+                "node_healthy",
+                "0 while a node's checks fail.",
+                lambda node: float(not node.check_failure),
+            ),
+            (
+                "node_weight",
+                "Weight of a node, announced or set by an operator.",
+                lambda node: node.weight,
+            ),
+            (
+                "node_last_announce_timestamp_seconds",
+                "When a node last announced itself.",
+                lambda node: round(self._epoch + node.last_seen, 3),
+            ),
+        )
+
+
+def render(source: StatsSource, *, now: float, wall: float) -> Iterator[bytes]:
+    """Write a scrape in Prometheus' text format, a few hundred series at a time.
+
+    The event loop can do other things in between.
+
+    Args:
+        source: the router.
+        now: the loop's time.
+        wall: the same moment as an epoch.
+    """
+    for family in RouterCollector(source, now=now, wall=wall).collect():
+        yield from _slices(family)
+    # Descriptors, memory and CPU of this process: what operators look at first when a proxy
+    # misbehaves.
+    yield generate_latest(ProcessCollector(registry=None))
+
+
+def label(value: str | bytes) -> str:
+    """Return a label value that is printable, and different for different input."""
+    if isinstance(value, str) and value.isprintable() and "\\" not in value:
+        return value
+    text = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return _CONTROL.sub(
+        lambda match: f"\\x{ord(match[0]):02x}", printable(text.replace(b"\\", b"\\\\"))
+    )
+
+
+def _slices(family: Metric) -> Iterator[bytes]:
+    samples = family.samples
+    family.samples = samples[:_SLICE]
+    yield generate_latest(_Ready(family))
+    for start in range(_SLICE, len(samples), _SLICE):
+        family.samples = samples[start : start + _SLICE]
+        _help, _type, text = generate_latest(_Ready(family)).split(b"\n", 2)
+        yield text
+
+
+class _Ready(Collector):
+    """A family that was collected already."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """Return it."""
+        return (self._family,)
+
+
+class _Row(NamedTuple):
+    """The nodes behind one pair of labels: several only if ``to`` names an address twice."""
+
+    key: str
+    name: str
+    nodes: list[Node]
+
+
+def _rows(static: Iterable[StaticNode], pools: list[NodePool]) -> list[_Row]:
+    configured: dict[str, _Row] = {}
+    for node in static:
+        name = label(node.name)
+        configured.setdefault(name, _Row("", name, [])).nodes.append(node)
+    rows = list(configured.values())
+    for pool in pools:
+        key = label(pool.key)
+        rows += [_Row(key, label(member.name), [member]) for member in pool.nodes]
+    return rows
+
+
+def _serves(node: SubscribedNode) -> bool:
+    return not (node.death_mark or node.check_failure)
+
+
+def _up(node: SubscribedNode) -> float:
+    return float(not (node.death_mark or node.suspect or node.resting or node.check_failure))
+
+
+_NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (
+    ("node_requests", "Successful connects to a node.", lambda node: node.requests),
+    ("node_failures", "Failures of a node.", lambda node: node.failcnt),
+    ("node_received_bytes", "Bytes read from a node.", lambda node: node.tx),
+    ("node_sent_bytes", "Bytes written to a node.", lambda node: node.rx),
+)

@@ -1,0 +1,1 @@
+"""The running program: sockets, assembly of routers, gateways, privileges, signals."""

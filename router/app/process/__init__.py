@@ -1,0 +1,1 @@
+"""Process state: limits, identity, signals, pid file, title."""

@@ -1,0 +1,107 @@
+"""Becoming an unprivileged user, once sockets, log and pid file are open.
+
+uWSGI changes to ``uid``/``gid`` first and in the gateway to ``fastrouter-uid/-gid``, which fails
+unless the first was not given. We are one process with one identity: the router's own options win,
+else the global ones (sheet 1.11).
+"""
+
+import grp
+import logging
+import os
+import pwd
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import ProcessConfig, RouterConfig
+
+log = logging.getLogger("uwsgi-router.process")
+
+_HIGHEST_ID = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who to become.
+
+    Attributes:
+        uid: None keeps the user.
+        gid: None keeps the group.
+        groups: supplementary groups; all others are dropped.
+    """
+
+    uid: int | None
+    gid: int | None
+    groups: tuple[int, ...] = ()
+
+
+def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Identity:
+    """Look up whom the configuration names.
+
+    Raises:
+        StartError: on an unknown user or group, or if routers ask for different ones.
+    """
+    uid = _only("uid", (router.uid for router in routers)) or process.uid
+    gid = _only("gid", (router.gid for router in routers)) or process.gid
+    return Identity(
+        uid=None if uid is None else _user(uid),
+        gid=None if gid is None else _group("gid", gid),
+        groups=tuple(_group("additional-gids", text) for text in process.additional_gids),
+    )
+
+
+def drop(wanted: Identity) -> None:
+    """Become ``wanted``; without root, say so and stay, as uWSGI does.
+
+    Raises:
+        StartError: if the system refuses.
+    """
+    if wanted.uid is None and wanted.gid is None and not wanted.groups:
+        if os.geteuid() == 0:
+            log.warning("running as root; set uid and gid")
+        return
+    if os.geteuid() != 0:
+        if wanted.uid not in (None, os.geteuid()) or wanted.gid not in (None, os.getegid()):
+            log.warning(
+                "uid and gid are ignored: only root can change them (we are %d)", os.geteuid()
+            )
+        return
+    try:
+        # Groups first: without root's user they can't be changed any more.
+        os.setgroups(wanted.groups)
+        if wanted.gid is not None:
+            os.setgid(wanted.gid)
+        if wanted.uid is not None:
+            os.setuid(wanted.uid)
+    except OSError as exc:
+        target = f"uid {wanted.uid}, gid {wanted.gid}"
+        raise StartError(f"cannot change to {target}: {exc.strerror}") from exc
+    log.info("running as uid %d, gid %d, groups %s", os.getuid(), os.getgid(), os.getgroups())
+    if os.getuid() != 0 and os.getgid() == 0:
+        log.warning("uid without gid: the process still has the group root")
+
+
+def _only(option: str, values: Iterable[str | None]) -> str | None:
+    given = {value for value in values if value is not None}
+    if len(given) > 1:
+        asked = " and ".join(sorted(given))
+        raise StartError(f"routers of one process cannot run as {asked}: give one {option}")
+    return given.pop() if given else None
+
+
+def _user(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
+        return int(text)
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        raise StartError(f"uid = {text}: no such user") from None
+
+
+def _group(option: str, text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
+        return int(text)
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise StartError(f"{option} = {text}: no such group") from None

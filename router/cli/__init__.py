@@ -1,0 +1,1 @@
+"""The command uwsgi-router and its subcommands."""

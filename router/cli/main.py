@@ -1,0 +1,96 @@
+"""The command line: reserved words are commands, everything else runs routers.
+
+Commands are imported when they are asked for, so that starting a router loads nothing it does not run.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+HELP = frozenset({"--help", "-h", "--usage"})
+COMMANDS = ("check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "weight")
+
+
+def command() -> int:
+    """Do what the command line of this process says: the entry point of ``uwsgi-router``."""
+    return main(sys.argv[1:])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The exit code: 0 if all went well, 1 for what went wrong, 2 for a command line that makes no sense.
+    """
+    first, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    if first in COMMANDS:
+        return _command(first)(rest)
+    if first in HELP:
+        return _help(rest)
+    if first == "--version":
+        from uwsgi_router.version import __version__  # noqa: PLC0415
+
+        sys.stdout.write(f"uwsgi-router {__version__}\n")
+        return 0
+    return _run(arguments)
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    if name == "check":
+        from uwsgi_router.router.cli.check import main as command  # noqa: PLC0415
+    elif name == "get":
+        from uwsgi_router.router.cli.get import main as command  # noqa: PLC0415
+    elif name == "keys":
+        from uwsgi_router.router.cli.keys import main as command  # noqa: PLC0415
+    elif name == "status":
+        from uwsgi_router.router.cli.status import main as command  # noqa: PLC0415
+    elif name == "subscribe":
+        from uwsgi_router.router.cli.subscribe import main as command  # noqa: PLC0415
+    elif name in {"drain", "enable", "weight"}:
+        from uwsgi_router.router.cli import steer  # noqa: PLC0415
+
+        command = getattr(steer, name)
+    else:
+        from uwsgi_router.router.cli.demo import main as command  # noqa: PLC0415
+    return command
+
+
+def _help(names: Sequence[str]) -> int:
+    from uwsgi_router.router.config import argv, help  # noqa: A004, PLC0415
+
+    if not names:
+        sys.stdout.write(help.overview())
+    for name in names:
+        text = help.about(name)
+        if text is None:
+            sys.stderr.write(f"uwsgi-router: {argv.unknown(name.lstrip('-'), shown=name)}\n")
+            return 2
+        sys.stdout.write(text)
+    return 0
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from uwsgi_router.router.config import ConfigurationError, ConfigurationExit, load  # noqa: PLC0415
+
+    try:
+        configuration = load(arguments, os.environ)
+    except ConfigurationExit as stop:
+        sys.stdout.writelines(f"{line}\n" for line in stop.prints)
+        return stop.code
+    except ConfigurationError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"uwsgi-router: {problem}\n")
+        return error.exit_code
+    sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
+    sys.stdout.flush()
+    from uwsgi_router.router.cli.run import run  # noqa: PLC0415
+    from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
+
+    try:
+        return run(configuration)
+    except StartError as error:
+        sys.stderr.write(f"uwsgi-router: {error}\n")
+        return 1

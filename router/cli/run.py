@@ -1,0 +1,113 @@
+"""Running routers: what the program does without a reserved word."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+
+from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.process.collector import calm
+from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
+from uwsgi_router.router.app.process.pidfile import PidFile
+from uwsgi_router.router.app.process.privileges import drop, identity
+from uwsgi_router.router.app.process.signals import Signals
+from uwsgi_router.router.app.process.surroundings import enter
+from uwsgi_router.router.app.process.title import set_title
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.net.activation import Inherited, Notifier
+from uwsgi_router.version import __version__
+
+log = logging.getLogger("uwsgi-router")
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def run(configuration: Configuration) -> int:
+    """Serve until a signal ends it; return the exit status.
+
+    Raises:
+        StartError: if it can't start, with the one line for the operator.
+    """
+    process = configuration.process
+    enter(process)
+    setup(process)
+    for line in configuration.warnings:
+        log.warning("%s", line)
+    who = identity(process, configuration.routers)
+    notifier = Notifier.from_environment(os.environ)
+    instance = Instance(configuration, Inherited.from_environment(os.environ, os.getpid()))
+    set_title(process.procname, process.procname_prefix)
+    raise_descriptor_limit()
+    warn_of_short_backlog(process.listen)
+    # Before privileges are dropped: the new user may not be able to read where Python is installed.
+    factory = loop_factory(process.event_loop)
+    instance.bind()
+    pidfiles: list[PidFile] = []
+    try:
+        if process.pidfile is not None:
+            pidfiles.append(PidFile(process.pidfile))
+        drop(who)
+        if process.safe_pidfile is not None:
+            pidfiles.append(PidFile(process.safe_pidfile))
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(_serve(instance, notifier, process.reload_mercy))
+    finally:
+        instance.close_sockets()
+        for pidfile in pidfiles:
+            pidfile.remove()
+    return 0
+
+
+def loop_factory(wanted: str) -> LoopFactory | None:
+    """Return what makes the event loop: uvloop's if wanted or, by default, if it is there.
+
+    Raises:
+        StartError: if uvloop is asked for and missing.
+    """
+    if wanted == "asyncio":
+        return None
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError as exc:
+        if wanted == "uvloop":
+            raise StartError("event-loop=uvloop: uvloop is not installed") from exc
+        log.warning(
+            "uvloop is not installed: asyncio's own loop needs about half as much CPU again"
+        )
+        return None
+    return uvloop.new_event_loop
+
+
+async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
+    loop = asyncio.get_running_loop()
+    graceful, at_once = asyncio.Event(), asyncio.Event()
+
+    def stop_now() -> None:
+        graceful.set()
+        at_once.set()
+
+    signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
+    signals.install()
+    await instance.start()
+    calm()
+    log.info(
+        "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
+    )
+    notifier.ready("serving")
+    await graceful.wait()
+    notifier.stopping("finishing requests")
+    if not at_once.is_set():
+        stopping = loop.create_task(instance.stop(mercy))
+        forced = loop.create_task(at_once.wait())
+        await asyncio.wait((stopping, forced), return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if stopping.done():
+            await stopping
+            signals.remove()
+            return
+        stopping.cancel()
+        await asyncio.wait((stopping,))
+    await instance.stop(0)
+    signals.remove()

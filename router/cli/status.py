@@ -1,0 +1,178 @@
+"""``uwsgi-router status``: the announced nodes of a running router, as a table or as JSON.
+
+The exit status is 0, 1 if the router can't be asked or has no node of KEY, 2 for a command line that makes no sense.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from uwsgi_router.protocol.control import Question
+from uwsgi_router.router.core.log import printable
+from uwsgi_router.subscriptions.client.control import (
+    DEFAULT,
+    VARIABLE,
+    CannotAsk,
+    Control,
+    control_path,
+)
+
+#: Seconds between two looks.
+INTERVAL: Final = 2.0
+# Seconds for the answer: a router tells of a large table bit by bit, between requests.
+_PATIENCE: Final = 60.0
+
+#: Heading, alignment, and what stands below it.
+_COLUMNS: Final = (
+    ("node", "<"),
+    ("state", "<"),
+    ("requests", ">"),
+    ("running", ">"),
+    ("weight", ">"),
+    ("backup", ">"),
+    ("failures", ">"),
+    ("announced", ">"),
+    ("proto", "<"),
+)
+_CLEAR: Final = "\x1b[H\x1b[2J"
+
+Node = Mapping[str, Any]
+
+
+def main(args: list[str]) -> int:
+    """Show what is there; return the exit status."""
+    parsed = _parser().parse_args(args)
+    try:
+        while True:
+            nodes = _asked(parsed.control, parsed.key)
+            text = as_json(nodes) if parsed.json else as_table(nodes)
+            begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
+            sys.stdout.write(begin + text)
+            sys.stdout.flush()
+            if not nodes and not parsed.watch:
+                about = "" if parsed.key is None else f" of the key {parsed.key}"
+                print(f"uwsgi-router status: there is no node{about}", file=sys.stderr)
+                return 1 if parsed.key is not None else 0
+            if not parsed.watch:
+                return 0
+            time.sleep(INTERVAL)
+    except CannotAsk as exc:
+        print(f"uwsgi-router status: {exc}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain again when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 0 if parsed.watch else 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="uwsgi-router status",
+        description="Show the nodes that announced themselves to a running router.",
+        epilog="Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("key", nargs="?", metavar="KEY", help="only the nodes of this key")
+    parser.add_argument("--json", action="store_true", help="for scripts: one JSON object")
+    parser.add_argument(
+        "--watch", action="store_true", help=f"show it every {INTERVAL:g} s, until interrupted"
+    )
+    add_control(parser)
+    return parser
+
+
+def add_control(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where the control socket is."""
+    parser.add_argument(
+        "--control",
+        metavar="PATH",
+        default=control_path(None, os.environ) or DEFAULT,
+        help=f"the router's control socket (default: ${VARIABLE}, else {DEFAULT})",
+    )
+
+
+def _asked(path: str, key: str | None) -> list[Node]:
+    raw = None if key is None else os.fsencode(key)
+    with Control(path, _PATIENCE) as control:
+        lines = control.ask(Question("status", key=raw))
+        return [line["node"] for line in lines if "node" in line]
+
+
+def as_json(nodes: Sequence[Node]) -> str:
+    """Return one object: keys in order, each with its nodes."""
+    keys = [
+        {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
+        for (table, key, algorithm), members in _by_key(nodes).items()
+    ]
+    return json.dumps({"keys": keys}, indent=2) + "\n"
+
+
+def _shown(node: Node) -> Node:
+    """Leave out what stands above; bytes that are not UTF-8 would stop strict readers."""
+    return {
+        name: _text(value) if isinstance(value, str) else value
+        for name, value in node.items()
+        if name not in {"table", "key", "algorithm"}
+    }
+
+
+def as_table(nodes: Sequence[Node]) -> str:
+    """Return a table for people."""
+    if not nodes:
+        return ""
+    tables = {node["table"] for node in nodes}
+    blocks: list[tuple[str, list[list[str]]]] = []
+    for (table, key, algorithm), members in _by_key(nodes).items():
+        at = f" at {table}" if len(tables) > 1 else ""
+        blocks.append((f"{key} ({algorithm}){at}", [_row(node) for node in members]))
+    headings = [heading for heading, _ in _COLUMNS]
+    rows = [headings, *(row for _, block in blocks for row in block)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(headings, widths)]
+    for title, block in blocks:
+        lines += [title, *(_line(row, widths) for row in block)]
+    return "\n".join(lines) + "\n"
+
+
+def _by_key(nodes: Iterable[Node]) -> dict[tuple[str, str, str], list[Node]]:
+    keys: dict[tuple[str, str, str], list[Node]] = {}
+    for node in nodes:
+        of_key = (_text(node["table"]), _text(node["key"]), node["algorithm"])
+        keys.setdefault(of_key, []).append(node)
+    return keys
+
+
+def _row(node: Node) -> list[str]:
+    weight = f"{node['weight']}"
+    if node["set_weight"] is not None:
+        weight += f" (announced {node['announced_weight']})"
+    state = node["state"]
+    if node["drained"] and state != "drained":
+        state += ", drained"
+    return [
+        f"  {_text(node['node'])}",
+        state,
+        f"{node['requests']}",
+        f"{node['running']}",
+        weight,
+        f"{node['backup']}",
+        f"{node['failures']}",
+        f"{node['age']:.0f} s ago",
+        node["proto"],
+    ]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    parts = zip(cells, widths, _COLUMNS, strict=True)
+    return "  ".join(f"{cell:{align}{width}}" for cell, width, (_, align) in parts).rstrip()
+
+
+def _text(text: str) -> str:
+    """What a peer announced may hold anything: nothing of it reaches the terminal but text."""
+    return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -1,0 +1,137 @@
+"""``uwsgi-router drain``, ``enable`` and ``weight``: what an operator does to announced nodes of a running router.
+
+Exit status: 0 if it was done; of ``drain`` 3 if requests were still running when its time was over; 1 if it could not
+be done, 2 for a command line that makes no sense, 130 if it was interrupted.
+"""
+
+import argparse
+import os
+import sys
+from typing import Any
+
+from uwsgi_router.protocol.control import MAX_TIMEOUT, Question
+from uwsgi_router.protocol.subscription import MAX_WEIGHT
+from uwsgi_router.router.cli.status import add_control
+from uwsgi_router.subscriptions.client.control import CannotAsk, Control
+
+#: What a drain that took too long returns.
+TIMED_OUT = 3
+
+
+def drain(args: list[str]) -> int:
+    """Let a node have no new requests, and wait for those that it has."""
+    parser = _parser(
+        "drain",
+        "Let NODE have no new requests, and wait for those that it has. It stays so until `enable`, however often it"
+        " announces itself, unless it leaves.",
+        "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done,"
+        " 2 for wrong use.",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=60.0,
+        help="how long to wait for running requests; 0: not at all (default: 60)",
+    )
+    parsed = parser.parse_args(args)
+    node = parsed.node
+    try:
+        done = _do(parsed, Question("drain", node, _key(parsed.key), timeout=parsed.timeout))
+    except CannotAsk as exc:
+        return _failed("drain", exc)
+    except KeyboardInterrupt:
+        # The question was asked: the router has done what it asks for.
+        print(
+            f"{node} stays drained; `uwsgi-router enable {node}` takes that back", file=sys.stderr
+        )
+        return 130
+    if done["running"]:
+        left = f"{done['running']} requests are still running after {parsed.timeout:g} s"
+        print(f"{node} is drained, but {left}", file=sys.stderr)
+        return TIMED_OUT
+    if done["nodes"]:
+        print(f"{node} is drained and has no requests")
+    else:
+        print(f"{node} is in no pool{_of(parsed.key)}: there is nothing to drain")
+    return 0
+
+
+def enable(args: list[str]) -> int:
+    """Take back a drain."""
+    parsed = _parser("enable", "Let NODE have requests again after `drain`.").parse_args(args)
+    try:
+        _do(parsed, Question("enable", parsed.node, _key(parsed.key)))
+    except CannotAsk as exc:
+        return _failed("enable", exc)
+    print(f"{parsed.node} is enabled")
+    return 0
+
+
+def weight(args: list[str]) -> int:
+    """Set a node's weight, or take that back."""
+    parser = _parser("weight", "Set NODE's share of the requests, whatever it announces.")
+    parser.add_argument(
+        "weight",
+        metavar="N",
+        type=_weight,
+        help=f"1 to {MAX_WEIGHT}; `announced` or 0: what the node announces counts again",
+    )
+    parsed = parser.parse_args(args)
+    number = parsed.weight or None
+    try:
+        _do(parsed, Question("weight", parsed.node, _key(parsed.key), weight=number))
+    except CannotAsk as exc:
+        return _failed("weight", exc)
+    what = "the weight that it announces" if number is None else f"the weight {number}"
+    print(f"{parsed.node} has {what}")
+    return 0
+
+
+def _parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"uwsgi-router {name}",
+        description=description,
+        epilog=epilog or "Exit status: 0 if it was done, 1 if not, 2 for wrong use.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("node", metavar="NODE", help="its address as in `uwsgi-router status`")
+    parser.add_argument("--key", help="only as a node of this key (default: of all keys)")
+    add_control(parser)
+    return parser
+
+
+def _do(parsed: argparse.Namespace, question: Question) -> dict[str, Any]:
+    with Control(parsed.control) as control:
+        return control.do(question)
+
+
+def _key(key: str | None) -> bytes | None:
+    return None if key is None else os.fsencode(key)
+
+
+def _of(key: str | None) -> str:
+    return "" if key is None else f" of the key {key}"
+
+
+def _failed(command: str, exc: CannotAsk) -> int:
+    print(f"uwsgi-router {command}: {exc}", file=sys.stderr)
+    return 1
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= MAX_TIMEOUT:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds up to a day")
+    return seconds
+
+
+def _weight(text: str) -> int:
+    if text == "announced":
+        return 0
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else -1
+    if not 0 <= number <= MAX_WEIGHT:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither `announced` nor a whole number up to {MAX_WEIGHT}"
+        )
+    return number

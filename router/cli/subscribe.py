@@ -1,0 +1,8 @@
+"""``uwsgi-router subscribe``: run a program and announce it; see :mod:`uwsgi_router.subscriptions.client.command`."""
+
+from uwsgi_router.subscriptions.client import command
+
+
+def main(args: list[str]) -> int:
+    """Run the program; return its exit code."""
+    return command.main(args, "uwsgi-router subscribe")

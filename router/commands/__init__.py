@@ -1,1 +1,0 @@
-"""What the command line can start: one module per command."""

@@ -1,8 +1,0 @@
-"""``uwsgi-router subscribe``: run a program and announce it; see :mod:`subscriptions.client.command`."""
-
-from subscriptions.client import command
-
-
-def main(args: list[str]) -> int:
-    """Run the program; return its exit code."""
-    return command.main(args, "uwsgi-router subscribe")

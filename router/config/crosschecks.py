@@ -1,0 +1,198 @@
+"""What is odd about a configuration as a whole, although every line of it is fine."""
+
+from uwsgi_router.router.config import cache_checks, http_checks, subscription_checks
+from uwsgi_router.router.config.lines import Problem
+from uwsgi_router.router.config.model import (
+    Configuration,
+    HttpRouterConfig,
+    ProcessConfig,
+    RouterConfig,
+    SubscriptionConfig,
+)
+
+# uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
+PRECEDENCE = (
+    ("use_cache", "use-cache"),
+    ("use_pattern", "use-pattern"),
+    ("subscription_servers", "subscription-server"),
+    ("use_base", "use-base"),
+    ("use_code_string", "use-code-string"),
+    ("use_socket", "use-socket"),
+    ("to", "to"),
+)
+ANNOUNCE_INTERVAL = 10
+_CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
+# For nodes that speak HTTP.
+_BACKEND = (
+    ("backend_connections", "backend-connections"),
+    ("backend_keepalive", "backend-keepalive"),
+    ("backend_queue", "backend-queue"),
+    ("backend_queue_timeout", "backend-queue-timeout"),
+)
+
+
+def missing(configuration: Configuration) -> list[Problem]:
+    """What has to be there before anything can start."""
+    if not configuration.routers:
+        return [
+            Problem(
+                "",
+                "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on, or see "
+                "uwsgi-router --help",
+            )
+        ]
+    found = []
+    for router in configuration.routers:
+        if not _listens(router):
+            called = _CALLED[router.kind]
+            found.append(f"{called} has no address: give {router.kind} = ADDRESS to listen on")
+        found += _shared(router, len(configuration.process.shared_sockets))
+        if isinstance(router, HttpRouterConfig):
+            found += http_checks.missing(router, configuration.process)
+    found += cache_checks.missing(configuration)
+    found += subscription_checks.missing(configuration)
+    return [Problem("", message) for message in found]
+
+
+def _listens(router: RouterConfig) -> bool:
+    return bool(router.listen or (isinstance(router, HttpRouterConfig) and router.redirects))
+
+
+def _shared(router: RouterConfig, count: int) -> list[str]:
+    """Listeners on shared sockets that are not there."""
+    lines = "1 shared-socket line" if count == 1 else f"{count or 'no'} shared-socket lines"
+    listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
+    if isinstance(router, HttpRouterConfig):
+        listeners += [("http-to-https", redirect.listen) for redirect in router.redirects]
+    return [
+        f"{option} = {address} (counted from 0), but {lines}"
+        for option, address in listeners
+        if address.startswith("=") and int(address[1:]) >= count
+    ]
+
+
+def oddities(configuration: Configuration) -> list[Problem]:
+    """What will start and hardly do what was meant."""
+    found: list[str] = []
+    for router in configuration.routers:
+        found += _forwarders(router, configuration.process)
+        found += _addresses(router)
+        if isinstance(router, HttpRouterConfig):
+            found += http_checks.oddities(router)
+    found += _subscriptions(configuration.subscription)
+    found += _control(configuration)
+    found += cache_checks.oddities(configuration)
+    found += subscription_checks.oddities(configuration)
+    routers = configuration.routers
+    if configuration.process.worker_sockets and all(r.use_socket is None for r in routers):
+        options = " or ".join(f"{router.kind}-use-socket" for router in routers) or "use-socket"
+        found.append(
+            f"socket: nothing listens there, and without {options} nothing is forwarded there"
+        )
+    return [Problem("", message) for message in found]
+
+
+def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
+    prefix = router.kind
+    chosen = [
+        f"{prefix}-{option}"
+        for field, option in PRECEDENCE
+        if getattr(router, field) not in (None, ())
+    ]
+    subscribed = chosen[:1] == [f"{prefix}-subscription-server"]
+    found = []
+    if len(chosen) > 1:
+        found.append(f"{chosen[0]} decides; not used beside it: {', '.join(chosen[1:])}")
+    elif not chosen and router.listen:
+        names = ", ".join(f"{prefix}-{option}" for _, option in PRECEDENCE)
+        found.append(
+            f"{_CALLED[prefix]} knows no node, so every request fails: give one of {names}"
+        )
+    if router.cheap and not router.subscription_servers:
+        found.append(
+            f"{prefix}-cheap without {prefix}-subscription-server: no node can ever announce itself"
+        )
+    if router.fallback_on_no_key and not router.fallback:
+        found.append(f"{prefix}-fallback-on-no-key without {prefix}-fallback has no effect")
+    if router.subscription_fallback_key and not subscribed:
+        found.append(
+            f"{prefix}-subscription-fallback-key has no effect without {prefix}-subscription-server"
+        )
+    if router.use_socket is not None:
+        found += _socket(router.use_socket, prefix, process)
+    return found + _backend(router, subscribed=subscribed)
+
+
+def _backend(router: RouterConfig, *, subscribed: bool) -> list[str]:
+    """Settings for nodes that speak HTTP, where there can be none."""
+    if router.backend_http:
+        if subscribed and not router.fallback:
+            return [
+                f"{router.kind}-backend-http has no effect: announced nodes say themselves what they speak"
+            ]
+        return []
+    if router.subscription_servers:
+        return []
+    default = RouterConfig()
+    return [
+        f"{router.kind}-{option} has no effect without {router.kind}-backend-http"
+        for field, option in _BACKEND
+        if getattr(router, field) != getattr(default, field)
+    ]
+
+
+def _socket(use_socket: str, prefix: str, process: ProcessConfig) -> list[str]:
+    if use_socket and not (use_socket.isascii() and use_socket.isdigit()):
+        return []
+    index, count = int(use_socket or "0"), len(process.worker_sockets)
+    option = f"{prefix}-use-socket={index}"
+    if index >= count:
+        lines = "1 socket line" if count == 1 else f"{count or 'no'} socket lines"
+        return [f"{option} (counted from 0), but {lines}: each request is refused"]
+    if process.worker_sockets[index].startswith(("=", "fd://")):
+        return [f"{option}: socket = {process.worker_sockets[index]} is no address to connect to"]
+    return []
+
+
+def _addresses(router: RouterConfig) -> list[str]:
+    prefix, found = router.kind, []
+    base = router.use_base
+    if base and "%s" in base:
+        found.append(f"{prefix}-use-base: %s is not replaced there; {prefix}-use-pattern does that")
+    if base and base.startswith("/") and not base.endswith(("/", ".", "-", "_")):
+        found.append(
+            f"{prefix}-use-base = {base} has no final slash: the key example.com gives {base}example.com"
+        )
+    pattern = router.use_pattern
+    if pattern and "%s" not in pattern.replace("%%", ""):
+        found.append(f"{prefix}-use-pattern has no %s: every key gives the same address")
+    return found
+
+
+def _control(configuration: Configuration) -> list[str]:
+    process = configuration.process
+    if process.control_socket is None:
+        if (process.chmod_control_socket, process.chown_control_socket) == (0o600, None):
+            return []
+        return [
+            "chmod-control-socket and chown-control-socket have no effect without control-socket"
+        ]
+    found = []
+    if not any(router.subscription_servers for router in configuration.routers):
+        found.append(
+            "control-socket without a subscription server: there are no announced nodes to see or to steer"
+        )
+    if process.chmod_control_socket & 0o002:
+        mode = f"chmod-control-socket = {process.chmod_control_socket:o}"
+        found.append(f"{mode}: every user of this machine may drain nodes")
+    return found
+
+
+def _subscriptions(subscription: SubscriptionConfig) -> list[str]:
+    if subscription.tolerance >= SubscriptionConfig().tolerance:
+        return []
+    tolerance = f"subscription-tolerance = {subscription.tolerance:g}"
+    why = f"nodes announce themselves every {ANNOUNCE_INTERVAL} s"
+    return [
+        f"{tolerance}: {why}, so below {2 * ANNOUNCE_INTERVAL} one lost datagram is taken for silence"
+    ]

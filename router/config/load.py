@@ -1,0 +1,83 @@
+"""From command line and environment to the typed configuration."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from uwsgi_router.router.config import argv as arguments
+from uwsgi_router.router.config import crosschecks
+from uwsgi_router.router.config.build import build
+from uwsgi_router.router.config.lines import ConfigurationError, Line, Problem
+from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.config.option import Option
+from uwsgi_router.router.config.script import Script
+from uwsgi_router.router.config.verdicts import judge
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that is to be said about a configuration.
+
+    Attributes:
+        configuration: what would run; only meaningful without problems.
+        problems: what is wrong.
+        warnings: what is accepted and does something else.
+        options: every setting that names an option, in order.
+        usage: True if the command line itself is wrong.
+    """
+
+    configuration: Configuration
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+    options: tuple[tuple[Line, Option], ...] = ()
+    usage: bool = False
+
+
+def examine(argv: Sequence[str], environ: Mapping[str, str]) -> Report:
+    """Read a configuration and find everything that is wrong with it, without stopping at the first.
+
+    Args:
+        argv: the command line without the program's name.
+        environ: ``UWSGI_*`` variables are options too, and ``$(NAME)`` means any of them.
+
+    Raises:
+        ConfigurationExit: where the configuration says ``exit``.
+    """
+    usage: list[Problem] = []
+    lines = arguments.environment(environ) + arguments.command_line(argv, usage)
+    if usage:
+        return Report(Configuration(), tuple(usage), (), usage=True)
+    script = Script(environ)
+    script.run(lines)
+    verdicts = judge(script.lines, script.placeholders.used)
+    problems = list(verdicts.problems)
+    built = build(verdicts.used, script.expand, problems)
+    prints = tuple(script.prints())
+    if not problems and not script.problems:
+        problems += crosschecks.missing(built)
+    warnings = (*script.warnings, *verdicts.warnings, *crosschecks.oddities(built))
+    configuration = replace(built, prints=prints, warnings=tuple(map(str, warnings)))
+    found = dict.fromkeys([*script.problems, *problems])
+    return Report(configuration, tuple(sorted(found, key=_place)), warnings, tuple(verdicts.seen))
+
+
+def _place(problem: Problem) -> tuple[bool, str, int]:
+    """Order of files and lines; what is wrong with the whole comes last."""
+    file, _, line = problem.where.rpartition(":")
+    return not problem.where, file or line, int(line) if file and line.isdecimal() else 0
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Configuration:
+    """Read the configuration that is to run.
+
+    Args:
+        argv: the command line without the program's name.
+        environ: as in :func:`examine`.
+
+    Raises:
+        ConfigurationError: with every problem, if there is any.
+        ConfigurationExit: where the configuration says ``exit``.
+    """
+    report = examine(argv, environ)
+    if report.problems:
+        raise ConfigurationError(report.problems, exit_code=2 if report.usage else 1)
+    return report.configuration

@@ -1,0 +1,281 @@
+"""How the text of an option becomes a value: one :class:`Kind` for each sort of value.
+
+Every reader takes the text and returns the typed value, or raises ``ValueError`` with what was expected. uWSGI reads
+leading digits and ignores the rest (``10x`` is 10, ``abc`` is 0); a router that serves must not guess.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from uwsgi_router.protocol.address import (
+    AddressError,
+    parse_address,
+    parse_datagram_address,
+    parse_listen_address,
+)
+from uwsgi_router.protocol.http.origin import TrustedPeers
+from uwsgi_router.router.config.model import CodeString
+
+MAX_SECONDS = 366 * 24 * 3600
+MAX_BYTES = 1 << 40
+OFF_WORDS = frozenset({"false", "off", "no", "0"})
+ON_WORDS = frozenset({"true", "on", "yes", "1"})
+
+
+class Argument(enum.Enum):
+    """What follows an option on the command line."""
+
+    REQUIRED = "required"
+    NONE = "none"
+    OPTIONAL = "optional"
+    """Only as ``--name=value``, as getopt has it."""
+    WORD = "word"
+    """The next word too, if it is a boolean one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A sort of value.
+
+    Attributes:
+        shown: how help names the value (``SECONDS``), empty for switches.
+        parse: text to value; raises ``ValueError`` with what was expected.
+        argument: whether the command line needs one.
+        boolean: true and false are values, too.
+    """
+
+    shown: str
+    parse: Callable[[str], object]
+    argument: Argument = Argument.REQUIRED
+    boolean: bool = False
+
+
+def is_on(text: str) -> bool:
+    """Read a switch as uWSGI does: off for false, off, no and 0; on for anything else, nothing included."""
+    return text.strip().lower() not in OFF_WORDS
+
+
+def _is_off(text: str) -> bool:
+    return not is_on(text)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("expected a value")
+    return text
+
+
+def _key(text: str) -> str:
+    if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 255:
+        raise ValueError("expected a key of 1 to 255 bytes")
+    return text
+
+
+def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind:
+    """A whole number from ``low`` to ``high``; 0 means ``zero`` if that is given."""
+
+    def parse(text: str) -> int:
+        expected = f"expected a whole number from {low} to {high}"
+        if not (text.isascii() and text.isdigit() and len(text) <= 15):
+            raise ValueError(expected)
+        number = int(text)
+        if zero is not None and number == 0:
+            return zero
+        if not low <= number <= high:
+            raise ValueError(expected)
+        return number
+
+    return Kind(shown, parse)
+
+
+def seconds(*, zero: float | None = None) -> Kind:
+    """A time in seconds, with decimals if need be; 0 means ``zero`` if that is given, else it is refused."""
+
+    def parse(text: str) -> float:
+        whole, point, decimals = text.partition(".")
+        digits = whole + decimals
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 15 and (whole or point)):
+            raise ValueError("expected a number of seconds, for example 30 or 0.5")
+        value = float(text)
+        if value == 0:
+            if zero is None:
+                raise ValueError("expected a number of seconds above 0")
+            return zero
+        if value > MAX_SECONDS:
+            raise ValueError("expected at most a year of seconds")
+        return value
+
+    return Kind("SECONDS", parse)
+
+
+def switch_or(kind: Kind, *, on: object, off: object) -> Kind:
+    """A switch that may have a value of its own instead of true (``on``, as without a value) or false (``off``)."""
+
+    def parse(text: str) -> object:
+        word = text.strip().lower()
+        if not word or word in ON_WORDS:
+            return on
+        return off if word in OFF_WORDS else kind.parse(text)
+
+    return Kind(f"[{kind.shown}]", parse, Argument.OPTIONAL, boolean=True)
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"expected {', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return Kind("|".join(words), parse)
+
+
+def _mode(text: str) -> int:
+    if not text:
+        return 0o666
+    return _octal(text)
+
+
+def _socket_path(text: str) -> str:
+    if not text or text.startswith(("@", "=", "fd://")) or ":" in text.partition("/")[0]:
+        raise ValueError(
+            "expected a socket's path: only its file's permissions say who may connect"
+        )
+    _checked(parse_listen_address, text)
+    return text
+
+
+def _octal(text: str) -> int:
+    if not (1 <= len(text) <= 4 and all(c in "01234567" for c in text)) or int(text, 8) > 0o777:
+        raise ValueError("expected an octal mode, for example 660")
+    return int(text, 8)
+
+
+def _listen(text: str) -> str:
+    _checked(parse_listen_address, text)
+    return text
+
+
+def _node(text: str) -> str:
+    if "," in text and ":" in text and not text.startswith(("/", "@")):
+        raise ValueError("expected one address, without modifier; repeat the option for more")
+    _checked(parse_address, text)
+    return text
+
+
+def _datagram(text: str) -> str:
+    _checked(parse_datagram_address, text)
+    return text
+
+
+def _stats(text: str) -> str:
+    _checked(lambda value: parse_address(value, allow_port_zero=True), text)
+    return text
+
+
+def _checked(parse: Callable[[str], object], text: str) -> object:
+    try:
+        return parse(text)
+    except AddressError as error:
+        raise ValueError(f"expected host:port, [v6]:port or a socket path: {error}") from None
+
+
+def _socket_or_index(text: str) -> str:
+    if text.isascii() and text.isdigit() and len(text) > 6:
+        raise ValueError("expected an address or a small number")
+    if text and not (text.isascii() and text.isdigit()):
+        _checked(parse_address, text)
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text:
+        raise ValueError("expected an address with %s where the key goes")
+    host, colon, _ = text.rpartition(":")
+    if colon and not text.startswith("/") and "%s" in host.replace("%%", ""):
+        raise ValueError(
+            "expected a pattern that fixes the host: with %s in it, clients would choose where to connect"
+        )
+    return text
+
+
+def _code(text: str) -> CodeString:
+    parts = text.split(":")
+    if len(parts) != 3 or not parts[1] or not parts[2].isidentifier():
+        raise ValueError("expected 0:FILE:FUNCTION, for example 0:/etc/mapper.py:choose")
+    if parts[0] != "0":
+        raise ValueError("expected 0 (Python) before FILE: no other language runs here")
+    return CodeString(parts[1], parts[2])
+
+
+def _base(text: str) -> str:
+    if not text:
+        raise ValueError("expected the beginning of an address, for example /run/sockets/")
+    return text
+
+
+def _owner(text: str) -> str:
+    user, colon, group = text.partition(":")
+    if not user or (colon and not group):
+        raise ValueError("expected user or user:group")
+    return text
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ValueError("expected NAME=VALUE")
+    return name, value
+
+
+def networks(text: str) -> list[str]:
+    """Read networks, addresses and ``unix``, separated by commas or blanks.
+
+    Raises:
+        ValueError: with what was expected.
+    """
+    found = text.replace(",", " ").split()
+    if not found:
+        raise ValueError("expected networks, for example 10.0.0.0/8, or unix")
+    try:
+        TrustedPeers(found)
+    except ValueError as error:
+        raise ValueError(f"expected networks or unix: {error}") from None
+    return found
+
+
+TEXT = Kind("TEXT", _text)
+FILE = Kind("FILE", _text)
+DIRECTORY = Kind("DIRECTORY", _text)
+KEY = Kind("KEY", _key)
+SWITCH = Kind("", is_on, Argument.NONE, boolean=True)
+SWITCH_OFF = Kind("", _is_off, Argument.NONE, boolean=True)
+SWITCH_WORD = Kind("[true|false]", is_on, Argument.WORD, boolean=True)
+DATE = Kind("[true|false]", is_on, Argument.OPTIONAL)
+MODE = Kind("[MODE]", _mode, Argument.OPTIONAL)
+OCTAL = Kind("MODE", _octal)
+SOCKET_PATH = Kind("PATH", _socket_path)
+LISTEN = Kind("ADDRESS", _listen)
+NODE = Kind("ADDRESS", _node)
+DATAGRAM = Kind("ADDRESS", _datagram)
+STATS = Kind("ADDRESS", _stats)
+SOCKET_OR_INDEX = Kind("[N|ADDRESS]", _socket_or_index, Argument.OPTIONAL)
+CODE = Kind("0:FILE:FUNCTION", _code)
+PATTERN = Kind("PATTERN", _pattern)
+BASE = Kind("PREFIX", _base)
+USER = Kind("USER", _text)
+GROUP = Kind("GROUP", _text)
+OWNER = Kind("USER[:GROUP]", _owner)
+ASSIGNMENT = Kind("NAME=VALUE", _assignment)
+SPACED = Kind("TEXT", lambda text: _text(text) + " ")
+COUNT = integer("N", 0, 1_000_000)
+BYTES = integer("BYTES", 0, MAX_BYTES)
+SECONDS = seconds()
+ANY = Kind("TEXT", str)
+"""Read by nobody: options that are refused or have nothing to act on."""
+ANY_FILE = Kind("FILE", str)
+ANY_ASSIGNMENT = Kind("NAME=VALUE", str)
+ANY_SWITCH = Kind("", str, Argument.NONE, boolean=True)
+ANY_OPTIONAL = Kind("[TEXT]", str, Argument.OPTIONAL)

@@ -1,0 +1,1 @@
+"""Vocabulary of the router: requests, failures, log, text."""

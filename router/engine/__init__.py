@@ -1,1 +1,0 @@
-"""One request's way: session, flows, attempts, and the gateway that owns them."""

@@ -1,1 +1,0 @@
-"""Where requests go: one class per way of finding a node."""

@@ -1,0 +1,1 @@
+"""The HTTP/1 front: browsers and proxies (http router)."""

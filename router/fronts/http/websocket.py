@@ -1,0 +1,65 @@
+"""Both directions of a WebSocket whose frames are checked, and the Close that ends it."""
+
+from uwsgi_router.protocol.http.errors import BodyError
+from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.websocket import check_handshake
+from uwsgi_router.router.config.model import HttpRouterConfig
+from uwsgi_router.router.fronts.http.frames import FrameCheck, FrameViolation, close_frame
+
+# Close code of a server that goes away (RFC 6455 section 7.4.1).
+_GOING_AWAY = 1001
+
+
+class CheckedTunnel:
+    """What looks at the frames of one WebSocket.
+
+    Args:
+        asked: the client's handshake.
+        answered: the node's.
+        config: with the limits.
+
+    Attributes:
+        to_node: checks what the client sends.
+        to_client: checks what the node sends.
+
+    Raises:
+        ResponseError: if the node's handshake is no answer to the client's.
+    """
+
+    __slots__ = ("to_client", "to_node")
+
+    def __init__(
+        self, asked: RequestHead, answered: ResponseHead, config: HttpRouterConfig
+    ) -> None:
+        check_handshake(asked, answered)
+        deflate = any(line[:25].lower() == b"sec-websocket-extensions:" for line in answered.lines)
+        self.to_node, self.to_client = (
+            FrameCheck(
+                from_client=from_client,
+                max_frame=config.websocket_max_frame,
+                max_message=config.websocket_max_message,
+                deflate=deflate,
+            )
+            for from_client in (True, False)
+        )
+
+    def goodbye(self, fault: BodyError | None, *, by_client: bool, why: str) -> tuple[bytes, bytes]:
+        """Return what to send last to the client, and to the node: a Close, wherever a frame may begin.
+
+        Args:
+            fault: which rule was broken, or None.
+            by_client: by the client, not by the node.
+            why: for the Close, if no rule was.
+        """
+        code, reason = _GOING_AWAY, why
+        last_words = {True: b"", False: b""}
+        if isinstance(fault, FrameViolation):
+            code, reason = fault.code, fault.reason
+            # What was fine goes to the other side.
+            last_words[not by_client] = fault.valid
+        if self.to_client.at_boundary:
+            last_words[True] += close_frame(code, reason, mask=False)
+        if self.to_node.at_boundary:
+            last_words[False] += close_frame(code, reason, mask=True)
+        return last_words[True], last_words[False]

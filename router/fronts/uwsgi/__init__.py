@@ -1,0 +1,1 @@
+"""The uwsgi front: web servers that speak uwsgi (fastrouter)."""

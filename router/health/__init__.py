@@ -1,1 +1,0 @@
-"""Active checks: whether announced nodes answer, asked at intervals."""

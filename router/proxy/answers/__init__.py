@@ -1,0 +1,1 @@
+"""Relays for a node's response: HTTP messages, raw bytes, tunnels."""

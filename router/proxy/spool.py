@@ -1,0 +1,124 @@
+"""A request body kept until a node has taken it: in memory, or above a limit in an unlinked file."""
+
+import tempfile
+from collections.abc import Callable
+from typing import IO
+
+from uwsgi_router.router.net.link import Link, Owner
+
+# Read from a spooled file and written to a node at once.
+_CHUNK = 128 * 1024
+
+
+class Spool:
+    """A body that is being collected: what a flow may have as its target.
+
+    Args:
+        memory_limit: bodies up to this many bytes stay in memory.
+        directory: where larger ones go; None: TMPDIR or /tmp.
+        owner: told when storing fails.
+
+    Attributes:
+        length: bytes so far.
+        error: why it can't be stored, or None.
+        backlog: as of a link: nothing ever waits here.
+        on_low: likewise.
+    """
+
+    __slots__ = (
+        "_directory",
+        "_file",
+        "_memory",
+        "_memory_limit",
+        "_owner",
+        "backlog",
+        "error",
+        "length",
+        "on_low",
+    )
+
+    def __init__(self, memory_limit: int, directory: str | None, owner: Owner) -> None:
+        self._memory_limit = memory_limit
+        self._directory = directory
+        self._owner = owner
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self.length = 0
+        self.error: OSError | None = None
+        self.backlog = 0
+        self.on_low: Callable[[], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        """Keep the next bytes."""
+        if self.error is not None:
+            return
+        self.length += len(data)
+        try:
+            if self._file is None and self.length > self._memory_limit:
+                self._file = tempfile.TemporaryFile(  # noqa: SIM115
+                    dir=self._directory, prefix="uwsgi-router-"
+                )
+                self._file.write(self._memory)
+                self._memory = bytearray()
+            if self._file is None:
+                self._memory += data
+            else:
+                self._file.write(data)
+        except OSError as exc:
+            self.error = exc
+            self._owner.wake()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to ``size`` bytes from ``offset`` on."""
+        if self._file is None:
+            return bytes(memoryview(self._memory)[offset : offset + size])
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Give memory and file back."""
+        self._memory = bytearray()
+        if self._file is not None:
+            self._file.close()
+
+
+class Replay:
+    """Sends a spooled body to a node, as fast as it takes it; each attempt makes its own.
+
+    Attributes:
+        done: everything was handed to the link.
+        error: why the file can't be read any more, or None.
+    """
+
+    __slots__ = ("_link", "_offset", "_owner", "_spool", "done", "error")
+
+    def __init__(self, spool: Spool, link: Link, owner: Owner) -> None:
+        self._spool = spool
+        self._link = link
+        self._owner = owner
+        self._offset = 0
+        self.done = False
+        self.error: OSError | None = None
+
+    def go_on(self) -> None:
+        """Write until the link has enough; called again when it wants more."""
+        link = self._link
+        while not link.closed and self._offset < self._spool.length:
+            try:
+                data = self._spool.read(self._offset, _CHUNK)
+            except OSError as exc:
+                self.error = exc
+                self._owner.wake()
+                return
+            self._offset += len(data)
+            try:
+                link.write(data)
+            except OSError as exc:
+                self._owner.link_broken(link, exc)
+                return
+            self._owner.touch()
+            if link.backlog:
+                link.on_low = self.go_on
+                return
+        self.done = True
+        self._owner.wake()

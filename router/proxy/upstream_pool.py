@@ -1,0 +1,255 @@
+"""Connections to nodes that speak HTTP: kept between requests, counted, and waited for where a node may have few.
+
+A server that gives a process to each connection (uWSGI's http11-socket, gunicorn's sync worker) starves behind a proxy
+that keeps more of them than it has processes: so idle ones and those in use are counted together.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from uwsgi_router.router.net.deadlines import TICK
+from uwsgi_router.router.net.link import Link
+from uwsgi_router.subscriptions.node import Node
+
+#: Of a node that may have any number of connections, so many idle ones are kept.
+MAX_IDLE: Final = 32
+
+
+class Waiter(Protocol):
+    """A request that waits for a connection.
+
+    Attributes:
+        granted: the node that it may connect to now; set by :class:`Upstreams`, which has counted it in.
+    """
+
+    granted: Node | None
+
+    def wake(self) -> None:
+        """Look again."""
+
+
+class _Idle:
+    """A kept connection that nobody uses; owns the link meanwhile."""
+
+    __slots__ = ("_upstreams", "link", "node", "since", "until")
+
+    def __init__(
+        self, upstreams: "Upstreams", node: Node, link: Link, since: float, until: float
+    ) -> None:
+        self._upstreams = upstreams
+        self.node = node
+        self.link = link
+        self.since = since
+        self.until = until
+
+    def readable(self) -> None:
+        """The node closes it, or says something that nobody asked for: either ends it."""
+        self._upstreams.ended(self)
+
+    def touch(self) -> None:
+        """Nothing moves here."""
+
+    def wake(self) -> None:
+        """Nobody waits here."""
+
+    def link_broken(self, link: Link, error: OSError) -> None:
+        """Nothing is written here."""
+
+
+@dataclass(slots=True)
+class _Connections:
+    """Those of one node."""
+
+    in_use: int = 0
+    idle: list[_Idle] = field(default_factory=list)
+    waiting: deque[Waiter] = field(default_factory=deque)
+
+    @property
+    def count(self) -> int:
+        return self.in_use + len(self.idle)
+
+    @property
+    def unused(self) -> bool:
+        return not (self.in_use or self.idle or self.waiting)
+
+
+class Upstreams:
+    """The connections to all HTTP nodes of this process, whichever router uses them.
+
+    Every connection is counted in by :meth:`reserve` (or by being granted to a waiter) before it is made or taken, and
+    out by :meth:`keep` or :meth:`free`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._nodes: dict[Node, _Connections] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Upstreams nodes={len(self._nodes)} idle={self.idle}>"
+
+    @property
+    def idle(self) -> int:
+        """How many connections are kept idle."""
+        return sum(len(connections.idle) for connections in self._nodes.values())
+
+    def counts(self, node: Node) -> tuple[int, int]:
+        """Return how many connections of ``node`` are in use, and how many idle."""
+        connections = self._nodes.get(node)
+        return (connections.in_use, len(connections.idle)) if connections is not None else (0, 0)
+
+    # --- counting ---
+
+    def reserve(self, node: Node, limit: int | None) -> bool:
+        """Count one connection in; False if the node has as many as it may, or others wait for one.
+
+        Args:
+            node: to be connected to.
+            limit: connections, idle and in use together; None: any number.
+        """
+        connections = self._nodes.get(node)
+        if connections is None:
+            connections = self._nodes[node] = _Connections()
+        elif limit is not None and (connections.waiting or connections.in_use >= limit):
+            return False
+        connections.in_use += 1
+        return True
+
+    def take(self, node: Node) -> Link | None:
+        """Return a kept connection for a place that was reserved, the one used last; None if there is none."""
+        idle = self._nodes[node].idle
+        return idle.pop().link if idle else None
+
+    def take_alive(self, node: Node, idle_for: float) -> Link | None:
+        """Return the same, for a request that can't be sent again.
+
+        Args:
+            node: whose; it must not have closed it in this very moment.
+            idle_for: not one that was idle for longer, seconds.
+        """
+        idle = self._nodes[node].idle
+        while idle and self._loop.time() - idle[-1].since <= idle_for:
+            link = idle.pop().link
+            if _is_alive(link):
+                return link
+            link.close()
+        return None
+
+    def make_room(self, node: Node, limit: int | None) -> None:
+        """Before a new connection is made for a reserved place: close the oldest idle one if they would be too many."""
+        connections = self._nodes[node]
+        while limit is not None and connections.idle and connections.count > limit:
+            connections.idle.pop(0).link.close()
+
+    def keep(self, node: Node, link: Link, seconds: float) -> None:
+        """Take back a connection that may serve another request, for at most ``seconds``."""
+        connections = self._nodes[node]
+        if len(connections.idle) >= MAX_IDLE:
+            connections.idle.pop(0).link.close()
+        now = self._loop.time()
+        kept = _Idle(self, node, link, now, now + seconds)
+        link.owned_by(kept)
+        link.on_low = None
+        link.read_with(kept.readable)
+        connections.idle.append(kept)
+        if connections.waiting:
+            self._counted_out(node, connections)
+        else:
+            connections.in_use -= 1
+        if self._timer is None:
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def free(self, node: Node) -> None:
+        """A connection in use has been closed, or was not made."""
+        self._counted_out(node, self._nodes[node])
+
+    def _counted_out(self, node: Node, connections: _Connections) -> None:
+        """Give the place to whoever waits for it."""
+        while connections.waiting:
+            waiter = connections.waiting.popleft()
+            if waiter.granted is None:
+                waiter.granted = node
+                waiter.wake()
+                return
+        connections.in_use -= 1
+        if connections.unused:
+            del self._nodes[node]
+
+    # --- waiting ---
+
+    def wait(self, waiter: Waiter, nodes: Collection[Node]) -> None:
+        """Let ``waiter`` be granted the first place that becomes free at one of ``nodes``, in the order of asking."""
+        for node in nodes:
+            self._nodes.setdefault(node, _Connections()).waiting.append(waiter)
+
+    def is_waiting(self, waiter: Waiter, nodes: Collection[Node]) -> bool:
+        """True while ``waiter`` is in the line of each of ``nodes``: none of them has left."""
+        return all(node in self._nodes and waiter in self._nodes[node].waiting for node in nodes)
+
+    def leave(self, waiter: Waiter, nodes: Collection[Node]) -> None:
+        """``waiter`` waits no more; a place that it was granted stays its own."""
+        for node in nodes:
+            connections = self._nodes.get(node)
+            if connections is None:
+                continue
+            if waiter in connections.waiting:
+                connections.waiting.remove(waiter)
+            if connections.unused:
+                del self._nodes[node]
+
+    # --- ends ---
+
+    def ended(self, kept: _Idle) -> None:
+        """An idle connection is of no use any more."""
+        kept.link.close()
+        connections = self._nodes[kept.node]
+        connections.idle.remove(kept)
+        if connections.unused:
+            del self._nodes[kept.node]
+
+    def drop(self, node: Node) -> None:
+        """The node has left: close what is idle, and let those who wait for it look elsewhere."""
+        connections = self._nodes.get(node)
+        if connections is None:
+            return
+        for kept in list(connections.idle):
+            kept.link.close()
+        connections.idle.clear()
+        for waiter in connections.waiting:
+            waiter.wake()
+        connections.waiting.clear()
+        if connections.unused:
+            del self._nodes[node]
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for connections in list(self._nodes.values()):
+            for kept in [kept for kept in connections.idle if kept.until <= now]:
+                self.ended(kept)
+        if any(connections.idle for connections in self._nodes.values()):
+            self._timer = self._loop.call_later(TICK, self._tick)
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for node in list(self._nodes):
+            self.drop(node)
+
+
+def _is_alive(link: Link) -> bool:
+    """Look without waiting; the loop may not have told us yet that the node has closed."""
+    try:
+        link.sock.recv(1, socket.MSG_PEEK)
+    except (BlockingIOError, InterruptedError):
+        return True
+    except OSError:
+        return False
+    # An end, or bytes that answer no request.
+    return False

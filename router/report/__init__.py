@@ -1,0 +1,1 @@
+"""Counters, the log line of each failed request, the access log."""

@@ -1,0 +1,77 @@
+"""The numbers of one router, as the engine increments them: plain ints, no exporter behind them.
+
+Per-key and per-node numbers live where they arise, in the pools and nodes of the table; here is
+only what belongs to the router as a whole. All of them only grow, except ``holding``.
+"""
+
+from collections import defaultdict
+
+from uwsgi_router.subscriptions.traffic import Traffic
+
+
+class Counters:
+    """What happened since the router started.
+
+    At rest ``requests == completed + client_aborts + sum(failed.values())``; while it runs the
+    difference is what is in flight, so an operator can tell a request that failed from one that its
+    client gave up.
+    """
+
+    __slots__ = (
+        "accept_errors",
+        "client_aborts",
+        "clients",
+        "completed",
+        "failed",
+        "held",
+        "holding",
+        "queued",
+        "queueing",
+        "refused_datagrams",
+        "refused_packets",
+        "requests",
+        "resent",
+        "retries",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        """Requests whose head was read whole and understood; over HTTP also those that were refused."""
+        self.completed = 0
+        """Requests whose answer was delivered whole, whatever its status."""
+        self.failed: defaultdict[str, int] = defaultdict(int)
+        """Requests that got no whole answer, by the reason that the log line gives. Only the
+        engine's own words may be keys (they become label values), never anything a peer sent."""
+        self.client_aborts = 0
+        """Requests whose client went away before the answer was whole."""
+        self.retries = 0
+        """Connects tried after an earlier one for the same request had failed."""
+        self.resent = 0
+        """Requests sent a second time because a node's connection ended without an answer."""
+        self.held = 0
+        """Requests that ever waited for a node of their key (``hold``)."""
+        self.holding = 0
+        """Requests that wait for one now."""
+        self.queued = 0
+        """Requests that ever waited for a connection of an HTTP node to become free."""
+        self.queueing = 0
+        """Requests that wait for one now."""
+        self.refused_packets = 0
+        """Connections to a fastrouter closed because what they sent is no acceptable request; over
+        HTTP such a request is answered, and counted among the failed ones."""
+        self.refused_datagrams = 0
+        """Announces that were not understood, or that the table had no place for."""
+        self.clients = Traffic()
+        """Bytes read from and written to clients."""
+        self.accept_errors = 0
+        """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes read from clients."""
+        return self.clients.tx
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes written to clients."""
+        return self.clients.rx

@@ -1,0 +1,72 @@
+"""What every forwarder can do: find a node for a request, and hear what became of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Collection
+from http import HTTPStatus
+
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.subscriptions.node import Node
+
+
+class Forwarder(ABC):
+    """Chooses nodes. Subclasses say which, and what they remember of what became of them.
+
+    Attributes:
+        unknown: why a key is not known here, for the log.
+        down: why a key that is known has no node to try.
+    """
+
+    unknown = "no node is configured"
+    down = "no node of this key is up"
+
+    @abstractmethod
+    def choose(
+        self, request: Request, tried: Collection[Node], now: float
+    ) -> Node | Awaitable[Node | None] | None:
+        """Return a node that is not in ``tried``, an awaitable of one, or None.
+
+        Args:
+            request: with the key and the client.
+            tried: nodes that have failed for this request.
+            now: the loop's clock, seconds.
+        """
+
+    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """True if the key is served here, even if no node is up just now."""
+        return True
+
+    def has_nodes(self, request: Request, now: float) -> bool:
+        """True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
+        return self.is_known(request, now)
+
+    def has_untried(self, request: Request, tried: Collection[Node]) -> bool:  # noqa: ARG002
+        """True if a node of this request is not in ``tried``. Asking spends nobody's turn.
+
+        Asked only where nodes announce themselves (:meth:`awaited_keys`): others could be tried before one is awaited.
+        """
+        return False
+
+    def awaited_keys(self, request: Request) -> frozenset[bytes]:  # noqa: ARG002
+        """Return the keys under which a node for this request may announce itself; none: nobody ever will."""
+        return frozenset()
+
+    def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
+        """The node refused a connection, or did not answer in time."""
+        node.connect_failed(timed_out=timed_out)
+
+    def request_failed(self, node: Node, now: float) -> None:
+        """The node took a request and answered it not, not in time, or not well: it was its fault."""
+
+    def request_answered(self, node: Node) -> None:
+        """The node has answered a request, to the last byte."""
+
+    def why_none(self, request: Request) -> Failure:  # noqa: ARG002
+        """Return why a key that has or had nodes has none to try."""
+        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", self.down)
+
+    def released(self, node: Node) -> None:
+        """The last exchange that held the node has ended."""
+
+    def close(self) -> None:
+        """The router stops: give up what is under way."""

@@ -1,0 +1,180 @@
+"""``use-cache``: items of a cache name the nodes of a key (routers-core sheet, 3.1)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Collection
+from http import HTTPStatus
+from typing import Final
+
+from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.routing.cache_remote import NoAnswer, RemoteCache
+from uwsgi_router.router.routing.cache_store import Cache, Item
+from uwsgi_router.router.routing.rotation import RestingNode, RotatingForwarder
+from uwsgi_router.subscriptions.node import Node
+
+log = logging.getLogger("uwsgi-router.cache")
+
+# Values that were read lately, forgotten all at once when there are too many; nodes, the oldest forgotten first. A node
+# that is forgotten loses its memory of failures, no more.
+_MAX_VALUES: Final = 4_096
+_MAX_NODES: Final = 16_384
+
+
+class ItemForwarder(RotatingForwarder):
+    """What an item of any cache comes to.
+
+    Args:
+        name: the cache's, for the log.
+        gracetime: how long a node rests whose connect failed, in seconds.
+        last_resort: no fallback is configured.
+    """
+
+    unknown = "the cache has no item of this key"
+
+    def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
+        super().__init__(gracetime, last_resort=last_resort)
+        self._name = name or "(the first)"
+        self._values: dict[bytes, tuple[RestingNode, ...] | ValueProblem] = {}
+        self._nodes: dict[tuple[str, int], RestingNode] = {}
+        self._limited = RateLimited(log)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._name}>"
+
+    def _node_of(
+        self, key: bytes, item: Item, tried: Collection[Node], now: float
+    ) -> RestingNode | None:
+        """Return the node of the item whose turn it is.
+
+        Raises:
+            Failure: if the item does not name nodes.
+        """
+        nodes = self._nodes_of(item.value)
+        if isinstance(nodes, ValueProblem):
+            shown = key.decode("utf-8", "backslashreplace")
+            self._limited.error(
+                key,
+                "the item %s of the cache %s names no nodes, requests for it fail: %r: %s",
+                shown,
+                self._name,
+                item.value[:200],
+                nodes,
+            )
+            text = f"the item {shown} of the cache {self._name} does not name nodes"
+            raise Failure(HTTPStatus.BAD_GATEWAY, "bad-item", text)
+        first = item.turn % len(nodes)
+        index = self._in_turn(nodes, first, tried, now)
+        if index is None:
+            return None
+        # One more, as uWSGI's hit counter; and those that were passed over have had their turn.
+        item.turn += (index - first) % len(nodes) + 1
+        return nodes[index]
+
+    def _nodes_of(self, value: bytes) -> tuple[RestingNode, ...] | ValueProblem:
+        found = self._values.get(value)
+        if found is None:
+            try:
+                targets = parse_value(value)
+            except ValueProblem as problem:
+                found = problem
+            else:
+                found = tuple(
+                    self._nodes.get((target.name, target.modifier1))
+                    or RestingNode(target.name, target.address, modifier1=target.modifier1)
+                    for target in targets
+                )
+                for node in found:
+                    self._remember(node)
+            if len(self._values) >= _MAX_VALUES:
+                self._values.clear()
+            self._values[value] = found
+        return found
+
+    def _remember(self, node: RestingNode) -> None:
+        if len(self._nodes) >= _MAX_NODES:
+            del self._nodes[next(iter(self._nodes))]
+        self._nodes[node.name, node.modifier1] = node
+
+
+class CacheForwarder(ItemForwarder):
+    """Looks the key up, in each of its forms, in a cache of this process."""
+
+    def __init__(self, cache: Cache, gracetime: float, *, last_resort: bool) -> None:
+        super().__init__(cache.config.name, gracetime, last_resort=last_resort)
+        self._cache = cache
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return the next node of the first form of the key that has an item."""
+        keys = request.keys()
+        for key in keys:
+            item = self._cache.get(key, now)
+            if item is not None:
+                return self._node_of(key, item, tried, now)
+        return None
+
+    def is_known(self, request: Request, now: float) -> bool:
+        """True if there is an item."""
+        keys = request.keys()
+        return any(self._cache.holds(key, now) for key in keys)
+
+
+class RemoteCacheForwarder(ItemForwarder):
+    """Looks the key up, in each of its forms, in a cache of another server."""
+
+    def __init__(
+        self,
+        remote: RemoteCache,
+        loop: asyncio.AbstractEventLoop,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        option: str,
+    ) -> None:
+        super().__init__(remote.text, gracetime, last_resort=last_resort)
+        self._remote = remote
+        self._loop = loop
+        # What decides how long an answer is waited for, for the log.
+        self._option = option
+
+    def choose(
+        self, request: Request, tried: Collection[Node], now: float
+    ) -> Node | Awaitable[Node | None] | None:
+        """Return the next node of the first form of the key that has an item, at once if that is remembered."""
+        keys = request.keys()
+        try:
+            for key in keys:
+                item = self._remote.remembered(key, now)
+                if item is not None:
+                    return self._node_of(key, item, tried, now)
+        except KeyError:
+            return self._ask(keys, tried)
+        return None
+
+    async def _ask(self, keys: list[bytes], tried: Collection[Node]) -> Node | None:
+        try:
+            for key in keys:
+                item = await self._remote.get(key)
+                if item is not None:
+                    return self._node_of(key, item, tried, self._loop.time())
+        except NoAnswer as exc:
+            if self._last_resort:
+                status = HTTPStatus.GATEWAY_TIMEOUT if exc.timed_out else HTTPStatus.BAD_GATEWAY
+                text = f"the cache {self._name} does not answer: {exc}"
+                option = self._option if exc.timed_out else ""
+                raise Failure(status, "cache", text, option) from exc
+        return None
+
+    def is_known(self, request: Request, now: float) -> bool:
+        """False if the other server said a moment ago that there is no item."""
+        keys = request.keys()
+        try:
+            return any(self._remote.remembered(key, now) is not None for key in keys)
+        except KeyError:
+            return True
+
+    def close(self) -> None:
+        """Give up the queries under way."""
+        self._remote.close()

@@ -1,0 +1,189 @@
+"""Caches in memory: items with an end, counted, within limits (routers-core sheet, 7.1, 7.2, 7.7).
+
+No clock and no I/O: times are the loop's seconds and come in as ``now``. Items end exactly then: uWSGI's sweeper takes
+up to three seconds longer.
+"""
+
+import heapq
+import logging
+from collections.abc import Iterator
+from math import inf
+from typing import Final
+
+from uwsgi_router.router.config.model import CacheConfig
+from uwsgi_router.router.core.log import RateLimited
+
+log = logging.getLogger("uwsgi-router.cache")
+
+# Ended items that one write removes beyond what it needs, so that none takes long.
+_SWEPT_AT_ONCE: Final = 1_000
+
+
+class NotStored(ValueError):
+    """The item was not stored; ``str()`` says why."""
+
+
+class Item:
+    """One item.
+
+    Attributes:
+        value: what it says.
+        expires: when it ends, on the loop's clock.
+        turn: how many of its nodes have had their turn: the hit counter that uWSGI rotates by. It begins at 0 when the
+            item is made, and stays when the item is updated.
+    """
+
+    __slots__ = ("expires", "turn", "value")
+
+    def __init__(self, value: bytes, expires: float = inf) -> None:
+        self.value = value
+        self.expires = expires
+        self.turn = 0
+
+    def __repr__(self) -> str:
+        return f"<Item {self.value[:80]!r} turn={self.turn}>"
+
+
+class Cache:
+    """One named cache."""
+
+    def __init__(self, config: CacheConfig) -> None:
+        self.config = config
+        # With purge_lru in the order of their last use, else of their making.
+        self._items: dict[bytes, Item] = {}
+        # A heap of (end, key) of items that end; entries of items gone or changed since are passed over.
+        self._ends: list[tuple[float, bytes]] = []
+        self._limited = RateLimited(log)
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.config.name} {len(self._items)}/{self.config.items}>"
+
+    def __len__(self) -> int:
+        """How many items are held, ended ones that nobody asked for included."""
+        return len(self._items)
+
+    def holds(self, key: bytes, now: float) -> bool:
+        """True if there is an item that has not ended; unlike :meth:`get` that is no use of it."""
+        item = self._items.get(key)
+        return item is not None and item.expires > now
+
+    def get(self, key: bytes, now: float) -> Item | None:
+        """Return the item, if there is one that has not ended; it is the one that was used last then."""
+        item = self._items.get(key)
+        if item is None:
+            return None
+        if item.expires <= now:
+            del self._items[key]
+            return None
+        if self.config.when_full == "purge":
+            del self._items[key]
+            self._items[key] = item
+        return item
+
+    def store(
+        self, key: bytes, value: bytes, now: float, *, lifetime: float = 0, overwrite: bool
+    ) -> None:
+        """Make or change an item.
+
+        Args:
+            key: its key.
+            value: what it says.
+            now: the loop's clock.
+            lifetime: seconds; 0: for ever.
+            overwrite: True for ``update``, False for ``set``.
+
+        Raises:
+            NotStored: if it exists and is not to be overwritten, is too large, or there is no place.
+        """
+        config = self.config
+        if not 1 <= len(key) <= config.max_key:
+            raise NotStored(f"a key of {len(key)} bytes, keysize is {config.max_key}")
+        if not 1 <= len(value) <= config.max_value:
+            raise NotStored(f"a value of {len(value)} bytes, at most {config.max_value} fit")
+        expires = now + lifetime if lifetime and config.expire else inf
+        self._sweep(now)
+        item = self.get(key, now)
+        if item is None:
+            if len(self._items) >= config.items:
+                self._make_room(key)
+            self._items[key] = Item(value, expires)
+        elif not overwrite:
+            raise NotStored("it exists, and set does not overwrite: use update")
+        else:
+            item.value, item.expires = value, expires
+        if expires != inf:
+            self._note_end(expires, key)
+
+    def delete(self, key: bytes, now: float) -> bool:
+        """Remove an item; False if there is none."""
+        found = self.get(key, now) is not None
+        if found:
+            del self._items[key]
+        return found
+
+    def clear(self) -> None:
+        """Remove every item."""
+        self._items.clear()
+        self._ends.clear()
+
+    def _make_room(self, key: bytes) -> None:
+        config = self.config
+        if config.when_full == "purge":
+            del self._items[next(iter(self._items))]
+            return
+        if config.when_full == "clear":
+            if config.log_full:
+                text = "cache %s was full (%d items): cleared"
+                self._limited.warning("full", text, config.name, config.items)
+            self.clear()
+            return
+        if config.log_full:
+            self._limited.error(
+                "full",
+                "cache %s is full (%d items), so %r is not stored; raise items= or set purge_lru=1",
+                config.name,
+                config.items,
+                key[:80],
+            )
+        raise NotStored("the cache is full")
+
+    def _note_end(self, expires: float, key: bytes) -> None:
+        if len(self._ends) > 2 * len(self._items) + 64:
+            # Items that are updated again and again leave an entry each time.
+            live = self._items.items()
+            self._ends = [(item.expires, key) for key, item in live if item.expires != inf]
+            heapq.heapify(self._ends)
+        else:
+            heapq.heappush(self._ends, (expires, key))
+
+    def _sweep(self, now: float) -> None:
+        """Remove items that have ended: not more than a write may cost, unless the cache is full."""
+        ends, items = self._ends, self._items
+        left = _SWEPT_AT_ONCE
+        while ends and ends[0][0] <= now and (left or len(items) >= self.config.items):
+            left = max(0, left - 1)
+            key = heapq.heappop(ends)[1]
+            item = items.get(key)
+            if item is not None and item.expires <= now:
+                del items[key]
+
+
+class Caches:
+    """Every cache of the process, by name; the first one is meant where none is named."""
+
+    def __init__(self, configs: tuple[CacheConfig, ...] = ()) -> None:
+        self._caches = {
+            config.name.encode("utf-8", "surrogateescape"): Cache(config) for config in configs
+        }
+
+    def __bool__(self) -> bool:
+        return bool(self._caches)
+
+    def __iter__(self) -> Iterator[Cache]:
+        return iter(self._caches.values())
+
+    def find(self, name: bytes) -> Cache | None:
+        """Return the cache of this name, or the first for b""."""
+        if not name:
+            return next(iter(self._caches.values()), None)
+        return self._caches.get(name)

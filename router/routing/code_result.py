@@ -1,0 +1,45 @@
+"""What a function of the operator's returns: the texts in it, and the nodes that they name."""
+
+from uwsgi_router.protocol.node_address import TargetError, parse_target
+from uwsgi_router.subscriptions.node import Node
+
+
+class ResultError(ValueError):
+    """What a function returned names no nodes; ``str()`` says what was expected."""
+
+
+def texts_of(result: object) -> list[str]:
+    """Return the texts of what a function returned: none for ``None`` and "", one, or a list's.
+
+    Raises:
+        ResultError: if it is of another type.
+    """
+    if result is None or (isinstance(result, str | bytes) and not result):
+        return []
+    parts = result if isinstance(result, list | tuple) else [result]
+    texts = []
+    for part in parts:
+        if isinstance(part, bytes):
+            texts.append(part.decode("utf-8", "surrogateescape"))
+        elif isinstance(part, str):
+            texts.append(part)
+        else:
+            raise ResultError(
+                f"expected str, bytes, a list of these, or None, not {type(part).__name__}"
+            )
+    return texts
+
+
+def parse_node(text: str) -> Node:
+    """Read ``ADDRESS[,MODIFIER1]``.
+
+    Raises:
+        ResultError: if it is no such thing.
+    """
+    if "|" in text:
+        raise ResultError("expected a list instead of addresses with | between them")
+    try:
+        target = parse_target(text.strip())
+    except TargetError as exc:
+        raise ResultError(str(exc)) from exc
+    return Node(target.name, target.address, modifier1=target.modifier1)

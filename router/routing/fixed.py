@@ -1,0 +1,33 @@
+"""``fallback`` and ``use-socket``: configured nodes in order, without memory (routers-core sheet 1.8, 3.6)."""
+
+from collections.abc import Collection, Sequence
+
+from uwsgi_router.protocol.address import parse_address
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.subscriptions.node import Node
+
+
+class FixedForwarder(Forwarder):
+    """The first node that this request has not tried yet.
+
+    Args:
+        addresses: in the order in which they are tried.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self.nodes = [Node(text, parse_address(text)) for text in addresses]
+
+    def __repr__(self) -> str:
+        return f"<FixedForwarder {self.nodes!r}>"
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
+        """Return the first untried node."""
+        for node in self.nodes:
+            if node not in tried:
+                return node
+        return None
+
+    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """Every key is, if there is a node."""
+        return bool(self.nodes)

@@ -1,0 +1,77 @@
+"""``to``: configured nodes in rotation, resting for a while after a failed connect (routers-core sheet 1.7)."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from uwsgi_router.protocol.address import InetAddress, parse_address
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.connect import Endpoint, is_name
+from uwsgi_router.router.routing.rotation import RestingNode, RotatingForwarder
+from uwsgi_router.subscriptions.node import Node
+
+
+class StaticNode(RestingNode):
+    """A configured node, shown in stats."""
+
+    __slots__ = ()
+
+
+class StaticForwarder(RotatingForwarder):
+    """Each address in turn.
+
+    Args:
+        addresses: as configured. A host name stands for every address it has: see :meth:`resolved`.
+        gracetime: seconds; see :class:`RotatingForwarder`.
+        last_resort: no fallback is configured.
+
+    Attributes:
+        names: the configured host names, for whoever resolves them.
+    """
+
+    def __init__(self, addresses: Sequence[str], gracetime: float, *, last_resort: bool) -> None:
+        super().__init__(gracetime, last_resort=last_resort)
+        self._groups: list[list[StaticNode]] = []
+        self.names: dict[int, InetAddress] = {}
+        for index, text in enumerate(addresses):
+            address = parse_address(text)
+            if isinstance(address, InetAddress) and is_name(address):
+                self.names[index] = address
+                self._groups.append([])
+            else:
+                self._groups.append([StaticNode(text, address)])
+        self._next = 0
+        self.nodes: list[StaticNode] = []
+        self._flatten()
+
+    def __repr__(self) -> str:
+        return f"<StaticForwarder {self.nodes!r}>"
+
+    def resolved(self, index: int, endpoints: Iterable[Endpoint]) -> bool:
+        """Take over the addresses that the index-th configured name has now; True if they changed.
+
+        Nodes that stay keep their counters and marks.
+        """
+        port = self.names[index].port
+        addresses = [InetAddress(str(where[0]), port) for _family, where in endpoints]
+        known = {node.address: node for node in self._groups[index]}
+        if set(known) == set(addresses):
+            return False
+        self._groups[index] = [
+            known.get(address) or StaticNode(str(address), address) for address in addresses
+        ]
+        self._flatten()
+        return True
+
+    def _flatten(self) -> None:
+        self.nodes = [node for group in self._groups for node in group]
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
+        """Return the next healthy node; then one that is doubtful; then, as a last resort, one that rests."""
+        index = self._in_turn(self.nodes, self._next, tried, now)
+        if index is None:
+            return None
+        self._next = index + 1
+        return self.nodes[index]
+
+    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """Every key is, if there are nodes at all."""
+        return bool(self._groups)

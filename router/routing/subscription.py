@@ -1,0 +1,124 @@
+"""``subscription-server``: nodes that announced themselves (wire sheet 3; DESIGN section 4, Keys)."""
+
+from collections.abc import Callable, Collection
+from http import HTTPStatus
+
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.subscriptions.events import Event
+from uwsgi_router.subscriptions.keys import mountpoint_key
+from uwsgi_router.subscriptions.node import DRAINED, UNHEALTHY, Node, SubscribedNode
+from uwsgi_router.subscriptions.registry import Registry
+
+
+class SubscriptionForwarder(Forwarder):
+    """Looks the key up in the table, in each of its forms.
+
+    Args:
+        registry: the table.
+        report: told what happened in the table because of a request.
+        clock: the loop's clock, seconds.
+        fallback_key: looked up when no form of the key has a node, or None.
+    """
+
+    unknown = "no node has announced this key within the last hour"
+
+    def __init__(
+        self,
+        registry: Registry,
+        report: Callable[[list[Event]], None],
+        clock: Callable[[], float],
+        fallback_key: bytes | None = None,
+    ) -> None:
+        self._registry = registry
+        self._report = report
+        self._clock = clock
+        self._fallback_key = fallback_key
+
+    def __repr__(self) -> str:
+        return f"<SubscriptionForwarder {self._registry!r}>"
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
+        """Return the balanced choice for the first form of the key that has a node left."""
+        registry, client = self._registry, request.client
+        if not registry.mountpoints:
+            # Most hosts are written as they were announced: then nobody needs their other forms.
+            node = registry.choose_exactly(request.key, client, tried)
+            if node is not None:
+                return node
+        return registry.choose_any(
+            self._keys(request), client=client, tried=tried
+        ) or self._choose_fallback(request, tried)
+
+    def _choose_fallback(self, request: Request, tried: Collection[Node]) -> Node | None:
+        if self._fallback_key is None:
+            return None
+        return self._registry.choose(self._fallback_key, client=request.client, tried=tried)
+
+    def _keys(self, request: Request) -> list[bytes]:
+        keys = request.keys()
+        segments = self._registry.mountpoints
+        return [mountpoint_key(key, request.path, segments) for key in keys] if segments else keys
+
+    def _announced_keys(self, request: Request) -> list[bytes]:
+        keys = self._keys(request)
+        return keys if self._fallback_key is None else [*keys, self._fallback_key]
+
+    def is_known(self, request: Request, now: float) -> bool:
+        """True if some form of the key has nodes, had some within an hour, or we have just started."""
+        return any(self._registry.is_known(key, now) for key in self._announced_keys(request))
+
+    def has_nodes(self, request: Request, now: float) -> bool:
+        """True if some form of the key has nodes or had some within an hour."""
+        return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
+
+    def has_untried(self, request: Request, tried: Collection[Node]) -> bool:
+        """True if some form of the key has a node left."""
+        return any(self._registry.has_untried(key, tried) for key in self._announced_keys(request))
+
+    def awaited_keys(self, request: Request) -> frozenset[bytes]:
+        """Return every key that may answer for the request's."""
+        keys = self._announced_keys(request)
+        return frozenset(keys).union(*(self._registry.related_keys(key) for key in keys))
+
+    def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
+        """Mark the node dead: it is not chosen until it announces itself again."""
+        assert isinstance(node, SubscribedNode)
+        self._report(self._registry.connect_failed(node, now, timed_out=timed_out))
+
+    def request_failed(self, node: Node, now: float) -> None:
+        """Let the node rest for a while, if it fails one request after the other."""
+        assert isinstance(node, SubscribedNode)
+        self._report(self._registry.health.request_failed(node, now))
+
+    def request_answered(self, node: Node) -> None:
+        """Forget that it failed."""
+        assert isinstance(node, SubscribedNode)
+        if node.fails:
+            self._report(self._registry.health.request_answered(node))
+
+    def why_none(self, request: Request) -> Failure:
+        """Tell of nodes that are there and fail their checks, or are drained."""
+        drained: Node | None = None
+        for key in self._announced_keys(request):
+            for other in (key, *self._registry.related_keys(key)):
+                pool = self._registry.pools.get(other)
+                for node in () if pool is None else pool.nodes:
+                    if node.standing == UNHEALTHY:
+                        return Failure(
+                            HTTPStatus.SERVICE_UNAVAILABLE,
+                            "unhealthy",
+                            f"no node of this key passes its checks: {node.name}: {node.check_failure}",
+                        )
+                    if node.standing == DRAINED:
+                        drained = drained or node
+        if drained is not None:
+            text = f"the nodes of this key that are up are drained: {drained.name}"
+            return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "drained", text)
+        return super().why_none(request)
+
+    def released(self, node: Node) -> None:
+        """Remove the node if it died meanwhile; tell whoever waits for a drained one."""
+        if isinstance(node, SubscribedNode) and (node.death_mark or node.drained):
+            self._report(self._registry.released(node, self._clock()))

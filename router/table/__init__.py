@@ -1,0 +1,1 @@
+"""The table of announced nodes: datagrams, state file, health checks, resubscription."""

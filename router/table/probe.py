@@ -1,0 +1,159 @@
+"""One check of one node: connect, ask, read the answer.
+
+A check has nothing to do with the node's requests: it counts as none, marks no failed connect, and
+takes none of the connections that the node may have.
+"""
+
+import asyncio
+import re
+import socket
+from typing import Final
+
+import h11
+
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, MODIFIER_PING, encode_header
+from uwsgi_router.router.config.health_checks import Checks
+from uwsgi_router.router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint
+from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.subscriptions.node import SubscribedNode
+
+PING: Final = encode_header(MODIFIER_PING, 0)
+USER_AGENT: Final = b"uwsgi-router-check"
+#: Bytes of an answer that are read; what follows does not matter.
+MAX_ANSWER: Final = 65_536
+
+_CHUNK: Final = 16_384
+_HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]+")
+
+
+class _Failed(Exception):
+    """The node does not pass; ``str()`` says why."""
+
+
+async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str | None:
+    """Check a node.
+
+    Returns:
+        "" if it passes, why it does not (one line, nothing of it the node's words), or None if that
+        can't be told: its queue is full, or this machine has run out of something.
+    """
+    try:
+        async with asyncio.timeout(checks.timeout):
+            await _ask(node, checks, resolver)
+    except TimeoutError:
+        return f"no answer within {checks.timeout:g} s"
+    except OSError as exc:
+        if exc.errno in BUSY or exc.errno in SHORTAGE:
+            return None
+        return exc.strerror or str(exc)
+    except _Failed as exc:
+        return str(exc)
+    return ""
+
+
+async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver) -> None:
+    """Return if the node passes.
+
+    Raises:
+        OSError: from the kernel.
+        _Failed: it answers, and not well.
+    """
+    http = None if node.proto == "uwsgi" else h11.Connection(h11.CLIENT)
+    data = PING if http is None else _request(http, host_of(node, checks), checks)
+    with await _sent(node, data, resolver) as sock:
+        if http is None:
+            await _read_pong(sock)
+        else:
+            await _read_response(sock, http, checks)
+
+
+async def _sent(node: SubscribedNode, data: bytes, resolver: Resolver) -> socket.socket:
+    """Return a connection that has taken ``data``, to the first address of the node that does.
+
+    Raises:
+        OSError: there is none; the last one's reason.
+    """
+    known = endpoint(node.address)
+    endpoints: list[Endpoint]
+    if known is not None:
+        endpoints = [known]
+    else:
+        assert isinstance(node.address, InetAddress)
+        endpoints = await resolver.resolve(node.address)
+    error = OSError("its name has no address")
+    for where in endpoints:
+        try:
+            sock, _connected = begin(where, node.socket_owner)
+            try:
+                # Waits for the connection, too.
+                await asyncio.get_running_loop().sock_sendall(sock, data)
+            except BaseException:
+                sock.close()
+                raise
+        except OSError as exc:
+            error = exc
+        else:
+            return sock
+    raise error
+
+
+async def _read_pong(sock: socket.socket) -> None:
+    loop, data = asyncio.get_running_loop(), b""
+    while len(data) < HEADER_SIZE:
+        more = await loop.sock_recv(sock, HEADER_SIZE - len(data))
+        if not more:
+            raise _Failed("it ended the connection without an answer to the ping")
+        data += more
+    if data[0] != MODIFIER_PING:
+        raise _Failed("what it sent is no answer to a ping")
+
+
+def host_of(node: SubscribedNode, checks: Checks) -> bytes:
+    """Return the Host that a node is asked with: what its clients ask it with.
+
+    Of a key with a mountpoint that is the part before the path, of ``.example.com`` the domain. A key that is no
+    host at all must not become part of a request: then it is ``localhost``.
+    """
+    if checks.host is not None:
+        return checks.host.encode()
+    host = node.pool.key.split(b"/", 1)[0].lstrip(b".")
+    return host if _HOST.fullmatch(host) else b"localhost"
+
+
+def _request(http: h11.Connection, host: bytes, checks: Checks) -> bytes:
+    assert checks.path is not None
+    fields = [
+        (b"Host", host),
+        (b"User-Agent", USER_AGENT),
+        (b"Accept", b"*/*"),
+        (b"Connection", b"close"),
+    ]
+    head = http.send(h11.Request(method=b"GET", target=checks.path.encode(), headers=fields))
+    end = http.send(h11.EndOfMessage())
+    assert head is not None
+    assert end is not None
+    return head + end
+
+
+async def _read_response(sock: socket.socket, http: h11.Connection, checks: Checks) -> None:
+    loop, size = asyncio.get_running_loop(), 0
+    try:
+        while size < MAX_ANSWER:
+            event = http.next_event()
+            if event is h11.NEED_DATA:
+                data = await loop.sock_recv(sock, _CHUNK)
+                size += len(data)
+                http.receive_data(data)
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                if not any(low <= status <= high for low, high in checks.statuses):
+                    raise _Failed(f"it answered {status} to GET {checks.path}")
+            elif isinstance(event, h11.EndOfMessage):
+                return
+    except h11.RemoteProtocolError:
+        # Its text has the node's own bytes in it.
+        how = "is broken off, or no HTTP/1" if size else "is missing: it ended the connection"
+        raise _Failed(f"its answer to GET {checks.path} {how}") from None
+    if http.their_state is not h11.SEND_BODY:
+        raise _Failed(f"its answer to GET {checks.path} does not begin")

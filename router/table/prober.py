@@ -1,0 +1,196 @@
+"""When which node is checked, and what follows from that.
+
+Each node has its own place in the interval, so that nodes that came together are not checked
+together. Checks run side by side up to a number, and begin up to a number in a second; of more nodes
+than that allows each is checked less often, in turn.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
+from typing import Final
+
+from uwsgi_router.router.config.health_checks import Checks
+from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.table.probe import probe
+from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed, NodeRemoved
+from uwsgi_router.subscriptions.health import UNCHECKED
+from uwsgi_router.subscriptions.node import DEAD, SubscribedNode
+from uwsgi_router.subscriptions.registry import Registry
+
+log = logging.getLogger("uwsgi-router.subscriptions")
+
+#: Checks under way at once.
+AT_ONCE: Final = 64
+#: Checks that begin in a second, in the long run; and how many may follow at once after a delay.
+PER_SECOND: Final = 1000
+BURST: Final = 50
+#: Seconds between the checks of a node that must pass one before it is used.
+FIRST_INTERVAL: Final = 1.0
+# Multiples of it fall evenly into any interval (the golden ratio's fraction).
+_SPREAD: Final = 0.6180339887498949
+
+
+class _Record:
+    """What the checks of a node have said lately; ``first``: none has succeeded, and one has to."""
+
+    __slots__ = ("due", "failures", "first", "node", "successes")
+
+    def __init__(self, node: SubscribedNode, due: float) -> None:
+        self.node = node
+        self.due = due
+        self.first = node.check_failure == UNCHECKED
+        self.successes = 0
+        self.failures = 0
+
+    def __lt__(self, other: "_Record") -> bool:
+        return self.due < other.due
+
+
+class Prober:
+    """Checks the nodes of a table.
+
+    Args:
+        checks: what is configured.
+        registry: the table; its nodes' health is told to ``registry.health``.
+        report: told when a node has become healthy or unhealthy.
+        resolver: for nodes whose address is a name.
+        loop: the event loop.
+    """
+
+    def __init__(
+        self,
+        checks: Checks,
+        registry: Registry,
+        report: Callable[[list[Event]], None],
+        resolver: Resolver,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._checks = checks
+        self._health = registry.health
+        self._report = report
+        self._resolver = resolver
+        self._loop = loop
+        self._records: dict[SubscribedNode, _Record] = {}
+        self._queue: list[_Record] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_start = 0.0
+        for pool in registry.pools.values():
+            for node in pool.nodes:
+                self._take_in(node)
+        self._begin_due()
+
+    def __repr__(self) -> str:
+        return f"<Prober nodes={len(self._records)} running={len(self._running)}>"
+
+    async def close(self) -> None:
+        """Check no more."""
+        self._records.clear()
+        self._queue.clear()
+        self._cancel_timer()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def note(self, events: Iterable[Event]) -> None:
+        """Hear what happened in the table."""
+        changed = False
+        for event in events:
+            match event:
+                case NodeAdded(_, node):
+                    self._take_in(node)
+                    changed = True
+                case NodeRefreshed(_, node, True) if node.check_failure == UNCHECKED:
+                    # It had left, and is another process now: what was found out means nothing.
+                    self._take_in(node)
+                    changed = True
+                case NodeRemoved(_, node):
+                    self._records.pop(node, None)
+                case _:
+                    pass
+        if len(self._queue) > 2 * len(self._records) + AT_ONCE:
+            self._queue = [record for record in self._queue if self._is_current(record)]
+            heapify(self._queue)
+        if changed:
+            self._begin_due()
+
+    def _take_in(self, node: SubscribedNode) -> None:
+        due = self._loop.time()
+        if node.check_failure != UNCHECKED:
+            due += node.order * _SPREAD % 1 * self._checks.interval
+        record = self._records[node] = _Record(node, due)
+        heappush(self._queue, record)
+
+    def _is_current(self, record: _Record) -> bool:
+        return self._records.get(record.node) is record
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin_due(self) -> None:
+        """Begin the checks that are due, and see to it that the next will be."""
+        self._cancel_timer()
+        now = self._loop.time()
+        self._next_start = max(self._next_start, now - BURST / PER_SECOND)
+        while self._queue and len(self._running) < AT_ONCE:
+            record = self._queue[0]
+            if not self._is_current(record):
+                heappop(self._queue)
+                continue
+            at = max(record.due, self._next_start)
+            if at > now:
+                self._timer = self._loop.call_at(at, self._begin_due)
+                return
+            heappop(self._queue)
+            self._next_start += 1 / PER_SECOND
+            task = self._loop.create_task(self._check(record))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            self._begin_due()
+
+    async def _check(self, record: _Record) -> None:
+        node = record.node
+        verdict: str | None = None
+        try:
+            if node.proto not in self._checks.protocols:
+                # It came back as another kind, of which nothing is asked.
+                verdict = ""
+            elif node.standing != DEAD:
+                verdict = await probe(node, self._checks, self._resolver)
+        except Exception:
+            log.exception("a bug: the check of %s was lost", node.name)
+        if not self._is_current(record):
+            return
+        if verdict is not None:
+            self._judge(record, verdict)
+        interval = self._checks.interval
+        if record.first:
+            interval = min(interval, FIRST_INTERVAL)
+        record.due = max(record.due + interval, self._loop.time())
+        heappush(self._queue, record)
+
+    def _judge(self, record: _Record, failure: str) -> None:
+        node, checks = record.node, self._checks
+        if failure:
+            record.successes = 0
+            record.failures += 1
+            if record.first or node.check_failure or record.failures >= checks.fall:
+                self._report_any(self._health.unhealthy(node, failure))
+            return
+        record.failures = 0
+        record.successes += 1
+        if record.first or record.successes >= checks.rise:
+            record.first = False
+            self._report_any(self._health.healthy(node))
+
+    def _report_any(self, events: list[Event]) -> None:
+        if events:
+            self._report(events)

@@ -1,0 +1,367 @@
+"""One table of announced nodes, the datagram sockets that feed it, and the routers that use it.
+
+Two routers that name the same subscription address share one table, so both are told what happens in it.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import SubscriptionConfig
+from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.net.destinations import Destinations
+from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.report.requests import show
+from uwsgi_router.router.table.gate import build_gate
+from uwsgi_router.router.table.resubscription import Announced, Resubscription
+from uwsgi_router.router.table.tee import Tee
+from uwsgi_router.subscriptions.adverts import INTERVAL, Adverts
+from uwsgi_router.subscriptions.events import (
+    Event,
+    NodeAdded,
+    NodeAnswers,
+    NodeFailed,
+    NodeHealthy,
+    NodeRefreshed,
+    NodeRests,
+    NodeUnhealthy,
+    PoolAdded,
+    PoolRemoved,
+    SniChanged,
+)
+from uwsgi_router.subscriptions.gate import nobody
+from uwsgi_router.subscriptions.health import Health
+from uwsgi_router.subscriptions.notify import Notifier
+from uwsgi_router.subscriptions.refusal import Refusal, Refused
+from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.sender import Sender
+from uwsgi_router.subscriptions.server import SubscriptionServer
+from uwsgi_router.subscriptions.sni import Sni, SniError, SniFiles
+from uwsgi_router.subscriptions.state import SavedNode, SavedTable
+
+log = logging.getLogger("uwsgi-router.subscriptions")
+
+#: Seconds between two looks for nodes that fell silent.
+SWEEP: Final = 1.0
+#: Seconds between two looks for signatures that need no remembering any more.
+FORGET: Final = 60.0
+#: Seconds between two lines about the same: refused datagrams of one sender for one cause and key.
+QUIET: Final = 10.0
+
+_REASONS: Final = {
+    "connect": "a connect failed",
+    "unsubscribe": "it unsubscribed",
+    "silent": "it fell silent",
+}
+
+
+class Table:
+    """The registry at work.
+
+    Args:
+        config: limits, and who may announce what.
+        loop: the event loop.
+        is_own: tells the addresses that this program listens on, which no node can have.
+        wall_clock: seconds since the epoch, which signed announces are dated in.
+
+    Attributes:
+        registry: the nodes.
+        used_times: the times of signed announces; None if nobody has to sign.
+
+    Raises:
+        StartError: what is to be checked can't be checked here.
+    """
+
+    def __init__(
+        self,
+        config: SubscriptionConfig,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_own: Callable[[Address], bool] = nobody,
+        wall_clock: Callable[[], float] = time.time,  # noqa: TID251
+    ) -> None:
+        self._loop = loop
+        self._wall_clock = wall_clock
+        self._gate = build_gate(config, is_own)
+        self._notifier = Notifier(is_own)
+        self._config = config
+        self._is_own = is_own
+        self._router_id = secrets.token_hex(8).encode()
+        try:
+            self._sni = SniFiles(config.sni_allow_dirs)
+        except SniError as exc:
+            raise StartError(str(exc)) from exc
+        self.used_times = self._gate.used_times
+        self._forget_at = loop.time() + FORGET
+        self._tolerance = config.tolerance
+        self.registry = Registry(
+            started=loop.time(),
+            tolerance=config.tolerance,
+            algorithm=config.algorithm,
+            dotsplit=config.dotsplit,
+            mountpoints=config.mountpoints,
+            max_keys=config.max_keys,
+            max_nodes_per_key=config.max_nodes_per_key,
+            protocols=frozenset({"uwsgi", "http"}),
+            router=self._router_id,
+            health=Health(
+                config.max_fails, () if config.check is None else config.check.checked_first
+            ),
+        )
+        self._gateways: list[Gateway] = []
+        self._servers: list[SubscriptionServer] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._resubscription: Resubscription | None = None
+        self._tee: Tee | None = None
+        if config.tee:
+            copies = Destinations("subscription-tee", config.tee, loop, is_own=is_own)
+            self._tee = Tee(copies, loop)
+        self._on_change: Callable[[], None] = lambda: None
+        self._watchers: list[Callable[[Sequence[Event]], None]] = []
+        self._limited = RateLimited(log, per_second=1 / QUIET)
+
+    def __repr__(self) -> str:
+        return f"<Table {self.registry!r} servers={len(self._servers)}>"
+
+    def used_by(self, gateway: Gateway) -> None:
+        """Tell ``gateway`` what happens from now on."""
+        self._gateways.append(gateway)
+
+    def start(self, sockets: Sequence[BoundSocket]) -> None:
+        """Begin to listen to announces, and to notice silence."""
+        for bound in sockets:
+            server = SubscriptionServer(
+                bound.sock,
+                self.registry,
+                self.report,
+                self._refused,
+                self._loop,
+                gate=self._gate,
+                wall_clock=self._wall_clock,
+                notifier=self._notifier,
+                unheard=self._unheard,
+                sni=self._sni_of,
+                accepted=self._accepted,
+            )
+            server.start()
+            self._servers.append(server)
+        if self._timer is None:
+            # Once, however many routers share the table.
+            self._timer = self._loop.call_later(SWEEP, self._sweep)
+            if self._tee is not None:
+                self._tee.start()
+
+    def restore(self, saved: SavedTable, wall: float) -> list[str]:
+        """Take in what an earlier run saved; to be called before the first announce is heard.
+
+        Args:
+            saved: read from its file.
+            wall: seconds since the epoch.
+
+        Returns:
+            For each node that is left out, why.
+        """
+        now = self._loop.time()
+        left_out: list[str] = []
+        events: list[Event] = []
+        for node in saved.nodes:
+            sender = Sender(self._config.state or "", node.source, node.credentials)
+            try:
+                grant = self._gate.admit_again(node.subscription, sender, signed=saved.signed)
+                added = self.registry.restore(
+                    node.subscription,
+                    source=node.source,
+                    now=now,
+                    grant=grant,
+                    sni=self._sni_of(node.subscription, sender),
+                    silent=node.silent,
+                )
+            except Refused as exc:
+                left_out.append(exc.reason)
+            else:
+                events += added + self._set_again(added, node)
+        for key, since, owner in sorted(saved.known, key=lambda known: known[1]):
+            self.registry.remember(key, now - max(0.0, wall - since), owner)
+        if self.used_times is not None:
+            for used in saved.used:
+                self.used_times.restore(used)
+        # Not logged one by one: they are not new.
+        self._tell(events)
+        return left_out
+
+    def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
+        """Do with a node that was restored what the operator had wanted."""
+        events: list[Event] = []
+        for event in added:
+            if isinstance(event, NodeAdded):
+                if saved.drained:
+                    events += self.registry.drain(event.node)
+                events += self.registry.set_weight(event.node, saved.set_weight)
+        return events
+
+    def resubscribe(self, announced: Announced, bound: Sequence[socket.socket]) -> None:
+        """Begin to announce this router to others, as it is configured.
+
+        Args:
+            announced: what it is to them.
+            bound: sockets to announce it from.
+        """
+        destinations = Destinations(
+            "fastrouter-resubscribe",
+            self._config.resubscribe,
+            self._loop,
+            is_own=self._is_own,
+            bound=bound,
+        )
+        adverts = Adverts(self.registry, self._router_id, INTERVAL)
+        self._resubscription = Resubscription(adverts, destinations, announced, self._loop)
+        self._resubscription.start()
+
+    async def withdraw(self) -> None:
+        """Tell the other routers that this one goes."""
+        if self._resubscription is not None:
+            await self._resubscription.withdraw()
+            self._resubscription.close()
+            self._resubscription = None
+
+    def watch(self, watcher: Callable[[Sequence[Event]], None]) -> None:
+        """Tell ``watcher`` what happens from now on, after the routers have been told."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Callable[[Sequence[Event]], None]) -> None:
+        """Tell ``watcher`` no more."""
+        self._watchers.remove(watcher)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Call ``changed`` when other nodes are in the table, or in another state, than before."""
+        self._on_change = changed
+
+    def close(self) -> None:
+        """Listen no more."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._notifier.close()
+        if self._tee is not None:
+            self._tee.close()
+        if self._resubscription is not None:
+            self._resubscription.close()
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        now = self._loop.time()
+        self.report(self.registry.sweep(now))
+        if now >= self._forget_at:
+            self._forget_at = now + FORGET
+            self._gate.forget_old(self._wall_clock())
+
+    def report(self, events: list[Event]) -> None:
+        """Log what happened in the table and pass it on."""
+        if not events:
+            return
+        for event in events:
+            self._log(event)
+        self._tell(events)
+
+    def _tell(self, events: list[Event]) -> None:
+        for gateway in self._gateways:
+            gateway.table_changed(events)
+        if self._resubscription is not None:
+            self._resubscription.note(events)
+        for watcher in tuple(self._watchers):
+            watcher(events)
+        if any(not isinstance(event, NodeRefreshed) or event.revived for event in events):
+            self._on_change()
+
+    def _accepted(self, datagram: bytes) -> None:
+        if self._tee is not None:
+            self._tee.send(datagram)
+        if self.used_times is not None:
+            # Its time is used now, even if nothing else has changed.
+            self._on_change()
+
+    def _sni_of(self, subscription: Subscription, sender: Sender) -> Sni | None:
+        """Return what TLS needs for an announced key, as far as it may be taken."""
+        if not self._sni:
+            return None
+        try:
+            return self._sni.take(subscription)
+        except SniError as exc:
+            self._limited.warning(
+                ("sni", subscription.key),
+                "[%s] the certificate that %s announces is not taken: %s",
+                show(subscription.key),
+                sender.name,
+                exc,
+            )
+            return None
+
+    def _log(self, event: Event) -> None:
+        match event:
+            case PoolAdded(key, algorithm):
+                log.info("new pool %s (%s)", show(key), algorithm)
+            case NodeAdded(key, node):
+                log.info(
+                    "[%s] new node: %s (weight %d, backup %d)",
+                    show(key),
+                    node.name,
+                    node.weight,
+                    node.backup,
+                )
+            case NodeFailed(key, node, reason):
+                text = _REASONS[reason]
+                if reason == "silent":
+                    text += f", no announce for {self._tolerance:g} s"
+                # Leaving in good order is no reason to wake anybody.
+                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
+                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
+            case NodeUnhealthy(key, node, why):
+                log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
+            case NodeHealthy(key, node):
+                log.info("[%s] %s is used, its check succeeds", show(key), node.name)
+            case NodeRests(key, node, seconds):
+                log.warning(
+                    "[%s] %s failed %d requests in a row: others come first for %g s",
+                    show(key),
+                    node.name,
+                    node.fails,
+                    seconds,
+                )
+            case NodeAnswers(key, node):
+                log.info("[%s] %s answers again", show(key), node.name)
+            case PoolRemoved(key):
+                log.info("[%s] no nodes left", show(key))
+            case SniChanged(key, sni) if sni is not None:
+                log.info(
+                    "[%s] its certificate is in %s; nothing here terminates TLS yet",
+                    show(key),
+                    show(sni.crt),
+                )
+            case _:
+                pass
+
+    def _refused(self, refusal: Refusal) -> None:
+        for gateway in self._gateways:
+            gateway.counters.refused_datagrams += 1
+        about = "" if refusal.key is None else f" for {show(refusal.key)}"
+        self._limited.warning(
+            (refusal.cause, refusal.sender, refusal.key),
+            "refused a subscription datagram from %s%s: %s",
+            refusal.sender,
+            about,
+            refusal.reason,
+        )
+
+    def _unheard(self, path: bytes, reason: str) -> None:
+        self._limited.warning(path, "no answer was sent to %s: %s", show(path), reason)

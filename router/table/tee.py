@@ -1,0 +1,52 @@
+"""Copies of accepted announces for another router, as they came (``subscription-tee``)."""
+
+import asyncio
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final
+
+from uwsgi_router.router.net.destinations import Destinations
+from uwsgi_router.subscriptions.memory import Memory
+
+#: The same datagram is sent on once in so many seconds: routers that send to each other would
+#: otherwise never stop. A node that says the same again says nothing new.
+ONCE: Final = 2.0
+#: Datagrams that are remembered for that time.
+REMEMBERED: Final = 100_000
+
+
+class Tee:
+    """Sends each accepted datagram on, unchanged, to every destination.
+
+    Args:
+        destinations: where to; started and closed with this.
+        loop: the event loop.
+    """
+
+    def __init__(self, destinations: Destinations, loop: asyncio.AbstractEventLoop) -> None:
+        self._destinations = destinations
+        self._now: Callable[[], float] = loop.time
+        self._sent: Memory[bytes] = Memory(ONCE, REMEMBERED)
+
+    def __repr__(self) -> str:
+        return f"<Tee {self._destinations!r}>"
+
+    def start(self) -> None:
+        """Begin to find out where the destinations are."""
+        self._destinations.start()
+
+    def close(self) -> None:
+        """Send no more."""
+        self._destinations.close()
+
+    def send(self, datagram: bytes) -> None:
+        """Send a copy, unless one has just been sent."""
+        now = self._now()
+        self._sent.forget_old(now)
+        digest = blake2b(datagram, digest_size=16).digest()
+        if self._sent.knows(digest, now):
+            return
+        self._sent.add(digest, now)
+        for destination in self._destinations:
+            for route in destination.routes:
+                self._destinations.send(destination, route, datagram)

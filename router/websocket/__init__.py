@@ -1,1 +1,0 @@
-"""WebSocket tunnels whose frames are checked (``http-websocket-check``)."""

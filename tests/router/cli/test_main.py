@@ -1,0 +1,88 @@
+"""Reserved words are commands; everything else runs routers, or says in one line each why not."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from uwsgi_router.router.cli.main import main
+from uwsgi_router.version import __version__
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--usage"])
+def test_help(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
+    assert capsys.readouterr().out.startswith(
+        "usage: uwsgi-router [options] [FILE.ini[:SECTION]]..."
+    )
+
+
+def test_help_about_one_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", "--fastrouter-to"]) == 0
+    assert capsys.readouterr().out.startswith("--fastrouter-to ADDRESS\n")
+
+
+def test_help_about_no_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", "fastrouter-tu"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "uwsgi-router: unknown option fastrouter-tu; did you mean fastrouter-to?\n"
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
+
+
+def test_a_wrong_command_line_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--fastruter", ":1"]) == 2
+    expected = "uwsgi-router: command line: unknown option --fastruter; did you mean fastrouter?\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_wrong_file_is_1_with_a_line_for_each_mistake(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.ini"
+    file.write_text("[uwsgi]\nfastrouter = :x\nnosuch = 1\n")
+    assert main([str(file)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(f"{file}:")[2][:1] for line in lines] == ["2", "3"]
+    assert all(line.startswith("uwsgi-router: ") for line in lines)
+
+
+def test_exit_in_a_file_is_the_exit_code(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.ini"
+    file.write_text("[uwsgi]\nprint = bye\nexit = 7\n")
+    assert main([str(file)]) == 7
+    assert capsys.readouterr().out == "bye\n"
+
+
+def test_what_cannot_start_is_1_with_one_line(tmp_path: Path) -> None:
+    arguments = ["--fastrouter", f"{tmp_path}/nosuch/f.sock", "--fastrouter-to", ":1"]
+    code = "import sys; from uwsgi_router.router.cli.main import main; "
+    code += f"sys.exit(main({[*arguments, '--print', 'hello']!r}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == "hello\n"
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("uwsgi-router: ")]
+    assert "nosuch/f.sock" in line
+
+
+@pytest.mark.parametrize(
+    "command", ["get", "demo", "drain", "enable", "status", "subscribe", "weight"]
+)
+def test_commands_are_reached(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main([command, "--no-such-option"])
+    except SystemExit as stop:  # argparse
+        code = int(stop.code or 0)
+    assert code == 2
+    assert "usage: uwsgi-router " + command in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""``uwsgi-router status``: a table for people, JSON for scripts."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.router.proxy.nodes import Lab, Router
+from uwsgi_router.router.cli import status
+
+
+@pytest.fixture
+async def router(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Router:
+    """A router that the commands find."""
+    path = str(lab.path())
+    monkeypatch.setenv("UWSGI_ROUTER_CONTROL", path)
+    return await lab.subscribed(process={"control_socket": path})
+
+
+async def run(*args: str) -> int:
+    return await asyncio.to_thread(status.main, list(args))
+
+
+async def test_a_table_for_people(router: Router, capsys: pytest.CaptureFixture[str]) -> None:
+    registry = router.table.registry
+    router.announce("127.0.0.1:4001", proto="uwsgi")
+    drained = router.announce("127.0.0.1:4002", weight=2)
+    router.announce("/run/app.sock", b"b.example", algo="lrc", backup=1).reference += 1
+    registry.drain(drained)
+    registry.set_weight(drained, 5)
+    assert await run() == 0
+    assert capsys.readouterr().out == (
+        "node              state    requests  running           weight  backup  failures  announced  proto\n"
+        "b.example (lrc)\n"
+        "  /run/app.sock   ready           0        1                1       1         0    0 s ago  uwsgi\n"
+        "example.com (wrr)\n"
+        "  127.0.0.1:4001  ready           0        0                1       0         0    0 s ago  uwsgi\n"
+        "  127.0.0.1:4002  drained         0        0  5 (announced 2)       0         0    0 s ago  uwsgi\n"
+    )
+    assert await run("b.example") == 0
+    assert "127.0.0.1" not in capsys.readouterr().out
+    registry.named("/run/app.sock")[0].reference -= 1
+
+
+async def test_a_drained_node_that_died_is_both(
+    router: Router, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = router.announce("127.0.0.1:4001")
+    node.reference += 1
+    router.table.registry.drain(node)
+    node.connect_started()
+    router.table.registry.connect_failed(node, 0.0, timed_out=False)
+    await run()
+    assert "  dead, drained  " in capsys.readouterr().out
+    node.reference -= 1
+
+
+async def test_json_for_scripts(router: Router, capsys: pytest.CaptureFixture[str]) -> None:
+    router.announce("127.0.0.1:4001", b"a\xff\x1b[2J", weight=3)
+    assert await run("--json") == 0
+    (key,) = json.loads(capsys.readouterr().out)["keys"]
+    assert (key["key"], key["algorithm"]) == ("a\\xff\\x1b[2J", "wrr")
+    (node,) = key["nodes"]
+    assert 0 <= node.pop("age") < 10
+    assert node == {
+        "node": "127.0.0.1:4001",
+        "state": "ready",
+        "requests": 0,
+        "running": 0,
+        "weight": 3,
+        "announced_weight": 3,
+        "set_weight": None,
+        "backup": 0,
+        "failures": 0,
+        "proto": "uwsgi",
+        "drained": False,
+        "check": "",
+    }
+
+
+async def test_what_a_peer_announced_does_not_reach_the_terminal_as_it_is(
+    router: Router, capsys: pytest.CaptureFixture[str]
+) -> None:
+    router.announce("127.0.0.1:4001", b"\x1b[2J\xff")
+    assert await run() == 0
+    assert "\\x1b[2J\\xff (wrr)" in capsys.readouterr().out
+
+
+async def test_nobody_is_there(router: Router, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run() == 0
+    assert capsys.readouterr().err == "uwsgi-router status: there is no node\n"
+    assert await run("example.com", "--json") == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"keys": []}
+    assert err == "uwsgi-router status: there is no node of the key example.com\n"
+
+
+async def test_thousands_of_nodes(router: Router, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3000):
+        router.announce(f"127.0.0.1:{number % 300 + 1}", b"%d.example" % (number // 300))
+    assert await run() == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 10 + 3000
+
+
+def test_without_a_router_it_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status.main(["--control", "/nonexistent"]) == 1
+    assert "there is no such socket" in capsys.readouterr().err

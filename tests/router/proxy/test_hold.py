@@ -1,0 +1,245 @@
+"""Requests for a known key wait for a node (``fastrouter-hold``)."""
+
+import asyncio
+
+from tests.router.proxy.nodes import (
+    OK,
+    Lab,
+    Router,
+    a_few_turns,
+    answers_with_its_request,
+    closes_without_a_byte,
+    request,
+    status_of,
+    until,
+)
+
+
+async def known(lab: Lab, **options: object) -> Router:
+    """A router whose key had a node, and has none now."""
+    router = await lab.subscribed(**options)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    return router
+
+
+def held(router: Router, count: int = 1) -> bool:
+    return router.gateway.counters.holding == count
+
+
+async def test_a_request_for_a_known_key_goes_on_when_a_node_announces_itself(lab: Lab) -> None:
+    node = lab.node()
+    router = await known(lab, hold=30)
+    clients = [await lab.sending(router, request()) for _ in range(5)]
+    await until(lambda: held(router, 5))
+    router.announce(node.address)
+    assert [await client.rest() for client in clients] == [OK] * 5
+    await router.at_rest()
+    assert router.gateway.counters.held == 5
+
+
+async def test_so_does_one_whose_only_node_just_died(lab: Lab) -> None:
+    node = lab.node()
+    router = await lab.subscribed(hold=30)
+    router.announce(lab.refused_tcp())
+    client = await lab.sending(router, request())
+    await until(lambda: held(router))
+    router.announce(node.address)
+    assert await client.rest() == OK
+
+
+async def test_so_does_a_get_whose_only_node_ended_the_connection(lab: Lab) -> None:
+    """A single instance restarts under load."""
+    going, coming = lab.node(closes_without_a_byte), lab.node()
+    router = await lab.subscribed(hold=30)
+    router.announce(going.address)
+    client = await lab.sending(router, request())
+    await going.next()
+    router.leave(going.address)
+    await until(lambda: held(router))
+    router.announce(coming.address)
+    assert await client.rest() == OK
+    await router.at_rest()
+
+
+async def test_a_node_of_another_key_does_not_end_the_wait(lab: Lab) -> None:
+    node, other = lab.node(), lab.node()
+    router = await known(lab, hold=30)
+    client = await lab.sending(router, request())
+    await until(lambda: held(router))
+    router.announce(other.address, b"other.example")
+    await a_few_turns()
+    assert held(router)
+    router.announce(node.address)
+    assert await client.rest() == OK
+    assert other.count == 0
+    await router.at_rest()
+    assert router.gateway.counters.held == 1
+
+
+async def test_a_node_of_a_key_that_answers_for_it_ends_the_wait(lab: Lab) -> None:
+    router = await lab.subscribed(hold=30, subscription={"dotsplit": True})
+    router.announce("127.0.0.1:9", b".example.com")
+    router.leave("127.0.0.1:9", b".example.com")
+    client = await lab.sending(router, request(host="WWW.example.com:80"))
+    await until(lambda: held(router))
+    router.announce(lab.node().address, b".example.com")
+    assert await client.rest() == OK
+
+
+async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
+    """It was marked, and is still in the table because an exchange holds it."""
+    node = lab.node()
+    router = await lab.subscribed(hold=30)
+    announced = router.announce(node.address)
+    announced.reference += 1
+    router.leave(node.address)
+    client = await lab.sending(router, request())
+    await until(lambda: held(router))
+    assert router.announce(node.address) is announced
+    assert await client.rest() == OK
+    announced.reference -= 1
+
+
+async def test_an_unknown_key_does_not_wait(lab: Lab) -> None:
+    router = await lab.subscribed(hold=30, errors="http")
+    assert status_of(await lab.ask(router)) == 404
+    assert router.gateway.counters.held == 0
+
+
+async def test_right_after_the_start_no_key_is_unknown(lab: Lab) -> None:
+    """Until every node has had the time to announce itself."""
+    node = lab.node()
+    router = await lab.router(hold=30, subscription_servers=("127.0.0.1:0",))
+    client = await lab.sending(router, request())
+    await until(lambda: held(router))
+    router.announce(node.address)
+    assert await client.rest() == OK
+
+
+async def test_without_hold_nobody_waits(lab: Lab) -> None:
+    router = await known(lab, errors="http")
+    assert status_of(await lab.ask(router)) == 503
+    await lab.log.line("503 no-node")
+
+
+async def test_the_wait_ends_after_the_time_that_was_configured(lab: Lab) -> None:
+    router = await known(lab, hold=0.2, errors="http")
+    answer = await lab.ask(router)
+    assert status_of(answer) == 503
+    assert b"Retry-After: " in answer
+    assert "option=fastrouter-hold=0.2" in await lab.log.line("503 hold-expired")
+    await router.at_rest()
+
+
+async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
+    router = await known(lab, hold=30, hold_max=2, errors="http")
+    clients = [await lab.sending(router, request()) for _ in range(2)]
+    await until(lambda: held(router, 2))
+    assert status_of(await lab.ask(router)) == 503
+    assert "option=fastrouter-hold-max=2" in await lab.log.line("503 hold-full")
+    router.announce(lab.node().address)
+    assert [await client.rest() for client in clients] == [OK] * 2
+    await router.at_rest()
+
+
+async def test_their_bytes_are_bounded(lab: Lab) -> None:
+    router = await known(lab, hold=30, hold_max_bytes=100_000, errors="http")
+    first = await lab.sending(router, request("POST", length=60_000))
+    await until(lambda: held(router))
+    second = await lab.sending(router, request("POST", length=60_000))
+    assert status_of(await second.some()) == 503
+    second.eof()
+    await lab.log.line("503 hold-full")
+    first.eof()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
+    router = await known(
+        lab, hold=30, hold_max_bytes=1_000_000, post_buffering=500_000, errors="http"
+    )
+    body = request("POST", length=400_000) + bytes(400_000)
+    clients = [await lab.sending(router, body) for _ in range(2)]
+    await until(lambda: held(router, 2))
+    assert status_of(await lab.ask(router, body)) == 503
+    for client in clients:
+        client.reset()
+    await router.at_rest()
+
+
+async def test_what_was_held_is_free_again_afterwards(lab: Lab) -> None:
+    router = await known(lab, hold=30, hold_max=1)
+    for _ in range(3):
+        client = await lab.sending(router, request())
+        await until(lambda: held(router))
+        client.reset()
+        await router.at_rest()
+    assert router.gateway.counters.client_aborts == 3
+    assert len(router.gateway.hold) == 0
+    assert router.gateway.hold._bytes == 0
+
+
+async def test_a_client_that_ends_inside_its_body_while_held_is_gone(lab: Lab) -> None:
+    router = await known(lab, hold=30)
+    client = await lab.sending(router, request("POST", length=10) + b"123")
+    await until(lambda: held(router))
+    client.eof()
+    assert await client.rest() == b""
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+async def test_a_half_close_while_held_is_none(lab: Lab) -> None:
+    router = await known(lab, hold=30)
+    client = await lab.sending(router, request())
+    client.eof()
+    await until(lambda: held(router))
+    router.announce(lab.node().address)
+    assert await client.rest() == OK
+
+
+async def test_a_body_that_came_while_held_arrives_whole(lab: Lab) -> None:
+    node = lab.node(answers_with_its_request())
+    router = await known(lab, hold=30)
+    whole = request("POST", length=1_000_000) + bytes(1_000_000)
+    asked = asyncio.get_running_loop().create_task(lab.ask(router, whole))
+    await until(lambda: held(router))
+    router.announce(node.address)
+    assert await asked == whole
+
+
+async def test_a_node_that_comes_late_has_the_whole_time_to_take_the_connection(lab: Lab) -> None:
+    """The time before the wait does not count against it."""
+    hole = lab.black_hole()
+    router = await lab.subscribed(hold=30, timeout=1.5)
+    router.announce(lab.refused_tcp())
+    client = await lab.sending(router, request())
+    await until(lambda: held(router))
+    (session,) = router.gateway._sessions
+    session.connects_until -= 1.5  # as if it had waited so long
+    late = router.announce(hole.address)
+    await until(lambda: late.connecting)
+    lab.node(on=hole.listen())
+    assert await client.rest() == OK
+    assert late.failcnt == 0
+
+
+async def test_a_busy_node_is_not_waited_for_like_a_missing_one(lab: Lab) -> None:
+    router = await lab.subscribed(hold=30, connect_timeout=0.2, errors="http")
+    router.announce(lab.busy_unix().address)
+    assert status_of(await lab.ask(router)) == 503
+    await lab.log.line("503 busy")
+    assert router.gateway.counters.held == 0
+
+
+async def test_whether_other_nodes_are_left_is_asked_without_spending_their_turn(lab: Lab) -> None:
+    """With max-retries a request that failed does not wait if nodes are left; these have not been chosen."""
+    router = await lab.subscribed(hold=30, max_retries=0, errors="http")
+    router.announce(lab.refused_tcp())
+    other = router.announce(lab.node().address)
+    assert status_of(await lab.ask(router)) == 502
+    await router.at_rest()
+    pool = router.table.registry.pools[b"example.com"]
+    assert (pool.hits, other.wrr) == (1, 1)

@@ -1,0 +1,773 @@
+"""Bodies of requests: how they are framed for nodes, limits, 100-continue, pace, early answers, aborts."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from tests.router.proxy.http_lab import (
+    CONTINUE,
+    OK,
+    Head,
+    HttpNode,
+    HttpPeer,
+    HttpRouter,
+    Web,
+    ask,
+    chunks,
+    post,
+    says,
+    with_its_request,
+)
+from tests.router.proxy.nodes import Packet, Peer, a_few_turns, held_by_the_test, until
+
+MEGABYTE = 1024 * 1024
+CHUNKED = "Transfer-Encoding: chunked"
+EXPECT = "Expect: 100-continue"
+
+
+class UwsgiNode:
+    """A node that keeps the packets and bodies that it was sent."""
+
+    def __init__(self, web: Web, answer: bytes = OK) -> None:
+        self.packets: list[Packet] = []
+        self.bodies: list[bytes] = []
+        self._answer = answer
+        self.scripted = web.node(self._play)
+        self.address = self.scripted.address
+
+    async def _play(self, peer: Peer) -> None:
+        packet = await peer.packet()
+        self.packets.append(packet)
+        if packet.variables.get(b"HTTP_TRANSFER_ENCODING") == b"chunked":
+            wire, body = HttpPeer(peer), b""
+            while piece := await wire.chunk():
+                body += piece
+        else:
+            body = await peer.exactly(packet.length)
+        self.bodies.append(body)
+        await peer.send(self._answer)
+
+
+# --- framing ---
+
+
+async def test_a_counted_body_ends_where_it_says(web: Web) -> None:
+    node = web.http_node(with_its_request)
+    router = await web.to(node)
+    client = await web.open(router, post(b"12345") + ask("/next"))
+    assert (await client.answer()).body == b"POST / HTTP/1.1\n12345"
+    assert (await client.answer()).body == b"GET /next HTTP/1.1\n"
+    assert node.requests[0].framing == "length"
+
+
+async def test_a_body_of_no_bytes_is_none(web: Web) -> None:
+    node = web.http_node(with_its_request)
+    router = await web.to(node)
+    client = await web.open(router, post(b"") + ask("/next"))
+    assert (await client.answer()).body == b"POST / HTTP/1.1\n"
+    assert (await client.answer()).status == 200
+    assert node.requests[0].get("content-length") == b"0"
+
+
+@pytest.mark.parametrize("size", [1, 65_536, 3 * MEGABYTE])
+async def test_a_chunked_body_reaches_an_http_node_chunked(web: Web, size: int) -> None:
+    node = web.http_node()
+    router = await web.to(node)
+    body = bytes(range(256)) * (size // 256) or b"x"
+    client = await web.open(router, ask("/", CHUNKED, method="PUT"))
+    await client.send(chunks(*(body[at : at + 100_000] for at in range(0, len(body), 100_000))))
+    assert (await client.answer()).status == 200
+    assert (node.requests[0].framing, node.requests[0].body) == ("chunked", body)
+    await client.send(ask())
+    assert (await client.answer()).status == 200
+
+
+async def test_extensions_and_trailers_of_a_chunked_body_go_no_further(web: Web) -> None:
+    raw = bytearray()
+
+    async def script(peer: Peer) -> None:
+        while not raw.endswith(b"0\r\n\r\n"):
+            raw.extend(await peer.some())
+        await peer.send(OK)
+        await peer.rest()
+
+    router = await web.http(to=(web.node(script).address,), backend_http=True)
+    client = await web.open(router, ask("/", CHUNKED, method="POST"))
+    await client.send(b"3;x=y\r\nabc\r\n0\r\nTrailer: evil\r\n\r\n")
+    assert (await client.answer()).status == 200
+    assert raw.partition(b"\r\n\r\n")[2] == b"3\r\nabc\r\n0\r\n\r\n"
+
+
+async def test_a_chunked_body_is_read_whole_for_a_uwsgi_node_and_gets_a_length(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,), keepalive=0)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"3\r\nabc\r\n")
+    await until(lambda: router.gateway.counters.requests)
+    await a_few_turns()
+    assert node.scripted.count == 0
+    await client.send(chunks(b"de"))
+    assert (await client.answer()).status == 200
+    assert node.bodies == [b"abcde"]
+    variables = node.packets[0].variables
+    assert variables[b"CONTENT_LENGTH"] == b"5"
+    assert b"HTTP_TRANSFER_ENCODING" not in variables
+    # And the connection goes on.
+    await client.send(ask("/", CHUNKED, method="POST") + chunks())
+    assert (await client.answer()).status == 200
+    assert node.bodies[1:] == [b""]
+
+
+async def test_a_large_chunked_body_for_a_uwsgi_node_goes_through_a_file(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,))
+    body = bytes(range(256)) * 4096 * 3
+    client = await web.open(router, ask("/", CHUNKED, method="POST"))
+    await client.send(chunks(body[:MEGABYTE], body[MEGABYTE:]))
+    assert (await client.answer()).status == 200
+    assert node.bodies == [body]
+
+
+async def test_with_chunked_input_chunks_reach_a_uwsgi_node_as_they_come(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), chunked_input=True, keepalive=0)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"3;ext\r\nabc\r\n")
+    upstream = await node.next()
+    variables = (await upstream.packet()).variables
+    assert variables[b"HTTP_TRANSFER_ENCODING"] == b"chunked"
+    assert b"CONTENT_LENGTH" not in variables
+    assert await upstream.exactly(8) == b"3\r\nabc\r\n"
+    await client.send(b"0\r\nT: x\r\n\r\n" + ask("/next"))
+    assert await upstream.exactly(5) == b"0\r\n\r\n"
+    await upstream.send(OK)
+    assert not (await client.answer()).closes
+    assert (await (await node.next()).packet()).variables[b"REQUEST_URI"] == b"/next"
+
+
+async def test_with_raw_body_bytes_reach_a_uwsgi_node_as_they_come(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), raw_body=True, keepalive=0)
+    body = b"3;ext\r\nabc\r\n0\r\nT: x\r\n\r\n" + ask("/no-request")
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + body)
+    upstream = await node.next()
+    await upstream.packet()
+    assert await upstream.exactly(len(body)) == body
+    client.eof()
+    assert await upstream.rest() == b""
+    await upstream.send(OK)
+    assert (await client.answer()).closes
+
+
+async def test_with_raw_body_bytes_behind_any_head_reach_a_uwsgi_node(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), raw_body=True, keepalive=0)
+    client = await web.open(router, ask("/stream"))
+    upstream = await node.next()
+    assert (await upstream.packet()).variables[b"CONTENT_LENGTH"] == b""
+    await client.send(b"whatever")
+    assert await upstream.exactly(8) == b"whatever"
+    await upstream.send(OK)
+    assert (await client.answer()).closes
+
+
+async def test_with_raw_body_a_length_still_ends_a_body(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), raw_body=True)
+    client = await web.open(router, post(b"12345") + b"more")
+    upstream = await node.next()
+    await upstream.packet()
+    assert await upstream.exactly(5) == b"12345"
+    client.eof()
+    assert await upstream.rest() == b""
+
+
+async def test_with_raw_body_an_http_node_gets_one_request_and_its_connection_is_not_kept(
+    web: Web,
+) -> None:
+    node = web.http_node()
+    router = await web.to(node, raw_body=True)
+    for _ in range(2):
+        client = await web.open(
+            router, ask("/", CHUNKED, method="POST") + chunks(b"abc") + ask("/no-request")
+        )
+        assert (await client.answer()).closes
+        client.close()
+        await router.at_rest()
+    assert [request.target for request in node.requests] == [b"/", b"/"]
+    assert node.connections == 2
+
+
+# --- post-buffering ---
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("http", [False, True])
+async def test_with_post_buffering_a_node_hears_of_a_request_when_its_body_is_there(
+    web: Web, chunked: bool, http: bool
+) -> None:
+    node: HttpNode | UwsgiNode = web.http_node() if http else UwsgiNode(web)
+    router = await web.http(to=(node.address,), backend_http=http, post_buffering=1000, keepalive=0)
+    body = bytes(range(256)) * 16
+    head = ask("/", CHUNKED if chunked else f"Content-Length: {len(body)}", method="POST")
+    data = chunks(body[:100], body[100:]) if chunked else body
+    client = await web.open(router, head + data[:-9])
+    await until(lambda: [session.phase for session in router.gateway._sessions] == ["body"])
+    assert node.scripted.count == 0
+    await client.send(data[-9:] + ask("/next"))
+    assert (await client.answer()).status == 200
+    assert (await client.answer()).status == 200
+    if isinstance(node, HttpNode):
+        assert (node.requests[0].framing, node.requests[0].body) == ("length", body)
+    else:
+        assert node.bodies[0] == body
+
+
+async def test_a_body_for_nobody_is_not_collected(web: Web) -> None:
+    router = await web.announced(post_buffering=1000)
+    client = await web.open(router, ask("/", "Content-Length: 10", method="POST"))
+    assert (await client.answer()).status == 404
+
+
+async def test_a_body_that_can_not_be_stored_gets_507(web: Web) -> None:
+    node = UwsgiNode(web)
+    nowhere = str(web.tmp_path / "nowhere")
+    router = await web.http(
+        to=(node.address,), post_buffering=10, post_buffering_dir=nowhere, keepalive=0
+    )
+    client = await web.open(router, post(b"x" * 11))
+    answer = await client.answer()
+    assert (answer.status, answer.closes) == (507, True)
+    assert nowhere in await web.log.line("507 spool")
+    assert (await web.get(router, post(b"x" * 10))).status == 200
+
+
+async def test_a_collected_body_is_sent_to_the_next_node_if_one_is_down(web: Web) -> None:
+    node = web.http_node()
+    router = await web.http(
+        to=(web.refused_tcp(), node.address), backend_http=True, post_buffering=1000
+    )
+    assert (await web.get(router, post(b"body"))).status == 200
+    assert node.requests[0].body == b"body"
+
+
+# --- limits ---
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_an_announced_length_over_the_limit_is_refused_at_once(web: Web, http: bool) -> None:
+    node: HttpNode | UwsgiNode = web.http_node() if http else UwsgiNode(web)
+    router = await web.http(to=(node.address,), backend_http=http, body_limit=10)
+    client = await web.open(router, ask("/", "Content-Length: 11", EXPECT, method="POST"))
+    answer = await client.answer()
+    assert (answer.status, answer.closes) == (413, True)
+    client.close()
+    assert "http-body-limit=10" in await web.log.line("413 body-too-large")
+    assert (await web.get(router, post(b"0123456789"))).status == 200
+    assert node.scripted.count == 1
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_chunked_body_over_the_limit_is_refused_when_it_is(web: Web, http: bool) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=http, body_limit=10, keepalive=0)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"8\r\n12345678\r\n")
+    await until(lambda: [s.phase in {"body", "answer"} for s in router.gateway._sessions] == [True])
+    await client.send(b"3\r\nabc\r\n")
+    answer = await client.answer()
+    assert (answer.status, answer.closes) == (413, True)
+    if http:
+        upstream = HttpPeer(await node.next())
+        await upstream.head()
+        # Never so that the node could take it for the whole.
+        assert not (await upstream.ending())[0].endswith(b"0\r\n\r\n")
+    else:
+        assert node.count == 0
+
+
+async def test_manage_expect_is_a_limit_for_those_that_ask_first(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,), manage_expect=5)
+    client = await web.open(router, ask("/", "Content-Length: 6", EXPECT, method="POST"))
+    assert (await client.answer()).status == 413
+    assert "http-manage-expect=5" in await web.log.line("413 body-too-large")
+    client.close()
+    # Neither for smaller ones nor for those that do not ask.
+    client = await web.open(router, ask("/", "Content-Length: 5", EXPECT, method="POST"))
+    assert (await client.answer()).status == 100
+    await client.send(b"12345")
+    assert (await client.answer()).status == 200
+    assert (await web.get(router, post(b"123456"))).status == 200
+
+
+@pytest.mark.parametrize("body", [b"x\r\n", b"3\r\nabcd", b"3\n", b"ffffffffffffffff1\r\n"])
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_malformed_chunked_body_gets_400(web: Web, body: bytes, http: bool) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=http)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + body)
+    answer = await client.answer()
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (400, b"bad-body")
+    if http:
+        upstream = HttpPeer(await node.next())
+        await upstream.head()
+        assert b"0\r\n" not in (await upstream.ending())[0]
+    await web.log.line("400 bad-body")
+
+
+# --- 100-continue ---
+
+
+async def test_a_uwsgi_node_lets_us_say_100(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), keepalive=0)
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    assert await client.exactly(len(CONTINUE)) == CONTINUE
+    upstream = await node.next()
+    await upstream.packet()
+    await client.send(b"body")
+    assert await upstream.exactly(4) == b"body"
+    await upstream.send(OK)
+    answer = await client.answer()
+    assert (answer.status, answer.closes) == (200, False)
+
+
+@pytest.mark.parametrize("option", ["chunked_input", "raw_body"])
+async def test_also_if_the_body_passes_in_chunks(web: Web, option: str) -> None:
+    node = UwsgiNode(web)
+    options: dict[str, Any] = {option: True}
+    router = await web.http(to=(node.address,), **options)
+    client = await web.open(router, ask("/", CHUNKED, EXPECT, method="POST"))
+    assert (await client.answer()).status == 100
+    await client.send(chunks(b"bo", b"dy"))
+    assert (await client.answer()).status == 200
+    assert node.bodies == [b"body"]
+
+
+async def test_no_100_before_a_node_is_there(web: Web) -> None:
+    router = await web.http(to=(web.refused_tcp(),))
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    assert (await client.answer()).status == 502
+
+
+async def test_one_100_even_if_a_second_node_is_tried(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(web.refused_tcp(), node.address))
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    assert (await client.answer()).status == 100
+    await client.send(b"body")
+    assert (await client.answer()).status == 200
+    assert node.bodies == [b"body"]
+
+
+@pytest.mark.parametrize(
+    ("how", "http"), [("chunked", False), ("post-buffering", False), ("post-buffering", True)]
+)
+async def test_100_is_said_when_collecting_begins_and_never_again(
+    web: Web, how: str, http: bool
+) -> None:
+    """The node that is asked later may say it too."""
+
+    async def answer(peer: HttpPeer, _request: Head) -> bool:
+        await peer.send(CONTINUE + OK)
+        return True
+
+    node: HttpNode | UwsgiNode = web.http_node(answer) if http else UwsgiNode(web)
+    router = await web.http(
+        to=(node.address,), backend_http=http, post_buffering=0 if how == "chunked" else 1000
+    )
+    framing = CHUNKED if how == "chunked" else "Content-Length: 4"
+    client = await web.open(router, ask("/", framing, EXPECT, method="POST"))
+    assert (await client.answer()).status == 100
+    assert node.scripted.count == 0
+    await client.send(chunks(b"body") if how == "chunked" else b"body")
+    assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 4", CHUNKED])
+async def test_an_http_node_is_asked_and_its_100_relayed(web: Web, framing: str) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
+    client = await web.open(router, ask("/", framing, EXPECT, method="POST"))
+    upstream = HttpPeer(await node.next())
+    request = await upstream.head()
+    assert request.get("expect") == b"100-continue"
+    await a_few_turns()
+    with pytest.raises(BlockingIOError):
+        client.sock.recv(1, socket.MSG_PEEK)
+    await upstream.send(CONTINUE + CONTINUE)
+    assert (await client.answer()).status == 100
+    await client.send(b"body" if framing != CHUNKED else chunks(b"body"))
+    await upstream.send(OK)
+    # The second 100 was nobody's.
+    assert (await client.answer()).status == 200
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_no_100_for_those_that_did_not_ask_for_it(web: Web, http: bool) -> None:
+    async def answer(peer: HttpPeer, _request: Head) -> bool:
+        await peer.send(CONTINUE + OK)
+        return True
+
+    node: HttpNode | UwsgiNode = web.http_node(answer) if http else UwsgiNode(web)
+    router = await web.http(to=(node.address,), backend_http=http)
+    assert (await web.get(router, post(b"body"))).status == 200
+    # HTTP/1.0 does not know of it.
+    old = ask("/", EXPECT, "Content-Length: 4", method="POST", version="1.0")
+    assert (await web.get(router, old + b"body")).status == 200
+    # Nor is there a body to go on with.
+    assert (await web.get(router, ask("/", EXPECT))).status == 200
+
+
+async def test_no_100_for_those_that_have_begun_already(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,))
+    client = await web.open(router, post(b"body", "/", EXPECT))
+    assert (await client.answer()).status == 200
+
+
+async def test_each_request_of_a_connection_has_its_own_100(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,), keepalive=0)
+    client = await web.open(router)
+    for _ in range(2):
+        await client.send(ask("/", "Content-Length: 4", EXPECT, method="POST"))
+        assert (await client.answer()).status == 100
+        await client.send(b"body")
+        assert (await client.answer()).status == 200
+    await client.send(post(b"body"))
+    assert (await client.answer()).status == 200
+
+
+async def test_a_refusal_instead_of_100_ends_the_connection(web: Web) -> None:
+    """The client may send its body all the same: then it would be the next request."""
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
+    client = await web.open(router, ask("/", "Content-Length: 30", EXPECT, method="POST"))
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    await upstream.send(says(b"no", status="401 Unauthorized"))
+    answer = await client.answer()
+    assert (answer.status, answer.closes) == (401, True)
+    assert await upstream.rest() == b""
+
+
+# --- pace ---
+
+
+@pytest.fixture
+def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uwsgi_router.router.fronts.http.pace.WINDOW", 0.15)
+
+
+async def _trickle(client: HttpPeer) -> None:
+    while True:
+        await client.send(b"x")
+        await asyncio.sleep(0.02)  # a slow client, not waiting for anything
+
+
+@pytest.mark.usefixtures("short_windows")
+@pytest.mark.parametrize("collected", [False, True])
+async def test_a_body_that_trickles_gets_408(web: Web, collected: bool) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(
+        to=(node.address,),
+        backend_http=True,
+        body_rate=500,
+        post_buffering=1000 if collected else 0,
+    )
+    client = await web.open(router, ask("/", "Content-Length: 9999", method="POST"))
+    trickling = asyncio.get_running_loop().create_task(_trickle(client))
+    answer = await client.answer()
+    trickling.cancel()
+    assert (answer.status, answer.closes) == (408, True)
+    assert "http-body-rate=500" in await web.log.line("408 body-timeout")
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_a_body_that_comes_fast_enough_takes_as_long_as_it_takes(web: Web) -> None:
+    node = web.http_node()
+    router = await web.to(node, body_rate=10)
+    client = await web.open(router, ask("/", "Content-Length: 20", method="POST"))
+    for _ in range(20):
+        await client.send(b"x")
+        await asyncio.sleep(0.02)  # 50 bytes a second
+    assert (await client.answer()).status == 200
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_a_client_that_waits_for_100_is_not_slow(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, body_rate=500)
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    await upstream.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+    assert (await client.answer()).status == 102
+    await asyncio.sleep(0.3)  # two windows
+    await upstream.send(CONTINUE)
+    assert (await client.answer()).status == 100
+    await client.send(b"body")
+    await upstream.send(OK)
+    assert (await client.answer()).status == 200
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_nor_one_whose_node_does_not_read(web: Web) -> None:
+    node = web.node(held_by_the_test, unix=True)
+    router = await web.http(to=(node.address,), body_rate=500, listen=(str(web.path()),))
+    size = 8 * MEGABYTE
+    client = await web.open(router, ask("/", f"Content-Length: {size}", method="POST"))
+    sending = asyncio.get_running_loop().create_task(client.send(bytes(size)))
+    upstream = await node.next()
+    await upstream.packet()
+    await asyncio.sleep(0.4)  # it has other things to do
+    await upstream.exactly(size)
+    await upstream.send(OK)
+    await sending
+    assert (await client.answer()).status == 200
+
+
+async def test_a_client_that_stalls_inside_its_body_gets_408(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), timeout=0.05)
+    answer = await web.get(router, ask("/", "Content-Length: 4", method="POST") + b"bo")
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (408, b"body-timeout")
+
+
+async def test_also_after_a_100_of_the_node(web: Web) -> None:
+    """The 100 is no part of an answer that the node could owe the rest of."""
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, timeout=0.1)
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    await upstream.send(CONTINUE)
+    assert (await client.answer()).status == 100
+    assert (await client.answer()).status == 408
+
+
+# --- early answers ---
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_an_answer_during_the_upload_is_delivered_whole(web: Web, http: bool) -> None:
+    refusal = says(b"x" * 20_000, status="413 Content Too Large")
+
+    async def script(peer: Peer) -> None:
+        if http:
+            await HttpPeer(peer).head()
+        else:
+            await peer.packet()
+        await peer.some()
+        await peer.send(refusal)
+        # Closing with unread bytes resets.
+
+    router = await web.http(to=(web.node(script).address,), backend_http=http, keepalive=0)
+    size = 50 * MEGABYTE
+    client = await web.open(router, ask("/", f"Content-Length: {size}", method="POST"))
+    await client.send(bytes(MEGABYTE))
+    answer = await client.answer()
+    assert (answer.status, len(answer.body), answer.closes) == (413, 20_000, True)
+    for _ in range(10):
+        await client.send(bytes(65_536))
+    assert await client.ending() == (b"", "closed")
+    client.close()
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+
+
+async def test_an_answer_may_begin_before_the_upload_ends_and_end_after_it(web: Web) -> None:
+    """Full duplex: neither waits for the other."""
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
+    client = await web.open(router, ask("/", CHUNKED, method="POST"))
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    await upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    head = await client.head()
+    assert head.closes
+    for piece in (b"one", b"two"):
+        await client.send(b"3\r\n" + piece + b"\r\n")
+        assert await upstream.chunk() == piece
+        await upstream.send(b"3\r\n" + piece + b"\r\n")
+        assert await client.chunk() == piece
+    await client.send(b"0\r\n\r\n")
+    assert await upstream.chunk() == b""
+    await upstream.send(b"0\r\n\r\n")
+    assert await client.chunk() == b""
+    assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_small_body_that_the_node_ignores_spoils_no_answer(web: Web, http: bool) -> None:
+    async def script(peer: Peer) -> None:
+        if http:
+            await HttpPeer(peer).head()
+        else:
+            await peer.packet()
+        await peer.send(OK)
+
+    node = web.node(script)
+    router = await web.http(to=(node.address,), backend_http=http, keepalive=0)
+    client = await web.open(router)
+    for _ in range(5):
+        await client.send(post(b"x" * 20_000))
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (200, b"ok")
+        if answer.closes:
+            client = await web.open(router)
+    assert node.count == 5
+
+
+@pytest.mark.parametrize("auto_chunked", [False, True])
+@pytest.mark.parametrize("http", [False, True])
+async def test_nor_an_answer_that_has_no_length(web: Web, http: bool, auto_chunked: bool) -> None:
+    """uWSGI closes with the body unread, which resets: nothing says that the answer was not whole."""
+
+    async def script(peer: Peer) -> None:
+        if http:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += await peer.exactly(1)
+        else:
+            await peer.packet()
+        await peer.send(says(b"hello", length=False))
+        await answered.wait()
+
+    answered = asyncio.Event()
+    router = await web.http(
+        to=(web.node(script).address,), backend_http=http, keepalive=0, auto_chunked=auto_chunked
+    )
+    client = await web.open(router, post(b"x" * 20_000))
+    head = await client.head()
+    answered.set()
+    if auto_chunked:
+        assert [await client.chunk(), await client.chunk()] == [b"hello", b""]
+    else:
+        assert head.closes
+        assert await client.rest() == b"hello"
+    client.close()
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+
+
+# --- aborts ---
+
+
+async def _reading(web: Web, *, http: bool, **options: Any) -> tuple[HttpRouter, HttpPeer, Peer]:
+    """A router, a client inside its body, and the node's end."""
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=http, keepalive=0, **options)
+    client = await web.open(router, ask("/", "Content-Length: 100", method="POST") + b"half")
+    upstream = HttpPeer(await node.next())
+    if http:
+        await upstream.head()
+    else:
+        await upstream.packet()
+    assert await upstream.exactly(4) == b"half"
+    return router, client, upstream
+
+
+@pytest.mark.parametrize("how", ["eof", "reset", "close"])
+@pytest.mark.parametrize("http", [False, True])
+async def test_an_end_inside_a_body_closes_the_node_at_once(web: Web, http: bool, how: str) -> None:
+    router, client, upstream = await _reading(web, http=http)
+    getattr(client, how)()
+    assert (await upstream.ending())[0] == b""
+    await router.at_rest()
+    counters = router.gateway.counters
+    assert (counters.client_aborts, sum(counters.failed.values())) == (1, 0)
+
+
+async def test_an_end_inside_a_chunked_body_never_looks_like_its_end(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"3\r\nabc\r\n")
+    upstream = HttpPeer(await node.next())
+    await upstream.head()
+    assert await upstream.chunk() == b"abc"
+    client.eof()
+    assert (await upstream.ending())[0] == b""
+
+
+async def test_an_end_inside_the_second_body_of_a_connection_is_noticed_while_connecting(
+    web: Web,
+) -> None:
+    node = UwsgiNode(web)
+    router = await web.announced()
+    router.announce(node.address)
+    client = await web.open(router, post(b"first"))
+    await client.answer()
+    router.leave(node.address)
+    hole = web.black_hole()
+    router.announce(hole.address)
+    await client.send(ask("/", "Content-Length: 10", method="POST") + b"half")
+    await until(lambda: [session.phase for session in router.gateway._sessions] == ["connect"])
+    client.eof()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+async def test_an_end_inside_a_body_that_is_collected_ends_it(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,), post_buffering=1000)
+    client = await web.open(router, ask("/", "Content-Length: 10", method="POST") + b"half")
+    await until(lambda: [session.phase for session in router.gateway._sessions] == ["body"])
+    client.eof()
+    await router.at_rest()
+    assert (router.gateway.counters.client_aborts, node.scripted.count) == (1, 0)
+
+
+async def test_a_client_that_goes_during_the_answer_closes_the_node(web: Web) -> None:
+    async def answer(peer: HttpPeer, _request: Head) -> bool:
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await peer.send(bytes(65_536))
+
+    router = await web.to(web.http_node(answer))
+    client = await web.open(router, ask())
+    await client.head()
+    client.close()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+# --- balancing ---
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+@pytest.mark.parametrize("announced", [False, True])
+async def test_uploads_are_spread_over_two_uwsgi_nodes(
+    web: Web, framing: str, announced: bool
+) -> None:
+    """A body that is collected first does not spend a second turn."""
+    nodes = [UwsgiNode(web), UwsgiNode(web)]
+    if announced:
+        router = await web.announced()
+        for node in nodes:
+            router.announce(node.address)
+    else:
+        router = await web.http(to=tuple(node.address for node in nodes))
+    chunked = ask("/", CHUNKED, method="POST") + chunks(b"12345")
+    data = chunked if framing == "chunked" else post(b"12345")
+    for _ in range(20):
+        assert (await web.get(router, data)).status == 200
+    assert [len(node.packets) for node in nodes] == [10, 10]
+    assert {body for node in nodes for body in node.bodies} == {b"12345"}
+
+
+async def test_a_node_that_is_drained_while_a_body_is_collected_does_not_get_it(web: Web) -> None:
+    nodes = [UwsgiNode(web), UwsgiNode(web)]
+    router = await web.announced()
+    for node in nodes:
+        router.announce(node.address)
+    client = await web.open(router, ask("/", CHUNKED, method="POST") + b"5\r\n12")
+    await until(lambda: router.gateway.counters.requests == 1)
+    await a_few_turns()
+    (chosen,) = (one for one in router.table.registry.pools[b"example.com"].nodes if one.wrr == 0)
+    router.table.report(router.table.registry.drain(chosen))
+    await client.send(b"345\r\n0\r\n\r\n")
+    assert (await client.answer()).status == 200
+    assert [node.bodies for node in nodes if node.address == chosen.name] == [[]]
+    assert [node.bodies for node in nodes if node.address != chosen.name] == [[b"12345"]]

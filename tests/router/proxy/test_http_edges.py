@@ -1,0 +1,570 @@
+"""What stands around an HTTP request: proxies, redirects, the access log, error pages, holding, stopping."""
+
+import asyncio
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.router.proxy.http_lab import (
+    OK,
+    HttpPeer,
+    HttpRouter,
+    Web,
+    always,
+    ask,
+    nodes_of,
+    post,
+    says,
+    upstreams_of,
+)
+from tests.router.proxy.nodes import Peer, Script, a_few_turns, held_by_the_test, until
+from uwsgi_router.protocol.proxy import encode_proxy_v1, encode_proxy_v2
+from uwsgi_router.router.config.model import RedirectListener
+
+SOURCE = ("192.0.2.7", 4711)
+DESTINATION = ("198.51.100.1", 80)
+
+
+def tells_its_variables(*names: str) -> Script:
+    async def script(peer: Peer) -> None:
+        variables = (await peer.packet()).variables
+        values = [variables.get(name.encode(), b"-") for name in names]
+        await peer.send(says(b" ".join(values)))
+
+    return script
+
+
+# --- PROXY protocol ---
+
+
+@pytest.mark.parametrize(
+    "header",
+    [encode_proxy_v1(SOURCE, DESTINATION), encode_proxy_v2(SOURCE, DESTINATION)],
+    ids=["v1", "v2"],
+)
+@pytest.mark.parametrize("peers", [(), ("127.0.0.1",), ("10.0.0.0/8", "127.0.0.0/8")])
+async def test_a_proxy_says_who_the_client_is_once_for_all_requests(
+    web: Web, header: bytes, peers: tuple[str, ...]
+) -> None:
+    node = web.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "HTTP_X_FORWARDED_FOR"))
+    router = await web.http(to=(node.address,), proxy_protocol=peers, keepalive=0)
+    client = await web.open(router)
+    for byte in header:
+        await client.send(bytes((byte,)))
+    for _ in range(2):
+        await client.send(ask())
+        assert (await client.answer()).body == b"192.0.2.7 4711 192.0.2.7"
+
+
+async def test_a_second_header_is_no_request(web: Web) -> None:
+    """A client behind the proxy could write one."""
+    node = web.http_node()
+    router = await web.to(node, proxy_protocol=())
+    header = encode_proxy_v1(SOURCE, DESTINATION)
+    client = await web.open(router, header + ask() + header + ask())
+    assert [(await client.answer()).status for _ in range(2)] == [200, 400]
+    assert len(node.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [ask(), b"PROXY TCP4 nonsense\r\n" + ask(), b"PROXY TCP4 1.1.1.1 2.2.2.2 1 99999\r\n" + ask()],
+)
+async def test_without_a_valid_header_there_is_no_service(web: Web, data: bytes) -> None:
+    node = web.http_node()
+    router = await web.to(node, proxy_protocol=())
+    assert (await web.get(router, data)).status == 400
+    assert "PROXY header" in await web.log.line("400 bad-proxy-header")
+    assert node.requests == []
+
+
+async def test_peers_that_are_not_listed_must_not_send_one(web: Web) -> None:
+    node = web.http_node()
+    router = await web.to(node, proxy_protocol=("10.0.0.0/8",))
+    assert (await web.get(router)).status == 200
+    header = encode_proxy_v1(SOURCE, DESTINATION)
+    assert (await web.get(router, header + ask())).status == 400
+    assert len(node.requests) == 1
+
+
+async def test_a_peer_on_a_unix_socket_may_be_listed(web: Web) -> None:
+    node = web.node(tells_its_variables("REMOTE_ADDR"))
+    router = await web.http(to=(node.address,), proxy_protocol=("unix",), listen=(str(web.path()),))
+    header = encode_proxy_v1(SOURCE, DESTINATION)
+    assert (await web.get(router, header + ask())).body == b"192.0.2.7"
+
+
+@pytest.mark.parametrize("sent", [b"", b"PROXY TC"])
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_header_that_does_not_come_ends_the_connection(
+    web: Web, sent: bytes, ends: bool
+) -> None:
+    """In silence: it may have been a health check of the proxy's."""
+    router = await web.to(web.http_node(), proxy_protocol=(), headers_timeout=0.05)
+    client = await web.open(router, sent)
+    if ends:
+        client.eof()
+    assert (await client.ending())[0] == b""
+    await router.at_rest()
+    assert router.gateway.counters.requests == 0
+
+
+async def test_a_header_that_names_nobody_leaves_the_peer(web: Web) -> None:
+    node = web.node(tells_its_variables("REMOTE_ADDR"))
+    router = await web.http(to=(node.address,), proxy_protocol=())
+    assert (await web.get(router, b"PROXY UNKNOWN\r\n" + ask())).body == b"127.0.0.1"
+
+
+# --- trusted proxies ---
+
+FORWARDED = (
+    "X-Forwarded-For: 203.0.113.9, 192.0.2.7",
+    "X-Forwarded-Proto: https",
+    "X-Forwarded-Host: public.example",
+    "X-Real-IP: 203.0.113.9",
+)
+NAMES = (
+    "REMOTE_ADDR",
+    "HTTPS",
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_REAL_IP",
+)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "expected"),
+    [
+        (
+            ("127.0.0.0/8",),
+            b"192.0.2.7 on 203.0.113.9, 192.0.2.7, 127.0.0.1 https public.example 203.0.113.9",
+        ),
+        (
+            ("127.0.0.0/8", "192.0.2.0/24"),
+            b"203.0.113.9 on 203.0.113.9, 192.0.2.7, 127.0.0.1 https public.example 203.0.113.9",
+        ),
+        ((), b"127.0.0.1 - 127.0.0.1 http example.com -"),
+    ],
+    ids=["peer", "chain", "nobody"],
+)
+async def test_who_is_trusted_is_believed(
+    web: Web, trusted: tuple[str, ...], expected: bytes
+) -> None:
+    node = web.node(tells_its_variables(*NAMES))
+    router = await web.http(to=(node.address,), trusted_proxies=trusted)
+    assert (await web.get(router, ask("/", *FORWARDED))).body == expected
+
+
+async def test_trust_goes_by_who_the_proxy_header_names(web: Web) -> None:
+    """Not by the balancer in front, which passes on what anybody writes."""
+    node = web.node(tells_its_variables(*NAMES))
+    router = await web.http(to=(node.address,), proxy_protocol=())
+    header = encode_proxy_v1(("198.51.100.99", 1), DESTINATION)
+    body = (await web.get(router, header + ask("/", *FORWARDED))).body
+    assert body == b"198.51.100.99 - 198.51.100.99 http example.com -"
+
+
+async def test_a_client_on_a_unix_socket_is_trusted_and_has_no_address(web: Web) -> None:
+    node = web.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "SERVER_PORT"))
+    router = await web.http(to=(node.address,), listen=(str(web.path()),))
+    assert (await web.get(router)).body == b"0.0.0.0 0 "
+    forwarded = ask("/", "X-Forwarded-For: 192.0.2.7")
+    assert (await web.get(router, forwarded)).body.startswith(b"192.0.2.7 ")
+
+
+async def test_a_node_hears_the_true_port_of_the_client(web: Web) -> None:
+    node = web.node(tells_its_variables("REMOTE_PORT", "SERVER_PORT"))
+    router = await web.http(to=(node.address,))
+    client = await web.open(router, ask())
+    expected = f"{client.sock.getsockname()[1]} {router.address[1]}".encode()
+    assert (await client.answer()).body == expected
+
+
+# --- variables ---
+
+
+async def test_variables_of_the_configuration_come_last(web: Web) -> None:
+    node = web.node(tells_its_variables("HTTP_X", "MINE", "SERVER_NAME"))
+    router = await web.http(
+        to=(node.address,),
+        variables=(("MINE", "a=b"), ("HTTP_X", "ours")),
+        server_name_as_http_host=True,
+        modifier1=5,
+        modifier2=6,
+    )
+    assert (await web.get(router, ask("/", "X: theirs"))).body == b"ours a=b example.com"
+    seen: list[tuple[int, int]] = []
+
+    async def modifiers(peer: Peer) -> None:
+        seen.append((await peer.packet()).modifiers)
+        await peer.send(OK)
+
+    router = await web.http(to=(web.node(modifiers).address,), modifier1=5, modifier2=6)
+    await web.get(router)
+    assert seen == [(5, 6)]
+
+
+# --- redirects to https ---
+
+
+async def redirecting(web: Web, port: int | None = None, **options: Any) -> HttpRouter:
+    """A router all of whose clients come to the door that redirects."""
+    node = web.http_node()
+    router = await web.to(node, redirects=(RedirectListener("127.0.0.1:0", port),), **options)
+    ((bound, _port),) = router.instance._redirecting[router.config]
+    router.address = bound.sock.getsockname()
+    return router
+
+
+@pytest.mark.parametrize(
+    ("data", "port", "status", "location"),
+    [
+        (ask("/a?b=c"), None, 301, b"https://example.com/a?b=c"),
+        (ask("/", host="example.com:8080"), 8443, 301, b"https://example.com:8443/"),
+        (ask("/", host="[::1]:80"), 443, 301, b"https://[::1]/"),
+        (ask(method="HEAD"), None, 301, b"https://example.com/"),
+        (ask(method="POST"), None, 308, b"https://example.com/"),
+        (ask("http://other.example/x"), None, 301, b"https://other.example/x"),
+    ],
+)
+async def test_every_request_is_redirected(
+    web: Web, data: bytes, port: int | None, status: int, location: bytes
+) -> None:
+    router = await redirecting(web, port)
+    client = await web.open(router, data)
+    answer = await client.answer()
+    assert (answer.status, answer.get("location"), answer.closes) == (status, location, True)
+    assert await client.rest() == b""
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+    assert nodes_of(router)[0].requests == 0
+
+
+async def test_a_redirect_is_not_reset_by_a_body_that_nobody_reads(web: Web) -> None:
+    router = await redirecting(web)
+    client = await web.open(router, ask("/", "Content-Length: 1000000", method="POST"))
+    assert (await client.answer()).status == 308
+    assert await client.rest() == b""
+    for _ in range(10):
+        await client.send(bytes(100_000))
+
+
+async def test_acme_challenges_are_served(web: Web) -> None:
+    router = await redirecting(web)
+    client = await web.open(router, ask("/.well-known/acme-challenge/token"))
+    assert (await client.answer()).status == 200
+    # The path is looked at, not what it is written like.
+    client = await web.open(router, ask("/.well-known/acme-challenge/../../secret"))
+    assert (await client.answer()).status == 301
+
+
+async def test_what_is_no_request_is_not_redirected(web: Web) -> None:
+    router = await redirecting(web)
+    assert (await web.get(router, ask(host=None))).status == 400
+
+
+# --- the access log ---
+
+
+class AccessLog:
+    """The access log of a router, as text or as JSON."""
+
+    def __init__(self, web: Web) -> None:
+        self.path: Path = web.tmp_path / "access.log"
+
+    async def lines(self, count: int) -> list[str]:
+        await until(lambda: self.path.read_text().count("\n") >= count)
+        return self.path.read_text().splitlines()
+
+    async def entries(self, count: int) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in await self.lines(count)]
+
+
+@pytest.fixture
+def log_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("uwsgi_router.router.report.access_log.DELAY", 0.0)
+
+
+pytestmark = pytest.mark.usefixtures("log_at_once")
+
+
+async def test_a_line_for_each_request(web: Web) -> None:
+    access, node = AccessLog(web), web.http_node()
+    router = await web.to(node, access_log=str(access.path))
+    client = await web.open(router)
+    sent = [ask("/first"), post(b"12345", "/second")]
+    for data in sent:
+        await client.send(data)
+        await client.answer()
+    first, second = await access.lines(2)
+    pattern = (
+        r"\S+Z \w+-1 127\.0\.0\.1 \"GET /first HTTP/1\.1\" example\.com 200"
+        rf" in={len(sent[0])} out=40 node={re.escape(node.address)} tries=1 connect=0\.\d+"
+        r" first_byte=0\.\d+ total=0\.\d+ reason=-"
+    )
+    assert re.fullmatch(pattern, first)
+    assert f'"POST /second HTTP/1.1" example.com 200 in={len(sent[1])} out=40' in second
+    assert " connect=0.000000 " in second
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"BAD\r\n\r\n", 400, None),
+        (ask("/", "Content-Length: 99", method="POST"), 413, "body-too-large"),
+        (ask(host="unknown.example"), 404, "unknown-key"),
+        (ask(host="down.example"), 503, "no-node"),
+        (ask(host="refused.example"), 502, "connect"),
+        (ask(), 200, "-"),
+    ],
+    ids=["bad", "large", "unknown", "down", "refused", "ok"],
+)
+async def test_failures_are_logged_with_their_reason(
+    web: Web, data: bytes, status: int, reason: str | None
+) -> None:
+    access, node = AccessLog(web), web.http_node()
+    router = await web.announced(
+        access_log=str(access.path), access_log_format="json", body_limit=10
+    )
+    router.announce(node.address, proto="http")
+    router.announce("127.0.0.1:9", b"down.example")
+    router.leave("127.0.0.1:9", b"down.example")
+    router.announce(web.refused_tcp(), b"refused.example")
+    assert (await web.get(router, data)).status == status
+    (entry,) = await access.entries(1)
+    assert entry["status"] == status
+    assert reason is None or entry["reason"] == reason
+    assert entry["bytes_out"] > 0
+    if status == 200:
+        assert (entry["node"], entry["tries"], entry["key"]) == (node.address, 1, "example.com")
+        assert entry["bytes_in"] == len(data)
+        assert 0 <= entry["connect"] <= entry["first_byte"] <= entry["total"]
+
+
+async def test_a_client_that_left_is_logged(web: Web) -> None:
+    access, node = AccessLog(web), web.node(held_by_the_test)
+    router = await web.http(
+        to=(node.address,), access_log=str(access.path), access_log_format="json"
+    )
+    client = await web.open(router, ask())
+    await (await node.next()).packet()
+    client.reset()
+    (entry,) = await access.entries(1)
+    assert (entry["reason"], entry["status"], entry["first_byte"]) == ("client", 0, None)
+
+
+async def test_an_answer_that_was_cut_short_is_logged(web: Web) -> None:
+    access = AccessLog(web)
+    router = await web.to(
+        web.http_node(always(OK[:-1], close=True)),
+        access_log=str(access.path),
+        access_log_format="json",
+    )
+    client = await web.open(router, ask())
+    await client.ending()
+    (entry,) = await access.entries(1)
+    assert (entry["reason"], entry["status"]) == ("cut-short", 200)
+
+
+async def test_a_request_that_a_stop_cut_off_is_logged(web: Web) -> None:
+    access, node = AccessLog(web), web.node(held_by_the_test)
+    router = await web.http(
+        to=(node.address,), access_log=str(access.path), access_log_format="json"
+    )
+    await web.open(router, ask())
+    await (await node.next()).packet()
+    await router.stop(0)
+    (entry,) = await access.entries(1)
+    assert entry["reason"] == "stopped"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_redirect_is_logged_with_its_status(web: Web, method: str) -> None:
+    access = AccessLog(web)
+    router = await redirecting(web, access_log=str(access.path), access_log_format="json")
+    client = await web.open(router, ask(method=method))
+    status = (await client.answer()).status
+    (entry,) = await access.entries(1)
+    assert (entry["status"], entry["reason"], entry["node"]) == (status, "-", "")
+    assert entry["first_byte"] is not None
+
+
+async def test_the_time_before_a_request_began_is_not_its_own(web: Web) -> None:
+    """Browsers open connections before they have something to ask."""
+    access = AccessLog(web)
+    router = await web.to(web.http_node(), access_log=str(access.path), access_log_format="json")
+    client = await web.open(router)
+    for _ in range(2):
+        await asyncio.sleep(0.1)  # an idle client
+        await client.send(ask())
+        await client.answer()
+    for entry in await access.entries(2):
+        assert entry["total"] < 0.08
+
+
+async def test_nobody_can_forge_a_line(web: Web) -> None:
+    access = AccessLog(web)
+    router = await web.to(web.http_node(), access_log=str(access.path))
+    await web.get(router, ask('/"%20200%20\xff'))
+    (line,) = await access.lines(1)
+    assert "\\x22" in line
+    assert "\\xff" in line
+
+
+# --- error pages ---
+
+
+async def test_pages_may_be_replaced(web: Web) -> None:
+    page = web.tmp_path / "503.html"
+    page.write_text("<h1>back soon</h1>")
+    router = await web.announced(error_pages=((503, str(page)),))
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    answer = await web.get(router)
+    assert (answer.status, answer.body) == (503, b"<h1>back soon</h1>")
+    assert answer.get("content-type") == b"text/html; charset=utf-8"
+    assert answer.get("cache-control") == b"no-store"
+    # Others are as they were.
+    answer = await web.get(router, ask(host="unknown.example"))
+    assert answer.body.startswith(b"404 Not Found\nrequest ")
+
+
+async def test_an_error_names_the_request_and_nothing_else(web: Web) -> None:
+    node = web.refused_tcp()
+    router = await web.http(to=(node,))
+    answer = await web.get(router, ask("/secret"))
+    name = answer.get("x-uwsgi-router-request") or b""
+    assert answer.body == b"502 Bad Gateway\nrequest " + name + b"\n"
+    assert name.decode() in await web.log.line("failed: 502")
+
+
+# --- hold ---
+
+
+async def test_a_held_request_is_released_by_an_announce(web: Web) -> None:
+    router = await web.announced(hold=30)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    client = await web.open(router, ask() + ask())
+    await until(lambda: router.gateway.counters.holding == 1)
+    router.announce(web.http_node().address, proto="http")
+    for _ in range(2):
+        assert (await client.answer()).status == 200
+
+
+async def test_a_held_request_gets_503_when_nobody_comes(web: Web) -> None:
+    router = await web.announced(hold=0.05)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    answer = await web.get(router, post(b"body"))
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"hold-expired")
+
+
+async def test_a_held_client_that_leaves_is_forgotten(web: Web) -> None:
+    router = await web.announced(hold=30)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    client = await web.open(router, ask())
+    await until(lambda: router.gateway.counters.holding == 1)
+    client.reset()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+# --- stopping ---
+
+
+async def test_idle_clients_are_closed_at_once_and_running_ones_finish(web: Web) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), backend_http=True, keepalive=60)
+    idle, running = await web.open(router), await web.open(router)
+    await idle.send(ask())
+    upstream = HttpPeer(await node.next())
+    await upstream.request()
+    await upstream.send(OK)
+    await idle.answer()
+    await running.send(ask() + ask("/never"))
+    assert (await upstream.request()).target == b"/"
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    assert await idle.ending() == (b"", "closed")
+    await upstream.send(OK)
+    answer = await running.answer()
+    assert (answer.status, answer.closes) == (200, True)
+    assert await running.ending() == (b"", "closed")
+    running.close()
+    await stopping
+    # Nor was a kept connection left to the node.
+    assert await upstream.ending() == (b"", "closed")
+
+
+async def test_who_waits_in_the_backlog_is_still_served(web: Web) -> None:
+    router = await web.to(web.http_node())
+    for acceptor in router.gateway._acceptors:
+        acceptor.pause()
+    clients = [await web.open(router, ask()) for _ in range(5)]
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    for client in clients:
+        assert (await client.answer()).closes
+    await stopping
+
+
+async def test_a_first_request_still_has_a_moment_to_come(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that had connected may have sent it already; how long it may take is bounded."""
+    monkeypatch.setattr("uwsgi_router.router.app.gateway.LAST_REQUEST", 0.3)
+    router = await web.to(web.http_node())
+    early, late, never = [await web.open(router) for _ in range(3)]
+    await until(lambda: router.gateway.active_sessions == 3)
+    for acceptor in router.gateway._acceptors:
+        acceptor.pause()
+    backlog = await web.open(router)
+    began = asyncio.get_running_loop().time()
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    await early.send(ask())
+    assert (await early.answer()).status == 200
+    await asyncio.sleep(0.1)  # several ticks
+    for client in (late, backlog):
+        await client.send(ask())
+        assert (await client.answer()).status == 200
+    assert await never.ending() == (b"", "closed")
+    await stopping
+    assert asyncio.get_running_loop().time() - began < 2
+
+
+async def test_a_stop_leaves_no_idle_connection_to_a_node(web: Web) -> None:
+    node = web.http_node()
+    router = await web.to(node)
+    await web.get(router)
+    await until(lambda: upstreams_of(router).idle == 1)
+    await router.stop(0)
+    assert upstreams_of(router).idle == 0
+
+
+# --- cheap mode ---
+
+
+async def test_in_cheap_mode_clients_wait_until_there_is_a_node(web: Web) -> None:
+    router = await web.announced(cheap=True)
+    client = await web.open(router, ask())
+    await a_few_turns()
+    assert router.gateway.active_sessions == 0
+    node = web.http_node()
+    router.announce(node.address, proto="http")
+    assert (await client.answer()).status == 200
+    router.leave(node.address)
+    await until(lambda: router.gateway.cheap)
+    # Who is here already is served on; others wait again.
+    await client.send(ask())
+    assert (await client.answer()).status == 503
+    waiting = await web.open(router, ask())
+    await a_few_turns()
+    with pytest.raises(BlockingIOError):
+        waiting.sock.recv(1, socket.MSG_PEEK)
+    router.announce(node.address, proto="http")
+    assert (await waiting.answer()).status == 200

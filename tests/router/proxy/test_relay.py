@@ -1,0 +1,394 @@
+"""Bytes both ways, ends, aborts and silence (DESIGN section 4, EOF; routers-core sheet 1.4)."""
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.router.proxy.nodes import (
+    OK,
+    Lab,
+    Peer,
+    Script,
+    closes_without_a_byte,
+    echoes,
+    held_by_the_test,
+    never_answers,
+    request,
+    until,
+)
+from uwsgi_router.router.net.link import HIGH
+from uwsgi_router.router.proxy.pump import MAX_EARLY
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> None:
+    node = lab.node(echoes, unix=unix)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request("POST", length=8 * MEGABYTE))
+    body = bytes(range(256)) * (8 * MEGABYTE // 256)
+
+    async def upload() -> None:
+        await client.send(body)
+        client.eof()
+
+    _, answer = await asyncio.gather(upload(), client.rest())
+    assert answer == body
+    await router.at_rest()
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_a_half_close_reaches_the_node_and_the_answer_still_comes(
+    lab: Lab, unix: bool
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        assert await peer.rest() == b""
+        await peer.send(OK)
+
+    node = lab.node(script, unix=unix)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request())
+    client.eof()
+    assert await client.rest() == OK
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+
+
+async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(lab: Lab) -> None:
+    got: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        got.append(await peer.rest())
+        await peer.send(OK)
+
+    router = await lab.router(to=(lab.node(script).address,))
+    body = bytes(3 * MEGABYTE)
+    client = await lab.sending(router, request("POST", length=len(body)))
+    await client.send(body)
+    client.eof()
+    assert await client.rest() == OK
+    assert got == [body]
+
+
+async def test_eof_inside_a_body_is_an_abort_and_marks_nothing(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.subscribed()
+    announced = router.announce(node.address)
+    client = await lab.sending(router, request("POST", length=100) + b"half")
+    upstream = await node.next()
+    await upstream.packet()
+    client.eof()
+    assert (await upstream.ending())[0] == b"half"
+    assert await client.rest() == b""
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+    assert announced.failcnt == 0
+    assert announced.reference == 0
+    assert lab.log.having("failed") == []
+
+
+async def test_a_reset_by_the_client_closes_the_node_at_once(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.subscribed()
+    announced = router.announce(node.address)
+    client = await lab.sending(router, request())
+    upstream = await node.next()
+    await upstream.packet()
+    client.reset()
+    await upstream.ending()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+    assert announced.failcnt == 0
+
+
+async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        while True:
+            await peer.send(bytes(65_536))
+
+    node = lab.node(script)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request())
+    await client.some()
+    client.close()
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.router(to=(node.address,), abort_on_eof=True)
+    client = await lab.sending(router, request())
+    upstream = await node.next()
+    await upstream.packet()
+    client.eof()
+    await upstream.ending()
+    assert await client.rest() == b""
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == 1
+
+
+async def _send_until_stuck(peer: Peer, enough: int) -> int:
+    """Send until nobody has taken a byte for a moment; returns the number of bytes taken."""
+    sent = 0
+    quiet = 0
+    while quiet < 20 and sent < enough:
+        try:
+            sent += peer.sock.send(bytes(65_536))
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+        await asyncio.sleep(0.005)
+    return sent
+
+
+def _shallow(peer: Peer) -> None:
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+
+
+async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab: Lab) -> None:
+    node = lab.node(held_by_the_test, unix=True)
+    path = str(lab.path())
+    router = await lab.router(to=(node.address,), listen=(path,))
+    client = await lab.sending(router, request())
+    upstream = await node.next()
+    await upstream.packet()
+    _shallow(upstream)
+    sent = await _send_until_stuck(upstream, 20 * MEGABYTE)
+    assert sent < 4 * MEGABYTE
+    (session,) = router.gateway._sessions
+    assert session.client.backlog <= HIGH + router.config.buffer_size
+    # And it goes on when the client reads again.
+    upstream.eof()
+    assert len(await client.rest()) == sent
+
+
+async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab: Lab) -> None:
+    node = lab.node(held_by_the_test, unix=True)
+    path = str(lab.path())
+    router = await lab.router(to=(node.address,), listen=(path,))
+    client = await lab.sending(router, request("POST", length=100 * MEGABYTE))
+    _shallow(client)
+    upstream = await node.next()
+    sent = await _send_until_stuck(client, 20 * MEGABYTE)
+    assert sent < 4 * MEGABYTE
+    await upstream.packet()
+    assert len(await upstream.exactly(sent)) == sent
+    # And it goes on.
+    await client.send(b"more")
+    assert await upstream.exactly(4) == b"more"
+
+
+async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab: Lab) -> None:
+    """A body that starts early waits in the kernel, not in the process."""
+    hole = lab.black_hole()
+    router = await lab.router(to=(hole.address,), listen=(str(lab.path()),))
+    size = 2 * MEGABYTE
+    client = await lab.sending(router, request("POST", length=size))
+    _shallow(client)
+    sent = await _send_until_stuck(client, size)
+    (session,) = router.gateway._sessions
+    assert session.upload is not None
+    assert session.upload.count <= MAX_EARLY + router.config.buffer_size
+    node = lab.node(echoes, on=hole.listen())
+
+    async def upload() -> None:
+        await client.send(bytes(size - sent))
+        client.eof()
+
+    _, answer = await asyncio.gather(upload(), client.rest())
+    assert len(answer) == size
+    assert node.count == 1
+
+
+# --- early answers ---
+
+
+def answers_early(answer: bytes, *, read: int = 0) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.exactly(read)
+        await peer.send(answer)
+        # Closing with unread bytes resets: so does uWSGI when an application ignores a body.
+
+    return script
+
+
+TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x" * 5000
+
+
+async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab) -> None:
+    """The upload stops, and the client is closed lingering: it reads the answer, then the end."""
+    node = lab.node(answers_early(TOO_LARGE, read=1000))
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
+    assert await client.rest() == TOO_LARGE
+    # Still sending, as clients do: nobody resets it.
+    for _ in range(10):
+        await client.send(bytes(65_536))
+    client.eof()
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+    assert sum(router.gateway.counters.failed.values()) == 0
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("buffered", [0, 1_000_000], ids=["streamed", "buffered"])
+async def test_an_answer_to_a_body_that_the_node_never_read_is_delivered_whole(
+    lab: Lab, unix: bool, buffered: int
+) -> None:
+    """An application that ignores a small body makes its worker reset after a complete answer."""
+    node = lab.node(answers_early(OK), unix=unix)
+    router = await lab.router(to=(node.address,), post_buffering=buffered)
+    for _ in range(5):
+        client = await lab.sending(router, request("POST", length=20_000) + bytes(20_000))
+        assert await client.ending() == (OK, "closed")
+    await router.at_rest()
+    assert router.gateway.counters.completed == 5
+
+
+async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: Lab) -> None:
+    """An orderly end would make half an answer pass for the whole."""
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.send(b"half of an ans")
+        await client_has_it.wait()
+        peer.reset()
+
+    client_has_it = asyncio.Event()
+    router = await lab.router(to=(lab.node(script).address,))
+    client = await lab.sending(router, request())
+    got = await client.some()
+    client_has_it.set()
+    assert (got, await client.ending()) == (b"half of an ans", (b"", "reset"))
+    assert "reset" in await lab.log.line("502 reset")
+    await router.at_rest()
+
+
+async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
+    """The uwsgi protocol frames nothing: the web server in front knows what is missing."""
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.send(b"half of an ans")
+
+    router = await lab.router(to=(lab.node(script).address,))
+    assert await lab.ask(router) == b"half of an ans"
+
+
+# --- silence ---
+
+
+async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
+    """The timeout is over both directions together."""
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.exactly(12)
+        await peer.send(OK)
+
+    router = await lab.router(to=(lab.node(script).address,), timeout=0.5)
+    client = await lab.sending(router, request("POST", length=12))
+    for _ in range(12):
+        await asyncio.sleep(0.1)  # a slow client, not waiting for anything
+        await client.send(b"x")
+    assert await client.rest() == OK
+
+
+async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab) -> None:
+    node = lab.node(never_answers)
+    router = await lab.router(to=(node.address,), timeout=0.2)
+    assert await lab.ask(router) == b""
+    line = await lab.log.line("504 no-answer-in-time")
+    assert node.address in line
+    assert "option=fastrouter-timeout=0.2" in line
+    await router.at_rest()
+
+
+async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeout(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.send(b"half")
+        await asyncio.Event().wait()
+
+    node = lab.node(script)
+    router = await lab.router(to=(node.address,), timeout=0.2)
+    client = await lab.sending(router, request())
+    assert await client.ending() == (b"half", "reset")
+    assert node.address in await lab.log.line("504 stalled")
+    await router.at_rest()
+
+
+async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -> None:
+    node = lab.node(never_answers)
+    router = await lab.router(to=(node.address,), timeout=0.2, errors="http")
+    client = await lab.sending(router, request("POST", length=10) + b"1234")
+    answer = await client.some()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert "6 bytes are missing" in await lab.log.line("408 body-timeout")
+    client.eof()
+    await router.at_rest()
+
+
+@pytest.mark.parametrize("size", [3 * MEGABYTE, 20 * MEGABYTE])
+async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int) -> None:
+    """Whether the node is done with its answer or not."""
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.send(bytes(size))
+
+    router = await lab.router(
+        to=(lab.node(script).address,), timeout=0.3, listen=(str(lab.path()),)
+    )
+    client = await lab.sending(router, request())
+    await lab.log.line("408 client-stalled")
+    await router.at_rest()
+    assert lab.log.having("stalled;") == []
+    client.close()
+
+
+async def test_a_websocket_like_exchange_relays_each_message_at_once(lab: Lab) -> None:
+    router = await lab.router(to=(lab.node(echoes).address,))
+    client = await lab.sending(router, request())
+    for message in (b"one", b"two", b"three"):
+        await client.send(message)
+        assert await client.exactly(len(message)) == message
+    client.eof()
+    assert await client.rest() == b""
+    await router.at_rest()
+
+
+async def test_many_requests_at_once_all_get_their_own_answer(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        got = await peer.packet()
+        await peer.send(got.variables[b"PATH_INFO"] * 1000)
+
+    router = await lab.router(to=(lab.node(script).address, lab.node(script, unix=True).address))
+    answers = await asyncio.gather(
+        *(lab.ask(router, request(PATH_INFO=f"/{number}")) for number in range(60))
+    )
+    assert answers == [f"/{number}".encode() * 1000 for number in range(60)]
+    await router.at_rest()
+    assert router.gateway.counters.completed == 60
+
+
+async def test_nothing_is_left_open_after_each_way_of_ending(lab: Lab) -> None:
+    """Descriptors are closed, references given back, nothing is polled."""
+    good, silent = lab.node(), lab.node(closes_without_a_byte)
+    router = await lab.subscribed()
+    nodes = [router.announce(node.address) for node in (good, silent)]
+    for _ in range(6):
+        await lab.ask(router)
+        client = await lab.sending(router, request("POST", length=9))
+        client.reset()
+    await router.at_rest()
+    assert [node.reference for node in nodes] == [0, 0]
+    assert [node.connecting for node in nodes] == [0, 0]
+    await until(lambda: router.gateway.active_sessions == 0)

@@ -1,0 +1,159 @@
+"""Which requests are sent a second time after a node's connection ended (DESIGN section 4)."""
+
+import asyncio
+
+import pytest
+
+from tests.router.proxy.nodes import (
+    OK,
+    Lab,
+    Peer,
+    Script,
+    closes_without_a_byte,
+    never_answers,
+    request,
+    resets_without_a_byte,
+    until,
+)
+
+ENDS: dict[str, Script] = {"closes": closes_without_a_byte, "resets": resets_without_a_byte}
+
+
+@pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
+async def test_a_safe_request_is_sent_again_to_another_node(
+    lab: Lab, ends: Script, method: str
+) -> None:
+    bad, good = lab.node(ends), lab.node()
+    router = await lab.subscribed()
+    marked = router.announce(bad.address)
+    router.announce(good.address)
+    assert await lab.ask(router, request(method)) == OK
+    assert (bad.count, good.count) == (1, 1)
+    # Nothing is known against it: it may have been stopping.
+    assert (marked.failcnt, marked.death_mark) == (0, False)
+    await router.at_rest()
+    assert router.gateway.counters.resent == 1
+    assert router.gateway.counters.completed == 1
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", ""])
+async def test_no_other_request_is_ever_sent_again(lab: Lab, method: str) -> None:
+    bad, good = lab.node(closes_without_a_byte), lab.node()
+    router = await lab.router(to=(bad.address, good.address))
+    assert await lab.ask(router, request(method)) == b""
+    assert (bad.count, good.count) == (1, 0)
+    assert bad.address in await lab.log.line("502 no-answer")
+    await router.at_rest()
+
+
+async def test_a_get_with_a_body_is_not_sent_again(lab: Lab) -> None:
+    bad, good = lab.node(closes_without_a_byte), lab.node()
+    router = await lab.router(to=(bad.address, good.address))
+    assert await lab.ask(router, request(length=3) + b"abc") == b""
+    assert good.count == 0
+
+
+async def test_a_get_with_bytes_behind_it_is_not_sent_again(lab: Lab) -> None:
+    """Whatever they are, the node may have acted on them."""
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.exactly(4)
+
+    bad, good = lab.node(script), lab.node()
+    router = await lab.router(to=(bad.address, good.address))
+    assert await lab.ask(router, request() + b"more") == b""
+    assert good.count == 0
+
+
+async def test_not_after_a_byte_of_an_answer(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await peer.send(b"H")
+
+    bad, good = lab.node(script), lab.node()
+    router = await lab.router(to=(bad.address, good.address))
+    assert await lab.ask(router) == b"H"
+    assert good.count == 0
+
+
+async def test_not_after_a_timeout(lab: Lab) -> None:
+    """The node may still be working on it."""
+    bad, good = lab.node(never_answers), lab.node()
+    router = await lab.router(to=(bad.address, good.address), timeout=0.2)
+    assert await lab.ask(router) == b""
+    assert good.count == 0
+    await lab.log.line("504 no-answer-in-time")
+
+
+async def test_at_most_once(lab: Lab) -> None:
+    nodes = [lab.node(closes_without_a_byte) for _ in range(3)]
+    router = await lab.router(to=tuple(node.address for node in nodes), errors="http")
+    assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
+    assert sum(node.count for node in nodes) == 2
+    await lab.log.line("502 no-answer")
+    await router.at_rest()
+    assert router.gateway.counters.resent == 1
+
+
+async def test_not_to_the_same_node(lab: Lab) -> None:
+    node = lab.node(closes_without_a_byte)
+    router = await lab.subscribed(errors="http")
+    announced = router.announce(node.address)
+    assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
+    assert node.count == 1
+    assert "ended the connection without an answer" in await lab.log.line("failed: 502")
+    assert announced.failcnt == 0
+    await router.at_rest()
+
+
+async def test_a_half_close_is_passed_on_to_the_second_node_too(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        assert await peer.rest() == b""
+        await peer.send(OK)
+
+    router = await lab.router(
+        to=(lab.node(closes_without_a_byte).address, lab.node(script).address)
+    )
+    client = await lab.sending(router, request())
+    client.eof()
+    assert await client.rest() == OK
+
+
+async def test_the_time_that_the_first_node_took_is_not_taken_from_the_second(lab: Lab) -> None:
+    """The second one's connect has the whole connect timeout."""
+    leave = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.packet()
+        await leave.wait()
+
+    hole = lab.black_hole()
+    router = await lab.subscribed(timeout=1.5)
+    router.announce(lab.node(script).address)
+    asked = asyncio.get_running_loop().create_task(lab.ask(router))
+    await until(lambda: [s.phase for s in router.gateway._sessions] == ["answer"])
+    (session,) = router.gateway._sessions
+    second = router.announce(hole.address)
+    # As if the first node had taken nearly all of it.
+    assert session.connects_until
+    session.connects_until -= 1.4
+    leave.set()
+    await until(lambda: second.connecting)
+    lab.node(on=hole.listen())
+    assert await asked == OK
+    assert second.failcnt == 0
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("size", "hint"), [(4000, False), (5000, True)])
+async def test_an_end_on_a_large_packet_names_the_nodes_buffer_size(
+    lab: Lab, method: str, size: int, hint: bool
+) -> None:
+    """uWSGI's workers refuse packets over 4096 bytes in exactly this way."""
+    node = lab.node(closes_without_a_byte)
+    router = await lab.router(to=(node.address,))
+    await lab.ask(router, request(method, HTTP_COOKIE="x" * size))
+    assert ("buffer-size" in await lab.log.line("failed: 502")) is hint

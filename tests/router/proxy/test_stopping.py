@@ -1,0 +1,137 @@
+"""Stopping: drained within the mercy, or at once."""
+
+import asyncio
+import os
+
+import pytest
+
+from tests.router.proxy.nodes import KEY, OK, Lab, Router, held_by_the_test, request, until
+
+
+def open_sockets() -> int:
+    names = []
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            names.append(os.readlink(f"/proc/self/fd/{number}"))
+        except OSError:
+            continue
+    return sum(name.startswith("socket:") for name in names)
+
+
+def pause_accepting(router: Router) -> None:
+    """Let further clients wait in the backlog."""
+    for acceptor in router.gateway._acceptors:
+        acceptor.pause()
+
+
+async def test_a_request_under_way_is_finished(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request())
+    upstream = await node.next()
+    await upstream.packet()
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    await lab.log.line("finishing")
+    await upstream.send(OK)
+    upstream.eof()
+    assert await client.rest() == OK
+    await stopping
+    await router.at_rest()
+
+
+async def test_new_clients_are_refused_meanwhile(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request())
+    upstream = await node.next()
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    await lab.log.line("finishing")
+    with pytest.raises(ConnectionRefusedError):
+        await lab.client(router)
+    upstream.close()
+    await client.rest()
+    await stopping
+
+
+async def test_who_waits_in_the_backlog_is_still_served(lab: Lab) -> None:
+    """Closing the listener would reset these."""
+    router = await lab.router(to=(lab.node().address,))
+    pause_accepting(router)
+    clients = [await lab.sending(router, request()) for _ in range(5)]
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    assert [await client.rest() for client in clients] == [OK] * 5
+    await stopping
+
+
+async def test_a_held_request_is_still_released_by_an_announce(lab: Lab) -> None:
+    router = await lab.subscribed(hold=30)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    client = await lab.sending(router, request())
+    await until(lambda: router.gateway.counters.holding)
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    await lab.log.line("finishing")
+    router.announce(lab.node().address)
+    assert await client.rest() == OK
+    await stopping
+
+
+async def test_what_outlasts_the_mercy_is_cut_off_and_logged(lab: Lab) -> None:
+    node = lab.node(held_by_the_test)
+    router = await lab.router(to=(node.address,))
+    client = await lab.sending(router, request())
+    await (await node.next()).packet()
+    await router.stop(0.05)
+    assert (await client.ending())[0] == b""
+    assert "1 requests are cut off" in await lab.log.line("reload-mercy=0.05")
+    await router.at_rest()
+    assert router.gateway.counters.failed["stopped"] == 1
+
+
+@pytest.mark.parametrize("mercy", [0, 0.2])
+async def test_nothing_is_left_open(lab: Lab, mercy: float) -> None:
+    """Whatever the sessions were doing, those in the backlog included."""
+    before = open_sockets()
+    node = lab.node(held_by_the_test)
+    hole, busy = lab.black_hole(), lab.busy_unix()
+    router = await lab.subscribed(hold=30, post_buffering=100)
+    router.announce(node.address)
+    router.announce(hole.address, b"hole")
+    router.announce(busy.address, b"busy")
+    router.announce("127.0.0.1:9", b"gone")
+    router.leave("127.0.0.1:9", b"gone")
+    sent = (
+        b"",
+        request()[:9],
+        request(),
+        request("POST", length=99),
+        request(host="hole"),
+        request(host="busy"),
+        request(host="gone"),
+    )
+    clients = [await lab.sending(router, data) for data in sent]
+    phases = {"request", "answer", "body", "connect", "busy", "hold"}
+    await until(lambda: {s.phase for s in router.gateway._sessions} == phases)
+    pause_accepting(router)
+    clients.append(await lab.sending(router, request()))
+    await router.stop(mercy)
+    assert router.gateway.active_sessions == 0
+    nodes = list(router.table.registry.pools[KEY].nodes)
+    assert [(node.reference, node.connecting) for node in nodes] == [(0, 0)]
+    for client in clients:
+        await client.ending()
+        client.close()
+    await node.close()
+    hole.close()
+    busy.close()
+    assert open_sockets() <= before
+
+
+async def test_a_client_that_never_sent_a_request_does_not_hold_up_the_stop(lab: Lab) -> None:
+    router = await lab.router(to=(lab.node().address,), timeout=60)
+    client = await lab.client(router)
+    await until(lambda: router.gateway.active_sessions == 1)
+    began = asyncio.get_running_loop().time()
+    await router.stop(30)
+    assert asyncio.get_running_loop().time() - began < 5
+    assert (await client.ending())[0] == b""
