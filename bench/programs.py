@@ -50,7 +50,7 @@ def find(name: str) -> str:
 
 def our_router() -> list[str]:
     """Return the command of the router in this working tree."""
-    return [sys.executable, "-m", "uwsgi_router"]
+    return [sys.executable, "-P", "-m", "uwsgi_router"]
 
 
 def first_line(command: Sequence[str]) -> str:

@@ -72,14 +72,14 @@ class Health:
         """Enough checks of ``node`` failed in a row; ``reason`` is the last one's, in our words."""
         news = not node.check_failure or node.check_failure == UNCHECKED
         self._set_failure(node, reason)
-        return [NodeUnhealthy(node.pool.key, node, reason)] if news else []
+        return [NodeUnhealthy(node.key, node, reason)] if news else []
 
     def healthy(self, node: SubscribedNode) -> list[Event]:
         """Enough checks of ``node`` succeeded in a row."""
         if not node.check_failure:
             return []
         self._set_failure(node, "")
-        return [NodeHealthy(node.pool.key, node)]
+        return [NodeHealthy(node.key, node)]
 
     @staticmethod
     def _set_failure(node: SubscribedNode, reason: str) -> None:
@@ -91,7 +91,7 @@ class Health:
 
     def request_failed(self, node: SubscribedNode, now: float) -> list[Event]:
         """``node`` took a request and did not answer it, or not in time, or not well."""
-        if not self._max_fails or node.resting or node.pool.get(node.name) is not node:
+        if not self._max_fails or node.resting or node.removed:
             return []
         node.fails += 1
         if node.fails < self._max_fails:
@@ -101,7 +101,7 @@ class Health:
         node.resting = True
         node.standing_changed()
         self._resting[node] = now + node.rest
-        return [NodeRests(node.pool.key, node, node.rest)]
+        return [NodeRests(node.key, node, node.rest)]
 
     def request_answered(self, node: SubscribedNode) -> list[Event]:
         """``node`` answered a request."""
@@ -112,7 +112,7 @@ class Health:
         node.rest = 0.0
         if node in self._resting:
             self._end_rest(node)
-        return [NodeAnswers(node.pool.key, node)] if rested else []
+        return [NodeAnswers(node.key, node)] if rested else []
 
     def _end_rest(self, node: SubscribedNode) -> None:
         del self._resting[node]

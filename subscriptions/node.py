@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import Address
@@ -10,7 +11,6 @@ from uwsgi_router.subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
     from uwsgi_router.subscriptions.grant import Grant
-    from uwsgi_router.subscriptions.pool import NodePool
     from uwsgi_router.subscriptions.sender import Credentials
     from uwsgi_router.subscriptions.sni import Sni
 
@@ -185,8 +185,16 @@ class Node(Traffic):
 class SubscribedNode(Node):
     """A node that announced itself; changed only by the registry, but for what a Node is told.
 
+    Args:
+        name: see :class:`Node`.
+        address: see :class:`Node`.
+        key: that it announced.
+        changed: called when its place in the order of choice may have changed.
+        order: its place among all nodes ever announced.
+
     Attributes:
-        pool: the nodes of the same key.
+        key: that it announced.
+        removed: it is not in the table any more.
         order: its place among all nodes ever announced, for ties.
         last_seen: when it last announced itself, on the loop's clock.
         last_requests: successful connects since then.
@@ -215,6 +223,7 @@ class SubscribedNode(Node):
     """
 
     __slots__ = (
+        "_changed",
         "announced_weight",
         "backup",
         "check_failure",
@@ -224,13 +233,14 @@ class SubscribedNode(Node):
         "drained",
         "fails",
         "gid",
+        "key",
         "last_requests",
         "last_seen",
         "load",
         "order",
         "owner",
         "pid",
-        "pool",
+        "removed",
         "rest",
         "resting",
         "set_weight",
@@ -244,9 +254,13 @@ class SubscribedNode(Node):
         "wrr",
     )
 
-    def __init__(self, name: str, address: Address, pool: NodePool, *, order: int) -> None:
+    def __init__(
+        self, name: str, address: Address, key: bytes, changed: Callable[[], None], *, order: int
+    ) -> None:
         super().__init__(name, address)
-        self.pool = pool
+        self.key = key
+        self._changed = changed
+        self.removed = False
         self.order = order
         self.last_seen = 0.0
         self.last_requests = 0
@@ -359,4 +373,4 @@ class SubscribedNode(Node):
 
     def standing_changed(self) -> None:
         """Have the pool sort its nodes anew before the next choice."""
-        self.pool.resort()
+        self._changed()

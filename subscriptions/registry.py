@@ -182,7 +182,7 @@ class Registry:
         self._silent.pop(node, None)
         self._live[node] = None
         self._live.move_to_end(node)
-        return events + self._sni_changed(node.pool)
+        return events + self._sni_changed(node.key)
 
     def _added(
         self,
@@ -218,7 +218,7 @@ class Registry:
                 "full", f"no room for {name}: the key holds {self._max_nodes_per_key} nodes"
             )
         self._announces += 1
-        node = SubscribedNode(name, address, pool, order=self._announces)
+        node = SubscribedNode(name, address, pool.key, pool.resort, order=self._announces)
         node.owner = grant.owner
         node.suspect = self._suspects.knows((key, name), now)
         self._suspects.discard((key, name))
@@ -238,7 +238,10 @@ class Registry:
         node.weigh(None)
         return self._died(node, "unsubscribe", now)
 
-    def _sni_changed(self, pool: NodePool) -> list[Event]:
+    def _sni_changed(self, key: bytes) -> list[Event]:
+        pool = self._pools.get(key)
+        if pool is None:
+            return []
         sni = pool.announced_sni()
         if sni == pool.sni:
             return []
@@ -410,7 +413,7 @@ class Registry:
             return []
         node.drained = True
         node.standing_changed()
-        return [NodeDrained(node.pool.key, node)]
+        return [NodeDrained(node.key, node)]
 
     def enable(self, node: SubscribedNode) -> list[Event]:
         """Take back :meth:`drain`."""
@@ -418,7 +421,7 @@ class Registry:
             return []
         node.drained = False
         node.standing_changed()
-        return [NodeEnabled(node.pool.key, node)]
+        return [NodeEnabled(node.key, node)]
 
     def set_weight(self, node: SubscribedNode, weight: int | None) -> list[Event]:
         """Give ``node`` a weight, whatever it announces; None: the announced one counts again.
@@ -430,7 +433,7 @@ class Registry:
         if node.set_weight == weight:
             return []
         node.weigh(weight)
-        return [NodeWeighed(node.pool.key, node)]
+        return [NodeWeighed(node.key, node)]
 
     # --- What becomes of nodes ---
 
@@ -445,7 +448,7 @@ class Registry:
             return []
         if node.death_mark and not node.silent:
             return self._remove(node, now)
-        return [NodeIdle(node.pool.key, node)] if node.drained else []
+        return [NodeIdle(node.key, node)] if node.drained else []
 
     def sweep(self, now: float) -> list[Event]:
         """Find out who fell silent, and for how long; to be called about once a second."""
@@ -456,7 +459,7 @@ class Registry:
                 break
             self._fell_silent(node)
             node.failcnt += 1
-            events.append(NodeFailed(node.pool.key, node, "silent"))
+            events.append(NodeFailed(node.key, node, "silent"))
         while self._silent:
             node = next(iter(self._silent))
             if now - node.last_seen <= (1 + LAST_RESORT) * self.tolerance:
@@ -464,7 +467,7 @@ class Registry:
             del self._silent[node]
             node.silent = False
             node.standing_changed()
-            events += self._sni_changed(node.pool)
+            events += self._sni_changed(node.key)
             events += self.released(node, now)
         self.health.sweep(now)
         self._known.forget_old(now)
@@ -485,14 +488,15 @@ class Registry:
             self._silent.pop(node, None)
             node.death_mark, node.silent = True, False
             node.standing_changed()
-            events.append(NodeFailed(node.pool.key, node, reason))
-            events += self._sni_changed(node.pool)
+            events.append(NodeFailed(node.key, node, reason))
+            events += self._sni_changed(node.key)
         return events + self.released(node, now)
 
     def _remove(self, node: SubscribedNode, now: float) -> list[Event]:
-        pool = node.pool
-        if pool.get(node.name) is not node:
+        if node.removed:
             return []
+        node.removed = True
+        pool = self._pools[node.key]
         pool.remove(node)
         self.health.left(node)
         self._count -= 1

@@ -136,7 +136,7 @@ def _members(registry: Registry, epoch: float, wall: float) -> Iterator[dict[str
 
 
 def _node(node: SubscribedNode, algorithm: str) -> dict[str, Any]:
-    members: dict[str, Any] = {"key": _text(node.pool.key), "address": node.name, "algo": algorithm}
+    members: dict[str, Any] = {"key": _text(node.key), "address": node.name, "algo": algorithm}
     for name in _NUMBERS:
         number = getattr(node, "announced_weight" if name == "weight" else name)
         if number != (name == "weight"):

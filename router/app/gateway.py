@@ -279,6 +279,10 @@ class Gateway(Telling):
             for acceptor in self._acceptors:
                 acceptor.pause()
 
+    def datagram_refused(self) -> None:
+        """Count an announce that was refused."""
+        self.counters.refused_datagrams += 1
+
     @property
     def static_nodes(self) -> Sequence[StaticNode] | None:
         """The nodes of ``to``, shown even if another forwarder comes first; None if there are none."""

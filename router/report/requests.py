@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.core.text import show
 from uwsgi_router.router.fronts.http.front import HttpRequest
 from uwsgi_router.router.report.access_entry import Entry
 from uwsgi_router.router.report.access_log import AccessLog
@@ -128,8 +129,3 @@ class Telling:
             node.name,
             text,
         )
-
-
-def show(data: bytes) -> str:
-    """Return bytes from a peer as text; the log escapes what is not printable."""
-    return data.decode("utf-8", "backslashreplace")

@@ -117,7 +117,7 @@ def host_of(node: SubscribedNode, checks: Checks) -> bytes:
     """
     if checks.host is not None:
         return checks.host.encode()
-    host = node.pool.key.split(b"/", 1)[0].lstrip(b".")
+    host = node.key.split(b"/", 1)[0].lstrip(b".")
     return host if _HOST.fullmatch(host) else b"localhost"
 
 

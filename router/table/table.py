@@ -9,17 +9,16 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Subscription
-from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.core.text import show
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.report.requests import show
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
 from uwsgi_router.router.table.tee import Tee
@@ -61,6 +60,16 @@ _REASONS: Final = {
     "unsubscribe": "it unsubscribed",
     "silent": "it fell silent",
 }
+
+
+class TableListener(Protocol):
+    """A router that uses a table."""
+
+    def table_changed(self, events: Sequence[Event]) -> None:
+        """Nodes came, left, or changed."""
+
+    def datagram_refused(self) -> None:
+        """An announce was refused."""
 
 
 class Table:
@@ -116,7 +125,7 @@ class Table:
                 config.max_fails, () if config.check is None else config.check.checked_first
             ),
         )
-        self._gateways: list[Gateway] = []
+        self._listeners: list[TableListener] = []
         self._servers: list[SubscriptionServer] = []
         self._timer: asyncio.TimerHandle | None = None
         self._resubscription: Resubscription | None = None
@@ -131,9 +140,9 @@ class Table:
     def __repr__(self) -> str:
         return f"<Table {self.registry!r} servers={len(self._servers)}>"
 
-    def used_by(self, gateway: Gateway) -> None:
-        """Tell ``gateway`` what happens from now on."""
-        self._gateways.append(gateway)
+    def used_by(self, listener: TableListener) -> None:
+        """Tell ``listener`` what happens from now on."""
+        self._listeners.append(listener)
 
     def start(self, sockets: Sequence[BoundSocket]) -> None:
         """Begin to listen to announces, and to notice silence."""
@@ -275,8 +284,8 @@ class Table:
         self._tell(events)
 
     def _tell(self, events: list[Event]) -> None:
-        for gateway in self._gateways:
-            gateway.table_changed(events)
+        for listener in self._listeners:
+            listener.table_changed(events)
         if self._resubscription is not None:
             self._resubscription.note(events)
         for watcher in tuple(self._watchers):
@@ -352,8 +361,8 @@ class Table:
                 pass
 
     def _refused(self, refusal: Refusal) -> None:
-        for gateway in self._gateways:
-            gateway.counters.refused_datagrams += 1
+        for listener in self._listeners:
+            listener.datagram_refused()
         about = "" if refusal.key is None else f" for {show(refusal.key)}"
         self._limited.warning(
             (refusal.cause, refusal.sender, refusal.key),

@@ -61,5 +61,5 @@ def test_variants(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr("bench.scenarios.variants.compiled_router", lambda: ["/compiled"])
     assert COMPILED.command("--a") == ["/compiled", "--a", "--listen=1024", "--event-loop=uvloop"]
-    usual = [sys.executable, "-m", "uwsgi_router"]
+    usual = [sys.executable, "-P", "-m", "uwsgi_router"]
     assert UVLOOP.command("--a") == [*usual, "--a", "--listen=1024", "--event-loop=uvloop"]

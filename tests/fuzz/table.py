@@ -186,7 +186,7 @@ class Table:
         self.happened.add("chosen")
         assert node not in tried
         assert not node.death_mark or node.silent
-        assert self.registry.pools[node.pool.key].get(node.name) is node
+        assert self.registry.pools[node.key].get(node.name) is node
         node.reference += 1
         self.held.append(node)
         node.connect_started()

@@ -27,7 +27,9 @@ def candidates(*weights: int) -> Candidates:
     pool = NodePool(b"k", "wrr")
     nodes = []
     for order, weight in enumerate(weights):
-        node = SubscribedNode(chr(65 + order), InetAddress("10.0.0.1", 80), pool, order=order)
+        node = SubscribedNode(
+            chr(65 + order), InetAddress("10.0.0.1", 80), pool.key, pool.resort, order=order
+        )
         node.announced(Subscription("subscribe", b"k", ":80", weight=weight), 0.0)
         nodes.append(node)
     return Candidates(nodes)

@@ -95,7 +95,7 @@ class TableMachine(RuleBasedStateMachine):
 
     def looks(self) -> list[tuple[bytes, str, int, int, int | None]]:
         """All that an announce could change of the nodes."""
-        return [(n.pool.key, n.name, n.standing, n.weight, n.owner) for n in self.nodes()]
+        return [(n.key, n.name, n.standing, n.weight, n.owner) for n in self.nodes()]
 
     def owner(self, key: bytes, name: str) -> Grant | None:
         """Whose node it is, None if there is none."""
@@ -147,7 +147,7 @@ class TableMachine(RuleBasedStateMachine):
                 break
             assert best not in excluded
             assert best.standing < DRAINED
-            if best.pool is pool:
+            if pool is not None and best.key == pool.key:
                 left = [node for node in pool.nodes if node not in excluded]
                 place = min((n.standing, n.backup) for n in left if n.standing < DRAINED)
                 assert (best.standing, best.backup) == place
@@ -288,7 +288,7 @@ class TableMachine(RuleBasedStateMachine):
             assert sender.quota is not None
             mine = [node for node in self.nodes() if node.owner == sender.owner]
             assert len(mine) <= sender.quota.max_nodes
-            assert len({node.pool.key for node in mine}) <= sender.quota.max_keys
+            assert len({node.key for node in mine}) <= sender.quota.max_keys
 
     @invariant()
     def counts_are_true(self) -> None:
@@ -301,7 +301,7 @@ class TableMachine(RuleBasedStateMachine):
             assert node.reference == len(held)
             assert node.connecting == held.count("connecting")
             # Whoever may not be chosen has no part in rounds; it gets a new one when it is back.
-            unused = node.standing >= DRAINED or not node.pool._sorted
+            unused = node.standing >= DRAINED or not self.table.registry.pools[node.key]._sorted
             assert 0 <= node.wrr <= node.weight or unused
             assert node.standing != DEAD or node.reference
 

@@ -113,8 +113,8 @@ def test_a_weight_is_exact_over_a_round_whatever_is_announced(table: Table) -> N
 
 def test_nodes_are_found_by_name_in_one_key_or_in_all(table: Table) -> None:
     table.announce(A, b"other")
-    assert [node.pool.key for node in table.registry.named(A)] == [KEY, b"other"]
-    assert [node.pool.key for node in table.registry.named(A, b"other")] == [b"other"]
+    assert [node.key for node in table.registry.named(A)] == [KEY, b"other"]
+    assert [node.key for node in table.registry.named(A, b"other")] == [b"other"]
     assert table.registry.named(A, b"none") == []
     assert table.registry.named("10.0.0.9:1") == []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.protocol.control import text_of
-from uwsgi_router.router.report.requests import show
+from uwsgi_router.router.core.text import show
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.events import (
     Event,
@@ -262,7 +262,7 @@ def _in_service(node: SubscribedNode) -> bool:
 
 def _tell(table: Table, node: SubscribedNode, events: list[Event], what: str, by: str) -> None:
     if events:
-        log.info("[%s] %s is %s by %s", show(node.pool.key), node.name, what, by)
+        log.info("[%s] %s is %s by %s", show(node.key), node.name, what, by)
     table.report(events)
 
 

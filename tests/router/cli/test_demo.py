@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "uwsgi_router"]
+COMMAND = [sys.executable, "-P", "-m", "uwsgi_router"]
 PATIENCE = 20.0
 
 

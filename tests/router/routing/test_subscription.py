@@ -31,7 +31,7 @@ class Announced:
 
     def key(self, key: str, *, is_host: bool = True, path: bytes = b"/") -> str | None:
         node = self.node(asking(key, is_host=is_host, path=path))
-        return None if node is None else node.pool.key.decode()
+        return None if node is None else node.key.decode()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_form_whose_nodes_were_all_tried_leaves_the_request_to_the_next_form()
     assert first is not None
     second = announced.node(request, (first,))
     assert second is not None
-    assert second.pool.key == b"example.com"
+    assert second.key == b"example.com"
     assert announced.node(request, (first, second)) is None
 
 
