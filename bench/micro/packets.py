@@ -7,7 +7,7 @@ from bench.micro.micro import Micro
 from uwsgi_router.protocol.http.from_variables import head_from_variables
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
 from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_variables, encode_packet
-from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
+from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 
 Variables = list[tuple[bytes, bytes]]
 
@@ -64,7 +64,7 @@ def _encode_packets() -> Callable[[], object]:
 
 
 def _read_packets() -> Callable[[], object]:
-    packets, front = _packets(), UwsgiFront(force_key=None, keep_modifiers=False)
+    packets, front = _packets(), UwsgiParser(force_key=None, keep_modifiers=False)
 
     def call() -> None:
         for packet in packets:

@@ -107,9 +107,12 @@ def _cache_forwarder(
         # The other server says when its items end in seconds since the epoch.
         wall_clock=time.time,  # noqa: TID251
     )
-    option = f"{config.kind}-connect-timeout={config.connect_timeout:g}"
     return RemoteCacheForwarder(
-        remote, loop, config.gracetime, last_resort=last_resort, option=option
+        remote,
+        loop,
+        config.gracetime,
+        last_resort=last_resort,
+        deadline=config.connect_timeout,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import time
 from collections.abc import Sequence
 
@@ -17,12 +18,16 @@ from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig, RouterConfig
 from uwsgi_router.router.fronts.http.front import HttpFront
+from uwsgi_router.router.fronts.http.pages import ErrorPages
+from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
+from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram, bind_shared, bind_stream
 from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import TTL, Resolver
-from uwsgi_router.router.proxy.upstream_pool import Upstreams
+from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
@@ -47,9 +52,16 @@ class Instance:
     Args:
         configuration: checked already.
         inherited: sockets that are open already.
+        timing: times that no option sets.
     """
 
-    def __init__(self, configuration: Configuration, inherited: Inherited | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        inherited: Inherited | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._timing = timing or Timing()
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._shared: list[BoundSocket] = []
@@ -72,7 +84,7 @@ class Instance:
         self._refresher: asyncio.Task[None] | None = None
         self._resolver: Resolver | None = None
         self._poller: Poller | None = None
-        self._upstreams: Upstreams | None = None
+        self._upstreams: UpstreamPool | None = None
         self._own = OwnAddresses()
         self.gateways: list[Gateway] = []
 
@@ -129,7 +141,9 @@ class Instance:
             StartError: if one can't be opened.
         """
         try:
-            self._fronts[router] = HttpFront(router)
+            pages = ErrorPages(router.error_pages)
+            host = socket.gethostname().encode("ascii", "replace")
+            self._fronts[router] = HttpFront(router, pages, host)
         except ValueError as exc:
             raise StartError(f"http-error-page: {exc}") from exc
         if router.access_log is not None:
@@ -192,7 +206,7 @@ class Instance:
         self._resolver = Resolver(loop, OwnAddresses(streams).__contains__)
         self._own = OwnAddresses(bound.sock for group in self._groups() for bound in group)
         self._poller = Poller(loop)
-        self._upstreams = Upstreams(loop)
+        self._upstreams = UpstreamPool(loop, self._poller, self._timing.tick)
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -229,6 +243,7 @@ class Instance:
         streams = self._streams[router]
         gateway = Gateway(
             router,
+            self._fronts.get(router) or _uwsgi_front(router),
             loop=loop,
             forwarder=build_forwarder(
                 router,
@@ -243,7 +258,7 @@ class Instance:
             resolver=self._resolver,
             poller=self._poller,
             upstreams=self._upstreams,
-            front=self._fronts.get(router),
+            timing=self._timing,
             access_log=self._access_logs.get(router),
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in streams), *router.subscription_servers],
@@ -405,6 +420,16 @@ class Instance:
             await self._state.close()
         for table in self._tables_in_use():
             table.close()
+
+
+def _uwsgi_front(config: RouterConfig) -> UwsgiFront:
+    force_key = config.force_key
+    return UwsgiFront(
+        UwsgiParser(
+            force_key=force_key.encode("utf-8", "surrogateescape") if force_key else None,
+            keep_modifiers=config.keep_modifiers,
+        )
+    )
 
 
 def _has_names(gateway: Gateway) -> bool:

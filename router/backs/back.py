@@ -1,4 +1,4 @@
-"""What the engine asks about a node's protocol."""
+"""Node protocols, as the proxy engine asks about them."""
 
 from abc import ABC, abstractmethod
 
@@ -14,16 +14,40 @@ class Back(ABC):
         half_closes: the node understands that a client has said all it will and still waits for the answer.
         answers_like_cgi: an answer may begin with a field instead of a status line.
         sends_continue: the node itself says 100 to a client that waits for it.
+        packets: a request begins with a packet, whose size nodes limit.
     """
 
-    keeps_connections = False
-    half_closes = False
-    answers_like_cgi = False
-    sends_continue = False
+    __slots__ = (
+        "answers_like_cgi",
+        "half_closes",
+        "keeps_connections",
+        "packets",
+        "sends_continue",
+    )
+
+    def __init__(
+        self,
+        *,
+        keeps_connections: bool = False,
+        half_closes: bool = False,
+        answers_like_cgi: bool = False,
+        sends_continue: bool = False,
+        packets: bool = False,
+    ) -> None:
+        self.keeps_connections = keeps_connections
+        self.half_closes = half_closes
+        self.answers_like_cgi = answers_like_cgi
+        self.sends_continue = sends_continue
+        self.packets = packets
 
     @abstractmethod
-    def request_head(self, request: Request, node: Node) -> bytes:
+    def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:
         """Return the first bytes of a request.
+
+        Args:
+            request: what is said.
+            node: to whom.
+            collected: bytes of the body, if it was read whole before; None: it is framed as it came.
 
         Raises:
             Failure: if the request can't be said in this protocol.

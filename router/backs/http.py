@@ -1,4 +1,4 @@
-"""The HTTP back: connections that serve one request after the other."""
+"""The HTTP back: nodes whose connections serve one request after the other."""
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.request import Request
@@ -8,13 +8,15 @@ from uwsgi_router.subscriptions.node import Node
 class HttpBack(Back):
     """Nodes that speak HTTP/1.1."""
 
-    keeps_connections = True
-    sends_continue = True
+    __slots__ = ()
 
-    def request_head(self, request: Request, node: Node) -> bytes:  # noqa: ARG002
+    def __init__(self) -> None:
+        super().__init__(keeps_connections=True, sends_continue=True)
+
+    def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:  # noqa: ARG002
         """Return request line and fields."""
-        return request.head_for_http()
+        return request.head_for_http(collected)
 
     def is_opaque(self, request: Request) -> bool:
-        """For protocols that only look like HTTP."""
+        """Return True for protocols that only look like HTTP."""
         return request.raw

@@ -13,21 +13,21 @@ class UwsgiBack(Back):
         chunked_input: nodes read chunks themselves (``http-chunked-input``, ``uwsgi.chunked_read()``).
     """
 
-    half_closes = True
-    answers_like_cgi = True
+    __slots__ = ("_chunked_input", "_opaque")
 
     def __init__(self, *, opaque: bool, chunked_input: bool = False) -> None:
+        super().__init__(half_closes=True, answers_like_cgi=True, packets=True)
         self._opaque = opaque
         self._chunked_input = chunked_input
 
-    def request_head(self, request: Request, node: Node) -> bytes:
+    def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:
         """Return the packet."""
-        return request.packet_for((node.modifier1, node.modifier2))
+        return request.packet_for((node.modifier1, node.modifier2), collected)
 
     def needs_length(self, request: Request) -> bool:
-        """CONTENT_LENGTH is what nodes go by, unless they read chunks."""
+        """Return True for chunks, unless nodes read them: they go by CONTENT_LENGTH."""
         return request.chunked and not self._chunked_input
 
     def is_opaque(self, request: Request) -> bool:
-        """For clients that speak uwsgi, and for protocols that only look like HTTP."""
+        """Return True for clients that speak uwsgi, and for protocols that only look like HTTP."""
         return self._opaque or request.raw

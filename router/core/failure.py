@@ -1,24 +1,41 @@
-"""Why a request failed: for the log line, the counters, and the answer where we answer."""
+"""Exceptions that end a request: a failure with its reason, a client that left, a deadline that passed."""
 
 from http import HTTPStatus
+
+from uwsgi_router.router.core.reasons import Reason
 
 
 class Failure(Exception):
     """A request that ends without a node's answer.
 
-    Attributes:
-        status: the HTTP status that tells it truthfully.
-        reason: short words for counters and metrics, such as ``connect`` or ``unknown-key``.
+    Args:
+        cause: why.
         text: one sentence for people.
-        option: the option that decided it, with its value, or "".
+        value: of the option that decided it, for the log; None: no option did, or it has none worth telling.
+        option: another option than the reason's; "": none decided.
+        status: another status than the reason's.
     """
 
-    def __init__(self, status: HTTPStatus, reason: str, text: str, option: str = "") -> None:
+    def __init__(
+        self,
+        cause: Reason,
+        text: str,
+        value: float | str | None = None,
+        *,
+        option: str | None = None,
+        status: HTTPStatus | None = None,
+    ) -> None:
         super().__init__(text)
-        self.status = status
-        self.reason = reason
+        self.cause = cause
         self.text = text
-        self.option = option
+        self.status = cause.status if status is None else status
+        self.option = cause.option if option is None else option
+        self.value = value
+
+    @property
+    def reason(self) -> str:
+        """The word for it."""
+        return self.cause.word
 
 
 class ClientGone(Exception):

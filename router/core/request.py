@@ -1,4 +1,4 @@
-"""The neutral request head: what the engine and the forwarders need to know, whatever the client spoke."""
+"""Request heads in neutral form: what the proxy engine and the forwarders need, whatever the client spoke."""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -10,7 +10,9 @@ REPEATABLE_IF_KEPT: Final = REPEATABLE | {b"PUT", b"DELETE"}
 
 
 class Request(ABC):
-    """One request. A front makes a subclass of its own, which knows how to write the request for a node.
+    """One request, never changed after it was parsed.
+
+    A front makes a subclass of its own, which knows how to write the request for a node.
 
     Attributes:
         key: the routing key as it came; never empty.
@@ -21,21 +23,17 @@ class Request(ABC):
         client: text of the client's address (REMOTE_ADDR, else the peer), for iphash and the log.
         path: PATH_INFO, for mountpoints.
         raw: the protocol only looks like HTTP (RTSP, Icecast's SOURCE): after the head bytes pass as they come.
-        tunnel: the client asks to go on with something else than HTTP (a WebSocket): then 101 opens a tunnel.
-        found: what the forwarder found out for this request, so that retries go on from there; its own business.
     """
 
     __slots__ = (
         "chunked",
         "client",
         "content_length",
-        "found",
         "key",
         "key_is_host",
         "method",
         "path",
         "raw",
-        "tunnel",
     )
 
     def __init__(
@@ -49,7 +47,6 @@ class Request(ABC):
         path: bytes,
         chunked: bool = False,
         raw: bool = False,
-        tunnel: bool = False,
     ) -> None:
         self.key = key
         self.key_is_host = key_is_host
@@ -59,20 +56,30 @@ class Request(ABC):
         self.path = path
         self.chunked = chunked
         self.raw = raw
-        self.tunnel = tunnel
-        self.found: object = None
+
+    @property
+    @abstractmethod
+    def tunnel(self) -> bool:
+        """True if the client asks to go on with something else than HTTP (a WebSocket): then 101 opens a tunnel."""
 
     @abstractmethod
-    def packet_for(self, modifiers: tuple[int, int]) -> bytes:
+    def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
         """Return the packet for a uwsgi node with these modifiers, unless the configuration wants others.
+
+        Args:
+            modifiers: the node's.
+            collected: bytes of the body, if it was read whole before; None: it is framed as it came.
 
         Raises:
             Failure: if the request fits none.
         """
 
     @abstractmethod
-    def head_for_http(self) -> bytes:
+    def head_for_http(self, collected: int | None = None) -> bytes:
         """Return the head for a node that speaks HTTP.
+
+        Args:
+            collected: as for :meth:`packet_for`.
 
         Raises:
             Failure: if there is none that means the same.
@@ -106,7 +113,7 @@ class Request(ABC):
 def normal_forms(host: bytes) -> tuple[bytes, bytes]:
     """Return a host in lower case without a final dot, and the same without its port.
 
-    An IPv6 host keeps its brackets. Source: DESIGN rule "Keys"; uWSGI compares byte for byte (routers-core sheet 2.2).
+    An IPv6 host keeps its brackets. uWSGI compares byte for byte (docs/compatibility.md).
     """
     lowered = host.lower()
     name, colon, port = lowered.rpartition(b":")

@@ -1,46 +1,68 @@
 """One stream connection: a non-blocking socket, its unsent bytes, and who is told.
 
-Reads happen where the bytes are wanted (`Flow`); a link only arms and disarms the loop's notice of them. Writes go
-out at once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket
-breaks. Sockets instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and
-RST are seen as they happen, on both event loops alike.
+Reads happen where the bytes are wanted; a link only arms and disarms the poller's notice of them. Writes go out at
+once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks.
+Sockets instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are
+seen as they happen, on both event loops alike. Nobody but the link touches the socket.
 """
 
+import os
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final
 
-from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller
+from uwsgi_router.router.net.poller import READABLE, WRITABLE, Pollable, Poller
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
-HIGH = 256 * 1024
-LOW = 64 * 1024
+HIGH: Final = 256 * 1024
+LOW: Final = 64 * 1024
 
-_LINGER_RESET = struct.pack("ii", 1, 0)
+_LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Owner(Protocol):
-    """Who a link reports to: a session."""
+class Reader(ABC):
+    """Reads a link when it is told that there is something to read."""
 
+    __slots__ = ()
+
+    @abstractmethod
+    def readable(self) -> None:
+        """Read: bytes, the end, or an error are there. A call for nothing is possible."""
+
+
+class LinkOwner(Reader):
+    """Owner of a link: told of what happens to its writes."""
+
+    __slots__ = ()
+
+    @abstractmethod
     def touch(self) -> None:
-        """Bytes moved."""
+        """Unsent bytes went out."""
 
+    @abstractmethod
     def link_broken(self, link: "Link", error: OSError) -> None:
         """Unsent bytes can't be sent any more."""
 
+    @abstractmethod
     def wake(self) -> None:
-        """Something that may have been waited for has happened."""
+        """The last unsent byte went out, or a connect has ended."""
 
 
-class Link:
-    """One end of a session.
+class Link(Pollable):
+    """One end of a stream connection.
+
+    Args:
+        poller: tells of readiness.
+        sock: non-blocking; closed with the link.
+        owner: told of writes that went out or failed.
+        traffic: of the peer; every byte that is read or written is counted there at once.
 
     Attributes:
-        sock: the socket; closed with the link.
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
-        traffic: of the peer; every byte that is read or written is counted there at once.
+        connecting: :meth:`watch_connect` was called, and the connect has not ended.
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
     """
@@ -53,33 +75,32 @@ class Link:
         "_pending",
         "_poller",
         "_reader",
+        "_sock",
+        "_traffic",
         "_watched",
-        "_writer",
         "backlog",
         "closed",
+        "connecting",
         "on_low",
-        "sock",
-        "traffic",
         "written",
     )
     # Only a compiled class needs to be told.
     __deletable__ = ("_owner",)
 
     def __init__(
-        self, poller: Poller, sock: socket.SocketType, owner: Owner, traffic: Traffic
+        self, poller: Poller, sock: socket.SocketType, owner: LinkOwner, traffic: Traffic
     ) -> None:
         self._poller = poller
         self._owner = owner
-        self.sock = sock
-        self.traffic = traffic
+        self._sock = sock
+        self._traffic = traffic
         self._fd = sock.fileno()
         self._watched = 0
         self._pending: bytearray | None = None
-        # Who is called when there is something to read, and who would be if the link were not paused.
-        self._reader: Callable[[], None] | None = None
-        self._paused: Callable[[], None] | None = None
-        self._writer: Callable[[], None] | None = None
+        self._reader: Reader | None = None
+        self._paused = False
         self._eof = False
+        self.connecting = False
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
         self.closed = False
@@ -89,12 +110,21 @@ class Link:
         state = "closed" if self.closed else "reading" if self.reading else "paused"
         return f"<Link fd={self._fd} {state} backlog={self.backlog}>"
 
+    def fileno(self) -> int:
+        """Return the number of the socket, -1 if it is closed."""
+        return -1 if self.closed else self._fd
+
     def on_events(self, events: int) -> None:
-        """Called by the poller; errors and hang-ups go to whoever is active, whose next call gets them."""
-        if events != WRITABLE and self._reader is not None:
-            self._reader()
-        if events != READABLE and self._writer is not None:
-            self._writer()
+        """Act on readiness; errors and hang-ups go to whoever is active, whose next call gets them."""
+        if events != WRITABLE and self._reader is not None and not self._paused:
+            self._reader.readable()
+        if events != READABLE:
+            if self._pending is not None:
+                self._flush()
+            elif self.connecting:
+                self.connecting = False
+                self._watch(self._watched & ~WRITABLE)
+                self._owner.wake()
 
     def _watch(self, events: int) -> None:
         # The number of a closed socket may belong to another one by now.
@@ -108,40 +138,54 @@ class Link:
             self._poller.unregister(self._fd)
         self._watched = events
 
-    def owned_by(self, owner: Owner) -> None:
-        """From now on report to ``owner``: the connection is kept, and serves another session."""
+    def owned_by(self, owner: LinkOwner) -> None:
+        """From now on report to ``owner``."""
         self._owner = owner
+
+    # --- connecting ---
+
+    def watch_connect(self) -> None:
+        """Wake the owner when the connect has ended; :meth:`connect_outcome` tells how."""
+        self.connecting = True
+        self._watch(self._watched | WRITABLE)
+
+    def connect_outcome(self) -> None:
+        """Return if the connection was made.
+
+        Raises:
+            OSError: with the kernel's reason if not.
+        """
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+    # --- reading ---
 
     @property
     def reading(self) -> bool:
         """True while the reader is called."""
-        return self._reader is not None
+        return self._reader is not None and not self._paused
 
-    def read_with(self, reader: Callable[[], None]) -> None:
+    def read_with(self, reader: Reader) -> None:
         """Call ``reader`` whenever the socket is readable, from now on."""
         if self.closed:
             return
         self._reader = reader
-        self._paused = None
+        self._paused = False
         if not self._watched & READABLE:
             self._watch(self._watched | READABLE)
 
     def pause(self) -> None:
         """Stop the reader's calls; bytes stay in the kernel, and so the peer is slowed down."""
-        if self._reader is not None:
-            self._paused, self._reader = self._reader, None
+        if self._reader is not None and not self._paused:
+            self._paused = True
             self._watch(self._watched & ~READABLE)
 
     def resume(self) -> None:
         """Let the reader be called again."""
-        if self._paused is not None:
-            self._reader, self._paused = self._paused, None
+        if self._paused:
+            self._paused = False
             self._watch(self._watched | READABLE)
-
-    def when_writable(self, writer: Callable[[], None] | None) -> None:
-        """Call ``writer`` whenever the socket is writable (a connect has ended); None: no more."""
-        self._writer = writer
-        self._watch(self._watched & ~WRITABLE if writer is None else self._watched | WRITABLE)
 
     def recv(self, size: int) -> bytes | None:
         """Return the next bytes, at most ``size``; b"" at the peer's end, None if there are none yet.
@@ -150,11 +194,23 @@ class Link:
             OSError: if the connection is broken.
         """
         try:
-            data = self.sock.recv(size)
+            data = self._sock.recv(size)
         except (BlockingIOError, InterruptedError):
             return None
-        self.traffic.tx += len(data)
+        self._traffic.tx += len(data)
         return data
+
+    def is_quiet(self) -> bool:
+        """True if the peer has neither sent anything nor ended the connection; nothing is taken."""
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    # --- writing ---
 
     def write(self, data: bytes) -> None:
         """Send ``data``, now or as soon as the kernel takes it.
@@ -166,18 +222,18 @@ class Link:
         size = len(data)
         if self._pending is None:
             try:
-                sent = self.sock.send(data)
+                sent = self._sock.send(data)
             except (BlockingIOError, InterruptedError):
                 pass
             self.written += size
-            self.traffic.rx += size
+            self._traffic.rx += size
             if sent < size:
                 self._pending = bytearray(memoryview(data)[sent:] if sent else data)
                 self.backlog = len(self._pending)
-                self.when_writable(self._flush)
+                self._watch(self._watched | WRITABLE)
             return
         self.written += size
-        self.traffic.rx += size
+        self._traffic.rx += size
         self._pending += data
         self.backlog = len(self._pending)
 
@@ -188,11 +244,11 @@ class Link:
             OSError: it was refused, or is broken.
         """
         try:
-            sent = self.sock.send(data)
+            sent = self._sock.send(data)
         except BlockingIOError:
             return False
         self.written += sent
-        self.traffic.rx += sent
+        self._traffic.rx += sent
         if sent < len(data):
             self.write(data[sent:])
         return True
@@ -205,12 +261,12 @@ class Link:
         """
         self._eof = True
         if self._pending is None:
-            self.sock.shutdown(socket.SHUT_WR)
+            self._sock.shutdown(socket.SHUT_WR)
 
     def _flush(self) -> None:
         assert self._pending is not None
         try:
-            sent = self.sock.send(self._pending)
+            sent = self._sock.send(self._pending)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
@@ -224,9 +280,9 @@ class Link:
             self._drop_pending()
             if self._eof:
                 try:
-                    self.sock.shutdown(socket.SHUT_WR)
-                except OSError as exc:
-                    self._owner.link_broken(self, exc)
+                    self._sock.shutdown(socket.SHUT_WR)
+                except OSError as broken:
+                    self._owner.link_broken(self, broken)
                     return
             self._owner.wake()
         if self.backlog < LOW and self.on_low is not None:
@@ -234,10 +290,11 @@ class Link:
             on_low()
 
     def _drop_pending(self) -> None:
-        if self._pending is not None:
-            self.when_writable(None)
-            self._pending = None
-            self.backlog = 0
+        self._watch(self._watched & ~WRITABLE)
+        self._pending = None
+        self.backlog = 0
+
+    # --- the end ---
 
     def close(self) -> None:
         """Close the socket; what was not sent is lost."""
@@ -249,19 +306,19 @@ class Link:
             self._poller.forget(self._fd)
         self._pending = None
         self.backlog = 0
-        # These hold the session that holds this link: without them all are freed at once, not by the collector, which
-        # took a tenth of the CPU.
-        self._reader = self._paused = self._writer = self.on_low = None
+        # These hold whoever holds this link: without them all are freed at once, not by the collector, which took a
+        # tenth of the CPU.
+        self._reader = self.on_low = None
         del self._owner
-        self.sock.close()
+        self._sock.close()
 
     def reset(self) -> None:
         """Close so that a TCP peer sees RST: what it got is not all there was."""
         if self.closed:
             return
-        if self.sock.family != socket.AF_UNIX:
+        if self._sock.family != socket.AF_UNIX:
             try:
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
             except OSError:
                 pass
         self.close()

@@ -1,13 +1,6 @@
-"""Requests that wait for a node of their key to announce itself (``*-hold``)."""
+"""Requests that are held until a node of their key announces itself (``*-hold``)."""
 
-from typing import Protocol
-
-
-class Waiting(Protocol):
-    """A held session."""
-
-    def wake(self) -> None:
-        """Look again."""
+from uwsgi_router.router.proxy.waiter import Waiter
 
 
 class Hold:
@@ -21,23 +14,23 @@ class Hold:
     def __init__(self, max_requests: int, max_bytes: int) -> None:
         self._max_requests = max_requests
         self._max_bytes = max_bytes
-        self._waiting: dict[Waiting, tuple[int, frozenset[bytes]]] = {}
+        self._waiting: dict[Waiter, tuple[int, frozenset[bytes]]] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def enter(self, session: Waiting, size: int, keys: frozenset[bytes]) -> bool:
+    def enter(self, waiter: Waiter, size: int, keys: frozenset[bytes]) -> bool:
         """Let a request of ``size`` bytes wait for a node of one of ``keys``; False if there is no room."""
         if len(self._waiting) >= self._max_requests or self._bytes + size > self._max_bytes:
             return False
-        self._waiting[session] = size, keys
+        self._waiting[waiter] = size, keys
         self._bytes += size
         return True
 
-    def leave(self, session: Waiting) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """The request goes on, or is gone."""
-        size, _keys = self._waiting.pop(session)
+        size, _keys = self._waiting.pop(waiter)
         self._bytes -= size
 
     def node_announced(self, key: bytes) -> None:
@@ -45,6 +38,6 @@ class Hold:
 
         Again counts too: the node may have died and come back so fast that the table noticed nothing.
         """
-        for session, (_size, keys) in self._waiting.items():
+        for waiter, (_size, keys) in self._waiting.items():
             if key in keys:
-                session.wake()
+                waiter.wake()

@@ -1,280 +1,271 @@
-"""Connecting a session to a node, and sorting out what failures mean for the node (DESIGN section 4, Connecting)."""
+"""Leases: one node held for one attempt, with its connection, kept or new."""
 
 import asyncio
 import errno
-from collections.abc import Awaitable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Final
 
 from uwsgi_router.protocol.address import InetAddress
-from uwsgi_router.router.backs.back import Back
-from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core.failure import TimedOut
-from uwsgi_router.router.core.request import REPEATABLE_IF_KEPT, Request
-from uwsgi_router.router.net.connect import BUSY, SHORTAGE, Endpoint, begin_bare, endpoint, outcome
-from uwsgi_router.router.net.link import Link
-from uwsgi_router.router.net.resolver import Resolver
-from uwsgi_router.router.proxy.route import Attempts
-from uwsgi_router.router.proxy.upstream_pool import Upstreams
+from uwsgi_router.router.net.connect import Endpoint, begin_bare, endpoint
+from uwsgi_router.router.net.fiber import Fiber, Phase
+from uwsgi_router.router.net.link import Link, LinkOwner
+from uwsgi_router.router.proxy.body import Body
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
 
-if TYPE_CHECKING:
-    from uwsgi_router.router.proxy.exchange import Session
-
-# A connect that has not been answered for so long is probably not going to be: others avoid the node meanwhile.
-SLOW_CONNECT = 1.0
-# A kept connection that was idle for longer may be closed just now: not for a request that can't be repeated.
-STALE = 1.0
-# The connection was made and broke before it took a byte: nothing is marked, and nothing was sent.
-_BROKE = frozenset({errno.EPIPE, errno.ECONNRESET})
+_CONNECT: Final = Phase.CONNECT
 
 
-def dial(
-    session: "Session",
-    request: Request,
-    node: Node,
-    back: Back,
-    attempts: Attempts,
-    *,
-    fresh: bool,
-) -> Link | Awaitable[Link | None] | None:
-    """Get a connection to ``node``, kept or new, and send it the head of ``request``.
+class Lease(LinkOwner):
+    """Counts itself among those that hold the node, from its making to :meth:`close`.
 
     Args:
-        session: gets the connection as its ``upstream``.
-        request: whose head.
-        node: where to.
-        back: the node's protocol.
-        attempts: hears of failures.
-        fresh: not a kept one: the last had been closed.
+        context: of the router.
+        fiber: of the request.
+        body: of the request.
+        node: see below.
+        forwarder: gave the node, and hears when nobody holds it any more.
 
-    Returns:
-        The connection, or None if there is none: then ``attempts`` knows, and so does the node's forwarder if it
-        was the node's fault. An awaitable of either if that has to be waited for.
-
-    Raises:
-        ClientGone: the client left meanwhile (the awaitable does).
-        Failure: the request can't be said in the node's protocol.
+    Attributes:
+        node: that is held.
+        link: the connection to it, once there is one.
+        slot: the connection counts against the node's limit.
+        reused: the connection had been kept.
+        head_size: bytes that the node was sent first.
+        connect_time: seconds that the connect took.
     """
-    gateway = session.gateway
-    session.phase = "connect"
-    if attempts.made:
-        gateway.counters.retries += 1
-    head = back.request_head(request, node)
-    session.head_size = len(head)
-    session.reused = False
-    if back.keeps_connections:
-        limit, upstreams = gateway.connection_limit(node), gateway.upstreams
-        if session.granted is node:
-            session.granted = None
-        elif not upstreams.reserve(node, limit):
-            attempts.has_no_connection(node)
-            session.drop_upstream()
-            return None
-        session.place = node
-        if not (fresh or attempts.resent or request.raw):
-            link = _kept(session, request, node, head, upstreams)
-            if link is not None:
-                return link
-        upstreams.make_room(node, limit)
-    return _dial(session, node, attempts, head)
 
-
-def _kept(
-    session: "Session", request: Request, node: Node, head: bytes, upstreams: Upstreams
-) -> Link | None:
-    """Return a kept connection that has taken ``head``, or None if there is none that may be used."""
-    repeatable = request.method in REPEATABLE_IF_KEPT and not (
-        request.content_length or request.chunked
+    __slots__ = (
+        "_body",
+        "_context",
+        "_fiber",
+        "_forwarder",
+        "_held",
+        "_started",
+        "connect_time",
+        "head_size",
+        "link",
+        "node",
+        "reused",
+        "slot",
     )
-    while True:
-        link = upstreams.take(node) if repeatable else upstreams.take_alive(node, STALE)
-        if link is None:
-            return None
-        link.owned_by(session)
-        try:
-            link.write(head)
-        except OSError:
-            # It was closed before it took a byte: nothing was sent.
-            link.close()
-            continue
-        node.used_again()
-        session.upstream = link
-        session.reused = True
-        return link
 
+    def __init__(
+        self, context: Context, fiber: Fiber, body: Body, node: Node, forwarder: Forwarder
+    ) -> None:
+        self._context = context
+        self._fiber = fiber
+        self._body = body
+        self._forwarder = forwarder
+        self.node = node
+        self.link: Link | None = None
+        self.slot = False
+        self.reused = False
+        self.head_size = 0
+        self.connect_time = 0.0
+        self._started = 0.0
+        self._held = True
+        node.reference += 1
 
-def _dial(
-    session: "Session", node: Node, attempts: Attempts, head: bytes
-) -> Link | Awaitable[Link | None] | None:
-    """Connect to ``node`` and send ``head``; None if that failed, which has been noted."""
-    if not session.connects_until:
-        session.connects_until = session.loop.time() + session.gateway.config.timeout
-    session.dialled = monotonic()
-    node.connect_started()
-    where = endpoint(node.address)
-    if where is None:
-        return _dial_name(session, node, attempts, head)
-    try:
-        link, connected = _begin(session, node, where, head)
-    except OSError as exc:
-        _note(session, node, attempts, exc)
-        return None
-    if connected:
-        return _connected(session, node, link)
-    return _dial_slowly(session, node, attempts, link, head)
+    # --- what the node's link tells ---
 
+    def readable(self) -> None:
+        """Nobody reads through a lease."""
 
-async def _dial_slowly(
-    session: "Session", node: Node, attempts: Attempts, link: Link, head: bytes
-) -> Link | None:
-    """Wait until the connect is answered; see :func:`_dial`."""
-    try:
-        await _finish(session, link, node, head)
-    except (OSError, TimedOut) as exc:
-        _note(session, node, attempts, exc)
-        return None
-    except BaseException:
-        node.connect_abandoned()
-        raise
-    return _connected(session, node, link)
+    def wake(self) -> None:
+        """The connect has ended, or the last unsent byte went out."""
+        self._fiber.wake()
 
+    def touch(self) -> None:
+        """Unsent bytes went out."""
+        self._fiber.touch()
 
-async def _dial_name(
-    session: "Session", node: Node, attempts: Attempts, head: bytes
-) -> Link | None:
-    """Try each address that the node's name has; see :func:`_dial`."""
-    error: OSError | TimedOut = OSError(errno.EHOSTUNREACH, "the name has no address")
-    try:
-        for where in await _resolve(session, node):
+    def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
+        """The node takes no more bytes: reading from it tells why."""
+        self._body.target_broke()
+        self._fiber.wake()
+
+    # --- connecting ---
+
+    def take_kept(self, head: bytes, *, repeatable: bool) -> bool:
+        """Take a kept connection and send ``head`` on it; False if there is none that may be used.
+
+        Args:
+            head: of the request.
+            repeatable: it may be sent again if the node has just closed the connection.
+        """
+        pool, node = self._context.upstreams, self.node
+        while True:
+            link = (
+                pool.take(node) if repeatable else pool.take_alive(node, self._context.timing.stale)
+            )
+            if link is None:
+                return False
+            link.owned_by(self)
             try:
-                link, connected = _begin(session, node, where, head)
+                link.write(head)
+            except OSError:
+                # It was closed before it took a byte: nothing was sent.
+                link.close()
+                continue
+            node.used_again()
+            self.link = link
+            self.reused = True
+            self.head_size = len(head)
+            return True
+
+    def connect_nowait(self, head: bytes) -> bool:
+        """Begin to connect, and send ``head`` if the connection is there at once.
+
+        Returns:
+            True if it is; else :meth:`connect` goes on.
+
+        Raises:
+            OSError: from the kernel.
+        """
+        self.head_size = len(head)
+        self._started = monotonic()
+        self.node.connect_started()
+        where = endpoint(self.node.address)
+        if where is None:
+            return False
+        link, connected = self._begin(where, head)
+        self.link = link
+        if connected:
+            self._connected()
+        return connected
+
+    async def connect(self, head: bytes, until: float) -> None:
+        """Go on where :meth:`connect_nowait` left off: resolve the node's name, wait for the connect, send ``head``.
+
+        Args:
+            head: of the request.
+            until: when all connects of the request have taken too long.
+
+        Raises:
+            OSError: from the kernel, or the name has no address.
+            TimedOut: the connect was not answered in time.
+            ClientGone: the client left meanwhile.
+        """
+        if self.link is not None:
+            await self._finish(self.link, head, until)
+            self._connected()
+            return
+        error: OSError | TimedOut = OSError(errno.EHOSTUNREACH, "the name has no address")
+        for where in await self._resolve():
+            try:
+                link, connected = self._begin(where, head)
+                self.link = link
                 if not connected:
-                    await _finish(session, link, node, head)
+                    await self._finish(link, head, until)
             except (OSError, TimedOut) as refusal:
                 error = refusal
             else:
-                return _connected(session, node, link)
-    except OSError as exc:
-        error = OSError(
-            errno.EHOSTUNREACH, f"its name can't be resolved: {exc.strerror or 'no answer in time'}"
-        )
-    except BaseException:
-        node.connect_abandoned()
-        raise
-    _note(session, node, attempts, error)
-    return None
+                self._connected()
+                return
+        raise error
 
+    def _begin(self, where: Endpoint, head: bytes) -> tuple[Link, bool]:
+        """Begin to connect; return the connection, and whether it is there and has taken ``head``.
 
-def _connected(session: "Session", node: Node, link: Link) -> Link:
-    node.connected()
-    session.connect_time = monotonic() - session.dialled
-    session.upstream = link
-    return link
-
-
-async def _resolve(session: "Session", node: Node) -> list[Endpoint]:
-    assert isinstance(node.address, InetAddress)
-    resolver = session.gateway.resolver
-    known = resolver.fresh(node.address)
-    if known is not None:
-        return known
-    return await session.join(_look_up(resolver, node.address, session.gateway.config))
-
-
-async def _look_up(
-    resolver: Resolver, address: InetAddress, config: RouterConfig
-) -> list[Endpoint]:
-    async with asyncio.timeout(config.connect_timeout):
-        return await resolver.resolve(address)
-
-
-def _begin(session: "Session", node: Node, where: Endpoint, head: bytes) -> tuple[Link, bool]:
-    """Begin to connect; return the connection, and whether it is there and has taken ``head``.
-
-    Raises:
-        OSError: from the kernel.
-    """
-    sock, connected = begin_bare(where, node.socket_owner)
-    link = Link(session.gateway.poller, sock, session, node)
-    try:
-        if connected:
-            link.write(head)
-            return link, True
-        # Over loopback the handshake was done inside the call; a first write tells so without a turn of the loop.
-        return link, link.write_first(head)
-    except BaseException:
-        link.close()
-        raise
-
-
-async def _finish(session: "Session", link: Link, node: Node, head: bytes) -> None:
-    """Wait until ``link`` is connected, and send ``head``; otherwise close it.
-
-    Raises:
-        OSError: from the kernel.
-        TimedOut: the connect was not answered in time.
-    """
-    try:
-        await _answered(session, link, node)
-        link.write(head)
-    except BaseException:
-        link.close()
-        raise
-
-
-async def _answered(session: "Session", link: Link, node: Node) -> None:
-    """Wait until ``link`` is connected, and tell the node when that takes long.
-
-    Raises:
-        OSError: it was refused.
-        TimedOut: it was not answered.
-    """
-    loop = session.loop
-    limit = min(
-        session.gateway.config.connect_timeout, max(session.connects_until - loop.time(), 0.0)
-    )
-    done = False
-
-    def writable() -> None:
-        nonlocal done
-        done = True
-        link.when_writable(None)
-        session.wake()
-
-    link.when_writable(writable)
-    for seconds in (min(SLOW_CONNECT, limit), max(limit - SLOW_CONNECT, 0.0)):
-        session.arm("connect", seconds)
+        Raises:
+            OSError: from the kernel.
+        """
+        sock, connected = begin_bare(where, self.node.socket_owner)
+        link = Link(self._context.poller, sock, self, self.node)
         try:
-            while not done:
-                await session.pause()
-                session.check_client()
-            outcome(link.sock)
+            if connected:
+                link.write(head)
+            else:
+                # Over loopback the handshake was done inside the call; a first write tells so without another turn.
+                connected = link.write_first(head)
+        except BaseException:
+            link.close()
+            raise
+        return link, connected
+
+    async def _finish(self, link: Link, head: bytes, until: float) -> None:
+        """Wait until the connection is made, and send ``head``; otherwise close it."""
+        try:
+            await self._answered(link, until)
+            link.write(head)
+        except BaseException:
+            link.close()
+            self.link = None
+            raise
+
+    async def _answered(self, link: Link, until: float) -> None:
+        """Wait until the connect has ended, and tell the node when that takes long.
+
+        Raises:
+            OSError: it was refused.
+            TimedOut: it was not answered.
+        """
+        fiber, timing = self._fiber, self._context.timing
+        limits = self._context.site.limits
+        limit = min(limits.connect_timeout, max(until - fiber.loop.time(), 0.0))
+        link.watch_connect()
+        slow = min(timing.slow_connect, limit)
+        for seconds in (slow, max(limit - timing.slow_connect, 0.0)):
+            fiber.arm(_CONNECT, seconds)
+            try:
+                while link.connecting:
+                    await fiber.pause()
+                    self._body.check_client()
+                link.connect_outcome()
+                return
+            except TimedOut:
+                self.node.connect_slow()
+        raise TimedOut
+
+    def _connected(self) -> None:
+        self.node.connected()
+        self.connect_time = monotonic() - self._started
+
+    async def _resolve(self) -> list[Endpoint]:
+        """Return where the node's name points.
+
+        Raises:
+            OSError: it can't be resolved.
+        """
+        address = self.node.address
+        assert isinstance(address, InetAddress)
+        known = self._context.resolver.fresh(address)
+        if known is not None:
+            return known
+        try:
+            return await self._fiber.join(self._look_up(address))
+        except OSError as exc:
+            text = f"its name can't be resolved: {exc.strerror or 'no answer in time'}"
+            raise OSError(errno.EHOSTUNREACH, text) from exc
+
+    async def _look_up(self, address: InetAddress) -> list[Endpoint]:
+        async with asyncio.timeout(self._context.site.limits.connect_timeout):
+            return await self._context.resolver.resolve(address)
+
+    # --- the end ---
+
+    def keep(self, seconds: float) -> None:
+        """Let the connection serve another request within ``seconds``."""
+        assert self.link is not None
+        self._context.upstreams.keep(self.node, self.link, seconds)
+        self.link = None
+        self.slot = False
+
+    def close(self) -> None:
+        """Release the node: close the connection, unless it was kept, and free its slot."""
+        if not self._held:
             return
-        except TimedOut:
-            node.connect_slow()
-    raise TimedOut
-
-
-def _note(session: "Session", node: Node, attempts: Attempts, error: OSError | TimedOut) -> None:
-    """Note a failed connect where it belongs: on the node, or only with this request."""
-    session.drop_upstream()
-    gateway, owner = session.gateway, attempts.owner
-    if isinstance(error, TimedOut):
-        gateway.unable_to_connect(node, attempts.made, "timeout")
-        owner.connect_failed(node, session.loop.time(), timed_out=True)
-        attempts.failed(node, "timeout", timed_out=True)
-        return
-    text = error.strerror or str(error)
-    if error.errno in BUSY or error.errno in SHORTAGE:
-        node.connect_abandoned()
-        attempts.busy(node, text)
-        if error.errno in SHORTAGE:
-            gateway.shortage(node, text)
-        return
-    gateway.unable_to_connect(node, attempts.made, text)
-    if error.errno in _BROKE:
-        node.connect_abandoned()
-    else:
-        owner.connect_failed(node, session.loop.time(), timed_out=False)
-    attempts.failed(node, text)
+        self._held = False
+        node = self.node
+        node.reference -= 1
+        if not node.reference:
+            self._forwarder.released(node)
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+        if self.slot:
+            self.slot = False
+            self._context.upstreams.free(node)

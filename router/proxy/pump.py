@@ -1,20 +1,25 @@
-"""Bytes moving one way, from one link to another, as they are or re-framed by a feeder."""
+"""Pumps: bytes moving one way, from a link to another link or a spool, as they are or re-framed."""
 
-from collections.abc import Callable
-from typing import ClassVar, Protocol
+from abc import abstractmethod
+from enum import Enum
+from typing import ClassVar, Final, Protocol
 
 from uwsgi_router.protocol.http.errors import BodyError
-from uwsgi_router.router.net.link import HIGH, Link, Owner
-from uwsgi_router.subscriptions.node import Node
+from uwsgi_router.router.net.fiber import Fiber
+from uwsgi_router.router.net.link import HIGH, Link, Reader
+from uwsgi_router.router.proxy.spool import Spool
 
 # Kept of what a client sends while no node is connected yet; then it waits, so that memory is bounded.
-MAX_EARLY = 64 * 1024
+MAX_EARLY: Final = 64 * 1024
 # So much even without a body: a WebSocket client may speak before its node is there.
-MIN_EARLY = 4096
+MIN_EARLY: Final = 4096
 
 
 class Feeder(Protocol):
     """Knows where a message ends and how the target wants it.
+
+    A protocol, not a base class: what checks the frames of WebSockets is not compiled, and feeders are asked once a
+    read, not once a request.
 
     Attributes:
         done: the message is complete.
@@ -41,78 +46,72 @@ class Feeder(Protocol):
         """
 
 
-class FlowOwner(Owner, Protocol):
-    """Who a flow reports to: a session.
+class PumpState(Enum):
+    """What becomes of the bytes that a pump reads. That the source has ended may come in each of these states."""
+
+    BUFFERING = "buffering"
+    """They are kept: there is no target yet, or not any more."""
+    PASSING = "passing"
+    """They go to the target."""
+    COMPLETE = "complete"
+    """The message is whole and was passed on; what follows it is kept."""
+    FAILED = "failed"
+    """They were no such message; nothing more is read."""
+    STOPPED = "stopped"
+    """The target takes nothing any more; nothing more is read."""
+
+
+BUFFERING: Final = PumpState.BUFFERING
+PASSING: Final = PumpState.PASSING
+COMPLETE: Final = PumpState.COMPLETE
+FAILED: Final = PumpState.FAILED
+STOPPED: Final = PumpState.STOPPED
+
+
+class Pump(Reader):
+    """One direction: reads its source when the poller says so, writes to its target.
+
+    Args:
+        source: a link.
+        fiber: woken when the owner has to look.
+        chunk: bytes read at once.
+        early_limit: see below.
 
     Attributes:
-        slides: its deadline moves with every byte; then it wants to be touched.
-    """
-
-    slides: float
-
-    def alarm(self) -> None:
-        """Its source broke."""
-
-
-class Target(Protocol):
-    """Where a flow's bytes go: a link, or a spool.
-
-    Attributes:
-        backlog: bytes that it has taken and not passed on.
-        on_low: called once when it has few of them again.
-    """
-
-    backlog: int
-    on_low: Callable[[], None] | None
-
-    def write(self, data: bytes) -> None:
-        """Take ``data``.
-
-        Raises:
-            OSError: if that is impossible.
-        """
-
-
-class Flow:
-    """One direction of an exchange: reads from its source when the loop says so, writes to its target.
-
-    Without a target it keeps what it reads, up to ``early_limit`` bytes, then lets the source wait. With a feeder the
-    flow ends with the message: what follows is kept again.
-
-    Attributes:
+        state: what becomes of the bytes.
         count: bytes that came from the source, those given to :meth:`start` included.
         early: bytes that were read and not passed on.
-        early_limit: so many of them are kept.
+        early_limit: so many of them are kept; then the source waits.
         chunk: bytes read at once.
         high: unsent bytes of the target above which the source waits.
         ended: True after EOF or an error of the source.
         error: why reading failed, or None.
-        complete: True once the feeder has said that the message is.
-        fault: why what came is no such message, or None; the flow has stopped then.
+        fault: why what came is no such message, or None.
     """
 
     __slots__ = (
         "_feeder",
-        "_owner",
         "chunk",
-        "complete",
         "count",
         "early",
         "early_limit",
         "ended",
         "error",
         "fault",
+        "fiber",
         "high",
         "source",
+        "state",
         "target",
     )
-    # Somebody reads what is kept, and waits for more of it.
-    _tells_of_kept: ClassVar[bool] = False
+    # Somebody reads what is kept: the fiber is woken by each read.
+    wakes_when_buffering: ClassVar[bool] = False
 
-    def __init__(self, source: Link, owner: FlowOwner, chunk: int, *, early_limit: int = 0) -> None:
+    def __init__(self, source: Link, fiber: Fiber, chunk: int, early_limit: int = 0) -> None:
         self.source = source
-        self.target: Target | None = None
-        self._owner = owner
+        self.fiber = fiber
+        self.target: Link | Spool | None = None
+        self.state = BUFFERING
         self.chunk = chunk
         self._feeder: Feeder | None = None
         self.early = b""
@@ -121,30 +120,52 @@ class Flow:
         self.count = 0
         self.ended = False
         self.error: OSError | None = None
-        self.complete = False
         self.fault: BodyError | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.source!r} -> {self.target!r} count={self.count} ended={self.ended}>"
+        state = f"{self.state.value}{' ended' if self.ended else ''}"
+        return (
+            f"<{type(self).__name__} {self.source!r} -> {self.target!r} {state} count={self.count}>"
+        )
 
+    @abstractmethod
     def source_ended(self) -> None:
-        """Keep the loop from telling again and again that the source has ended."""
-        self.source.pause()
+        """The source has ended, in good order."""
+
+    @abstractmethod
+    def source_broke(self) -> None:
+        """The source was reset."""
+
+    @abstractmethod
+    def target_broke(self) -> None:
+        """The target takes nothing any more; the pump has stopped."""
+
+    # --- what the owner calls ---
+
+    @property
+    def complete(self) -> bool:
+        """True once the feeder has said that the message is."""
+        return self.state is COMPLETE
+
+    @property
+    def attached(self) -> bool:
+        """True while what is read goes on."""
+        return self.target is not None
 
     def start(self, early: bytes = b"") -> None:
         """Begin to read; ``early`` was read already."""
         if early:
             self.count += len(early)
             self.early += early
-        self.source.read_with(self._readable)
-        if len(self.early) >= self.early_limit and self.target is None:
+        self.source.read_with(self)
+        if len(self.early) >= self.early_limit and self.state is BUFFERING:
             self.source.pause()
 
-    def attach(self, target: Target, feeder: Feeder | None = None) -> None:
+    def attach(self, target: Link | Spool, feeder: Feeder | None = None) -> None:
         """Send what was kept, and from now on everything up to the end of the message, to ``target``."""
         self.target = target
+        self.state = PASSING
         self._feeder = feeder
-        self.complete = False
         if self.early:
             data, self.early = self.early, b""
             self._pass_on(data)
@@ -152,58 +173,59 @@ class Flow:
                 # That was the whole message, or none.
                 return
         if self.ended:
-            if self._feeder is not None:
-                self._feed_eof()
+            if feeder is not None:
+                self._feed_eof(feeder)
         elif not target.backlog > self.high:
             self.source.resume()
-
-    @property
-    def attached(self) -> bool:
-        """True while what is read goes on."""
-        return self.target is not None
 
     def detach(self) -> None:
         """Keep what comes from now on: the target is gone, another may follow."""
         self.target = None
         self._feeder = None
+        if self.state is PASSING:
+            self.state = BUFFERING
+
+    def finish(self) -> None:
+        """The message is whole, whoever found that out."""
+        self.detach()
+        self.state = COMPLETE
+
+    def expect(self) -> None:
+        """Another message may follow the one that was passed on."""
+        self.state = BUFFERING
+        if not self.ended and len(self.early) < self.early_limit:
+            self.source.resume()
 
     def stop(self) -> None:
         """Read no more; what the source still sends stays where it is."""
         self.source.pause()
         self.detach()
-        self.early_limit = 0
+        self.state = STOPPED
 
-    def take(self) -> bytes:
-        """Return what was kept, and forget it."""
-        data, self.early = self.early, b""
-        return data
+    # --- what the poller calls ---
 
-    def _readable(self) -> None:
+    def readable(self) -> None:
+        """Read once."""
         try:
             data = self.source.recv(self.chunk)
         except OSError as exc:
-            self._end(exc)
+            self._broke(exc)
             return
         if data is None:
             return
         if not data:
-            self._end(None)
+            self._eof()
             return
-        owner = self._owner
-        if owner.slides:
-            owner.touch()
+        self.fiber.touch()
         self.count += len(data)
-        if self.target is None:
-            self._keep(data)
-        else:
+        if self.target is not None:
             self._pass_on(data)
-
-    def _keep(self, data: bytes) -> None:
+            return
         self.early = data = self.early + data if self.early else data
         if len(data) >= self.early_limit:
             self.source.pause()
-        if self._tells_of_kept:
-            self._owner.wake()
+        if self.wakes_when_buffering:
+            self.fiber.wake()
 
     def _pass_on(self, data: bytes) -> None:
         feeder = self._feeder
@@ -213,7 +235,7 @@ class Flow:
         try:
             data = feeder.feed(data)
         except BodyError as exc:
-            self._stop_at(exc)
+            self._fail(exc)
             return
         if data:
             self._write(data)
@@ -225,10 +247,9 @@ class Flow:
         assert target is not None
         try:
             target.write(data)
-        except OSError as exc:
+        except OSError:
             self.stop()
-            assert isinstance(target, Link)
-            self._owner.link_broken(target, exc)
+            self.target_broke()
             return
         if target.backlog > self.high:
             self.source.pause()
@@ -239,9 +260,8 @@ class Flow:
             self.source.resume()
 
     def _completed(self, feeder: Feeder) -> None:
-        """The message is whole: what follows is kept for whoever knows what it is."""
-        self.detach()
-        self.complete = True
+        """What follows the message is kept for whoever knows what it is."""
+        self.finish()
         if feeder.surplus:
             self.early = feeder.surplus
         if len(self.early) >= self.early_limit:
@@ -249,66 +269,88 @@ class Flow:
         elif not self.ended:
             # It may have been waiting for a target that was slow to take the message.
             self.source.resume()
-        self._owner.wake()
+        self.fiber.wake()
 
-    def _stop_at(self, fault: BodyError) -> None:
+    def _fail(self, fault: BodyError) -> None:
         self.stop()
+        self.state = FAILED
         self.fault = fault
-        self._owner.wake()
+        self.fiber.wake()
 
-    def _feed_eof(self) -> None:
-        feeder = self._feeder
-        assert feeder is not None
+    def _feed_eof(self, feeder: Feeder) -> None:
         try:
             data = feeder.eof()
         except BodyError as exc:
-            self._stop_at(exc)
+            self._fail(exc)
             return
         if data:
             self._write(data)
         if feeder.done and self._feeder is feeder:
             self._completed(feeder)
 
-    def _end(self, error: OSError | None) -> None:
+    def _eof(self) -> None:
         if self.ended:
             return
         self.ended = True
         self.source_ended()
-        self.error = error
-        if error is not None:
-            self._owner.alarm()
+        feeder = self._feeder
+        if feeder is not None:
+            self._feed_eof(feeder)
+        self.fiber.wake()
+
+    def _broke(self, error: OSError) -> None:
+        if self.ended:
             return
-        if self._feeder is not None:
-            self._feed_eof()
-        self._owner.wake()
+        self.ended = True
+        self.error = error
+        self.source_broke()
 
 
-class Upload(Flow):
-    """From the client to a node."""
+class Upload(Pump):
+    """From the client: to a spool, to a node."""
 
     __slots__ = ()
+
+    def source_ended(self) -> None:
+        """Keep the poller from telling it again and again."""
+        self.source.pause()
+
+    def source_broke(self) -> None:
+        """Without a client the request is over."""
+        self.source.pause()
+        self.fiber.lost()
+
+    def target_broke(self) -> None:
+        """The node may have answered before it stopped reading: its answer is still read."""
+        self.fiber.wake()
 
 
 class Requests(Upload):
     """What an HTTP client sends on one connection: heads, which are kept until they can be read, and bodies."""
 
     __slots__ = ()
-    _tells_of_kept: ClassVar[bool] = True
+    wakes_when_buffering: ClassVar[bool] = True
 
 
-class Download(Flow):
+class Download(Pump):
     """From a node to the client."""
 
-    __slots__ = ("node",)
-
-    node: Node
+    __slots__ = ()
 
     def source_ended(self) -> None:
-        """Nothing to do: the session closes the node's connection at once, which costs a system call less."""
+        """Nothing to do: the node's connection is closed at once, which costs a system call less."""
+
+    def source_broke(self) -> None:
+        """Whoever reads the answer decides what that means."""
+        self.fiber.wake()
+
+    def target_broke(self) -> None:
+        """Nobody is left to answer."""
+        self.fiber.lost()
 
 
-class Answer(Download):
+class Answers(Download):
     """A node's answer that begins with a head: kept until it can be read."""
 
     __slots__ = ()
-    _tells_of_kept: ClassVar[bool] = True
+    wakes_when_buffering: ClassVar[bool] = True

@@ -1,182 +1,319 @@
-"""Which node a request tries next: pure bookkeeping, no I/O.
+"""The route of a request: its next node, and waiting where all are busy, at their limit, or not announced yet."""
 
-Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback once; nodes that were only busy once more
-after a while. Source: DESIGN section 4 (Connecting, Sending again); what uWSGI does: routers-core sheet 1.6 to 1.8.
-"""
+from typing import Final
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure, TimedOut
+from uwsgi_router.router.core.reasons import Reason
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.fiber import Fiber, Phase
+from uwsgi_router.router.proxy.attempts import Attempts
+from uwsgi_router.router.proxy.body import Body
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
 
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the attempts of all requests of a router have in common.
-
-    Attributes:
-        forwarder: finds the nodes.
-        fallback: the nodes that stand in for those.
-        max_retries: None: each live node once; N: at most N + 1 of them.
-        fallback_on_no_key: fallbacks serve unknown keys too.
-    """
-
-    forwarder: Forwarder
-    fallback: Forwarder
-    max_retries: int | None
-    fallback_on_no_key: bool
+# Between two tries of a node whose backlog is full.
+BUSY_BACKOFF: Final = 0.02
 
 
-class Attempts:
-    """The attempts of one request.
+class Route(Waiter):
+    """The nodes that one request tries.
+
+    Args:
+        context: of the router.
+        fiber: of the request.
+        request: whose.
+        body: of the request.
 
     Attributes:
-        made: connects that failed or were not answered, busy ones not counted.
-        last_error: what the last of them ended with, for the log.
-        reason: short words for that, as in Failure.
-        timed_out: one of them got no answer to its connect.
-        only_busy: every node that there is has been busy for too long; none is down.
-        last_node: whose error that was.
+        owner: the forwarder that gave the node.
         node: the name of the node that was chosen last.
-        owner: the forwarder that gave it.
         tries: how many nodes were chosen, busy ones each time.
         resent: the request was sent a second time.
-        full: nodes that have as many connections as they may: one of theirs has to become free.
+        connects_until: when all its connects together have taken too long; 0: none was begun.
     """
 
     __slots__ = (
-        "_busy",
-        "_plan",
+        "_again",
+        "_attempts",
+        "_body",
+        "_busy_until",
+        "_context",
+        "_fiber",
+        "_forwarder",
+        "_hold_until",
+        "_queued_until",
         "_request",
-        "_tried",
-        "full",
-        "last_error",
-        "last_node",
-        "made",
+        "connects_until",
         "node",
-        "only_busy",
         "owner",
-        "reason",
         "resent",
-        "timed_out",
         "tries",
     )
 
-    def __init__(self, request: Request, plan: Plan) -> None:
+    def __init__(self, context: Context, fiber: Fiber, request: Request, body: Body) -> None:
+        super().__init__()
+        self._context = context
+        self._fiber = fiber
         self._request = request
-        self._plan = plan
+        self._body = body
+        self._forwarder: Forwarder = context.site.plan.forwarder.for_request(request)
+        self.owner = self._forwarder
         # Most requests need none of these.
-        self._tried: Sequence[Node] = ()
-        self._busy: Sequence[Node] = ()
-        self.full: Sequence[tuple[Node, Forwarder]] = ()
-        self.made = 0
-        self.last_error = ""
-        self.reason = "connect"
-        self.last_node = ""
+        self._attempts: Attempts | None = None
+        self._again: Node | None = None
+        self._busy_until = self._hold_until = self._queued_until = 0.0
+        self.connects_until = 0.0
         self.node = ""
         self.tries = 0
-        self.timed_out = False
-        self.only_busy = False
         self.resent = False
-        self.owner = plan.forwarder
 
-    def next(self, now: float) -> Node | Awaitable[Node | None] | None:
-        """Return the next node to connect, an awaitable of it, or None if none is left."""
-        plan = self._plan
-        if plan.max_retries is None or self.made <= plan.max_retries:
-            self.owner = plan.forwarder
-            found = plan.forwarder.choose(self._request, self._tried, now)
-            if found is not None:
-                return found
-        return self.next_fallback(now)
+    def wake(self) -> None:
+        """A node announced itself, or a connection became free."""
+        self._fiber.wake()
 
-    def next_fallback(self, now: float) -> Node | Awaitable[Node | None] | None:
-        """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
-        plan = self._plan
-        if self._busy or self.full:
+    # --- the next node ---
+
+    def next_nowait(self) -> Node | None:
+        """Return the next node, if it is the first or the last one again; else :meth:`next` finds one."""
+        again = self._again
+        if again is not None:
+            self._again = None
+            return again
+        if self._attempts is not None or self.connects_until:
             return None
-        if not (
-            self.made or plan.fallback_on_no_key or plan.forwarder.has_nodes(self._request, now)
-        ):
-            return None
-        self.owner = plan.fallback
-        return plan.fallback.choose(self._request, self._tried, now)
+        node = self._forwarder.choose(self._request, (), self._context.poller.now)
+        if node is not None:
+            self.node = node.name
+            self.tries += 1
+            return node
+        return None
 
-    def chosen(self, node: Node) -> None:
-        """``node`` is tried now."""
+    def _begin_attempts(self) -> Attempts:
+        return Attempts(self._request, self._context.site.plan, self._forwarder)
+
+    async def next(self) -> Node:
+        """Return the next node; wait if all are busy, at their connection limit, or, with hold, not announced yet.
+
+        Raises:
+            Failure: there is none.
+            ClientGone: the client left meanwhile.
+        """
+        attempts = self._attempts
+        # next_nowait() has just asked, and need not be repeated.
+        asked = attempts is None and not self.connects_until
+        if attempts is None:
+            attempts = self._attempts = self._begin_attempts()
+        site, loop, request = self._context.site, self._fiber.loop, self._request
+        while True:
+            now = loop.time()
+            if self.connects_until and now >= self.connects_until:
+                attempts.give_up_busy()
+                raise self._none(attempts, out_of_time=True)
+            node = None if asked else attempts.next_of_forwarder(now)
+            asked = False
+            if node is None and attempts.may_go_on and self._forwarder.must_search(request, now):
+                node = await self._fiber.join(self._forwarder.search(request, attempts.tried))
+                now = loop.time()
+            if node is None:
+                node = attempts.next_fallback(now)
+            if node is not None:
+                self._chosen(node, attempts.owner)
+                return node
+            if attempts.full:
+                node = await self._wait_for_connection(attempts)
+                if node is not None:
+                    return node
+            elif attempts.waits_for_busy:
+                await self._wait_for_busy(attempts)
+            else:
+                keys = site.awaited_keys(request, now)
+                if attempts.only_busy or not keys or attempts.stopped_early:
+                    raise self._none(attempts)
+                await self._hold(attempts, keys)
+
+    def _chosen(self, node: Node, owner: Forwarder) -> None:
+        self.owner = owner
         self.node = node.name
         self.tries += 1
 
-    def same_again(self, node: Node) -> None:
-        """``node`` is to be tried a second time: only its kept connection was dead."""
-        self.resent = True
-        self.node = node.name
+    # --- waiting ---
+
+    async def _wait_for_busy(self, attempts: Attempts) -> None:
+        fiber, timeout = self._fiber, self._context.site.limits.connect_timeout
+        now = fiber.loop.time()
+        if not self._busy_until:
+            self._busy_until = now + timeout
+        fiber.arm(Phase.BUSY, timeout)
+        if now < self._busy_until:
+            await fiber.sleep(BUSY_BACKOFF)
+            self._body.check_client()
+            attempts.again()
+        else:
+            attempts.give_up_busy()
+
+    async def _wait_for_connection(self, attempts: Attempts) -> Node | None:
+        """Wait in line for a connection to one of the nodes that have none free.
+
+        Returns:
+            The node that has one for this request, or None if the nodes have to be looked at again.
+
+        Raises:
+            Failure: too many wait, or it took too long.
+        """
+        fiber, site, upstreams = self._fiber, self._context.site, self._context.upstreams
+        limits, counters = site.limits, site.reporter.counters
+        nodes = [node for node, _owner in attempts.full]
+        for node in nodes:
+            # While others were tried it may have come to have one; who would tell us later?
+            if upstreams.reserve(node, site.connection_limit(node)):
+                return self._grant(node, attempts)
+        if counters.queueing >= limits.backend_queue:
+            text = f"all connections to {nodes[-1].name} are in use"
+            text += f" and {counters.queueing} requests wait for one already"
+            raise Failure(reasons.QUEUE_FULL, text, limits.backend_queue)
+        now = fiber.loop.time()
+        if not self._queued_until:
+            counters.queued += 1
+            self._queued_until = now + limits.backend_queue_timeout
+        fiber.arm(Phase.QUEUE, self._queued_until - now)
+        upstreams.wait(self, nodes)
+        counters.queueing += 1
+        try:
+            while self.granted is None and upstreams.is_waiting(self, nodes):
+                await fiber.pause()
+                self._body.check_client()
+        except TimedOut:
+            if self.granted is None:
+                text = f"all connections to {nodes[-1].name} were in use for too long"
+                timeout = limits.backend_queue_timeout
+                raise Failure(reasons.QUEUE_EXPIRED, text, timeout) from None
+        finally:
+            counters.queueing -= 1
+            upstreams.leave(self, nodes)
+        # The time spent in the queue is not the connect's.
+        self.connects_until = 0.0
+        granted = self.granted
+        if granted is None:
+            attempts.again()
+            return None
+        return self._grant(granted, attempts)
+
+    def _grant(self, node: Node, attempts: Attempts) -> Node:
+        self.granted = node
+        attempts.freed(node)
+        self._chosen(node, attempts.owner)
+        return node
+
+    async def _hold(self, attempts: Attempts, keys: frozenset[bytes]) -> None:
+        """Wait until a node of the key announces itself."""
+        fiber, site = self._fiber, self._context.site
+        hold, limits, counters = site.hold, site.limits, site.reporter.counters
+        if not hold.enter(self, self._request.size + self._body.kept, keys):
+            text = f"no node is up and {len(hold)} requests wait for one already"
+            raise Failure(reasons.HOLD_FULL, text, limits.hold_max)
+        now = fiber.loop.time()
+        if not self._hold_until:
+            counters.held += 1
+            self._hold_until = now + limits.hold
+        fiber.arm(Phase.HOLD, self._hold_until - now)
+        counters.holding += 1
+        try:
+            await fiber.pause()
+            self._body.check_client()
+        except TimedOut:
+            text = "no node announced itself in time"
+            raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None
+        finally:
+            counters.holding -= 1
+            hold.leave(self)
+        attempts.restart()
+        # The time spent waiting is not the new node's.
+        self.connects_until = self._busy_until = 0.0
+
+    # --- what became of a node ---
+
+    @property
+    def failures(self) -> int:
+        """Connects that failed or were not answered, busy ones not counted."""
+        return 0 if self._attempts is None else self._attempts.made
 
     def put_back(self) -> None:
-        """The node that was chosen is not tried after all, or not yet."""
+        """The node that was chosen is not tried after all."""
         self.tries -= 1
+        if self._attempts is None:
+            self._attempts = self._begin_attempts()
 
     def failed(
-        self, node: Node, error: str, *, reason: str = "connect", timed_out: bool = False
+        self,
+        node: Node,
+        error: str,
+        *,
+        cause: Reason = reasons.CONNECT,
+        timed_out: bool = False,
     ) -> None:
         """``node`` could not be connected, or did not answer: not this one again."""
-        self._tried = (*self._tried, node)
-        self.made += 1
-        self.last_error = error
-        self.reason = reason
-        self.last_node = node.name
-        self.only_busy = False
-        self.timed_out = self.timed_out or timed_out
+        self._history().failed(node, error, cause=cause, timed_out=timed_out)
 
     def busy(self, node: Node, error: str) -> None:
         """``node`` takes no connection just now: others first, then this one again."""
-        self._tried = (*self._tried, node)
-        self._busy = (*self._busy, node)
-        self.last_error = error
-        self.last_node = node.name
+        self._history().busy(node, error)
 
-    def has_no_connection(self, node: Node) -> None:
-        """``node`` has no connection free: others first, then the first that has."""
-        self._tried = (*self._tried, node)
-        self.full = (*self.full, (node, self.owner))
+    def full(self, node: Node) -> None:
+        """``node`` has as many connections as it may: others first, then the first that has one."""
+        self._history().has_no_connection(node)
 
-    def freed(self, node: Node) -> None:
-        """One of ``node``'s connections is free, and is this request's."""
-        self.owner = next(owner for full, owner in self.full if full is node)
-        self.again()
-        self.chosen(node)
+    def same_again(self, node: Node) -> None:
+        """``node`` is to be tried a second time, on a new connection: only its kept one was dead."""
+        self.resent = True
+        self._again = node
 
-    @property
-    def waits_for_busy(self) -> bool:
-        """True if trying again after a moment may help."""
-        return bool(self._busy)
+    def sent_again(self) -> None:
+        """The request goes to another node: the time that the last one took is not the next one's."""
+        self.resent = True
+        self.connects_until = self._busy_until = 0.0
 
-    def again(self) -> None:
-        """Let the busy nodes, and those without a free connection, be chosen again."""
-        passed_over = [*self._busy, *(node for node, _owner in self.full)]
-        self._tried = [node for node in self._tried if node not in passed_over]
-        self._busy = self.full = ()
+    def _history(self) -> Attempts:
+        attempts = self._attempts
+        if attempts is None:
+            attempts = self._attempts = self._begin_attempts()
+        # The node that failed was this one's.
+        attempts.owner = self.owner
+        return attempts
 
-    def give_up_busy(self) -> None:
-        """The busy nodes have been waited for long enough: they count as failed."""
-        if self._busy:
-            self.only_busy = not self.made
-            self.made += len(self._busy)
-            self._busy = ()
+    def close(self) -> None:
+        """Give back a connection that was reserved and not used."""
+        granted = self.granted
+        if granted is not None:
+            self.granted = None
+            self._context.upstreams.free(granted)
 
-    @property
-    def stopped_early(self) -> bool:
-        """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
-        return (
-            self._plan.max_retries is not None
-            and self.made > self._plan.max_retries
-            and self._plan.forwarder.has_untried(self._request, self._tried)
-        )
+    # --- no node ---
 
-    def restart(self) -> None:
-        """A node has announced itself: every node may be tried again."""
-        self._tried = self._busy = self.full = ()
-        self.made = 0
-        self.only_busy = self.timed_out = False
+    def _none(self, attempts: Attempts, *, out_of_time: bool = False) -> Failure:
+        """Return why there is no node (any more); ``out_of_time``: others were not tried."""
+        site, forwarder = self._context.site, self._forwarder
+        limits, retries = site.limits, site.plan.max_retries
+        if attempts.only_busy:
+            text = f"{attempts.last_node} took no connection for too long: {attempts.last_error}"
+            return Failure(reasons.BUSY, text, limits.connect_timeout)
+        if attempts.made:
+            text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
+            option, value = "", 0.0
+            if out_of_time:
+                option, value = "timeout", limits.timeout
+            elif attempts.timed_out:
+                option, value = "connect-timeout", limits.connect_timeout
+            elif retries is not None and attempts.made > retries:
+                option, value = "max-retries", retries
+            status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
+            return Failure(attempts.cause, text, value, option=option, status=status)
+        now = self._fiber.loop.time()
+        if not forwarder.is_known(self._request, now):
+            return site.unknown_key()
+        if not forwarder.has_nodes(self._request, now):
+            text = "no node has announced this key yet, and the router has just started"
+            return Failure(reasons.NO_NODE, text)
+        return forwarder.why_none(self._request)

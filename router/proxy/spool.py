@@ -1,22 +1,23 @@
-"""A request body kept until a node has taken it: in memory, or above a limit in an unlinked file."""
+"""Spools: request bodies kept until a node has taken them, in memory or above a limit in an unlinked file."""
 
 import tempfile
 from collections.abc import Callable
 from typing import IO
 
-from uwsgi_router.router.net.link import Link, Owner
+from uwsgi_router.router.net.fiber import Fiber
+from uwsgi_router.router.net.link import Link
 
 # Read from a spooled file and written to a node at once.
 _CHUNK = 128 * 1024
 
 
 class Spool:
-    """A body that is being collected: what a flow may have as its target.
+    """A body that is being collected: what a pump may have as its target.
 
     Args:
         memory_limit: bodies up to this many bytes stay in memory.
         directory: where larger ones go; None: TMPDIR or /tmp.
-        owner: told when storing fails.
+        fiber: woken when storing fails.
 
     Attributes:
         length: bytes so far.
@@ -27,20 +28,20 @@ class Spool:
 
     __slots__ = (
         "_directory",
+        "_fiber",
         "_file",
         "_memory",
         "_memory_limit",
-        "_owner",
         "backlog",
         "error",
         "length",
         "on_low",
     )
 
-    def __init__(self, memory_limit: int, directory: str | None, owner: Owner) -> None:
+    def __init__(self, memory_limit: int, directory: str | None, fiber: Fiber) -> None:
         self._memory_limit = memory_limit
         self._directory = directory
-        self._owner = owner
+        self._fiber = fiber
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self.length = 0
@@ -66,7 +67,7 @@ class Spool:
                 self._file.write(data)
         except OSError as exc:
             self.error = exc
-            self._owner.wake()
+            self._fiber.wake()
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to ``size`` bytes from ``offset`` on."""
@@ -90,12 +91,12 @@ class Replay:
         error: why the file can't be read any more, or None.
     """
 
-    __slots__ = ("_link", "_offset", "_owner", "_spool", "done", "error")
+    __slots__ = ("_fiber", "_link", "_offset", "_spool", "done", "error")
 
-    def __init__(self, spool: Spool, link: Link, owner: Owner) -> None:
+    def __init__(self, spool: Spool, link: Link, fiber: Fiber) -> None:
         self._spool = spool
         self._link = link
-        self._owner = owner
+        self._fiber = fiber
         self._offset = 0
         self.done = False
         self.error: OSError | None = None
@@ -108,17 +109,18 @@ class Replay:
                 data = self._spool.read(self._offset, _CHUNK)
             except OSError as exc:
                 self.error = exc
-                self._owner.wake()
+                self._fiber.wake()
                 return
             self._offset += len(data)
             try:
                 link.write(data)
-            except OSError as exc:
-                self._owner.link_broken(link, exc)
+            except OSError:
+                # The node may have answered before it stopped reading: its answer is still read.
+                self._fiber.wake()
                 return
-            self._owner.touch()
+            self._fiber.touch()
             if link.backlog:
                 link.on_low = self.go_on
                 return
         self.done = True
-        self._owner.wake()
+        self._fiber.wake()

@@ -1,44 +1,30 @@
-"""Connections to nodes that speak HTTP: kept between requests, counted, and waited for where a node may have few.
+"""Upstream pool: connections to HTTP nodes, kept between requests, counted, and waited for where a node may have few.
 
 A server that gives a process to each connection (uWSGI's http11-socket, gunicorn's sync worker) starves behind a proxy
 that keeps more of them than it has processes: so idle ones and those in use are counted together.
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from uwsgi_router.router.net.deadlines import TICK
-from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.net.link import Link, LinkOwner
+from uwsgi_router.router.net.poller import Poller
+from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.subscriptions.node import Node
 
 #: Of a node that may have any number of connections, so many idle ones are kept.
 MAX_IDLE: Final = 32
 
 
-class Waiter(Protocol):
-    """A request that waits for a connection.
-
-    Attributes:
-        granted: the node that it may connect to now; set by :class:`Upstreams`, which has counted it in.
-    """
-
-    granted: Node | None
-
-    def wake(self) -> None:
-        """Look again."""
-
-
-class _Idle:
-    """A kept connection that nobody uses; owns the link meanwhile."""
+class _Idle(LinkOwner):
+    """A kept connection that nobody uses; owns the link meanwhile, and reads it."""
 
     __slots__ = ("_upstreams", "link", "node", "since", "until")
 
     def __init__(
-        self, upstreams: "Upstreams", node: Node, link: Link, since: float, until: float
+        self, upstreams: "UpstreamPool", node: Node, link: Link, since: float, until: float
     ) -> None:
         self._upstreams = upstreams
         self.node = node
@@ -60,13 +46,15 @@ class _Idle:
         """Nothing is written here."""
 
 
-@dataclass(slots=True)
 class _Connections:
     """Those of one node."""
 
-    in_use: int = 0
-    idle: list[_Idle] = field(default_factory=list)
-    waiting: deque[Waiter] = field(default_factory=deque)
+    __slots__ = ("idle", "in_use", "waiting")
+
+    def __init__(self) -> None:
+        self.in_use = 0
+        self.idle: list[_Idle] = []
+        self.waiting: deque[Waiter] = deque()
 
     @property
     def count(self) -> int:
@@ -77,20 +65,27 @@ class _Connections:
         return not (self.in_use or self.idle or self.waiting)
 
 
-class Upstreams:
+class UpstreamPool:
     """The connections to all HTTP nodes of this process, whichever router uses them.
+
+    Args:
+        loop: the event loop.
+        poller: for its clock.
+        tick: seconds between two looks for idle connections that were kept for long enough.
 
     Every connection is counted in by :meth:`reserve` (or by being granted to a waiter) before it is made or taken, and
     out by :meth:`keep` or :meth:`free`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, tick: float) -> None:
         self._loop = loop
+        self._poller = poller
+        self._tick_seconds = tick
         self._nodes: dict[Node, _Connections] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Upstreams nodes={len(self._nodes)} idle={self.idle}>"
+        return f"<UpstreamPool nodes={len(self._nodes)} idle={self.idle}>"
 
     @property
     def idle(self) -> int:
@@ -132,9 +127,9 @@ class Upstreams:
             idle_for: not one that was idle for longer, seconds.
         """
         idle = self._nodes[node].idle
-        while idle and self._loop.time() - idle[-1].since <= idle_for:
+        while idle and self._poller.now - idle[-1].since <= idle_for:
             link = idle.pop().link
-            if _is_alive(link):
+            if link.is_quiet():
                 return link
             link.close()
         return None
@@ -150,18 +145,18 @@ class Upstreams:
         connections = self._nodes[node]
         if len(connections.idle) >= MAX_IDLE:
             connections.idle.pop(0).link.close()
-        now = self._loop.time()
+        now = self._poller.now
         kept = _Idle(self, node, link, now, now + seconds)
         link.owned_by(kept)
         link.on_low = None
-        link.read_with(kept.readable)
+        link.read_with(kept)
         connections.idle.append(kept)
         if connections.waiting:
             self._counted_out(node, connections)
         else:
             connections.in_use -= 1
         if self._timer is None:
-            self._timer = self._loop.call_later(TICK, self._tick)
+            self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def free(self, node: Node) -> None:
         """A connection in use has been closed, or was not made."""
@@ -232,7 +227,7 @@ class Upstreams:
             for kept in [kept for kept in connections.idle if kept.until <= now]:
                 self.ended(kept)
         if any(connections.idle for connections in self._nodes.values()):
-            self._timer = self._loop.call_later(TICK, self._tick)
+            self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -241,15 +236,3 @@ class Upstreams:
             self._timer = None
         for node in list(self._nodes):
             self.drop(node)
-
-
-def _is_alive(link: Link) -> bool:
-    """Look without waiting; the loop may not have told us yet that the node has closed."""
-    try:
-        link.sock.recv(1, socket.MSG_PEEK)
-    except (BlockingIOError, InterruptedError):
-        return True
-    except OSError:
-        return False
-    # An end, or bytes that answer no request.
-    return False

@@ -1,43 +1,92 @@
-"""What sessions have to tell: it is counted, and said once in a line that explains it."""
+"""Counters, error log and access log of one router."""
 
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Final
 
-from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.text import show
-from uwsgi_router.router.fronts.http.front import HttpRequest
-from uwsgi_router.router.report.access_entry import Entry
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.node import Node
 
-if TYPE_CHECKING:
-    from uwsgi_router.router.fronts.http.reader import HttpReader
-    from uwsgi_router.router.proxy.exchange import Session
-
-# Failures that any client can cause at will, besides all with a 4xx status.
-_CLIENT_REASONS = frozenset({"bad-item", "cache", "unknown-coding", "version", "rtsp", "bad-frame"})
+_LINE: Final = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
 
 
-class Telling:
-    """The voice of one router.
+class Outcome:
+    """What is to be said of a request that has ended.
 
     Attributes:
-        config: of the router.
-        name: uWSGI's short name, the prefix of its options and its key in the stats document.
+        id: what the log and an answer of ours call it.
+        phase: that it ended in.
+        key: its routing key, b"" if it had none.
+        node: the name of the node that was tried last, "" if none was.
+        tries: nodes that were tried.
+        connect: seconds that the last connect took; None: there was none.
+        started: when it began, on the monotonic clock.
+        client: text of the client's address, as the request tells it.
+        peer: the client's address, "" on a UNIX socket.
+    """
+
+    __slots__ = (
+        "client",
+        "connect",
+        "id",
+        "key",
+        "node",
+        "peer",
+        "phase",
+        "started",
+        "tries",
+    )
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        phase: str,
+        *,
+        started: float,
+        peer: str,
+        key: bytes = b"",
+        node: str = "",
+        tries: int = 0,
+        connect: float | None = None,
+        client: bytes = b"",
+    ) -> None:
+        self.id = id
+        self.phase = phase
+        self.key = key
+        self.node = node
+        self.tries = tries
+        self.connect = connect
+        self.started = started
+        self.client = client
+        self.peer = peer
+
+
+class Reporter:
+    """Counts what happens to requests, and says each failure once, in a line that explains it.
+
+    Args:
+        name: see below.
+        access_log: see below.
+        quiet: failed connects are not logged.
+
+    Attributes:
+        name: uWSGI's short name of the router, the prefix of its options and its key in the stats document.
         counters: its numbers.
         access_log: where requests get a line each, or None.
     """
 
-    def __init__(self, config: RouterConfig, access_log: AccessLog | None) -> None:
-        self.config = config
-        self.name = config.kind
+    __slots__ = ("_limited", "_log", "_quiet", "access_log", "counters", "name")
+
+    def __init__(self, name: str, access_log: AccessLog | None, *, quiet: bool) -> None:
+        self.name = name
         self.counters = Counters()
         self.access_log = access_log
-        self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
+        self._quiet = quiet
+        self._log = logging.getLogger(f"uwsgi-router.{name}")
         self._limited = RateLimited(self._log)
 
     def refused(self, peer: str, reason: str) -> None:
@@ -45,30 +94,37 @@ class Telling:
         self.counters.refused_packets += 1
         self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
 
-    def failed(self, session: "Session", failure: Failure) -> None:
+    def failed(self, outcome: Outcome, failure: Failure) -> None:
         """Count a failed request, and explain it in one line."""
         self.counters.failed[failure.reason] += 1
-        request, attempts = session.request, session.attempts
-        line = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
         arguments = (
-            session.id,
+            outcome.id,
             failure.status.value,
             failure.reason,
             failure.text,
-            session.phase,
-            show(request.key) if request is not None else "",
-            attempts.node if attempts is not None else "",
-            attempts.tries if attempts is not None else 0,
-            session.connect_time,
-            monotonic() - session.started,
-            (show(request.client) if request is not None else session.peer[0]) or "unix",
-            f" option={failure.option}" if failure.option else "",
+            outcome.phase,
+            show(outcome.key),
+            outcome.node,
+            outcome.tries,
+            outcome.connect or 0.0,
+            monotonic() - outcome.started,
+            show(outcome.client) or outcome.peer or "unix",
+            self._option(failure),
         )
-        if failure.status < 500 or failure.reason in _CLIENT_REASONS:
+        if failure.cause.at_will:
             # Clients can make as many of these as they like.
-            self._limited.warning(failure.reason, line, *arguments)
+            self._limited.warning(failure.reason, _LINE, *arguments)
         else:
-            self._log.warning(line, *arguments)
+            self._log.warning(_LINE, *arguments)
+
+    def _option(self, failure: Failure) -> str:
+        if not failure.option:
+            return ""
+        value = failure.value
+        if value is None:
+            return f" option={self.name}-{failure.option}"
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+        return f" option={self.name}-{failure.option}={shown}"
 
     def said_too_much(self, node: Node, size: int) -> None:
         """Log that a node sent more than its answer announced: a bug there, or two answers to one request."""
@@ -79,40 +135,9 @@ class Telling:
             size,
         )
 
-    def log_access(
-        self,
-        session: "HttpReader",
-        request: HttpRequest | None,
-        bytes_in: int,
-        bytes_out: int,
-        reason: str,
-    ) -> None:
-        """Write a request's line of the access log; not called when there is none."""
-        assert self.access_log is not None
-        attempts, head = session.attempts, request.head if request is not None else None
-        self.access_log.write(
-            Entry(
-                id=session.id,
-                client=request.client if request is not None else session.peer[0].encode(),
-                method=head.method if head is not None else b"",
-                target=head.target if head is not None else b"",
-                protocol=head.protocol if head is not None else b"",
-                key=request.key if request is not None else b"",
-                status=session.status,
-                bytes_in=bytes_in,
-                bytes_out=bytes_out,
-                node=attempts.node if attempts is not None else "",
-                tries=attempts.tries if attempts is not None else 0,
-                connect=session.connect_time if session.head_size else None,
-                first_byte=session.first_byte - session.started if session.first_byte else None,
-                total=monotonic() - session.started,
-                reason=reason,
-            )
-        )
-
     def unable_to_connect(self, node: Node, retries: int, text: str) -> None:
         """Log a failed connect, as uWSGI does, unless told to be quiet."""
-        if not self.config.quiet:
+        if not self._quiet:
             self._limited.warning(
                 ("connect", node.name),
                 "unable to connect to %s (%d retries): %s",

@@ -1,9 +1,9 @@
-"""What every forwarder can do: find a node for a request, and hear what became of it."""
+"""Base class of forwarders: they choose a node for a request, and hear what became of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Collection
-from http import HTTPStatus
+from collections.abc import Collection
 
+from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.subscriptions.node import Node
@@ -17,20 +17,35 @@ class Forwarder(ABC):
         down: why a key that is known has no node to try.
     """
 
-    unknown = "no node is configured"
-    down = "no node of this key is up"
+    def __init__(
+        self,
+        unknown: str = "no node is configured",
+        down: str = "no node of this key is up",
+    ) -> None:
+        self.unknown = unknown
+        self.down = down
+
+    def for_request(self, request: Request) -> "Forwarder":  # noqa: ARG002
+        """Return the forwarder that chooses the nodes of one request, all its attempts: usually this one."""
+        return self
 
     @abstractmethod
-    def choose(
-        self, request: Request, tried: Collection[Node], now: float
-    ) -> Node | Awaitable[Node | None] | None:
-        """Return a node that is not in ``tried``, an awaitable of one, or None.
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return a node that is not in ``tried``, or None. Never waits.
 
         Args:
             request: with the key and the client.
             tried: nodes that have failed for this request.
             now: the loop's clock, seconds.
         """
+
+    def must_search(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """True if :meth:`choose` found none because that takes time: :meth:`search` may find one."""
+        return False
+
+    async def search(self, request: Request, tried: Collection[Node]) -> Node | None:  # noqa: ARG002
+        """Do as :meth:`choose`, and take the time it needs; runs in a task of asyncio's."""
+        return None
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """True if the key is served here, even if no node is up just now."""
@@ -63,7 +78,7 @@ class Forwarder(ABC):
 
     def why_none(self, request: Request) -> Failure:  # noqa: ARG002
         """Return why a key that has or had nodes has none to try."""
-        return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "no-node", self.down)
+        return Failure(reasons.NO_NODE, self.down)
 
     def released(self, node: Node) -> None:
         """The last exchange that held the node has ended."""

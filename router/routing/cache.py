@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection
+from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
@@ -32,10 +33,10 @@ class ItemForwarder(RotatingForwarder):
         last_resort: no fallback is configured.
     """
 
-    unknown = "the cache has no item of this key"
-
     def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
-        super().__init__(gracetime, last_resort=last_resort)
+        super().__init__(
+            gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
+        )
         self._name = name or "(the first)"
         self._values: dict[bytes, tuple[RestingNode, ...] | ValueProblem] = {}
         self._nodes: dict[tuple[str, int], RestingNode] = {}
@@ -64,7 +65,7 @@ class ItemForwarder(RotatingForwarder):
                 nodes,
             )
             text = f"the item {shown} of the cache {self._name} does not name nodes"
-            raise Failure(HTTPStatus.BAD_GATEWAY, "bad-item", text)
+            raise Failure(reasons.BAD_ITEM, text)
         first = item.turn % len(nodes)
         index = self._in_turn(nodes, first, tried, now)
         if index is None:
@@ -131,18 +132,15 @@ class RemoteCacheForwarder(ItemForwarder):
         gracetime: float,
         *,
         last_resort: bool,
-        option: str,
+        deadline: float,
     ) -> None:
         super().__init__(remote.text, gracetime, last_resort=last_resort)
         self._remote = remote
         self._loop = loop
-        # What decides how long an answer is waited for, for the log.
-        self._option = option
+        self._deadline = deadline
 
-    def choose(
-        self, request: Request, tried: Collection[Node], now: float
-    ) -> Node | Awaitable[Node | None] | None:
-        """Return the next node of the first form of the key that has an item, at once if that is remembered."""
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return the next node of the first form of the key that has an item, if that is remembered."""
         keys = request.keys()
         try:
             for key in keys:
@@ -150,10 +148,27 @@ class RemoteCacheForwarder(ItemForwarder):
                 if item is not None:
                     return self._node_of(key, item, tried, now)
         except KeyError:
-            return self._ask(keys, tried)
+            pass  # The server has to be asked.
         return None
 
-    async def _ask(self, keys: list[bytes], tried: Collection[Node]) -> Node | None:
+    def must_search(self, request: Request, now: float) -> bool:
+        """True if a form of the key is not remembered, before one that is."""
+        keys = request.keys()
+        try:
+            for key in keys:
+                if self._remote.remembered(key, now) is not None:
+                    return False
+        except KeyError:
+            return True
+        return False
+
+    async def search(self, request: Request, tried: Collection[Node]) -> Node | None:
+        """Ask the server.
+
+        Raises:
+            Failure: it does not answer, and there is no fallback.
+        """
+        keys = request.keys()
         try:
             for key in keys:
                 item = await self._remote.get(key)
@@ -161,10 +176,12 @@ class RemoteCacheForwarder(ItemForwarder):
                     return self._node_of(key, item, tried, self._loop.time())
         except NoAnswer as exc:
             if self._last_resort:
-                status = HTTPStatus.GATEWAY_TIMEOUT if exc.timed_out else HTTPStatus.BAD_GATEWAY
                 text = f"the cache {self._name} does not answer: {exc}"
-                option = self._option if exc.timed_out else ""
-                raise Failure(status, "cache", text, option) from exc
+                if exc.timed_out:
+                    raise Failure(
+                        reasons.CACHE, text, self._deadline, status=HTTPStatus.GATEWAY_TIMEOUT
+                    ) from exc
+                raise Failure(reasons.CACHE, text, option="") from exc
         return None
 
     def is_known(self, request: Request, now: float) -> bool:

@@ -24,6 +24,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, RouterConfig
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.core.text import show
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.code_file import CodeError, CodeFile, Function
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
@@ -62,9 +63,6 @@ class CodeForwarder(Forwarder):
         reload: look whether the file has changed.
     """
 
-    unknown = "the function names no node for this key"
-    down = "the function that names the nodes has failed"
-
     def __init__(
         self,
         function: Function | CodeFile,
@@ -75,6 +73,10 @@ class CodeForwarder(Forwarder):
         timeout: float,
         reload: bool = False,
     ) -> None:
+        super().__init__(
+            unknown="the function names no node for this key",
+            down="the function that names the nodes has failed",
+        )
         self._file = function if isinstance(function, CodeFile) else None
         self._given = None if isinstance(function, CodeFile) else function
         self._name = name
@@ -88,12 +90,16 @@ class CodeForwarder(Forwarder):
     def __repr__(self) -> str:
         return f"<CodeForwarder {self._name}>"
 
-    def choose(
-        self, request: Request, tried: Collection[Node], now: float
-    ) -> Node | Awaitable[Node | None] | None:
-        """Return the first node of the function's that was not tried; the function is asked once for a request."""
-        if request.found is not None:
-            return _first(request.found, tried)
+    def for_request(self, request: Request) -> Forwarder:  # noqa: ARG002
+        """Return what remembers the function's answer, which is asked once for a request."""
+        return _CodeChoice(self)
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Ask for this choice alone."""
+        return _CodeChoice(self).choose(request, tried, now)
+
+    def call(self, request: Request, now: float) -> "_Answer | Awaitable[object]":
+        """Call the function; return what it names, or what has to be awaited to know that."""
         if self._file is not None and self._reload:
             self._file.refresh(now)
         function = self._given if self._file is None else self._file.function
@@ -101,39 +107,27 @@ class CodeForwarder(Forwarder):
         try:
             result = self._watched(request, lambda: function(request.key))
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever an operator's code may raise
-            request.found = self._raised(request, exc)
-        else:
-            if inspect.isawaitable(result):
-                return self._later(request, result, tried)
-            request.found = self._answer(request, result)
-        return _first(request.found, tried)
+            return self._raised(request, exc)
+        return result if inspect.isawaitable(result) else self._answer(request, result)
 
-    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True until the function has said that it knows no node for the key."""
-        answer = request.found
-        return not isinstance(answer, _Answer) or answer.failed or bool(answer.nodes)
-
-    async def _later(
-        self, request: Request, result: Awaitable[object], tried: Collection[Node]
-    ) -> Node | None:
+    async def wait_for(self, request: Request, result: Awaitable[object]) -> "_Answer":
+        """Wait for an ``async`` function; return what it names."""
         deadline = asyncio.timeout(self._timeout)
         try:
             async with deadline:
                 found = await self._steps(request, result)
-            request.found = self._answer(request, found)
+            return self._answer(request, found)
         except asyncio.CancelledError as exc:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # Something that the function waited for was cancelled; the request was not.
-            request.found = self._raised(request, exc)
+            return self._raised(request, exc)
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever an operator's code may raise
             if deadline.expired():
                 text = "gave no answer within code-timeout=%g s"
-                request.found = self._failed(request, "timeout", text, self._timeout)
-            else:
-                request.found = self._raised(request, exc)
-        return _first(request.found, tried)
+                return self._failed(request, "timeout", text, self._timeout)
+            return self._raised(request, exc)
 
     # --- how long it takes ---
 
@@ -151,7 +145,7 @@ class CodeForwarder(Forwarder):
                     self._name,
                     took,
                     self._limit,
-                    _show(request.key),
+                    show(request.key),
                 )
 
     @types.coroutine
@@ -203,14 +197,54 @@ class CodeForwarder(Forwarder):
             self._name,
             type(exc).__name__,
             exc,
-            _show(request.key),
+            show(request.key),
             exc_info=exc,
         )
         return _Answer(failed=True)
 
     def _failed(self, request: Request, cause: str, text: str, *arguments: object) -> _Answer:
-        self._limited.error(cause, f"%s {text}: key=%s", self._name, *arguments, _show(request.key))
+        self._limited.error(cause, f"%s {text}: key=%s", self._name, *arguments, show(request.key))
         return _Answer(failed=True)
+
+
+class _CodeChoice(Forwarder):
+    """The function's answer to one request.
+
+    Args:
+        code: asks the function.
+    """
+
+    def __init__(self, code: CodeForwarder) -> None:
+        super().__init__(code.unknown, code.down)
+        self._code = code
+        self._answer: _Answer | None = None
+        self._pending: Awaitable[object] | None = None
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return the first node of the function's that was not tried."""
+        if self._answer is None and self._pending is None:
+            result = self._code.call(request, now)
+            if isinstance(result, _Answer):
+                self._answer = result
+            else:
+                self._pending = result
+        return None if self._answer is None else _first(self._answer, tried)
+
+    def must_search(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """True if the function has not answered yet."""
+        return self._pending is not None
+
+    async def search(self, request: Request, tried: Collection[Node]) -> Node | None:
+        """Wait for the function."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            self._answer = await self._code.wait_for(request, pending)
+        return None if self._answer is None else _first(self._answer, tried)
+
+    def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
+        """True until the function has said that it knows no node for the key."""
+        answer = self._answer
+        return answer is None or answer.failed or bool(answer.nodes)
 
 
 def build_code_forwarder(config: RouterConfig, clock: Callable[[], float]) -> CodeForwarder:
@@ -241,9 +275,8 @@ def build_code_forwarder(config: RouterConfig, clock: Callable[[], float]) -> Co
     )
 
 
-def _first(answer: object, tried: Collection[Node]) -> Node | None:
+def _first(answer: _Answer, tried: Collection[Node]) -> Node | None:
     """Return the first node that was not tried; one that seems to be down just now after the others."""
-    assert isinstance(answer, _Answer)
     left = [node for node in answer.nodes if node not in tried]
     return next((node for node in left if not node.doubtful), left[0] if left else None)
 
@@ -260,7 +293,3 @@ def _throwing(steps: Any, exc: BaseException) -> Callable[[], Any]:
         return steps.throw(exc)
 
     return step
-
-
-def _show(key: bytes) -> str:
-    return key.decode("utf-8", "backslashreplace")

@@ -16,6 +16,7 @@ class FixedForwarder(Forwarder):
     """
 
     def __init__(self, addresses: Sequence[str]) -> None:
+        super().__init__()
         self.nodes = [Node(text, parse_address(text)) for text in addresses]
 
     def __repr__(self) -> str:

@@ -35,9 +35,8 @@ class PathForwarder(Forwarder):
         PatternError: if the key could choose a TCP host.
     """
 
-    unknown = "the key can't name a socket"
-
     def __init__(self, parts: list[str]) -> None:
+        super().__init__(unknown="the key can't name a socket")
         self._parts = parts
         self._nodes: dict[bytes, Node] = {}
         template = "{}".join(parts)

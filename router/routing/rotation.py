@@ -38,7 +38,10 @@ class RotatingForwarder(Forwarder):
         last_resort: no fallback is configured.
     """
 
-    def __init__(self, gracetime: float, *, last_resort: bool) -> None:
+    def __init__(
+        self, gracetime: float, *, last_resort: bool, unknown: str = "no node is configured"
+    ) -> None:
+        super().__init__(unknown=unknown)
         self._gracetime = gracetime
         self._last_resort = last_resort
 

@@ -1,8 +1,8 @@
 """``subscription-server``: nodes that announced themselves (wire sheet 3; DESIGN section 4, Keys)."""
 
 from collections.abc import Callable, Collection
-from http import HTTPStatus
 
+from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
@@ -22,8 +22,6 @@ class SubscriptionForwarder(Forwarder):
         fallback_key: looked up when no form of the key has a node, or None.
     """
 
-    unknown = "no node has announced this key within the last hour"
-
     def __init__(
         self,
         registry: Registry,
@@ -31,6 +29,7 @@ class SubscriptionForwarder(Forwarder):
         clock: Callable[[], float],
         fallback_key: bytes | None = None,
     ) -> None:
+        super().__init__(unknown="no node has announced this key within the last hour")
         self._registry = registry
         self._report = report
         self._clock = clock
@@ -107,15 +106,14 @@ class SubscriptionForwarder(Forwarder):
                 for node in () if pool is None else pool.nodes:
                     if node.standing == UNHEALTHY:
                         return Failure(
-                            HTTPStatus.SERVICE_UNAVAILABLE,
-                            "unhealthy",
+                            reasons.UNHEALTHY,
                             f"no node of this key passes its checks: {node.name}: {node.check_failure}",
                         )
                     if node.standing == DRAINED:
                         drained = drained or node
         if drained is not None:
             text = f"the nodes of this key that are up are drained: {drained.name}"
-            return Failure(HTTPStatus.SERVICE_UNAVAILABLE, "drained", text)
+            return Failure(reasons.DRAINED, text)
         return super().why_none(request)
 
     def released(self, node: Node) -> None:

@@ -168,8 +168,8 @@ def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     # The requests that were counted, exactly: warming up is not among them.
     assert found.functions
     by_name = {function.name: function for function in found.functions}
-    parse = by_name["UwsgiFront.parse"]
-    assert (parse.file, parse.calls) == ("router/fronts/uwsgi/front.py", 37)
+    parse = by_name["UwsgiParser.parse"]
+    assert (parse.file, parse.calls) == ("router/fronts/uwsgi/parser.py", 37)
     assert {"BaseEventLoop._run_once", "decode_variables"} <= by_name.keys()
     # All of what counts, nothing of what is counted with.
     assert not any("anatomy" in function.file for function in found.functions)

@@ -1,7 +1,7 @@
 """WebSocket frames in both directions, cut at any place."""
 
 from tests.fuzz.target import Target
-from uwsgi_router.router.fronts.http.frames import FrameCheck, FrameViolation, close_frame
+from uwsgi_router.router.fronts.http.websocket.frames import FrameCheck, FrameViolation, close_frame
 
 _MAX = 4_096
 # A header that is not whole (14 bytes), or a control frame (131).

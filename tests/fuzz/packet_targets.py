@@ -40,7 +40,7 @@ from uwsgi_router.protocol.uwsgi import (
     encode_variables,
 )
 from uwsgi_router.router.core.failure import Failure
-from uwsgi_router.router.fronts.uwsgi.front import Ping, UwsgiFront
+from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
 
 CACHE = Path(__file__).parent.parent / "vectors" / "cache-packets.tsv"
 HTTP_HEADS = [vector["raw"] for vector in heads.vectors() if len(vector["raw"]) < 4096]
@@ -75,7 +75,7 @@ def request(data: bytes) -> str:
     """The first bytes of a client connection, whole, cut short, and with more behind them."""
     word = ""
     for keep_modifiers in (False, True):
-        front = UwsgiFront(force_key=None, keep_modifiers=keep_modifiers)
+        front = UwsgiParser(force_key=None, keep_modifiers=keep_modifiers)
         try:
             parsed = front.parse(data, "127.0.0.1")
         except (PacketError, Failure, Ping) as exc:

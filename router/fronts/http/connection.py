@@ -1,192 +1,339 @@
-"""A client that speaks HTTP/1: one request after the other on a connection (http router)."""
+"""HTTP/1 connections: requests are read and served one after the other."""
 
-import asyncio
-from http import HTTPStatus
+import socket
 from time import monotonic
+from typing import Final
 
-from uwsgi_router.protocol.http.body import Encoder
-from uwsgi_router.protocol.http.errors import BodyError, ResponseError, quoted
-from uwsgi_router.protocol.http.fields import tokens
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.origin import Origin, origin_of_peer
+from uwsgi_router.protocol.proxy import ProxyError, parse_proxy_header
+from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
-from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.fronts.http.front import ACME, HttpRequest, interim_head, switch_head
+from uwsgi_router.router.fronts.http.body import HttpBody
+from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
+from uwsgi_router.router.fronts.http.pace import Pace
 from uwsgi_router.router.fronts.http.pages import redirect
-from uwsgi_router.router.fronts.http.reader import HttpReader
-from uwsgi_router.router.fronts.http.websocket import CheckedTunnel
-from uwsgi_router.router.proxy.delivery import linger
-from uwsgi_router.router.proxy.pump import Feeder
+from uwsgi_router.router.fronts.http.rules import HttpListener
+from uwsgi_router.router.fronts.http.settings import HttpSettings
+from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.proxy.client import linger, send_last
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.exchange import Exchange
+from uwsgi_router.router.proxy.pump import MAX_EARLY, Requests
+from uwsgi_router.router.report.access_entry import Entry
+from uwsgi_router.router.report.requests import Outcome
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+ACME: Final = b"/.well-known/acme-challenge/"
+# Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
+_EMPTY: Final = b"\r\n"
+_IDLE: Final = Phase.IDLE
+_REQUEST: Final = Phase.REQUEST
 
 
-class HttpSession(HttpReader):
-    """One connection of a client: the story of its requests, and what it is answered."""
+class HttpConnection(Connection):
+    """One connection of a client that speaks HTTP/1.
 
-    __slots__ = ("_checked",)
+    Attributes:
+        pump: what the client sends: heads, which are kept until they can be read, and bodies.
+        served: requests that were answered.
+        client: the one whose request is being served; None: none is.
+    """
 
-    def begin(self) -> None:
-        """Forget the last request."""
-        HttpReader.begin(self)
-        self._checked: CheckedTunnel | None = None
+    __slots__ = (
+        "_context",
+        "_listener",
+        "_origin",
+        "_pace",
+        "_seen",
+        "_sent",
+        "_settings",
+        "_started",
+        "client",
+        "pump",
+        "served",
+    )
+    # Only a compiled class needs to be told.
+    __deletable__ = ("pump",)
 
-    # --- the story ---
+    def __init__(
+        self,
+        context: Context,
+        settings: HttpSettings,
+        listener: HttpListener,
+        sock: socket.SocketType,
+        peer: Peer,
+        number: int,
+    ) -> None:
+        site = context.site
+        traffic = site.reporter.counters.clients
+        super().__init__(context.connections, sock, peer, number, settings.head_timeout, traffic)
+        self._context = context
+        self._settings = settings
+        self._listener = listener
+        self._origin: Origin | None = None
+        self._pace = Pace(settings.body_rate, context.timing.body_window)
+        # Bytes of what came that were found to be no whole head; bytes of answers that are accounted for.
+        self._seen = self._sent = 0
+        self._started = monotonic()
+        self.served = 0
+        self.client: HttpClient | None = None
+        early = max(settings.parser.max_head, MAX_EARLY) + 1
+        self.pump = Requests(self.link, self.fiber, site.limits.buffer_size, early)
 
-    async def talk(self) -> None:
+    @property
+    def id(self) -> str:
+        """What the log and an answer of ours call this request: connection, and place on it."""
+        name = f"{self.connections.ids}-{self.number:x}"
+        return f"{name}.{self.served}" if self.served else name
+
+    # --- the story of a connection ---
+
+    async def serve(self) -> None:
         """Serve requests until one of us has had enough."""
-        upload = self.inlet
-        upload.start()
-        if self.front.wants_proxy_header(self.peer[0]) and not await self.read_proxy_header():
+        pump, fiber, listener = self.pump, self.fiber, self._listener
+        pump.start()
+        if self._settings.wants_proxy_header(self.peer[0]) and not await self._read_proxy_header():
             return
-        self.origin = self.front.connection_origin(self.peer, self.door)
+        self._origin = origin_of_peer(self.peer, https=False, server_port=listener.port)
         while True:
-            self.expect_request()
+            self._expect_request()
             failure, timed_out = None, False
             try:
-                while (request := self.read_request()) is None and not upload.ended:
-                    await self.pause()
+                while (client := self._read_request()) is None and not pump.ended:
+                    await fiber.pause()
             except Failure as exc:
-                request, failure = None, exc
+                client, failure = None, exc
             except TimedOut:
                 timed_out = True
-            if request is None:
-                await self.refuse(failure or self.unfinished(timed_out=timed_out))
+            if client is None:
+                await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
-            received = upload.count - len(upload.early) - request.size
-            reason = ""
-            try:
-                if self.door.redirect is None or request.path.startswith(ACME):
-                    reason = await self.answer(request)
-                else:
-                    await self._redirect(request, self.door.redirect)
-            except (ClientGone, OSError):
-                reason = "client"
-                raise
-            except asyncio.CancelledError:
-                reason = "stopped"
-                raise
-            finally:
-                self.account(request, upload.count - len(upload.early) - received, reason)
-            # Thousands of connections may be idle: none needs to remember its last request.
-            del request
-            if not self.reusable or self.client.closed:
+            if listener.redirect is None or client.request.path.startswith(ACME):
+                received = pump.count - len(pump.early) - client.request.size
+                exchange = Exchange(self._context, client, client.request, self._started)
+                try:
+                    await exchange.serve()
+                finally:
+                    self._answered(client, exchange, received)
+                del exchange
+            else:
+                await self._redirect(client, listener.redirect)
+            if not client.reusable or self.link.closed:
                 break
+            # Thousands of connections may be idle: none needs to remember its last request.
+            del client
+            self.client = None
             self.served += 1
-            self.begin()
-        if upload.early and not self.client.closed:
+        if pump.early and not self.link.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
 
-    async def _redirect(self, request: HttpRequest, port: int) -> None:
-        counters = self.gateway.counters
-        counters.requests += 1
-        self.request = request
-        answer = redirect(request.method, request.key, port or None, request.head.target)
-        self.status = int(answer[9:12])
-        self.first_byte = monotonic()
-        self.client.write(answer)
-        counters.completed += 1
-        if not self.uploaded:
-            await linger(self)
+    def ended(self, error: BaseException | None) -> None:
+        """Let everything go."""
+        super().ended(error)
+        self.client = None
+        del self.pump  # it holds the fiber, and the link that holds this connection
+
+    def hurry(self, seconds: float) -> None:
+        """The router stops: close the connection if it has no request, at once if it has had one."""
+        client = self.client
+        if client is not None:
+            if client.tunnel is not None:
+                client.goodbye(None)
+        elif not (self.served and self.pump.early):
+            self.fiber.hurry(0.0 if self.served else seconds)
+
+    # --- reading ---
+
+    async def _read_proxy_header(self) -> bool:
+        """Read the line in which a proxy says who the client is; False if there is none."""
+        pump, fiber = self.pump, self.fiber
+        fiber.arm(Phase.PROXY, self._settings.head_timeout)
+        while True:
+            header = failure = None
+            try:
+                if pump.early:
+                    header = parse_proxy_header(pump.early)
+            except ProxyError as exc:
+                text = f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}"
+                failure = Failure(reasons.BAD_PROXY_HEADER, text)
+            if failure is not None:
+                await self._refuse(failure)
+                return False
+            if header is not None:
+                pump.early = pump.early[header.size :]
+                if header.source is not None:
+                    self.peer = header.source
+                return True
+            if pump.ended:
+                return False
+            try:
+                await fiber.pause()
+            except TimedOut:
+                return False
+
+    def _expect_request(self) -> None:
+        """Read on, and say how long the next request may take to come."""
+        fiber, stopping = self.fiber, self.connections.stopping
+        self._seen = 0
+        if self.served:
+            fiber.arm(_IDLE, self._settings.idle_timeout)
+            self.pump.expect()
+            if stopping:
+                self.hurry(0.0)
+        elif not stopping:
+            # Otherwise it was told already how long it has.
+            fiber.arm(_REQUEST, self._settings.head_timeout)
+
+    def _read_request(self) -> HttpClient | None:
+        """Return the client of the request that has come; None: it has not come yet.
+
+        Raises:
+            Failure: what came is none, or is refused; in the latter case ``client`` is whose it is.
+        """
+        pump, seen = self.pump, self._seen
+        data = pump.early
+        size = len(data)
+        if size <= seen:
+            return None
+        if not seen:
+            self._started = monotonic()
+        assert self._origin is not None
+        parser = self._settings.parser
+        request = parser.parse(data, self._origin, self.peer, self._listener, seen)
+        if request is None:
+            if not seen and self.served:
+                self.fiber.arm(_REQUEST, self._settings.head_timeout)
+            self._seen = size
+            return None
+        self.fiber.phase = _REQUEST
+        pump.early = data[request.size :]
+        limits, settings = self._context.site.limits, self._settings
+        deadlines = self.connections.deadlines
+        body = HttpBody(request, pump, limits, settings, deadlines, self._pace)
+        client = self.client = HttpClient(self, request, body, limits, settings)
+        if request.content_length:
+            parser.check(request)
+        return client
+
+    # --- what is no request, or none that we take ---
+
+    def _unfinished(self, *, timed_out: bool) -> Failure | None:
+        """Return why what has come will be no request; None: nothing has come."""
+        if not self.pump.early.strip(_EMPTY):
+            return None
+        if not timed_out:
+            return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
+        timeout = self._settings.head_timeout
+        return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
+
+    async def _refuse(self, failure: Failure | None) -> None:
+        """Answer what is no request, or none that we take; None: nothing has come."""
+        if failure is None:
+            return
+        site, client = self._context.site, self.client
+        reporter = site.reporter
+        reporter.counters.requests += 1
+        outcome = self._outcome(client)
+        status = failure.status.value if site.limits.answers else 0
+        reporter.failed(outcome, failure)
+        try:
+            if client is not None:
+                # A whole head, whose body is refused.
+                await client.fail(failure)
+            elif status:
+                page = failure_page(self._settings, failure, self.id, head_only=False)
+                await send_last(self, page, complete=False)
+        finally:
+            self._account(client, outcome, 0, failure.reason, status)
 
     # --- answering ---
 
-    def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
-        """Return the head of an answer, and decide whether the connection is kept."""
-        request, upload = self.http, self.inlet
-        assert request is not None
-        self.status = head.status
-        self.first_byte = monotonic()
-        if head.status == 101:
-            return switch_head(head), None
-        keep = (
-            self._keeps
-            and request.head.keep_alive
-            and self.uploaded
-            # What the client may have said to a WebSocket that is none is no request.
-            and not request.tunnel
-            and not self.gateway.stopping
-            # A half-close behind several requests is behind the last of them.
-            and (not upload.ended or bool(upload.early))
-        )
-        data, encoder, self.reusable = self.front.answer_head(request, head, length, keep=keep)
-        return data, encoder
+    def _answered(self, client: HttpClient, exchange: Exchange, before: int) -> None:
+        """Account for an exchange that is over; ``before`` it began so many bytes of the connection had been used."""
+        if self._context.site.reporter.access_log is None:
+            self._sent = self.link.written
+        else:
+            received = self.pump.count - len(self.pump.early) - before
+            self._account(client, exchange.outcome(), received, exchange.reason)
 
-    def send_interim(self, head: ResponseHead) -> None:
-        """Pass a 1xx on to clients that know of them; a 100 only to those that wait for it, and once."""
-        request = self.http
-        assert request is not None
-        if not request.head.minor:
-            return
-        if head.status == HTTPStatus.CONTINUE:
-            if self.continued or not request.head.expect_continue:
-                return
-            self.continued = True
-            self._pace.begin(self.loop.time(), self.inlet.count)
-        self.client.write(interim_head(head))
-
-    def send_continue(self) -> None:
-        """Say 100 if the client waits for it, and has not begun to send all the same."""
-        request = self.http
-        assert request is not None
-        if request.head.expect_continue and not self.continued and not self.inlet.early:
-            self.continued = True
-            self.client.write(_CONTINUE)
-
-    def buffered_of(self, head: ResponseHead) -> int:
-        """Return how much of an answer is taken from the node although the client reads slowly."""
-        return 0 if head.unbuffered else self.config.response_buffering
-
-    def error_answer(self, failure: Failure) -> bytes:
-        """Return the page for a failure."""
-        request = self.http
-        self.status = failure.status.value
-        self.first_byte = monotonic()
-        return self.front.pages.answer(
-            failure.status.value,
-            failure.reason,
-            self.id,
-            head_only=request is not None and request.method == b"HEAD",
-            retry_after=1 if failure.status is HTTPStatus.SERVICE_UNAVAILABLE else None,
-        )
-
-    # --- tunnels ---
-
-    @property
-    def tunnel_timeout(self) -> float:
-        """Seconds of silence that end a tunnel."""
-        return self.config.websocket_timeout
-
-    def tunnel_feeders(
-        self, request: Request, head: ResponseHead
-    ) -> tuple[Feeder | None, Feeder | None]:
-        """Return what checks the frames, if they are to be checked.
-
-        Raises:
-            ResponseError: the node switches to something that was not asked for.
-        """
-        assert isinstance(request, HttpRequest)
-        asked = request.head
-        if not request.tunnel:
-            raise ResponseError("it switches protocols, and was not asked to")
-        if asked.websocket and b"websocket" not in tokens(head.upgrade):
-            raise ResponseError(f"it switches to {quoted(head.upgrade)}, not to a WebSocket")
-        if not (self.config.websocket_check and asked.websocket):
-            return None, None
-        self._checked = checked = CheckedTunnel(asked, head, self.config)
-        return checked.to_node, checked.to_client
-
-    def end_tunnel(self, fault: BodyError | None, *, by_client: bool = False) -> None:
-        """Send the Close that says why, wherever a frame may begin; not what would lie inside another frame."""
-        if self._checked is None or self.client.closed or self.said_goodbye:
-            return
-        self.said_goodbye = True
-        why = "the router stops" if self.gateway.stopping else "idle"
-        to_client, to_node = self._checked.goodbye(fault, by_client=by_client, why=why)
+    async def _redirect(self, client: HttpClient, port: int) -> None:
+        """Send the client to the same target over https."""
+        counters, request, pump = self._context.site.reporter.counters, client.request, self.pump
+        received = pump.count - len(pump.early) - request.size
+        counters.requests += 1
+        answer = redirect(request.method, request.key, port or None, request.head.target)
+        client.status = int(answer[9:12])
+        client.first_byte = monotonic()
+        reason = ""
         try:
-            if to_client:
-                self.client.write(to_client)
-            if to_node and self.upstream is not None:
-                self.upstream.write(to_node)
-        except OSError:
-            pass  # Whoever is not there needs no Close.
+            client.write(answer)
+        except ClientGone:
+            reason = "client"
+            counters.client_aborts += 1
+        else:
+            counters.completed += 1
+            if not client.body.complete:
+                await client.linger()
+        received = pump.count - len(pump.early) - received
+        self._account(client, self._outcome(client), received, reason)
+
+    # --- the access log ---
+
+    def _outcome(self, client: HttpClient | None) -> Outcome:
+        """Return what is to be said of a request that no node was asked for."""
+        outcome = Outcome(self.id, self.fiber.phase.value, started=self._started, peer=self.peer[0])
+        if client is not None:
+            outcome.key, outcome.client = client.request.key, client.request.client
+        return outcome
+
+    def _account(
+        self,
+        client: HttpClient | None,
+        outcome: Outcome,
+        received: int,
+        reason: str,
+        status: int = 0,
+    ) -> None:
+        """Write the request's line of the access log, if there is one.
+
+        Args:
+            client: None: what came was no request.
+            outcome: what became of it.
+            received: bytes that it had.
+            reason: of its failure; "": it was answered.
+            status: that it was answered with, if it was none.
+        """
+        sent, self._sent = self.link.written - self._sent, self.link.written
+        access_log = self._context.site.reporter.access_log
+        if access_log is None:
+            return
+        now, first_byte = monotonic(), None
+        method = target = protocol = b""
+        if client is not None:
+            head, status = client.request.head, client.status
+            method, target, protocol = head.method, head.target, head.protocol
+            if client.first_byte:
+                first_byte = client.first_byte - outcome.started
+        elif status:
+            first_byte = now - outcome.started
+        access_log.write(
+            Entry(
+                id=outcome.id,
+                client=outcome.client or outcome.peer.encode(),
+                method=method,
+                target=target,
+                protocol=protocol,
+                key=outcome.key,
+                status=status,
+                bytes_in=received,
+                bytes_out=sent,
+                node=outcome.node,
+                tries=outcome.tries,
+                connect=outcome.connect,
+                first_byte=first_byte,
+                total=now - outcome.started,
+                reason=reason,
+            )
+        )

@@ -1,31 +1,30 @@
 """How fast a body has to come: whoever sends a byte now and then must not hold a connection and a node for ever."""
 
-#: Seconds over which the rate is taken.
-WINDOW = 30.0
-
 
 class Pace:
     """Looks at a body once per window.
 
     Args:
         rate: bytes a second that have to come on average; 0: any.
+        window: seconds over which the rate is taken.
 
     Attributes:
         count: bytes that had come when the window began.
         until: when to look again, on the loop's clock; 0: not now.
     """
 
-    __slots__ = ("_rate", "count", "until")
+    __slots__ = ("_rate", "_window", "count", "until")
 
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, window: float) -> None:
         self._rate = rate
+        self._window = window
         self.count = 0
         self.until = 0.0
 
     def begin(self, now: float, count: int) -> None:
         """A window begins; ``count`` bytes have come so far."""
         if self._rate:
-            self.until = now + WINDOW
+            self.until = now + self._window
             self.count = count
 
     def end(self) -> None:
@@ -34,7 +33,7 @@ class Pace:
 
     def too_slow(self, now: float, count: int) -> bool:
         """At the end of a window: say whether too few bytes came, otherwise begin another."""
-        if count - self.count < self._rate * WINDOW:
+        if count - self.count < self._rate * self._window:
             return True
         self.begin(now, count)
         return False

@@ -1,65 +1,138 @@
-"""A client that speaks uwsgi: one request per connection, bytes behind it pass as they come (fastrouter)."""
+"""uwsgi connections: a web server's, with one request each; bytes behind it pass as they come."""
 
 import socket
-from typing import TYPE_CHECKING
+from time import monotonic
 
 from uwsgi_router.protocol.http.body import Counted, Encoder, Identity, Recoder
-from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
-from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.fronts.uwsgi.front import Ping, UwsgiFront, UwsgiRequest
+from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_head
+from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
-from uwsgi_router.router.proxy.collect import collect
-from uwsgi_router.router.proxy.delivery import report
-from uwsgi_router.router.proxy.exchange import Session, early_limit
+from uwsgi_router.router.proxy.body import Body, early_limit
+from uwsgi_router.router.proxy.client import Client, send_last
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.router.proxy.pump import Feeder, Upload
-
-if TYPE_CHECKING:
-    from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.report.requests import Outcome
 
 
-class UwsgiSession(Session):
+class UwsgiBody(Body):
+    """A body of CONTENT_LENGTH bytes, and whatever the web server sends behind it."""
+
+    __slots__ = ()
+
+    @property
+    def collects(self) -> bool:
+        """True with a body."""
+        return self.request.content_length > 0
+
+    @property
+    def complete(self) -> bool:
+        """True if all bytes of the body have come."""
+        return self.pump.count >= self.request.content_length
+
+    @property
+    def missing(self) -> str:
+        """How many bytes have not."""
+        return f"{self.request.content_length - self.pump.count} bytes are missing"
+
+    def follows(self, back: Back) -> bool:  # noqa: ARG002
+        """Return True with a body."""
+        return self.request.content_length > 0
+
+    def feeder(self, back: Back) -> Feeder | None:
+        """To uwsgi nodes pass everything; to others exactly the body, for what follows would be another request."""
+        return self.collector() if back.keeps_connections else None
+
+    def collector(self) -> Feeder:
+        """Return what counts the bytes."""
+        return Recoder(Counted(self.request.content_length), Identity())
+
+    @property
+    def memory(self) -> int:
+        """As post-buffering says."""
+        return self._limits.post_buffering
+
+
+class UwsgiClient(Client):
+    """A web server that waits for the answer to one request."""
+
+    __slots__ = ()
+
+    def answer_head(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
+        """Return the head without framing: web servers do not decode chunks here, and read to the end."""
+        return response_head(head, length), None
+
+    def failure_answer(self, failure: Failure) -> bytes:
+        """Return an answer that the web server passes on."""
+        return failure_answer(failure, self.connection.id)
+
+
+class UwsgiConnection(Connection):
     """One connection of a web server."""
 
-    __slots__ = ("_data", "_front")
+    __slots__ = ("_context", "_data", "_parser", "_request")
 
     def __init__(
         self,
-        gateway: "Gateway",
-        front: UwsgiFront,
+        context: Context,
+        parser: UwsgiParser,
         sock: socket.SocketType,
         peer: Peer,
         number: int,
     ) -> None:
-        super().__init__(gateway, sock, peer, number, gateway.config.timeout)
-        self._front = front
+        site = context.site
+        traffic = site.reporter.counters.clients
+        super().__init__(context.connections, sock, peer, number, site.limits.timeout, traffic)
+        self._context = context
+        self._parser = parser
         self._data = b""
+        self._request: UwsgiRequest | None = None
 
-    async def talk(self) -> None:
-        """Read the request and serve it."""
-        gateway, failure = self.gateway, None
+    async def serve(self) -> None:
+        """Read the request and pass it on."""
+        reporter, peer = self._context.site.reporter, self.peer[0]
+        failure = None
+        started = monotonic()
         try:
             # The deadline is absolute, so that nobody can trickle for ever.
-            while (request := self._read_request()) is None:
-                await self.pause()
-            await self.answer(request)
+            while (request := self._read()) is None:
+                await self.fiber.pause()
         except TimedOut:
-            gateway.refused(self.peer[0], f"no whole request within {gateway.config.timeout:g} s")
+            timeout = self._context.site.limits.timeout
+            reporter.refused(peer, f"no whole request within {timeout:g} s")
+            return
         except Ping as ping:
-            self.client.write(ping.answer)
+            self._pong(ping.answer)
+            return
         except PacketError as error:
-            gateway.refused(self.peer[0], str(error))
+            reporter.refused(peer, str(error))
+            return
         except Failure as exc:
             failure = exc
         if failure is not None:
-            # Well-formed, but without a key: counted like any other request that failed.
-            gateway.counters.requests += 1
-            await report(self, failure)
+            await self._refuse(failure, started)
+            return
+        assert request is not None
+        self._request = request
+        client = self._client_of(request)
+        exchange = Exchange(self._context, client, request, started)
+        await exchange.serve()
+        if request.was_read_as_http:
+            # Other packets will be too: they need not be decoded twice.
+            self._parser.decode_all()
 
-    def _read_request(self) -> UwsgiRequest | None:
+    def hurry(self, seconds: float) -> None:
+        """The router stops: whoever has sent no whole request gets so long for it."""
+        if self._request is None:
+            self.fiber.hurry(seconds)
+
+    def _read(self) -> UwsgiRequest | None:
         """Return the request, None as long as it has not come whole.
 
         Raises:
@@ -67,92 +140,45 @@ class UwsgiSession(Session):
             PacketError: what came is no request; or :class:`Ping`, which asks for something else.
             Failure: it is one that nobody can serve.
         """
-        while (more := self.receive_now(self.gateway.config.buffer_size)) is not None:
+        size = self._context.site.limits.buffer_size
+        while True:
+            try:
+                more = self.link.recv(size)
+            except OSError:
+                raise ClientGone from None
+            if more is None:
+                if not self.link.reading:
+                    self.link.read_with(self)
+                return None
             if not more:
                 if self._data:
                     raise PacketError(f"it ended after {len(self._data)} bytes, inside the packet")
                 raise ClientGone
-            self._data += more
-            request = self._front.parse(self._data, self.peer[0])
+            data = self._data = self._data + more if self._data else more
+            request = self._parser.parse(data, self.peer[0])
             if request is not None:
                 self._data = b""
                 return request
-        return None
 
-    def begin_upload(self, request: Request) -> bool:
-        """Let the body flow; with post-buffering it is collected."""
-        assert isinstance(request, UwsgiRequest)
-        config = self.gateway.config
-        upload = self.upload = Upload(
-            self.client, self, config.buffer_size, early_limit=early_limit(request)
+    def _client_of(self, request: UwsgiRequest) -> UwsgiClient:
+        limits = self._context.site.limits
+        pump = Upload(
+            self.link, self.fiber, limits.buffer_size, early_limit(request.content_length)
         )
-        upload.start(request.rest)
-        return bool(config.post_buffering and request.content_length)
+        pump.start(request.rest)
+        return UwsgiClient(self, UwsgiBody(request, pump, limits), limits)
 
-    async def collect(self, request: Request) -> None:
-        """Read the body whole."""
-        self.spool = await collect(
-            self, _counted(request.content_length), self.gateway.config.post_buffering
-        )
+    def _pong(self, answer: bytes) -> None:
+        try:
+            self.link.write(answer)
+        except OSError:
+            raise ClientGone from None
 
-    @property
-    def uploaded(self) -> bool:
-        """True if all bytes of the body have come."""
-        request, upload = self.request, self.upload
-        return request is not None and upload is not None and upload.count >= request.content_length
-
-    @property
-    def missing(self) -> str:
-        """How many bytes have not."""
-        request, upload = self.request, self.upload
-        assert request is not None
-        assert upload is not None
-        return f"{request.content_length - upload.count} bytes are missing"
-
-    def upload_feeder(self, request: Request, back: Back) -> Feeder | None:
-        """To uwsgi nodes pass everything; to others exactly the body, for what follows would be another request."""
-        return _counted(request.content_length) if back.keeps_connections else None
-
-    @property
-    def sent_only_its_head(self) -> bool:
-        """True if nothing came behind the packet."""
-        return self.upload is None or not self.upload.count
-
-    # --- answers of nodes that speak HTTP ---
-
-    def begin_answer(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
-        """Return the head without framing: web servers do not decode chunks here, and read to the end."""
-        return self._front.response_head(head, length), None
-
-    def send_interim(self, head: ResponseHead) -> None:
-        """Nothing: web servers take the first head for the final one."""
-
-    def send_continue(self) -> None:
-        """Nothing: the web server has said so."""
-
-    def buffered_of(self, head: ResponseHead) -> int:  # noqa: ARG002
-        """Nothing beyond what is in flight: the web server in front buffers."""
-        return 0
-
-    def tunnel_feeders(
-        self,
-        request: Request,
-        head: ResponseHead,  # noqa: ARG002
-    ) -> tuple[Feeder | None, Feeder | None]:
-        """Bytes pass as they come."""
-        if not request.tunnel:
-            raise ResponseError("it switches protocols, and was not asked to")
-        return None, None
-
-    @property
-    def tunnel_timeout(self) -> float:
-        """Seconds of silence that end a tunnel: the web server in front has a limit of its own."""
-        return self.gateway.config.timeout
-
-    def error_answer(self, failure: Failure) -> bytes:
-        """Return an answer that the web server passes on."""
-        return self._front.answer(failure, self.id)
-
-
-def _counted(length: int) -> Recoder:
-    return Recoder(Counted(length), Identity())
+    async def _refuse(self, failure: Failure, started: float) -> None:
+        """Answer a request that is well-formed, but has no key: counted like any other that failed."""
+        context = self._context
+        context.site.reporter.counters.requests += 1
+        outcome = Outcome(self.id, self.fiber.phase.value, started=started, peer=self.peer[0])
+        context.site.reporter.failed(outcome, failure)
+        if context.site.limits.answers:
+            await send_last(self, failure_answer(failure, self.id), complete=False)

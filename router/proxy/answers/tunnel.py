@@ -1,82 +1,116 @@
-"""After 101 (Switching Protocols): bytes pass both ways, in a WebSocket or whatever both ends agreed on."""
+"""Tunnels: after 101 (Switching Protocols) bytes pass both ways, in a WebSocket or whatever both ends agreed on."""
 
-from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Final
 
 from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
-from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
-from uwsgi_router.router.proxy.answers.raw import half_close
-from uwsgi_router.router.proxy.delivery import linger
-from uwsgi_router.router.proxy.pump import Answer
+from uwsgi_router.router.proxy.body import half_close
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.context import Limits
+from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import Download
 
-if TYPE_CHECKING:
-    from uwsgi_router.router.proxy.exchange import Session
-
-_CHECKED_AT_ONCE = 16_384
+_CHECKED_AT_ONCE: Final = 16_384
 
 
-async def tunnel(
-    session: "Session", request: Request, head: ResponseHead, answer: Answer, link: Link
-) -> None:
-    """Pass bytes both ways until both have ended, or nothing has moved for too long.
+class Tunnel:
+    """Both directions of a connection that is no HTTP any more.
 
-    Raises:
-        ResponseError: the request did not ask for what the node switched to.
-        Failure: one side broke the rules of the protocol, or the node reset its connection.
-        ClientGone: the client reset its connection.
+    Args:
+        limits: of the site.
+        client: who asked for it.
+        lease: of the node.
+        link: the node's end.
+        download: reads it.
     """
-    client, upload, config = session.client, session.upload, session.gateway.config
-    assert upload is not None
-    to_node, to_client = session.tunnel_feeders(request, head)
-    data, _encoder = session.begin_answer(head, 0)
-    session.answered = True
-    client.write(data)
-    session.arm("tunnel", session.tunnel_timeout, sliding=True)
-    session.tunnelling = True
-    if to_node is not None:
-        # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
-        upload.chunk = answer.chunk = min(answer.chunk, _CHECKED_AT_ONCE)
-    answer.early_limit = 0
-    answer.attach(client, to_client)
-    upload.attach(link, to_node)
-    told_node = told_client = timed_out = False
-    try:
-        while not ((answer.ended or answer.complete) and (upload.ended or upload.complete)):
-            for flow in (upload, answer):
-                if flow.fault is not None:
-                    session.end_tunnel(flow.fault, by_client=flow is upload)
-                    who = "the client" if flow is upload else answer.node.name
-                    raise Failure(
-                        HTTPStatus.BAD_GATEWAY,
-                        "bad-frame",
-                        f"{who} broke the WebSocket: {flow.fault}",
-                    )
-            if answer.error is not None:
-                raise Failure(
-                    HTTPStatus.BAD_GATEWAY, "reset", f"{answer.node.name} reset the tunnel"
-                )
+
+    __slots__ = ("_client", "_download", "_lease", "_limits", "_link", "_upload")
+
+    def __init__(
+        self, limits: Limits, client: Client, lease: Lease, link: Link, download: Download
+    ) -> None:
+        self._limits = limits
+        self._client = client
+        self._upload = client.body.pump
+        self._lease = lease
+        self._link = link
+        self._download = download
+
+    async def relay(self, head: ResponseHead) -> None:
+        """Pass bytes both ways until both have ended, or nothing has moved for too long.
+
+        Args:
+            head: the node's 101.
+
+        Raises:
+            ResponseError: the request did not ask for what the node switched to.
+            Failure: one side broke the rules of the protocol, or the node reset its connection.
+            ClientGone: the client reset its connection.
+        """
+        client, upload, download = self._client, self._upload, self._download
+        fiber = client.fiber
+        to_node, to_client = client.upgrade(head)
+        data, _encoder = client.answer_head(head, 0)
+        client.begun = True
+        client.write(data)
+        fiber.arm(Phase.TUNNEL, client.tunnel_timeout, sliding=True)
+        if to_node is not None:
+            # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
+            upload.chunk = download.chunk = min(download.chunk, _CHECKED_AT_ONCE)
+        download.early_limit = 0
+        download.attach(client.link, to_client)
+        upload.attach(self._link, to_node)
+        client.tunnel = self._link
+        timed_out = False
+        try:
+            await self._until_both_end()
+        except TimedOut:
+            client.goodbye(None)
+            timed_out = True
+        finally:
+            client.tunnel = None
+            # Whatever ended it, no other request follows.
+            if upload.target is not None:
+                upload.detach()
+            download.finish()
+        if timed_out and client.said_goodbye:
+            await client.linger()
+
+    async def _until_both_end(self) -> None:
+        client, upload, download, link = self._client, self._upload, self._download, self._link
+        fiber = client.fiber
+        told_node = told_client = False
+        while not ((download.ended or download.complete) and (upload.ended or upload.complete)):
+            self._check()
             if upload.ended and not told_node:
                 told_node = True
                 half_close(link)
-            if answer.ended and not told_client:
+            if download.ended and not told_client:
                 told_client = True
                 # The client may still have something to say; not for ever.
                 link.pause()
                 client.write_eof()
-                session.arm("tunnel-end", config.timeout, sliding=True)
-            if (answer.ended or answer.complete) and upload.target is None:
+                fiber.arm(Phase.TUNNEL_END, self._limits.timeout, sliding=True)
+            if (download.ended or download.complete) and upload.target is None:
                 # Nobody is there to take what the client still says.
-                await linger(session)
-                break
-            await session.pause()
-    except TimedOut:
-        session.end_tunnel(None)
-        timed_out = True
-    finally:
-        session.tunnelling = False
-        # Whatever ended it, no other request follows.
-        answer.complete = True
-    if timed_out and session.said_goodbye:
-        await linger(session)
+                await client.linger()
+                return
+            await fiber.pause()
+
+    def _check(self) -> None:
+        """Look whether a side has broken a rule, or the node its connection.
+
+        Raises:
+            Failure: if so.
+        """
+        upload, download, name = self._upload, self._download, self._lease.node.name
+        for pump, who in ((upload, "the client"), (download, name)):
+            if pump.fault is not None:
+                by_client = pump is upload
+                self._client.goodbye(pump.fault, by_client=by_client)
+                raise Failure(reasons.BAD_FRAME, f"{who} broke the WebSocket: {pump.fault}")
+        if download.error is not None:
+            raise Failure(reasons.RESET, f"{name} reset the tunnel")

@@ -5,14 +5,15 @@ import pytest
 from uwsgi_router.protocol.address import UnixAddress
 from uwsgi_router.protocol.uwsgi import decode_header, encode_packet
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
-from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront, UwsgiRequest
+from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.subscriptions.node import Node
 
 PACKET = encode_packet([(b"HTTP_HOST", b"h"), (b"A", b"b" * 300)], 5, 7)
 
 
 def request(*, keep_modifiers: bool = False) -> UwsgiRequest:
-    read = UwsgiFront(force_key=None, keep_modifiers=keep_modifiers).parse(PACKET + b"body", "")
+    read = UwsgiParser(force_key=None, keep_modifiers=keep_modifiers).parse(PACKET + b"body", "")
     assert read is not None
     return read
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uwsgi_router.router.fronts.uwsgi.front import UwsgiRequest
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 
 
 def request(

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
-from uwsgi_router.router.net.deadlines import TICK, Deadlines
+from uwsgi_router.router.net.deadlines import Deadlines
+
+TICK = 0.25
 
 
 class Handle:
@@ -51,7 +53,7 @@ class Timed:
 
 
 def deadlines(loop: Loop) -> Deadlines:
-    return Deadlines(cast("asyncio.AbstractEventLoop", cast("Any", loop)))
+    return Deadlines(cast("asyncio.AbstractEventLoop", cast("Any", loop)), TICK)
 
 
 def test_a_deadline_is_met_within_a_tick_and_never_early() -> None:

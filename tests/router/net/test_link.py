@@ -6,19 +6,25 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.compiled import PLAIN_ONLY
 from tests.router.proxy.nodes import Peer, until
-from uwsgi_router.router.net.link import LOW, Link
+from uwsgi_router.router.net.link import LOW, Link, LinkOwner, Reader
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.subscriptions.traffic import Traffic
 
+pytestmark = PLAIN_ONLY
 
-class Owner:
+
+class Owner(LinkOwner):
     """Notes what it is told."""
 
     def __init__(self) -> None:
         self.touched = 0
         self.woken = 0
         self.broken: list[OSError] = []
+
+    def readable(self) -> None:
+        """Nobody reads through it."""
 
     def touch(self) -> None:
         self.touched += 1
@@ -28,6 +34,16 @@ class Owner:
 
     def link_broken(self, link: Link, error: OSError) -> None:
         self.broken.append(error)
+
+
+class Calls(Reader):
+    """Calls a function for each call of its own."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def readable(self) -> None:
+        self.call()
 
 
 class Pair:
@@ -114,12 +130,12 @@ async def test_bytes_that_cannot_be_sent_any_more_are_told_and_dropped(pair: Pai
 
 
 async def test_the_reader_is_called_until_it_is_paused_and_again_after_that(pair: Pair) -> None:
-    got: list[bytes] = []
+    got: list[bytes | None] = []
 
     def read() -> None:
-        got.append(pair.link.sock.recv(100))
+        got.append(pair.link.recv(100))
 
-    pair.link.read_with(read)
+    pair.link.read_with(Calls(read))
     await pair.peer.send(b"one")
     await until(lambda: got == [b"one"])
     pair.link.pause()
@@ -137,44 +153,44 @@ async def test_another_reader_takes_over(pair: Pair) -> None:
 
     def reader(name: str) -> Callable[[], None]:
         def read() -> None:
-            pair.link.sock.recv(100)
+            pair.link.recv(100)
             calls.append(name)
 
         return read
 
-    pair.link.read_with(reader("first"))
-    pair.link.read_with(reader("second"))
+    pair.link.read_with(Calls(reader("first")))
+    pair.link.read_with(Calls(reader("second")))
     await pair.peer.send(b"x")
     await until(lambda: calls == ["second"])
 
 
 async def test_a_reader_may_close_its_link(pair: Pair) -> None:
     pair.link.write(bytes(1_000_000))
-    pair.link.read_with(pair.link.close)
+    pair.link.read_with(Calls(pair.link.close))
     await pair.peer.send(b"x")
     await until(lambda: pair.link.closed)
 
 
 async def test_a_closed_link_does_nothing_more(pair: Pair, poller: Poller) -> None:
-    pair.link.read_with(lambda: None)
+    pair.link.read_with(Calls(lambda: None))
     pair.link.close()
     pair.link.close()
     pair.link.pause()
     pair.link.resume()
     assert len(poller) == 0
-    assert pair.link.sock.fileno() == -1
+    assert pair.link.fileno() == -1
     assert "closed" in repr(pair.link)
 
 
 async def test_a_descriptor_that_is_used_again_belongs_to_its_new_link(poller: Poller) -> None:
     first = Pair(poller)
-    number = first.link.sock.fileno()
-    first.link.read_with(lambda: None)
+    number = first.link.fileno()
+    first.link.read_with(Calls(lambda: None))
     first.close()
     second = Pair(poller)
-    assert second.link.sock.fileno() == number
-    got: list[bytes] = []
-    second.link.read_with(lambda: got.append(second.link.sock.recv(100)))
+    assert second.link.fileno() == number
+    got: list[bytes | None] = []
+    second.link.read_with(Calls(lambda: got.append(second.link.recv(100))))
     await second.peer.send(b"x")
     await until(lambda: got == [b"x"])
     second.close()
@@ -184,12 +200,12 @@ async def test_one_links_bug_does_not_stop_the_others(pair: Pair, poller: Poller
     other, bugs, got = Pair(poller), [], []
 
     def fails() -> None:
-        pair.link.sock.recv(100)
+        pair.link.recv(100)
         raise ZeroDivisionError
 
     asyncio.get_running_loop().set_exception_handler(lambda _, context: bugs.append(context))
-    pair.link.read_with(fails)
-    other.link.read_with(lambda: got.append(other.link.sock.recv(100)))
+    pair.link.read_with(Calls(fails))
+    other.link.read_with(Calls(lambda: got.append(other.link.recv(100))))
     await pair.peer.send(b"x")
     await other.peer.send(b"y")
     await until(lambda: bugs and got)

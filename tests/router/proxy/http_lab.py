@@ -13,7 +13,8 @@ from uwsgi_router.router.config.model import (
     ProcessConfig,
     SubscriptionConfig,
 )
-from uwsgi_router.router.proxy.upstream_pool import Upstreams
+from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.subscriptions.node import Node
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -210,7 +211,11 @@ class HttpRouter(Router):
     """An instance with one HTTP router, in this process."""
 
     def __init__(
-        self, options: dict[str, Any], subscription: dict[str, Any], process: dict[str, Any]
+        self,
+        options: dict[str, Any],
+        subscription: dict[str, Any],
+        process: dict[str, Any],
+        timing: Timing,
     ) -> None:
         self.config = HttpRouterConfig(**options)
         self.instance = Instance(
@@ -218,7 +223,8 @@ class HttpRouter(Router):
                 process=ProcessConfig(defer_accept=False, **process),
                 subscription=SubscriptionConfig(**subscription),
                 routers=(self.config,),
-            )
+            ),
+            timing=timing,
         )
         self.stopped = False
 
@@ -253,7 +259,7 @@ class Web(Lab):
     ) -> HttpRouter:
         """An HTTP router."""
         options.setdefault("listen", ("127.0.0.1:0",))
-        router = HttpRouter(options, subscription or {}, process or {})
+        router = HttpRouter(options, subscription or {}, process or {}, self.timing)
         self._routers.append(router)
         await router.start()
         return router
@@ -305,7 +311,7 @@ class Web(Lab):
             assert len(poller) == 0
 
 
-def upstreams_of(router: Router) -> Upstreams:
+def upstreams_of(router: Router) -> UpstreamPool:
     return router.gateway.upstreams
 
 

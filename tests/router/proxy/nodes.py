@@ -21,6 +21,7 @@ from uwsgi_router.router.config.model import (
     SubscriptionConfig,
 )
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node import SubscribedNode
 
@@ -345,7 +346,11 @@ class Router:
     """An instance with one fastrouter, in this process."""
 
     def __init__(
-        self, options: dict[str, Any], subscription: dict[str, Any], process: dict[str, Any]
+        self,
+        options: dict[str, Any],
+        subscription: dict[str, Any],
+        process: dict[str, Any],
+        timing: Timing,
     ) -> None:
         self.config = RouterConfig(**options)
         self.instance = Instance(
@@ -353,7 +358,8 @@ class Router:
                 process=ProcessConfig(defer_accept=False, **process),
                 subscription=SubscriptionConfig(**subscription),
                 routers=(self.config,),
-            )
+            ),
+            timing=timing,
         )
         self.stopped = False
 
@@ -445,7 +451,7 @@ class Names:
 
     def given_to(self, router: Router) -> Self:
         """Let this answer the router's questions from now on."""
-        router.gateway.resolver = self.resolver()
+        router.gateway.context.resolver = self.resolver()
         return self
 
 
@@ -455,6 +461,7 @@ class Lab:
     def __init__(self, tmp_path: Path, log: Log) -> None:
         self.tmp_path = tmp_path
         self.log = log
+        self.timing = Timing()
         self._names = 0
         self._nodes: list[Scripted] = []
         self._routers: list[Router] = []
@@ -526,7 +533,7 @@ class Lab:
         **options: Any,
     ) -> Router:
         options.setdefault("listen", ("127.0.0.1:0",))
-        router = Router(options, subscription or {}, process or {})
+        router = Router(options, subscription or {}, process or {}, self.timing)
         self._routers.append(router)
         return await router.start()
 

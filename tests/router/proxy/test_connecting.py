@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.router.proxy.inside import phases
 from tests.router.proxy.nodes import OK, Lab, Names, held_by_the_test, request, until
 
 Dead = Callable[[Lab], str]
@@ -160,7 +161,7 @@ async def test_a_busy_unix_node_without_sibling_is_waited_for(lab: Lab) -> None:
     router = await lab.subscribed(fallback=(spare.address,))
     announced = router.announce(busy.address)
     client = await lab.sending(router, request())
-    await until(lambda: [s.phase for s in router.gateway._sessions] == ["busy"])
+    await until(lambda: phases(router) == ["busy"])
     node = lab.node(on=busy.listen())
     assert await client.rest() == OK
     assert (node.count, spare.count) == (1, 0)
@@ -194,7 +195,7 @@ async def test_a_client_that_goes_while_its_node_is_busy_is_noticed(lab: Lab) ->
     router = await lab.subscribed()
     announced = router.announce(lab.busy_unix().address)
     client = await lab.sending(router, request())
-    await until(lambda: [s.phase for s in router.gateway._sessions] == ["busy"])
+    await until(lambda: phases(router) == ["busy"])
     client.reset()
     await router.at_rest()
     assert router.gateway.counters.client_aborts == 1

@@ -17,6 +17,7 @@ from tests.router.proxy.http_lab import (
     says,
     with_its_request,
 )
+from tests.router.proxy.inside import phases
 from tests.router.proxy.nodes import Router, a_few_turns, held_by_the_test, packet, request, until
 from uwsgi_router.router.config.model import RouterConfig
 
@@ -110,7 +111,7 @@ async def test_a_body_streams_or_is_collected(web: Web, buffered: int) -> None:
     data = request("POST", REQUEST_URI="/", length=10)
     client = await web.sending(router, data + b"12345")
     if buffered:
-        await until(lambda: [s.phase for s in router.gateway._sessions] == ["body"])
+        await until(lambda: phases(router) == ["body"])
         assert node.count == 0
     else:
         upstream = HttpPeer(await node.next())

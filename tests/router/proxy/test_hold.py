@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.router.proxy.inside import route
 from tests.router.proxy.nodes import (
     OK,
     Lab,
@@ -177,8 +178,8 @@ async def test_what_was_held_is_free_again_afterwards(lab: Lab) -> None:
         client.reset()
         await router.at_rest()
     assert router.gateway.counters.client_aborts == 3
-    assert len(router.gateway.hold) == 0
-    assert router.gateway.hold._bytes == 0
+    assert len(router.gateway.context.site.hold) == 0
+    assert router.gateway.context.site.hold._bytes == 0
 
 
 async def test_a_client_that_ends_inside_its_body_while_held_is_gone(lab: Lab) -> None:
@@ -217,8 +218,7 @@ async def test_a_node_that_comes_late_has_the_whole_time_to_take_the_connection(
     router.announce(lab.refused_tcp())
     client = await lab.sending(router, request())
     await until(lambda: held(router))
-    (session,) = router.gateway._sessions
-    session.connects_until -= 1.5  # as if it had waited so long
+    route(router).connects_until -= 1.5  # as if it had waited so long
     late = router.announce(hole.address)
     await until(lambda: late.connecting)
     lab.node(on=hole.listen())

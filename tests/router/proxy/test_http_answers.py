@@ -18,6 +18,7 @@ from tests.router.proxy.http_lab import (
     post,
     says,
 )
+from tests.router.proxy.inside import client_link, node_links
 from tests.router.proxy.nodes import Peer, Scripted, answers, held_by_the_test, until
 
 MEGABYTE = 1024 * 1024
@@ -466,10 +467,10 @@ async def test_without_response_buffering_a_slow_client_holds_its_node(web: Web)
     router = await web.to(node, listen=(str(web.path()),))
     client = await web.open(router, ask())
     await client.head()
-    (session,) = router.gateway._sessions
-    await until(lambda: session.client.backlog)
-    assert session.client.backlog < MEGABYTE
-    assert session.upstream is not None
+    link = client_link(router)
+    await until(lambda: link.backlog)
+    assert link.backlog < MEGABYTE
+    assert node_links(router)
     assert len(await client.exactly(8 * MEGABYTE)) == 8 * MEGABYTE
     await client.send(ask())
     assert len((await client.answer()).body) == 8 * MEGABYTE
@@ -481,8 +482,8 @@ async def test_with_response_buffering_the_node_is_free_while_the_client_reads(w
     client = await web.open(router, ask())
     await client.head()
     await until(lambda: router.gateway.upstreams.idle == 1)
-    (session,) = router.gateway._sessions
-    assert session.client.backlog > 2 * MEGABYTE
+    link = client_link(router)
+    assert link.backlog > 2 * MEGABYTE
     assert len(await client.exactly(4 * MEGABYTE)) == 4 * MEGABYTE
     await client.send(ask())
     assert len((await client.answer()).body) == 4 * MEGABYTE
@@ -494,10 +495,10 @@ async def test_response_buffering_has_a_limit(web: Web) -> None:
     router = await web.to(node, listen=(str(web.path()),), response_buffering=2 * MEGABYTE)
     client = await web.open(router, ask())
     await client.head()
-    (session,) = router.gateway._sessions
-    await until(lambda: session.client.backlog > 2 * MEGABYTE)
-    assert session.client.backlog < 3 * MEGABYTE
-    assert session.upstream is not None
+    link = client_link(router)
+    await until(lambda: link.backlog > 2 * MEGABYTE)
+    assert link.backlog < 3 * MEGABYTE
+    assert node_links(router)
     assert len(await client.exactly(16 * MEGABYTE)) == 16 * MEGABYTE
 
 
@@ -513,9 +514,9 @@ async def test_nothing_is_buffered_that_says_so(web: Web, line: str) -> None:
     router = await web.to(node, listen=(str(web.path()),), response_buffering=32 * MEGABYTE)
     client = await web.open(router, ask())
     await client.head()
-    (session,) = router.gateway._sessions
-    await until(lambda: session.client.backlog)
-    assert session.client.backlog < MEGABYTE
+    link = client_link(router)
+    await until(lambda: link.backlog)
+    assert link.backlog < MEGABYTE
     client.close()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.router.proxy.http_lab import (
     says,
     with_its_request,
 )
+from tests.router.proxy.inside import phases
 from tests.router.proxy.nodes import Packet, Peer, a_few_turns, held_by_the_test, until
 
 MEGABYTE = 1024 * 1024
@@ -212,7 +214,7 @@ async def test_with_post_buffering_a_node_hears_of_a_request_when_its_body_is_th
     head = ask("/", CHUNKED if chunked else f"Content-Length: {len(body)}", method="POST")
     data = chunks(body[:100], body[100:]) if chunked else body
     client = await web.open(router, head + data[:-9])
-    await until(lambda: [session.phase for session in router.gateway._sessions] == ["body"])
+    await until(lambda: phases(router) == ["body"])
     assert node.scripted.count == 0
     await client.send(data[-9:] + ask("/next"))
     assert (await client.answer()).status == 200
@@ -272,7 +274,7 @@ async def test_a_chunked_body_over_the_limit_is_refused_when_it_is(web: Web, htt
     node = web.node(held_by_the_test)
     router = await web.http(to=(node.address,), backend_http=http, body_limit=10, keepalive=0)
     client = await web.open(router, ask("/", CHUNKED, method="POST") + b"8\r\n12345678\r\n")
-    await until(lambda: [s.phase in {"body", "answer"} for s in router.gateway._sessions] == [True])
+    await until(lambda: set(phases(router)) <= {"body", "answer"} and phases(router))
     await client.send(b"3\r\nabc\r\n")
     answer = await client.answer()
     assert (answer.status, answer.closes) == (413, True)
@@ -456,8 +458,8 @@ async def test_a_refusal_instead_of_100_ends_the_connection(web: Web) -> None:
 
 
 @pytest.fixture
-def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uwsgi_router.router.fronts.http.pace.WINDOW", 0.15)
+def short_windows(web: Web) -> None:
+    web.timing = replace(web.timing, body_window=0.15)
 
 
 async def _trickle(client: HttpPeer) -> None:
@@ -703,7 +705,7 @@ async def test_an_end_inside_the_second_body_of_a_connection_is_noticed_while_co
     hole = web.black_hole()
     router.announce(hole.address)
     await client.send(ask("/", "Content-Length: 10", method="POST") + b"half")
-    await until(lambda: [session.phase for session in router.gateway._sessions] == ["connect"])
+    await until(lambda: phases(router) == ["connect"])
     client.eof()
     await router.at_rest()
     assert router.gateway.counters.client_aborts == 1
@@ -713,7 +715,7 @@ async def test_an_end_inside_a_body_that_is_collected_ends_it(web: Web) -> None:
     node = UwsgiNode(web)
     router = await web.http(to=(node.address,), post_buffering=1000)
     client = await web.open(router, ask("/", "Content-Length: 10", method="POST") + b"half")
-    await until(lambda: [session.phase for session in router.gateway._sessions] == ["body"])
+    await until(lambda: phases(router) == ["body"])
     client.eof()
     await router.at_rest()
     assert (router.gateway.counters.client_aborts, node.scripted.count) == (1, 0)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -513,11 +514,9 @@ async def test_who_waits_in_the_backlog_is_still_served(web: Web) -> None:
     await stopping
 
 
-async def test_a_first_request_still_has_a_moment_to_come(
-    web: Web, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_first_request_still_has_a_moment_to_come(web: Web) -> None:
     """A client that had connected may have sent it already; how long it may take is bounded."""
-    monkeypatch.setattr("uwsgi_router.router.app.gateway.LAST_REQUEST", 0.3)
+    web.timing = replace(web.timing, last_request=0.3)
     router = await web.to(web.http_node())
     early, late, never = [await web.open(router) for _ in range(3)]
     await until(lambda: router.gateway.active_sessions == 3)

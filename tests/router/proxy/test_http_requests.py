@@ -18,6 +18,7 @@ from tests.router.proxy.http_lab import (
     says,
     with_its_request,
 )
+from tests.router.proxy.inside import phases, upload
 from tests.router.proxy.nodes import (
     Peer,
     a_few_turns,
@@ -160,13 +161,12 @@ async def test_what_is_kept_of_pipelined_requests_is_bounded(web: Web, request_:
     sending = asyncio.get_running_loop().create_task(client.send(request_ * count))
     for _ in range(40):
         assert (await client.answer()).status == 200
-    (session,) = router.gateway._sessions
-    assert session.upload is not None
-    limit = session.upload.early_limit + router.config.buffer_size
-    assert len(session.upload.early) <= limit
+    pump = upload(router)
+    limit = pump.early_limit + router.config.buffer_size
+    assert len(pump.early) <= limit
     for _ in range(100):
         assert (await client.answer()).status == 200
-    assert len(session.upload.early) <= limit
+    assert len(pump.early) <= limit
     sending.cancel()
 
 
@@ -357,7 +357,7 @@ async def test_lingering_does_not_hold_up_a_stop(web: Web, data: bytes) -> None:
         router = await web.to(web.http_node())
     client = await web.open(router, data)
     await client.answer()
-    await until(lambda: [session.phase for session in router.gateway._sessions] == ["linger"])
+    await until(lambda: phases(router) == ["linger"])
     await router.stop(0)
     await router.at_rest()
     assert router.gateway.counters.failed["stopped"] == 0
@@ -424,7 +424,7 @@ async def test_also_if_it_came_before_the_node_was_connected(web: Web) -> None:
     router = await web.http(to=(hole.address,))
     client = await web.open(router, ask())
     client.eof()
-    await until(lambda: [s.upload and s.upload.ended for s in router.gateway._sessions] == [True])
+    await until(lambda: upload(router).ended)
     web.node(script, on=hole.listen())
     assert (await client.answer()).status == 200
 
@@ -437,7 +437,7 @@ async def test_a_half_close_does_not_reach_an_http_node(web: Web) -> None:
     upstream = HttpPeer(await node.next())
     await upstream.request()
     client.eof()
-    await until(lambda: [s.upload and s.upload.ended for s in router.gateway._sessions] == [True])
+    await until(lambda: upload(router).ended)
     await a_few_turns()
     with pytest.raises(BlockingIOError):
         upstream.sock.recv(1, socket.MSG_PEEK)

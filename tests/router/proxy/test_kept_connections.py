@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.router.proxy.http_lab import (
     says,
     upstreams_of,
 )
+from tests.router.proxy.inside import phases, routes
 from tests.router.proxy.nodes import Peer, a_few_turns, held_by_the_test, until
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.subscriptions.node import Node
@@ -438,9 +440,9 @@ async def test_not_even_after_waiting_in_line_for_it(web: Web) -> None:
 
 
 @pytest.fixture
-def stale_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def stale_at_once(web: Web) -> None:
     """As if every kept connection had been idle for long."""
-    monkeypatch.setattr("uwsgi_router.router.proxy.lease.STALE", -1.0)
+    web.timing = replace(web.timing, stale=-1.0)
 
 
 @pytest.mark.usefixtures("stale_at_once")
@@ -598,8 +600,9 @@ async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(web
     last = await web.open(router, ask("/last"))
     await until(lambda: router.gateway.counters.queueing == 2)
     # In the same turn of the loop: the place is free, and the client is gone.
-    session = next(s for s in router.gateway._sessions if s.request and s.request.path == b"/gone")
-    session.link_broken(session.client, ConnectionResetError())
+    port = gone.sock.getsockname()[1]
+    leaving = next(one for one in router.gateway.connections.all() if one.peer[1] == port)
+    leaving.link_broken(leaving.link, ConnectionResetError())
     gate.open(2)
     assert [(await client.answer()).status for client in (first, last)] == [200, 200]
     assert gate.order == [b"/first", b"/last"]
@@ -654,7 +657,7 @@ async def test_a_node_that_became_free_while_another_was_tried_is_taken(web: Web
     await until(lambda: gate.order)
     # The hole's turn comes next; so a third one makes it the node's.
     second = await web.open(router, ask("/second"))
-    await until(lambda: any(session.phase == "connect" for session in router.gateway._sessions))
+    await until(lambda: "connect" in phases(router))
     gate.open(2)
     assert (await first.answer()).status == 200
     assert (await second.answer()).status == 200
@@ -673,9 +676,9 @@ async def test_also_if_it_was_found_full_before(web: Web) -> None:
     router.announce(hole.address, proto="http")
     second = await web.open(router, ask("/second"))
     await until(
-        lambda: any(
-            session.phase == "connect" and session.attempts and session.attempts.full
-            for session in router.gateway._sessions
+        lambda: (
+            any(one._attempts is not None and one._attempts.full for one in routes(router))
+            and "connect" in phases(router)
         )
     )
     gate.open(2)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.router.proxy.inside import phases
 from tests.router.proxy.nodes import (
     OK,
     Lab,
@@ -39,7 +40,7 @@ async def test_the_node_is_connected_when_the_body_is_whole(lab: Lab, size: int)
     router = await lab.router(to=(node.address,), post_buffering=100_000)
     body = os.urandom(size)
     client = await lab.sending(router, request("POST", length=size) + body[:-1])
-    await until(lambda: [s.phase for s in router.gateway._sessions] == ["body"])
+    await until(lambda: phases(router) == ["body"])
     assert node.count == 0
     await client.send(body[-1:])
     assert await client.rest() == request("POST", length=size) + body

@@ -5,6 +5,8 @@ import socket
 
 import pytest
 
+from tests.router.proxy.inside import client_link
+from tests.router.proxy.inside import upload as upload_of
 from tests.router.proxy.nodes import (
     OK,
     Lab,
@@ -161,8 +163,7 @@ async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab:
     _shallow(upstream)
     sent = await _send_until_stuck(upstream, 20 * MEGABYTE)
     assert sent < 4 * MEGABYTE
-    (session,) = router.gateway._sessions
-    assert session.client.backlog <= HIGH + router.config.buffer_size
+    assert client_link(router).backlog <= HIGH + router.config.buffer_size
     # And it goes on when the client reads again.
     upstream.eof()
     assert len(await client.rest()) == sent
@@ -192,9 +193,7 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
     client = await lab.sending(router, request("POST", length=size))
     _shallow(client)
     sent = await _send_until_stuck(client, size)
-    (session,) = router.gateway._sessions
-    assert session.upload is not None
-    assert session.upload.count <= MAX_EARLY + router.config.buffer_size
+    assert upload_of(router).count <= MAX_EARLY + router.config.buffer_size
     node = lab.node(echoes, on=hole.listen())
 
     async def upload() -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.router.proxy.inside import phases, route
 from tests.router.proxy.nodes import (
     OK,
     Lab,
@@ -134,12 +135,11 @@ async def test_the_time_that_the_first_node_took_is_not_taken_from_the_second(la
     router = await lab.subscribed(timeout=1.5)
     router.announce(lab.node(script).address)
     asked = asyncio.get_running_loop().create_task(lab.ask(router))
-    await until(lambda: [s.phase for s in router.gateway._sessions] == ["answer"])
-    (session,) = router.gateway._sessions
+    await until(lambda: phases(router) == ["answer"])
     second = router.announce(hole.address)
     # As if the first node had taken nearly all of it.
-    assert session.connects_until
-    session.connects_until -= 1.4
+    assert route(router).connects_until
+    route(router).connects_until -= 1.4
     leave.set()
     await until(lambda: second.connecting)
     lab.node(on=hole.listen())

@@ -19,6 +19,7 @@ from tests.router.proxy.http_lab import (
     says,
     upstreams_of,
 )
+from tests.router.proxy.inside import client_link, node_links, phases
 from tests.router.proxy.nodes import Peer, Scripted, a_few_turns, held_by_the_test, until
 from uwsgi_router.router.net.link import HIGH
 
@@ -278,15 +279,10 @@ async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(web: Web)
     assert await client.rest() == b"last words"
     # The first goes to a closed socket, the second finds that out.
     await client.send(b"x")
-    await until(lambda: [s.client.sock.fileno() for s in router.gateway._sessions])
+    await until(lambda: client_link(router).fileno())
     await a_few_turns()
     await client.send(b"y")
-    await until(
-        lambda: (
-            not router.gateway._sessions
-            or [session.phase for session in router.gateway._sessions] == ["linger"]
-        )
-    )
+    await until(lambda: not router.gateway.active_sessions or phases(router) == ["linger"])
     client.close()
     await router.at_rest()
 
@@ -344,9 +340,8 @@ async def test_a_side_that_reads_nothing_stops_the_other(web: Web) -> None:
         except BlockingIOError:
             stuck += 1
             await asyncio.sleep(0.002)
-    (session,) = router.gateway._sessions
-    assert session.upstream is not None
-    assert session.upstream.backlog <= HIGH + router.config.buffer_size
+    (link,) = node_links(router)
+    assert link.backlog <= HIGH + router.config.buffer_size
     assert sent < 30 * MEGABYTE
     # And it goes on.
     assert len(await upstream.exactly(sent)) == sent

@@ -6,34 +6,44 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.compiled import PLAIN_ONLY
 from tests.router.proxy.nodes import until
 from uwsgi_router.protocol.address import parse_address
-from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
-from uwsgi_router.router.proxy.upstream_pool import MAX_IDLE, Upstreams
+from uwsgi_router.router.proxy.upstream_pool import MAX_IDLE, UpstreamPool
+from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.subscriptions.node import Node
 from uwsgi_router.subscriptions.traffic import Traffic
 
+pytestmark = PLAIN_ONLY
 
-class Waiter:
+
+class Waiting(Waiter):
     """A request that waits for a connection."""
 
     def __init__(self, name: str = "") -> None:
+        super().__init__()
         self.name = name
-        self.granted: Node | None = None
         self.woken = 0
 
     def __repr__(self) -> str:
-        return f"<Waiter {self.name} {self.granted}>"
+        return f"<Waiting {self.name} {self.granted}>"
 
     def wake(self) -> None:
         self.woken += 1
 
-    def touch(self) -> None:
-        """As an owner of links."""
 
-    def link_broken(self, link: Link, error: OSError) -> None:
-        """As an owner of links."""
+class Owner(LinkOwner):
+    """An owner of links that does nothing."""
+
+    def readable(self) -> None: ...
+
+    def touch(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def link_broken(self, link: Link, error: OSError) -> None: ...
 
 
 class Bench:
@@ -41,8 +51,8 @@ class Bench:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.upstreams = Upstreams(loop)
         self.poller = Poller(loop)
+        self.upstreams = UpstreamPool(loop, self.poller, 0.01)
         self.peers: list[socket.socket] = []
 
     def link(self) -> tuple[Link, socket.socket]:
@@ -50,7 +60,7 @@ class Bench:
         ours, peer = socket.socketpair()
         ours.setblocking(False)
         self.peers.append(peer)
-        return Link(self.poller, ours, Waiter(), Traffic()), peer
+        return Link(self.poller, ours, Owner(), Traffic()), peer
 
     def kept(self, node: Node, seconds: float = 60) -> tuple[Link, socket.socket]:
         """The same after it has served a request."""
@@ -67,8 +77,7 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr("uwsgi_router.router.proxy.upstream_pool.TICK", 0.01)
+async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
     yield bench
     bench.close()
@@ -112,7 +121,7 @@ async def test_nothing_is_remembered_of_a_node_without_connections(
 ) -> None:
     bench.upstreams.reserve(node, 1)
     bench.upstreams.free(node)
-    assert repr(bench.upstreams) == "<Upstreams nodes=0 idle=0>"
+    assert repr(bench.upstreams) == "<UpstreamPool nodes=0 idle=0>"
 
 
 # --- keeping ---
@@ -207,7 +216,7 @@ async def test_before_a_new_connection_an_idle_one_makes_room(bench: Bench, node
 async def test_places_are_given_in_the_order_of_asking(bench: Bench, node: Node) -> None:
     upstreams = bench.upstreams
     upstreams.reserve(node, 1)
-    waiters = [Waiter(str(number)) for number in range(3)]
+    waiters = [Waiting(str(number)) for number in range(3)]
     for waiter in waiters:
         upstreams.wait(waiter, [node])
     for position, waiter in enumerate(waiters):
@@ -222,7 +231,7 @@ async def test_places_are_given_in_the_order_of_asking(bench: Bench, node: Node)
 
 
 async def test_nobody_gets_past_those_who_wait(bench: Bench, node: Node) -> None:
-    upstreams, waiter = bench.upstreams, Waiter()
+    upstreams, waiter = bench.upstreams, Waiting()
     upstreams.reserve(node, 1)
     upstreams.wait(waiter, [node])
     upstreams.free(node)
@@ -234,7 +243,7 @@ async def test_nobody_gets_past_those_who_wait(bench: Bench, node: Node) -> None
 
 
 async def test_who_waits_for_a_kept_connection_gets_it(bench: Bench, node: Node) -> None:
-    upstreams, waiter = bench.upstreams, Waiter()
+    upstreams, waiter = bench.upstreams, Waiting()
     upstreams.reserve(node, 1)
     upstreams.wait(waiter, [node])
     link, _ = bench.link()
@@ -249,7 +258,7 @@ async def test_who_waits_for_a_kept_connection_gets_it(bench: Bench, node: Node)
 async def test_who_waits_for_two_nodes_gets_one_place(
     bench: Bench, node: Node, sibling: Node
 ) -> None:
-    upstreams, waiter, other = bench.upstreams, Waiter(), Waiter()
+    upstreams, waiter, other = bench.upstreams, Waiting(), Waiting()
     for one in (node, sibling):
         upstreams.reserve(one, 1)
         upstreams.wait(waiter, [one])
@@ -261,11 +270,11 @@ async def test_who_waits_for_two_nodes_gets_one_place(
     upstreams.leave(waiter, [node, sibling])
     upstreams.free(node)
     upstreams.free(sibling)
-    assert repr(upstreams) == "<Upstreams nodes=0 idle=0>"
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
 
 
 async def test_who_leaves_the_line_gets_nothing(bench: Bench, node: Node) -> None:
-    upstreams, gone, next_ = bench.upstreams, Waiter(), Waiter()
+    upstreams, gone, next_ = bench.upstreams, Waiting(), Waiting()
     upstreams.reserve(node, 1)
     upstreams.wait(gone, [node])
     upstreams.wait(next_, [node])
@@ -278,7 +287,7 @@ async def test_who_leaves_the_line_gets_nothing(bench: Bench, node: Node) -> Non
 async def test_a_place_that_its_owner_does_not_need_goes_to_the_next(
     bench: Bench, node: Node
 ) -> None:
-    upstreams, gone, next_ = bench.upstreams, Waiter(), Waiter()
+    upstreams, gone, next_ = bench.upstreams, Waiting(), Waiting()
     upstreams.reserve(node, 1)
     upstreams.wait(gone, [node])
     upstreams.wait(next_, [node])
@@ -299,14 +308,14 @@ async def test_a_node_that_leaves_takes_its_idle_connections_with_it(
     link, _ = bench.kept(node)
     bench.upstreams.drop(node)
     assert link.closed
-    assert repr(bench.upstreams) == "<Upstreams nodes=0 idle=0>"
+    assert repr(bench.upstreams) == "<UpstreamPool nodes=0 idle=0>"
     bench.upstreams.drop(node)
 
 
 async def test_who_waits_for_a_node_that_leaves_looks_again(
     bench: Bench, node: Node, sibling: Node
 ) -> None:
-    upstreams, waiter = bench.upstreams, Waiter()
+    upstreams, waiter = bench.upstreams, Waiting()
     for one in (node, sibling):
         upstreams.reserve(one, 1)
     upstreams.wait(waiter, [node, sibling])
@@ -319,7 +328,7 @@ async def test_who_waits_for_a_node_that_leaves_looks_again(
     assert upstreams.counts(node) == (1, 0)
     upstreams.free(node)
     upstreams.free(sibling)
-    assert repr(upstreams) == "<Upstreams nodes=0 idle=0>"
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
 
 
 async def test_closing_closes_all_idle_connections_and_no_timer_is_left(

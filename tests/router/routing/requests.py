@@ -1,6 +1,6 @@
 """Requests, as a forwarder sees them."""
 
-from uwsgi_router.router.fronts.uwsgi.front import UwsgiRequest
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 
 
 def asking(

@@ -254,15 +254,13 @@ async def test_an_answer_that_makes_no_sense(
 
 
 def forwarder(remote: RemoteCache, loop: Any, *, last_resort: bool = True) -> RemoteCacheForwarder:
-    return RemoteCacheForwarder(
-        remote, loop, GRACE, last_resort=last_resort, option="fastrouter-connect-timeout=5"
-    )
+    return RemoteCacheForwarder(remote, loop, GRACE, last_resort=last_resort, deadline=5.0)
 
 
 async def chosen(forwarder: RemoteCacheForwarder, loop: Loop, key: str = "key") -> str | None:
     found = forwarder.choose(asking(key), (), loop.time())
-    if found is not None and not isinstance(found, Node):
-        found = await found
+    if found is None and forwarder.must_search(asking(key), loop.time()):
+        found = await forwarder.search(asking(key), ())
     return None if found is None else found.name
 
 

@@ -13,7 +13,7 @@ from websockets.protocol import Protocol as Peer
 from websockets.protocol import Side, State
 from wsproto.frame_protocol import FrameProtocol
 
-from uwsgi_router.router.fronts.http.frames import FrameCheck, FrameViolation, close_frame
+from uwsgi_router.router.fronts.http.websocket.frames import FrameCheck, FrameViolation, close_frame
 
 MASK = b"\x01\x80\xff\x7e"
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10

@@ -1,7 +1,7 @@
 """Which node a request tries next, as bookkeeping alone."""
 
-from uwsgi_router.router.fronts.uwsgi.front import UwsgiRequest
-from uwsgi_router.router.proxy.route import Attempts, Plan
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
+from uwsgi_router.router.proxy.attempts import Attempts, Plan
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.subscriptions.node import Node
@@ -31,7 +31,7 @@ def attempts(
         max_retries=max_retries,
         fallback_on_no_key=on_no_key,
     )
-    return Attempts(REQUEST, plan)
+    return Attempts(REQUEST, plan, plan.forwarder)
 
 
 def chosen(attempts: Attempts) -> str | None:

@@ -4,8 +4,7 @@ from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.protocol.websocket import check_handshake
-from uwsgi_router.router.config.model import HttpRouterConfig
-from uwsgi_router.router.fronts.http.frames import FrameCheck, FrameViolation, close_frame
+from uwsgi_router.router.fronts.http.websocket.frames import FrameCheck, FrameViolation, close_frame
 
 # Close code of a server that goes away (RFC 6455 section 7.4.1).
 _GOING_AWAY = 1001
@@ -17,7 +16,8 @@ class CheckedTunnel:
     Args:
         asked: the client's handshake.
         answered: the node's.
-        config: with the limits.
+        max_frame: bytes of a frame.
+        max_message: bytes of a message.
 
     Attributes:
         to_node: checks what the client sends.
@@ -30,15 +30,15 @@ class CheckedTunnel:
     __slots__ = ("to_client", "to_node")
 
     def __init__(
-        self, asked: RequestHead, answered: ResponseHead, config: HttpRouterConfig
+        self, asked: RequestHead, answered: ResponseHead, max_frame: int, max_message: int
     ) -> None:
         check_handshake(asked, answered)
         deflate = any(line[:25].lower() == b"sec-websocket-extensions:" for line in answered.lines)
         self.to_node, self.to_client = (
             FrameCheck(
                 from_client=from_client,
-                max_frame=config.websocket_max_frame,
-                max_message=config.websocket_max_message,
+                max_frame=max_frame,
+                max_message=max_message,
                 deflate=deflate,
             )
             for from_client in (True, False)

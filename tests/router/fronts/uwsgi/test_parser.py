@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from uwsgi_router.protocol.uwsgi import DANGEROUS_MODIFIERS, PacketError, encode_packet
 from uwsgi_router.router.core.failure import Failure
-from uwsgi_router.router.fronts.uwsgi.front import (
+from uwsgi_router.router.fronts.uwsgi.parser import (
     Ping,
-    UwsgiFront,
-    UwsgiRequest,
+    UwsgiParser,
     parse_content_length,
 )
+from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 
-FRONT = UwsgiFront(force_key=None, keep_modifiers=False)
+FRONT = UwsgiParser(force_key=None, keep_modifiers=False)
 
 HOST, NAME, KEY = "HTTP_HOST", "SERVER_NAME", "UWSGI_FASTROUTER_KEY"
 
@@ -24,7 +24,7 @@ def packet(*variables: tuple[str, str], modifier1: int = 0) -> bytes:
     )
 
 
-def read(data: bytes, front: UwsgiFront = FRONT) -> UwsgiRequest:
+def read(data: bytes, front: UwsgiParser = FRONT) -> UwsgiRequest:
     request = front.parse(data, "peer")
     assert request is not None
     return request
@@ -89,7 +89,7 @@ def test_only_a_host_has_simpler_forms(variables: list[tuple[str, str]], is_host
 
 
 def test_force_key_wins_over_everything_and_is_no_host() -> None:
-    front = UwsgiFront(force_key=b"Forced:80", keep_modifiers=False)
+    front = UwsgiParser(force_key=b"Forced:80", keep_modifiers=False)
     for variables in ([(KEY, "k")], [(HOST, "h")], [("A", "b")]):
         request = read(packet(*variables, ("CONTENT_LENGTH", "5")), front)
         assert (request.key, request.key_is_host) == (b"Forced:80", False)
@@ -178,7 +178,7 @@ def test_modifiers_that_run_code_pass_only_where_they_are_replaced(modifier1: in
     data = packet((HOST, "h"), modifier1=modifier1)
     assert read(data).packet == data
     with pytest.raises(PacketError, match=f"modifier1 {modifier1} "):
-        read(data, UwsgiFront(force_key=None, keep_modifiers=True))
+        read(data, UwsgiParser(force_key=None, keep_modifiers=True))
 
 
 @given(st.binary(max_size=300))
@@ -220,7 +220,7 @@ def test_lengths_are_what_int_says_or_refused(value: bytes) -> None:
 
 def test_after_the_first_request_for_an_http_node_packets_are_read_no_differently() -> None:
     """They are decoded whole then, and once."""
-    front = UwsgiFront(force_key=None, keep_modifiers=False)
+    front = UwsgiParser(force_key=None, keep_modifiers=False)
     data = packet(
         ("REQUEST_METHOD", "GET"),
         ("REQUEST_URI", "/a?b=c"),

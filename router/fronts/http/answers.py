@@ -1,0 +1,103 @@
+"""Heads of answers for HTTP clients, and how bodies are framed for them."""
+
+from http import HTTPStatus
+
+from uwsgi_router.protocol.http.body import ChunkedEncoder, Encoder, Identity
+from uwsgi_router.protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
+from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.response import ResponseHead
+
+
+class AnswerWriter:
+    """Writes heads of answers.
+
+    Args:
+        auto_gzip: bodies are compressed that the node asks for to be.
+        auto_chunked: bodies without a length are sent in chunks, so that the connection can be kept.
+    """
+
+    __slots__ = ("_auto_chunked", "_auto_gzip")
+
+    def __init__(self, *, auto_gzip: bool, auto_chunked: bool) -> None:
+        self._auto_gzip = auto_gzip
+        self._auto_chunked = auto_chunked
+
+    def answer_head(
+        self, asked: RequestHead, head: ResponseHead, length: int | None, *, keep: bool
+    ) -> tuple[bytes, Encoder | None, bool]:
+        """Make the head of an answer.
+
+        Args:
+            asked: the head of the request.
+            head: the node's.
+            length: bytes of its body; None if only its end tells.
+            keep: the client's connection could serve another request.
+
+        Returns:
+            The bytes; how the body is encoded, None if it has ``length`` bytes and passes as it is; whether the
+            connection is kept.
+        """
+        lines = head.lines
+        encoder: Encoder | None = None
+        gzip = False
+        if self._auto_gzip and head.gzip_wanted:
+            gzip = (
+                length != 0
+                and head.status != HTTPStatus.PARTIAL_CONTENT
+                and not head.content_encoding
+                and not _must_not_be_changed(lines)
+                and accepts_gzip(_value(asked, b"accept-encoding"))
+            )
+            lines = gzip_lines(lines) if gzip else vary_lines(lines)
+        framing = b""
+        if length is None or gzip:
+            if asked.minor and (head.chunked or (keep and self._auto_chunked) or (keep and gzip)):
+                framing = b"Transfer-Encoding: chunked"
+                encoder = ChunkedEncoder()
+            else:
+                keep = False
+                encoder = Identity()
+            if gzip:
+                encoder = Gzip(encoder)
+        elif length:
+            framing = b"Content-Length: %d" % length
+        elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
+            # Of HEAD and 304 it tells of a body that is not there.
+            framing = b"Content-Length: %d" % head.content_length
+        parts = [head.start, *lines]
+        if framing:
+            parts.append(framing)
+        if not keep:
+            parts.append(b"Connection: close")
+        elif not asked.minor:
+            parts.append(b"Connection: keep-alive")
+        parts.append(b"\r\n")
+        return b"\r\n".join(parts), encoder, keep
+
+
+def switch_head(head: ResponseHead) -> bytes:
+    """Return a 101 for the client."""
+    return b"\r\n".join(
+        (
+            b"HTTP/1.1 101 " + (head.reason or b"Switching Protocols"),
+            *head.lines,
+            b"Upgrade: " + head.upgrade,
+            b"Connection: Upgrade\r\n\r\n",
+        )
+    )
+
+
+def interim_head(head: ResponseHead) -> bytes:
+    """Return a 1xx for the client."""
+    return b"\r\n".join((head.start, *head.lines, b"\r\n"))
+
+
+def _must_not_be_changed(lines: list[bytes]) -> bool:
+    """True with ``Cache-Control: no-transform`` (RFC 9111 section 5.2.2.6)."""
+    return any(
+        line[:14].lower() == b"cache-control:" and b"no-transform" in line.lower() for line in lines
+    )
+
+
+def _value(head: RequestHead, wanted: bytes) -> bytes:
+    return b", ".join(value for name, value in head.fields if name == wanted)

@@ -1,0 +1,172 @@
+"""Bodies of HTTP requests: framing, limits, 100-continue, and the rate that they have to keep up."""
+
+from typing import Final
+
+from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Counted, Identity, Recoder
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core.failure import ClientGone
+from uwsgi_router.router.fronts.http.pace import Pace
+from uwsgi_router.router.fronts.http.request import HttpRequest
+from uwsgi_router.router.fronts.http.settings import HttpSettings
+from uwsgi_router.router.net.deadlines import Deadlines
+from uwsgi_router.router.proxy.body import Body
+from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
+from uwsgi_router.router.proxy.pump import Feeder, Upload
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HttpBody(Body):
+    """The body of one request; none if it is ``bodiless``.
+
+    Attributes:
+        bodiless: that is all of the request: no byte of a body follows, nor anything else.
+        continued: the client has been told to send it.
+        deadline: when its rate is looked at next, on the loop's clock.
+    """
+
+    __slots__ = (
+        "_deadlines",
+        "_http",
+        "_pace",
+        "_settings",
+        "_slow",
+        "bodiless",
+        "continued",
+        "deadline",
+    )
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        pump: Upload,
+        limits: Limits,
+        settings: HttpSettings,
+        deadlines: Deadlines,
+        pace: Pace,
+    ) -> None:
+        super().__init__(request, pump, limits)
+        self._http = request
+        self._settings = settings
+        self._deadlines = deadlines
+        self._pace = pace
+        self._slow = False
+        self.bodiless = request.bodiless
+        self.continued = False
+        self.deadline = 0.0
+
+    # --- framing ---
+
+    @property
+    def collects(self) -> bool:
+        """True with a body, unless bytes behind the head pass as they come."""
+        return self.request.has_body and not self._settings.raw_body
+
+    @property
+    def complete(self) -> bool:
+        """True if the whole body has come."""
+        if self.bodiless:
+            return True
+        if self._settings.raw_body or self.request.raw:
+            return self.pump.ended
+        return not self.request.has_body or self.pump.complete
+
+    @property
+    def missing(self) -> str:
+        """Why the body is not there."""
+        if self._slow:
+            return f"fewer than http-body-rate={self._settings.body_rate} bytes a second came"
+        return "the rest of it did not come"
+
+    @property
+    def untouched(self) -> bool:
+        """True if nothing follows the head."""
+        request = self.request
+        return not (request.raw or self._settings.raw_body or request.has_body)
+
+    def follows(self, back: Back) -> bool:
+        """Return True if the node gets more than the head: with ``http-raw-body`` perhaps more than the client says."""
+        if self.bodiless:
+            return False
+        return self.request.has_body or (self._settings.raw_body and back.half_closes)
+
+    def feeder(self, back: Back) -> Feeder | None:
+        """Return what ends the upload with the body; chunks are written anew.
+
+        With ``http-raw-body`` nothing ends one without a length. Nodes that speak HTTP could find a second request
+        there: they get none of that.
+        """
+        request = self.request
+        if request.raw or (
+            self._settings.raw_body and back.half_closes and not request.content_length
+        ):
+            return None
+        self.begin_pace()
+        if request.chunked:
+            return Recoder(Chunked(), ChunkedEncoder(), self._settings.body_limit)
+        return Recoder(Counted(request.content_length), Identity())
+
+    def collector(self) -> Feeder:
+        """Return what takes the body out of its framing."""
+        request = self.request
+        decoder = Chunked() if request.chunked else Counted(request.content_length)
+        return Recoder(decoder, Identity(), self._settings.body_limit)
+
+    @property
+    def memory(self) -> int:
+        """As post-buffering says; or 1 MiB if it must be collected all the same."""
+        return self._settings.post_buffering or SPOOL_MEMORY
+
+    # --- 100-continue ---
+
+    @property
+    def waits_to_be_asked(self) -> bool:
+        """True if the client waits for a 100 and has not got it."""
+        return self._http.head.expect_continue and not self.continued
+
+    def ask(self) -> None:
+        """Say 100 if the client waits for it, and has not begun to send all the same.
+
+        Raises:
+            ClientGone: the client is not there any more.
+        """
+        if self.waits_to_be_asked and not self.pump.early:
+            self.continued = True
+            try:
+                self.pump.source.write(_CONTINUE)
+            except OSError:
+                raise ClientGone from None
+
+    # --- its rate ---
+
+    def begin_pace(self) -> None:
+        """Take the rate from now on, if one is configured."""
+        pace, pump = self._pace, self.pump
+        pace.begin(pump.fiber.poller.now, pump.count)
+        self.deadline = pace.until
+        if pace.until:
+            self._deadlines.add(self)
+
+    def end_pace(self) -> None:
+        """Take it no more."""
+        if self._pace.until:
+            self._pace.end()
+            self._deadlines.discard(self)
+
+    def expired(self) -> None:
+        """A window has ended: look how many bytes came."""
+        pace, pump = self._pace, self.pump
+        now = pump.fiber.loop.time()
+        if self.complete or self.spool is not None:
+            self.end_pace()
+            return
+        waits = self.waits_to_be_asked and pump.count == pace.count
+        if waits or not pump.source.reading or self.node_is_behind:
+            # Nobody can blame the client.
+            pace.begin(now, pump.count)
+        elif pace.too_slow(now, pump.count):
+            self._slow = True
+            self.end_pace()
+            pump.fiber.expired()
+            return
+        self.deadline = pace.until

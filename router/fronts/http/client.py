@@ -1,0 +1,159 @@
+"""HTTP clients: what one request is answered, and whether its connection serves another."""
+
+from http import HTTPStatus
+from time import monotonic
+
+from uwsgi_router.protocol.http.body import Encoder
+from uwsgi_router.protocol.http.errors import BodyError, ResponseError, quoted
+from uwsgi_router.protocol.http.fields import tokens
+from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.fronts.http.answers import interim_head, switch_head
+from uwsgi_router.router.fronts.http.body import HttpBody
+from uwsgi_router.router.fronts.http.request import HttpRequest
+from uwsgi_router.router.fronts.http.settings import HttpSettings
+from uwsgi_router.router.fronts.http.websocket.checked import CheckedTunnel
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Limits
+from uwsgi_router.router.proxy.pump import Feeder
+
+
+class HttpClient(Client):
+    """The client's side of one HTTP request.
+
+    Attributes:
+        request: that is answered.
+        reusable: another request may follow on the connection.
+        status: of the answer that went out; 0: none.
+        first_byte: when its head did, on the monotonic clock.
+    """
+
+    __slots__ = (
+        "_checked",
+        "_http_body",
+        "_settings",
+        "first_byte",
+        "request",
+        "reusable",
+        "status",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        request: HttpRequest,
+        body: HttpBody,
+        limits: Limits,
+        settings: HttpSettings,
+    ) -> None:
+        super().__init__(connection, body, limits)
+        self.request = request
+        self._http_body = body
+        self._settings = settings
+        self._checked: CheckedTunnel | None = None
+        self.reusable = False
+        self.status = 0
+        self.first_byte = 0.0
+
+    # --- answers ---
+
+    def answer_head(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
+        """Return the head of an answer, and decide whether the connection is kept."""
+        request, body = self.request, self._http_body
+        pump = body.pump
+        self.status = head.status
+        self.first_byte = monotonic()
+        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return switch_head(head), None
+        # What the client has not sent yet is not waited for any more.
+        body.end_pace()
+        keep = (
+            self._settings.keeps
+            and request.head.keep_alive
+            and body.complete
+            # What the client may have said to a WebSocket that is none is no request.
+            and not request.tunnel
+            and not self.connection.connections.stopping
+            # A half-close behind several requests is behind the last of them.
+            and (not pump.ended or bool(pump.early))
+        )
+        data, encoder, self.reusable = self._settings.writer.answer_head(
+            request.head, head, length, keep=keep
+        )
+        return data, encoder
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Pass a 1xx on to clients that know of them; a 100 only to those that wait for it, and once."""
+        if not self.request.head.minor:
+            return
+        if head.status == HTTPStatus.CONTINUE:
+            body = self._http_body
+            if not body.waits_to_be_asked:
+                return
+            body.continued = True
+            body.begin_pace()
+        self.write(interim_head(head))
+
+    def buffering(self, head: ResponseHead) -> int:
+        """Return what is configured, unless the node wants its answer to pass at once."""
+        return 0 if head.unbuffered else self._settings.response_buffering
+
+    def failure_answer(self, failure: Failure) -> bytes:
+        """Return the page for a failure."""
+        self.status = failure.status.value
+        self.first_byte = monotonic()
+        head_only = self.request.method == b"HEAD"
+        return failure_page(self._settings, failure, self.connection.id, head_only=head_only)
+
+    # --- tunnels ---
+
+    @property
+    def tunnel_timeout(self) -> float:
+        """Seconds of silence that end a tunnel."""
+        return self._settings.websocket_timeout
+
+    def upgrade(self, head: ResponseHead) -> tuple[Feeder | None, Feeder | None]:
+        """Return what checks the frames, if they are to be checked.
+
+        Raises:
+            ResponseError: the node switches to something that was not asked for.
+        """
+        super().upgrade(head)
+        asked, settings = self.request.head, self._settings
+        if asked.websocket and b"websocket" not in tokens(head.upgrade):
+            raise ResponseError(f"it switches to {quoted(head.upgrade)}, not to a WebSocket")
+        if not (settings.websocket_check and asked.websocket):
+            return None, None
+        checked = self._checked = CheckedTunnel(
+            asked, head, settings.websocket_frame, settings.websocket_message
+        )
+        return checked.to_node, checked.to_client
+
+    def goodbye(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+        """Send the Close that says why, wherever a frame may begin; not what would lie inside another frame."""
+        if self._checked is None or self.link.closed or self.said_goodbye:
+            return
+        self.said_goodbye = True
+        why = "the router stops" if self.connection.connections.stopping else "idle"
+        to_client, to_node = self._checked.goodbye(fault, by_client=by_client, why=why)
+        try:
+            if to_client:
+                self.link.write(to_client)
+            if to_node and self.tunnel is not None:
+                self.tunnel.write(to_node)
+        except OSError:
+            pass  # Whoever is not there needs no Close.
+
+
+def failure_page(
+    settings: HttpSettings, failure: Failure, request_id: str, *, head_only: bool
+) -> bytes:
+    """Return the whole answer to a request that failed, or was refused."""
+    return settings.pages.answer(
+        failure.status.value,
+        failure.reason,
+        request_id,
+        head_only=head_only,
+        retry_after=1 if failure.status is HTTPStatus.SERVICE_UNAVAILABLE else None,
+    )

@@ -1,0 +1,106 @@
+"""Requests that came as HTTP."""
+
+from uwsgi_router.protocol.http.errors import HttpError
+from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.origin import Origin
+from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.variables import request_block
+from uwsgi_router.protocol.uwsgi import encode_header
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.reasons import refused
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.fronts.http.rules import HttpListener, HttpRules
+
+
+class HttpRequest(Request):
+    """A request that came as HTTP.
+
+    Attributes:
+        head: as parsed.
+        origin: who its client is.
+    """
+
+    __slots__ = ("_listener", "_rules", "_tunnel", "head", "origin")
+
+    def __init__(
+        self, rules: HttpRules, listener: HttpListener, head: RequestHead, origin: Origin
+    ) -> None:
+        # What Request.__init__ does, without the call: this is done for every request.
+        self.key = head.host or rules.host
+        self.key_is_host = True
+        self.method = head.method
+        self.content_length = head.content_length or 0
+        self.client = origin.address
+        self.path = head.path
+        self.chunked = head.chunked
+        self.raw = rules.knows_raw and rules.is_raw(head)
+        self._tunnel = bool(head.upgrade) and rules.is_tunnel(head)
+        self._rules = rules
+        self._listener = listener
+        self.head = head
+        self.origin = origin
+
+    @property
+    def tunnel(self) -> bool:
+        """True if the client asks to go on with something else than HTTP, and may."""
+        return self._tunnel
+
+    @property
+    def bodiless(self) -> bool:
+        """True if nothing of the request follows its head, nor anything else."""
+        return not (self.content_length or self.chunked or self.raw or self._rules.raw_body)
+
+    def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
+        """Return header and variables; modifiers of the configuration come before the node's.
+
+        Raises:
+            Failure: the variables need more than a packet holds.
+        """
+        rules, head = self._rules, self.head
+        try:
+            packet = request_block(
+                head,
+                self.origin,
+                self._listener.block,
+                content_length=head.content_length if collected is None else collected,
+                chunked=self.chunked and collected is None,
+                tunnel=self._tunnel,
+                server_name_as_host=rules.server_name_as_host,
+                extra=rules.extra,
+            )
+        except HttpError as exc:
+            raise as_failure(exc) from exc
+        modifier1 = rules.modifier1 or modifiers[0]
+        modifier2 = rules.modifier2 or modifiers[1]
+        return encode_header(modifier1, len(packet), modifier2) + packet
+
+    def head_for_http(self, collected: int | None = None) -> bytes:
+        """Return the head, re-written.
+
+        Raises:
+            Failure: it is RTSP's.
+        """
+        head = self.head
+        if head.protocol == b"RTSP/1.0":
+            raise Failure(reasons.RTSP, "RTSP can only be passed on to nodes that speak uwsgi")
+        return request_head(
+            head,
+            self.origin,
+            content_length=head.content_length if collected is None else collected,
+            chunked=self.chunked and collected is None,
+            # Whoever waited has been told to go on.
+            expect=head.expect_continue and collected is None,
+            tunnel=self._tunnel,
+            default_host=self._rules.host,
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of the head as received."""
+        return self.head.size
+
+
+def as_failure(error: HttpError) -> Failure:
+    """Return why the parser refuses a request."""
+    return Failure(refused(error.reason, error.status), error.text)

@@ -1,0 +1,79 @@
+"""Settings of an HTTP router that its connections and clients use."""
+
+from uwsgi_router.protocol.http.origin import TrustedPeers
+from uwsgi_router.router.config.model import HttpRouterConfig
+from uwsgi_router.router.fronts.http.answers import AnswerWriter
+from uwsgi_router.router.fronts.http.pages import ErrorPages
+from uwsgi_router.router.fronts.http.parser import HttpParser
+
+
+class HttpSettings:
+    """Values of the configuration, copied once.
+
+    Args:
+        config: of the router.
+        parser: see below.
+        pages: see below.
+
+    Attributes:
+        parser: reads requests.
+        pages: whole answers to requests that failed.
+        writer: heads of answers.
+        keeps: connections serve one request after the other.
+        idle_timeout: seconds between two requests.
+        head_timeout: seconds for a whole head.
+        body_limit: bytes.
+        body_rate: bytes a second that a body has to keep up; 0: any.
+        post_buffering: bodies are collected, up to so many bytes in memory.
+        raw_body: bytes behind a head pass as they come.
+        response_buffering: bytes of an answer that are taken from the node although the client reads slowly.
+        websocket_check: the frames of WebSockets are checked; ``websocket_frame`` and ``websocket_message`` are their
+            limits in bytes.
+        websocket_timeout: seconds of silence that end a tunnel.
+    """
+
+    __slots__ = (
+        "_everybody_has_proxy_header",
+        "_proxies",
+        "body_limit",
+        "body_rate",
+        "head_timeout",
+        "idle_timeout",
+        "keeps",
+        "pages",
+        "parser",
+        "post_buffering",
+        "raw_body",
+        "response_buffering",
+        "websocket_check",
+        "websocket_frame",
+        "websocket_message",
+        "websocket_timeout",
+        "writer",
+    )
+
+    def __init__(self, config: HttpRouterConfig, parser: HttpParser, pages: ErrorPages) -> None:
+        self.parser = parser
+        self.pages = pages
+        self.writer = AnswerWriter(auto_gzip=config.auto_gzip, auto_chunked=config.auto_chunked)
+        self.keeps = config.keepalive is not None and not config.raw_body
+        self.idle_timeout = config.keepalive or config.timeout
+        timeout = config.headers_timeout
+        self.head_timeout = config.timeout if timeout is None else timeout
+        self.body_limit = config.body_limit
+        self.body_rate = config.body_rate
+        self.post_buffering = config.post_buffering
+        self.raw_body = config.raw_body
+        self.response_buffering = config.response_buffering
+        self.websocket_check = config.websocket_check
+        self.websocket_frame = config.websocket_max_frame
+        self.websocket_message = config.websocket_max_message
+        self.websocket_timeout = config.websocket_timeout
+        self._everybody_has_proxy_header = config.proxy_protocol == ()
+        self._proxies = TrustedPeers(config.proxy_protocol) if config.proxy_protocol else None
+
+    def wants_proxy_header(self, address: str) -> bool:
+        """Return True if connections of this peer ("" on a UNIX socket) have to begin with a PROXY header."""
+        if self._proxies is not None:
+            return address in self._proxies
+        return self._everybody_has_proxy_header

@@ -1,0 +1,1 @@
+"""WebSocket frames, checked as they pass through a tunnel."""

@@ -1,0 +1,84 @@
+"""Raw connections: no head is read, and no answer of ours can explain a failure."""
+
+import socket
+from time import monotonic
+
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.proxy.body import Body
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.exchange import Exchange
+from uwsgi_router.router.proxy.front import Listener
+from uwsgi_router.router.proxy.pump import MAX_EARLY, Upload
+
+
+class RawRequest(Request):
+    """A connection, as forwarders are asked about it.
+
+    Args:
+        key: the address that it came to.
+        client: text of the client's address.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, key: bytes, client: bytes) -> None:
+        super().__init__(
+            key=key,
+            key_is_host=False,
+            method=b"",
+            content_length=0,
+            client=client,
+            path=b"",
+            raw=True,
+        )
+
+    @property
+    def tunnel(self) -> bool:
+        """Never: there is nothing to switch from."""
+        return False
+
+    def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:  # noqa: ARG002
+        """Return nothing: there is no head."""
+        return b""
+
+    def head_for_http(self, collected: int | None = None) -> bytes:  # noqa: ARG002
+        """Return nothing: there is no head."""
+        return b""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the head: none."""
+        return 0
+
+
+class RawConnection(Connection):
+    """One connection of a client of any protocol."""
+
+    __slots__ = ("_context", "_listener")
+
+    def __init__(
+        self,
+        context: Context,
+        sock: socket.SocketType,
+        peer: Peer,
+        number: int,
+        listener: Listener,
+    ) -> None:
+        site = context.site
+        traffic = site.reporter.counters.clients
+        super().__init__(context.connections, sock, peer, number, site.limits.timeout, traffic)
+        self._context = context
+        self._listener = listener
+
+    async def serve(self) -> None:
+        """Pass everything to a node, and everything back."""
+        context = self._context
+        limits = context.site.limits
+        pump = Upload(self.link, self.fiber, limits.buffer_size, MAX_EARLY)
+        request = RawRequest(self._listener.name.encode(), self.peer[0].encode())
+        client = Client(self, Body(request, pump, limits), limits)
+        pump.start()
+        await Exchange(context, client, request, monotonic()).serve()

@@ -1,0 +1,31 @@
+"""Raw front: one connection is one request, whose key is its listener."""
+
+import socket
+
+from uwsgi_router.router.backs.raw import RawBack
+from uwsgi_router.router.fronts.raw.connection import RawConnection
+from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.front import Front, Listener
+
+
+class RawFront(Front):
+    """Bytes of any protocol, for nodes that speak it."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        back = RawBack()
+        super().__init__(back, back)
+
+    def connection(
+        self,
+        context: Context,
+        sock: socket.SocketType,
+        peer: Peer,
+        number: int,
+        listener: Listener,
+    ) -> Connection:
+        """Return a connection that is served at once: the node may be the first to speak."""
+        return RawConnection(context, sock, peer, number, listener)

@@ -1,0 +1,42 @@
+"""Answers for web servers that speak uwsgi: heads of nodes' answers, and answers of our own."""
+
+from http import HTTPStatus
+
+from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.router.core.failure import Failure
+
+
+def response_head(head: ResponseHead, length: int | None) -> bytes:
+    """Return the head of an answer for a web server that reads it to the end of the connection.
+
+    Args:
+        head: of a node that speaks HTTP.
+        length: bytes of the body; None if they are not known. Chunks are taken apart: ``uwsgi_pass`` does not.
+    """
+    lines = [head.start, *head.lines]
+    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        lines.append(b"Upgrade: %b\r\nConnection: Upgrade" % head.upgrade)
+    elif length:
+        lines.append(b"Content-Length: %d" % length)
+    elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
+        lines.append(b"Content-Length: %d" % head.content_length)
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def failure_answer(failure: Failure, request_id: str) -> bytes:
+    """Return the answer that a web server in front passes on (``fastrouter-errors=http``)."""
+    body = f"{failure.status.value} {failure.status.phrase}: {failure.text}\nrequest {request_id}\n".encode(
+        "ascii", "backslashreplace"
+    )
+    lines = [
+        f"HTTP/1.1 {failure.status.value} {failure.status.phrase}",
+        "Content-Type: text/plain; charset=us-ascii",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        f"X-Uwsgi-Router-Request: {request_id}",
+        f"X-Uwsgi-Router-Reason: {failure.reason}",
+    ]
+    if failure.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        lines.append("Retry-After: 1")
+    lines.append("Connection: close")
+    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body

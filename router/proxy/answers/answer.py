@@ -1,0 +1,97 @@
+"""Base class of answers: how a node's response comes back to the client."""
+
+from abc import ABC, abstractmethod
+
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.fiber import Fiber
+from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.context import Site
+from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import Download
+
+
+class Answer(ABC):
+    """The response to one attempt.
+
+    Args:
+        site: of the request.
+        request: what is answered.
+        client: gets the answer.
+        lease: of the node, connected.
+        back: what it speaks.
+        download: reads the node.
+    """
+
+    __slots__ = ("back", "client", "download", "lease", "link", "request", "site")
+
+    def __init__(
+        self,
+        site: Site,
+        request: Request,
+        client: Client,
+        lease: Lease,
+        back: Back,
+        download: Download,
+    ) -> None:
+        link = lease.link
+        assert link is not None
+        self.site = site
+        self.request = request
+        self.client = client
+        self.lease = lease
+        self.link: Link = link
+        self.back = back
+        self.download = download
+
+    @abstractmethod
+    async def relay(self) -> None:
+        """Pass the request's body on, and the answer back; ``client.begun`` tells whether there was one.
+
+        Raises:
+            Failure: the node's answer is none, or none in time, or the client's body is none.
+            ClientGone: the client left.
+        """
+
+    @property
+    def error(self) -> OSError | None:
+        """Why the node's connection broke, or None."""
+        return self.download.error
+
+    @property
+    def fiber(self) -> Fiber:
+        """What relays."""
+        return self.download.fiber
+
+    def stalled(self, count: int) -> Failure:
+        """Return who let the exchange stall: the client, if it does not read or owes its body, or the node.
+
+        Args:
+            count: bytes of the answer that came.
+        """
+        client, body = self.client, self.client.body
+        if client.link.backlog:
+            return client.stalled()
+        if not body.complete and not self.link.backlog and not count:
+            return body.stalled()
+        timeout = self.site.limits.timeout
+        return Failure(
+            reasons.STALLED if count else reasons.NO_ANSWER_IN_TIME,
+            f"{self.lease.node.name} sent no byte for {timeout:g} s, {count} bytes came before",
+            timeout,
+        )
+
+    @property
+    def broke(self) -> bool:
+        """True if a reset of the node's connection makes an answer incomplete that had no end of its own.
+
+        A node that leaves any byte of a body unread resets by closing; that says nothing about its answer.
+        """
+        return (
+            self.download.error is not None
+            and not self.download.complete
+            and self.client.body.untouched
+        )

@@ -1,0 +1,170 @@
+"""Attempts of a request whose first node failed or was busy: pure bookkeeping, no I/O.
+
+Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback once; nodes that were only busy once more
+after a while.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.reasons import Reason
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.subscriptions.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the attempts of all requests of a router have in common.
+
+    Attributes:
+        forwarder: finds the nodes.
+        fallback: the nodes that stand in for those.
+        max_retries: None: each live node once; N: at most N + 1 of them.
+        fallback_on_no_key: fallbacks serve unknown keys too.
+    """
+
+    forwarder: Forwarder
+    fallback: Forwarder
+    max_retries: int | None
+    fallback_on_no_key: bool
+
+
+class Attempts:
+    """The attempts of one request.
+
+    Args:
+        request: whose.
+        plan: of its site.
+        forwarder: the plan's, for this request.
+
+    Attributes:
+        tried: nodes that are not chosen again.
+        made: connects that failed or were not answered, busy ones not counted.
+        last_error: what the last of them ended with, for the log.
+        cause: the reason for that.
+        timed_out: one of them got no answer to its connect.
+        only_busy: every node that there is has been busy for too long; none is down.
+        last_node: whose error that was.
+        owner: the forwarder that gave it.
+        full: nodes that have as many connections as they may: one of theirs has to become free.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_forwarder",
+        "_plan",
+        "_request",
+        "cause",
+        "full",
+        "last_error",
+        "last_node",
+        "made",
+        "only_busy",
+        "owner",
+        "timed_out",
+        "tried",
+    )
+
+    def __init__(self, request: Request, plan: Plan, forwarder: Forwarder) -> None:
+        self._request = request
+        self._plan = plan
+        self._forwarder = forwarder
+        # Most requests need none of these.
+        self.tried: Sequence[Node] = ()
+        self._busy: Sequence[Node] = ()
+        self.full: Sequence[tuple[Node, Forwarder]] = ()
+        self.made = 0
+        self.last_error = ""
+        self.cause = reasons.CONNECT
+        self.last_node = ""
+        self.timed_out = False
+        self.only_busy = False
+        self.owner = forwarder
+
+    @property
+    def may_go_on(self) -> bool:
+        """False if ``max_retries`` keeps the request from further nodes."""
+        return self._plan.max_retries is None or self.made <= self._plan.max_retries
+
+    def next(self, now: float) -> Node | None:
+        """Return the next node, a fallback too; None if none is left."""
+        return self.next_of_forwarder(now) or self.next_fallback(now)
+
+    def next_of_forwarder(self, now: float) -> Node | None:
+        """Return the forwarder's next node, if another may be tried."""
+        if not self.may_go_on:
+            return None
+        self.owner = self._forwarder
+        return self._forwarder.choose(self._request, self.tried, now)
+
+    def next_fallback(self, now: float) -> Node | None:
+        """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
+        plan = self._plan
+        if self._busy or self.full:
+            return None
+        if not (
+            self.made or plan.fallback_on_no_key or self._forwarder.has_nodes(self._request, now)
+        ):
+            return None
+        self.owner = plan.fallback
+        return plan.fallback.choose(self._request, self.tried, now)
+
+    def failed(
+        self, node: Node, error: str, *, cause: Reason = reasons.CONNECT, timed_out: bool = False
+    ) -> None:
+        """``node`` could not be connected, or did not answer: not this one again."""
+        self.tried = (*self.tried, node)
+        self.made += 1
+        self.last_error = error
+        self.cause = cause
+        self.last_node = node.name
+        self.only_busy = False
+        self.timed_out = self.timed_out or timed_out
+
+    def busy(self, node: Node, error: str) -> None:
+        """``node`` takes no connection just now: others first, then this one again."""
+        self.tried = (*self.tried, node)
+        self._busy = (*self._busy, node)
+        self.last_error = error
+        self.last_node = node.name
+
+    def has_no_connection(self, node: Node) -> None:
+        """``node`` has no connection free: others first, then the first that has."""
+        self.tried = (*self.tried, node)
+        self.full = (*self.full, (node, self.owner))
+
+    def freed(self, node: Node) -> None:
+        """One of ``node``'s connections is free, and is this request's."""
+        self.owner = next(owner for full, owner in self.full if full is node)
+        self.again()
+
+    @property
+    def waits_for_busy(self) -> bool:
+        """True if trying again after a moment may help."""
+        return bool(self._busy)
+
+    def again(self) -> None:
+        """Let the busy nodes, and those without a free connection, be chosen again."""
+        passed_over = [*self._busy, *(node for node, _owner in self.full)]
+        self.tried = [node for node in self.tried if node not in passed_over]
+        self._busy = self.full = ()
+
+    def give_up_busy(self) -> None:
+        """The busy nodes have been waited for long enough: they count as failed."""
+        if self._busy:
+            self.only_busy = not self.made
+            self.made += len(self._busy)
+            self._busy = ()
+
+    @property
+    def stopped_early(self) -> bool:
+        """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
+        return not self.may_go_on and self._forwarder.has_untried(self._request, self.tried)
+
+    def restart(self) -> None:
+        """A node has announced itself: every node may be tried again."""
+        self.tried = self._busy = self.full = ()
+        self.made = 0
+        self.only_busy = self.timed_out = False

@@ -1,0 +1,275 @@
+"""A request's body on its way to nodes: streamed, collected in a spool, or replayed from it."""
+
+from uwsgi_router.protocol.http.body import Identity, Recoder, UntilEof
+from uwsgi_router.protocol.http.errors import BodyError, BodyTooLarge, Truncated
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
+from uwsgi_router.router.proxy.pump import MAX_EARLY, MIN_EARLY, Feeder, Upload
+from uwsgi_router.router.proxy.spool import Replay, Spool
+
+
+class Body:
+    """The body of one request: here all that the client sends, to its end.
+
+    Fronts whose requests have bodies that end make subclasses of their own.
+
+    Args:
+        request: whose.
+        pump: reads the client; what came behind the head is in it.
+        limits: of the site.
+
+    Attributes:
+        pump: from the client.
+        spool: the body, if it was collected.
+    """
+
+    __slots__ = (
+        "_end_told",
+        "_feeder",
+        "_half_closes",
+        "_limits",
+        "_link",
+        "_replay",
+        "_to_attach",
+        "pump",
+        "request",
+        "spool",
+    )
+
+    def __init__(self, request: Request, pump: Upload, limits: Limits) -> None:
+        self.request = request
+        self.pump = pump
+        self._limits = limits
+        self.spool: Spool | None = None
+        self._link: Link | None = None
+        self._replay: Replay | None = None
+        self._feeder: Feeder | None = None
+        self._to_attach = self._half_closes = self._end_told = False
+
+    # --- what the client's protocol decides ---
+
+    @property
+    def collects(self) -> bool:
+        """True if post-buffering applies: the body is collected before a node is chosen."""
+        return False
+
+    @property
+    def complete(self) -> bool:
+        """True if the client has sent the whole request."""
+        return self.pump.ended
+
+    @property
+    def missing(self) -> str:
+        """What the client still owes, for the log."""
+        return "it has not ended"
+
+    @property
+    def untouched(self) -> bool:
+        """True if no byte behind the head was passed to a node, or ever will be."""
+        return not self.pump.count
+
+    def follows(self, back: Back) -> bool:  # noqa: ARG002
+        """Return True if the node is to get more than the head."""
+        return True
+
+    def feeder(self, back: Back) -> Feeder | None:  # noqa: ARG002
+        """Return what re-frames the body for the node; None: bytes pass as they come."""
+        return None
+
+    def collector(self) -> Feeder:
+        """Return what takes the body out of its framing."""
+        return Recoder(UntilEof(), Identity())
+
+    @property
+    def memory(self) -> int:
+        """Bytes of a collected body that stay in memory; larger ones go to a file."""
+        return SPOOL_MEMORY
+
+    def ask(self) -> None:
+        """Tell the client to send the body, if it waits to be told."""
+
+    def begin_pace(self) -> None:
+        """From now on the client has to keep up a rate, if one is configured."""
+
+    def end_pace(self) -> None:
+        """The client has all the time that the phases' deadlines give it."""
+
+    # --- collecting ---
+
+    @property
+    def collected(self) -> int | None:
+        """Bytes of the body, if it was collected; else None."""
+        spool = self.spool
+        return None if spool is None else spool.length
+
+    async def collect(self) -> None:
+        """Read the body whole, so that its length is known; sets ``spool``.
+
+        Raises:
+            ClientGone: the client left before that.
+            Failure: it stalled, its body is malformed, or it can't be stored.
+        """
+        limits, pump, fiber = self._limits, self.pump, self.pump.fiber
+        self.ask()
+        fiber.arm(Phase.BODY, limits.timeout, sliding=True)
+        self.begin_pace()
+        spool = Spool(self.memory, limits.post_buffering_dir, fiber)
+        try:
+            pump.attach(spool, self.collector())
+            self._check_collected(spool)
+            while not pump.complete:
+                self.check_client()
+                await fiber.pause()
+                self._check_collected(spool)
+        except BaseException as exc:
+            pump.detach()
+            spool.close()
+            if isinstance(exc, TimedOut):
+                raise self.stalled() from None
+            raise
+        finally:
+            self.end_pace()
+        self.spool = spool
+
+    def _check_collected(self, spool: Spool) -> None:
+        """Look whether the body is well-formed, and could be stored so far.
+
+        Raises:
+            Failure: if not.
+            ClientGone: the client left inside it.
+        """
+        if self.pump.fault is not None:
+            raise self.failure(self.pump.fault)
+        if spool.error is not None:
+            raise Failure(
+                reasons.SPOOL,
+                f"the body can't be stored: {spool.error.strerror}",
+                self._limits.post_buffering_dir or "",
+                option="post-buffering-dir",
+            )
+
+    # --- sending ---
+
+    def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
+        """Begin to send the body to a node.
+
+        Args:
+            link: the node's.
+            back: what it speaks.
+            opaque: bytes behind the body pass too.
+        """
+        self._link = link
+        self._half_closes = opaque or back.half_closes
+        self._end_told = False
+        self._replay = None
+        follows = opaque or self.follows(back)
+        if self.spool is not None:
+            self._replay = Replay(self.spool, link, self.pump.fiber)
+            self._replay.go_on()
+            self._to_attach = opaque
+        else:
+            self._to_attach = follows
+        if self._to_attach:
+            self._feeder = self.feeder(back)
+        if follows and not back.sends_continue:
+            self.ask()
+
+    def advance(self) -> None:
+        """Attach the body once a replay is done, pass a half-close on, raise what went wrong.
+
+        Raises:
+            Failure: the body is none, or can't be read.
+            ClientGone: the client left.
+        """
+        pump, link, replay = self.pump, self._link, self._replay
+        assert link is not None
+        if replay is not None and replay.error is not None:
+            text = f"the stored body can't be read: {replay.error.strerror}"
+            raise Failure(reasons.SPOOL, text)
+        sent = replay is None or replay.done
+        if sent and self._to_attach:
+            self._to_attach = False
+            pump.attach(link, self._feeder)
+        if pump.fault is not None:
+            raise self.failure(pump.fault)
+        if pump.ended and not self._end_told:
+            self.check_client()
+            if sent:
+                self._end_told = True
+                if self._half_closes:
+                    half_close(link)
+
+    def target_broke(self) -> None:
+        """The node takes no more bytes; it may have answered before: its answer is still read."""
+        if self._link is not None and self.pump.target is self._link:
+            self.pump.stop()
+
+    def leave(self) -> None:
+        """The attempt is over: the node gets no more; another may."""
+        self.end_pace()
+        if self._link is not None:
+            self._link = self._replay = self._feeder = None
+            self._to_attach = False
+            if self.pump.target is not None:
+                self.pump.detach()
+
+    def close(self) -> None:
+        """Give the collected body back."""
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
+
+    # --- the client ---
+
+    def check_client(self) -> None:
+        """A client that ends inside its body, or entirely if so configured, is gone.
+
+        Raises:
+            ClientGone: if so.
+        """
+        if self.pump.ended and (self._limits.abort_on_eof or not self.complete):
+            raise ClientGone
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the body that may lie in memory while the request waits."""
+        length = self.request.content_length
+        if length <= self._limits.post_buffering:
+            return length + MIN_EARLY
+        return early_limit(length)
+
+    @property
+    def node_is_behind(self) -> bool:
+        """True if the node does not even take what has come."""
+        return self._link is not None and self._link.backlog > 0
+
+    def stalled(self) -> Failure:
+        """Return that the client does not send the rest."""
+        text = f"the client stalled inside its body, {self.missing}"
+        return Failure(reasons.BODY_TIMEOUT, text, self._limits.timeout)
+
+    def failure(self, fault: BodyError) -> Failure | ClientGone:
+        """Return why the body is refused, or that the client left inside it."""
+        if isinstance(fault, Truncated):
+            return ClientGone()
+        if isinstance(fault, BodyTooLarge):
+            return Failure(reasons.BODY_TOO_LARGE, str(fault))
+        return Failure(reasons.BAD_BODY, f"the client's body is malformed: {fault}")
+
+
+def early_limit(length: int) -> int:
+    """Return how many bytes behind the head of a request with so long a body are kept while no node is connected."""
+    return max(MIN_EARLY, min(length, MAX_EARLY))
+
+
+def half_close(link: Link) -> None:
+    """Tell a node that the client has said all it will."""
+    try:
+        link.write_eof()
+    except OSError:
+        pass  # The node is gone; reading from it tells how.

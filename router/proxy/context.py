@@ -1,0 +1,199 @@
+"""What the connections of one router share: site, limits, timing, upstream pool, resolver, loop.
+
+Values of the configuration that requests meet are copied here once, so that no request touches a configuration.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.config.model import RouterConfig
+from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.poller import Poller
+from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.proxy.attempts import Plan
+from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.hold import Hold
+from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
+from uwsgi_router.router.report.requests import Reporter
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
+
+# Of a body that must be read whole for a node that wants its length, so much is kept in memory unless configured.
+SPOOL_MEMORY: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times that no option sets, in seconds.
+
+    Attributes:
+        tick: between two looks at all deadlines: so late may each be met.
+        slow_connect: a connect that was not answered for so long is probably not going to be.
+        stale: a kept connection that was idle for longer may be closed just now: not for what can't be repeated.
+        body_window: over which the rate of a body is taken (``http-body-rate``).
+        last_request: a client that has connected and sent no whole request gets so long for it when the router stops.
+    """
+
+    tick: float = 0.25
+    slow_connect: float = 1.0
+    stale: float = 1.0
+    body_window: float = 30.0
+    last_request: float = 2.0
+
+
+class Limits:
+    """Values of the configuration that apply to each request.
+
+    Attributes:
+        abort_on_eof: a client's half-close is its end.
+        answers: requests that failed are answered; False: the connection is closed.
+        backend_connections: to one HTTP node; 0: any number; None: the cores that it announced.
+        backend_http: nodes that were not announced speak HTTP.
+        backend_keepalive: seconds that an idle connection to a node is kept.
+        backend_queue: requests that may wait for a connection.
+        backend_queue_timeout: seconds that each may wait.
+        buffer_size: bytes read at once.
+        connect_timeout: seconds.
+        hold: seconds that a request waits for a node to announce itself; 0: not at all.
+        hold_max: requests that may.
+        post_buffering: bodies are collected, up to so many bytes in memory; 0: they are streamed.
+        post_buffering_dir: for larger ones; None: the system's.
+        timeout: seconds without a byte in either direction.
+    """
+
+    __slots__ = (
+        "abort_on_eof",
+        "answers",
+        "backend_connections",
+        "backend_http",
+        "backend_keepalive",
+        "backend_queue",
+        "backend_queue_timeout",
+        "buffer_size",
+        "connect_timeout",
+        "hold",
+        "hold_max",
+        "post_buffering",
+        "post_buffering_dir",
+        "timeout",
+    )
+
+    def __init__(self, config: RouterConfig) -> None:
+        self.abort_on_eof = config.abort_on_eof
+        self.answers = config.errors != "close"
+        self.backend_connections = config.backend_connections
+        self.backend_http = config.backend_http
+        self.backend_keepalive = config.backend_keepalive
+        self.backend_queue = config.backend_queue
+        queue_timeout = config.backend_queue_timeout
+        self.backend_queue_timeout = config.timeout if queue_timeout is None else queue_timeout
+        self.buffer_size = config.buffer_size
+        self.connect_timeout = config.connect_timeout
+        self.hold = config.hold
+        self.hold_max = config.hold_max
+        self.post_buffering = config.post_buffering
+        self.post_buffering_dir = config.post_buffering_dir
+        self.timeout = config.timeout
+
+
+class Site:
+    """Policy for the requests of one application: where they go, and within which limits.
+
+    There is one for each router today, made of its own options.
+
+    Attributes:
+        limits: for each request.
+        plan: which nodes are tried.
+        hold: requests that wait for a node to announce itself.
+        reporter: counters and log.
+    """
+
+    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "plan", "reporter")
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        plan: Plan,
+        reporter: Reporter,
+        *,
+        uwsgi_back: Back,
+        http_back: Back,
+    ) -> None:
+        self.limits = Limits(config)
+        self.plan = plan
+        self.reporter = reporter
+        self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self._uwsgi_back = uwsgi_back
+        self._http_back = http_back
+
+    def back_of(self, node: Node) -> Back:
+        """Return how a node is spoken to."""
+        if node.proto == "http" or (
+            self.limits.backend_http and not isinstance(node, SubscribedNode)
+        ):
+            return self._http_back
+        return self._uwsgi_back
+
+    def connection_limit(self, node: Node) -> int | None:
+        """Return how many connections an HTTP node may have, idle and in use; None: any number."""
+        configured = self.limits.backend_connections
+        if configured is not None:
+            return configured or None
+        return (node.cores or None) if isinstance(node, SubscribedNode) else None
+
+    def awaited_keys(self, request: Request, now: float) -> frozenset[bytes]:
+        """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
+        forwarder = self.plan.forwarder
+        if not self.limits.hold or not forwarder.is_known(request, now):
+            return frozenset()
+        return forwarder.awaited_keys(request)
+
+    def refuse_unknown(self, request: Request, now: float) -> None:
+        """Before a body is collected: is there anybody to give it to?
+
+        Raises:
+            Failure: if the key is unknown and no fallback takes it.
+        """
+        if not self.plan.fallback_on_no_key and not self.plan.forwarder.is_known(request, now):
+            raise self.unknown_key()
+
+    def unknown_key(self) -> Failure:
+        """Return that nobody serves a request's key."""
+        return Failure(reasons.UNKNOWN_KEY, self.plan.forwarder.unknown)
+
+
+class Context:
+    """What the connections of one router share.
+
+    Attributes:
+        loop: the event loop.
+        poller: of all connections of this process.
+        upstreams: connections to HTTP nodes, of all routers of this process.
+        resolver: of nodes' names.
+        timing: times that no option sets.
+        connections: the open ones of this router.
+        site: whose requests these are.
+    """
+
+    __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        poller: Poller,
+        upstreams: UpstreamPool,
+        resolver: Resolver,
+        site: Site,
+        timing: Timing,
+        ids: str,
+    ) -> None:
+        self.loop = loop
+        self.poller = poller
+        self.upstreams = upstreams
+        self.resolver = resolver
+        self.site = site
+        self.timing = timing
+        self.connections = Connections(loop, poller, timing.tick, ids)

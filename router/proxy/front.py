@@ -1,0 +1,64 @@
+"""Fronts: what clients speak; a front makes a connection of each accepted socket."""
+
+import socket
+from abc import ABC, abstractmethod
+
+from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.context import Context
+
+
+class Listener:
+    """One listening socket, as requests are told of it.
+
+    Attributes:
+        port: decimal; b"" for a UNIX socket.
+        name: its address, as configured.
+        redirect: requests are redirected to https; to this port, 0 for the default one. None: they are served.
+    """
+
+    __slots__ = ("name", "port", "redirect")
+
+    def __init__(self, port: bytes, name: str, redirect: int | None = None) -> None:
+        self.port = port
+        self.name = name
+        self.redirect = redirect
+
+
+class Front(ABC):
+    """The clients' protocol of one router. No I/O but through the connections that it makes.
+
+    Attributes:
+        uwsgi_back: how nodes are spoken to that speak uwsgi.
+        http_back: how nodes are spoken to that speak HTTP.
+    """
+
+    __slots__ = ("http_back", "uwsgi_back")
+
+    def __init__(self, uwsgi_back: Back, http_back: Back) -> None:
+        self.uwsgi_back = uwsgi_back
+        self.http_back = http_back
+
+    def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
+        """Return what requests are told of a listening socket."""
+        return Listener(port, name, redirect)
+
+    @abstractmethod
+    def connection(
+        self,
+        context: Context,
+        sock: socket.SocketType,
+        peer: Peer,
+        number: int,
+        listener: Listener,
+    ) -> Connection:
+        """Return a connection of an accepted socket, which has not begun to serve.
+
+        Args:
+            context: of the router.
+            sock: non-blocking; the connection owns it.
+            peer: the client's address.
+            number: of the connection, since the router started.
+            listener: that accepted it.
+        """

@@ -1,0 +1,22 @@
+"""Requests that wait for something: a node to announce itself, a connection to become free."""
+
+from abc import ABC, abstractmethod
+
+from uwsgi_router.subscriptions.node import Node
+
+
+class Waiter(ABC):
+    """A request that waits.
+
+    Attributes:
+        granted: the node for which a connection was reserved for this request; set by the upstream pool.
+    """
+
+    __slots__ = ("granted",)
+
+    def __init__(self) -> None:
+        self.granted: Node | None = None
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Look again."""
