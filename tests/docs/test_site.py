@@ -16,6 +16,7 @@ from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
 from uwsgi_router.router.admin.stats import metrics
 from uwsgi_router.router.config.crosschecks import PRECEDENCE
 from uwsgi_router.router.config.table import NAMES
+from uwsgi_router.router.core import reasons
 from uwsgi_router.subscriptions.registry import Registry
 
 ROOT = DOCS.parent
@@ -102,22 +103,13 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
 
 
 def _reasons() -> set[str]:
-    """Return the reasons that the code gives.
-
-    ``Failure(HTTPStatus.X, reason, …)``, ``HttpError(X, reason, …)``, and ``reason=`` of attempts.
-    """
-    found: set[str] = set()
-    for file in (*(ROOT / "router").rglob("*.py"), *(ROOT / "protocol").rglob("*.py")):
+    """Return the reasons that the code gives: those of the table, and ``HttpError(X, reason, …)`` of the parser."""
+    found = set(reasons.BY_WORD)
+    for file in (ROOT / "protocol").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            if name in {"Failure", "HttpError"}:
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "HttpError":
                 found |= _words(node.args[1])
-            elif name == "failed":
-                found |= {w for k in node.keywords if k.arg == "reason" for w in _words(k.value)}
-    # What Attempts begins with.
-    return found | {"connect"}
+    return found
 
 
 def _words(node: ast.expr) -> set[str]:

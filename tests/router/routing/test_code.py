@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, RouterConfig
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.code import CodeForwarder, build_code_forwarder
 from uwsgi_router.router.routing.code_file import PREFIX, CodeError, CodeFile
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
@@ -40,12 +41,15 @@ class Coded:
         self.clock = Clock()
         settings: dict[str, Any] = {"name": "f", "limit": 0.1, "timeout": 5.0} | options
         self.forwarder = CodeForwarder(function, clock=self.clock, **settings)
+        self._choices: dict[Request, Forwarder] = {}
 
-    def choose(
-        self, asked: Request | str = "key", tried: tuple[Node, ...] = ()
-    ) -> Node | Awaitable[Node | None] | None:
+    def of(self, asked: Request) -> Forwarder:
+        """What chooses for a request, all its attempts."""
+        return self._choices.setdefault(asked, self.forwarder.for_request(asked))
+
+    def choose(self, asked: Request | str = "key", tried: tuple[Node, ...] = ()) -> Node | None:
         asked = asking(asked) if isinstance(asked, str) else asked
-        return self.forwarder.choose(asked, tried, self.clock.now)
+        return self.of(asked).choose(asked, tried, self.clock.now)
 
     def name(self, key: str = "key") -> str | None:
         node = self.choose(key)
@@ -53,9 +57,10 @@ class Coded:
         return None if node is None else node.name
 
     async def later(self, asked: Request | str = "key") -> Node | None:
-        node = self.choose(asked)
-        assert isinstance(node, Awaitable)
-        return await node
+        asked = asking(asked) if isinstance(asked, str) else asked
+        assert self.choose(asked) is None
+        assert self.of(asked).must_search(asked, self.clock.now)
+        return await self.of(asked).search(asked, ())
 
 
 @pytest.fixture(autouse=True)
@@ -99,9 +104,9 @@ def test_a_modifier_follows_the_comma(modifier: str) -> None:
 @pytest.mark.parametrize("result", [None, "", b"", [], ()])
 def test_nothing_means_that_there_is_no_node(result: object, log: Log) -> None:
     coded, asked = Coded(lambda _key: result), asking("key")
-    assert coded.forwarder.is_known(asked, 0.0)
+    assert coded.of(asked).is_known(asked, 0.0)
     assert coded.choose(asked) is None
-    assert not coded.forwarder.is_known(asked, 0.0)
+    assert not coded.of(asked).is_known(asked, 0.0)
     assert log.lines == []
 
 
@@ -287,7 +292,7 @@ async def test_an_async_function_has_a_deadline(log: Log) -> None:
     assert await coded.later(asked) is None
     assert cleaned_up
     assert log.lines == ["error f gave no answer within code-timeout=0.01 s: key=key"]
-    assert coded.forwarder.is_known(asked, 0.0)
+    assert coded.of(asked).is_known(asked, 0.0)
 
 
 async def test_an_exception_of_an_async_function(log: Log) -> None:
