@@ -307,7 +307,7 @@ class Route(Waiter):
             elif attempts.timed_out:
                 option, value = "connect-timeout", limits.connect_timeout
             elif retries is not None and attempts.made > retries:
-                option, value = "max-retries", retries
+                option, value = "max-retries", float(retries)
             status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
             return Failure(attempts.cause, text, value, option=option, status=status)
         now = self._fiber.loop.time()
