@@ -71,8 +71,10 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
             # What is only imported need not be installed: the wheel's requirements are none of the build's.
             ["--config-file=", "--follow-imports=silent", "--ignore-missing-imports", *modules],
             group_name="uwsgi_router",
-            opt_level="3",
+            opt_level="2",
             debug_level="0",
+            # Smaller units: a third of the time, and the same code (docs/benchmarks/profile.md).
+            multi_file=True,
             target_dir=str(directory / "c"),
         )
         distribution = Distribution({"name": "uwsgi-router", "ext_modules": extensions})

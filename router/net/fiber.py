@@ -55,6 +55,7 @@ class Fiber(Resumable):
     Attributes:
         phase: what is being waited for.
         deadline: when that has taken too long, on the loop's clock.
+        slides: by so many seconds the deadline moves with every byte; 0: it stays.
     """
 
     __slots__ = (
@@ -62,13 +63,13 @@ class Fiber(Resumable):
         "_coroutine",
         "_ended",
         "_lost",
-        "_slides",
         "_suspended",
         "_timed_out",
         "deadline",
         "loop",
         "phase",
         "poller",
+        "slides",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, poller: Poller, seconds: float) -> None:
@@ -76,8 +77,7 @@ class Fiber(Resumable):
         self.poller = poller
         self.phase = _REQUEST
         self.deadline = poller.now + seconds
-        # By so many seconds the deadline moves with every byte; 0: it stays.
-        self._slides = 0.0
+        self.slides = 0.0
         self._coroutine: Coroutine[None, None, None] | None = None
         self._ended: Callable[[BaseException | None], None] | None = None
         self._suspended = self._alarmed = False
@@ -142,8 +142,8 @@ class Fiber(Resumable):
 
     def touch(self) -> None:
         """Bytes moved: a sliding deadline starts again."""
-        if self._slides:
-            self.deadline = self.poller.now + self._slides
+        if self.slides:
+            self.deadline = self.poller.now + self.slides
 
     def lost(self) -> None:
         """The client is gone: every wait raises ClientGone from now on."""
@@ -164,7 +164,7 @@ class Fiber(Resumable):
     def arm(self, phase: Phase, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; a sliding one moves on with every byte."""
         self.phase = phase
-        self._slides = seconds if sliding else 0.0
+        self.slides = seconds if sliding else 0.0
         self._timed_out = False
         self.deadline = self.poller.now + seconds
 

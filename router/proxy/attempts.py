@@ -44,6 +44,7 @@ class Attempts:
         made: connects that failed or were not answered, busy ones not counted.
         last_error: what the last of them ended with, for the log.
         cause: the reason for that.
+        busy_until: how long busy nodes are waited for; 0: not yet; likewise ``hold_until`` and ``queued_until``.
         timed_out: one of them got no answer to its connect.
         only_busy: every node that there is has been busy for too long; none is down.
         last_node: whose error that was.
@@ -56,13 +57,16 @@ class Attempts:
         "_forwarder",
         "_plan",
         "_request",
+        "busy_until",
         "cause",
         "full",
+        "hold_until",
         "last_error",
         "last_node",
         "made",
         "only_busy",
         "owner",
+        "queued_until",
         "timed_out",
         "tried",
     )
@@ -81,6 +85,7 @@ class Attempts:
         self.last_node = ""
         self.timed_out = False
         self.only_busy = False
+        self.busy_until = self.hold_until = self.queued_until = 0.0
         self.owner = forwarder
 
     @property

@@ -26,6 +26,7 @@ class Body:
     Attributes:
         pump: from the client.
         spool: the body, if it was collected.
+        sending: an attempt is under way that :meth:`advance` has to look after.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Body:
         "_to_attach",
         "pump",
         "request",
+        "sending",
         "spool",
     )
 
@@ -49,7 +51,7 @@ class Body:
         self._link: Link | None = None
         self._replay: Replay | None = None
         self._feeder: Feeder | None = None
-        self._to_attach = self._half_closes = self._end_told = False
+        self._to_attach = self._half_closes = self._end_told = self.sending = False
 
     # --- what the client's protocol decides ---
 
@@ -92,6 +94,10 @@ class Body:
 
     def ask(self) -> None:
         """Tell the client to send the body, if it waits to be told."""
+
+    def passes_continue(self) -> bool:
+        """The node says 100: return True if the client waits for it."""
+        return False
 
     def begin_pace(self) -> None:
         """From now on the client has to keep up a rate, if one is configured."""
@@ -164,6 +170,7 @@ class Body:
             opaque: bytes behind the body pass too.
         """
         self._link = link
+        self.sending = True
         self._half_closes = opaque or back.half_closes
         self._end_told = False
         self._replay = None
@@ -211,10 +218,10 @@ class Body:
 
     def leave(self) -> None:
         """The attempt is over: the node gets no more; another may."""
-        self.end_pace()
-        if self._link is not None:
+        if self.sending:
+            self.end_pace()
+            self.sending = self._to_attach = False
             self._link = self._replay = self._feeder = None
-            self._to_attach = False
             if self.pump.target is not None:
                 self.pump.detach()
 
@@ -260,6 +267,40 @@ class Body:
         if isinstance(fault, BodyTooLarge):
             return Failure(reasons.BODY_TOO_LARGE, str(fault))
         return Failure(reasons.BAD_BODY, f"the client's body is malformed: {fault}")
+
+
+class NoBody(Body):
+    """The body of a request that ends with its head."""
+
+    __slots__ = ()
+
+    def __init__(self, request: Request, pump: Upload, limits: Limits) -> None:
+        # Of what Body.__init__ sets as much as is used before :meth:`send_to`: this is done for every request.
+        self.request = request
+        self.pump = pump
+        self._limits = limits
+        self.spool = None
+        self._link = None
+        self.sending = False
+
+    @property
+    def complete(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def missing(self) -> str:
+        """Nothing."""
+        return "nothing is missing"
+
+    @property
+    def untouched(self) -> bool:
+        """Always: there is nothing to touch."""
+        return True
+
+    def follows(self, back: Back) -> bool:  # noqa: ARG002
+        """Return False."""
+        return False
 
 
 def early_limit(length: int) -> int:

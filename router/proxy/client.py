@@ -139,11 +139,6 @@ class Client:
 
     # --- the end of a request ---
 
-    @property
-    def settled(self) -> bool:
-        """True if the last byte of the answer has been sent, and the client has nothing left to send."""
-        return not self.link.backlog and self.body.complete
-
     async def finish(self) -> None:
         """See to it that the client gets the last byte of the answer.
 

@@ -12,12 +12,13 @@ from uwsgi_router.router.core.request import REPEATABLE_IF_KEPT, Request
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE
 from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
-from uwsgi_router.router.proxy.answers.message import MessageAnswer
+from uwsgi_router.router.proxy.answers.message import MAX_HEAD, MessageAnswer
 from uwsgi_router.router.proxy.answers.raw import RawAnswer
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Context, Site
 from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import Answers, Download
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.report.requests import Outcome
 from uwsgi_router.subscriptions.node import Node
@@ -114,8 +115,13 @@ class Exchange:
                         body.leave()
                         lease.close()
                     if not client.begun:
-                        self._retry_or_fail(lease, back, answer.error)
-            if not client.settled or answer.broke or body.spool is not None:
+                        self._retry_or_fail(lease, back, answer.download.error)
+            if (
+                client.link.backlog
+                or answer.download.error is not None
+                or body.spool is not None
+                or not body.complete
+            ):
                 await self._deliver(answer)
             assert lease is not None
             route.owner.request_answered(lease.node)
@@ -135,7 +141,9 @@ class Exchange:
             counters.failed[self.reason] += 1
             raise
         finally:
-            self._release()
+            # After an answer there is nothing left to release but a collected body.
+            if not client.begun or body.spool is not None:
+                self._release()
         # Not where it was caught: a compiled coroutine that waits there lends what it caught to all others.
         if failure is not None:
             await self._fail(failure)
@@ -157,9 +165,14 @@ class Exchange:
         await self.body.collect()
 
     def _answer_from(self, lease: Lease, back: Back) -> Answer:
-        if back.is_opaque(self.request):
-            return RawAnswer(self.site, self.request, self.client, lease, back)
-        return MessageAnswer(self.site, self.request, self.client, lease, back)
+        site, link, request = self.site, lease.link, self.request
+        assert link is not None
+        size = site.limits.buffer_size
+        if back.is_opaque(request):
+            raw = Download(link, self.fiber, size)
+            return RawAnswer(site, request, self.client, lease, back, raw)
+        head_first = Answers(link, self.fiber, size, MAX_HEAD + 1)
+        return MessageAnswer(site, request, self.client, lease, back, head_first)
 
     # --- the lease ---
 

@@ -187,7 +187,8 @@ class Pump(Reader):
 
     def finish(self) -> None:
         """The message is whole, whoever found that out."""
-        self.detach()
+        self.target = None
+        self._feeder = None
         self.state = COMPLETE
 
     def expect(self) -> None:
@@ -216,7 +217,9 @@ class Pump(Reader):
         if not data:
             self._eof()
             return
-        self.fiber.touch()
+        fiber = self.fiber
+        if fiber.slides:
+            fiber.touch()
         self.count += len(data)
         if self.target is not None:
             self._pass_on(data)
@@ -225,7 +228,7 @@ class Pump(Reader):
         if len(data) >= self.early_limit:
             self.source.pause()
         if self.wakes_when_buffering:
-            self.fiber.wake()
+            fiber.wake()
 
     def _pass_on(self, data: bytes) -> None:
         feeder = self._feeder

@@ -39,12 +39,9 @@ class Route(Waiter):
         "_again",
         "_attempts",
         "_body",
-        "_busy_until",
         "_context",
         "_fiber",
         "_forwarder",
-        "_hold_until",
-        "_queued_until",
         "_request",
         "connects_until",
         "node",
@@ -54,7 +51,8 @@ class Route(Waiter):
     )
 
     def __init__(self, context: Context, fiber: Fiber, request: Request, body: Body) -> None:
-        super().__init__()
+        # As Waiter.__init__ does: this is done for every request.
+        self.granted = None
         self._context = context
         self._fiber = fiber
         self._request = request
@@ -64,7 +62,6 @@ class Route(Waiter):
         # Most requests need none of these.
         self._attempts: Attempts | None = None
         self._again: Node | None = None
-        self._busy_until = self._hold_until = self._queued_until = 0.0
         self.connects_until = 0.0
         self.node = ""
         self.tries = 0
@@ -144,10 +141,10 @@ class Route(Waiter):
     async def _wait_for_busy(self, attempts: Attempts) -> None:
         fiber, timeout = self._fiber, self._context.site.limits.connect_timeout
         now = fiber.loop.time()
-        if not self._busy_until:
-            self._busy_until = now + timeout
+        if not attempts.busy_until:
+            attempts.busy_until = now + timeout
         fiber.arm(Phase.BUSY, timeout)
-        if now < self._busy_until:
+        if now < attempts.busy_until:
             await fiber.sleep(BUSY_BACKOFF)
             self._body.check_client()
             attempts.again()
@@ -175,10 +172,10 @@ class Route(Waiter):
             text += f" and {counters.queueing} requests wait for one already"
             raise Failure(reasons.QUEUE_FULL, text, limits.backend_queue)
         now = fiber.loop.time()
-        if not self._queued_until:
+        if not attempts.queued_until:
             counters.queued += 1
-            self._queued_until = now + limits.backend_queue_timeout
-        fiber.arm(Phase.QUEUE, self._queued_until - now)
+            attempts.queued_until = now + limits.backend_queue_timeout
+        fiber.arm(Phase.QUEUE, attempts.queued_until - now)
         upstreams.wait(self, nodes)
         counters.queueing += 1
         try:
@@ -215,10 +212,10 @@ class Route(Waiter):
             text = f"no node is up and {len(hold)} requests wait for one already"
             raise Failure(reasons.HOLD_FULL, text, limits.hold_max)
         now = fiber.loop.time()
-        if not self._hold_until:
+        if not attempts.hold_until:
             counters.held += 1
-            self._hold_until = now + limits.hold
-        fiber.arm(Phase.HOLD, self._hold_until - now)
+            attempts.hold_until = now + limits.hold
+        fiber.arm(Phase.HOLD, attempts.hold_until - now)
         counters.holding += 1
         try:
             await fiber.pause()
@@ -231,7 +228,7 @@ class Route(Waiter):
             hold.leave(self)
         attempts.restart()
         # The time spent waiting is not the new node's.
-        self.connects_until = self._busy_until = 0.0
+        self.connects_until = attempts.busy_until = 0.0
 
     # --- what became of a node ---
 
@@ -273,7 +270,9 @@ class Route(Waiter):
     def sent_again(self) -> None:
         """The request goes to another node: the time that the last one took is not the next one's."""
         self.resent = True
-        self.connects_until = self._busy_until = 0.0
+        self.connects_until = 0.0
+        if self._attempts is not None:
+            self._attempts.busy_until = 0.0
 
     def _history(self) -> Attempts:
         attempts = self._attempts

@@ -17,10 +17,9 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpBody(Body):
-    """The body of one request; none if it is ``bodiless``.
+    """The body of one request, or what else may follow its head.
 
     Attributes:
-        bodiless: that is all of the request: no byte of a body follows, nor anything else.
         continued: the client has been told to send it.
         deadline: when its rate is looked at next, on the loop's clock.
     """
@@ -31,7 +30,6 @@ class HttpBody(Body):
         "_pace",
         "_settings",
         "_slow",
-        "bodiless",
         "continued",
         "deadline",
     )
@@ -45,13 +43,12 @@ class HttpBody(Body):
         deadlines: Deadlines,
         pace: Pace,
     ) -> None:
-        super().__init__(request, pump, limits)
+        Body.__init__(self, request, pump, limits)
         self._http = request
         self._settings = settings
         self._deadlines = deadlines
         self._pace = pace
         self._slow = False
-        self.bodiless = request.bodiless
         self.continued = False
         self.deadline = 0.0
 
@@ -65,8 +62,6 @@ class HttpBody(Body):
     @property
     def complete(self) -> bool:
         """True if the whole body has come."""
-        if self.bodiless:
-            return True
         if self._settings.raw_body or self.request.raw:
             return self.pump.ended
         return not self.request.has_body or self.pump.complete
@@ -86,8 +81,6 @@ class HttpBody(Body):
 
     def follows(self, back: Back) -> bool:
         """Return True if the node gets more than the head: with ``http-raw-body`` perhaps more than the client says."""
-        if self.bodiless:
-            return False
         return self.request.has_body or (self._settings.raw_body and back.half_closes)
 
     def feeder(self, back: Back) -> Feeder | None:
@@ -136,6 +129,14 @@ class HttpBody(Body):
                 self.pump.source.write(_CONTINUE)
             except OSError:
                 raise ClientGone from None
+
+    def passes_continue(self) -> bool:
+        """Return True if the client waits for the node's 100; it gets it once."""
+        if not self.waits_to_be_asked:
+            return False
+        self.continued = True
+        self.begin_pace()
+        return True
 
     # --- its rate ---
 

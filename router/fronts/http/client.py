@@ -9,10 +9,10 @@ from uwsgi_router.protocol.http.fields import tokens
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.http.answers import interim_head, switch_head
-from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.request import HttpRequest
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.fronts.http.websocket.checked import CheckedTunnel
+from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Limits
@@ -31,7 +31,6 @@ class HttpClient(Client):
 
     __slots__ = (
         "_checked",
-        "_http_body",
         "_settings",
         "first_byte",
         "request",
@@ -43,13 +42,18 @@ class HttpClient(Client):
         self,
         connection: Connection,
         request: HttpRequest,
-        body: HttpBody,
+        body: Body,
         limits: Limits,
         settings: HttpSettings,
     ) -> None:
-        super().__init__(connection, body, limits)
+        # What Client.__init__ does, without the call: this is done for every request.
+        self.connection = connection
+        self.link = connection.link
+        self.body = body
+        self._limits = limits
+        self.begun = self.said_goodbye = False
+        self.tunnel = None
         self.request = request
-        self._http_body = body
         self._settings = settings
         self._checked: CheckedTunnel | None = None
         self.reusable = False
@@ -60,20 +64,21 @@ class HttpClient(Client):
 
     def answer_head(self, head: ResponseHead, length: int | None) -> tuple[bytes, Encoder | None]:
         """Return the head of an answer, and decide whether the connection is kept."""
-        request, body = self.request, self._http_body
+        request, body = self.request, self.body
         pump = body.pump
         self.status = head.status
         self.first_byte = monotonic()
         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
             return switch_head(head), None
-        # What the client has not sent yet is not waited for any more.
-        body.end_pace()
+        if body.sending:
+            # What the client has not sent yet is not waited for any more.
+            body.end_pace()
         keep = (
             self._settings.keeps
             and request.head.keep_alive
             and body.complete
             # What the client may have said to a WebSocket that is none is no request.
-            and not request.tunnel
+            and not request.asks_for_tunnel
             and not self.connection.connections.stopping
             # A half-close behind several requests is behind the last of them.
             and (not pump.ended or bool(pump.early))
@@ -87,12 +92,8 @@ class HttpClient(Client):
         """Pass a 1xx on to clients that know of them; a 100 only to those that wait for it, and once."""
         if not self.request.head.minor:
             return
-        if head.status == HTTPStatus.CONTINUE:
-            body = self._http_body
-            if not body.waits_to_be_asked:
-                return
-            body.continued = True
-            body.begin_pace()
+        if head.status == HTTPStatus.CONTINUE and not self.body.passes_continue():
+            return
         self.write(interim_head(head))
 
     def buffering(self, head: ResponseHead) -> int:

@@ -16,6 +16,7 @@ from uwsgi_router.router.fronts.http.rules import HttpListener
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.proxy.body import Body, NoBody
 from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
@@ -210,10 +211,21 @@ class HttpConnection(Connection):
         self.fiber.phase = _REQUEST
         pump.early = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
-        deadlines = self.connections.deadlines
-        body = HttpBody(request, pump, limits, settings, deadlines, self._pace)
+        length = request.content_length
+        if (
+            length
+            or request.chunked
+            or request.raw
+            or settings.raw_body
+            or request.head.expect_continue
+        ):
+            body: Body = HttpBody(
+                request, pump, limits, settings, self.connections.deadlines, self._pace
+            )
+        else:
+            body = NoBody(request, pump, limits)
         client = self.client = HttpClient(self, request, body, limits, settings)
-        if request.content_length:
+        if length:
             parser.check(request)
         return client
 

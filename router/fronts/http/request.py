@@ -19,9 +19,10 @@ class HttpRequest(Request):
     Attributes:
         head: as parsed.
         origin: who its client is.
+        asks_for_tunnel: it asks to go on with something else than HTTP, and may.
     """
 
-    __slots__ = ("_listener", "_rules", "_tunnel", "head", "origin")
+    __slots__ = ("_listener", "_rules", "asks_for_tunnel", "head", "origin")
 
     def __init__(
         self, rules: HttpRules, listener: HttpListener, head: RequestHead, origin: Origin
@@ -35,7 +36,7 @@ class HttpRequest(Request):
         self.path = head.path
         self.chunked = head.chunked
         self.raw = rules.knows_raw and rules.is_raw(head)
-        self._tunnel = bool(head.upgrade) and rules.is_tunnel(head)
+        self.asks_for_tunnel = bool(head.upgrade) and rules.is_tunnel(head)
         self._rules = rules
         self._listener = listener
         self.head = head
@@ -44,12 +45,7 @@ class HttpRequest(Request):
     @property
     def tunnel(self) -> bool:
         """True if the client asks to go on with something else than HTTP, and may."""
-        return self._tunnel
-
-    @property
-    def bodiless(self) -> bool:
-        """True if nothing of the request follows its head, nor anything else."""
-        return not (self.content_length or self.chunked or self.raw or self._rules.raw_body)
+        return self.asks_for_tunnel
 
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
         """Return header and variables; modifiers of the configuration come before the node's.
@@ -65,7 +61,7 @@ class HttpRequest(Request):
                 self._listener.block,
                 content_length=head.content_length if collected is None else collected,
                 chunked=self.chunked and collected is None,
-                tunnel=self._tunnel,
+                tunnel=self.asks_for_tunnel,
                 server_name_as_host=rules.server_name_as_host,
                 extra=rules.extra,
             )
@@ -91,7 +87,7 @@ class HttpRequest(Request):
             chunked=self.chunked and collected is None,
             # Whoever waited has been told to go on.
             expect=head.expect_continue and collected is None,
-            tunnel=self._tunnel,
+            tunnel=self.asks_for_tunnel,
             default_host=self._rules.host,
         )
 

@@ -6,7 +6,6 @@ from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Site
@@ -37,8 +36,7 @@ class Answer(ABC):
         back: Back,
         download: Download,
     ) -> None:
-        link = lease.link
-        assert link is not None
+        link = download.source
         self.site = site
         self.request = request
         self.client = client
@@ -55,16 +53,6 @@ class Answer(ABC):
             Failure: the node's answer is none, or none in time, or the client's body is none.
             ClientGone: the client left.
         """
-
-    @property
-    def error(self) -> OSError | None:
-        """Why the node's connection broke, or None."""
-        return self.download.error
-
-    @property
-    def fiber(self) -> Fiber:
-        """What relays."""
-        return self.download.fiber
 
     def stalled(self, count: int) -> Failure:
         """Return who let the exchange stall: the client, if it does not read or owes its body, or the node.

@@ -6,20 +6,14 @@ from typing import Final
 from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
-from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
-from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
-from uwsgi_router.router.proxy.client import Client
-from uwsgi_router.router.proxy.context import Site
-from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Answers
 
 # Bytes that the head of an answer may have.
-_MAX_HEAD: Final = 65_536
+MAX_HEAD: Final = 65_536
 # A node that says 1xx more often than that never gets to the point.
 _MAX_INTERIM: Final = 32
 # A node that names no time keeps its idle connections for longer than we do; one that names it closes them then.
@@ -32,33 +26,24 @@ _ANSWER: Final = Phase.ANSWER
 class MessageAnswer(Answer):
     """An HTTP response, or one in the form of CGI."""
 
-    __slots__ = ("_sending",)
-
-    def __init__(
-        self, site: Site, request: Request, client: Client, lease: Lease, back: Back
-    ) -> None:
-        link = lease.link
-        assert link is not None
-        download = Answers(link, client.fiber, site.limits.buffer_size, _MAX_HEAD + 1)
-        super().__init__(site, request, client, lease, back, download)
-        # The body, or the client's end, has to be looked after.
-        self._sending = False
+    __slots__ = ()
 
     async def relay(self) -> None:
         """Pass the request's body on, and the answer back, each in the framing that its receiver understands."""
-        client, download, back, fiber = self.client, self.download, self.back, self.fiber
-        body = client.body
+        client, download, back = self.client, self.download, self.back
+        body, fiber, upload = client.body, download.fiber, client.body.pump
         fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
         download.start()
         if body.follows(back):
-            self._send()
+            body.send_to(self.link, back, opaque=False)
         interim = seen = 0
         try:
             while True:
-                self._advance()
+                if body.sending or upload.ended:
+                    self._advance()
                 data = download.early
                 if len(data) > seen:
-                    head = parse_response(data, cgi=back.answers_like_cgi, max_head=_MAX_HEAD)
+                    head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
                     if head is None:
                         seen = len(data)
                     elif head.status >= 200:
@@ -95,17 +80,13 @@ class MessageAnswer(Answer):
 
     # --- the request's body ---
 
-    def _send(self) -> None:
-        self._sending = True
-        self.client.body.send_to(self.link, self.back, opaque=False)
-
     def _advance(self) -> None:
         """Look what has become of the body, and whether the client has ended."""
         body = self.client.body
-        if not self._sending:
+        if not body.sending:
             if not body.pump.ended:
                 return
-            self._send()
+            body.send_to(self.link, self.back, opaque=False)
         body.advance()
 
     # --- the answer ---
@@ -165,7 +146,7 @@ class MessageAnswer(Answer):
         Raises:
             Failure: the node's message ended too early, or is none.
         """
-        download, fiber = self.download, self.fiber
+        download, fiber = self.download, self.download.fiber
         while not download.complete:
             if download.fault is not None or download.ended:
                 if not (endless and self._may_end_so):
