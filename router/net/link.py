@@ -97,8 +97,9 @@ class Link(Pollable):
         self._fd = sock.fileno()
         self._watched = 0
         self._pending: bytearray | None = None
+        # Who is told when there is something to read, and who would be if the link were not paused.
         self._reader: Reader | None = None
-        self._paused = False
+        self._paused: Reader | None = None
         self._eof = False
         self.connecting = False
         self.backlog = 0
@@ -116,7 +117,7 @@ class Link(Pollable):
 
     def on_events(self, events: int) -> None:
         """Act on readiness; errors and hang-ups go to whoever is active, whose next call gets them."""
-        if events != WRITABLE and self._reader is not None and not self._paused:
+        if events != WRITABLE and self._reader is not None:
             self._reader.readable()
         if events != READABLE:
             if self._pending is not None:
@@ -164,27 +165,27 @@ class Link(Pollable):
     @property
     def reading(self) -> bool:
         """True while the reader is called."""
-        return self._reader is not None and not self._paused
+        return self._reader is not None
 
     def read_with(self, reader: Reader) -> None:
         """Call ``reader`` whenever the socket is readable, from now on."""
         if self.closed:
             return
         self._reader = reader
-        self._paused = False
+        self._paused = None
         if not self._watched & READABLE:
             self._watch(self._watched | READABLE)
 
     def pause(self) -> None:
         """Stop the reader's calls; bytes stay in the kernel, and so the peer is slowed down."""
-        if self._reader is not None and not self._paused:
-            self._paused = True
+        if self._reader is not None:
+            self._paused, self._reader = self._reader, None
             self._watch(self._watched & ~READABLE)
 
     def resume(self) -> None:
         """Let the reader be called again."""
-        if self._paused:
-            self._paused = False
+        if self._paused is not None:
+            self._reader, self._paused = self._paused, None
             self._watch(self._watched | READABLE)
 
     def recv(self, size: int) -> bytes | None:
@@ -308,7 +309,7 @@ class Link(Pollable):
         self.backlog = 0
         # These hold whoever holds this link: without them all are freed at once, not by the collector, which took a
         # tenth of the CPU.
-        self._reader = self.on_low = None
+        self._reader = self._paused = self.on_low = None
         del self._owner
         self._sock.close()
 

@@ -92,9 +92,6 @@ class Body:
         """Bytes of a collected body that stay in memory; larger ones go to a file."""
         return SPOOL_MEMORY
 
-    def ask(self) -> None:
-        """Tell the client to send the body, if it waits to be told."""
-
     def passes_continue(self) -> bool:
         """The node says 100: return True if the client waits for it."""
         return False
@@ -107,12 +104,6 @@ class Body:
 
     # --- collecting ---
 
-    @property
-    def collected(self) -> int | None:
-        """Bytes of the body, if it was collected; else None."""
-        spool = self.spool
-        return None if spool is None else spool.length
-
     async def collect(self) -> None:
         """Read the body whole, so that its length is known; sets ``spool``.
 
@@ -121,7 +112,6 @@ class Body:
             Failure: it stalled, its body is malformed, or it can't be stored.
         """
         limits, pump, fiber = self._limits, self.pump, self.pump.fiber
-        self.ask()
         fiber.arm(Phase.BODY, limits.timeout, sliding=True)
         self.begin_pace()
         spool = Spool(self.memory, limits.post_buffering_dir, fiber)
@@ -174,17 +164,14 @@ class Body:
         self._half_closes = opaque or back.half_closes
         self._end_told = False
         self._replay = None
-        follows = opaque or self.follows(back)
         if self.spool is not None:
             self._replay = Replay(self.spool, link, self.pump.fiber)
             self._replay.go_on()
             self._to_attach = opaque
         else:
-            self._to_attach = follows
+            self._to_attach = opaque or self.follows(back)
         if self._to_attach:
             self._feeder = self.feeder(back)
-        if follows and not back.sends_continue:
-            self.ask()
 
     def advance(self) -> None:
         """Attach the body once a replay is done, pass a half-close on, raise what went wrong.
@@ -219,9 +206,8 @@ class Body:
     def leave(self) -> None:
         """The attempt is over: the node gets no more; another may."""
         if self.sending:
-            self.end_pace()
-            self.sending = self._to_attach = False
-            self._link = self._replay = self._feeder = None
+            self.sending = False
+            self._link = None
             if self.pump.target is not None:
                 self.pump.detach()
 

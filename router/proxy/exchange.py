@@ -100,7 +100,7 @@ class Exchange:
             while not client.begun:
                 node = route.next_nowait() or await route.next()
                 back = site.back_of(node)
-                if back.needs_length(request) and body.spool is None:
+                if request.chunked and body.spool is None and back.needs_length(request):
                     await self._collect()
                     if not node.takes_requests:
                         # It left, or was drained, while the body came.
@@ -181,10 +181,12 @@ class Exchange:
         request, route, site = self.request, self.route, self.site
         fiber, context = self.fiber, self.context
         fiber.phase = _CONNECT
-        if route.failures:
+        if route.tries > 1 and route.failures:
             site.reporter.counters.retries += 1
         lease = self.lease = Lease(context, fiber, self.body, node, route.owner)
-        head = self._head = back.request_head(request, node, self.body.collected)
+        spool = self.body.spool
+        collected = None if spool is None else spool.length
+        head = self._head = back.request_head(request, node, collected)
         if back.keeps_connections:
             limit = site.connection_limit(node)
             if route.granted is node:

@@ -161,6 +161,12 @@ class Pump(Reader):
         if len(self.early) >= self.early_limit and self.state is BUFFERING:
             self.source.pause()
 
+    def start_passing(self, target: Link) -> None:
+        """Begin to read, and send everything to ``target`` as it comes."""
+        self.target = target
+        self.state = PASSING
+        self.source.read_with(self)
+
     def attach(self, target: Link | Spool, feeder: Feeder | None = None) -> None:
         """Send what was kept, and from now on everything up to the end of the message, to ``target``."""
         self.target = target

@@ -9,6 +9,7 @@ from uwsgi_router.router.fronts.http.pace import Pace
 from uwsgi_router.router.fronts.http.request import HttpRequest
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.deadlines import Deadlines
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
 from uwsgi_router.router.proxy.pump import Feeder, Upload
@@ -137,6 +138,22 @@ class HttpBody(Body):
         self.continued = True
         self.begin_pace()
         return True
+
+    async def collect(self) -> None:
+        """Read the body whole: whoever waits to be asked for it is."""
+        self.ask()
+        await Body.collect(self)
+
+    def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
+        """Begin to send the body to a node, which may ask for it itself."""
+        Body.send_to(self, link, back, opaque=opaque)
+        if not back.sends_continue and (opaque or self.follows(back)):
+            self.ask()
+
+    def leave(self) -> None:
+        """The attempt is over: nobody waits for the rest."""
+        self.end_pace()
+        Body.leave(self)
 
     # --- its rate ---
 

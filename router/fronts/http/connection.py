@@ -68,7 +68,9 @@ class HttpConnection(Connection):
     ) -> None:
         site = context.site
         traffic = site.reporter.counters.clients
-        super().__init__(context.connections, sock, peer, number, settings.head_timeout, traffic)
+        Connection.__init__(
+            self, context.connections, sock, peer, number, settings.head_timeout, traffic
+        )
         self._context = context
         self._settings = settings
         self._listener = listener

@@ -69,7 +69,9 @@ class RawConnection(Connection):
     ) -> None:
         site = context.site
         traffic = site.reporter.counters.clients
-        super().__init__(context.connections, sock, peer, number, site.limits.timeout, traffic)
+        Connection.__init__(
+            self, context.connections, sock, peer, number, site.limits.timeout, traffic
+        )
         self._context = context
         self._listener = listener
 

@@ -88,7 +88,9 @@ class UwsgiConnection(Connection):
     ) -> None:
         site = context.site
         traffic = site.reporter.counters.clients
-        super().__init__(context.connections, sock, peer, number, site.limits.timeout, traffic)
+        Connection.__init__(
+            self, context.connections, sock, peer, number, site.limits.timeout, traffic
+        )
         self._context = context
         self._parser = parser
         self._data = b""

@@ -34,14 +34,14 @@ class UwsgiRequest(Request):
         keep_modifiers: bool = False,
         variables: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
-        super().__init__(
-            key=key,
-            key_is_host=key_is_host,
-            method=method,
-            content_length=content_length,
-            client=client,
-            path=path,
-        )
+        # What Request.__init__ does, without the call: this is done for every request.
+        self.key = key
+        self.key_is_host = key_is_host
+        self.method = method
+        self.content_length = content_length
+        self.client = client
+        self.path = path
+        self.chunked = self.raw = False
         self.packet = packet
         self.rest = rest
         self._keep_modifiers = keep_modifiers

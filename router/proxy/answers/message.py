@@ -7,7 +7,7 @@ from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity,
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
 from uwsgi_router.router.core import reasons
-from uwsgi_router.router.core.failure import Failure, TimedOut
+from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
@@ -126,12 +126,12 @@ class MessageAnswer(Answer):
         early = download.early
         if encoder is None and length is not None and len(early) >= length:
             download.finish()
-            if len(early) == length:
-                download.early = b""
-                client.write(data + early)
-            else:
-                download.early = early[length:]
-                client.write(data + early[:length])
+            download.early = early[length:]
+            # As client.write() does, without the call.
+            try:
+                client.link.write(data + (early if len(early) == length else early[:length]))
+            except OSError:
+                raise ClientGone from None
             return None
         client.write(data)
         download.early_limit = 0

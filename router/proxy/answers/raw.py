@@ -19,8 +19,7 @@ class RawAnswer(Answer):
         client, download = self.client, self.download
         body, fiber = client.body, download.fiber
         fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
-        download.attach(client.link)
-        download.start()
+        download.start_passing(client.link)
         body.send_to(self.link, self.back, opaque=True)
         try:
             while not download.ended:
