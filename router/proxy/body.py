@@ -25,6 +25,7 @@ class Body:
 
     Attributes:
         pump: from the client.
+        empty: the request ends with its head; what is asked most often.
         spool: the body, if it was collected.
         sending: an attempt is under way that :meth:`advance` has to look after.
     """
@@ -37,6 +38,7 @@ class Body:
         "_link",
         "_replay",
         "_to_attach",
+        "empty",
         "pump",
         "request",
         "sending",
@@ -46,6 +48,7 @@ class Body:
     def __init__(self, request: Request, pump: Upload, limits: Limits) -> None:
         self.request = request
         self.pump = pump
+        self.empty = False
         self._limits = limits
         self.spool: Spool | None = None
         self._link: Link | None = None
@@ -264,6 +267,7 @@ class NoBody(Body):
         # Of what Body.__init__ sets as much as is used before :meth:`send_to`: this is done for every request.
         self.request = request
         self.pump = pump
+        self.empty = True
         self._limits = limits
         self.spool = None
         self._link = None

@@ -120,7 +120,7 @@ class Exchange:
                 client.link.backlog
                 or answer.download.error is not None
                 or body.spool is not None
-                or not body.complete
+                or not (body.empty or body.complete)
             ):
                 await self._deliver(answer)
             assert lease is not None

@@ -76,7 +76,7 @@ class HttpClient(Client):
         keep = (
             self._settings.keeps
             and request.head.keep_alive
-            and body.complete
+            and (body.empty or body.complete)
             # What the client may have said to a WebSocket that is none is no request.
             and not request.asks_for_tunnel
             and not self.connection.connections.stopping

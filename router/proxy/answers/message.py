@@ -178,13 +178,18 @@ class MessageAnswer(Answer):
 
     def _keep_or_close(self, head: ResponseHead) -> None:
         """The one place that decides whether the node's connection serves another request."""
-        download, lease = self.download, self.lease
+        download, lease, body = self.download, self.lease, self.client.body
         if head.close:
             return
         if download.early:
             self.site.reporter.said_too_much(lease.node, len(download.early))
             return
-        if not lease.slot or download.ended or self.link.backlog or not self.client.body.complete:
+        if (
+            not lease.slot
+            or download.ended
+            or self.link.backlog
+            or not (body.empty or body.complete)
+        ):
             return
         seconds = self.site.limits.backend_keepalive
         if seconds and head.keep_alive is not None:
