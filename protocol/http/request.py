@@ -4,7 +4,6 @@ What two programs could read differently is refused, or it is not passed on: tha
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
@@ -45,7 +44,6 @@ _KEPT: Final = frozenset(
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-@dataclass(slots=True, repr=False)
 class RequestHead:
     """A request's head, checked.
 
@@ -70,22 +68,85 @@ class RequestHead:
         size: bytes of input that the head took, empty lines before it included; body or next request begin there.
     """
 
-    method: bytes
-    target: bytes
-    path: bytes
-    query: bytes
-    host: bytes
-    lines: list[bytes]
-    minor: int = 1
-    protocol: bytes = b"HTTP/1.1"
-    content_length: int | None = None
-    chunked: bool = False
-    connection: frozenset[bytes] = _NONE
-    expect_continue: bool = False
-    upgrade: bytes = b""
-    forwarded: bool = False
-    websocket: bool = False
-    size: int = 0
+    __slots__ = (
+        "chunked",
+        "connection",
+        "content_length",
+        "expect_continue",
+        "forwarded",
+        "host",
+        "lines",
+        "method",
+        "minor",
+        "path",
+        "protocol",
+        "query",
+        "size",
+        "target",
+        "upgrade",
+        "websocket",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        path: bytes,
+        query: bytes,
+        host: bytes,
+        lines: list[bytes],
+        minor: int = 1,
+        protocol: bytes = b"HTTP/1.1",
+        content_length: int | None = None,
+        chunked: bool = False,
+        connection: frozenset[bytes] = _NONE,
+        expect_continue: bool = False,
+        upgrade: bytes = b"",
+        forwarded: bool = False,
+        websocket: bool = False,
+        size: int = 0,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.host = host
+        self.lines = lines
+        self.minor = minor
+        self.protocol = protocol
+        self.content_length = content_length
+        self.chunked = chunked
+        self.connection = connection
+        self.expect_continue = expect_continue
+        self.upgrade = upgrade
+        self.forwarded = forwarded
+        self.websocket = websocket
+        self.size = size
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RequestHead):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def _values(self) -> tuple[object, ...]:
+        return (
+            self.method,
+            self.target,
+            self.path,
+            self.query,
+            self.host,
+            self.lines,
+            self.minor,
+            self.protocol,
+            self.content_length,
+            self.chunked,
+            self.connection,
+            self.expect_continue,
+            self.upgrade,
+            self.forwarded,
+            self.websocket,
+            self.size,
+        )
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {quoted(self.target)} host={quoted(self.host)}>"

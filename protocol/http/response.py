@@ -6,7 +6,6 @@ and router disagree about where it ends.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import ResponseError
@@ -28,7 +27,6 @@ _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
 _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
 
 
-@dataclass(slots=True)
 class ResponseHead:
     """The head of an answer, interim (1xx) or final.
 
@@ -50,20 +48,76 @@ class ResponseHead:
         start: the status line to pass on, ``HTTP/1.1`` and what ``status`` and ``reason`` say, without its end.
     """
 
-    status: int
-    reason: bytes
-    minor: int
-    lines: list[bytes]
-    content_length: int | None = None
-    chunked: bool = False
-    close: bool = False
-    keep_alive: float | None = None
-    upgrade: bytes = b""
-    unbuffered: bool = False
-    gzip_wanted: bool = False
-    content_encoding: bytes = b""
-    size: int = 0
-    start: bytes = field(default=b"", compare=False)
+    __slots__ = (
+        "chunked",
+        "close",
+        "content_encoding",
+        "content_length",
+        "gzip_wanted",
+        "keep_alive",
+        "lines",
+        "minor",
+        "reason",
+        "size",
+        "start",
+        "status",
+        "unbuffered",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor: int,
+        lines: list[bytes],
+        content_length: int | None = None,
+        chunked: bool = False,
+        close: bool = False,
+        keep_alive: float | None = None,
+        upgrade: bytes = b"",
+        unbuffered: bool = False,
+        gzip_wanted: bool = False,
+        content_encoding: bytes = b"",
+        size: int = 0,
+        start: bytes = b"",
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.lines = lines
+        self.content_length = content_length
+        self.chunked = chunked
+        self.close = close
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+        self.unbuffered = unbuffered
+        self.gzip_wanted = gzip_wanted
+        self.content_encoding = content_encoding
+        self.size = size
+        self.start = start
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ResponseHead):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def _values(self) -> tuple[object, ...]:
+        return (
+            self.status,
+            self.reason,
+            self.minor,
+            self.lines,
+            self.content_length,
+            self.chunked,
+            self.close,
+            self.keep_alive,
+            self.upgrade,
+            self.unbuffered,
+            self.gzip_wanted,
+            self.content_encoding,
+            self.size,
+        )
 
 
 class _Lines(BoundedCache[None]):

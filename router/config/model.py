@@ -181,7 +181,7 @@ class CodeString:
 class RouterConfig:
     """One router: its listeners, forwarder, limits and stats. Source of names: routers-core sheet, 4.3 and 9."""
 
-    kind: Literal["fastrouter", "http"] = "fastrouter"
+    kind: Literal["fastrouter", "http", "rawrouter"] = "fastrouter"
     listen: tuple[str, ...] = ()
     subscription_servers: tuple[str, ...] = ()
     use_cache: str | None = None
@@ -261,7 +261,7 @@ class HttpRouterConfig(RouterConfig):
     connected. Those that must be read whole anyway (chunked, for a uwsgi node) then use 1 MiB of memory.
     """
 
-    kind: Literal["fastrouter", "http"] = "http"
+    kind: Literal["fastrouter", "http", "rawrouter"] = "http"
     errors: Literal["close", "http"] = "http"
     redirects: tuple[RedirectListener, ...] = ()
     modifier1: int = 0

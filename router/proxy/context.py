@@ -13,7 +13,7 @@ from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.poller import Poller
-from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.resolver import TTL, Resolver
 from uwsgi_router.router.proxy.attempts import Plan
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.hold import Hold
@@ -34,6 +34,8 @@ class Timing:
         slow_connect: a connect that was not answered for so long is probably not going to be.
         stale: a kept connection that was idle for longer may be closed just now: not for what can't be repeated.
         body_window: over which the rate of a body is taken (``http-body-rate``).
+        first_look: that one name of a configured node may take at the start.
+        resolve_again: between two looks at the names of configured nodes.
         last_request: a client that has connected and sent no whole request gets so long for it when the router stops.
     """
 
@@ -42,6 +44,8 @@ class Timing:
     stale: float = 1.0
     body_window: float = 30.0
     last_request: float = 2.0
+    first_look: float = 5.0
+    resolve_again: float = TTL
 
 
 class Limits:

@@ -26,7 +26,7 @@ class Running:
     def __init__(self, router: RouterFast) -> None:
         self.router = router
         assert router._instance is not None
-        (self.table,) = router._instance._tables.values()
+        (self.table,) = router._instance.tables
 
     table: Table
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.router.proxy.nodes import OK, Lab, Log, Names, Peer, request, until
 from uwsgi_router.protocol.subscription import Subscription, encode
-from uwsgi_router.router.app import instance as module
+from uwsgi_router.router.app import assembly
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import (
@@ -20,12 +20,14 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
+from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.subscriptions.permission import Tenant
 
 
-def configured(*routers: RouterConfig, **process: Any) -> Instance:
+def configured(*routers: RouterConfig, timing: Timing | None = None, **process: Any) -> Instance:
     return Instance(
-        Configuration(process=ProcessConfig(defer_accept=False, **process), routers=routers)
+        Configuration(process=ProcessConfig(defer_accept=False, **process), routers=routers),
+        timing=timing,
     )
 
 
@@ -132,10 +134,10 @@ async def test_a_configured_name_stands_for_all_its_addresses_and_follows_them(
     node = lab.node()
     port = node.address.rpartition(":")[2]
     names = Names({"app.test": ["127.0.0.1", "127.0.0.2"]})
-    monkeypatch.setattr(module, "Resolver", lambda _loop, _is_own: names.resolver())
-    monkeypatch.setattr(module, "TTL", 0.02)
+    monkeypatch.setattr(assembly, "Resolver", lambda _loop, _is_own: names.resolver())
     listen = str(lab.path())
-    instance = configured(RouterConfig(listen=(listen,), to=(f"app.test:{port}",)))
+    router = RouterConfig(listen=(listen,), to=(f"app.test:{port}",))
+    instance = configured(router, timing=Timing(resolve_again=0.02))
     instances.append(instance)
     instance.bind()
     await instance.start()
@@ -154,11 +156,11 @@ async def test_names_that_cannot_be_resolved_do_not_stop_the_start(
     """Neither one that does not exist nor several whose servers do not answer."""
     node = lab.node()
     names = Names({"gone.test": [], "a.test": None, "b.test": None, "c.test": None})
-    monkeypatch.setattr(module, "Resolver", lambda _loop, _is_own: names.resolver())
-    monkeypatch.setattr(module, "_FIRST_LOOK", 0.1)
+    monkeypatch.setattr(assembly, "Resolver", lambda _loop, _is_own: names.resolver())
     listen = str(lab.path())
     to = ("gone.test:1", "a.test:1", "b.test:1", "c.test:1", node.address)
-    instance = configured(RouterConfig(listen=(listen,), to=to))
+    router = RouterConfig(listen=(listen,), to=to)
+    instance = configured(router, timing=Timing(first_look=0.1))
     instances.append(instance)
     instance.bind()
     await instance.start()
@@ -186,7 +188,7 @@ async def test_the_router_itself_can_not_be_announced(
     others = {"cache": cache, "control": control, "announce": announces}
     announce(free_udp, others.get(way, listening))
     await log.line("is this router itself: requests would go in circles")
-    assert instance._tables[free_udp].registry.empty
+    assert next(iter(instance.tables)).registry.empty
 
 
 async def test_other_users_can_send_where_there_are_tenants(

@@ -306,9 +306,8 @@ class Web(Lab):
                 assert upstreams._nodes == {}
         await super().close()
         for router in self._routers:
-            poller = router.instance._poller
-            assert poller is not None
-            assert len(poller) == 0
+            assert router.instance.shared is not None
+            assert len(router.instance.shared.poller) == 0
 
 
 def upstreams_of(router: Router) -> UpstreamPool:
@@ -318,7 +317,7 @@ def upstreams_of(router: Router) -> UpstreamPool:
 def nodes_of(router: Router) -> list[Node]:
     """All nodes that it knows."""
     nodes: list[Node] = [*(router.gateway.static_nodes or ())]
-    for table in router.instance._tables.values():
+    for table in router.instance.tables:
         for pool in table.registry.pools.values():
             nodes += pool.nodes
     return nodes

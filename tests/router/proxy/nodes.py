@@ -366,7 +366,7 @@ class Router:
     async def start(self) -> Self:
         self.instance.bind()
         # Sockets that were only bound are closed by the instance; so note the address now.
-        self.address = self.instance._streams[self.config][0].sock.getsockname()
+        self.address = self.instance.routers[0].streams[0].sock.getsockname()
         await self.instance.start()
         (self.gateway,) = self.instance.gateways
         return self
@@ -375,7 +375,7 @@ class Router:
 
     @property
     def table(self) -> Table:
-        return next(iter(self.instance._tables.values()))
+        return next(iter(self.instance.tables))
 
     def announce(self, address: str, key: bytes = KEY, **fields: Any) -> SubscribedNode:
         """What a datagram does."""

@@ -129,7 +129,7 @@ async def test_without_the_option_nobody_is_asked(lab: Lab) -> None:
     assert await lab.ask(router) == OK
     await a_few_turns()
     assert app.pings == 0
-    assert router.instance._probers == []
+    assert router.instance.tables.probers == []
 
 
 # --- requests that fail ---

@@ -217,7 +217,7 @@ async def redirecting(web: Web, port: int | None = None, **options: Any) -> Http
     """A router all of whose clients come to the door that redirects."""
     node = web.http_node()
     router = await web.to(node, redirects=(RedirectListener("127.0.0.1:0", port),), **options)
-    ((bound, _port),) = router.instance._redirecting[router.config]
+    ((bound, _port),) = router.instance.routers[0].redirecting
     router.address = bound.sock.getsockname()
     return router
 

@@ -1,0 +1,205 @@
+"""Assembly of one router from its configuration: sockets, front, forwarder, gateway, statistics port."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.app.forwarders import build_forwarder
+from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import HttpRouterConfig, ProcessConfig, RouterConfig
+from uwsgi_router.router.fronts.http.front import HttpFront
+from uwsgi_router.router.fronts.http.pages import ErrorPages
+from uwsgi_router.router.fronts.raw.front import RawFront
+from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
+from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
+from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
+from uwsgi_router.router.net.poller import Poller
+from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.proxy.front import Front
+from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
+from uwsgi_router.router.report.access_log import AccessLog
+from uwsgi_router.router.routing.cache_store import Caches
+from uwsgi_router.router.routing.fixed import FixedForwarder
+from uwsgi_router.router.routing.static import StaticForwarder
+from uwsgi_router.router.table.table import Table
+
+
+class Shared:
+    """What the routers of one process share.
+
+    Attributes:
+        loop: the event loop.
+        poller: of all connections.
+        upstreams: connections to HTTP nodes.
+        resolver: of nodes' names.
+        caches: for ``use-cache=NAME``.
+        timing: times that no option sets.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        is_own: Callable[[Address], bool],
+        caches: Caches,
+        timing: Timing,
+    ) -> None:
+        self.loop = loop
+        self.poller = Poller(loop)
+        self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
+        self.resolver = Resolver(loop, is_own)
+        self.caches = caches
+        self.timing = timing
+
+    def close(self) -> None:
+        """Let everything go."""
+        self.resolver.close()
+        self.upstreams.close()
+        self.poller.close()
+
+
+class AssembledRouter:
+    """One router: what it is made of, from its binding to its end.
+
+    Args:
+        config: see below.
+
+    Attributes:
+        config: checked already.
+        streams: its listeners.
+        redirecting: listeners whose requests are redirected to https, and to which port.
+        stats: where its statistics are served.
+        access_log: where requests get a line each, or None.
+        gateway: the router at work, once it was made.
+    """
+
+    def __init__(self, config: RouterConfig) -> None:
+        self.config = config
+        self.streams: list[BoundSocket] = []
+        self.redirecting: list[tuple[BoundSocket, int]] = []
+        self.stats: list[BoundSocket] = []
+        self.access_log: AccessLog | None = None
+        self._front: Front | None = None
+        self.gateway: Gateway | None = None
+        self._stats_server: StatsServer | None = None
+
+    def bind(self, process: ProcessConfig, inherited: Inherited, shared: list[BoundSocket]) -> None:
+        """Open sockets and files: later they may be out of reach.
+
+        Raises:
+            StartError: if one can't be opened.
+        """
+        config = self.config
+        for text in config.listen:
+            self.streams += bind_stream(text, process, inherited, shared)
+        self._front = FRONTS[config.kind](config)
+        if isinstance(config, HttpRouterConfig):
+            if config.access_log is not None:
+                self.access_log = AccessLog(config.access_log, config.access_log_format)
+            for redirect in config.redirects:
+                bound = bind_stream(redirect.listen, process, inherited, shared)
+                self.redirecting += [(one, redirect.port or 0) for one in bound]
+        for text in config.stats:
+            self.stats += bind_stream(text, process, inherited, shared, server_first=True)
+
+    def sockets(self) -> Iterator[BoundSocket]:
+        """Yield what was bound."""
+        yield from self.streams
+        yield from self.stats
+        for bound, _port in self.redirecting:
+            yield bound
+
+    def make(self, shared: Shared, process: ProcessConfig, table: Table | None) -> Gateway:
+        """Make the gateway, and serve its statistics; it accepts nothing yet.
+
+        Raises:
+            StartError: if what is configured can't be used safely.
+        """
+        config, loop = self.config, shared.loop
+        assert self._front is not None
+        if self.access_log is not None:
+            self.access_log.start(loop)
+        gateway = self.gateway = Gateway(
+            config,
+            self._front,
+            loop=loop,
+            forwarder=build_forwarder(
+                config,
+                process.worker_sockets,
+                table,
+                loop,
+                caches=shared.caches,
+                resolver=shared.resolver,
+            ),
+            fallback=FixedForwarder(config.fallback),
+            resolver=shared.resolver,
+            poller=shared.poller,
+            upstreams=shared.upstreams,
+            timing=shared.timing,
+            access_log=self.access_log,
+            registry=table.registry if table is not None else None,
+            sockets=[*(bound.name for bound in self.streams), *config.subscription_servers],
+            static_nodes=StaticForwarder(config.to, config.gracetime, last_resort=False).nodes,
+        )
+        if table is not None:
+            table.used_by(gateway)
+        if self.stats:
+            self._stats_server = StatsServer(
+                self.stats,
+                gateway,
+                loop=loop,
+                # Shown only; everything that decides runs on the loop's clock.
+                wall_clock=time.time,  # noqa: TID251
+                wait_for_http=process.stats_http,
+                minified=process.stats_minified,
+            )
+            self._stats_server.start()
+        return gateway
+
+    def accept(self) -> None:
+        """Begin to accept, once it was made."""
+        assert self.gateway is not None
+        self.gateway.start(self.streams, self.redirecting)
+
+    def close_stats(self) -> None:
+        """Serve statistics no more."""
+        if self._stats_server is not None:
+            self._stats_server.close()
+
+    def close_log(self) -> None:
+        """Write the last lines of the access log."""
+        if self.access_log is not None:
+            self.access_log.close()
+
+
+def _uwsgi(config: RouterConfig) -> Front:
+    force_key = config.force_key
+    return UwsgiFront(
+        UwsgiParser(
+            force_key=force_key.encode("utf-8", "surrogateescape") if force_key else None,
+            keep_modifiers=config.keep_modifiers,
+        )
+    )
+
+
+def _http(config: RouterConfig) -> Front:
+    assert isinstance(config, HttpRouterConfig)
+    try:
+        pages = ErrorPages(config.error_pages)
+    except ValueError as exc:
+        raise StartError(f"http-error-page: {exc}") from exc
+    return HttpFront(config, pages, socket.gethostname().encode("ascii", "replace"))
+
+
+#: Who makes the front of a router, by its kind.
+FRONTS: Final[Mapping[str, Callable[[RouterConfig], Front]]] = {
+    "fastrouter": _uwsgi,
+    "http": _http,
+    "rawrouter": lambda _config: RawFront(),
+}

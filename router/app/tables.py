@@ -1,0 +1,165 @@
+"""The tables of announced nodes of one configuration: their sockets, state file and health checks."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from uwsgi_router.protocol.address import Address
+from uwsgi_router.router.admin.control.operator import Operator
+from uwsgi_router.router.app.assembly import AssembledRouter
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
+from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
+from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.table.prober import Prober
+from uwsgi_router.router.table.resubscription import announced_by
+from uwsgi_router.router.table.state_file import StateFile
+from uwsgi_router.router.table.table import Table
+
+
+class Tables:
+    """Every table; routers that name the same subscription server share one.
+
+    Args:
+        config: of all of them.
+
+    Attributes:
+        probers: the health checks.
+    """
+
+    def __init__(self, config: SubscriptionConfig) -> None:
+        self._config = config
+        self._datagrams: dict[str, list[BoundSocket]] = {}
+        self._resubscribing: list[BoundSocket] = []
+        self._by_address: dict[str, Table] = {}
+        self._state: StateFile | None = None
+        self.probers: list[Prober] = []
+
+    def __iter__(self) -> Iterator[Table]:
+        """Yield each table once."""
+        yield from dict.fromkeys(self._by_address.values())
+
+    # --- sockets ---
+
+    def bind(
+        self, routers: Iterable[RouterConfig], process: ProcessConfig, inherited: Inherited
+    ) -> None:
+        """Open the sockets of all subscription servers.
+
+        Raises:
+            StartError: if one can't be opened.
+        """
+        config = self._config
+        mode = config.chmod_socket
+        if mode is None and config.tenants:
+            # They are other users, who otherwise could not send there.
+            mode = 0o666
+        for text in dict.fromkeys(text for one in routers for text in one.subscription_servers):
+            bound = self._datagrams[text] = bind_datagram(text, process, inherited)
+            for one in bound:
+                if one.file is not None and mode is not None:
+                    os.chmod(one.sock.getsockname(), mode)
+        if config.resubscribe and config.resubscribe_bind is not None:
+            self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
+
+    def sockets(self) -> Iterator[BoundSocket]:
+        """Yield what was bound."""
+        yield from self._resubscribing
+        for bound in self._datagrams.values():
+            yield from bound
+
+    def servers_of(self, router: RouterConfig) -> list[BoundSocket]:
+        """Return the sockets that a router's nodes announce themselves to."""
+        return [bound for text in router.subscription_servers for bound in self._datagrams[text]]
+
+    # --- tables ---
+
+    def table_of(
+        self,
+        router: RouterConfig,
+        loop: asyncio.AbstractEventLoop,
+        is_own: Callable[[Address], bool],
+    ) -> Table | None:
+        """Return the router's table: one that already has one of its addresses, or a new one.
+
+        Raises:
+            StartError: its addresses belong to different tables.
+        """
+        if not router.subscription_servers:
+            return None
+        tables = self._by_address
+        known = [tables[text] for text in router.subscription_servers if text in tables]
+        if any(table is not known[0] for table in known):
+            raise StartError(
+                f"{router.kind}-subscription-server: these addresses belong to different tables: "
+                + ", ".join(router.subscription_servers)
+            )
+        table = known[0] if known else Table(self._config, loop, is_own=is_own)
+        fresh = [text for text in router.subscription_servers if text not in tables]
+        for text in fresh:
+            tables[text] = table
+        table.start([bound for text in fresh for bound in self._datagrams[text]])
+        return table
+
+    def start(
+        self,
+        routers: Iterable[AssembledRouter],
+        resolver: Resolver,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        """Fill the tables with what was saved, check their nodes, and announce them to other routers."""
+        config = self._config
+        if config.state is not None:
+            # Its times have to mean something to the next run.
+            wall_clock = time.time  # noqa: TID251
+            self._state = StateFile(config.state, self._named(), loop, wall_clock=wall_clock)
+            self._state.restore()
+            self._state.start()
+        if config.check is not None:
+            for table in self:
+                prober = Prober(config.check, table.registry, table.report, resolver, loop)
+                table.watch(prober.note)
+                self.probers.append(prober)
+        if not config.resubscribe:
+            return
+        for table in self:
+            announced = announced_by(
+                [
+                    ("uwsgi" if router.config.kind == "fastrouter" else "http", router.streams)
+                    for router in routers
+                    if any(
+                        self._by_address[text] is table
+                        for text in router.config.subscription_servers
+                    )
+                ]
+            )
+            if announced is not None:
+                table.resubscribe(announced, [bound.sock for bound in self._resubscribing])
+
+    def operator(self) -> Operator:
+        """Return what sees and steers the tables; to be called once they have started."""
+        return Operator(self._named(), asyncio.get_running_loop().time)
+
+    def _named(self) -> dict[str, Table]:
+        """Return each table by its first address, by which its part of a state file is known."""
+        names: dict[str, Table] = {}
+        for text, table in self._by_address.items():
+            if table not in names.values():
+                names[text] = table
+        return names
+
+    async def withdraw(self) -> None:
+        """Tell other routers that this one goes; what they send meanwhile is still served."""
+        for table in self:
+            await table.withdraw()
+
+    async def close(self) -> None:
+        """Check nobody any more, save the tables, and listen to announces no more."""
+        for prober in self.probers:
+            await prober.close()
+        if self._state is not None:
+            await self._state.close()
+        for table in self:
+            table.close()
