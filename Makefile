@@ -16,7 +16,7 @@ run: .venv/installed
 
 test: lint
 	tests/peers/install.sh $(if $(filter true,$(CI)),--with-debian-packages,--if-possible)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 # The tests against a wheel whose hot path is compiled (docs/running.md); needs a C compiler, and minutes.
 compiled-test:
@@ -27,7 +27,7 @@ compiled-test:
 	# What is tested must not be the sources: they are not there.
 	git ls-files -z --cached --others --exclude-standard bench docs scripts tests '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
-	cd build/compiled/tree && ../venv/bin/pytest -m "not peers" tests/protocol tests/router tests/subscriptions tests/http
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not peers" tests/protocol tests/router tests/subscriptions tests/http
 
 lint: .venv/installed
 	$(BIN)/ruff check
@@ -37,7 +37,7 @@ lint: .venv/installed
 
 # Without the real programs (uWSGI, nginx): what one runs while writing.
 unit: .venv/installed
-	$(BIN)/pytest -m "not peers"
+	$(BIN)/pytest --numprocesses 2 -m "not peers"
 
 peers: .venv/installed
 	tests/peers/install.sh --with-debian-packages

@@ -44,7 +44,7 @@ _KEPT: Final = frozenset(
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-class RequestHead:
+class RequestHead:  # noqa: PLW1641
     """A request's head, checked.
 
     Attributes:

@@ -27,7 +27,7 @@ _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
 _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
 
 
-class ResponseHead:
+class ResponseHead:  # noqa: PLW1641
     """The head of an answer, interim (1xx) or final.
 
     Attributes:

@@ -77,6 +77,8 @@ def test_a_traceback_is_marked_line_by_line() -> None:
 
 
 def test_logto_appends_to_the_file(root: logging.Logger, tmp_path: Path) -> None:
+    # pytest would keep the line too, and its workers can't send a lone surrogate to each other.
+    root.handlers.clear()
     file = tmp_path / "router.log"
     file.write_text("yesterday\n")
     setup(ProcessConfig(logto=str(file), log_date=False))
