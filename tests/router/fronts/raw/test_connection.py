@@ -1,6 +1,7 @@
 """Raw connections: bytes of any protocol, to a configured node and back, by the same exchange as all others."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.router.proxy.nodes import (
 MEGABYTE = 1024 * 1024
 
 
-async def raw(lab: Lab, *nodes: str, **options: object) -> Router:
+async def raw(lab: Lab, *nodes: str, **options: Any) -> Router:
     return await lab.router(kind="rawrouter", to=nodes, **options)
 
 
@@ -52,6 +53,7 @@ async def test_the_node_may_be_the_first_to_speak(lab: Lab) -> None:
     assert await client.exactly(11) == b"220 ready\r\n"
     await client.send(b"QUIT")
     assert await client.rest() == b""
+    client.close()
     await router.at_rest()
 
 
