@@ -1,4 +1,4 @@
-"""What mypyc would compile into something else, without a word (docs/architecture.md, "Code that can be compiled")."""
+"""What mypyc would compile into something else, without a word (docs/decisions.md, "Code that can be compiled")."""
 
 import ast
 import tomllib

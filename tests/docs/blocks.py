@@ -19,7 +19,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
 _COMMENT = re.compile(r"<!-- (.+) -->")
-_FENCE = re.compile(r"```(\S*)")
+_FENCE = re.compile(r"```(\{\w+\}(?: \S+)?|\S*)")
 
 
 @dataclass(frozen=True, slots=True)

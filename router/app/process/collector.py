@@ -1,4 +1,4 @@
-"""Python's cyclic collector, in a program that leaves it next to nothing (docs/architecture.md, Decisions)."""
+"""Python's cyclic collector, in a program that leaves it next to nothing (docs/decisions.md)."""
 
 import gc
 from typing import Final

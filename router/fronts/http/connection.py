@@ -42,6 +42,7 @@ class HttpConnection(Connection):
     """
 
     __slots__ = (
+        "_access_log",
         "_context",
         "_listener",
         "_origin",
@@ -73,6 +74,7 @@ class HttpConnection(Connection):
         )
         self._context = context
         self._settings = settings
+        self._access_log = site.reporter.access_log
         self._listener = listener
         self._origin: Origin | None = None
         self._pace = Pace(settings.body_rate, context.timing.body_window)
@@ -113,12 +115,14 @@ class HttpConnection(Connection):
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
-                received = pump.count - len(pump.early) - client.request.size
+                before = pump.count - len(pump.early) - client.request.size
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
                 finally:
-                    self._answered(client, exchange, received)
+                    if self._access_log is not None:
+                        received = pump.count - len(pump.early) - before
+                        self._account(client, exchange.outcome(), received, exchange.reason)
                 del exchange
             else:
                 await self._redirect(client, listener.redirect)
@@ -264,14 +268,6 @@ class HttpConnection(Connection):
 
     # --- answering ---
 
-    def _answered(self, client: HttpClient, exchange: Exchange, before: int) -> None:
-        """Account for an exchange that is over; ``before`` it began so many bytes of the connection had been used."""
-        if self._context.site.reporter.access_log is None:
-            self._sent = self.link.written
-        else:
-            received = self.pump.count - len(self.pump.early) - before
-            self._account(client, exchange.outcome(), received, exchange.reason)
-
     async def _redirect(self, client: HttpClient, port: int) -> None:
         """Send the client to the same target over https."""
         counters, request, pump = self._context.site.reporter.counters, client.request, self.pump
@@ -320,7 +316,7 @@ class HttpConnection(Connection):
             status: that it was answered with, if it was none.
         """
         sent, self._sent = self.link.written - self._sent, self.link.written
-        access_log = self._context.site.reporter.access_log
+        access_log = self._access_log
         if access_log is None:
             return
         now, first_byte = monotonic(), None
