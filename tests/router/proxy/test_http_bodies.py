@@ -21,7 +21,7 @@ from tests.router.proxy.http_lab import (
     says,
     with_its_request,
 )
-from tests.router.proxy.inside import phases
+from tests.router.proxy.inside import phases, upload
 from tests.router.proxy.nodes import Packet, Peer, a_few_turns, held_by_the_test, until
 
 MEGABYTE = 1024 * 1024
@@ -773,3 +773,25 @@ async def test_a_node_that_is_drained_while_a_body_is_collected_does_not_get_it(
     assert (await client.answer()).status == 200
     assert [node.bodies for node in nodes if node.address == chosen.name] == [[]]
     assert [node.bodies for node in nodes if node.address != chosen.name] == [[b"12345"]]
+
+
+# --- combinations ---
+
+
+async def test_a_half_close_reaches_a_uwsgi_node_behind_a_body_that_is_being_replayed(
+    web: Web,
+) -> None:
+    """The client ends while its collected body is still on its way to the node."""
+    node = web.node(held_by_the_test, unix=True)
+    router = await web.http(to=(node.address,), keepalive=0)
+    body = bytes(4 * MEGABYTE)
+    client = await web.open(router, ask("/", CHUNKED, method="POST"))
+    await client.send(chunks(body))
+    upstream = HttpPeer(await node.next())
+    assert (await upstream.packet()).length == len(body)
+    client.eof()
+    await until(lambda: upload(router).ended)
+    assert len(await upstream.rest()) == len(body)
+    await upstream.send(OK)
+    upstream.close()
+    assert (await client.answer()).status == 200
