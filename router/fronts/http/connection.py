@@ -218,13 +218,7 @@ class HttpConnection(Connection):
         pump.early = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
         length = request.content_length
-        if (
-            length
-            or request.chunked
-            or request.raw
-            or settings.raw_body
-            or request.head.expect_continue
-        ):
+        if length or request.chunked or request.raw or settings.raw_body:
             body: Body = HttpBody(
                 request, pump, limits, settings, self.connections.deadlines, self._pace
             )
