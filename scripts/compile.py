@@ -5,7 +5,6 @@ Without the variable nothing here does anything, and nothing more than hatchling
 """
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "uwsgi_router"
-# The hook of PEP 517 that front ends run in a script whose first argument this is.
-_METADATA = "prepare_metadata_for_build_wheel"
 _ASKED = os.environ.get("UWSGI_ROUTER_COMPILE", "") not in {"", "0"}
 
 
@@ -29,21 +26,18 @@ class CompileHook(BuildHookInterface):
         """Compile, and name what came of it."""
         if not _ASKED or version == "editable":
             return
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
-        if _METADATA in sys.argv:
-            # pip asks for name and requirements first, in a process of its own: nothing need be compiled for that.
-            return
         # Kept until the build ends: the wheel is written after this.
         self._directory = tempfile.TemporaryDirectory(prefix="uwsgi-router-")
         for path in compiled(self.root, self.config["modules"], Path(self._directory.name)):
             build_data["force_include"][str(path)] = str(
                 path.relative_to(Path(self._directory.name, "lib"))
             )
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Remove what is in the wheel by now."""
-        if _ASKED and version != "editable" and _METADATA not in sys.argv:
+        if _ASKED and version != "editable":
             self._directory.cleanup()
 
 

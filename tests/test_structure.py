@@ -35,8 +35,9 @@ def imports_of(module: str) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(tree_of(MODULES[module])):
         if isinstance(node, ast.ImportFrom) and node.module:
-            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES)
-            found |= submodules or ({node.module} & set(MODULES))
+            # A package's own file is executed too.
+            names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found |= names & set(MODULES)
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names} & set(MODULES)
     return found - {module}

@@ -1,20 +1,4 @@
-"""Routers as Python objects: with uwsgiconf's names and parameters, to run in a program or to print as an ini file.
-
-Example:
-    A router in front of two nodes, inside a program's own event loop::
-
-        import asyncio
-        from router.api import RouterFast
-
-        async def main() -> None:
-            router = RouterFast("127.0.0.1:3031", forward_to=["127.0.0.1:3032", "127.0.0.1:3033"])
-            router.set_connections_params(timeout_socket=30)
-            async with router:
-                print("listening on", *router.addresses)
-                await asyncio.sleep(3600)
-
-        asyncio.run(main())
-"""
+"""Routers as Python objects, with uwsgiconf's names; ``uwsgi_router`` offers these classes to programs."""
 
 from uwsgi_router.router.admin.control.operator import NodeStatus, TakenBack, UnknownNode
 from uwsgi_router.router.api.errors import ParameterError

@@ -8,8 +8,8 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from uwsgi_router.router.config import ConfigurationExit, Report, examine
-from uwsgi_router.router.config.lines import Problem
+from uwsgi_router.router.config.lines import ConfigurationExit, Problem
+from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.option import Standing
 
 USAGE = "usage: uwsgi-router check FILE.ini[:SECTION]...\n"

@@ -73,7 +73,8 @@ def _help(names: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from uwsgi_router.router.config import ConfigurationError, ConfigurationExit, load  # noqa: PLC0415
+    from uwsgi_router.router.config.lines import ConfigurationError, ConfigurationExit  # noqa: PLC0415
+    from uwsgi_router.router.config.load import load  # noqa: PLC0415
 
     try:
         configuration = load(arguments, os.environ)

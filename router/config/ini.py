@@ -57,7 +57,13 @@ def parse(
                 problems.append(Problem(where, "expected a name before ="))
                 continue
             kept = _keep_key(name, value.strip(), where, warnings)
-            lines.append(Line(substitute(name, magic), substitute(kept, magic), where))
+            meant = substitute(name, magic)
+            if not meant:
+                problems.append(
+                    Problem(where, f"{name} stands for nothing here, and no name is left")
+                )
+                continue
+            lines.append(Line(meant, substitute(kept, magic), where))
     if not seen:
         problems.append(Problem(file, f"there is no section [{section}] in this file"))
     return lines

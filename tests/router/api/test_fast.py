@@ -21,7 +21,7 @@ from uwsgi_router.router.api import (
     ParameterError,
     RouterFast,
 )
-from uwsgi_router.router.config import load
+from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import CodeString, RouterConfig, SubscriptionConfig
 
 ON = "127.0.0.1:3031"

@@ -17,7 +17,7 @@ from uwsgi_router.router.api import (
     RouterFast,
     RouterHttp,
 )
-from uwsgi_router.router.config import load
+from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import HttpRouterConfig, RedirectListener
 
 ON = "127.0.0.1:8080"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from uwsgi_router.router.config import Report, examine, load
+from uwsgi_router.router.config.load import Report, examine, load
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 
 ENVIRONMENT = {"HOME": "/home/operator", "PATH": "/bin"}

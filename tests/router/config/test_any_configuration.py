@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.router.config.configuring import Files
-from uwsgi_router.router.config import ConfigurationExit, examine
+from uwsgi_router.router.config.lines import ConfigurationExit
+from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.table import NAMES
 
 INCLUDES = {"ini", "include", "inherit", "for-glob", "for-readline"}  # would look at real files

@@ -2,7 +2,8 @@
 
 import pytest
 
-from uwsgi_router.router.config import ConfigurationError, load
+from uwsgi_router.router.config.lines import ConfigurationError
+from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import Configuration
 
 ROUTER = ["--fastrouter", "127.0.0.1:3031", "--fastrouter-subscription-server", "127.0.0.1:3032"]

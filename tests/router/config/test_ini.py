@@ -148,3 +148,12 @@ def test_a_pattern_written_for_uwsgi_is_read_as_there(files: Files) -> None:
         files.router("fastrouter-use-pattern = /run/%n/%%s.sock").use_pattern
         == "/run/router/%s.sock"
     )
+
+
+def test_a_name_that_a_magic_variable_makes_empty_is_refused() -> None:
+    problems: list[Problem] = []
+    found = parse("[uwsgi]\n%x=1\n", "r.ini", "uwsgi", {"x": ""}, problems, [])
+    assert found == []
+    assert [str(problem) for problem in problems] == [
+        "r.ini:2: %x stands for nothing here, and no name is left"
+    ]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.router.config.configuring import Files, command_line
-from uwsgi_router.router.config import ConfigurationError, load
+from uwsgi_router.router.config.lines import ConfigurationError
+from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import (
     CodeString,
     HttpRouterConfig,

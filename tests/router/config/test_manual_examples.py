@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from tests.router.config.configuring import Files, command_line
-from uwsgi_router.router.config import load
+from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import RouterConfig
 
 USUAL = """

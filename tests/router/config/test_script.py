@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.router.config.configuring import ENVIRONMENT, Files
-from uwsgi_router.router.config import ConfigurationExit
+from uwsgi_router.router.config.lines import ConfigurationExit
 
 
 def test_a_loop_repeats_each_line(files: Files) -> None:

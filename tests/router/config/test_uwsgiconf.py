@@ -6,7 +6,7 @@ import pytest
 from uwsgiconf.config import Section
 
 from tests.router.config.configuring import ENVIRONMENT, Files
-from uwsgi_router.router.config import examine
+from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import (
     CacheConfig,
     CacheItem,
