@@ -152,7 +152,14 @@ def test_a_pattern_written_for_uwsgi_is_read_as_there(files: Files) -> None:
 
 def test_a_name_that_a_magic_variable_makes_empty_is_refused() -> None:
     problems: list[Problem] = []
-    found = parse("[uwsgi]\n%x=1\n", "r.ini", "uwsgi", {"x": ""}, problems, [])
+    found = parse(
+        "[uwsgi]\n%x=1\n",
+        file="r.ini",
+        section="uwsgi",
+        magic={"x": ""},
+        problems=problems,
+        warnings=[],
+    )
     assert found == []
     assert [str(problem) for problem in problems] == [
         "r.ini:2: %x stands for nothing here, and no name is left"
