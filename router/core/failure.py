@@ -20,7 +20,7 @@ class Failure(Exception):
         self,
         cause: Reason,
         text: str,
-        value: float | str | None = None,
+        value: float | int | str | None = None,  # noqa: PYI041 - compiled code tells them apart
         *,
         option: str | None = None,
         status: HTTPStatus | None = None,

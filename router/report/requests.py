@@ -120,7 +120,8 @@ class Reporter:
     def _option(self, failure: Failure) -> str:
         if not failure.option:
             return ""
-        value = failure.value
+        # An option is a number of either kind, or a text.
+        value: object = failure.value
         if value is None:
             return f" option={self.name}-{failure.option}"
         shown = f"{value:g}" if isinstance(value, float) else str(value)

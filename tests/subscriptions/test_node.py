@@ -1,7 +1,10 @@
 """How nodes take connections, and what follows."""
 
+from tests.compiled import PLAIN_ONLY
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.subscriptions.node import Node
+
+pytestmark = PLAIN_ONLY
 
 
 class Watched(Node):
