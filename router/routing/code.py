@@ -117,12 +117,12 @@ class CodeForwarder(Forwarder):
             async with deadline:
                 found = await self._steps(request, result)
             return self._answer(request, found)
-        except asyncio.CancelledError as exc:
+        except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
             # Something that the function waited for was cancelled; the request was not.
-            return self._raised(request, exc)
+            return self._raised(request, cancelled)
         except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever an operator's code may raise
             if deadline.expired():
                 text = "gave no answer within code-timeout=%g s"
