@@ -21,7 +21,7 @@ async def test_what_it_raises_comes_back() -> None:
 def test_a_call_that_hangs_does_not_hold_up_the_programs_end() -> None:
     code = """if True:
         import asyncio, threading
-        from subscriptions.client.threads import in_thread
+        from uwsgi_router.subscriptions.client.threads import in_thread
 
         async def main():
             async with asyncio.timeout(0.05):
