@@ -43,7 +43,7 @@ class ForwarderPath(Forwarder):
         ParameterError: if clients could choose a host with it.
 
     Example:
-        >>> from router.api import ForwarderPath, RouterFast
+        >>> from uwsgi_router import ForwarderPath, RouterFast
         >>> print(RouterFast("127.0.0.1:3031", forward_to=ForwarderPath("/run/sites/")).as_ini(), end="")
         [uwsgi]
         fastrouter = 127.0.0.1:3031
@@ -73,7 +73,7 @@ class ForwarderCode(Forwarder):
         function: the function itself, if it was given; then there is no ini file that means the same.
 
     Example:
-        >>> from router.api import ForwarderCode, RouterFast
+        >>> from uwsgi_router import ForwarderCode, RouterFast
         >>> NODES = {b"a.example": "127.0.0.1:3032"}
         >>> router = RouterFast("127.0.0.1:0", forward_to=ForwarderCode(NODES.get))
     """
