@@ -1,12 +1,12 @@
 """Node protocols, as the proxy engine asks about them."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.subscriptions.node import Node
 
 
-class Back(ABC):
+class Back:
     """How requests are said to a node. No I/O.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Request heads in neutral form: what the proxy engine and the forwarders need, whatever the client spoke."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Final
 
 # Sent again after a connection ended without an answer (RFC 9110 section 9.2.1: safe methods).
@@ -9,7 +9,7 @@ REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 REPEATABLE_IF_KEPT: Final = REPEATABLE | {b"PUT", b"DELETE"}
 
 
-class Request(ABC):
+class Request:
     """One request, never changed after it was parsed.
 
     A front makes a subclass of its own, which knows how to write the request for a node.

@@ -9,7 +9,7 @@ seen as they happen, on both event loops alike. Nobody but the link touches the 
 import os
 import socket
 import struct
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -23,7 +23,7 @@ LOW: Final = 64 * 1024
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Reader(ABC):
+class Reader:
     """Reads a link when it is told that there is something to read."""
 
     __slots__ = ()

@@ -7,7 +7,7 @@ nginx with a UNIX node: 15 to 20 % of the CPU per request, on asyncio's own loop
 
 import asyncio
 import select
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Final
 
 READABLE: Final = select.EPOLLIN
@@ -17,7 +17,7 @@ WRITABLE: Final = select.EPOLLOUT
 _BATCH: Final = 256
 
 
-class Pollable(ABC):
+class Pollable:
     """A descriptor's owner, told when it is ready."""
 
     __slots__ = ()
@@ -27,7 +27,7 @@ class Pollable(ABC):
         """Bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
 
 
-class Resumable(ABC):
+class Resumable:
     """A suspended coroutine's owner, resumed when something has happened."""
 
     __slots__ = ()

@@ -1,7 +1,7 @@
 """Fronts: what clients speak; a front makes a connection of each accepted socket."""
 
 import socket
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.net.acceptor import Peer
@@ -26,7 +26,7 @@ class Listener:
         self.redirect = redirect
 
 
-class Front(ABC):
+class Front:
     """The clients' protocol of one router. No I/O but through the connections that it makes.
 
     Attributes:

@@ -1,11 +1,11 @@
 """Requests that wait for something: a node to announce itself, a connection to become free."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from uwsgi_router.subscriptions.node import Node
 
 
-class Waiter(ABC):
+class Waiter:
     """A request that waits.
 
     Attributes:

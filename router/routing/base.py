@@ -1,6 +1,6 @@
 """Base class of forwarders: they choose a node for a request, and hear what became of it."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection
 
 from uwsgi_router.router.core import reasons
@@ -9,7 +9,7 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.subscriptions.node import Node
 
 
-class Forwarder(ABC):
+class Forwarder:
     """Chooses nodes. Subclasses say which, and what they remember of what became of them.
 
     Attributes:

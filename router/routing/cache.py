@@ -20,8 +20,8 @@ log = logging.getLogger("uwsgi-router.cache")
 
 # Values that were read lately, forgotten all at once when there are too many; nodes, the oldest forgotten first. A node
 # that is forgotten loses its memory of failures, no more.
-_MAX_VALUES: Final = 4_096
-_MAX_NODES: Final = 16_384
+MAX_VALUES: Final = 4_096
+MAX_NODES: Final = 16_384
 
 
 class ItemForwarder(RotatingForwarder):
@@ -31,6 +31,10 @@ class ItemForwarder(RotatingForwarder):
         name: the cache's, for the log.
         gracetime: how long a node rests whose connect failed, in seconds.
         last_resort: no fallback is configured.
+
+    Attributes:
+        max_values: values that are remembered.
+        max_nodes: nodes that are.
     """
 
     def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
@@ -38,6 +42,7 @@ class ItemForwarder(RotatingForwarder):
             gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
         )
         self._name = name or "(the first)"
+        self.max_values, self.max_nodes = MAX_VALUES, MAX_NODES
         self._values: dict[bytes, tuple[RestingNode, ...] | ValueProblem] = {}
         self._nodes: dict[tuple[str, int], RestingNode] = {}
         self._limited = RateLimited(log)
@@ -89,13 +94,13 @@ class ItemForwarder(RotatingForwarder):
                 )
                 for node in found:
                     self._remember(node)
-            if len(self._values) >= _MAX_VALUES:
+            if len(self._values) >= self.max_values:
                 self._values.clear()
             self._values[value] = found
         return found
 
     def _remember(self, node: RestingNode) -> None:
-        if len(self._nodes) >= _MAX_NODES:
+        if len(self._nodes) >= self.max_nodes:
             del self._nodes[next(iter(self._nodes))]
         self._nodes[node.name, node.modifier1] = node
 

@@ -1,6 +1,6 @@
 """Base class of answers: how a node's response comes back to the client."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
@@ -13,7 +13,7 @@ from uwsgi_router.router.proxy.lease import Lease
 from uwsgi_router.router.proxy.pump import Download
 
 
-class Answer(ABC):
+class Answer:
     """The response to one attempt.
 
     Args:

@@ -7,7 +7,6 @@ import pytest
 from tests.router.routing.requests import asking
 from uwsgi_router.router.config.model import CacheConfig
 from uwsgi_router.router.core.failure import Failure
-from uwsgi_router.router.routing import cache as module
 from uwsgi_router.router.routing.cache import CacheForwarder
 from uwsgi_router.router.routing.cache_store import Cache
 from uwsgi_router.subscriptions.node import Node
@@ -178,10 +177,9 @@ def test_a_request_gets_no_node_twice() -> None:
     assert [node.name for node in tried] == ["/a", "/b"]
 
 
-def test_nodes_and_values_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_VALUES", 10)
-    monkeypatch.setattr(module, "_MAX_NODES", 20)
+def test_nodes_and_values_that_are_remembered_are_bounded() -> None:
     cached = Cached()
+    cached.forwarder.max_values, cached.forwarder.max_nodes = 10, 20
     for number in range(100):
         cached.update("key", f"/n{number}|/m{number}")
         assert cached.node() is not None
