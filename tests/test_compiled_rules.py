@@ -78,3 +78,11 @@ def test_what_is_deleted_is_declared(path: Path) -> None:
             if isinstance(constant, ast.Constant)
         }
         assert deleted <= declared, node.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_base_class_is_an_abc(path: Path) -> None:
+    """Its compiled subclasses would share its memory of isinstance."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            assert "ABC" not in {ast.unparse(base) for base in node.bases}, node.name
