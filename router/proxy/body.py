@@ -201,11 +201,6 @@ class Body:
                 if self._half_closes:
                     half_close(link)
 
-    def target_broke(self) -> None:
-        """The node takes no more bytes; it may have answered before: its answer is still read."""
-        if self._link is not None and self.pump.target is self._link:
-            self.pump.stop()
-
     def leave(self) -> None:
         """The attempt is over: the node gets no more; another may."""
         if self.sending:
@@ -234,7 +229,7 @@ class Body:
     @property
     def kept(self) -> int:
         """Bytes of the body that may lie in memory while the request waits."""
-        length = self.request.content_length
+        length = self.request.content_length if self.spool is None else self.spool.length
         if length <= self._limits.post_buffering:
             return length + MIN_EARLY
         return early_limit(length)

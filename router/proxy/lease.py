@@ -84,7 +84,9 @@ class Lease(LinkOwner):
 
     def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
         """The node takes no more bytes: reading from it tells why."""
-        self._body.target_broke()
+        pump = self._body.pump
+        if pump.target is link:
+            pump.stop()
         self._fiber.wake()
 
     # --- connecting ---

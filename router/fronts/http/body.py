@@ -116,7 +116,7 @@ class HttpBody(Body):
     @property
     def waits_to_be_asked(self) -> bool:
         """True if the client waits for a 100 and has not got it."""
-        return self._http.head.expect_continue and not self.continued
+        return self._http.head.expect_continue and not self.continued and self.spool is None
 
     def ask(self) -> None:
         """Say 100 if the client waits for it, and has not begun to send all the same.
@@ -175,7 +175,7 @@ class HttpBody(Body):
         """A window has ended: look how many bytes came."""
         pace, pump = self._pace, self.pump
         now = pump.fiber.loop.time()
-        if self.complete or self.spool is not None:
+        if pump.complete or self.complete or self.spool is not None:
             self.end_pace()
             return
         waits = self.waits_to_be_asked and pump.count == pace.count

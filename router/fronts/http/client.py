@@ -68,11 +68,11 @@ class HttpClient(Client):
         pump = body.pump
         self.status = head.status
         self.first_byte = monotonic()
-        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-            return switch_head(head), None
         if body.sending:
             # What the client has not sent yet is not waited for any more.
             body.end_pace()
+        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return switch_head(head), None
         keep = (
             self._settings.keeps
             and request.head.keep_alive
