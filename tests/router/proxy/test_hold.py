@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.router.proxy.http_lab import Web, ask, chunks
 from tests.router.proxy.inside import route
 from tests.router.proxy.nodes import (
     OK,
@@ -165,6 +166,20 @@ async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
     clients = [await lab.sending(router, body) for _ in range(2)]
     await until(lambda: held(router, 2))
     assert status_of(await lab.ask(router, body)) == 503
+    for client in clients:
+        client.reset()
+    await router.at_rest()
+
+
+async def test_so_do_bodies_that_came_in_chunks(web: Web) -> None:
+    router = await web.announced(hold=30, hold_max_bytes=1_000_000, post_buffering=500_000)
+    node = web.http_node()
+    router.announce(node.address)
+    router.leave(node.address)
+    body = ask("/", "Transfer-Encoding: chunked", method="POST") + chunks(bytes(400_000))
+    clients = [await web.open(router, body) for _ in range(2)]
+    await until(lambda: held(router, 2))
+    assert (await web.get(router, body)).status == 503
     for client in clients:
         client.reset()
     await router.at_rest()

@@ -334,6 +334,13 @@ async def test_a_uwsgi_node_lets_us_say_100(web: Web) -> None:
     assert (answer.status, answer.closes) == (200, False)
 
 
+async def test_whoever_has_sent_its_body_is_not_asked_for_it(web: Web) -> None:
+    node = UwsgiNode(web)
+    router = await web.http(to=(node.address,), post_buffering=1000)
+    client = await web.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST") + b"body")
+    assert (await client.answer()).status == 200
+
+
 @pytest.mark.parametrize("option", ["chunked_input", "raw_body"])
 async def test_also_if_the_body_passes_in_chunks(web: Web, option: str) -> None:
     node = UwsgiNode(web)
@@ -528,6 +535,49 @@ async def test_nor_one_whose_node_does_not_read(web: Web) -> None:
     await upstream.send(OK)
     await sending
     assert (await client.answer()).status == 200
+
+
+@pytest.mark.usefixtures("short_windows")
+async def test_nor_one_whose_whole_body_has_come_while_the_node_takes_its_time(web: Web) -> None:
+    """With raw-body more may follow; but the body has an end."""
+    node = web.node(held_by_the_test)
+    router = await web.http(to=(node.address,), body_rate=500, raw_body=True)
+    client = await web.open(router, post(b"12345"))
+    upstream = await node.next()
+    await upstream.packet()
+    assert await upstream.exactly(5) == b"12345"
+    await asyncio.sleep(0.4)  # two windows
+    await upstream.send(OK)
+    assert (await client.answer()).status == 200
+
+
+@pytest.mark.usefixtures("short_windows")
+@pytest.mark.parametrize("http", [False, True])
+async def test_nor_one_in_a_tunnel(web: Web, http: bool) -> None:
+    node = web.node(held_by_the_test)
+    router = await web.http(
+        to=(node.address,), backend_http=http, body_rate=500, raw_body=True, timeout=60
+    )
+    upgrade = ask("/", "Connection: Upgrade", "Upgrade: a", CHUNKED, method="POST")
+    client = await web.open(router, upgrade + chunks(b"abc"))
+    upstream = HttpPeer(await node.next())
+    if http:
+        await upstream.request()
+    else:
+        await upstream.packet()
+        await upstream.exactly(len(chunks(b"abc")))
+    switch = says(
+        b"",
+        "Connection: Upgrade",
+        "Upgrade: a",
+        status="101 Switching Protocols",
+        length=False,
+    )
+    await upstream.send(switch)
+    assert (await client.answer()).status == 101
+    await asyncio.sleep(0.4)  # two windows
+    await client.send(b"x")
+    assert await upstream.exactly(1) == b"x"
 
 
 async def test_a_client_that_stalls_inside_its_body_gets_408(web: Web) -> None:

@@ -80,17 +80,30 @@ async def received_close(peer: HttpPeer, *, masked: bool) -> int:
 
 
 async def opened(
-    web: Web, *, http: bool = True, early: bytes = b"", **options: Any
+    web: Web, *, http: bool = True, unix: bool = False, early: bytes = b"", **options: Any
 ) -> tuple[HttpRouter, HttpPeer, HttpPeer]:
     """An open tunnel: router, client, node's end."""
     options = {"websockets": True, "keepalive": 0, **options}
-    node = web.node(held_by_the_test)
+    node = web.node(held_by_the_test, unix=unix)
     router = await web.http(to=(node.address,), backend_http=http, **options)
     client = await web.open(router, handshake() + early)
     upstream = await upgraded(node, http=http)
     await upstream.send(switching())
     assert (await client.answer()).status == 101
     return router, client, upstream
+
+
+async def until_stuck(peer: HttpPeer) -> int:
+    """Send until the other side takes nothing more; return how many bytes."""
+    sent = stuck = 0
+    while stuck < 20 and sent < 30 * MEGABYTE:
+        try:
+            sent += peer.sock.send(bytes(65_536))
+            stuck = 0
+        except BlockingIOError:
+            stuck += 1
+            await asyncio.sleep(0.002)
+    return sent
 
 
 async def upgraded(node: Scripted, *, http: bool) -> HttpPeer:
@@ -287,6 +300,22 @@ async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(web: Web)
     await router.at_rest()
 
 
+async def test_a_node_that_reads_no_more_is_heard_to_its_end(web: Web) -> None:
+    """What the client still says goes nowhere, and nobody waits for it to end."""
+    router, client, upstream = await opened(web, unix=True, timeout=60)
+    await until_stuck(client)
+    upstream.sock.shutdown(socket.SHUT_RD)
+    # The kernel tells nobody before there is room to write.
+    await upstream.rest()
+    await until(lambda: not node_links(router)[0].backlog)
+    await upstream.send(b"last words")
+    upstream.eof()
+    assert await client.rest() == b"last words"
+    await until(lambda: phases(router) in ([], ["linger"]))
+    client.close()
+    await router.at_rest()
+
+
 @pytest.mark.parametrize("who", ["client", "node"])
 async def test_a_reset_ends_both_sides(web: Web, who: str) -> None:
     router, client, upstream = await opened(web)
@@ -331,15 +360,7 @@ async def test_the_other_timeouts_do_not_end_a_tunnel(web: Web) -> None:
 
 async def test_a_side_that_reads_nothing_stops_the_other(web: Web) -> None:
     router, client, upstream = await opened(web)
-    sent = 0
-    stuck = 0
-    while stuck < 20 and sent < 30 * MEGABYTE:
-        try:
-            sent += client.sock.send(bytes(65_536))
-            stuck = 0
-        except BlockingIOError:
-            stuck += 1
-            await asyncio.sleep(0.002)
+    sent = await until_stuck(client)
     (link,) = node_links(router)
     assert link.backlog <= HIGH + router.config.buffer_size
     assert sent < 30 * MEGABYTE
