@@ -134,6 +134,7 @@ class AssembledRouter:
                 process.worker_sockets,
                 table,
                 loop,
+                poller=shared.poller,
                 caches=shared.caches,
                 resolver=shared.resolver,
             ),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from uwsgi_router.protocol.address import AddressError, parse_address
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import RouterConfig
+from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.cache import CacheForwarder, RemoteCacheForwarder
@@ -29,6 +30,7 @@ def build_forwarder(
     table: Table | None,
     loop: asyncio.AbstractEventLoop,
     *,
+    poller: Poller,
     caches: Caches,
     resolver: Resolver,
 ) -> Forwarder:
@@ -39,6 +41,7 @@ def build_forwarder(
         worker_sockets: the file's ``socket`` lines, for ``use-socket=N``.
         table: where announced nodes are, if there is a subscription server.
         loop: for its clock.
+        poller: has to know how late it is after an operator's function.
         caches: the caches of this process, for ``use-cache=NAME``.
         resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
 
@@ -68,7 +71,7 @@ def build_forwarder(
             f"{config.kind}-{option} = {config.use_pattern or config.use_base}: {exc}"
         ) from exc
     if config.use_code_string is not None:
-        return build_code_forwarder(config, loop.time)
+        return build_code_forwarder(config, poller.tick)
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:

@@ -57,7 +57,7 @@ class CodeForwarder(Forwarder):
     Args:
         function: the function, or the file that it is in.
         name: what the log calls it.
-        clock: the loop's clock, seconds.
+        clock: reads the loop's clock, seconds, for all who go by it: the time that the function blocked is not theirs.
         limit: seconds for which it may block the loop before the log says so.
         timeout: seconds after which an ``async`` function is given up.
         reload: look whether the file has changed.

@@ -10,6 +10,7 @@ from tests.router.routing.requests import asking
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CacheConfig, RouterConfig, SubscriptionConfig
+from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.cache_store import Caches
@@ -49,7 +50,13 @@ def build(sockets: tuple[str, ...] = (), **options: Any) -> Forwarder:
     try:
         table = Table(SubscriptionConfig(), loop) if "subscription_servers" in options else None
         return build_forwarder(
-            RouterConfig(**options), sockets, table, loop, caches=caches(), resolver=Resolver(loop)
+            RouterConfig(**options),
+            sockets,
+            table,
+            loop,
+            poller=Poller(loop),
+            caches=caches(),
+            resolver=Resolver(loop),
         )
     finally:
         loop.close()

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.proxy.nodes import OK, Lab, Log, answers_with_its_request, request
+from tests.router.proxy.nodes import OK, Lab, Log, Peer, answers_with_its_request, request
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.config.errors import StartError
@@ -521,6 +522,23 @@ async def test_the_answer_comes_from_the_node_that_the_function_names(lab: Lab) 
     answer = await lab.ask(router)
     assert answer[0] == 5
     assert answer[3] == 0
+
+
+async def test_the_time_that_the_function_takes_is_not_the_nodes(lab: Lab) -> None:
+    """Everybody waits while it runs; then the node has its whole time."""
+
+    def choose(_key: bytes) -> str:
+        time.sleep(0.3)
+        return node.address
+
+    async def answers_late(peer: Peer) -> None:
+        await peer.packet()
+        await asyncio.sleep(0.1)
+        await peer.send(OK)
+
+    node = lab.node(answers_late)
+    router = await lab.router(use_code_string=choose, timeout=0.25)
+    assert await lab.ask(router) == OK
 
 
 async def test_retries_go_down_the_list_of_one_call(lab: Lab) -> None:
