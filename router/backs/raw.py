@@ -11,7 +11,7 @@ class RawBack(Back):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(half_closes=True)
+        super().__init__(half_closes=True, may_say_nothing=True)
 
     def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:  # noqa: ARG002
         """Return nothing."""

@@ -5,13 +5,13 @@ from time import monotonic
 
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.acceptor import Peer
-from uwsgi_router.router.proxy.body import Body
+from uwsgi_router.router.proxy.body import Body, early_limit
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.router.proxy.front import Listener
-from uwsgi_router.router.proxy.pump import MAX_EARLY, Upload
+from uwsgi_router.router.proxy.pump import Upload
 
 
 class RawRequest(Request):
@@ -79,7 +79,7 @@ class RawConnection(Connection):
         """Pass everything to a node, and everything back."""
         context = self._context
         limits = context.site.limits
-        pump = Upload(self.link, self.fiber, limits.buffer_size, MAX_EARLY)
+        pump = Upload(self.link, self.fiber, limits.buffer_size, early_limit(0))
         request = RawRequest(self._listener.name.encode(), self.peer[0].encode())
         client = Client(self, Body(request, pump, limits), limits)
         pump.start()

@@ -26,6 +26,8 @@ class RawAnswer(Answer):
                 body.advance()
                 await fiber.pause()
         except TimedOut:
-            client.begun = bool(download.count)
             raise self.stalled(download.count) from None
-        client.begun = bool(download.count)
+        finally:
+            client.begun = download.count > 0
+        if self.back.may_say_nothing and download.error is None:
+            client.begun = True

@@ -103,6 +103,34 @@ async def test_without_a_node_the_connection_is_closed_and_the_log_says_why(lab:
     assert router.gateway.counters.failed == {"connect": 1}
 
 
+async def test_a_node_may_say_nothing_at_all(lab: Lab) -> None:
+    """It took what it was sent, and closed in good order: who knows what it speaks?"""
+
+    async def script(peer: Peer) -> None:
+        assert await peer.rest() == b"a line for syslog"
+
+    router = await raw(lab, lab.node(script).address)
+    client = await lab.sending(router, b"a line for syslog")
+    client.eof()
+    assert await client.ending() == (b"", "closed")
+    await router.at_rest()
+    assert (router.gateway.counters.completed, router.gateway.counters.failed) == (1, {})
+    assert not lab.log.lines
+
+
+async def test_a_node_that_resets_without_a_word_has_failed(lab: Lab) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.some()
+        peer.reset()
+
+    router = await raw(lab, lab.node(script).address)
+    client = await lab.sending(router, b"x")
+    assert await client.rest() == b""
+    await lab.log.line("no-answer")
+    await router.at_rest()
+    assert router.gateway.counters.failed == {"no-answer": 1}
+
+
 async def test_a_client_that_resets_ends_the_nodes_connection(lab: Lab) -> None:
     node = lab.node(held_by_the_test)
     router = await raw(lab, node.address)
