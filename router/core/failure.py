@@ -1,8 +1,11 @@
 """Exceptions that end a request: a failure with its reason, a client that left, a deadline that passed."""
 
 from http import HTTPStatus
+from typing import TypeVar
 
 from uwsgi_router.router.core.reasons import Reason
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Failure(Exception):
@@ -44,3 +47,13 @@ class ClientGone(Exception):
 
 class TimedOut(Exception):
     """The deadline of the current phase has passed."""
+
+
+def without_traceback(error: E) -> E:
+    """Return ``error`` without its traceback and without what caused it.
+
+    An exception that is kept keeps the frames that raised it, and these keep the exception: only the cyclic collector
+    would free them, and with them everything that the request used.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error

@@ -168,7 +168,7 @@ class Client:
         elif self.begun:
             # Part of an answer has gone out: an orderly end would make it pass for the whole.
             self.link.reset()
-        elif self._limits.answers:
+        elif self._limits.answers and not self.link.closed:
             answer = self.failure_answer(failure)
             await send_last(self.connection, answer, complete=self.body.complete)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
-from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
+from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.core.reasons import Blame
 from uwsgi_router.router.core.request import REPEATABLE_IF_KEPT, Request
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE
@@ -135,7 +135,7 @@ class Exchange:
             counters.failed[self.reason] += 1
             raise
         except Failure as exc:
-            failure = exc
+            failure = without_traceback(exc)
         except BaseException:
             self.reason = "bug"
             counters.failed[self.reason] += 1

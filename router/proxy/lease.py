@@ -155,19 +155,21 @@ class Lease(LinkOwner):
             await self._finish(self.link, head, until)
             self._connected()
             return
-        error: OSError | TimedOut = OSError(errno.EHOSTUNREACH, "the name has no address")
-        for where in await self._resolve():
+        places = await self._resolve()
+        if not places:
+            raise OSError(errno.EHOSTUNREACH, "the name has no address")
+        for where in places:
             try:
                 link, connected = self._begin(where, head)
                 self.link = link
                 if not connected:
                     await self._finish(link, head, until)
-            except (OSError, TimedOut) as refusal:
-                error = refusal
+            except (OSError, TimedOut):
+                if where is places[-1]:
+                    raise
             else:
                 self._connected()
                 return
-        raise error
 
     def _begin(self, where: Endpoint, head: bytes) -> tuple[Link, bool]:
         """Begin to connect; return the connection, and whether it is there and has taken ``head``.

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import ClassVar, Final, Protocol
 
 from uwsgi_router.protocol.http.errors import BodyError
+from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import HIGH, Link, Reader
 from uwsgi_router.router.proxy.spool import Spool
@@ -283,7 +284,7 @@ class Pump(Reader):
     def _fail(self, fault: BodyError) -> None:
         self.stop()
         self.state = FAILED
-        self.fault = fault
+        self.fault = without_traceback(fault)
         self.fiber.wake()
 
     def _feed_eof(self, feeder: Feeder) -> None:
@@ -311,7 +312,7 @@ class Pump(Reader):
         if self.ended:
             return
         self.ended = True
-        self.error = error
+        self.error = without_traceback(error)
         self.source_broke()
 
 

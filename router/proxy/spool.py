@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from typing import IO
 
+from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import Link
 
@@ -66,7 +67,7 @@ class Spool:
             else:
                 self._file.write(data)
         except OSError as exc:
-            self.error = exc
+            self.error = without_traceback(exc)
             self._fiber.wake()
 
     def read(self, offset: int, size: int) -> bytes:
@@ -108,7 +109,7 @@ class Replay:
             try:
                 data = self._spool.read(self._offset, _CHUNK)
             except OSError as exc:
-                self.error = exc
+                self.error = without_traceback(exc)
                 self._fiber.wake()
                 return
             self._offset += len(data)

@@ -7,7 +7,7 @@ from typing import Final
 from uwsgi_router.protocol.http.origin import Origin, origin_of_peer
 from uwsgi_router.protocol.proxy import ProxyError, parse_proxy_header
 from uwsgi_router.router.core import reasons
-from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
+from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
 from uwsgi_router.router.fronts.http.pace import Pace
@@ -108,7 +108,7 @@ class HttpConnection(Connection):
                 while (client := self._read_request()) is None and not pump.ended:
                     await fiber.pause()
             except Failure as exc:
-                client, failure = None, exc
+                client, failure = None, without_traceback(exc)
             except TimedOut:
                 timed_out = True
             if client is None:
@@ -248,17 +248,18 @@ class HttpConnection(Connection):
         reporter = site.reporter
         reporter.counters.requests += 1
         outcome = self._outcome(client)
-        status = failure.status.value if site.limits.answers else 0
+        status, first_byte = 0, 0.0
         reporter.failed(outcome, failure)
         try:
             if client is not None:
                 # A whole head, whose body is refused.
                 await client.fail(failure)
-            elif status:
+            elif site.limits.answers and not self.link.closed:
+                status, first_byte = failure.status.value, monotonic()
                 page = failure_page(self._settings, failure, self.id, head_only=False)
                 await send_last(self, page, complete=False)
         finally:
-            self._account(client, outcome, 0, failure.reason, status)
+            self._account(client, outcome, 0, failure.reason, status, first_byte)
 
     # --- answering ---
 
@@ -268,8 +269,6 @@ class HttpConnection(Connection):
         received = pump.count - len(pump.early) - request.size
         counters.requests += 1
         answer = redirect(request.method, request.key, port or None, request.head.target)
-        client.status = int(answer[9:12])
-        client.first_byte = monotonic()
         reason = ""
         try:
             client.write(answer)
@@ -277,6 +276,8 @@ class HttpConnection(Connection):
             reason = "client"
             counters.client_aborts += 1
         else:
+            client.status = int(answer[9:12])
+            client.first_byte = monotonic()
             counters.completed += 1
             if not client.body.complete:
                 await client.linger()
@@ -299,6 +300,7 @@ class HttpConnection(Connection):
         received: int,
         reason: str,
         status: int = 0,
+        first_byte: float = 0.0,
     ) -> None:
         """Write the request's line of the access log, if there is one.
 
@@ -307,21 +309,18 @@ class HttpConnection(Connection):
             outcome: what became of it.
             received: bytes that it had.
             reason: of its failure; "": it was answered.
-            status: that it was answered with, if it was none.
+            status: that it was answered with, if it was none; 0: it was not.
+            first_byte: when, on the monotonic clock.
         """
         sent, self._sent = self.link.written - self._sent, self.link.written
         access_log = self._access_log
         if access_log is None:
             return
-        now, first_byte = monotonic(), None
+        now = monotonic()
         method = target = protocol = b""
         if client is not None:
-            head, status = client.request.head, client.status
+            head, status, first_byte = client.request.head, client.status, client.first_byte
             method, target, protocol = head.method, head.target, head.protocol
-            if client.first_byte:
-                first_byte = client.first_byte - outcome.started
-        elif status:
-            first_byte = now - outcome.started
         access_log.write(
             Entry(
                 id=outcome.id,
@@ -336,7 +335,7 @@ class HttpConnection(Connection):
                 node=outcome.node,
                 tries=outcome.tries,
                 connect=outcome.connect,
-                first_byte=first_byte,
+                first_byte=first_byte - outcome.started if first_byte else None,
                 total=now - outcome.started,
                 reason=reason,
             )

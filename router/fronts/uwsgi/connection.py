@@ -7,7 +7,7 @@ from uwsgi_router.protocol.http.body import Counted, Encoder, Identity, Recoder
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.backs.back import Back
-from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
+from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_head
 from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
@@ -116,7 +116,7 @@ class UwsgiConnection(Connection):
             reporter.refused(peer, str(error))
             return
         except Failure as exc:
-            failure = exc
+            failure = without_traceback(exc)
         if failure is not None:
             await self._refuse(failure, started)
             return

@@ -347,6 +347,38 @@ async def test_failures_are_logged_with_their_reason(
         assert 0 <= entry["connect"] <= entry["first_byte"] <= entry["total"]
 
 
+async def test_a_refusal_has_gone_out_when_it_has_not_when_its_client_has_left(web: Web) -> None:
+    """After a page we read on for a while, so that the client can read it."""
+    access = AccessLog(web)
+    router = await web.http(access_log=str(access.path), access_log_format="json")
+    client = await web.open(router, b"BAD\r\n\r\n")
+    assert (await client.answer()).status == 400
+    await asyncio.sleep(0.1)  # it takes its time to leave
+    client.close()
+    (entry,) = await access.entries(1)
+    assert (entry["status"], entry["tries"]) == (400, 0)
+    assert entry["first_byte"] < 0.1 <= entry["total"]
+
+
+async def test_without_answers_there_is_no_status(web: Web) -> None:
+    access = AccessLog(web)
+    router = await web.http(access_log=str(access.path), access_log_format="json", errors="close")
+    client = await web.open(router, b"BAD\r\n\r\n")
+    assert await client.rest() == b""
+    (entry,) = await access.entries(1)
+    assert (entry["status"], entry["first_byte"], entry["bytes_out"]) == (0, None, 0)
+
+
+async def test_a_connect_that_failed_took_no_time(web: Web) -> None:
+    access = AccessLog(web)
+    router = await web.http(
+        to=(web.refused_tcp(),), access_log=str(access.path), access_log_format="json"
+    )
+    assert (await web.get(router)).status == 502
+    (entry,) = await access.entries(1)
+    assert (entry["connect"], entry["reason"]) == (None, "connect")
+
+
 async def test_a_client_that_left_is_logged(web: Web) -> None:
     access, node = AccessLog(web), web.node(held_by_the_test)
     router = await web.http(
