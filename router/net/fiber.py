@@ -193,12 +193,14 @@ class Fiber(Resumable):
         self._alarmed = False
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for that long, or until something happens."""
-        timer = self.loop.call_later(seconds, self.wake)
-        try:
-            await self.pause()
-        finally:
-            timer.cancel()
+        """Wait for that long, whatever else happens meanwhile."""
+        until = self.loop.time() + seconds
+        while (left := until - self.loop.time()) > 0:
+            timer = self.loop.call_later(left, self.wake)
+            try:
+                await self.pause()
+            finally:
+                timer.cancel()
 
     async def join(self, awaitable: Awaitable[T]) -> T:
         """Wait for something that needs a task of asyncio's; it is cancelled if the client leaves.

@@ -217,13 +217,18 @@ class Body:
 
     # --- the client ---
 
+    @property
+    def cut_off(self) -> bool:
+        """True if the client, which has ended, can't have sent its whole body."""
+        return not self.complete
+
     def check_client(self) -> None:
         """A client that ends inside its body, or entirely if so configured, is gone.
 
         Raises:
             ClientGone: if so.
         """
-        if self.pump.ended and (self._limits.abort_on_eof or not self.complete):
+        if self.pump.ended and (self._limits.abort_on_eof or self.cut_off):
             raise ClientGone
 
     @property

@@ -53,6 +53,7 @@ class Route(Waiter):
     def __init__(self, context: Context, fiber: Fiber, request: Request, body: Body) -> None:
         # As Waiter.__init__ does: this is done for every request.
         self.granted = None
+        self.notified = False
         self._context = context
         self._fiber = fiber
         self._request = request
@@ -69,6 +70,7 @@ class Route(Waiter):
 
     def wake(self) -> None:
         """A node announced itself, or a connection became free."""
+        self.notified = True
         self._fiber.wake()
 
     # --- the next node ---
@@ -217,9 +219,12 @@ class Route(Waiter):
             attempts.hold_until = now + limits.hold
         fiber.arm(Phase.HOLD, attempts.hold_until - now)
         counters.holding += 1
+        self.notified = False
         try:
-            await fiber.pause()
-            self._body.check_client()
+            # Bytes of the client wake the fiber, too: they bring no node.
+            while not self.notified:
+                await fiber.pause()
+                self._body.check_client()
         except TimedOut:
             text = "no node announced itself in time"
             raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None

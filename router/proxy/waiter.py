@@ -10,12 +10,14 @@ class Waiter:
 
     Attributes:
         granted: the node for which a connection was reserved for this request; set by the upstream pool.
+        notified: there is a reason to look again; whoever waits takes it back.
     """
 
-    __slots__ = ("granted",)
+    __slots__ = ("granted", "notified")
 
     def __init__(self) -> None:
         self.granted: Node | None = None
+        self.notified = False
 
     @abstractmethod
     def wake(self) -> None:

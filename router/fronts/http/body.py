@@ -12,7 +12,7 @@ from uwsgi_router.router.net.deadlines import Deadlines
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
-from uwsgi_router.router.proxy.pump import Feeder, Upload
+from uwsgi_router.router.proxy.pump import BUFFERING, Feeder, Upload
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -66,6 +66,17 @@ class HttpBody(Body):
         if self._settings.raw_body or self.request.raw:
             return self.pump.ended
         return not self.request.has_body or self.pump.complete
+
+    @property
+    def cut_off(self) -> bool:
+        """True if the client can't have sent its whole body; what was not read yet may be the rest of it.
+
+        Where chunks end is seen when they are read: then a body that was cut off is told apart.
+        """
+        pump, request = self.pump, self.request
+        if pump.state is BUFFERING and request.has_body:
+            return not request.chunked and len(pump.early) < request.content_length
+        return not self.complete
 
     @property
     def missing(self) -> str:

@@ -83,7 +83,11 @@ class Tunnel:
         client, upload, download, link = self._client, self._upload, self._download, self._link
         fiber = client.fiber
         told_node = told_client = False
-        while not ((download.ended or download.complete) and (upload.ended or upload.complete)):
+        # What the client said last goes out, too; if the node does not take it, the deadline of the end passes.
+        while (
+            not ((download.ended or download.complete) and (upload.ended or upload.complete))
+            or link.backlog
+        ):
             self._check()
             if upload.ended and not told_node:
                 told_node = True
@@ -95,7 +99,8 @@ class Tunnel:
                 client.write_eof()
                 fiber.arm(Phase.TUNNEL_END, self._limits.timeout, sliding=True)
             if (download.ended or download.complete) and upload.target is None:
-                # Nobody is there to take what the client still says.
+                # Nobody is there to take what the client still says; it may have to read the rest.
+                await client.finish()
                 await client.linger()
                 return
             await fiber.pause()

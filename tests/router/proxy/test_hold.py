@@ -207,6 +207,19 @@ async def test_a_client_that_ends_inside_its_body_while_held_is_gone(lab: Lab) -
     assert router.gateway.counters.client_aborts == 1
 
 
+async def test_what_a_client_sends_while_held_brings_no_node(lab: Lab) -> None:
+    """Its bytes must not make us try the fallback again and again."""
+    router = await known(lab, hold=30, fallback=(lab.refused_tcp(),))
+    client = await lab.sending(router, request("POST", length=20))
+    await until(lambda: held(router))
+    for _ in range(10):
+        await client.send(b"x")
+        await a_few_turns()
+    assert len(lab.log.having("unable to connect")) == 1
+    client.reset()
+    await router.at_rest()
+
+
 async def test_a_half_close_while_held_is_none(lab: Lab) -> None:
     router = await known(lab, hold=30)
     client = await lab.sending(router, request())

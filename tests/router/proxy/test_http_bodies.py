@@ -461,6 +461,57 @@ async def test_a_refusal_instead_of_100_ends_the_connection(web: Web) -> None:
     assert await upstream.rest() == b""
 
 
+# --- half-closes ---
+
+
+@pytest.mark.parametrize("waits", ["queue", "hold", "connect"])
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_half_close_behind_a_whole_body_is_none_while_the_request_waits(
+    web: Web, waits: str, framing: str, whole: bool
+) -> None:
+    body = b"hello" if framing == "length" else chunks(b"hello")
+    head = ask("/", "Content-Length: 5" if framing == "length" else CHUNKED, method="POST")
+    data = head + (body if whole else body[:-1])
+    node, hole = web.http_node(with_its_request), web.black_hole()
+    other: HttpPeer | None = None
+    if waits == "hold":
+        router = await web.announced(hold=30)
+        router.announce(node.address, proto="http")
+        router.leave(node.address)
+    elif waits == "queue":
+        held = web.node(held_by_the_test)
+        router = await web.http(to=(held.address,), backend_http=True, backend_connections=1)
+        other = await web.open(router, ask())
+        await until(lambda: held.count == 1)
+    else:
+        router = await web.http(to=(hole.address,), backend_http=True)
+    client = await web.open(router, data)
+    await until(lambda: waits in phases(router))
+    client.eof()
+    await a_few_turns()
+    if waits == "hold":
+        router.announce(node.address, proto="http")
+    elif waits == "queue":
+        upstream = HttpPeer(await held.next())
+        await upstream.head()
+        await upstream.send(OK)
+        assert other is not None
+        await other.answer()
+        if whole:
+            upstream = HttpPeer(await held.next()) if held.count > 1 else upstream
+            assert (await upstream.request()).body == b"hello"
+            await upstream.send(OK)
+    else:
+        web.http_node(with_its_request, on=hole.listen())
+    if whole:
+        assert (await client.answer()).status == 200
+    else:
+        assert await client.rest() == b""
+    await router.at_rest()
+    assert router.gateway.counters.client_aborts == (0 if whole else 1)
+
+
 # --- pace ---
 
 

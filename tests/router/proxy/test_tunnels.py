@@ -316,6 +316,31 @@ async def test_a_node_that_reads_no_more_is_heard_to_its_end(web: Web) -> None:
     await router.at_rest()
 
 
+async def test_what_a_client_said_last_reaches_a_slow_node(web: Web) -> None:
+    router, client, upstream = await opened(web, unix=True, timeout=60)
+    upstream.eof()
+    assert await client.rest() == b""
+    sent = await until_stuck(client)
+    client.eof()
+    assert len(await upstream.exactly(sent)) == sent
+    assert await upstream.rest() == b""
+    await router.at_rest()
+
+
+async def test_what_a_node_said_last_reaches_a_slow_client(web: Web) -> None:
+    """Although the client, not having read it, says something that nobody is there to take."""
+    router, client, upstream = await opened(web, unix=True, timeout=60, listen=(str(web.path()),))
+    # More than the kernel keeps, less than makes us wait.
+    await upstream.send(bytes(400_000))
+    upstream.close()
+    await until(lambda: client_link(router).backlog > 0)
+    await client.send(b"bye")
+    client.eof()
+    assert len(await client.rest()) == 400_000
+    await router.at_rest()
+    assert router.gateway.counters.completed == 1
+
+
 @pytest.mark.parametrize("who", ["client", "node"])
 async def test_a_reset_ends_both_sides(web: Web, who: str) -> None:
     router, client, upstream = await opened(web)
