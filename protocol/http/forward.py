@@ -1,4 +1,4 @@
-"""A request's head for a node that speaks HTTP/1.1 (http-router sheet, 2.13 and 6 row 1; RFC 9112 section 3)."""
+"""Request heads for nodes that speak HTTP/1.1, X-Forwarded fields included (RFC 9112 section 3)."""
 
 from collections.abc import Iterable
 
@@ -55,7 +55,7 @@ def request_head(
 
 
 def _said_of(origin: Origin) -> tuple[bytes, bytes]:
-    """Return what nodes are told of an origin: all, or what stands before the Host and behind it."""
+    """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
     after = b""
     if origin.server_port is not None:
