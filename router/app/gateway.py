@@ -193,9 +193,9 @@ class Gateway:
                 if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     hold.node_announced(event.key)
         for event in events:
-            # One that only fell silent may be well.
+            # A stale one may be well.
             if isinstance(event, NodeRemoved) or (
-                isinstance(event, NodeFailed) and event.reason != "silent"
+                isinstance(event, NodeFailed) and event.reason != "stale"
             ):
                 self.upstreams.drop(event.node)
         if not self.config.cheap or self.registry is None or not self._acceptors:

@@ -22,7 +22,7 @@ from uwsgi_router.protocol.address import (
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 from uwsgi_router.router.net.resolver import TTL
-from uwsgi_router.subscriptions.whereabouts import ip_of
+from uwsgi_router.subscriptions.node_address import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 

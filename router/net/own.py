@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable
 
 from uwsgi_router.protocol.address import Address, UnixAddress
-from uwsgi_router.subscriptions.whereabouts import IPAddress, ip_of
+from uwsgi_router.subscriptions.node_address import IPAddress, ip_of
 
 #: Names that mean this machine without any look-up.
 _THIS_MACHINE = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})

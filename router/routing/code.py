@@ -278,7 +278,7 @@ def build_code_forwarder(config: RouterConfig, clock: Callable[[], float]) -> Co
 def _first(answer: _Answer, tried: Collection[Node]) -> Node | None:
     """Return the first node that was not tried; one that seems to be down just now after the others."""
     left = [node for node in answer.nodes if node not in tried]
-    return next((node for node in left if not node.doubtful), left[0] if left else None)
+    return next((node for node in left if not node.connecting_slowly), left[0] if left else None)
 
 
 def _sending(steps: Any, value: object) -> Callable[[], Any]:

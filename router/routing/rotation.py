@@ -72,7 +72,7 @@ class RotatingForwarder(Forwarder):
                 continue
             if node.failed_at is not None and node.failed_at + self._gracetime > now:
                 resting = index if resting is None else resting
-            elif node.doubtful:
+            elif node.connecting_slowly:
                 doubtful = index if doubtful is None else doubtful
             else:
                 return index

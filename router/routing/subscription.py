@@ -104,12 +104,12 @@ class SubscriptionForwarder(Forwarder):
             for other in (key, *self._registry.related_keys(key)):
                 pool = self._registry.pools.get(other)
                 for node in () if pool is None else pool.nodes:
-                    if node.standing == UNHEALTHY:
+                    if node.rank == UNHEALTHY:
                         return Failure(
                             reasons.UNHEALTHY,
                             f"no node of this key passes its checks: {node.name}: {node.check_failure}",
                         )
-                    if node.standing == DRAINED:
+                    if node.rank == DRAINED:
                         drained = drained or node
         if drained is not None:
             text = f"the nodes of this key that are up are drained: {drained.name}"

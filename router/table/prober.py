@@ -16,7 +16,7 @@ from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.probe import probe
 from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed, NodeRemoved
 from uwsgi_router.subscriptions.health import UNCHECKED
-from uwsgi_router.subscriptions.node import DEAD, SubscribedNode
+from uwsgi_router.subscriptions.node import GONE, SubscribedNode
 from uwsgi_router.subscriptions.registry import Registry
 
 log = logging.getLogger("uwsgi-router.subscriptions")
@@ -163,7 +163,7 @@ class Prober:
             if node.proto not in self._checks.protocols:
                 # It came back as another kind, of which nothing is asked.
                 verdict = ""
-            elif node.standing != DEAD:
+            elif node.rank != GONE:
                 verdict = await probe(node, self._checks, self._resolver)
         except Exception:
             log.exception("a bug: the check of %s was lost", node.name)

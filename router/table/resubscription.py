@@ -12,7 +12,7 @@ from uwsgi_router.router.net.destinations import Destination, Destinations, Rout
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.subscriptions.adverts import INTERVAL, Advert, Adverts
 from uwsgi_router.subscriptions.events import Event
-from uwsgi_router.subscriptions.whereabouts import ip_of
+from uwsgi_router.subscriptions.node_address import ip_of
 
 #: Seconds between two batches, and keys in one: a receiver's buffer holds some 250 datagrams.
 STEP: Final = 0.02

@@ -273,7 +273,7 @@ def test_expiry_needs_no_request() -> None:
     table.now += 10
     table.announce(A)
     table.now += 7.5
-    assert words(table.sweep()) == [f"NodeFailed {B} silent", f"NodeFailed {C} silent"]
+    assert words(table.sweep()) == [f"NodeFailed {B} stale", f"NodeFailed {C} stale"]
     assert table.sweep() == []
     assert table.node(B).death_mark
     assert set(table.choices(4)) == {A}
@@ -331,7 +331,7 @@ def test_a_silent_node_that_announces_itself_is_back() -> None:
     table.sweep()
     assert words(table.announce(B)) == [f"NodeRefreshed {B} revived"]
     assert set(table.choices(3)) == {B}
-    assert not table.node(B).silent
+    assert not table.node(B).stale
 
 
 def test_a_silent_node_in_use_is_removed_when_its_exchanges_end() -> None:
@@ -459,10 +459,10 @@ def test_reprs_are_one_line() -> None:
     assert repr(table.registry.pools[KEY]) == (
         f"<NodePool b'example.com' wrr hits=1 nodes=[{A}, {B}]>"
     )
-    assert repr(table.node(A)) == f"<SubscribedNode {A} ref=1 requests=0 failcnt=1 dead>"
+    assert repr(table.node(A)) == f"<SubscribedNode {A} ref=1 requests=0 failcnt=1 gone>"
     table.now += T + 1
     table.sweep()
-    assert repr(table.node(B)) == f"<SubscribedNode {B} ref=0 requests=0 failcnt=1 silent>"
+    assert repr(table.node(B)) == f"<SubscribedNode {B} ref=0 requests=0 failcnt=1 stale>"
 
 
 def test_the_table_can_be_looked_at_but_not_changed() -> None:

@@ -18,8 +18,8 @@ from uwsgi_router.subscriptions.events import (
     NodeRemoved,
 )
 from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.pool import NodePool
-from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 log = logging.getLogger("uwsgi-router.control")
 
@@ -36,9 +36,9 @@ class NodeStatus:
         key: bytes that are not UTF-8 are lone surrogates; likewise in ``node``.
         algorithm: how a node of this key is chosen.
         node: its address.
-        state: ready, doubtful (a connect waits for its answer), resting (its last requests failed), silent (no announce
-            for longer than the tolerance), unhealthy (its checks fail), drained, or dead (it left, or a connect failed;
-            requests still hold it).
+        state: ready, slow-connect (a connect waits for its answer), ejected (its last requests failed), stale (no
+            announce for longer than the tolerance), unhealthy (its health checks fail), drained, or gone (it left, or
+            a connect failed; requests still hold it).
         requests: that it has been sent.
         running: that it has now.
         weight: its share of the requests, 1 or more: the one that was set, else the announced one.
@@ -245,7 +245,7 @@ class Operator:
     ) -> tuple[str, list[tuple[Table, SubscribedNode]]]:
         """Return a node's name in the tables, and the nodes of that name, dead ones too."""
         try:
-            name, _ = whereabouts(name, None)
+            name, _ = node_address(name, None)
         except ValueError:
             return name, []
         return name, [
@@ -257,7 +257,7 @@ class Operator:
 
 def _in_service(node: SubscribedNode) -> bool:
     """True if it gets requests, or would if it were well."""
-    return not node.drained and (not node.death_mark or node.silent)
+    return not node.drained and (not node.death_mark or node.stale)
 
 
 def _tell(table: Table, node: SubscribedNode, events: list[Event], what: str, by: str) -> None:

@@ -171,7 +171,7 @@ def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Mem
         "death_mark": int(node.death_mark),
         "slow": int(node.slow),
         "suspect": int(node.suspect),
-        "resting": int(node.resting),
+        "resting": int(node.ejected),
         "unhealthy": int(bool(node.check_failure)),
         "check": printable(node.check_failure),
         "drained": int(node.drained),

@@ -174,7 +174,7 @@ class RouterCollector(Collector):
         return (
             (
                 "node_up",
-                "0 when a node is marked dead, silent, resting or unhealthy, or does not answer connects.",
+                "0 when a node is gone, stale, ejected or unhealthy, or does not answer connects.",
                 _up,
             ),
             (
@@ -268,7 +268,7 @@ def _serves(node: SubscribedNode) -> bool:
 
 
 def _up(node: SubscribedNode) -> float:
-    return float(not (node.death_mark or node.suspect or node.resting or node.check_failure))
+    return float(not (node.death_mark or node.suspect or node.ejected or node.check_failure))
 
 
 _NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (

@@ -158,7 +158,7 @@ async def test_status(lab: Lab) -> None:
     assert 0 <= second.age < 10
     router.leave(node.address)
     (left,) = operator(router).status(KEY)
-    assert (left.state, left.running) == ("dead", 1)
+    assert (left.state, left.running) == ("gone", 1)
     assert list(operator(router).status(b"none")) == []
     await ends(upstream, client)
 
