@@ -1,4 +1,4 @@
-"""HTTP clients: what one request is answered, and whether its connection serves another."""
+"""HTTP client side of a request: its answer, and keepalive of its connection."""
 
 from http import HTTPStatus
 from time import monotonic
@@ -20,7 +20,7 @@ from uwsgi_router.router.proxy.pump import Feeder
 
 
 class HttpClient(Client):
-    """The client's side of one HTTP request.
+    """Client side of one HTTP request.
 
     Attributes:
         request: that is answered.
@@ -81,7 +81,7 @@ class HttpClient(Client):
             and not request.asks_for_tunnel
             and not self.connection.connections.stopping
             # A half-close behind several requests is behind the last of them.
-            and (not pump.ended or bool(pump.early))
+            and (not pump.ended or bool(pump.buffered))
         )
         data, encoder, self.reusable = self._settings.writer.answer_head(
             request.head, head, length, keep=keep

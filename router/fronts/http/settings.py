@@ -1,4 +1,4 @@
-"""Settings of an HTTP router that its connections and clients use."""
+"""Settings of an HTTP router: timeouts, body limits, WebSocket limits, parser."""
 
 from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.config.model import HttpRouterConfig
@@ -8,7 +8,7 @@ from uwsgi_router.router.fronts.http.parser import HttpParser
 
 
 class HttpSettings:
-    """Values of the configuration, copied once.
+    """Settings: values of the configuration, copied once.
 
     Args:
         config: of the router.

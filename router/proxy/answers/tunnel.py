@@ -1,4 +1,4 @@
-"""Tunnels: after 101 (Switching Protocols) bytes pass both ways, in a WebSocket or whatever both ends agreed on."""
+"""Tunnels after 101 (Switching Protocols): WebSocket or other bytes, both ways, with half-close and idle timeout."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _CHECKED_AT_ONCE: Final = 16_384
 
 
 class Tunnel:
-    """Both directions of a connection that is no HTTP any more.
+    """Tunnel: both directions of a connection that is no HTTP any more.
 
     Args:
         limits: of the site.
@@ -60,7 +60,7 @@ class Tunnel:
         if to_node is not None:
             # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
             upload.chunk = download.chunk = min(download.chunk, _CHECKED_AT_ONCE)
-        download.early_limit = 0
+        download.buffer_limit = 0
         download.attach(client.link, to_client)
         upload.attach(self._link, to_node)
         client.tunnel = self._link
@@ -101,7 +101,7 @@ class Tunnel:
             await fiber.pause()
 
     def _check(self) -> None:
-        """Look whether a side has broken a rule, or the node its connection.
+        """Check that neither side has broken a rule, nor the node its connection.
 
         Raises:
             Failure: if so.

@@ -442,7 +442,7 @@ async def test_not_even_after_waiting_in_line_for_it(web: Web) -> None:
 @pytest.fixture
 def stale_at_once(web: Web) -> None:
     """As if every kept connection had been idle for long."""
-    web.timing = replace(web.timing, stale=-1.0)
+    web.timing = replace(web.timing, trusted_idle=-1.0)
 
 
 @pytest.mark.usefixtures("stale_at_once")

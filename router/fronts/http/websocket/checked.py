@@ -1,4 +1,4 @@
-"""Both directions of a WebSocket whose frames are checked, and the Close that ends it."""
+"""Checked WebSocket tunnel: both directions, and the Close frame that ends it."""
 
 from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.protocol.http.request import RequestHead
@@ -11,7 +11,7 @@ _GOING_AWAY = 1001
 
 
 class CheckedTunnel:
-    """What looks at the frames of one WebSocket.
+    """Checker of the frames of one WebSocket.
 
     Args:
         asked: the client's handshake.
