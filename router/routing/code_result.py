@@ -1,11 +1,11 @@
-"""What a function of the operator's returns: the texts in it, and the nodes that they name."""
+"""Results of an operator's function: texts, and the nodes that they name."""
 
 from uwsgi_router.protocol.named_node import NamedNodeError, parse_named_node
 from uwsgi_router.subscriptions.node import Node
 
 
 class ResultError(ValueError):
-    """What a function returned names no nodes; ``str()`` says what was expected."""
+    """Error: a function's result names no nodes; ``str()`` says what was expected."""
 
 
 def texts_of(result: object) -> list[str]:

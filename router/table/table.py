@@ -1,4 +1,4 @@
-"""One table of announced nodes, the datagram sockets that feed it, and the routers that use it.
+"""Table of announced nodes: its datagram sockets, events, log, and the routers that use it.
 
 Two routers that name the same subscription address share one table, so both are told what happens in it.
 """
@@ -63,17 +63,17 @@ _REASONS: Final = {
 
 
 class TableListener(Protocol):
-    """A router that uses a table."""
+    """Listener of a table: a router that uses it."""
 
     def table_changed(self, events: Sequence[Event]) -> None:
-        """Nodes came, left, or changed."""
+        """Handle nodes that came, left, or changed."""
 
     def datagram_refused(self) -> None:
-        """An announce was refused."""
+        """Count an announce that was refused."""
 
 
 class Table:
-    """The registry at work.
+    """Table of announced nodes: the registry at work.
 
     Args:
         config: limits, and who may announce what.
@@ -145,7 +145,7 @@ class Table:
         self._listeners.append(listener)
 
     def start(self, sockets: Sequence[BoundSocket]) -> None:
-        """Begin to listen to announces, and to notice silence."""
+        """Begin to read announces, and to look for stale nodes."""
         for bound in sockets:
             server = SubscriptionServer(
                 bound.sock,
@@ -207,7 +207,7 @@ class Table:
         return left_out
 
     def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
-        """Do with a node that was restored what the operator had wanted."""
+        """Apply what the operator had set to a node that was restored."""
         events: list[Event] = []
         for event in added:
             if isinstance(event, NodeAdded):

@@ -1,4 +1,4 @@
-"""Copies of accepted announces for another router, as they came (``subscription-tee``)."""
+"""Tee: copies of accepted announces for other routers (``subscription-tee``)."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ REMEMBERED: Final = 100_000
 
 
 class Tee:
-    """Sends each accepted datagram on, unchanged, to every destination.
+    """Tee: sends each accepted datagram on, unchanged, to every destination.
 
     Args:
         destinations: where to; started and closed with this.

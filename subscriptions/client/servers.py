@@ -55,7 +55,7 @@ class ServerAddress:
         return host
 
     def is_this_machine(self) -> bool:
-        """True if datagrams to it don't leave the machine (or the container)."""
+        """Return True if datagrams to it don't leave the machine (or the container)."""
         if isinstance(self.sockaddr, bytes):
             return True
         try:
