@@ -24,6 +24,7 @@ from uwsgi_router.version import __version__
 
 if TYPE_CHECKING:
     from uwsgi_router.router.api import (
+        DrainCancelled,
         Forwarder,
         ForwarderCache,
         ForwarderCode,
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
         RouterFast,
         RouterHttp,
         StartError,
-        TakenBack,
         UnknownNode,
     )
     from uwsgi_router.subscriptions import SubscribeError, Subscriber, subscribe
 
 __all__ = [
+    "DrainCancelled",
     "Forwarder",
     "ForwarderCache",
     "ForwarderCode",
@@ -54,7 +55,6 @@ __all__ = [
     "StartError",
     "SubscribeError",
     "Subscriber",
-    "TakenBack",
     "UnknownNode",
     "__version__",
     "subscribe",

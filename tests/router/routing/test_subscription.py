@@ -11,9 +11,9 @@ from uwsgi_router.router.routing.subscription import SubscriptionForwarder
 from uwsgi_router.subscriptions.events import (
     Event,
     NodeAnswers,
+    NodeEjected,
     NodeFailed,
     NodeRemoved,
-    NodeEjected,
 )
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
