@@ -62,7 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class when it is asked for: an announcing client needs no router, and a router no client."""
+    """Import a class on demand: an announcing client needs no router, and a router no client."""
     if name in {"SubscribeError", "Subscriber", "subscribe"}:
         from uwsgi_router import subscriptions  # noqa: PLC0415
 
