@@ -36,7 +36,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, and all together, may cost; times in seconds."""
+    """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 64
     """Served at once."""
@@ -47,11 +47,11 @@ class Limits:
 
 
 class Refused(Exception):
-    """A command that is not carried out; ``str()`` says why."""
+    """Refusal of a command; ``str()`` says why."""
 
 
 class CacheServer:
-    """Carries out commands on all caches.
+    """Cache server: carries out commands on all caches.
 
     Args:
         listeners: the sockets, listening; closed with the server.

@@ -35,7 +35,7 @@ def test_the_first_announce_makes_pool_and_node() -> None:
 
 
 def test_an_announce_updates_everything_and_counters_survive() -> None:
-    """uWSGI keeps the modifiers of the first announce for ever (P16)."""
+    """uWSGI keeps the modifiers of the first announce for ever."""
     table = Table()
     table.announce(A, modifier1=5, weight=2)
     node = table.node(A)
@@ -355,7 +355,7 @@ def test_thirty_requests_over_three_nodes() -> None:
 
 
 def test_announces_do_not_disturb_the_round() -> None:
-    """uWSGI's counters are reset by each announce, and the announcer gets a burst (P17)."""
+    """uWSGI's counters are reset by each announce, and the announcer gets a burst."""
     table = three()
     counts: Counter[str | None] = Counter()
     for i in range(300):

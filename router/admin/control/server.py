@@ -40,7 +40,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, and all together, may cost; times in seconds."""
+    """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 256
     """Served at once."""

@@ -1,4 +1,4 @@
-"""Connecting (DESIGN section 4; what uWSGI makes of it: routers-core sheet 1.5 to 1.8)."""
+"""Connects to nodes: failures, retries, fallbacks, busy nodes (uWSGI: plugins/corerouter/cr_common.c)."""
 
 import asyncio
 import errno

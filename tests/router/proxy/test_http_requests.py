@@ -1,4 +1,4 @@
-"""One client connection over HTTP: its requests one after the other, and how it ends (http-router sheet 4)."""
+"""HTTP connections of clients: keepalive, requests one after the other, ends."""
 
 import asyncio
 import socket

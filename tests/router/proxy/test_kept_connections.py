@@ -1,4 +1,4 @@
-"""Connections to HTTP nodes: kept, counted, waited for, and what is sent again if one has ended (DESIGN section 4)."""
+"""Connection pool: HTTP nodes' connections kept, counted, waited for, and retries when one has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Bytes both ways, ends, aborts and silence (DESIGN section 4, EOF; routers-core sheet 1.4)."""
+"""Relay: bytes both ways, half-close, aborts, idle timeout."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Announced nodes: the ladder of keys, mountpoints, the fallback key (wire sheet 3.8)."""
+"""Forwarder for announced nodes: forms of keys, mountpoints, the fallback key."""
 
 from typing import Any
 
