@@ -1,7 +1,7 @@
 """Load balancing algorithms: wrr, lrc, wlrc, iphash (uWSGI: core/subscription.c).
 
 Every algorithm is a function over :class:`Candidates`. They share one notion of turns: in a round
-each node gets credit for as many requests as its weight says; whoever has the largest part of its
+each node gets credit for as many requests as its weight says; the node with the largest part of its
 credit left is next; when nobody has credit a new round begins. So over each full round each node
 gets exactly its weight, spread over the round, and no number is ever negative. ``lrc`` and ``wlrc``
 use the same turns among the nodes that are tied.

@@ -1,6 +1,6 @@
 """Admission control of announces: rate limit, networks, credentials, tenants, signatures.
 
-What is asked of a subscribe is asked of an unsubscribe too; in uWSGI most of it is not, so anybody
+An unsubscribe has to pass the checks of a subscribe; in uWSGI it passes most without, so anybody
 can remove nodes (plugins/corerouter/cr_common.c). All checks that are configured must be passed.
 """
 

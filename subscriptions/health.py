@@ -48,16 +48,16 @@ class Health:
 
     # --- Reports of the table ---
 
-    def came(self, node: SubscribedNode) -> None:
+    def added(self, node: SubscribedNode) -> None:
         """Note a node that was not there, or not any more; its protocol is known."""
         if node.proto in self._checked_first:
             self._set_failure(node, UNCHECKED)
 
-    def known(self, node: SubscribedNode) -> None:
+    def restored(self, node: SubscribedNode) -> None:
         """Note a node that was used before the program's start: it is used until a check fails."""
         self._set_failure(node, "")
 
-    def left(self, node: SubscribedNode) -> None:
+    def removed(self, node: SubscribedNode) -> None:
         """Forget a node that is not in the table any more."""
         self._ejected.pop(node, None)
 

@@ -37,7 +37,7 @@ _STATES: Final = {
 class Node(Traffic):
     """Upstream process, announced or configured: its address, modifiers, counters and connect state.
 
-    Whoever connects reports it: :meth:`connect_started`, perhaps :meth:`connect_slow`, then exactly
+    Each connect is reported: :meth:`connect_started`, perhaps :meth:`connect_slow`, then exactly
     one of :meth:`connected`, :meth:`connect_failed` (for a :class:`SubscribedNode` only through
     ``Registry.connect_failed``) and :meth:`connect_abandoned`. A node in the state
     *slow-connect* is chosen after all others that live: a connect to it is under way, and

@@ -14,7 +14,7 @@ BURST: Final = 10.0
 class RateLimit:
     """Rate limit: a token bucket of datagrams for each source.
 
-    Whoever is forgotten because there are too many sources begins with a full bucket: a flood from
+    A source that is forgotten because there are too many of them begins with a full bucket: a flood from
     forged addresses can't take anything away from the others.
 
     Args:

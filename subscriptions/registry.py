@@ -175,7 +175,7 @@ class Registry:
         came = node not in self._live and node not in self._stale
         node.announced(subscription, now)
         if came:
-            self.health.came(node)
+            self.health.added(node)
         node.granted(grant)
         node.source = source
         node.sni = sni
@@ -278,7 +278,7 @@ class Registry:
         events = self.apply(subscription, source=source, now=now, grant=grant, sni=sni)
         for event in events:
             if isinstance(event, NodeAdded):
-                self.health.known(event.node)
+                self.health.restored(event.node)
                 if stale:
                     self._became_stale(event.node)
                     event.node.last_seen = now - self.tolerance
@@ -498,7 +498,7 @@ class Registry:
         node.removed = True
         pool = self._pools[node.key]
         pool.remove(node)
-        self.health.left(node)
+        self.health.removed(node)
         self._count -= 1
         owner = node.owner
         quota = None if owner is None else self._shares.remove(owner, pool.key)

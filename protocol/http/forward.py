@@ -37,7 +37,7 @@ def request_head(
         lines = origin.passing(lines)
     parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
     if origin is not None:
-        before, after = origin.as_http or _said_of(origin)
+        before, after = origin.as_http or _forwarded_lines(origin)
         parts.append(before if origin.server_port is None else before + host + after)
     if chunked:
         parts.append(b"Transfer-Encoding: chunked")
@@ -54,7 +54,7 @@ def request_head(
     return b"\r\n".join(parts)
 
 
-def _said_of(origin: Origin) -> tuple[bytes, bytes]:
+def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
     """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
     after = b""

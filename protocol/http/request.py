@@ -27,7 +27,7 @@ from uwsgi_router.protocol.http.request_lines import (
     check_lines,
     field_rules,
     known_lines,
-    oddly_written,
+    parse_odd_line,
 )
 from uwsgi_router.protocol.http.scan import scan
 from uwsgi_router.protocol.http.target import parse_request_line
@@ -273,7 +273,7 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
             # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
             # object if there is nothing to do.
             if rule == NO_NAME or not separator or value.strip() is not value:
-                name, rule, value, line = oddly_written(line)  # noqa: PLW2901 (what is kept is written as usual)
+                name, rule, value, line = parse_odd_line(line)  # noqa: PLW2901 (what is kept is written as usual)
         if rule:
             if rule >= READ_ONCE:
                 if rule != DROPPED:

@@ -64,7 +64,7 @@ UNKNOWN: Final = (b"", b"", NO_NAME)
 _remembers = remembering()
 
 
-def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
+def parse_odd_line(line: bytes) -> tuple[bytes, int, bytes, bytes]:
     """Return (lower-case name, rule, value, line as usual) of a line that is not just ``Name: value``."""
     raw, colon, value = line.partition(b":")
     name, rule = field_rules[raw]

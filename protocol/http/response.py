@@ -1,7 +1,7 @@
 """HTTP/1 response parser, strict: the head of a node's answer (RFC 9112; RFC 3875 for uwsgi nodes).
 
-What is refused here would let a node, or somebody who makes a node echo him, split an answer in two or make client
-and router disagree about where it ends.
+Refused are bytes with which a node, or a client that it echoes, could split an answer in two (response splitting), and
+bytes about whose end client and router could disagree.
 """
 
 import re

@@ -117,7 +117,7 @@ def request_block(
     path_item = (_PATH, lengths[len(path)], path)
     parts = [_METHOD, lengths[len(method)], method]
     parts += (*path_item, *uri_item) if b"?" in target else (*uri_item, *path_item)
-    who, chain, our_port = origin.as_variables or _said_of(origin)
+    who, chain, our_port = origin.as_variables or _origin_variables(origin)
     parts += (
         *(_QUERY, lengths[len(query)], query),
         *(_PROTOCOL, lengths[len(protocol)], protocol),
@@ -149,7 +149,7 @@ def request_block(
     return block
 
 
-def _said_of(origin: Origin) -> tuple[bytes, bytes, bytes]:
+def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     """Return the origin's variables, split around the Host value if X-Forwarded-Host is sent."""
     address, port, chain, scheme = (
         *(origin.address, origin.port),

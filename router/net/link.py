@@ -116,7 +116,7 @@ class Link(Pollable):
         return -1 if self.closed else self._fd
 
     def on_events(self, events: int) -> None:
-        """Act on readiness; errors and hang-ups go to whoever is active, whose next call gets them."""
+        """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
         if events != WRITABLE and self._reader is not None:
             self._reader.readable()
         if events != READABLE:

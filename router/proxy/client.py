@@ -37,10 +37,10 @@ class Client:
         connection: that the request came over.
         link: the client's end of it.
         tunnel: the node's end of a tunnel, while it is open.
-        said_goodbye: both ends of a tunnel were told why it ends.
+        close_sent: both ends of a tunnel were told why it ends, in its protocol's words (a Close frame).
     """
 
-    __slots__ = ("_limits", "begun", "body", "connection", "link", "said_goodbye", "tunnel")
+    __slots__ = ("_limits", "begun", "body", "close_sent", "connection", "link", "tunnel")
 
     def __init__(self, connection: Connection, body: Body, limits: Limits) -> None:
         self.connection = connection
@@ -49,7 +49,7 @@ class Client:
         self._limits = limits
         self.begun = False
         self.tunnel: Link | None = None
-        self.said_goodbye = False
+        self.close_sent = False
 
     # --- what the client's protocol decides ---
 
@@ -96,8 +96,8 @@ class Client:
         """Seconds of silence that end a tunnel."""
         return self._limits.timeout
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool = False) -> None:
-        """Send the last words of the tunnel's protocol to both ends, if it has any; sets ``said_goodbye``.
+    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+        """Send the last words of the tunnel's protocol to both ends, if it has any; sets ``close_sent``.
 
         Args:
             fault: which rule was broken; None: nothing moved for too long, or the router stops.
@@ -163,7 +163,7 @@ class Client:
 
     async def fail(self, failure: Failure) -> None:
         """Answer a request that failed, if answers are wanted and possible."""
-        if self.said_goodbye:
+        if self.close_sent:
             await self.linger()
         elif self.begun:
             # Part of an answer has gone out: an orderly end would make it pass for the whole.

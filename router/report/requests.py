@@ -127,7 +127,7 @@ class Reporter:
         shown = f"{value:g}" if isinstance(value, float) else str(value)
         return f" option={self.name}-{failure.option}={shown}"
 
-    def said_too_much(self, node: Node, size: int) -> None:
+    def surplus(self, node: Node, size: int) -> None:
         """Log that a node sent more than its answer announced: a bug there, or two answers to one request."""
         self._limited.warning(
             ("too-much", node.name),

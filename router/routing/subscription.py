@@ -117,6 +117,6 @@ class SubscriptionForwarder(Forwarder):
         return super().why_none(request)
 
     def released(self, node: Node) -> None:
-        """Remove the node if it is gone; tell whoever waits for a drained one."""
+        """Remove the node if it is gone; report a drained one that is idle."""
         if isinstance(node, SubscribedNode) and (node.death_mark or node.drained):
             self._report(self._registry.released(node, self._clock()))

@@ -116,7 +116,7 @@ class Announcer:
         """Send one round: announce what is wanted, withdraw what no longer is.
 
         Returns:
-            False if somebody could not be told: better try again soon.
+            False if a server could not be told: better try again soon.
         """
         with self._lock:
             if self._left:

@@ -114,17 +114,17 @@ class HttpBody(Body):
     # --- 100-continue ---
 
     @property
-    def waits_to_be_asked(self) -> bool:
+    def awaits_continue(self) -> bool:
         """True if the client waits for a 100 and has not got it."""
         return self._http.head.expect_continue and not self.continued and self.spool is None
 
-    def ask(self) -> None:
+    def send_continue(self) -> None:
         """Send a 100 if the client waits for it, and has not begun to send all the same.
 
         Raises:
             ClientGone: the client is not there any more.
         """
-        if self.waits_to_be_asked and not self.pump.buffered:
+        if self.awaits_continue and not self.pump.buffered:
             self.continued = True
             try:
                 self.pump.source.write(_CONTINUE)
@@ -133,7 +133,7 @@ class HttpBody(Body):
 
     def passes_continue(self) -> bool:
         """Return True if the client waits for the node's 100; it gets it once."""
-        if not self.waits_to_be_asked:
+        if not self.awaits_continue:
             return False
         self.continued = True
         self.begin_pace()
@@ -141,14 +141,14 @@ class HttpBody(Body):
 
     async def collect(self) -> None:
         """Read the body whole, with a 100 for a client that waits for it."""
-        self.ask()
+        self.send_continue()
         await Body.collect(self)
 
     def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
         """Begin to send the body to a node, which may ask for it itself."""
         Body.send_to(self, link, back, opaque=opaque)
         if not back.sends_continue and (opaque or self.follows(back)):
-            self.ask()
+            self.send_continue()
 
     def leave(self) -> None:
         """End the attempt: nobody waits for the remaining bytes."""
@@ -178,7 +178,7 @@ class HttpBody(Body):
         if pump.complete or self.complete or self.spool is not None:
             self.end_pace()
             return
-        waits = self.waits_to_be_asked and pump.count == pace.count
+        waits = self.awaits_continue and pump.count == pace.count
         if waits or not pump.source.reading or self.node_is_behind:
             # Nobody can blame the client.
             pace.begin(now, pump.count)

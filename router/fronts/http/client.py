@@ -51,7 +51,7 @@ class HttpClient(Client):
         self.link = connection.link
         self.body = body
         self._limits = limits
-        self.begun = self.said_goodbye = False
+        self.begun = self.close_sent = False
         self.tunnel = None
         self.request = request
         self._settings = settings
@@ -131,13 +131,13 @@ class HttpClient(Client):
         )
         return checked.to_node, checked.to_client
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
         """Send the Close that says why, wherever a frame may begin; not what would lie inside another frame."""
-        if self._checked is None or self.link.closed or self.said_goodbye:
+        if self._checked is None or self.link.closed or self.close_sent:
             return
-        self.said_goodbye = True
+        self.close_sent = True
         why = "the router stops" if self.connection.connections.stopping else "idle"
-        to_client, to_node = self._checked.goodbye(fault, by_client=by_client, why=why)
+        to_client, to_node = self._checked.close_frames(fault, by_client=by_client, why=why)
         try:
             if to_client:
                 self.link.write(to_client)

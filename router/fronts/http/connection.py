@@ -147,7 +147,7 @@ class HttpConnection(Connection):
         client = self.client
         if client is not None:
             if client.tunnel is not None:
-                client.goodbye(None)
+                client.send_close(None)
         elif not (self.served and self.pump.buffered):
             self.fiber.hurry(0.0 if self.served else seconds)
 

@@ -184,7 +184,7 @@ class MessageAnswer(Answer):
         if head.close:
             return
         if download.buffered:
-            self.site.reporter.said_too_much(lease.node, len(download.buffered))
+            self.site.reporter.surplus(lease.node, len(download.buffered))
             return
         if (
             not lease.slot

@@ -68,7 +68,7 @@ class Tunnel:
         try:
             await self._until_both_end()
         except TimedOut:
-            client.goodbye(None)
+            client.send_close(None)
             timed_out = True
         finally:
             client.tunnel = None
@@ -76,7 +76,7 @@ class Tunnel:
             if upload.target is not None:
                 upload.detach()
             download.finish()
-        if timed_out and client.said_goodbye:
+        if timed_out and client.close_sent:
             await client.linger()
 
     async def _until_both_end(self) -> None:
@@ -110,7 +110,7 @@ class Tunnel:
         for pump, who in ((upload, "the client"), (download, name)):
             if pump.fault is not None:
                 by_client = pump is upload
-                self._client.goodbye(pump.fault, by_client=by_client)
+                self._client.send_close(pump.fault, by_client=by_client)
                 raise Failure(reasons.BAD_FRAME, f"{who} broke the WebSocket: {pump.fault}")
         if download.error is not None:
             raise Failure(reasons.RESET, f"{name} reset the tunnel")

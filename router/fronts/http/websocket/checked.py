@@ -44,7 +44,9 @@ class CheckedTunnel:
             for from_client in (True, False)
         )
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool, why: str) -> tuple[bytes, bytes]:
+    def close_frames(
+        self, fault: BodyError | None, *, by_client: bool, why: str
+    ) -> tuple[bytes, bytes]:
         """Return what to send last to the client, and to the node: a Close, wherever a frame may begin.
 
         Args:
