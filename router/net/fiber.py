@@ -54,8 +54,8 @@ class Fiber(Resumable):
 
     Attributes:
         phase: what is being waited for.
-        deadline: when that has taken too long, on the loop's clock.
-        slides: by so many seconds the deadline moves with every byte; 0: it stays.
+        deadline: end of the wait, on the loop's clock in seconds.
+        slides: seconds of an idle timeout, by which the deadline moves with every byte; 0: it stays.
     """
 
     __slots__ = (

@@ -64,7 +64,7 @@ class Resolver:
             await asyncio.wait((task,), timeout=PATIENCE)
             if not task.done():
                 return known[1]
-        # A session that gives up must not cancel the look-up of the others.
+        # A request that gives up must not cancel the look-up of the others.
         return await asyncio.shield(task)
 
     def _finished(self, key: tuple[str, int], task: asyncio.Task[list[Endpoint]]) -> None:

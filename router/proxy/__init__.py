@@ -1,1 +1,1 @@
-"""Proxy engine: exchanges of requests and responses between clients and nodes."""
+"""Proxy: exchanges of requests and responses between clients and nodes."""

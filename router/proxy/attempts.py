@@ -35,21 +35,22 @@ class Attempts:
     """Attempts of one request: nodes tried, busy or full, and the last error.
 
     Args:
-        request: whose.
-        policy: of its site.
+        request: to be answered.
+        policy: of the request's site.
         forwarder: the policy's, for this request.
 
     Attributes:
         tried: nodes that are not chosen again.
-        made: connects that failed or were not answered, busy ones not counted.
-        last_error: what the last of them ended with, for the log.
-        cause: the reason for that.
-        busy_until: how long busy nodes are waited for; 0: not yet; likewise ``hold_until`` and ``queued_until``.
-        timed_out: one of them got no answer to its connect.
-        only_busy: every node that there is has been busy for too long; none is down.
-        last_node: whose error that was.
-        owner: the forwarder that gave it.
-        full: nodes that have as many connections as they may: one of theirs has to become free.
+        made: number of failed connects, without those to busy nodes.
+        last_error: text of the last failure, for the log.
+        cause: reason of the last failure.
+        busy_until: end of the wait for busy nodes, on the loop's clock; 0: none yet; likewise ``hold_until`` and
+            ``queued_until``.
+        timed_out: a connect was not answered.
+        only_busy: all nodes have been busy for too long; none is down.
+        last_node: name of the node that failed last.
+        owner: forwarder that gave the last node.
+        full: nodes at their connection limit, with their forwarders.
     """
 
     __slots__ = (

@@ -19,13 +19,13 @@ class Body:
     Fronts whose requests have bodies that end make subclasses of their own.
 
     Args:
-        request: whose.
-        pump: reads the client; what came behind the head is in it.
+        request: to be answered.
+        pump: reads the client; buffers what came behind the head.
         limits: of the site.
 
     Attributes:
         pump: from the client.
-        empty: the request ends with its head; what is asked most often.
+        empty: the request ends with its head.
         spool: the body, if it was collected.
         sending: an attempt is under way that :meth:`advance` has to look after.
     """

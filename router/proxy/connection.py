@@ -31,7 +31,7 @@ class Connection(LinkOwner):
         fiber: runs :meth:`serve`.
         link: the client's end.
         peer: the client's (host, port); ("", 0) on a UNIX socket.
-        number: of this connection, since the router started.
+        number: number of this connection, counted since the router started.
         connections: the open ones of the router.
     """
 
@@ -103,7 +103,7 @@ class Connections:
     """Open connections of one router, and their deadlines.
 
     Attributes:
-        ids: what request ids of this run begin with.
+        ids: prefix of this run's request ids.
         stopping: the router stops: no connection is kept for another request.
         deadlines: of the connections, and of what else they wait for.
     """

@@ -30,13 +30,13 @@ class Timing:
     """Timings that no option sets, in seconds.
 
     Attributes:
-        tick: between two looks at all deadlines: so late may each be met.
-        slow_connect: a connect that was not answered for so long is probably not going to be.
-        trusted_idle: that a kept connection may have been idle to carry a request that can't be sent again.
-        body_window: over which the rate of a body is taken (``http-body-rate``).
-        first_look: that one name of a configured node may take at the start.
-        resolve_again: between two looks at the names of configured nodes.
-        last_request: a client that has connected and sent no whole request gets so long for it when the router stops.
+        tick: between two looks at all deadlines; each may be met so much late.
+        slow_connect: until an unanswered connect counts as slow.
+        trusted_idle: for which a kept connection may have been idle and still carry a request that can't be sent again.
+        body_window: over which the rate of a body is measured (``http-body-rate``).
+        first_look: for the look-up of one name of a configured node at the start.
+        resolve_again: between two look-ups of the names of configured nodes.
+        last_request: for clients without a whole request to send one, when the router stops.
     """
 
     tick: float = 0.25
@@ -54,18 +54,18 @@ class Limits:
     Attributes:
         abort_on_eof: a client's half-close is its end.
         answers: requests that failed are answered; False: the connection is closed.
-        backend_connections: to one HTTP node; 0: any number; None: the cores that it announced.
-        backend_http: nodes that were not announced speak HTTP.
-        backend_keepalive: seconds that an idle connection to a node is kept.
+        backend_connections: limit of connections to one HTTP node; 0: none; None: the cores that it announced.
+        backend_http: unannounced nodes speak HTTP.
+        backend_keepalive: seconds for which an idle connection to a node is kept.
         backend_queue: requests that may wait for a connection.
-        backend_queue_timeout: seconds that each may wait.
+        backend_queue_timeout: seconds for which each may wait.
         buffer_size: bytes read at once.
-        connect_timeout: seconds.
-        hold: seconds that a request waits for a node to announce itself; 0: not at all.
-        hold_max: requests that may.
-        post_buffering: bodies are collected, up to so many bytes in memory; 0: they are streamed.
-        post_buffering_dir: for larger ones; None: the system's.
-        timeout: seconds without a byte in either direction.
+        connect_timeout: seconds for one connect.
+        hold: seconds for which a request waits for a node to announce itself; 0: not at all.
+        hold_max: requests that may wait at once.
+        post_buffering: bytes of a spooled body in memory; 0: bodies are streamed.
+        post_buffering_dir: directory for larger spools; None: the system's.
+        timeout: idle timeout: seconds without a byte in either direction.
     """
 
     __slots__ = (
@@ -110,7 +110,7 @@ class Site:
 
     Attributes:
         limits: for each request.
-        routing: which nodes are tried.
+        routing: policy of choosing nodes.
         hold: requests that wait for a node to announce itself.
         reporter: counters and log.
     """
@@ -181,7 +181,7 @@ class Context:
         resolver: of nodes' names.
         timing: times that no option sets.
         connections: the open ones of this router.
-        site: whose requests these are.
+        site: policy for the requests.
     """
 
     __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")

@@ -37,13 +37,13 @@ class Exchange:
         context: of the router.
         client: the client's side of the request.
         request: as parsed.
-        started: when it began, on the monotonic clock: uvloop's own has only milliseconds.
+        started: beginning, on the monotonic clock in seconds: uvloop's own has only milliseconds.
 
     Attributes:
         body: of the request.
         route: the nodes that were tried.
-        lease: of the node that was tried last.
-        reason: why there was no whole answer, in a word; "": there was one.
+        lease: lease of the node that was tried last.
+        reason: word for the failure; "": there was a whole answer.
     """
 
     __slots__ = (

@@ -7,8 +7,8 @@ class Hold:
     """Held requests of one router, bounded in number and bytes.
 
     Args:
-        max_requests: that may wait at once.
-        max_bytes: that their heads and what they may have sent of their bodies may take.
+        max_requests: limit of requests that wait at once.
+        max_bytes: limit of bytes of their heads and of what they may have sent of their bodies.
     """
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:

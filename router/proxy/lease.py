@@ -26,15 +26,15 @@ class Lease(LinkOwner):
         fiber: of the request.
         body: of the request.
         node: see below.
-        forwarder: gave the node, and hears when nobody holds it any more.
+        forwarder: gave the node, and is told when its last lease has ended.
 
     Attributes:
-        node: that is held.
-        link: the connection to it, once there is one.
+        node: node that is held.
+        link: connection to the node, once there is one.
         slot: the connection counts against the node's limit.
         reused: the connection had been kept.
-        head_size: bytes that the node was sent first.
-        connect_time: seconds that the connect took.
+        head_size: bytes of the head that the node was sent.
+        connect_time: seconds for the connect.
     """
 
     __slots__ = (

@@ -79,15 +79,15 @@ class Pump(Reader):
         buffer_limit: see below.
 
     Attributes:
-        state: what becomes of the bytes.
-        count: bytes that came from the source, those given to :meth:`start` included.
+        state: what happens to bytes that are read.
+        count: number of bytes from the source, those given to :meth:`start` included.
         buffered: bytes that were read and not passed on.
-        buffer_limit: so many of them are kept; then the source waits.
+        buffer_limit: number of buffered bytes from which on the source is paused (backpressure).
         chunk: bytes read at once.
-        high: unsent bytes of the target above which the source waits.
+        high: number of unsent bytes of the target above which the source is paused (backpressure).
         ended: True after EOF or an error of the source.
-        error: why reading failed, or None.
-        fault: why what came is no such message, or None.
+        error: error of the source, or None.
+        fault: error in the message's framing, or None.
     """
 
     __slots__ = (

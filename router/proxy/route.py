@@ -24,15 +24,15 @@ class Route(Waiter):
     Args:
         context: of the router.
         fiber: of the request.
-        request: whose.
+        request: to be answered.
         body: of the request.
 
     Attributes:
         owner: the forwarder that gave the node.
-        node: the name of the node that was chosen last.
-        tries: how many nodes were chosen, busy ones each time.
-        resent: the request was sent a second time.
-        connects_until: when all its connects together have taken too long; 0: none was begun.
+        node: name of the node that was chosen last.
+        tries: number of nodes chosen, busy ones each time.
+        resent: the request was sent a second time (retry).
+        connects_until: deadline for all its connects together, on the loop's clock; 0: none was begun.
     """
 
     __slots__ = (

@@ -41,7 +41,7 @@ class Counters:
         """Requests whose answer was delivered whole, whatever its status."""
         self.failed: defaultdict[str, int] = defaultdict(int)
         """Requests that got no whole answer, by the reason that the log line gives. Only the
-        engine's own words may be keys (they become label values), never anything a peer sent."""
+        reasons' words may be keys (they become label values), never anything a peer sent."""
         self.client_aborts = 0
         """Requests whose client went away before the answer was whole."""
         self.retries = 0
