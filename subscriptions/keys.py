@@ -1,4 +1,4 @@
-"""Keys of the table that may answer for a request: dotsplit, mountpoints (uWSGI: core/subscription.c)."""
+"""Keys of the table that may answer for a request: dotsplit, mountpoints (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """Connects to nodes: begun without blocking, and sorted by what their failures mean.
 
 UNIX sockets answer ``connect`` at once, TCP later; both kinds of failure mean the same here (uWSGI treated the
-immediate ones as the end of the request: plugins/corerouter/cr_common.c).
+immediate ones as the end of the request: plugins/corerouter/cr.h).
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Forwarder ``fallback`` and ``use-socket``: configured nodes in order (uWSGI: plugins/corerouter/cr_map.c)."""
+"""Forwarder ``fallback`` and ``use-socket``: configured nodes in order (uWSGI: plugins/corerouter/corerouter.c)."""
 
 from collections.abc import Collection, Sequence
 

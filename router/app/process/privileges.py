@@ -1,8 +1,8 @@
 """Privileges: change to an unprivileged user, once sockets, log and pid file are open.
 
-uWSGI changes to ``uid``/``gid`` first and in the gateway to ``fastrouter-uid/-gid``, which fails
-unless the first was not given. We are one process with one identity: the router's own options win,
-else the global ones (uWSGI: core/uwsgi.c, core/gateway.c).
+uWSGI changes to ``uid``/``gid`` first (core/utils.c) and in the gateway to ``fastrouter-uid/-gid``
+(core/gateway.c), which fails unless the first was not given. We are one process with one identity:
+the router's own options win, else the global ones.
 """
 
 import grp

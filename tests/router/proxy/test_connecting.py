@@ -1,4 +1,4 @@
-"""Connects to nodes: failures, retries, fallbacks, busy nodes (uWSGI: plugins/corerouter/cr_common.c)."""
+"""Connects to nodes: failures, retries, fallbacks, busy nodes (uWSGI: plugins/corerouter/corerouter.c)."""
 
 import asyncio
 import errno
