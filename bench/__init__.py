@@ -1,1 +1,1 @@
-"""What a request costs: CPU per request of this router and of its peers, side by side."""
+"""Benchmarks: CPU per request of this router and of its peers, side by side."""

@@ -1,4 +1,4 @@
-"""The aims: ratios within one run, or bytes. What is missed stands in the table like what is met."""
+"""Performance aims: ratios within one run, or bytes; missed ones stand in the table like met ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ COMPILED = "uwsgi-router (uvloop, compiled)"
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What one program may cost.
+    """Aim: the most that one program may cost.
 
     Attributes:
         says: for people: scenario and aim.
@@ -30,13 +30,13 @@ class Aim:
     below: bool = False
 
     def allows(self, value: float) -> bool:
-        """Whether it is met by this."""
+        """Return whether it is met by this."""
         return value < self.most if self.below else value <= self.most
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an aim stands.
+    """Verdict on an aim.
 
     Attributes:
         measured: the ratio, or the cost; None if one of the programs was not measured.

@@ -1,4 +1,4 @@
-"""Announcing many nodes to a running router, and counting in its stats which announces it took."""
+"""Announcer for benchmarks: announces many nodes, and counts in the stats which were taken."""
 
 import itertools
 import socket
@@ -19,7 +19,7 @@ _MARKS = itertools.count(1)
 
 
 class Announcer:
-    """Speaks for the nodes of a table: every key has a node at every address.
+    """Announcer of a table's nodes: every key has a node at every address.
 
     Each call of :meth:`datagrams` makes announces with a mark of their own, as the node's ``load``:
     the stats tell then which ones the router took.
@@ -58,7 +58,7 @@ class Announcer:
         self._epoch = int(time.time()) - 3600
 
     def __len__(self) -> int:
-        """How many nodes there are."""
+        """Return the number of nodes."""
         return len(self._nodes)
 
     def datagrams(self, count: int) -> list[bytes]:

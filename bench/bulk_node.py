@@ -1,4 +1,4 @@
-"""A lean node for bulk: reads a request's body to its end, and answers so many bytes.
+"""Lean bulk node: reads a request's body to its end, and answers so many bytes.
 
 ``python -m bench.bulk_node ADDRESS http|uwsgi BYTES``. Over HTTP connections are kept.
 """

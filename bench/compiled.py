@@ -1,4 +1,4 @@
-"""The router compiled to C extensions, in an environment of its own: what a user has who asked for it.
+"""Compiled router, installed in an environment of its own, as a user gets it who asks for it.
 
 ``make bench`` makes it of this working tree, by ``UWSGI_ROUTER_COMPILE=1 pip install .``.
 """

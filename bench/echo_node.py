@@ -1,4 +1,4 @@
-"""A lean WebSocket server: sends every frame back.
+"""Lean WebSocket echo server: sends every frame back.
 
 ``python -m bench.echo_node ADDRESS http|uwsgi``. It takes what :mod:`bench.round_trips` sends:
 masked frames of up to 125 bytes.

@@ -1,4 +1,4 @@
-"""Generators of our own: processes that load a router in ways that wrk and h2load can't.
+"""Load generators: processes that load a router in ways that wrk and h2load can't.
 
 A generator is told on its command line what to do. It connects, writes ``ready``, waits for a line,
 then loads the router for so many seconds and writes what was done as a line of JSON. CPU time is
@@ -23,7 +23,7 @@ GRACE = 20.0
 
 @dataclass(slots=True)
 class Done:
-    """What a generator did.
+    """Result of a generator.
 
     Attributes:
         count: requests or round trips that were answered as they should.
@@ -44,7 +44,7 @@ class Done:
 
 
 class Stretch:
-    """The time that a generator runs, the same for all of its conversations.
+    """Period in which a generator runs, the same for all of its conversations.
 
     Attributes:
         done: what they did.
@@ -55,7 +55,7 @@ class Stretch:
         self._end = 0.0
 
     def going(self) -> bool:
-        """True while new requests are to be made."""
+        """Return True while new requests are to be made."""
         return time.monotonic() < self._end
 
     def run(self, talks: Sequence[tuple[socket.socket, Talk]], seconds: float) -> None:

@@ -41,7 +41,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a GET.
+    """Head of a GET.
 
     Attributes:
         target: path and query.

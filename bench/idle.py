@@ -1,4 +1,4 @@
-"""Memory of connections that are kept: held by a process of its own, each after one request.
+"""Memory of idle connections: held by a process of its own, each after one request.
 
 ``python -m bench.idle PORT`` reads numbers from its standard input: how many connections to have
 open. It writes each number back once so many have been answered.

@@ -1,4 +1,4 @@
-"""Latency at a fixed rate below saturation: which rate, h2load's command, its log, percentiles.
+"""Latency at a fixed rate below saturation: rate, h2load's command, its log, percentiles.
 
 h2load's clients (connections) each send at their own beat. Started together they would send in one
 beat, all at once: what is measured then is how long a burst of as many requests takes. So they start
@@ -32,7 +32,7 @@ PERCENTILES = (
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """How h2load's clients share a rate.
+    """Beat of h2load's clients, which share a rate.
 
     Attributes:
         clients: connections.

@@ -1,4 +1,4 @@
-"""What a figure depends on besides the code: the machine, the programs, and what else runs."""
+"""Machine facts beside the figures: hardware, programs, load by others."""
 
 import os
 import platform

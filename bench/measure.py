@@ -1,4 +1,4 @@
-"""Measuring: what is counted, the CPU time of a process tree, and wrk, which asks as fast as it can.
+"""Measurements: units, CPU time of a process tree, and wrk, which asks as fast as it can.
 
 CPU time is ``/proc/PID/task/TID/schedstat``: nanoseconds on a CPU, as the scheduler counts them.
 ``/proc/PID/stat`` counts in ticks of 10 ms. Time that others take away (both cores are full in a
@@ -27,7 +27,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is counted, and what is spent on one.
+    """Unit that is counted, and its cost.
 
     Attributes:
         one: its name: ``request``.
@@ -52,7 +52,7 @@ CONNECTION = Unit("connection", "connections", "bytes", 1)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked for: as fast as it goes by wrk, at a fixed rate by h2load.
+    """Load: as fast as it goes by wrk, at a fixed rate by h2load.
 
     Attributes:
         connections: that wrk keeps open.
@@ -73,7 +73,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What is held open instead of asking (:mod:`bench.idle`).
+    """Idle connections, held open instead of requests (:mod:`bench.idle`).
 
     Attributes:
         connections: kept, each after one request, besides ``before`` others.
@@ -86,7 +86,7 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run as fast as it goes.
+    """Run as fast as it goes.
 
     Attributes:
         count: units that were done.
@@ -104,7 +104,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """One run at a fixed rate.
+    """Run at a fixed rate.
 
     Attributes:
         rate: units a second that really were sent.
@@ -121,7 +121,7 @@ class Paced:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A chain that is up: load goes in at a URL, and one process tree in it is measured.
+    """Setup: a chain that is up; load goes in at a URL, and one process tree in it is measured.
 
     Attributes:
         name: what differs, for the table: ``uwsgi-router (uvloop)``.

@@ -1,4 +1,4 @@
-"""The leanest uwsgi node: reads one request packet, answers 12 bytes, closes. No parsing.
+"""Lean uwsgi node: reads one request packet, answers 12 bytes, closes. No parsing.
 
 ``python -m bench.node 127.0.0.1:3031`` or ``… /path/to.sock``. It must never be what limits a
 measurement: one epoll, a few system calls a request.

@@ -1,4 +1,4 @@
-"""The page: results put into docs/benchmarks.md, between marks; all around them is written by hand.
+"""Benchmark page: results put into docs/benchmarks.md, between marks; all around them is written by hand.
 
 ``python -m bench.page [RESULTS [DOCS]]`` does it again from what was measured before. A mark is a line
 ``<!--bench:NAME-->``, the end of its part ``<!--end-->``. NAME is a scenario, ``aims``, ``micro`` or

@@ -1,4 +1,4 @@
-"""The programs of a benchmark: where they are, how they are started, and that they end."""
+"""Programs of a benchmark: search, start, and end of processes."""
 
 import http.client
 import os
@@ -18,15 +18,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class MissingError(Exception):
-    """A program of a benchmark is not installed; ``str()`` names it."""
+    """Error: a program of a benchmark is not installed; ``str()`` names it."""
 
 
 class StartError(Exception):
-    """A program ended, or did not answer in time; ``str()`` holds the last lines that it wrote."""
+    """Error: a program ended, or did not answer in time; ``str()`` holds the last lines that it wrote."""
 
 
 class MeasureError(Exception):
-    """What is up can't be measured; ``str()`` says what and why, in one sentence."""
+    """Error: what is up can't be measured; ``str()`` says what and why, in one sentence."""
 
 
 def find(name: str) -> str:
@@ -106,7 +106,7 @@ def module_process(module: str, *arguments: object) -> "subprocess.Popen[str]":
 
 
 class Program:
-    """A running program, and what it wrote; ended with everything it started.
+    """Running program, and its output; ended with everything it started.
 
     Args:
         name: for messages.

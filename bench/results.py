@@ -1,4 +1,4 @@
-"""What came out of a scenario, as it is kept: one JSON file with every run, and its way back.
+"""Results of a scenario: one JSON file with every run, written and read.
 
 Files of different days can be compared, so they hold raw facts: what was counted, what was spent.
 """
@@ -19,7 +19,7 @@ HELD = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """One run at a fixed rate, without its thousands of latencies.
+    """Run at a fixed rate, without its thousands of latencies.
 
     Attributes:
         rate: requests a second that really were sent.
@@ -51,7 +51,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Result:
-    """A program (a setup) and its runs.
+    """Result of a program (a setup): its runs.
 
     Attributes:
         group, name, unit, reference: see :class:`bench.measure.Setup`.
@@ -72,27 +72,27 @@ class Result:
 
     @property
     def costs(self) -> list[float]:
-        """What a unit cost, of each run."""
+        """Costs of a unit, of each run."""
         return [run.spent / max(run.count, 1e-9) / self.unit.scale for run in self.runs]
 
     @property
     def cost(self) -> float:
-        """The median of it."""
+        """Median of the costs."""
         return statistics.median(self.costs)
 
     def ratios(self, other: "Result") -> list[float]:
-        """What it cost, times what ``other`` cost in the run beside it; of all runs that are pairs."""
+        """Return the cost times that of ``other`` in the run beside it; of all runs that are pairs."""
         # One that failed later than the other has runs that are alone.
         return [mine / its for mine, its in zip(self.costs, other.costs, strict=False)]
 
     def ratio(self, other: "Result") -> float:
-        """What it costs, times what ``other`` costs: of pairs the median, otherwise of the medians."""
+        """Return the cost times that of ``other``: of pairs the median, otherwise of the medians."""
         if self.paired and other.paired:
             return statistics.median(self.ratios(other))
         return self.cost / other.cost
 
     def quartiles(self, other: "Result") -> tuple[float, float]:
-        """Between these is half of the pairs' ratios."""
+        """Return the quartiles between which half of the pairs' ratios is."""
         ratios = self.ratios(other)
         if len(ratios) < 2:
             return ratios[0], ratios[0]
@@ -106,12 +106,12 @@ class Result:
 
     @property
     def failed(self) -> int:
-        """What failed in all runs together."""
+        """Number of failures in all runs together."""
         return sum(run.failed for run in self.runs) + sum(pace.failed for pace in self.paces)
 
     @property
     def paced_cost(self) -> float:
-        """What a unit cost at the fixed rate: the median; 0 if nobody looked."""
+        """Cost of a unit at the fixed rate: the median; 0 if it was not measured."""
         if not self.paces:
             return 0.0
         return statistics.median(pace.each for pace in self.paces) / self.unit.scale
@@ -136,7 +136,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A scenario that was run.
+    """Outcome of a scenario that was run.
 
     Attributes:
         scenario: its name.

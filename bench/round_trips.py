@@ -1,4 +1,4 @@
-"""WebSocket round trips: small frames that a server sends back, one at a time on each connection.
+"""Load generator of WebSocket round trips: small frames, one at a time on each connection.
 
 ``python -m bench.round_trips PORT CONNECTIONS SECONDS`` (see :mod:`bench.generator`).
 """

@@ -1,4 +1,4 @@
-"""Setups in turn, A B C, A B C: first each as fast as it goes, then each at a rate that all can hold.
+"""Rounds of runs: setups in turn, first each as fast as it goes, then each at a rate that all can hold.
 
 A machine that others use is slower in one second than in the next, by more than the few per cent that
 some setups differ by. These alternate: a second each, A B C, then C B A, with the reference in the
@@ -21,7 +21,7 @@ Measured = tuple[Setup, Result]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How often and how long.
+    """Plan of the runs: how many and how long.
 
     Attributes:
         rounds: runs of each setup as fast as it goes.
@@ -48,7 +48,7 @@ class Plan:
 
 
 class Rounds:
-    """The runs of a scenario.
+    """Rounds of a scenario: its runs.
 
     Args:
         setups: what to measure; all are up the whole time, idle but for their turns.

@@ -1,4 +1,4 @@
-"""One epoll and many conversations: what the lean nodes and the generators are made of.
+"""Conversations on one epoll, of which lean nodes and generators are made.
 
 A conversation is a generator over one socket. It yields the epoll events that it waits for, and its
 connection is closed when it ends. There is no event loop below it and nothing is allocated for a

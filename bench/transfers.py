@@ -1,4 +1,4 @@
-"""Large answers and large uploads: whole bodies, one after the other on each kept connection.
+"""Load generator of large answers and uploads: one after the other on each kept connection.
 
 ``python -m bench.transfers get|post PORT CONNECTIONS SECONDS BYTES`` (see :mod:`bench.generator`).
 BYTES are those of each body. Bodies are sent and read in large pieces, and nobody looks at them:
@@ -22,7 +22,7 @@ _PIECE = bytes(1 << 18)
 
 
 class Answered(Exception):
-    """An answer was not what it should be; ``str()`` says what it was."""
+    """Error: an answer was not what it should be; ``str()`` says what it was."""
 
 
 def main() -> None:

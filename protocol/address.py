@@ -12,7 +12,7 @@ allowed where:
 | ``@name``, ``\0name``          | abstract UNIX socket                                            |
 | ``=N``, ``fd://N``            | listeners only: the N-th shared socket, an inherited descriptor |
 
-Source: routers-core sheet 3.9 and 3.10. uWSGI binds and connects abstract names with one
+Source: uWSGI: core/socket.c. uWSGI binds and connects abstract names with one
 trailing NUL byte, so the kernel's name is NUL + name + NUL; we do the same, or its sockets could
 not be found.
 """
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 # sun_path holds 108 bytes; a path needs its terminating NUL, an abstract name brings its own.
 MAX_UNIX_PATH = 107
-# What a subscription may announce (wire-and-subscriptions sheet 2.1).
+# What a subscription may announce (uWSGI: core/subscription.c).
 MAX_ANNOUNCED_PATH = 255
 
 # RFC 1123 names (at most 63 bytes a label, 253 in all), with the underscore that container networks
@@ -35,12 +35,12 @@ _SCOPE = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 
 
 class AddressError(ValueError):
-    """The text is not an address of an allowed form; ``str()`` says what was expected."""
+    """Error for a text that is not an address of an allowed form; ``str()`` says what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class InetAddress:
-    """A TCP or UDP address.
+    """TCP or UDP address.
 
     Attributes:
         host: an IPv4 or IPv6 address without brackets, a host name, or "" for every interface.
@@ -68,7 +68,7 @@ class InetAddress:
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
-    """A UNIX socket address.
+    """UNIX socket address.
 
     Attributes:
         path: what ``bind``/``connect`` take: a file system path, or NUL + name + NUL for an
@@ -90,7 +90,7 @@ class UnixAddress:
 
 @dataclass(frozen=True, slots=True)
 class SharedSocketAddress:
-    """``=N``: the N-th ``shared-socket`` of the configuration, counted from 0."""
+    """Shared socket ``=N``: the N-th ``shared-socket`` of the configuration, counted from 0."""
 
     index: int
 
@@ -100,7 +100,7 @@ class SharedSocketAddress:
 
 @dataclass(frozen=True, slots=True)
 class InheritedAddress:
-    """``fd://N``: a descriptor that the parent process left open."""
+    """Inherited descriptor ``fd://N``: a socket that the parent process left open."""
 
     fd: int
 
@@ -113,7 +113,7 @@ ListenAddress = InetAddress | UnixAddress | SharedSocketAddress | InheritedAddre
 
 
 def is_ip(host: str) -> bool:
-    """True if ``host`` is a literal IPv4 or IPv6 address (a scope such as ``%eth0`` included)."""
+    """Return True if ``host`` is a literal IPv4 or IPv6 address (a scope such as ``%eth0`` included)."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -151,7 +151,7 @@ def parse_address(text: str, *, allow_port_zero: bool = False) -> Address:
 def parse_node_address(text: str) -> Address:
     """Read an announced address: as :func:`parse_address`, but a UNIX name may have 255 bytes.
 
-    uWSGI takes these too (wire-and-subscriptions sheet 2.1). One that no socket can have fails when
+    uWSGI takes these too (core/subscription.c). One that no socket can have fails when
     it is connected, like a path that doesn't exist.
 
     Raises:
@@ -174,7 +174,7 @@ def _parse(text: str, allow_port_zero: bool, max_path: int) -> Address:
 
 
 def parse_datagram_address(text: str) -> Address:
-    """Read a datagram socket's address: as :func:`parse_address`, but ``@name`` is a file (3.10).
+    """Read a datagram socket's address: as :func:`parse_address`, but ``@name`` is a file.
 
     uWSGI creates a file called ``@name`` there; so do its clients when they send to it.
     """

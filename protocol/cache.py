@@ -1,4 +1,4 @@
-"""The uwsgi cache protocol: how a client fills and reads a cache (routers-core sheet, 7.4 and 7.5).
+"""uwsgi cache protocol: commands and answers of a cache socket (uWSGI: plugins/cache/cache.c).
 
 One command per connection. A request is one packet with modifier1 111; modifier2 says its form:
 
@@ -46,7 +46,7 @@ OK: Final = encode_packet([(b"status", b"ok")], MODIFIER_CACHE, FORM_VARIABLES)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command.
+    """Command of a cache client.
 
     Attributes:
         name: what to do.
@@ -175,7 +175,7 @@ def _key_and_value(payload: bytes) -> tuple[bytes, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """What ``get`` is answered with; the value follows the packet.
+    """Answer to a ``get`` that found an item; the value follows the packet.
 
     Attributes:
         size: of the value, in bytes.
@@ -187,7 +187,7 @@ class Hit:
 
 
 def encode_hit(hit: Hit, form: int = FORM_VARIABLES) -> bytes:
-    """Make what stands before the value.
+    """Make the header or packet that precedes the value.
 
     Raises:
         PacketError: in form 0 if the value is too large for a packet's header.
@@ -203,7 +203,7 @@ def encode_hit(hit: Hit, form: int = FORM_VARIABLES) -> bytes:
 
 
 def encode_miss(form: int) -> bytes:
-    """Make what says that there is no such item: nothing, but in form 5."""
+    """Make the answer that says that there is no such item: empty, but in form 5."""
     return encode_header(MODIFIER_CACHE, 0, 0) if form == FORM_STREAM else b""
 
 

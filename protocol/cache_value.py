@@ -1,18 +1,18 @@
-"""What an item says: ``ADDRESS[,MODIFIER1]|ADDRESS[,MODIFIER1]|…`` (routers-core sheet, 3.1)."""
+"""Cache items as lists of nodes: ``ADDRESS[,MODIFIER1]|ADDRESS[,MODIFIER1]|…`` (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from typing import Final
 
-from uwsgi_router.protocol.node_address import Target, TargetError, parse_target
+from uwsgi_router.protocol.named_node import NamedNode, NamedNodeError, parse_named_node
 
 #: As many as a key of the subscription server may have.
 MAX_NODES: Final = 1_000
 
 
 class ValueProblem(ValueError):
-    """The value does not name nodes; ``str()`` says what is wrong."""
+    """Refusal of a value that does not name nodes; ``str()`` says what is wrong."""
 
 
-def parse_value(value: bytes) -> tuple[Target, ...]:
+def parse_value(value: bytes) -> tuple[NamedNode, ...]:
     """Read a value whole, or refuse it whole.
 
     Empty elements are left out (uWSGI closes the requests whose turn they get); a newline at the end of an element is
@@ -26,11 +26,11 @@ def parse_value(value: bytes) -> tuple[Target, ...]:
         raise ValueProblem(f"more than {MAX_NODES} nodes")
     try:
         targets = tuple(
-            parse_target(element.decode("utf-8", "surrogateescape"))
+            parse_named_node(element.decode("utf-8", "surrogateescape"))
             for element in elements
             if element
         )
-    except TargetError as exc:
+    except NamedNodeError as exc:
         raise ValueProblem(str(exc)) from exc
     if not targets:
         raise ValueProblem("it names no node")

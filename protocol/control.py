@@ -1,4 +1,4 @@
-r"""What the operator's commands and the router say to each other: one JSON object a line, each way.
+r"""Control protocol between operator commands and the router: one JSON object a line, each way.
 
 A question::
 
@@ -55,12 +55,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class ControlError(ValueError):
-    """The line is no question, or no answer; ``str()`` says why."""
+    """Error for a line that is no question, or no answer; ``str()`` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the router is asked to do.
+    """Command of an operator to the router.
 
     Attributes:
         do: the word.
@@ -161,7 +161,7 @@ def decode_answer(line: bytes) -> dict[str, Any]:
 
 
 def text_of(raw: bytes) -> str:
-    """Return bytes of a peer as they are written here."""
+    """Return bytes of a peer as text; what is not UTF-8 becomes lone surrogates."""
     return raw.decode("utf-8", "surrogateescape")
 
 

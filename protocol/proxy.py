@@ -1,4 +1,4 @@
-r"""The PROXY protocol: a balancer says at byte 0 of a connection who its client is (http-router sheet 2.8).
+r"""PROXY protocol, versions 1 and 2: the client's address ahead of a connection.
 
 Version 1 is a line, ``PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\n``; version 2 is binary: 12 bytes of signature,
 version and command, family, length, addresses, TLVs. Source: HAProxy's "The PROXY protocol", versions 1 and 2.
@@ -48,16 +48,16 @@ Endpoint = tuple[str, int]
 
 
 class ProxyError(ValueError):
-    """The bytes are no PROXY header that can be believed; ``str()`` is the reason for the log."""
+    """Error for bytes that are no PROXY header that can be believed; ``str()`` is the reason for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyHeader:
-    """What the balancer said.
+    """PROXY header, decoded.
 
     Attributes:
         source: the client's address and port; None if it did not say (UNKNOWN, LOCAL, a UNIX socket): then the
-            socket's peer counts. An IPv4 address in IPv6 clothes (``::ffff:192.0.2.7``) is the IPv4 address.
+            socket's peer counts. An IPv4 address in IPv6 form (``::ffff:192.0.2.7``) is the IPv4 address.
         destination: what the client had connected to; None as above.
         size: bytes of the header; the connection's own bytes begin there.
     """
@@ -168,7 +168,7 @@ def _parse_v2(data: bytes) -> ProxyHeader | None:
 
 
 def _check_tlvs(data: bytes, pos: int, end: int) -> None:
-    """Walk over what follows the addresses: type (1 byte), length (2 bytes), value. None of it is used."""
+    """Check what follows the addresses: type (1 byte), length (2 bytes), value. None of it is used."""
     while pos < end:
         pos += 3 + int.from_bytes(data[pos + 1 : pos + 3])
     if pos != end:

@@ -1,4 +1,4 @@
-"""The subscription packet: how a node says which key it serves (wire-and-subscriptions sheet, 2).
+"""Subscription packets: announces of nodes, their variables and limits (uWSGI: core/subscription.c).
 
 One datagram is one uwsgi packet with modifier1 224; modifier2 is the command: 0 subscribe, 1
 unsubscribe. uWSGI checks next to nothing of it, so a stray byte stream can create nodes and a long
@@ -44,17 +44,17 @@ Proto = Literal["uwsgi", "http", "fastcgi", "scgi"]
 
 _COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
 _ROUTER: Final = re.compile(rb"[0-9A-Za-z]{1,32}")
-#: Only the first letter is significant (sheet 2.1).
+#: Only the first letter is significant, as in uWSGI's later branch.
 _PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in get_args(Proto)}
 
 
 class SubscriptionError(ValueError):
-    """The datagram is refused; ``str()`` is the reason for the log."""
+    """Refusal of a datagram; ``str()`` is the reason for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What one datagram says. An instance that exists is within all limits.
+    """Announce or withdrawal of one node: the content of one datagram, within all limits.
 
     Attributes:
         command: what the node wants.
@@ -80,7 +80,7 @@ class Subscription:
         unix: the client's clock in seconds since the epoch, sent when it signs.
         sign: the signature.
         signed: the bytes that ``sign`` covers; None if there is no signature, or if it isn't the
-            last variable: then nothing can verify (sheet 4.1). Derived; :func:`encode` ignores it.
+            last variable: then nothing can verify. Derived; :func:`encode` ignores it.
     """
 
     command: Command
@@ -244,7 +244,7 @@ def _subscription(
 
 
 def _signed(variables: list[tuple[bytes, bytes]], block: bytes) -> bytes | None:
-    """Return what a signature covers: all before ``sign``, which must stand last (sheet 4.1)."""
+    """Return the bytes that a signature covers: all before ``sign``, which must stand last."""
     name, value = variables[-1]
     return block[: -(2 + len(name) + 2 + len(value))] if name == b"sign" else None
 

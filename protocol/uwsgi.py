@@ -1,4 +1,4 @@
-"""The uwsgi packet: header, variable block, limits (wire-and-subscriptions sheet, section 1).
+"""uwsgi packets: header, variable block, limits (uWSGI: proto/uwsgi.c, core/protocol.c).
 
 A packet is ``modifier1`` (u8), ``datasize`` (u16, little endian), ``modifier2`` (u8) and
 ``datasize`` bytes. For requests and subscriptions these bytes are variables: u16 length, key, u16
@@ -23,7 +23,7 @@ MODIFIER_CACHE: Final = 111
 MODIFIER_RPC: Final = 173
 MODIFIER_SUBSCRIPTION: Final = 224
 
-#: Modifiers that run code or touch caches in a uWSGI worker: never let in from outside (sheet 1.8).
+#: Modifiers that run code or touch caches in a uWSGI worker: never let in from outside.
 DANGEROUS_MODIFIERS: Final = frozenset(
     {MODIFIER_CODE, MODIFIER_SIGNAL, MODIFIER_CACHE, MODIFIER_RPC}
 )
@@ -35,7 +35,7 @@ _HEADER = struct.Struct("<BHB")
 
 
 class PacketError(ValueError):
-    """The bytes are not a packet of the expected shape; ``str()`` is the reason for the log."""
+    """Error for bytes that are not a packet of the expected shape; ``str()`` is the reason for the log."""
 
 
 def encode_header(modifier1: int, datasize: int, modifier2: int = 0) -> bytes:

@@ -1,4 +1,4 @@
-"""The WebSocket handshake: what a node's 101 must say (RFC 6455, 4.1 and 4.2.2; http-router sheet 5.2 and 5.3).
+"""WebSocket handshake: checks of the 101 that a node answers (RFC 6455, 4.1 and 4.2.2).
 
 What a request must say is part of reading requests (``http/request.py``). Frames are not read here.
 """
@@ -13,7 +13,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class HandshakeRequest(Protocol):
-    """What is looked at of a request head."""
+    """Request head as far as the handshake needs it."""
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -21,7 +21,7 @@ class HandshakeRequest(Protocol):
 
 
 class HandshakeResponse(Protocol):
-    """What is looked at of a response head."""
+    """Response head as far as the handshake needs it."""
 
     @property
     def status(self) -> int:

@@ -1,1 +1,1 @@
-"""The router: configuration, sockets, proxy engine, forwarders, statistics, command."""
+"""Router: configuration, sockets, proxy, forwarders, statistics, command."""

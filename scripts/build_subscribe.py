@@ -1,4 +1,4 @@
-"""Builds ``uwsgi-subscribe``: the announcing client as one executable file (``make subscribe.pyz``).
+"""Build script of ``uwsgi-subscribe``: the announcing client as one executable file (``make subscribe.pyz``).
 
 It holds ``uwsgi_router`` with what the client imports, and nothing else of it.
 """

@@ -1,4 +1,4 @@
-"""Compile the hot path while the wheel is built, if ``UWSGI_ROUTER_COMPILE=1`` asks for it.
+"""Build hook for wheels: compiles the hot path with mypyc, if ``UWSGI_ROUTER_COMPILE=1`` asks for it.
 
 The same .py files, as C extensions that mypyc makes; they stay in the wheel beside their extensions, for tracebacks.
 Without the variable nothing here does anything, and nothing more than hatchling is needed.
@@ -16,7 +16,7 @@ _ASKED = os.environ.get("UWSGI_ROUTER_COMPILE", "") not in {"", "0"}
 
 
 class CompileHook(BuildHookInterface):
-    """Adds extensions to a wheel; an editable one stays as it is."""
+    """Build hook that adds extensions to a wheel; an editable one stays as it is."""
 
     def dependencies(self) -> list[str]:
         """Return what has to be there to build."""

@@ -1,4 +1,4 @@
-"""Registry of announced nodes, balancing, the subscription server, and the announcing client."""
+"""Subscriptions: registry of announced nodes, balancing, subscription server, announcing client."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["SubscribeError", "Subscriber", "subscribe"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the client when it is asked for: a router has no use for it."""
+    """Load the client on demand: a router has no use for it."""
     if name == "SubscribeError":
         from uwsgi_router.subscriptions.client import errors  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What a router tells other routers of its own nodes (wire-and-subscriptions sheet, 7).
+"""Adverts for resubscription: which keys and nodes other routers are told of (uWSGI: plugins/corerouter/cr_common.c).
 
 uWSGI passes on every datagram that it hears, refused ones too, and says "gone" for all when one node
 leaves; two routers that pass announces on to each other exchange one datagram for ever. Here the
@@ -19,7 +19,7 @@ from typing import Final
 
 from uwsgi_router.protocol.subscription import MAX_COUNT, MAX_VIA, MAX_WEIGHT
 from uwsgi_router.subscriptions.events import Event, NodeRefreshed
-from uwsgi_router.subscriptions.node import RESTING, UNHEALTHY, SubscribedNode
+from uwsgi_router.subscriptions.node import EJECTED, UNHEALTHY, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
 from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.subscriptions.sni import Sni
@@ -33,7 +33,7 @@ SETTLE: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Advert:
-    """What is told of a key. Modifiers, weight and level are those of :class:`Subscription`.
+    """Announce of one key to other routers. Modifiers, weight and level are those of :class:`Subscription`.
 
     Attributes:
         via: the routers that it came through, this one last.
@@ -49,7 +49,7 @@ class Advert:
 
 
 def advert(pool: NodePool, router: bytes) -> Advert | None:
-    """Return what is to be told of a pool; None if nothing of it lives.
+    """Return the advert of a pool; None if nothing of it lives.
 
     The nearest nodes decide: those that came through the fewest routers, of these the ones of the
     lowest backup level. Their weights are added up.
@@ -58,7 +58,7 @@ def advert(pool: NodePool, router: bytes) -> Advert | None:
         pool: the nodes.
         router: this router.
     """
-    living = [node for node in pool.nodes if node.standing <= RESTING]
+    living = [node for node in pool.nodes if node.rank <= EJECTED]
     if not living:
         return None
     near = min(map(_distance, living))
@@ -89,10 +89,10 @@ class _Told:
 
 
 class Adverts:
-    """Which adverts are to be sent when.
+    """Schedule of adverts: which are due when.
 
-    A key whose nodes have all fallen silent, or fail their checks, is neither told nor withdrawn: to
-    the other routers this one then falls silent for it.
+    A key whose nodes are all stale, or fail their checks, is neither told nor withdrawn: for the
+    other routers this one then becomes stale for it.
 
     Args:
         registry: the table.
@@ -112,18 +112,18 @@ class Adverts:
         return f"<Adverts told={len(self._told)} changed={len(self._changed)}>"
 
     def __len__(self) -> int:
-        """How many keys are told."""
+        """Return the number of keys that are told."""
         return len(self._told)
 
     def note(self, events: Iterable[Event]) -> bool:
-        """Note what happened in the table; True if there may be something to tell."""
+        """Note events of the table; return True if there may be something to tell."""
         for event in events:
             if not isinstance(event, NodeRefreshed) or event.revived or event.rerouted:
                 self._changed[event.key] = None
         return bool(self._changed)
 
     def take(self, now: float, limit: int) -> list[tuple[bytes, Advert | None]]:
-        """Return what is to be sent now: keys and their adverts, or None for a key that is gone.
+        """Return the adverts that are due: keys and adverts, or None for a key that is gone.
 
         Args:
             now: the time.
@@ -138,7 +138,7 @@ class Adverts:
             if told is not None and current is not None and _way(current) != told.way:
                 if now - told.changed < SETTLE:
                     continue
-            elif told is not None and (current is not None or self._is_silent(key)):
+            elif told is not None and (current is not None or self._is_stale(key)):
                 del self._changed[key]
                 continue
             del self._changed[key]
@@ -149,7 +149,7 @@ class Adverts:
             if now - told.at < self._interval:
                 break
             current = self._current(key)
-            if current is None and self._is_silent(key):
+            if current is None and self._is_stale(key):
                 told.at = now
                 self._told.move_to_end(key)
             else:
@@ -186,11 +186,9 @@ class Adverts:
         pool = self._registry.pools.get(key)
         return None if pool is None else advert(pool, self._router)
 
-    def _is_silent(self, key: bytes) -> bool:
+    def _is_stale(self, key: bytes) -> bool:
         pool = self._registry.pools.get(key)
-        return pool is not None and any(
-            node.silent or node.standing == UNHEALTHY for node in pool.nodes
-        )
+        return pool is not None and any(node.stale or node.rank == UNHEALTHY for node in pool.nodes)
 
 
 def _way(current: Advert) -> tuple[int, tuple[bytes, ...]]:

@@ -1,7 +1,7 @@
-"""Which of several equally good nodes is next (wire-and-subscriptions sheet, 3.7).
+"""Load balancing algorithms: wrr, lrc, wlrc, iphash (uWSGI: core/subscription.c).
 
 Every algorithm is a function over :class:`Candidates`. They share one notion of turns: in a round
-each node gets credit for as many requests as its weight says; whoever has the largest part of its
+each node gets credit for as many requests as its weight says; the node with the largest part of its
 credit left is next; when nobody has credit a new round begins. So over each full round each node
 gets exactly its weight, spread over the round, and no number is ever negative. ``lrc`` and ``wlrc``
 use the same turns among the nodes that are tied.
@@ -28,7 +28,7 @@ _reference = attrgetter("reference")
 
 
 class Candidates:
-    """Nodes that are equally good, and whose turn it is among them.
+    """Candidates of equal rank, with the state of their turns.
 
     Args:
         nodes: at least one.
@@ -75,7 +75,7 @@ Algorithm = Callable[[Candidates, bytes, Collection[Node]], SubscribedNode | Non
 
 
 def _turn(node: SubscribedNode) -> float:
-    """When in the round (0 to 1) the node's next turn is.
+    """Return when in the round (0 to 1) the node's next turn is.
 
     A node of weight w has its turns at 1/2w, 3/2w, 5/2w...
     """
@@ -87,7 +87,7 @@ def wrr(
     _client: bytes,
     excluded: Collection[Node],
 ) -> SubscribedNode | None:
-    """Weighted round robin."""
+    """Choose by weighted round robin."""
     if excluded:
         if all(node in excluded for node in candidates.nodes):
             return None
@@ -102,7 +102,7 @@ def lrc(
     _client: bytes,
     excluded: Collection[Node],
 ) -> SubscribedNode | None:
-    """Least references: the node with the fewest exchanges; ties as wrr."""
+    """Choose by least references: the node with the fewest exchanges; ties as wrr."""
     return _least(candidates, excluded, _reference)
 
 
@@ -111,14 +111,14 @@ def wlrc(
     _client: bytes,
     excluded: Collection[Node],
 ) -> SubscribedNode | None:
-    """Least references for its weight; ties as wrr."""
+    """Choose by least references for the weight; ties as wrr."""
     return _least(candidates, excluded, _references_by_weight)
 
 
 def iphash(
     candidates: Candidates, client: bytes, excluded: Collection[Node]
 ) -> SubscribedNode | None:
-    """Always the same node for a client, as long as it is there (rendezvous hashing).
+    """Choose by rendezvous hashing: a client gets the same node as long as it is there.
 
     Every client ranks all nodes and takes the first: when a node leaves, only its own clients move;
     when one comes, it takes its share from all others alike. Weights have no part in it. The same
@@ -147,7 +147,7 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = {
 
 
 def _spend(turns: list[tuple[float, int, SubscribedNode]]) -> SubscribedNode:
-    """Let the node whose turn is first have it."""
+    """Spend a turn of the node that is first."""
     _, order, node = turns[0]
     node.wrr -= 1
     if node.wrr:
@@ -214,5 +214,5 @@ def _home(
 
 
 def _hash(text: bytes) -> int:
-    """A number of 64 bits that is the same in every process, unlike ``hash()``."""
+    """Return a number of 64 bits that is the same in every process, unlike ``hash()``."""
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")

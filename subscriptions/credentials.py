@@ -1,7 +1,7 @@
-"""What the kernel vouches for on this machine: who sent a UNIX datagram, whose a file is.
+"""Kernel credentials: sender of a UNIX datagram, owner of a socket or file (uWSGI: core/subscription.c).
 
 uWSGI asks only with ``subscriptions-use-credentials``, and its check takes any path that the key
-spells (wire-and-subscriptions sheet, 4.2; P20).
+spells (core/subscription.c).
 """
 
 import os
@@ -47,7 +47,7 @@ def receive(sock: socket.socket, size: int) -> tuple[bytes, object, Credentials 
 
 
 def may_use_key(credentials: Credentials, directories: Sequence[bytes], key: bytes) -> bool:
-    """True if in one of ``directories`` a file named like the key belongs to the sender.
+    """Return True if in one of ``directories`` a file named like the key belongs to the sender.
 
     User and group must both be the sender's, as in uWSGI. A key with slashes (mountpoints) means a
     file further down, never one outside.

@@ -1,4 +1,4 @@
-"""What happened in the table: returned by the registry, in order, for logs and whoever waits."""
+"""Events of the table, which the registry returns in order: nodes added, failed, drained, ejected, removed."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,12 +6,12 @@ from typing import Literal
 from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.sni import Sni
 
-FailureReason = Literal["connect", "unsubscribe", "silent"]
+FailureReason = Literal["connect", "unsubscribe", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
 class PoolAdded:
-    """A key has its first node; ``algorithm`` is the one that will be used."""
+    """Event: a key has its first node; ``algorithm`` is the one that will be used."""
 
     key: bytes
     algorithm: str
@@ -19,14 +19,14 @@ class PoolAdded:
 
 @dataclass(frozen=True, slots=True)
 class PoolRemoved:
-    """The last node of a key is gone."""
+    """Event: the last node of a key has left the table."""
 
     key: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class NodeAdded:
-    """A node announced itself for the first time (since it was removed)."""
+    """Event: a node announced itself for the first time (since it was removed)."""
 
     key: bytes
     node: SubscribedNode
@@ -34,7 +34,7 @@ class NodeAdded:
 
 @dataclass(frozen=True, slots=True)
 class NodeRefreshed:
-    """A node announced itself again; ``revived``: it had failed, left or fallen silent.
+    """Event: a node announced itself again; ``revived``: it had failed, left or become stale.
 
     ``rerouted``: other routers passed it on than before.
     """
@@ -47,7 +47,7 @@ class NodeRefreshed:
 
 @dataclass(frozen=True, slots=True)
 class NodeFailed:
-    """A node is not to be used from now on (``silent``: as a last resort only)."""
+    """Event: a node is not to be used from now on (``stale``: as a last resort only)."""
 
     key: bytes
     node: SubscribedNode
@@ -56,7 +56,7 @@ class NodeFailed:
 
 @dataclass(frozen=True, slots=True)
 class NodeRemoved:
-    """A node has left the table."""
+    """Event: a node has left the table."""
 
     key: bytes
     node: SubscribedNode
@@ -64,7 +64,7 @@ class NodeRemoved:
 
 @dataclass(frozen=True, slots=True)
 class SniChanged:
-    """TLS for this key needs these files from now on; None: there are none any more."""
+    """Event: TLS for this key needs these files from now on; None: there are none any more."""
 
     key: bytes
     sni: Sni | None
@@ -72,7 +72,7 @@ class SniChanged:
 
 @dataclass(frozen=True, slots=True)
 class NodeDrained:
-    """The operator wants no new requests for a node."""
+    """Event: the operator wants no new requests for a node."""
 
     key: bytes
     node: SubscribedNode
@@ -80,7 +80,7 @@ class NodeDrained:
 
 @dataclass(frozen=True, slots=True)
 class NodeEnabled:
-    """The operator lets a drained node have requests again."""
+    """Event: the operator lets a drained node have requests again."""
 
     key: bytes
     node: SubscribedNode
@@ -88,7 +88,7 @@ class NodeEnabled:
 
 @dataclass(frozen=True, slots=True)
 class NodeWeighed:
-    """The operator set a node's weight, or took that back."""
+    """Event: the operator set a node's weight, or took that back."""
 
     key: bytes
     node: SubscribedNode
@@ -96,7 +96,7 @@ class NodeWeighed:
 
 @dataclass(frozen=True, slots=True)
 class NodeIdle:
-    """The last exchange that held a drained node has ended."""
+    """Event: the last exchange that held a drained node has ended."""
 
     key: bytes
     node: SubscribedNode
@@ -104,7 +104,7 @@ class NodeIdle:
 
 @dataclass(frozen=True, slots=True)
 class NodeUnhealthy:
-    """A node's checks fail: it is not used until they succeed again."""
+    """Event: a node's health checks fail: it is not used until they succeed again."""
 
     key: bytes
     node: SubscribedNode
@@ -113,15 +113,15 @@ class NodeUnhealthy:
 
 @dataclass(frozen=True, slots=True)
 class NodeHealthy:
-    """A node's checks succeed: it is used from now on."""
+    """Event: a node's health checks succeed: it is used from now on."""
 
     key: bytes
     node: SubscribedNode
 
 
 @dataclass(frozen=True, slots=True)
-class NodeRests:
-    """A node has failed several requests in a row; others are chosen first for so many seconds."""
+class NodeEjected:
+    """Event: a node failed several requests in a row; others are chosen first for so many seconds."""
 
     key: bytes
     node: SubscribedNode
@@ -130,7 +130,7 @@ class NodeRests:
 
 @dataclass(frozen=True, slots=True)
 class NodeAnswers:
-    """A node that has rested answers again."""
+    """Event: a node that was ejected answers again."""
 
     key: bytes
     node: SubscribedNode
@@ -150,6 +150,6 @@ Event = (
     | NodeIdle
     | NodeUnhealthy
     | NodeHealthy
-    | NodeRests
+    | NodeEjected
     | NodeAnswers
 )

@@ -1,8 +1,7 @@
-"""Who may announce what: everything that is asked before the table hears of a datagram.
+"""Admission control of announces: rate limit, networks, credentials, tenants, signatures.
 
-What is asked of a subscribe is asked of an unsubscribe too; in uWSGI most of it is not, so anybody
-can remove nodes (wire-and-subscriptions sheet, 4; P4, P5, P20). All checks that are configured must
-be passed.
+An unsubscribe has to pass the checks of a subscribe; in uWSGI it passes most without, so anybody
+can remove nodes (plugins/corerouter/cr_common.c). All checks that are configured must be passed.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.credentials import may_use_key
 from uwsgi_router.subscriptions.grant import ANYBODY, Grant, Quota
+from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.permission import (
     Network,
     Tenant,
@@ -23,16 +23,15 @@ from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.replay import ReplayMemory
 from uwsgi_router.subscriptions.sender import Sender
 from uwsgi_router.subscriptions.signature import Signatures
-from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 
-def nobody(_address: Address) -> bool:
-    """Say of no address that it is the router's own."""
+def never_own(_address: Address) -> bool:
+    """Return False: the default ``is_own``, for which no address is the router's own."""
     return False
 
 
 class Gate:
-    """The checks that are configured.
+    """Admission control: the checks that are configured, in order.
 
     Args:
         rate: datagrams per second and source.
@@ -51,7 +50,7 @@ class Gate:
         *,
         rate: float = 0,
         allow_from: Sequence[Network] = (),
-        is_own: Callable[[Address], bool] = nobody,
+        is_own: Callable[[Address], bool] = never_own,
         own_address: bool = False,
         use_credentials: bool = False,
         credentials_dirs: Sequence[bytes] = (),
@@ -74,11 +73,11 @@ class Gate:
 
     @property
     def used_times(self) -> ReplayMemory | None:
-        """The times of signed packets that were used; None if nobody has to sign."""
+        """Times of signed packets that were used; None if nobody has to sign."""
         return None if self._signatures is None else self._signatures.used
 
-    def hear(self, sender: Sender, now: float) -> None:
-        """Return if a datagram of this sender is to be read at all.
+    def check_sender(self, sender: Sender, now: float) -> None:
+        """Check the rate and the network of a sender, before its datagram is read.
 
         Raises:
             Refused: it sends too many, or comes from a network that it may not come from.
@@ -89,11 +88,11 @@ class Gate:
             raise Refused("rate", "it sends too many datagrams (subscription-max-rate)")
 
     def admit(self, subscription: Subscription, sender: Sender, wall: float) -> Grant:
-        """Return what the table has to know if the sender may say this.
+        """Check an announce; return the grant of its sender.
 
         Args:
             subscription: what it says.
-            sender: who says it; :meth:`hear` has been asked.
+            sender: who says it; :meth:`check_sender` has been asked.
             wall: seconds since the epoch.
 
         Raises:
@@ -105,8 +104,8 @@ class Gate:
         self._check_not_own(address)
         return grant
 
-    def admit_again(self, subscription: Subscription, sender: Sender, *, signed: bool) -> Grant:
-        """Return what the table has to know of a node that an earlier run has admitted.
+    def readmit(self, subscription: Subscription, sender: Sender, *, signed: bool) -> Grant:
+        """Check an announce that an earlier run has admitted; return the grant of its sender.
 
         All is asked again that can be: networks, users, tenants, sockets. Its signature is not
         there any more: it has to do that it was verified then, if its public key still is there.
@@ -134,8 +133,8 @@ class Gate:
         return credentials is None or credentials.uid not in self._sign_skip_uids
 
     def _admit_unsigned(self, subscription: Subscription, sender: Sender) -> tuple[Address, Grant]:
-        """Ask all but the signature, and whether it is the router itself."""
-        address = whereabouts(subscription.address, sender.source)[1]
+        """Check everything but the signature, and whether the address is the router's own."""
+        address = node_address(subscription.address, sender.source)[1]
         check_modifiers(subscription)
         grant = self._of_user(subscription, sender, address)
         if self._own_address and self._signatures is None:
@@ -150,12 +149,12 @@ class Gate:
             )
 
     def forget_old(self, wall: float) -> None:
-        """Give back the space of what needs no remembering; to be called now and then."""
+        """Free the space of used times that are too old; to be called now and then."""
         if self._signatures is not None:
             self._signatures.forget_old(wall)
 
     def _of_user(self, subscription: Subscription, sender: Sender, address: Address) -> Grant:
-        """Ask what is asked of the users of this machine."""
+        """Check the credentials and the tenant of a sender on this machine."""
         credentials = sender.credentials
         if credentials is None:
             if self._use_credentials:

@@ -1,4 +1,4 @@
-"""What the table has to know of a sender whose datagram may be obeyed."""
+"""Grants: what an admitted sender may own in the table, and its quota."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from uwsgi_router.subscriptions.sender import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much of the table one owner may fill.
+    """Quota of one owner: how much of the table it may fill.
 
     Attributes:
         max_keys: keys with a node of theirs.
@@ -21,7 +21,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the table has to know of a sender whose datagram may be obeyed.
+    """Grant to a sender whose datagram may be obeyed.
 
     Attributes:
         credentials: its process, to be shown.

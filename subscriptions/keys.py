@@ -1,4 +1,4 @@
-"""Which keys of the table may answer for a request (wire-and-subscriptions sheet, 3.8)."""
+"""Keys of the table that may answer for a request: dotsplit, mountpoints (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Nodes: the processes that requests are sent to, and how they take connections."""
+"""Nodes: upstream processes, their states (ready, slow-connect, ejected, stale, ...), connects and counters."""
 
 from __future__ import annotations
 
@@ -14,36 +14,35 @@ if TYPE_CHECKING:
     from uwsgi_router.subscriptions.sender import Credentials
     from uwsgi_router.subscriptions.sni import Sni
 
-#: In which order nodes are chosen: one of a later standing only if there is none of an earlier; of
-#: DRAINED and later ones none ever.
+#: Ranks: a node is chosen only if there is none of a lower rank; from DRAINED on never.
 READY: Final = 0
-DOUBTFUL: Final = 1
-RESTING: Final = 2
-SILENT: Final = 3
+SLOW_CONNECT: Final = 1
+EJECTED: Final = 2
+STALE: Final = 3
 DRAINED: Final = 4
 UNHEALTHY: Final = 5
-DEAD: Final = 6
+GONE: Final = 6
 
 _STATES: Final = {
     READY: "ready",
-    DOUBTFUL: "doubtful",
-    RESTING: "resting",
-    SILENT: "silent",
+    SLOW_CONNECT: "slow-connect",
+    EJECTED: "ejected",
+    STALE: "stale",
     DRAINED: "drained",
     UNHEALTHY: "unhealthy",
-    DEAD: "dead",
+    GONE: "gone",
 }
 
 
 class Node(Traffic):
-    """One upstream process, announced or configured: all that a request needs to know of it.
+    """Upstream process, announced or configured: its address, modifiers, counters and connect state.
 
-    Whoever connects reports it: :meth:`connect_started`, perhaps :meth:`connect_slow`, then exactly
+    Each connect is reported: :meth:`connect_started`, perhaps :meth:`connect_slow`, then exactly
     one of :meth:`connected`, :meth:`connect_failed` (for a :class:`SubscribedNode` only through
-    ``Registry.connect_failed``) and :meth:`connect_abandoned`. From these follows who is chosen
-    last (DESIGN 4, Connecting): a node is *doubtful* while a connect to it is under way and
+    ``Registry.connect_failed``) and :meth:`connect_abandoned`. A node in the state
+    *slow-connect* is chosen after all others that live: a connect to it is under way, and
 
-    * a connect under way has been unanswered for a second (``slow``), or
+    * that has been unanswered for a second (``slow``), or
     * an earlier one had not been answered in time, and none has succeeded since (``suspect``): the
       one under way is a trial, and another request comes here only if it has nowhere else to go.
 
@@ -57,7 +56,7 @@ class Node(Traffic):
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in and out.
         requests: successful connects, and further requests on connections that were kept.
-        failcnt: failed connects; for an announced node also unsubscribes and falling silent.
+        failcnt: failed connects; for an announced node also unsubscribes and becoming stale.
         connecting: connects under way.
         slow: one of these has been unanswered for a second.
         suspect: a connect had not been answered in time, and none has succeeded since.
@@ -118,8 +117,8 @@ class Node(Traffic):
         return [word for word in ("connecting", "slow", "suspect") if getattr(self, word)]
 
     @property
-    def doubtful(self) -> bool:
-        """True if it is to be chosen after all others that live."""
+    def connecting_slowly(self) -> bool:
+        """True while a connect to it is slow or a trial: it is chosen after all others that live."""
         return self.connecting > 0 and (self.slow or self.suspect)
 
     @property
@@ -128,30 +127,30 @@ class Node(Traffic):
         return True
 
     def connect_started(self) -> None:
-        """A connect is under way."""
+        """Record that a connect has begun."""
         self.connecting += 1
         if self.suspect:
-            self.standing_changed()
+            self.rank_changed()
 
     def connect_slow(self) -> None:
-        """A connect under way has been unanswered for a second."""
+        """Record that a connect under way has been unanswered for a second."""
         self.slow = True
-        self.standing_changed()
+        self.rank_changed()
 
     def connected(self) -> None:
-        """A connect succeeded: the node answers."""
+        """Record a connect that succeeded."""
         self.connecting -= 1
         self.requests += 1
         if self.slow or self.suspect:
             self.slow = self.suspect = False
-            self.standing_changed()
+            self.rank_changed()
 
     def used_again(self) -> None:
-        """A connection that was kept takes another request."""
+        """Record a further request on a kept connection."""
         self.requests += 1
 
     def connect_failed(self, *, timed_out: bool) -> None:
-        """A connect was refused, or not answered in time; not: this machine ran out of something.
+        """Record a connect that was refused, or not answered in time; not: this machine ran out of something.
 
         A refusal that took more than a second counts as unanswered: "no route to host" comes from
         our own machine, after three seconds in which nobody answered.
@@ -160,10 +159,10 @@ class Node(Traffic):
         self.failcnt += 1
         self.suspect = self.suspect or timed_out or self.slow
         self.slow = False
-        self.standing_changed()
+        self.rank_changed()
 
     def connect_abandoned(self) -> None:
-        """A connect was given up for a reason that says nothing against the node.
+        """Record a connect that was given up for a reason that says nothing against the node.
 
         The client went away, the node was busy, or this machine ran out of something. If the
         connect had been unanswered for a second, that much is still known, and the next is a trial.
@@ -173,23 +172,20 @@ class Node(Traffic):
             self.slow = False
             self.suspect = True
         if self.suspect:
-            self.standing_changed()
+            self.rank_changed()
 
-    def standing_changed(self) -> None:
-        """Called when the node may have become, or ceased to be, doubtful.
-
-        For whoever keeps nodes in the order in which they are to be chosen.
-        """
+    def rank_changed(self) -> None:
+        """Handle a possible change of rank; a hook for pools, which sort nodes by it."""
 
 
 class SubscribedNode(Node):
-    """A node that announced itself; changed only by the registry, but for what a Node is told.
+    """Announced node; changed only by the registry, but for the connects and requests that Node records.
 
     Args:
         name: see :class:`Node`.
         address: see :class:`Node`.
         key: that it announced.
-        changed: called when its place in the order of choice may have changed.
+        changed: called when its rank may have changed.
         order: its place among all nodes ever announced.
 
     Attributes:
@@ -204,22 +200,22 @@ class SubscribedNode(Node):
         announced_weight: what it announced.
         set_weight: what the operator set; None: nothing.
         drained: the operator wants it to get no new requests.
+        ejected: several requests in a row failed: it is chosen after others for a while.
+        ejection: seconds of its last ejection since it last answered; 0: there was none.
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
-        wrr: what is left to it of the current round (see subscriptions.balancing).
-        death_mark: it failed, left or fell silent. Without ``silent`` it is never chosen.
-        silent: the mark only says that it was not heard of for too long: it is the last resort.
-        pid, uid, gid: the sender's credentials; 0 for those that came over UDP.
-        owner: the user whose node it is: nobody else may change it. None: whoever passes the
-            checks may.
-        credentials: the sender's, None if nobody vouches for it.
+        wrr: its credit in the current round (see subscriptions.balancing).
+        death_mark: it failed, left or is stale. Without ``stale`` it is never chosen.
+        stale: no announce for longer than the tolerance; no other mark: it is the last resort.
+        pid, uid, gid: the sender's credentials; 0 for announces over UDP.
+        owner: the user whose node it is: nobody else may change it. None: anybody who passes
+            the checks may.
+        credentials: the sender's; None if the kernel gave none.
         source: the IP address that its last datagram came from; None over a UNIX socket.
         via: the routers that passed its announce on; (): it announced itself.
         sni: what TLS for its key needs, if it announced that.
         check_failure: why its checks fail, in our words; "": they don't, or there are none.
         fails: requests that it failed in a row (see subscriptions.health).
-        rest: seconds of its last rest since it answered last; 0: there was none.
-        resting: it rests now.
     """
 
     __slots__ = (
@@ -231,6 +227,8 @@ class SubscribedNode(Node):
         "credentials",
         "death_mark",
         "drained",
+        "ejected",
+        "ejection",
         "fails",
         "gid",
         "key",
@@ -241,12 +239,10 @@ class SubscribedNode(Node):
         "owner",
         "pid",
         "removed",
-        "rest",
-        "resting",
         "set_weight",
-        "silent",
         "sni",
         "source",
+        "stale",
         "uid",
         "vassal",
         "via",
@@ -274,7 +270,7 @@ class SubscribedNode(Node):
         self.vassal: bytes | None = None
         self.wrr = 0
         self.death_mark = False
-        self.silent = False
+        self.stale = False
         self.pid = 0
         self.uid = 0
         self.gid = 0
@@ -285,50 +281,50 @@ class SubscribedNode(Node):
         self.sni: Sni | None = None
         self.check_failure = ""
         self.fails = 0
-        self.rest = 0.0
-        self.resting = False
+        self.ejection = 0.0
+        self.ejected = False
 
     def _marks(self) -> list[str]:
         marks = super()._marks()
-        if self.silent:
-            marks.append("silent")
+        if self.stale:
+            marks.append("stale")
         elif self.death_mark:
-            marks.append("dead")
+            marks.append("gone")
         if self.drained:
             marks.append("drained")
         if self.check_failure:
             marks.append("unhealthy")
-        if self.resting:
-            marks.append("resting")
+        if self.ejected:
+            marks.append("ejected")
         return marks
 
     @property
-    def standing(self) -> int:
-        """READY, DOUBTFUL, RESTING, SILENT, DRAINED, UNHEALTHY or DEAD."""
-        if self.death_mark and not self.silent:
-            return DEAD
+    def rank(self) -> int:
+        """READY, SLOW_CONNECT, EJECTED, STALE, DRAINED, UNHEALTHY or GONE; lower is chosen first."""
+        if self.death_mark and not self.stale:
+            return GONE
         if self.drained:
             return DRAINED
         if self.check_failure:
             return UNHEALTHY
-        if self.silent:
-            return SILENT
-        if self.resting:
-            return RESTING
-        return DOUBTFUL if self.doubtful else READY
+        if self.stale:
+            return STALE
+        if self.ejected:
+            return EJECTED
+        return SLOW_CONNECT if self.connecting_slowly else READY
 
     @property
     def takes_requests(self) -> bool:
-        """False if it is drained, unhealthy or dead."""
-        return self.standing < DRAINED
+        """False if it is drained, unhealthy or gone."""
+        return self.rank < DRAINED
 
     @property
     def state(self) -> str:
-        """The standing in a word, for people."""
-        return _STATES[self.standing]
+        """Word for the rank, as ``uwsgi-router status`` shows it."""
+        return _STATES[self.rank]
 
     def announced(self, subscription: Subscription, now: float) -> None:
-        """Take over what an announce says; it lives. Counters survive (sheet 3.2)."""
+        """Take over an announce; the node lives. Counters survive."""
         self.modifier1 = subscription.modifier1
         self.modifier2 = subscription.modifier2
         self.proto = subscription.proto
@@ -338,22 +334,22 @@ class SubscribedNode(Node):
         self.via = subscription.via
         self.last_seen = now
         self.last_requests = 0
-        standing = (self.death_mark, self.weight, self.backup)
+        before = (self.death_mark, self.weight, self.backup)
         self.announced_weight = subscription.weight
         self.weight = self.announced_weight if self.set_weight is None else self.set_weight
         self.backup = subscription.backup
-        self.death_mark = self.silent = False
-        if standing != (False, self.weight, self.backup):
-            self.standing_changed()
+        self.death_mark = self.stale = False
+        if before != (False, self.weight, self.backup):
+            self.rank_changed()
 
     def weigh(self, weight: int | None) -> None:
-        """Set its weight, whatever it announces; None: what it announces counts again."""
+        """Set the weight, whatever the node announces; None: the announced weight counts again."""
         self.set_weight = weight
         self.weight = self.announced_weight if weight is None else weight
-        self.standing_changed()
+        self.rank_changed()
 
     def granted(self, grant: Grant) -> None:
-        """Take over what is known of the sender of an announce; its owner is the node's already."""
+        """Take over the sender's credentials; the node's owner is set already."""
         self.socket_owner = grant.socket_owner
         self.credentials = grant.credentials
         if grant.credentials is not None:
@@ -362,15 +358,15 @@ class SubscribedNode(Node):
             self.gid = grant.credentials.gid
 
     def connected(self) -> None:
-        """A connect succeeded: the node answers."""
+        """Record a connect that succeeded."""
         super().connected()
         self.last_requests += 1
 
     def used_again(self) -> None:
-        """A connection that was kept takes another request."""
+        """Record a further request on a kept connection."""
         super().used_again()
         self.last_requests += 1
 
-    def standing_changed(self) -> None:
+    def rank_changed(self) -> None:
         """Have the pool sort its nodes anew before the next choice."""
         self._changed()

@@ -1,4 +1,4 @@
-"""Answers to those who announce themselves (wire-and-subscriptions sheet, 5).
+"""Notifier of announcing nodes: acceptance and refusal, as UNIX datagrams (uWSGI: core/subscription.c).
 
 uWSGI tells a node that it was taken in, at the ``notify`` path of its datagram: a UNIX datagram
 socket, one line, no answer when it is refused. Our own client puts one more variable into its
@@ -27,31 +27,31 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.protocol.address import Address, UnixAddress
-from uwsgi_router.subscriptions.gate import nobody
+from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.sender import Sender
 
 MAX_TEXT: Final = 2_048
 
 
 def accepted(key: bytes, name: str) -> str:
-    """Return what a node is told that was taken in."""
+    """Return the line for a node that was admitted."""
     return f"[subscription ack] {_plain(key)} => new node: {_plain(name.encode())}"
 
 
 def refused(key: bytes, address: str, reason: str) -> str:
-    """Return what a node is told that was refused."""
+    """Return the line for a node that was refused."""
     about = f"{_plain(key)} => {_plain(address.encode())}"
     return f"[subscription refused] {about}: {_plain(reason.encode('utf-8', 'backslashreplace'))}"
 
 
 class Notifier:
-    """Sends answers, without ever waiting.
+    """Notifier: sends answers, without ever waiting.
 
     Args:
         is_own: tells the router's own addresses.
     """
 
-    def __init__(self, is_own: Callable[[Address], bool] = nobody) -> None:
+    def __init__(self, is_own: Callable[[Address], bool] = never_own) -> None:
         self._is_own = is_own
         self._sock: socket.socket | None = None
 

@@ -1,4 +1,4 @@
-"""What a sender may announce, apart from signatures: plain rules over addresses, keys and users."""
+"""Permissions of senders apart from signatures: tenants, networks, own addresses, modifiers."""
 
 import os
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ from typing import Final
 from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.credentials import socket_owner
+from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.sender import Sender
-from uwsgi_router.subscriptions.whereabouts import ip_of
 
 Network = IPv4Network | IPv6Network
 
@@ -28,7 +28,7 @@ FORBIDDEN_MODIFIERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PortRange:
-    """Ports of one host that a tenant may announce.
+    """Range of ports of one host that a tenant may announce.
 
     Attributes:
         host: an IP address, or a name, which has to be announced just so.
@@ -51,7 +51,7 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A user of this machine and what they may announce (``subscriptions-tenant``).
+    """Tenant: a user of this machine and what they may announce (``subscriptions-tenant``).
 
     Attributes:
         uid: whose datagrams these are, and whose UNIX sockets.
@@ -73,7 +73,7 @@ class Tenant:
     max_nodes: int = 1_000
 
     def check(self, subscription: Subscription, address: Address) -> None:
-        """Return if this announce is within the tenant's rights.
+        """Check that an announce is within the tenant's rights.
 
         Raises:
             Refused: with what is not.
@@ -102,7 +102,7 @@ class Tenant:
 
 
 def key_matches(pattern: bytes, key: bytes) -> bool:
-    """True if a tenant's pattern covers a key (see :class:`Tenant`)."""
+    """Return True if a tenant's pattern covers a key (see :class:`Tenant`)."""
     if b"/" in pattern:
         wanted, parts = pattern.split(b"/"), key.split(b"/")
         return len(wanted) == len(parts) and all(map(fnmatchcase, parts, wanted))
@@ -114,7 +114,7 @@ def key_matches(pattern: bytes, key: bytes) -> bool:
 
 
 def check_network(networks: Sequence[Network], sender: Sender) -> None:
-    """Return if a datagram came over a UNIX socket or from one of ``networks``.
+    """Check that a datagram came over a UNIX socket or from one of ``networks``.
 
     Raises:
         Refused: from elsewhere.
@@ -127,7 +127,7 @@ def check_network(networks: Sequence[Network], sender: Sender) -> None:
 
 
 def check_modifiers(subscription: Subscription) -> None:
-    """Return unless requests to this node would be no requests.
+    """Check that the modifiers of a node let requests to it be requests.
 
     Raises:
         Refused: with what they would do.
@@ -140,7 +140,7 @@ def check_modifiers(subscription: Subscription) -> None:
 
 
 def check_own_address(address: Address, sender: Sender) -> None:
-    """Return if a node is where its datagram came from.
+    """Check that a node is where its datagram came from.
 
     A path is on this machine; senders on the loopback are too, and may use any address of it.
 

@@ -1,20 +1,19 @@
-"""The nodes of one key."""
+"""Node pool: the nodes of one key, grouped by rank and backup level."""
 
 from collections.abc import Collection, Iterable, ValuesView
 from typing import Final
 
 from uwsgi_router.subscriptions.balancing import ALGORITHMS, Candidates
-from uwsgi_router.subscriptions.node import DEAD, DRAINED, Node, SubscribedNode
+from uwsgi_router.subscriptions.node import DRAINED, GONE, Node, SubscribedNode
 from uwsgi_router.subscriptions.sni import Sni
 
 
 class NodePool:
-    """The nodes that announced one key (uWSGI's "slot"); changed only by the registry.
+    """Pool of the nodes that announced one key (uWSGI's "slot"); changed only by the registry.
 
-    Nodes are grouped by how good a choice they are: first by standing (ready, doubtful, resting,
-    silent),
-    then by backup level; the balancing algorithm chooses within the best group that has a node.
-    The groups are made when they are needed and kept until some node's standing changes, because
+    Nodes are grouped by how good a choice they are: first by rank (ready, slow-connect, ejected,
+    stale), then by backup level; the balancing algorithm chooses within the best group that has a
+    node. The groups are made when they are needed and kept until some node's rank changes, because
     that is rare and choosing is not.
 
     Attributes:
@@ -65,21 +64,21 @@ class NodePool:
         self.resort()
 
     def announced_sni(self) -> Sni | None:
-        """Return what the first node that announced it, and is not dead, says that TLS needs.
+        """Return the certificate files that the first announcing node names, of those that are not gone.
 
         The first, so that two nodes that differ don't change it with each of their announces.
         """
         for node in self._by_name.values():
-            if node.sni is not None and node.standing != DEAD:
+            if node.sni is not None and node.rank != GONE:
                 return node.sni
         return None
 
     def resort(self) -> None:
-        """Some node's standing, weight or backup level changed."""
+        """Sort the nodes anew before the next choice: a rank, weight or backup level changed."""
         self._sorted = False
 
     def has_untried(self, excluded: Collection[Node]) -> bool:
-        """True if :meth:`choose` would return a node; spends no turn."""
+        """Return True if :meth:`choose` would return a node; spend no turn."""
         return any(node.takes_requests and node not in excluded for node in self._by_name.values())
 
     def choose(self, client: bytes, excluded: Collection[Node]) -> SubscribedNode | None:
@@ -101,9 +100,9 @@ class NodePool:
     def _grouped(self, nodes: Iterable[SubscribedNode]) -> dict[tuple[int, int], Candidates]:
         groups: dict[tuple[int, int], list[SubscribedNode]] = {}
         for node in nodes:
-            standing = node.standing
-            if standing < DRAINED:
-                groups.setdefault((standing, node.backup), []).append(node)
+            rank = node.rank
+            if rank < DRAINED:
+                groups.setdefault((rank, node.backup), []).append(node)
         return {
             place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)
         }

@@ -1,4 +1,4 @@
-"""How many datagrams one sender may have read in a second."""
+"""Rate limit for datagrams: a token bucket for each sender."""
 
 import ipaddress
 from collections import OrderedDict
@@ -12,9 +12,9 @@ BURST: Final = 10.0
 
 
 class RateLimit:
-    """A bucket of datagrams for each source, filled at a steady rate.
+    """Rate limit: a token bucket of datagrams for each source.
 
-    Whoever is forgotten because there are too many sources begins with a full bucket: a flood from
+    A source that is forgotten because there are too many of them begins with a full bucket: a flood from
     forged addresses can't take anything away from the others.
 
     Args:

@@ -1,4 +1,4 @@
-"""Why a datagram is not obeyed: a word for counting and grouping, and a sentence for people."""
+"""Refusals of datagrams: a word for counting and grouping, and a sentence for people."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,7 +25,7 @@ Cause = Literal[
 
 
 class Refused(ValueError):
-    """What a datagram asks for is not done; nothing has changed.
+    """Refusal: what a datagram asks for is not done; nothing has changed.
 
     Attributes:
         cause: one word of :data:`Cause`.
@@ -40,7 +40,7 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A datagram that was not obeyed.
+    """Record of a datagram that was not obeyed.
 
     Attributes:
         sender: who sent it, as a log line names it.

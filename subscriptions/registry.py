@@ -1,14 +1,14 @@
-"""The table of announced nodes, and the only one who changes it (wire-and-subscriptions sheet, 3).
+"""Registry: the table of announced nodes, and the only one to change it (uWSGI: core/subscription.c).
 
 Time comes in as ``now``, what happened goes out as events; nothing here knows of sockets or logs.
 
 The life of a node: an announce makes it; it lives as long as it announces itself again within the
-tolerance. It dies by an unsubscribe or a failed connect, and leaves the table as soon as no
-exchange holds it; an announce before that revives it. If it only falls silent it becomes the last
-resort, for three tolerances more: the datagrams may have been lost, the node may be well.
+tolerance. After an unsubscribe or a failed connect it is gone, and leaves the table as soon as no
+exchange holds it; an announce before that revives it. Without an announce in time it is stale: the
+last resort for three tolerances more, for the datagrams may have been lost.
 
-What the operator sets of a node outlives its announces: until it is taken back, the node says that it
-leaves, or it is not in the table any more.
+Weight and drain that an operator sets outlive announces: until they are taken back, the node
+unsubscribes, or it is not in the table any more.
 """
 
 from collections import OrderedDict
@@ -34,31 +34,31 @@ from uwsgi_router.subscriptions.events import (
     PoolRemoved,
     SniChanged,
 )
+from uwsgi_router.subscriptions.expiring_set import ExpiringSet
 from uwsgi_router.subscriptions.grant import ANYBODY, Grant
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.keys import other_keys
-from uwsgi_router.subscriptions.memory import Memory
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
+from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.pool import NodePool
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.shares import Shares
 from uwsgi_router.subscriptions.sni import Sni
-from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 #: How long a key without nodes stays known, and a node that left stays suspect.
 REMEMBERED: Final = 3600.0
-#: A node that fell silent stays the last resort for so many tolerances.
+#: Tolerances for which a stale node stays the last resort.
 LAST_RESORT: Final = 3
 #: How many nodes there may be in all.
 MAX_NODES: Final = 100_000
 
 
 class Registry:
-    """All pools, by key.
+    """Registry of all pools, by key.
 
     Args:
         started: when the program started, on the same clock as every ``now``.
-        tolerance: seconds after its last announce at which a node falls silent.
+        tolerance: seconds after its last announce at which a node becomes stale.
         algorithm: for pools whose first announce asks for none that we have.
         dotsplit: whether ``.example.com`` answers for names below it.
         mountpoints: path segments that belong to a key; 0: none.
@@ -67,10 +67,10 @@ class Registry:
         max_nodes: how many nodes there may be in all.
         protocols: what the routers that use this table can speak to nodes.
         router: what other routers know this one by; b"": it passes no announces on.
-        health: when a node counts as ill; None: as it does unless configured otherwise.
+        health: health of the nodes; None: with the defaults of :class:`Health`.
 
     Attributes:
-        health: who serves well, as checks and requests tell it.
+        health: of the nodes, by health checks and requests.
     """
 
     def __init__(
@@ -105,21 +105,21 @@ class Registry:
         self._shares = Shares()
         # The order of announces is the order of ages, so a sweep looks only at those that are due.
         self._live: OrderedDict[SubscribedNode, None] = OrderedDict()
-        self._silent: OrderedDict[SubscribedNode, None] = OrderedDict()
-        self._known: Memory[bytes] = Memory(REMEMBERED, max_keys)
-        self._suspects: Memory[tuple[bytes, str]] = Memory(REMEMBERED, max_nodes)
+        self._stale: OrderedDict[SubscribedNode, None] = OrderedDict()
+        self._known: ExpiringSet[bytes] = ExpiringSet(REMEMBERED, max_keys)
+        self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
 
     def __repr__(self) -> str:
         return f"<Registry keys={len(self._pools)} nodes={self._count} usable={len(self)}>"
 
     def __len__(self) -> int:
-        """How many nodes live: all but the dead. Not all may be chosen."""
-        return len(self._live) + len(self._silent)
+        """Return the number of nodes that are not gone. Not all of them may be chosen."""
+        return len(self._live) + len(self._stale)
 
     @property
     def empty(self) -> bool:
         """True if no node lives (cheap mode)."""
-        return not self._live and not self._silent
+        return not self._live and not self._stale
 
     @property
     def pools(self) -> Mapping[bytes, NodePool]:
@@ -151,7 +151,7 @@ class Registry:
             Refused: if the table takes no such node, or it is somebody else's; the table is
                 unchanged then.
         """
-        name, address = whereabouts(subscription.address, source)
+        name, address = node_address(subscription.address, source)
         pool = self._pools.get(subscription.key)
         node = self._named(subscription.key, name)
         if node is not None and node.owner != grant.owner:
@@ -172,14 +172,14 @@ class Registry:
         else:
             rerouted = node.via != subscription.via
             events = [NodeRefreshed(subscription.key, node, node.death_mark, rerouted)]
-        came = node not in self._live and node not in self._silent
+        came = node not in self._live and node not in self._stale
         node.announced(subscription, now)
         if came:
-            self.health.came(node)
+            self.health.added(node)
         node.granted(grant)
         node.source = source
         node.sni = sni
-        self._silent.pop(node, None)
+        self._stale.pop(node, None)
         self._live[node] = None
         self._live.move_to_end(node)
         return events + self._sni_changed(node.key)
@@ -220,7 +220,7 @@ class Registry:
         self._announces += 1
         node = SubscribedNode(name, address, pool.key, pool.resort, order=self._announces)
         node.owner = grant.owner
-        node.suspect = self._suspects.knows((key, name), now)
+        node.suspect = self._suspects.contains((key, name), now)
         self._suspects.discard((key, name))
         pool.add(node)
         self._count += 1
@@ -236,7 +236,7 @@ class Registry:
         # What it announces from now on is a new node to the operator, even if requests still hold this.
         node.drained = False
         node.weigh(None)
-        return self._died(node, "unsubscribe", now)
+        return self._mark_gone(node, "unsubscribe", now)
 
     def _sni_changed(self, key: bytes) -> list[Event]:
         pool = self._pools.get(key)
@@ -258,7 +258,7 @@ class Registry:
         now: float,
         grant: Grant,
         sni: Sni | None,
-        silent: bool,
+        stale: bool,
     ) -> list[Event]:
         """Take in a node that was in the table when the program ended; it gets one tolerance.
 
@@ -270,7 +270,7 @@ class Registry:
             now: the time.
             grant: what the gate says of its sender.
             sni: as for :meth:`apply`.
-            silent: it had fallen silent: it is the last resort again.
+            stale: it was stale: it is the last resort again.
 
         Raises:
             Refused: as :meth:`apply`.
@@ -278,14 +278,14 @@ class Registry:
         events = self.apply(subscription, source=source, now=now, grant=grant, sni=sni)
         for event in events:
             if isinstance(event, NodeAdded):
-                self.health.known(event.node)
-                if silent:
-                    self._fell_silent(event.node)
+                self.health.restored(event.node)
+                if stale:
+                    self._became_stale(event.node)
                     event.node.last_seen = now - self.tolerance
         return events
 
     def remember(self, key: bytes, since: float, owner: int | None) -> None:
-        """Know a key that has no nodes; to be called with the one first that lost them first.
+        """Remember a key that has no nodes; to be called with the one first that lost them first.
 
         Args:
             key: it.
@@ -296,7 +296,7 @@ class Registry:
             self._known.add(key, since, owner=owner)
 
     def remembered(self) -> list[tuple[bytes, float, int | None]]:
-        """Return the keys that have no nodes and are known, each as :meth:`remember` takes it."""
+        """Return the keys without nodes that are remembered, each as :meth:`remember` takes it."""
         return [
             (key, since, owner if isinstance(owner, int) else None)
             for key, since, owner in self._known.items()
@@ -364,7 +364,7 @@ class Registry:
         return None
 
     def has_untried(self, key: bytes, tried: Collection[Node]) -> bool:
-        """True if :meth:`choose` would return a node; spends no turn and counts no hit."""
+        """Return True if :meth:`choose` would return a node; spend no turn and count no hit."""
         for other in (key, *self.related_keys(key)):
             pool = self._pools.get(other)
             if pool is not None and pool.has_untried(tried):
@@ -372,11 +372,11 @@ class Registry:
         return False
 
     def has_nodes(self, key: bytes) -> bool:
-        """True if there are nodes for this key, perhaps dead ones."""
+        """Return True if there are nodes for this key, perhaps gone ones."""
         return key in self._pools or any(other in self._pools for other in self.related_keys(key))
 
     def is_known(self, key: bytes, now: float) -> bool:
-        """True if a request for this key had better wait for a node than be sent away.
+        """Return True if a request for this key had better wait for a node than be sent away.
 
         That is: it has nodes, or had some within an hour, or the program hasn't run long enough to
         have heard of all nodes.
@@ -384,10 +384,10 @@ class Registry:
         return now - self._started < self.tolerance or self.was_announced(key, now)
 
     def was_announced(self, key: bytes, now: float) -> bool:
-        """True if this key, or one that answers for it, has nodes or had some within an hour."""
-        if self.has_nodes(key) or self._known.knows(key, now):
+        """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
+        if self.has_nodes(key) or self._known.contains(key, now):
             return True
-        return any(self._known.knows(other, now) for other in self.related_keys(key))
+        return any(self._known.contains(other, now) for other in self.related_keys(key))
 
     def related_keys(self, key: bytes) -> Iterator[bytes]:
         """Return the other keys that may answer for ``key`` (dotsplit, mountpoints), best first."""
@@ -398,7 +398,7 @@ class Registry:
     # --- What the operator wants ---
 
     def named(self, name: str, key: bytes | None = None) -> list[SubscribedNode]:
-        """Return the nodes of this name, dead ones too; of all keys if ``key`` is None."""
+        """Return the nodes of this name, gone ones too; of all keys if ``key`` is None."""
         if key is not None:
             return [node for node in (self._named(key, name),) if node is not None]
         return [node for pool in self._pools.values() if (node := pool.get(name)) is not None]
@@ -412,7 +412,7 @@ class Registry:
         if node.drained:
             return []
         node.drained = True
-        node.standing_changed()
+        node.rank_changed()
         return [NodeDrained(node.key, node)]
 
     def enable(self, node: SubscribedNode) -> list[Event]:
@@ -420,7 +420,7 @@ class Registry:
         if not node.drained:
             return []
         node.drained = False
-        node.standing_changed()
+        node.rank_changed()
         return [NodeEnabled(node.key, node)]
 
     def set_weight(self, node: SubscribedNode, weight: int | None) -> list[Event]:
@@ -435,38 +435,38 @@ class Registry:
         node.weigh(weight)
         return [NodeWeighed(node.key, node)]
 
-    # --- What becomes of nodes ---
+    # --- Failures and ends of nodes ---
 
     def connect_failed(self, node: SubscribedNode, now: float, *, timed_out: bool) -> list[Event]:
-        """A connect to ``node`` was refused or (``timed_out``) not answered in time: it is dead."""
+        """Record a connect to ``node`` that was refused or (``timed_out``) not answered in time: it is gone."""
         node.connect_failed(timed_out=timed_out)
-        return self._died(node, "connect", now)
+        return self._mark_gone(node, "connect", now)
 
     def released(self, node: SubscribedNode, now: float) -> list[Event]:
-        """An exchange holds ``node`` no more (its ``reference`` has been counted down already)."""
+        """Note that an exchange holds ``node`` no more (its ``reference`` has been counted down already)."""
         if node.reference:
             return []
-        if node.death_mark and not node.silent:
+        if node.death_mark and not node.stale:
             return self._remove(node, now)
         return [NodeIdle(node.key, node)] if node.drained else []
 
     def sweep(self, now: float) -> list[Event]:
-        """Find out who fell silent, and for how long; to be called about once a second."""
+        """Mark nodes as stale, and remove those that were so for long; to be called about once a second."""
         events: list[Event] = []
         while self._live:
             node = next(iter(self._live))
             if now - node.last_seen <= self.tolerance:
                 break
-            self._fell_silent(node)
+            self._became_stale(node)
             node.failcnt += 1
-            events.append(NodeFailed(node.key, node, "silent"))
-        while self._silent:
-            node = next(iter(self._silent))
+            events.append(NodeFailed(node.key, node, "stale"))
+        while self._stale:
+            node = next(iter(self._stale))
             if now - node.last_seen <= (1 + LAST_RESORT) * self.tolerance:
                 break
-            del self._silent[node]
-            node.silent = False
-            node.standing_changed()
+            del self._stale[node]
+            node.stale = False
+            node.rank_changed()
             events += self._sni_changed(node.key)
             events += self.released(node, now)
         self.health.sweep(now)
@@ -474,20 +474,20 @@ class Registry:
         self._suspects.forget_old(now)
         return events
 
-    def _fell_silent(self, node: SubscribedNode) -> None:
+    def _became_stale(self, node: SubscribedNode) -> None:
         del self._live[node]
-        self._silent[node] = None
-        node.death_mark = node.silent = True
-        node.standing_changed()
+        self._stale[node] = None
+        node.death_mark = node.stale = True
+        node.rank_changed()
 
-    def _died(self, node: SubscribedNode, reason: FailureReason, now: float) -> list[Event]:
+    def _mark_gone(self, node: SubscribedNode, reason: FailureReason, now: float) -> list[Event]:
         """Choose ``node`` no more, and remove it if nobody holds it."""
         events: list[Event] = []
-        if not node.death_mark or node.silent:
+        if not node.death_mark or node.stale:
             self._live.pop(node, None)
-            self._silent.pop(node, None)
-            node.death_mark, node.silent = True, False
-            node.standing_changed()
+            self._stale.pop(node, None)
+            node.death_mark, node.stale = True, False
+            node.rank_changed()
             events.append(NodeFailed(node.key, node, reason))
             events += self._sni_changed(node.key)
         return events + self.released(node, now)
@@ -498,7 +498,7 @@ class Registry:
         node.removed = True
         pool = self._pools[node.key]
         pool.remove(node)
-        self.health.left(node)
+        self.health.removed(node)
         self._count -= 1
         owner = node.owner
         quota = None if owner is None else self._shares.remove(owner, pool.key)

@@ -1,8 +1,8 @@
-"""Which signed times have been used: a recorded packet must do nothing when it is sent again.
+"""Replay protection: the times of signed packets that were used, so that none is obeyed twice.
 
 uWSGI keeps the time of the packet that made a node, so anything recorded later works for ever, and
 because the signature doesn't cover the command, a recorded subscribe works as an unsubscribe too
-(wire-and-subscriptions sheet, 4.1; P5). Here each time is good for one packet, whatever its command,
+(core/subscription.c). Here each time is good for one packet, whatever its command,
 for every node (key and announced address), also after the node has left.
 
 A client dates an unsubscribe one second ahead, and a program that is started again at once announces
@@ -24,7 +24,7 @@ MAX_NODES: Final = 2_000
 
 
 class UsedTimes:
-    """The times that one node has used; ``newest`` is the latest of them.
+    """Used times of one node; ``newest`` is the latest of them.
 
     Everything up to ``floor`` is used; so is ``hole``, if it is not None.
     """
@@ -37,11 +37,11 @@ class UsedTimes:
 
     @property
     def newest(self) -> int:
-        """The latest time that was used."""
+        """Latest time that was used."""
         return self.floor if self.hole is None else self.hole
 
     def allow(self, command: Command, time: int) -> bool:
-        """True if a packet of this time may be obeyed."""
+        """Return True if a packet of this time may be obeyed."""
         if command == "unsubscribe":
             return time > self.newest
         return time > self.floor and time != self.hole
@@ -59,7 +59,7 @@ class UsedTimes:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What is remembered, for the next run of the router.
+    """Record of used times, for the next run of the router.
 
     Attributes:
         signer: the key file.
@@ -75,7 +75,7 @@ class Used:
 
 
 class _Signer:
-    """The nodes of one key file, those that were heard of last standing last."""
+    """Nodes of one key file, in the order in which they were last heard of."""
 
     __slots__ = ("floor", "nodes")
 
@@ -86,7 +86,7 @@ class _Signer:
 
 
 class ReplayMemory:
-    """The times that are used, by key file and node.
+    """Memory of used times, by key file and node.
 
     What one signer does can't make us forget anything of another: the memory is bounded for each
     key file, and there are as many signers as the operator has put files there.
@@ -105,7 +105,7 @@ class ReplayMemory:
         return sum(len(signer.nodes) for signer in self._signers.values())
 
     def allows(self, signer: str, node: SignedNode, command: Command, time: int) -> bool:
-        """True if this time has not been used.
+        """Return True if this time has not been used.
 
         Args:
             signer: the key file.

@@ -1,13 +1,13 @@
-"""Who sent a datagram, as far as the kernel knows."""
+"""Sender of a datagram: address and credentials, as far as the kernel knows them."""
 
 from dataclasses import dataclass
 
-from uwsgi_router.subscriptions.whereabouts import IPAddress, ip_of
+from uwsgi_router.subscriptions.node_address import IPAddress, ip_of
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The process that sent a datagram over a UNIX socket.
+    """Credentials of the process that sent a datagram over a UNIX socket.
 
     Attributes:
         pid: its process id, 0 if it is in a name space that we can't see.
@@ -22,7 +22,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Where a datagram came from.
+    """Sender of a datagram.
 
     Attributes:
         name: what to call it in a log line.
@@ -36,7 +36,7 @@ class Sender:
 
     @property
     def ip(self) -> IPAddress | None:
-        """Its IP address, None over a UNIX socket."""
+        """IP address, None over a UNIX socket."""
         return None if self.source is None else ip_of(self.source)
 
     @property

@@ -1,4 +1,4 @@
-"""The datagram server: reads what nodes announce, asks the gate, has it applied to the table."""
+"""Subscription server: reads announces from a datagram socket, has them admitted and applied."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ BATCH: Final = 64
 
 
 class SubscriptionServer:
-    """Feeds the datagrams of one socket to a registry. Several may feed the same one.
+    """Server that feeds the datagrams of one socket to a registry. Several may feed the same one.
 
     Args:
         sock: a bound, non-blocking datagram socket, UDP (v4, v6) or UNIX. The caller closes it.
@@ -104,7 +104,7 @@ class SubscriptionServer:
     def _receive(self, datagram: bytes, sender: Sender) -> None:
         now = self._loop.time()
         try:
-            self._gate.hear(sender, now)
+            self._gate.check_sender(sender, now)
             subscription = decode(datagram)
         except SubscriptionError as exc:
             self._refused(Refusal(sender.name, "malformed", str(exc)))

@@ -1,4 +1,4 @@
-"""How much of the table each owner fills: nobody may crowd out the others."""
+"""Shares of the table: how many keys and nodes each owner has, checked against quotas."""
 
 from uwsgi_router.subscriptions.grant import Quota
 from uwsgi_router.subscriptions.refusal import Refused
@@ -14,13 +14,13 @@ class _Share:
 
 
 class Shares:
-    """The keys and nodes of each owner that has any."""
+    """Shares of all owners: their keys and nodes."""
 
     def __init__(self) -> None:
         self._shares: dict[int, _Share] = {}
 
     def check(self, owner: int, key: bytes, quota: Quota) -> None:
-        """Return if the owner may have one more node, of this key.
+        """Check that the owner may have one more node, of this key.
 
         Raises:
             Refused: with the limit that it would exceed.

@@ -1,4 +1,4 @@
-"""Signed announces: verified as uWSGI's clients sign them (wire-and-subscriptions sheet, 4.1).
+"""Signatures of announces, verified as uWSGI's clients make them (uWSGI: core/subscription.c).
 
 A client signs the variables, ``unix`` (its clock) being the last of them, with RSASSA-PKCS1-v1_5 or
 ECDSA (DER). The router has the public key of each key in a directory, as PEM.
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.replay import ReplayMemory
 from uwsgi_router.subscriptions.sender import Sender
-from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -51,12 +51,12 @@ _UNSAFE: Final = re.compile(rb"[^0-9A-Za-z.\-_]")
 
 
 class SignatureError(Exception):
-    """Signatures can't be checked at all; ``str()`` says why and what to do."""
+    """Error: signatures can't be checked at all; ``str()`` says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignCheck:
-    """``subscriptions-sign-check = DIGEST:DIR``.
+    """Setting ``subscriptions-sign-check = DIGEST:DIR``.
 
     Attributes:
         digest: a key of :data:`DIGESTS`.
@@ -89,7 +89,7 @@ def key_file_name(key: bytes) -> str:
 
 
 class KeyFiles:
-    """The public keys of a directory, each read when it is first needed and when it has changed."""
+    """Public keys of a directory, each read when it is first needed and when it has changed."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
@@ -119,7 +119,7 @@ class KeyFiles:
 
 
 class Signatures:
-    """What is known of signatures: the public keys, and the times that were used.
+    """Verifier of signatures: the public keys, and the times that were used.
 
     Args:
         check: digest and directory.
@@ -152,7 +152,7 @@ class Signatures:
         return f"<Signatures {self._digest.name} {self._directory} remembered={len(self._used)}>"
 
     def verify(self, subscription: Subscription, sender: Sender, wall: float) -> None:
-        """Return if the packet is signed, of our time and new; its time is used then.
+        """Verify that the packet is signed, of our time and new; its time is used then.
 
         Args:
             subscription: the packet.
@@ -191,11 +191,11 @@ class Signatures:
 
     @property
     def used(self) -> ReplayMemory:
-        """The times that were used."""
+        """Times that were used."""
         return self._used
 
     def check_key_file(self, key: bytes) -> None:
-        """Return if there is a public key for ``key``.
+        """Check that there is a public key for ``key``.
 
         Raises:
             Refused: there is none, or it can't be used.
@@ -203,7 +203,7 @@ class Signatures:
         self._files.load(key_file_name(key))
 
     def forget_old(self, wall: float) -> None:
-        """Give back the space of what needs no remembering; to be called now and then."""
+        """Free the space of used times that are too old; to be called now and then."""
         self._used.forget_old(wall)
 
     def _check_time(self, time: int, wall: float) -> None:
@@ -223,7 +223,7 @@ class Signatures:
         """Refuse an address whose host is taken from the datagram's source: nobody signed that."""
         if sender.is_local:
             return
-        name, address = whereabouts(subscription.address, sender.source)
+        name, address = node_address(subscription.address, sender.source)
         if isinstance(address, InetAddress) and name != subscription.address:
             raise Refused(
                 "signature",

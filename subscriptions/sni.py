@@ -1,4 +1,4 @@
-"""Certificates that nodes announce with their keys (wire-and-subscriptions sheet, 6).
+"""SNI certificates that nodes announce with their keys (uWSGI: core/subscription.c).
 
 ``sni_key`` and ``sni_crt``, perhaps ``sni_ca``, are paths on the router's machine. uWSGI opens
 whatever they say, with the rights of the router. Here they are taken only from directories that the
@@ -16,12 +16,12 @@ from uwsgi_router.protocol.subscription import Subscription
 
 
 class SniError(ValueError):
-    """The files are not taken; ``str()`` is the reason."""
+    """Refusal of announced files; ``str()`` is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sni:
-    """What TLS for one name needs; paths without links, of files that were there.
+    """Certificate files for one name; paths without links, of files that were there.
 
     Attributes:
         key: the private key.
@@ -37,7 +37,7 @@ class Sni:
 
 
 class SniFiles:
-    """Decides which announced files are taken.
+    """Filter of announced files: those in allowed directories are taken.
 
     Args:
         directories: absolute; everything below them may be announced.
@@ -53,7 +53,7 @@ class SniFiles:
         self._begins += self._directories
 
     def __bool__(self) -> bool:
-        """True if any may be taken."""
+        """Return True if any may be taken."""
         return bool(self._directories)
 
     def take(self, subscription: Subscription) -> Sni | None:

@@ -1,4 +1,4 @@
-"""The table as a file, for the next run of the router: one JSON object a line.
+"""State of the table as a file, for the next run of the router: one JSON object a line.
 
     {"format": "uwsgi-router state", "version": 1, "saved": 1795231304}
     {"table": "127.0.0.1:3032", "signed": false}
@@ -22,10 +22,10 @@ from typing import Any, Final, cast, get_args
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
 from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.subscriptions.replay import ReplayMemory, Used
 from uwsgi_router.subscriptions.sender import Credentials
-from uwsgi_router.subscriptions.whereabouts import ip_of
 
 FORMAT: Final = "uwsgi-router state"
 VERSION: Final = 1
@@ -37,18 +37,18 @@ _BYTES: Final = ("vassal", "sni_key", "sni_crt", "sni_ca")
 
 
 class StateError(ValueError):
-    """The file is not one of ours, or not whole; ``str()`` says why."""
+    """Error: the file is not one of ours, or not whole; ``str()`` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedNode:
-    """A node that was in the table.
+    """Saved node: one that was in the table.
 
     Attributes:
         subscription: what it said, with the address that it had in the table.
         source: the IP address that it said it from, None over a UNIX socket.
         credentials: of the process that said it, None if nobody vouched for it.
-        silent: it had fallen silent.
+        stale: no announce for longer than the tolerance.
         drained: the operator wanted it to get no requests.
         set_weight: what the operator set; None: nothing.
     """
@@ -56,14 +56,14 @@ class SavedNode:
     subscription: Subscription
     source: str | None
     credentials: Credentials | None
-    silent: bool
+    stale: bool
     drained: bool = False
     set_weight: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SavedTable:
-    """One table.
+    """Saved table.
 
     Attributes:
         name: its first subscription server.
@@ -82,7 +82,7 @@ class SavedTable:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A whole file: ``saved`` is when it was written (epoch)."""
+    """Saved state, a whole file: ``saved`` is when it was written (epoch)."""
 
     saved: float
     tables: list[SavedTable]
@@ -123,7 +123,7 @@ def _line(members: Mapping[str, Any]) -> bytes:
 
 def _members(registry: Registry, epoch: float, wall: float) -> Iterator[dict[str, Any]]:
     for pool in list(registry.pools.values()):
-        nodes = [node for node in pool.nodes if not node.death_mark or node.silent]
+        nodes = [node for node in pool.nodes if not node.death_mark or node.stale]
         for node in nodes:
             yield _node(node, pool.algorithm)
         if not nodes:
@@ -157,7 +157,7 @@ def _node(node: SubscribedNode, algorithm: str) -> dict[str, Any]:
         members["pid"] = node.credentials.pid
         members["uid"] = node.credentials.uid
         members["gid"] = node.credentials.gid
-    if node.silent:
+    if node.stale:
         members["silent"] = True
     if node.drained:
         members["drained"] = True

@@ -1,8 +1,8 @@
-"""Bytes exchanged with a peer, counted where they are read and written."""
+"""Traffic counters of a peer: bytes read and written, counted where that happens."""
 
 
 class Traffic:
-    """Byte counters of one peer, from its own point of view.
+    """Traffic counters of one peer, from its own point of view.
 
     Attributes:
         rx: bytes written to it.

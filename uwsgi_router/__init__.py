@@ -24,6 +24,7 @@ from uwsgi_router.version import __version__
 
 if TYPE_CHECKING:
     from uwsgi_router.router.api import (
+        DrainCancelled,
         Forwarder,
         ForwarderCache,
         ForwarderCode,
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
         RouterFast,
         RouterHttp,
         StartError,
-        TakenBack,
         UnknownNode,
     )
     from uwsgi_router.subscriptions import SubscribeError, Subscriber, subscribe
 
 __all__ = [
+    "DrainCancelled",
     "Forwarder",
     "ForwarderCache",
     "ForwarderCode",
@@ -54,7 +55,6 @@ __all__ = [
     "StartError",
     "SubscribeError",
     "Subscriber",
-    "TakenBack",
     "UnknownNode",
     "__version__",
     "subscribe",
@@ -62,7 +62,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a class when it is asked for: an announcing client needs no router, and a router no client."""
+    """Import a class on demand: an announcing client needs no router, and a router no client."""
     if name in {"SubscribeError", "Subscriber", "subscribe"}:
         from uwsgi_router import subscriptions  # noqa: PLC0415
 

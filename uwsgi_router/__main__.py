@@ -1,4 +1,4 @@
-"""``python -m uwsgi_router``: the command ``uwsgi-router``."""
+"""Entry point of ``python -m uwsgi_router``: the command ``uwsgi-router``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The anatomy of a request: where its time goes inside our router.
+"""Anatomy of a request: a profile of where its time goes inside our router.
 
 ``python -m bench.anatomy [SCENARIO …]``; see :mod:`bench.anatomy.__main__`. CPU time says what a request
 costs, and on a busy machine differs from run to run. What is counted beside it (system calls,

@@ -1,4 +1,4 @@
-"""``python -m bench.anatomy [SCENARIO …]``: say where the time of one request goes inside our router.
+"""Command ``python -m bench.anatomy [SCENARIO …]``: profiles one request inside our router.
 
 For each scenario: CPU, of user space and of the kernel; system calls by name; instructions in user
 space; opcodes and calls by function and by layer. What needs a program that is not there is left out, and
@@ -81,7 +81,7 @@ def _repeat(name: str, options: argparse.Namespace) -> str:
 
 
 class Measuring:
-    """All measurements of one scenario; what can't be measured costs none of the others.
+    """Measurements of one scenario; what can't be measured costs none of the others.
 
     Args:
         name: of the scenario.

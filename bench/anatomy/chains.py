@@ -1,4 +1,4 @@
-"""The scenarios: clients in lockstep, our router, a lean node."""
+"""Scenarios of the anatomy: clients in lockstep, our router, a lean node."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ _PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A scenario.
+    """Scenario: clients, our router, a node.
 
     Attributes:
         says: what it is, for people.
@@ -61,7 +61,7 @@ CHAINS: Mapping[str, Chain] = {
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A chain that is up and warm.
+    """Chain that is up and warm.
 
     Attributes:
         router: its process.

@@ -1,4 +1,4 @@
-"""Clients in lockstep: all of them write, then all of them read, again and again.
+"""Lockstep clients: all of them write, then all of them read, again and again.
 
 So a router has the same things to do in every run: exactly so many requests, never more than
 :data:`CONNECTIONS` at a time.

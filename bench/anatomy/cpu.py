@@ -19,7 +19,7 @@ _BATCH = 1600
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """Microseconds of CPU on one request.
+    """CPU time of one request, in microseconds.
 
     Attributes:
         each: of batches of requests, in the order in which they ran; at least one.

@@ -33,7 +33,7 @@ LAYERS = (*(name for name, _beginnings in _LAYERS), _MADE, _STANDARD, _OTHERS)
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What a function did.
+    """Function with its counts.
 
     Attributes:
         file: relative to our root, if it is there.
@@ -63,7 +63,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Functions together.
+    """Layer: functions together.
 
     Attributes:
         name: one of :data:`LAYERS`.

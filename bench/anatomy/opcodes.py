@@ -19,7 +19,7 @@ _Trace = Callable[[FrameType, str, Any], Any]
 
 
 class _Count:
-    """Of one function, made when it is first called."""
+    """Count of one function, made when it is first called."""
 
     __slots__ = ("calls", "code", "name", "opcodes")
 
@@ -37,7 +37,7 @@ class _Count:
 
 
 class Counting:
-    """Counts opcodes and calls of all functions of the main thread.
+    """Counter of opcodes and calls of all functions of the main thread.
 
     A call is also whenever a coroutine or a generator goes on. A function that is under way when
     counting begins (the loop itself) is not counted.

@@ -14,7 +14,7 @@ _PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Syscall:
-    """How often a system call was made.
+    """System call with its counts.
 
     Attributes:
         name: as strace calls it.

@@ -1,4 +1,4 @@
-"""What was found, as Markdown."""
+"""Markdown tables of an anatomy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _LEAST = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """All that was found about one scenario.
+    """Anatomy of one scenario: all that was measured.
 
     Attributes:
         name: of the scenario.

@@ -1,4 +1,4 @@
-"""Micro benchmarks with pyperf: what one call of the functions on a request's way costs.
+"""Micro benchmarks with pyperf: single functions on a request's way.
 
 ``python -m bench.micro [NAME …] [--fast]``; see :mod:`bench.micro.__main__`.
 """

@@ -1,4 +1,4 @@
-"""HTTP: heads with ten fields that differ from one to the next, and chunks."""
+"""Micro benchmarks of HTTP: heads with ten fields that differ from one to the next, and chunks."""
 
 import random
 from collections.abc import Callable, Mapping

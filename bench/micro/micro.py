@@ -1,4 +1,4 @@
-"""What a micro benchmark is."""
+"""Micro benchmark: a call that is measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from time import perf_counter
 
 @dataclass(slots=True)
 class Micro:
-    """A call that is measured.
+    """Micro benchmark: a call that is measured.
 
     Attributes:
         prepare: makes what is called again and again; what it needs before is not measured.

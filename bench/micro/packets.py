@@ -1,4 +1,4 @@
-"""uwsgi packets as nginx sends them (``uwsgi_params``), requests made of them, and announces."""
+"""Micro benchmarks of uwsgi packets as nginx sends them (``uwsgi_params``), requests, and announces."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Results of micro benchmarks: read from pyperf's JSON without pyperf, and shown as a table."""
+"""Micro benchmark results: read from pyperf's JSON without pyperf, and shown as a table."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ DIRECTORY = ROOT / "build" / "bench" / "micro"
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What one operation takes.
+    """Result of one micro benchmark.
 
     Attributes:
         name: of the benchmark.

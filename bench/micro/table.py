@@ -1,4 +1,4 @@
-"""Choosing: each algorithm among 1, 10 and 100 nodes; and the registry with 10,000 keys."""
+"""Micro benchmarks of load balancing: each algorithm among 1, 10 and 100 nodes; the registry with 10,000 keys."""
 
 from collections.abc import Callable, Mapping
 

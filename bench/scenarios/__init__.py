@@ -1,4 +1,4 @@
-"""The scenarios: each brings up its chains, all at once, and says what load to send."""
+"""Scenarios: each brings up its chains, all at once, and says what load to send."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -10,11 +10,11 @@ from bench.scenarios import bulk, fastrouter, fastrouter_http, http, http_idle, 
 
 
 class Scenario(Protocol):
-    """A module of this package."""
+    """Scenario: a module of this package."""
 
     @property
     def LOAD(self) -> Load | Idle:  # noqa: N802
-        """What to do with the chains."""
+        """Load for the chains."""
 
     @property
     def start(self) -> Callable[[ExitStack, Path, Callable[[str], None]], list[Setup]]:

@@ -1,4 +1,4 @@
-"""How the fastrouters are started, and nginx in front of them."""
+"""Fastrouters of the scenarios and their commands, and nginx in front of them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack

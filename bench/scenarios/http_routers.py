@@ -1,4 +1,4 @@
-"""How each HTTP router is started: this one and those that a user would pick instead.
+"""HTTP routers of the scenarios and their commands: this one and those that a user would pick instead.
 
 Each has one process or thread that works, and keeps the connections of clients and of HTTP nodes.
 All of them add X-Forwarded-For but uWSGI's, which cannot.

@@ -1,4 +1,4 @@
-"""How the nodes of the scenarios are started."""
+"""Nodes of the scenarios and their commands: lean ones and nginx."""
 
 import sys
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A router of a scenario, however it is started, and what is measured of it."""
+"""Router of a scenario: its command, and what is measured of it."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,7 +11,7 @@ Command_co = TypeVar("Command_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Router(Generic[Command_co]):
-    """A router over a node.
+    """Router over a node.
 
     Attributes:
         name: of the program.

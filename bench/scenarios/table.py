@@ -1,4 +1,4 @@
-"""Large tables of announced nodes: what choosing, requests and announces cost, and all at once.
+"""Large tables of announced nodes: cost of choosing, of requests and of announces, and all at once.
 
 Every key has four nodes, which are four lean uwsgi nodes on TCP ports that all keys share. Requests go
 wrk, nginx, our router over UNIX, node, each for another key than the one before.
@@ -111,7 +111,7 @@ def _load(keys: int) -> Load:
 
 
 class _Router:
-    """A router with a subscription server on UDP and one on a UNIX socket."""
+    """Router with a subscription server on UDP and one on a UNIX socket."""
 
     def __init__(self, stack: ExitStack, directory: Path, *options: str) -> None:
         directory.mkdir()

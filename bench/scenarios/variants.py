@@ -1,4 +1,4 @@
-"""The ways in which this router runs: with which event loop, as Python or compiled."""
+"""Variants of this router: uvloop or asyncio, plain or compiled."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from bench.programs import our_router
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of them.
+    """Variant of this router.
 
     Attributes:
         loop: the event loop: ``uvloop``, ``asyncio``.
@@ -20,7 +20,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """What it is called in tables."""
+        """Name in tables."""
         return f"uwsgi-router ({self.loop}{', compiled' if self.compiled else ''})"
 
     def command(self, *options: str) -> list[str]:

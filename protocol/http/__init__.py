@@ -1,1 +1,1 @@
-"""HTTP/1 as bytes: heads, bodies, and what they become for a node."""
+"""HTTP/1 as bytes: parsers of heads and bodies, and heads for nodes."""

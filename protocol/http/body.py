@@ -1,4 +1,4 @@
-"""Where a body ends, and how it is framed for the other side (RFC 9112, sections 6 and 7).
+"""HTTP body framing: decoders and encoders for Content-Length, chunked, and until-close bodies (RFC 9112, 6 and 7).
 
 Decoders take bytes as they come and return payload; encoders frame payload for the target; a :class:`Recoder` is the
 two together. Nobody here keeps payload: what goes in comes out of the same call.
@@ -25,7 +25,7 @@ _TRAILER_SO_FAR = re.compile(rb"\r\Z|%b++(?::|\Z)" % TOKEN_BYTE)
 
 
 class Decoder(Protocol):
-    """Finds the payload in what is read.
+    """Body decoder: finds the payload in what is read.
 
     Attributes:
         done: the body is complete.
@@ -43,7 +43,7 @@ class Decoder(Protocol):
         """
 
     def eof(self) -> None:
-        """Say that the connection has ended, while the body was not done.
+        """Note that the connection has ended, while the body was not done.
 
         Raises:
             Truncated: if that is no legal end of the body; otherwise it is done.
@@ -51,7 +51,7 @@ class Decoder(Protocol):
 
 
 class Encoder(Protocol):
-    """Frames payload for the target."""
+    """Body encoder: frames payload for the target."""
 
     def encode(self, payload: bytes) -> bytes:
         """Return the bytes to send for a piece of payload; b"" for b""."""
@@ -61,7 +61,7 @@ class Encoder(Protocol):
 
 
 class Counted:
-    """A body of announced length."""
+    """Decoder of a body of announced length."""
 
     __slots__ = ("_rest", "done", "surplus")
 
@@ -86,12 +86,12 @@ class Counted:
         return data
 
     def eof(self) -> None:
-        """The end comes too early."""
+        """Raise Truncated: the end comes too early."""
         raise Truncated(f"the connection ended {self._rest} bytes before the body's announced end")
 
 
 class UntilEof:
-    """A body that ends with the connection."""
+    """Decoder of a body that ends with the connection."""
 
     __slots__ = ("done", "surplus")
 
@@ -100,16 +100,16 @@ class UntilEof:
         self.surplus = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Everything is payload."""
+        """Return everything: all of it is payload."""
         return data
 
     def eof(self) -> None:
-        """The body is complete."""
+        """Complete the body."""
         self.done = True
 
 
 class Chunked:
-    """A chunked body, read strictly: line ends are CR LF, sizes have at most 16 hexadecimal digits.
+    """Decoder of a chunked body, strict: line ends are CR LF, sizes have at most 16 hexadecimal digits.
 
     Extensions are ignored and trailers dropped, both checked and limited.
     """
@@ -221,7 +221,7 @@ class Chunked:
         self._held = rest
 
     def eof(self) -> None:
-        """The end comes too early."""
+        """Raise Truncated: the end comes too early."""
         raise Truncated("the connection ended before the chunked body did")
 
 
@@ -230,7 +230,7 @@ _TRAILERS_TOO_LONG: Final = f"the trailer fields have more than {MAX_TRAILERS} b
 
 
 class Identity:
-    """Payload as it is: the target knows the length, or is told by the connection's end."""
+    """Encoder that changes nothing: the target knows the length, or is told by the connection's end."""
 
     __slots__ = ()
 
@@ -239,12 +239,12 @@ class Identity:
         return payload
 
     def finish(self) -> bytes:
-        """Nothing ends it."""
+        """Return nothing: the body needs no end of its own."""
         return b""
 
 
 class ChunkedEncoder:
-    """One chunk for each piece, without extensions; no trailers."""
+    """Encoder of a chunked body: one chunk for each piece, without extensions; no trailers."""
 
     __slots__ = ()
 
@@ -258,7 +258,7 @@ class ChunkedEncoder:
 
 
 class Recoder:
-    """Takes a body as one side frames it, and gives it as the other does.
+    """Decoder and encoder together: takes a body in one framing, and gives it in the other.
 
     Args:
         decoder: for what is read.
@@ -284,7 +284,7 @@ class Recoder:
 
     @property
     def surplus(self) -> bytes:
-        """What was fed and lies behind the body."""
+        """Bytes that were fed and lie behind the body."""
         return self._decoder.surplus
 
     def feed(self, data: bytes) -> bytes:
@@ -305,7 +305,7 @@ class Recoder:
         return out
 
     def eof(self) -> bytes:
-        """Say that the source has ended.
+        """Note that the source has ended.
 
         Returns:
             The bytes that end the body for the target; b"" if it had ended before.

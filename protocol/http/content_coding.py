@@ -1,4 +1,4 @@
-"""Compressing answers for nodes that ask for it with ``uWSGI-Encoding: gzip`` (http-router sheet 2.4).
+"""gzip compression of answers whose node asks for it with ``uWSGI-Encoding: gzip`` (uWSGI: plugins/http/http.c).
 
 The caller decides whether: not for HEAD, 204, 206 and 304, nor for what has a Content-Encoding already or
 ``Cache-Control: no-transform``.
@@ -26,7 +26,7 @@ _DROPPED: Final = frozenset(
 
 
 class Gzip:
-    """Compresses; whoever has the bytes so far can read the payload so far.
+    """Encoder that compresses; whoever has the bytes so far can read the payload so far.
 
     Args:
         inner: frames the compressed bytes.

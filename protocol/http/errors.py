@@ -1,4 +1,4 @@
-"""Why a message is refused."""
+"""HTTP errors: refused requests, unusable answers, and broken bodies."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ _QUOTED: Final = 40
 
 
 class HttpError(ValueError):
-    """A request that is refused.
+    """Refusal of a request.
 
     Attributes:
         status: of the answer, 400 to 599.
@@ -22,19 +22,19 @@ class HttpError(ValueError):
 
 
 class ResponseError(ValueError):
-    """A node's answer that can't be passed on (the client gets 502); ``str()`` says why."""
+    """Error for a node's answer that can't be passed on (the client gets 502); ``str()`` says why."""
 
 
 class BodyError(ValueError):
-    """The bytes are no body of the announced framing; ``str()`` is the reason for the log."""
+    """Error for bytes that are no body of the announced framing; ``str()`` is the reason for the log."""
 
 
 class Truncated(BodyError):
-    """The connection ended before the body did."""
+    """Error for a connection that ended before the body did."""
 
 
 class BodyTooLarge(BodyError):
-    """The body has more payload than is allowed."""
+    """Error for a body with more payload than is allowed."""
 
 
 def quoted(data: bytes) -> str:

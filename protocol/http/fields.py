@@ -1,4 +1,4 @@
-"""Field lines, as requests and responses share them (RFC 9110 section 5, RFC 9112 section 5)."""
+"""HTTP header fields: names, hop-by-hop fields, lengths, and a cache of parsed lines (RFC 9110 section 5)."""
 
 import itertools
 import re
@@ -43,7 +43,7 @@ V = TypeVar("V")
 
 
 class BoundedCache(dict[bytes, V]):
-    """What was computed of short byte strings, in at most about a megabyte; subclasses compute in ``__missing__``."""
+    """Bounded cache (about a megabyte) of what was computed of short byte strings; ``__missing__`` computes."""
 
     _ENTRIES: ClassVar[int] = 2048
     _KEY_SIZE: ClassVar[int] = 64
@@ -58,7 +58,7 @@ class BoundedCache(dict[bytes, V]):
 
 
 def remembering() -> Callable[[], bool]:
-    """Return what says of each message whether its lines are to be remembered."""
+    """Return a function that says of each message whether its lines are to be cached."""
     return itertools.cycle((True, *(False,) * (REMEMBERED - 1))).__next__
 
 
@@ -77,7 +77,7 @@ def has_control_byte(lines: list[bytes]) -> bool:
 
 
 class FieldNames(BoundedCache[bytes]):
-    """Names as sent -> lower-case names; b"" for what is no token."""
+    """Cache of field names: as sent -> lower case; b"" for what is no token."""
 
     def __missing__(self, raw: bytes) -> bytes:
         return self.keep(raw, raw.lower()) if _TOKEN.fullmatch(raw) else b""

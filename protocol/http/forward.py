@@ -1,4 +1,4 @@
-"""A request's head for a node that speaks HTTP/1.1 (http-router sheet, 2.13 and 6 row 1; RFC 9112 section 3)."""
+"""Request heads for nodes that speak HTTP/1.1, X-Forwarded fields included (RFC 9112 section 3)."""
 
 from collections.abc import Iterable
 
@@ -37,7 +37,7 @@ def request_head(
         lines = origin.passing(lines)
     parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
     if origin is not None:
-        before, after = origin.as_http or _said_of(origin)
+        before, after = origin.as_http or _forwarded_lines(origin)
         parts.append(before if origin.server_port is None else before + host + after)
     if chunked:
         parts.append(b"Transfer-Encoding: chunked")
@@ -54,8 +54,8 @@ def request_head(
     return b"\r\n".join(parts)
 
 
-def _said_of(origin: Origin) -> tuple[bytes, bytes]:
-    """Return what nodes are told of an origin: all, or what stands before the Host and behind it."""
+def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
+    """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
     after = b""
     if origin.server_port is not None:

@@ -1,4 +1,4 @@
-"""A uwsgi packet's variables as a request's head, for nodes that speak HTTP behind a fastrouter.
+"""HTTP request heads made of uwsgi variables, for HTTP nodes behind a fastrouter.
 
 The variables are written as the HTTP that they stand for and read again by the parser of the HTTP router. So nothing
 that it refuses can reach a node, and what it reads is what a node will read.
@@ -33,7 +33,7 @@ _PORTS: Final = {b"http": b"80", b"https": b"443"}
 
 
 class _Begins(BoundedCache[bytes]):
-    """Variable (``HTTP_X_FOO``) -> what its line begins with (``X-Foo: ``); b"" if it becomes no line by itself."""
+    """Cache of line beginnings: ``HTTP_X_FOO`` -> ``X-Foo: ``; b"" for variables that become no line by themselves."""
 
     def __missing__(self, key: bytes) -> bytes:
         if not key.startswith(b"HTTP_") or key in _ELSEWHERE:

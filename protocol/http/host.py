@@ -1,4 +1,4 @@
-"""The host that a request is for (RFC 9110 section 7.2, RFC 3986 section 3.2)."""
+"""Host validation: the authority that a request is for (RFC 9110 section 7.2, RFC 3986 section 3.2)."""
 
 import ipaddress
 import re

@@ -1,8 +1,8 @@
-"""Who the client is: the peer of the connection, or whom a trusted peer names (http-router sheet, 1.3 and 6 row 1).
+"""Client address behind trusted proxies: X-Forwarded-For, X-Forwarded-Proto, and trusted networks.
 
 Anybody can write ``X-Forwarded-For``. What it says counts as far as it was written by peers that the operator trusts:
 each proxy appends the address that it saw, so the chain is read from its right end, and the first address that is not
-trusted is the client. What stands left of it is the client's own story.
+trusted is the client. What stands left of it may be forged.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Final
 from uwsgi_router.protocol.http.fields import is_forwarding, names
 from uwsgi_router.protocol.http.request import RequestHead
 
-#: REMOTE_ADDR of a client that came through a UNIX socket (uWSGI's; sheet 1.3).
+#: REMOTE_ADDR of a client that came through a UNIX socket (as uWSGI: plugins/http/http.c).
 UNIX_ADDRESS: Final = b"0.0.0.0"
 #: Trusted proxies of a chain that are stepped over, from the right.
 MAX_HOPS: Final = 32
@@ -32,7 +32,7 @@ _HOP = re.compile(
 
 
 class TrustedPeers:
-    """The peers whose ``X-Forwarded-`` fields are believed.
+    """Trusted proxies: the peers whose ``X-Forwarded-`` fields are believed.
 
     Args:
         texts: networks (``10.0.0.0/8``), addresses (``::1``) and ``unix``, which is every peer on a UNIX socket.
@@ -69,7 +69,7 @@ class TrustedPeers:
 
 @dataclass(slots=True)
 class Origin:
-    """What a node is told about where a request comes from. Shared by the requests of a connection: never changed.
+    """Client's address and scheme as a node is told them. Shared by the requests of a connection: never changed.
 
     Attributes:
         address: of the client, numeric (REMOTE_ADDR); ``0.0.0.0`` behind a UNIX socket.
@@ -240,7 +240,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 
 def _plain(address: str) -> str:
-    """Take the zone off an address, and IPv4 out of its IPv6 form."""
+    """Return an address without its zone, and IPv4 out of its IPv6 form."""
     address = address.partition("%")[0]
     if address.startswith("::ffff:") and "." in address:
         return address[7:]

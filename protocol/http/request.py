@@ -1,4 +1,4 @@
-"""The head of an HTTP/1 request, read strictly (RFC 9110, RFC 9112; http-router sheet 4.2, "Ours").
+"""HTTP/1 request parser, strict: request line, fields, framing, upgrade (RFC 9110, RFC 9112).
 
 What two programs could read differently is refused, or it is not passed on: that is how requests are smuggled.
 """
@@ -25,9 +25,9 @@ from uwsgi_router.protocol.http.request_lines import (
     READ_ONCE,
     UNKNOWN,
     check_lines,
-    fates,
+    field_rules,
     known_lines,
-    oddly_written,
+    parse_odd_line,
 )
 from uwsgi_router.protocol.http.scan import scan
 from uwsgi_router.protocol.http.target import parse_request_line
@@ -45,7 +45,7 @@ _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
 class RequestHead:  # noqa: PLW1641
-    """A request's head, checked.
+    """Request head, checked.
 
     Attributes:
         method: a token, case as sent; never CONNECT.
@@ -171,7 +171,7 @@ class RequestHead:  # noqa: PLW1641
 
 
 class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
-    """Value of Connection -> (its elements, those of them that are names of fields to drop)."""
+    """Cache of Connection values -> (elements, those of them that are names of fields to drop)."""
 
     def __missing__(self, value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
         elements = frozenset(tokens(value))
@@ -265,24 +265,24 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
         if found is None:
             kept.append(line)
             continue
-        name, value, fate = found
-        if fate == NO_NAME:
+        name, value, rule = found
+        if rule == NO_NAME:
             unknown.append(line)
             raw, separator, value = line.partition(b": ")
-            name, fate = fates[raw]
+            name, rule = field_rules[raw]
             # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
             # object if there is nothing to do.
-            if fate == NO_NAME or not separator or value.strip() is not value:
-                name, fate, value, line = oddly_written(line)  # noqa: PLW2901 (what is kept is written as usual)
-        if fate:
-            if fate >= READ_ONCE:
-                if fate != DROPPED:
-                    _take(special, name, value, fate)
+            if rule == NO_NAME or not separator or value.strip() is not value:
+                name, rule, value, line = parse_odd_line(line)  # noqa: PLW2901 (what is kept is written as usual)
+        if rule:
+            if rule >= READ_ONCE:
+                if rule != DROPPED:
+                    _take(special, name, value, rule)
                 continue
-            if fate == FORWARDING:
+            if rule == FORWARDING:
                 forwarded = True
-            elif fate == KEPT_ONCE:
-                _take(special, name, value, fate)
+            elif rule == KEPT_ONCE:
+                _take(special, name, value, rule)
             elif cookie_at < 0:
                 cookie_at = len(kept)
             else:
@@ -298,11 +298,11 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
     return head
 
 
-def _take(special: dict[bytes, bytes], name: bytes, value: bytes, fate: int) -> None:
-    """Keep what a field says."""
+def _take(special: dict[bytes, bytes], name: bytes, value: bytes, rule: int) -> None:
+    """Apply the rule of a field to the head."""
     if name not in special:
         special[name] = value
-    elif fate == READ:
+    elif rule == READ:
         special[name] += b", " + value
     else:
         raise HttpError(400, "repeated-field", f"{name.title().decode()} is there twice")
@@ -315,7 +315,7 @@ def _with_cookies(line: bytes, more: bytes) -> bytes:
 
 
 def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
-    """Do what the fields say that are read."""
+    """Apply the fields that are read instead of passed on."""
     host = special.pop(b"host", None)
     if host is not None:
         check_host(host)
@@ -342,7 +342,7 @@ def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
 
 
 def _read_framing(head: RequestHead, special: dict[bytes, bytes]) -> None:
-    """Find out how long the body is (RFC 9112 section 6.3), strictly."""
+    """Set the length of the body (RFC 9112 section 6.3), strictly."""
     length, coding = special.get(b"content-length"), special.get(b"transfer-encoding")
     if coding is None:
         head.content_length = parse_content_length(length or b"")

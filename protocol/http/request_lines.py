@@ -1,4 +1,4 @@
-"""Lines of a request's head: what becomes of each, and those that are known already."""
+"""Header field rules of requests (pass on, read, drop), and a cache of known lines."""
 
 from typing import ClassVar, Final
 
@@ -14,7 +14,7 @@ from uwsgi_router.protocol.http.fields import (
 
 _UNDERSCORE: Final = ord("_")
 
-# A field's fate. Those that are read are not among ``RequestHead.lines``: what they say is in attributes.
+# Field rules. What is read is not among ``RequestHead.lines``, but in other attributes.
 PLAIN: Final = 0  # passed on
 FORWARDING: Final = 1  # passed on, and noted
 COOKIE: Final = 2  # passed on, all of them in one
@@ -23,7 +23,7 @@ READ_ONCE: Final = 4  # read; a second one is an error
 READ: Final = 5  # read; what a second one says is added
 DROPPED: Final = 6
 NO_NAME: Final = 7
-_FATES: Final = {
+_RULES: Final = {
     **dict.fromkeys(HOP_BY_HOP, DROPPED),
     # It would become HTTP_PROXY, which programs take for their configuration (CVE-2016-5385).
     b"proxy": DROPPED,
@@ -34,44 +34,44 @@ _FATES: Final = {
 }
 
 
-class Fates(BoundedCache[tuple[bytes, int]]):
-    """Names as sent -> (lower-case name, fate)."""
+class FieldRules(BoundedCache[tuple[bytes, int]]):
+    """Cache of names as sent -> (lower-case name, rule)."""
 
     def __missing__(self, raw: bytes) -> tuple[bytes, int]:
         lower = names[raw]
         if not lower:
             return lower, NO_NAME
-        if lower in _FATES:
-            fate = _FATES[lower]
+        if lower in _RULES:
+            rule = _RULES[lower]
         elif _UNDERSCORE in lower:
             # CGI's names can't tell X_Y from X-Y: who may not set the one could set it as the other.
-            fate = DROPPED
+            rule = DROPPED
         else:
-            fate = FORWARDING if is_forwarding(lower) else PLAIN
-        return self.keep(raw, (lower, fate))
+            rule = FORWARDING if is_forwarding(lower) else PLAIN
+        return self.keep(raw, (lower, rule))
 
 
 class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
-    """Lines ``Name: value`` that are right -> None if they are only passed on, else (lower-case name, value, fate)."""
+    """Cache of good lines ``Name: value`` -> None if they are only passed on, else (lower-case name, value, rule)."""
 
     _ENTRIES: ClassVar[int] = 1024
     _KEY_SIZE: ClassVar[int] = 256
 
 
-fates: Final = Fates()
+field_rules: Final = FieldRules()
 known_lines: Final = KnownLines()
 UNKNOWN: Final = (b"", b"", NO_NAME)
 _remembers = remembering()
 
 
-def oddly_written(line: bytes) -> tuple[bytes, int, bytes, bytes]:
-    """Return (lower-case name, fate, value, line as usual) of a line that is not just ``Name: value``."""
+def parse_odd_line(line: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """Return (lower-case name, rule, value, line as usual) of a line that is not just ``Name: value``."""
     raw, colon, value = line.partition(b":")
-    name, fate = fates[raw]
-    if not colon or fate == NO_NAME:
+    name, rule = field_rules[raw]
+    if not colon or rule == NO_NAME:
         raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
     value = value.strip()
-    return name, fate, value, raw + b": " + value
+    return name, rule, value, raw + b": " + value
 
 
 def check_lines(lines: list[bytes]) -> None:
@@ -81,6 +81,6 @@ def check_lines(lines: list[bytes]) -> None:
     if _remembers():
         for line in lines:
             raw, separator, value = line.partition(b": ")
-            name, fate = fates[raw]
-            if fate != NO_NAME and separator and value.strip() is value:
-                known_lines.keep(line, (name, value, fate) if fate else None)
+            name, rule = field_rules[raw]
+            if rule != NO_NAME and separator and value.strip() is value:
+                known_lines.keep(line, (name, value, rule) if rule else None)

@@ -1,7 +1,7 @@
-"""The head of a node's answer, read strictly (RFC 9112; http-router sheet 3).
+"""HTTP/1 response parser, strict: the head of a node's answer (RFC 9112; RFC 3875 for uwsgi nodes).
 
-What is refused here would let a node, or somebody who makes a node echo him, split an answer in two or make client
-and router disagree about where it ends.
+Refused are bytes with which a node, or a client that it echoes, could split an answer in two (response splitting), and
+bytes about whose end client and router could disagree.
 """
 
 import re
@@ -28,7 +28,7 @@ _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
 
 
 class ResponseHead:  # noqa: PLW1641
-    """The head of an answer, interim (1xx) or final.
+    """Response head, interim (1xx) or final.
 
     Attributes:
         status: 100 to 599.
@@ -121,7 +121,7 @@ class ResponseHead:  # noqa: PLW1641
 
 
 class _Lines(BoundedCache[None]):
-    """Lines that are right and only passed on."""
+    """Cache of lines that are right and only passed on."""
 
     _ENTRIES: ClassVar[int] = 1024
     _KEY_SIZE: ClassVar[int] = 256
@@ -240,7 +240,7 @@ def _check(lines: list[bytes]) -> None:
 
 
 def _connect(head: ResponseHead, connection: bytes) -> None:
-    """Do what the elements of Connection say."""
+    """Apply the elements of Connection to the head."""
     close, nominated = connections[connection]
     if close is not None:
         head.close = close

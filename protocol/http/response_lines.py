@@ -1,4 +1,4 @@
-"""What nodes say in the same words again and again: status lines, and values of Connection."""
+"""Caches of lines that nodes repeat: status lines, and values of Connection."""
 
 import re
 from typing import ClassVar, Final
@@ -26,7 +26,7 @@ _END_TO_END: Final = frozenset(
 
 
 class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
-    """Status line -> (status, reason, minor, the line to pass on)."""
+    """Cache of status lines -> (status, reason, minor, the line to pass on)."""
 
     _ENTRIES: ClassVar[int] = 64
 
@@ -42,7 +42,7 @@ class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
 
 
 class Connections(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
-    """Value of Connection -> (whether it says close, keep-alive: False, neither: None; fields that it takes away)."""
+    """Cache of Connection values -> (says close: True, keep-alive: False, neither: None; fields to drop)."""
 
     def __missing__(self, value: bytes) -> tuple[bool | None, frozenset[bytes]]:
         elements = tokens(value)

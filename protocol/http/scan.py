@@ -1,4 +1,4 @@
-"""Which byte of a request's head is the first wrong one.
+"""Error scanner: finds the first wrong byte of a request head.
 
 The parser reads whole heads at once, and only asks whether one is right. This is for the other heads: those that are
 not complete yet, and those that are refused. It goes through the bytes in order, so that an error is found as soon as
@@ -16,7 +16,7 @@ _TARGET_BYTE: Final = rb"[\x21-\x7e\x80-\xff]"
 
 
 def _beginning_of(*bytes_in_order: bytes) -> bytes:
-    """Return a pattern for the first bytes of a sequence: for one of them at least, for as many as there are."""
+    """Return a pattern for a non-empty beginning of a sequence of bytes."""
     first, *others = bytes_in_order
     return first + (b"(?:" + _beginning_of(*others) + b")?" if others else b"")
 

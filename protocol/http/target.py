@@ -1,4 +1,4 @@
-"""The request line and the target in it (RFC 9112 section 3)."""
+"""Request line and target parser: forms of targets, path normalisation (RFC 9112 section 3, RFC 3986 section 5.2.4)."""
 
 import re
 from typing import Final
@@ -105,7 +105,7 @@ def normalise_path(path: bytes) -> bytes:
     """Decode ``%XX`` once and remove dot segments, those that were encoded too; never above the root.
 
     Slashes stay as they are (``//a``, ``/a//b``); ``%2F`` becomes one. ``/a/..`` is ``/``, ``/a/b/..`` is ``/a/``.
-    Source: http-router sheet 1.4 "ours"; RFC 3986 section 5.2.4. uWSGI removes dots before it decodes, so that
+    Source: RFC 3986 section 5.2.4. uWSGI removes dots before it decodes, so that
     ``/%2e%2e/`` climbs.
 
     Args:

@@ -1,4 +1,4 @@
-"""A request's head as uwsgi variables (http-router sheet, 1.3 to 1.5, without its bugs).
+"""uwsgi variables of an HTTP request: the packet for a uwsgi node (uWSGI: plugins/http/http.c).
 
 The order is uWSGI's. Every name appears once, except where ``http-var`` repeats one at the end to override it. Names of
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
@@ -15,7 +15,7 @@ from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 
 class _Lengths(dict[int, bytes]):
-    """Length of a value -> its two bytes in a block; the usual ones are made once."""
+    """Cache of value lengths -> their two bytes in a block."""
 
     def __init__(self) -> None:
         super().__init__((size, size.to_bytes(2, "little")) for size in range(1024))
@@ -27,7 +27,7 @@ class _Lengths(dict[int, bytes]):
 
 
 class _Keys(BoundedCache[bytes]):
-    """Name of a field as sent -> name of its variable, encoded."""
+    """Cache of field names as sent -> encoded names of their variables."""
 
     def __missing__(self, raw: bytes) -> bytes:
         name = raw.upper().replace(b"-", b"_")
@@ -35,7 +35,7 @@ class _Keys(BoundedCache[bytes]):
 
 
 class _Items(BoundedCache[tuple[bytes, bytes]]):
-    """Line of a field -> (name of its variable, encoded; the whole variable, encoded)."""
+    """Cache of field lines -> (encoded name of the variable, the whole encoded variable)."""
 
     _ENTRIES: ClassVar[int] = 1024
     _KEY_SIZE: ClassVar[int] = 256
@@ -117,7 +117,7 @@ def request_block(
     path_item = (_PATH, lengths[len(path)], path)
     parts = [_METHOD, lengths[len(method)], method]
     parts += (*path_item, *uri_item) if b"?" in target else (*uri_item, *path_item)
-    who, chain, our_port = origin.as_variables or _said_of(origin)
+    who, chain, our_port = origin.as_variables or _origin_variables(origin)
     parts += (
         *(_QUERY, lengths[len(query)], query),
         *(_PROTOCOL, lengths[len(protocol)], protocol),
@@ -149,8 +149,8 @@ def request_block(
     return block
 
 
-def _said_of(origin: Origin) -> tuple[bytes, bytes, bytes]:
-    """Return what nodes are told of an origin: who it is, what stands before the Host's second place, and behind it."""
+def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
+    """Return the origin's variables, split around the Host value if X-Forwarded-Host is sent."""
     address, port, chain, scheme = (
         *(origin.address, origin.port),
         *(origin.forwarded_for, origin.scheme),

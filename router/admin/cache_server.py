@@ -1,4 +1,4 @@
-"""The cache socket: uWSGI's workers and scripts fill and read our caches (routers-core sheet, 7.4 and 7.5).
+"""Cache socket: uWSGI's workers and scripts fill and read our caches (uWSGI: plugins/cache/cache.c).
 
 One command per connection, as uWSGI has it; every failure is an end without a byte, and one line in the log. Nothing
 here can hold up the router: few connections at once, the rest waits in the kernel's backlog; each has an end that does
@@ -25,7 +25,7 @@ from uwsgi_router.protocol.cache import (
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, PacketError
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
-from uwsgi_router.router.net.connect import whole
+from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.routing.cache_store import Cache, Caches, NotStored
 
@@ -36,7 +36,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, and all together, may cost; times in seconds."""
+    """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 64
     """Served at once."""
@@ -47,11 +47,11 @@ class Limits:
 
 
 class Refused(Exception):
-    """A command that is not carried out; ``str()`` says why."""
+    """Refusal of a command; ``str()`` says why."""
 
 
 class CacheServer:
-    """Carries out commands on all caches.
+    """Cache server: carries out commands on all caches.
 
     Args:
         listeners: the sockets, listening; closed with the server.
@@ -92,7 +92,7 @@ class CacheServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _connected(self, bare: socket.SocketType, peer: Peer) -> None:
-        sock = whole(bare)
+        sock = to_socket(bare)
         task = self._loop.create_task(self._serve(sock, peer[0] or "unix"))
         self._tasks.add(task)
         # Not in _serve: a task that is cancelled before its first step never gets to its "finally".

@@ -1,6 +1,6 @@
-"""Routers as Python objects, with uwsgiconf's names; ``uwsgi_router`` offers these classes to programs."""
+"""Python API: routers as objects, with uwsgiconf's names, offered by ``uwsgi_router``."""
 
-from uwsgi_router.router.admin.control.operator import NodeStatus, TakenBack, UnknownNode
+from uwsgi_router.router.admin.control.operator import DrainCancelled, NodeStatus, UnknownNode
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.fast import RouterFast
 from uwsgi_router.router.api.forwarders import (
@@ -15,6 +15,7 @@ from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
+    "DrainCancelled",
     "Forwarder",
     "ForwarderCache",
     "ForwarderCode",
@@ -26,6 +27,5 @@ __all__ = [
     "RouterFast",
     "RouterHttp",
     "StartError",
-    "TakenBack",
     "UnknownNode",
 ]

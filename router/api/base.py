@@ -1,4 +1,4 @@
-"""What all routers have in common as objects: where they listen, where requests go, and what it all means."""
+"""Router base class of the Python API: common parameters, and their options."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ _GROUPS = {fastrouter.GROUP: "fastrouter", http.GROUP: "http"}
 
 
 class Router(Service):
-    """A router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
+    """Router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
 
     Attributes:
         alias: the prefix of its options.
@@ -196,7 +196,7 @@ class Router(Service):
 
     @property
     def configuration(self) -> Configuration:
-        """What these parameters mean, as the typed configuration that the command has, too.
+        """Configuration that these parameters mean, typed, as the command has it.
 
         Raises:
             ParameterError: if there is no address to listen on.

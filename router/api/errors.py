@@ -1,8 +1,8 @@
-"""What a wrong parameter raises."""
+"""Error for a wrong parameter of the Python API."""
 
 
 class ParameterError(ValueError):
-    """A parameter has a value that can't be used.
+    """Error: a parameter has a value that can't be used.
 
     ``str()`` names the class, the method, the parameter, its value and what was expected:
     ``RouterFast.set_connections_params(timeout_socket='soon'): expected a number of seconds, for example 30 or 0.5``.

@@ -1,4 +1,4 @@
-"""``RouterFast``: the fastrouter, with uwsgiconf's methods and parameters (routers-core sheet 4.3)."""
+"""``RouterFast``: the fastrouter, with uwsgiconf's methods and parameters."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -7,7 +7,7 @@ from uwsgi_router.router.api.base import Router
 
 
 class RouterFast(Router):
-    """A load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
+    """Load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
 
     Every method returns the router, so calls can be chained. A parameter that is ``None`` leaves its option as it is;
     a switch that is ``False`` is taken away. A value that can't be used raises :class:`ParameterError` at once; a
@@ -114,7 +114,7 @@ class RouterFast(Router):
         Args:
             harakiri: ``fastrouter-harakiri``; not yet.
             timeout_socket: ``fastrouter-timeout``, seconds without a byte in either direction (60).
-            retry_delay: ``fastrouter-gracetime``, seconds that a configured node rests after it failed (30).
+            retry_delay: ``fastrouter-gracetime``, seconds that a configured node is passed over after it failed (30).
             retry_max: ``fastrouter-max-retries``; not given: each live node is tried once.
             defer: ``fastrouter-defer-connect-timeout``; not yet.
 

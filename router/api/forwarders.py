@@ -1,4 +1,4 @@
-"""Where requests go: the values of ``forward_to``, with uwsgiconf's names (routers-core sheet 4.2)."""
+"""Forwarders of the Python API: values of ``forward_to``, with uwsgiconf's names."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -12,7 +12,7 @@ NodeNames = str | bytes | Sequence[str | bytes] | None
 
 
 class Forwarder:
-    """A way of finding nodes; use one of the subclasses.
+    """Forwarder: a way of finding nodes; use one of the subclasses.
 
     Attributes:
         name: the option that it stands for, without the router's prefix.
@@ -33,7 +33,7 @@ class Forwarder:
 
 
 class ForwarderPath(Forwarder):
-    """The key names a socket: ``use-base``, or ``use-pattern`` if there is ``%s`` in it.
+    """Forwarder by a path: the key names a socket; ``use-base``, or ``use-pattern`` with ``%s`` in it.
 
     Args:
         sockets_dir: a directory with its final slash, or a pattern with ``%s`` where the key goes:
@@ -56,7 +56,7 @@ class ForwarderPath(Forwarder):
 
 
 class ForwarderCode(Forwarder):
-    """A function names the node: ``use-code-string``.
+    """Forwarder by a function, which names the node: ``use-code-string``.
 
     The function is called once for a request, with the key as ``bytes``, and may be ``async``. It returns an address,
     ``address,modifier1``, a list of these to try in order, or None if there is no node for the key.
@@ -103,7 +103,7 @@ class ForwarderCode(Forwarder):
 
 
 class ForwarderCache(Forwarder):
-    """A cache names the nodes: ``use-cache``.
+    """Forwarder by a cache, which names the nodes: ``use-cache``.
 
     Args:
         cache_name: the cache; None: the first one.
@@ -114,7 +114,7 @@ class ForwarderCache(Forwarder):
 
 
 class ForwarderSocket(Forwarder):
-    """One node for everything: ``use-socket``.
+    """Forwarder to one node for everything: ``use-socket``.
 
     Args:
         socket: its address, or N for the N-th ``socket`` line, counted from 0.
@@ -125,7 +125,7 @@ class ForwarderSocket(Forwarder):
 
 
 class ForwarderSubscriptionServer(Forwarder):
-    """Nodes announce themselves: ``subscription-server``.
+    """Forwarder to nodes that announce themselves: ``subscription-server``.
 
     Args:
         address: the datagram address that they announce themselves to.

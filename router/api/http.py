@@ -1,4 +1,4 @@
-"""``RouterHttp``: the HTTP router, with uwsgiconf's methods and parameters (routers-core sheet 4.4)."""
+"""``RouterHttp``: the HTTP router, with uwsgiconf's methods and parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -7,7 +7,7 @@ from uwsgi_router.router.api.base import Router
 
 
 class RouterHttp(Router):
-    """A load balancer for HTTP: takes requests from clients, finds a node by each one's host, and forwards them.
+    """Load balancer for HTTP: takes requests from clients, finds a node by each one's host, and forwards them.
 
     Every method returns the router, so calls can be chained. A parameter that is ``None`` leaves its option as it is;
     a switch that is ``False`` is taken away. A value that can't be used raises :class:`ParameterError` at once; a
@@ -98,7 +98,7 @@ class RouterHttp(Router):
         Args:
             harakiri: ``http-harakiri``; not yet.
             timeout_socket: ``http-timeout``, seconds without a byte in either direction (60).
-            retry_delay: ``http-gracetime``, seconds that a configured node rests after it failed (30).
+            retry_delay: ``http-gracetime``, seconds that a configured node is passed over after it failed (30).
             timeout_headers: ``http-headers-timeout``, seconds for a whole head (as ``timeout_socket``).
             timeout_backend: ``http-connect-timeout``, seconds until the next node is tried (5).
 
@@ -299,7 +299,7 @@ class RouterHttp(Router):
 
 
 def _pairs(given: Mapping[int, str] | Mapping[str, str] | None, mark: str) -> object:
-    """A mapping as values of an option that repeats; whatever else it is, the option's reader refuses."""
+    """Return a mapping as values of an option that repeats; the option's reader refuses everything else."""
     if isinstance(given, Mapping):
         return [f"{name}{mark}{value}" for name, value in given.items()]
     return given

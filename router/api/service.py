@@ -1,4 +1,4 @@
-"""A router inside somebody's program: started and stopped, and nothing of the process touched."""
+"""Service base class: a router inside a program, started and stopped on its event loop."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _OF_THE_PROCESS = (
 
 
 class Service(ABC):
-    """What can be started, stopped, and started again.
+    """Service: can be started, stopped, and started again.
 
     It runs on whatever event loop it is started in, beside others if need be. It installs no signal handlers,
     configures no logging (its loggers are below ``uwsgi-router``), and changes neither user, directory, mask nor
@@ -41,21 +41,21 @@ class Service(ABC):
     @property
     @abstractmethod
     def configuration(self) -> Configuration:
-        """What runs, as the typed configuration that the command has, too."""
+        """Configuration that runs, typed, as the command has it."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that it really listens on, with the port that ``:0`` became; empty while it does not run."""
+        """Real addresses of the listeners, with the port that ``:0`` became; empty while it does not run."""
         return self._addresses
 
     @property
     def subscription_addresses(self) -> tuple[str, ...]:
-        """The same for nodes that announce themselves."""
+        """Real addresses of the subscription servers."""
         return self._subscription_addresses
 
     @property
     def stats_addresses(self) -> tuple[str, ...]:
-        """The same for statistics."""
+        """Real addresses of the stats servers."""
         return self._stats_addresses
 
     # --- the nodes that announced themselves ---
@@ -74,7 +74,7 @@ class Service(ABC):
     async def drain(
         self, node: str, *, key: str | bytes | None = None, within: float = 60.0
     ) -> bool:
-        """Let a node have no new requests, and wait for those that it has.
+        """Drain a node: let it have no new requests, and wait for those that it has.
 
         It stays so until :meth:`enable`, however often it announces itself, unless it leaves. A node that is not there
         has no requests.
@@ -88,7 +88,7 @@ class Service(ABC):
             True if no request is left.
 
         Raises:
-            TakenBack: if it was enabled meanwhile, or left and came back.
+            DrainCancelled: if it was enabled meanwhile, or left and came back.
         """
         going = self._operator().drain(node, _key(key), by=_BY)
         return not (await going.ended(within)).running

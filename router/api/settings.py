@@ -1,4 +1,4 @@
-"""Parameters become options: the same table that reads command lines and ini files checks and reads them."""
+"""Settings of the Python API: parameters become options, checked by the option table."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ _STACK = 5
 
 
 class Settings:
-    """The options of one router, in the order in which they were set."""
+    """Settings of one router: options in the order in which they were set."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[Line]] = {}

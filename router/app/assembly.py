@@ -32,7 +32,7 @@ from uwsgi_router.router.table.table import Table
 
 
 class Shared:
-    """What the routers of one process share.
+    """Shared parts of the routers of one process.
 
     Attributes:
         loop: the event loop.
@@ -58,14 +58,14 @@ class Shared:
         self.timing = timing
 
     def close(self) -> None:
-        """Let everything go."""
+        """Release everything."""
         self.resolver.close()
         self.upstreams.close()
         self.poller.close()
 
 
 class AssembledRouter:
-    """One router: what it is made of, from its binding to its end.
+    """Router with all its parts, from its binding to its end.
 
     Args:
         config: see below.

@@ -1,4 +1,4 @@
-"""From the configuration to caches that hold what they hold from the start, and their sockets."""
+"""Caches of the configuration with their initial items, and cache sockets."""
 
 from dataclasses import replace
 

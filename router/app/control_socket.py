@@ -1,4 +1,4 @@
-"""The control socket's file: who may connect may drain."""
+"""Control socket file: bound with permissions of its own, for who may connect may drain."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""From a router's configuration to its forwarder, in uWSGI's order of precedence (routers-core sheet 0, 3.8)."""
+"""Forwarder of a configuration, in uWSGI's order of precedence (uWSGI: plugins/corerouter/corerouter.c)."""
 
 import asyncio
 import logging

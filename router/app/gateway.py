@@ -1,4 +1,4 @@
-"""Gateways: one configured router at work (uWSGI's word for its process)."""
+"""Gateway: one configured router at work (uWSGI: core/gateway.c)."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
-from uwsgi_router.router.proxy.attempts import Plan
+from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.context import Context, Site, Timing
 from uwsgi_router.router.proxy.front import Front, Listener
@@ -34,7 +34,7 @@ from uwsgi_router.subscriptions.registry import Registry
 
 
 class Gateway:
-    """Accepts connections, has its front serve them, and follows what happens in the table.
+    """Gateway: accepts connections, has its front serve them, and follows events of the table.
 
     Attributes:
         config: of the router.
@@ -71,10 +71,10 @@ class Gateway:
         self._loop = loop
         self._poller = poller
         self._reporter = Reporter(config.kind, access_log, quiet=config.quiet)
-        plan = Plan(forwarder, fallback, config.max_retries, config.fallback_on_no_key)
+        routing = RoutingPolicy(forwarder, fallback, config.max_retries, config.fallback_on_no_key)
         site = Site(
             config,
-            plan,
+            routing,
             self._reporter,
             uwsgi_back=front.uwsgi_back,
             http_back=front.http_back,
@@ -114,7 +114,7 @@ class Gateway:
                 acceptor.start()
 
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
-        """Return what makes a connection of a socket that ``listener`` accepted."""
+        """Return a function that makes a connection of a socket that ``listener`` accepted."""
 
         def accepted(sock: socket.SocketType, peer: Peer) -> None:
             self._count += 1
@@ -152,17 +152,17 @@ class Gateway:
 
     @property
     def active_sessions(self) -> int:
-        """How many client connections are open."""
+        """Number of open client connections."""
         return len(self.context.connections)
 
     @property
     def counters(self) -> Counters:
-        """What happened since the router started."""
+        """Counters since the router started."""
         return self._reporter.counters
 
     @property
     def access_log(self) -> AccessLog | None:
-        """Where requests get a line each, or None."""
+        """Access log, or None."""
         return self._reporter.access_log
 
     @property
@@ -186,16 +186,16 @@ class Gateway:
         self.counters.refused_datagrams += 1
 
     def table_changed(self, events: Sequence[Event]) -> None:
-        """Wake held requests when a node came; enter and leave cheap mode."""
+        """Wake held requests when a node comes; enter and leave cheap mode."""
         hold = self.context.site.hold
         if hold:
             for event in events:
                 if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     hold.node_announced(event.key)
         for event in events:
-            # One that only fell silent may be well.
+            # A stale one may be well.
             if isinstance(event, NodeRemoved) or (
-                isinstance(event, NodeFailed) and event.reason != "silent"
+                isinstance(event, NodeFailed) and event.reason != "stale"
             ):
                 self.upstreams.drop(event.node)
         if not self.config.cheap or self.registry is None or not self._acceptors:

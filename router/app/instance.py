@@ -1,4 +1,4 @@
-"""The program at work: all routers and tables of a configuration, from their start to their end."""
+"""Instance: all routers and tables of a configuration, from start to stop."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger("uwsgi-router")
 
 
 class Instance:
-    """What a configuration describes, running.
+    """Instance of a configuration, running.
 
     :meth:`bind` needs the rights of whoever started the program, everything later does not; so privileges are
     dropped in between.
@@ -94,7 +94,7 @@ class Instance:
     def addresses(
         self, config: RouterConfig
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-        """Return where a router's listeners, subscription servers and stats really are, once they are bound."""
+        """Return the real addresses of a router's listeners, subscription servers and stats, once they are bound."""
         (router,) = (one for one in self.routers if one.config is config)
         groups = (router.streams, self.tables.servers_of(config), router.stats)
         listeners, servers, documents = (
@@ -156,7 +156,7 @@ class Instance:
             router.accept()
 
     def operator(self) -> Operator:
-        """Return what sees and steers the tables; to be called once it has started."""
+        """Return the operator of the tables; to be called once it has started."""
         return self.tables.operator()
 
     async def stop(self, mercy: float) -> None:

@@ -1,4 +1,4 @@
-"""Host names of configured nodes (``to``): resolved at the start, and again at intervals."""
+"""DNS names of configured nodes (``to``): resolved at the start, and again at intervals."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ log = logging.getLogger("uwsgi-router")
 
 
 class Names:
-    """Keeps the addresses of named nodes up to date.
+    """Refresher of the addresses of named nodes.
 
     Args:
         gateways: whose nodes these are.

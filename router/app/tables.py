@@ -1,4 +1,4 @@
-"""The tables of announced nodes of one configuration: their sockets, state file and health checks."""
+"""Tables of announced nodes of one configuration: sockets, state file, health checks."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from uwsgi_router.router.table.table import Table
 
 
 class Tables:
-    """Every table; routers that name the same subscription server share one.
+    """Tables of a configuration; routers that name the same subscription server share one.
 
     Args:
         config: of all of them.
@@ -139,7 +139,7 @@ class Tables:
                 table.resubscribe(announced, [bound.sock for bound in self._resubscribing])
 
     def operator(self) -> Operator:
-        """Return what sees and steers the tables; to be called once they have started."""
+        """Return the operator of the tables; to be called once they have started."""
         return Operator(self._named(), asyncio.get_running_loop().time)
 
     def _named(self) -> dict[str, Table]:
@@ -151,12 +151,12 @@ class Tables:
         return names
 
     async def withdraw(self) -> None:
-        """Tell other routers that this one goes; what they send meanwhile is still served."""
+        """Withdraw this router at other routers; what they send meanwhile is still served."""
         for table in self:
             await table.withdraw()
 
     async def close(self) -> None:
-        """Check nobody any more, save the tables, and listen to announces no more."""
+        """End health checks, save the tables, and read no more announces."""
         for prober in self.probers:
             await prober.close()
         if self._state is not None:

@@ -1,4 +1,4 @@
-"""Node protocols, as the proxy engine asks about them."""
+"""Back base class: protocols that nodes speak, as the proxy asks about them."""
 
 from abc import abstractmethod
 
@@ -7,7 +7,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class Back:
-    """How requests are said to a node. No I/O.
+    """Back: writes requests for nodes of one protocol. No I/O.
 
     Attributes:
         keeps_connections: a connection serves one request after the other.
@@ -58,9 +58,9 @@ class Back:
         """
 
     def needs_length(self, request: Request) -> bool:  # noqa: ARG002
-        """True if the body has to be read whole because its length must be told beforehand."""
+        """Return True if the body has to be spooled because its length must be told beforehand."""
         return False
 
     def is_opaque(self, request: Request) -> bool:  # noqa: ARG002
-        """True if the answer passes as it comes, and ends with the connection."""
+        """Return True if the answer passes as it comes, and ends with the connection."""
         return False

@@ -1,4 +1,4 @@
-"""The HTTP back: nodes whose connections serve one request after the other."""
+"""HTTP back: nodes whose connections are kept for further requests."""
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.request import Request
@@ -6,7 +6,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class HttpBack(Back):
-    """Nodes that speak HTTP/1.1."""
+    """Back for nodes that speak HTTP/1.1."""
 
     __slots__ = ()
 

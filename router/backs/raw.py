@@ -1,4 +1,4 @@
-"""The raw back: nodes that get the client's bytes and nothing else."""
+"""Raw back: nodes that get the client's bytes and nothing else."""
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.request import Request
@@ -6,7 +6,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class RawBack(Back):
-    """Nodes behind a raw router, whatever they speak."""
+    """Back for nodes behind a raw router, whatever they speak."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The uwsgi back: one packet per connection, the answer ends with it."""
+"""uwsgi back: one packet per connection; the answer ends with the connection."""
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.request import Request
@@ -6,7 +6,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class UwsgiBack(Back):
-    """Nodes that speak the uwsgi protocol.
+    """Back for nodes that speak the uwsgi protocol.
 
     Args:
         opaque: clients speak it too: answers pass untouched.

@@ -1,1 +1,1 @@
-"""The command uwsgi-router and its subcommands."""
+"""Command line of uwsgi-router: the command and its subcommands."""

@@ -1,4 +1,4 @@
-"""``uwsgi-router check FILE…``: everything that is wrong with files, and what becomes of each option, without starting.
+"""Command ``check FILE…``: validates configuration files without starting.
 
 Each file is read on its own, as ``uwsgi-router FILE`` would, with the environment that is there.
 """

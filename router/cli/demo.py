@@ -1,4 +1,4 @@
-"""``uwsgi-router demo``: an HTTP router, a fastrouter and two vassals on free ports, and what to try with them.
+"""Command ``demo``: an HTTP router, a fastrouter and two vassals on free ports.
 
 Everything is real: the vassals are processes of their own that announce themselves over UDP, and
 the routers run as they would from an ini file. Nothing is left behind.
@@ -76,7 +76,7 @@ def main(args: list[str]) -> int:
 
 
 class Child:
-    """A vassal's process.
+    """Child process of a vassal.
 
     Attributes:
         name: what its answers say.

@@ -1,4 +1,4 @@
-"""One request and its answer over the uwsgi protocol."""
+"""uwsgi client of ``get``: one request and its answer."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""One request and its answer over HTTP/1.1, read by h11: an HTTP router, or a node that speaks HTTP."""
+"""HTTP/1.1 client of ``get``: one request and its answer, read by h11."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ SCHEME: Final = "http://"
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """Where a request goes.
+    """URL of a request.
 
     Attributes:
         address: of the server.
@@ -124,7 +124,7 @@ def exchange_http(
 
 
 class _Answer:
-    """The answer to one request, as it comes."""
+    """Answer to one request, as it comes."""
 
     def __init__(self, peer: Peer, connection: h11.Connection) -> None:
         self._peer = peer

@@ -1,4 +1,4 @@
-"""``uwsgi-router get``: one request over the uwsgi protocol, as a web server would send it, or over HTTP.
+"""Command ``get``: one request over uwsgi, as a web server would send it, or over HTTP.
 
 The exit status is 0 for an answer below 400, 1 for any other or none, 2 for a command line that
 makes no sense. The body goes to standard output, everything else to standard error.

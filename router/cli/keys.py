@@ -1,4 +1,4 @@
-"""``uwsgi-router keys new DOMAIN``: a pair of keys for signed announces, with the names that uWSGI expects.
+"""Command ``keys new DOMAIN``: a key pair for signed announces, with uWSGI's file names.
 
 The public key is for the router's directory (``subscriptions-sign-check = SHA256:DIR``), which finds it by its name;
 the private one is for the node. Nothing that exists is ever overwritten.
@@ -16,7 +16,7 @@ KINDS: Final = {"rsa2048": 2048, "rsa3072": 3072, "rsa4096": 4096, "ec": 0}
 
 
 class KeysError(Exception):
-    """Nothing was made; ``str()`` says why."""
+    """Error: no keys were made; ``str()`` says why."""
 
 
 def main(args: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""The command line: reserved words are commands, everything else runs routers.
+"""Entry point of ``uwsgi-router``: dispatches subcommands, or runs routers.
 
 Commands are imported when they are asked for, so that starting a router loads nothing it does not run.
 """

@@ -1,4 +1,4 @@
-"""Whom ``uwsgi-router get`` talks to: a blocking socket, with a line for every step."""
+"""Peer of ``get``: a blocking socket with timeouts, and a log line for every step."""
 
 import socket
 import sys
@@ -16,12 +16,12 @@ _CHUNK: Final = 65_536
 
 
 class GetError(Exception):
-    """No (whole) answer came; ``str()`` is the one line for the user."""
+    """Error: no (whole) answer came; ``str()`` is the one line for the user."""
 
 
 @dataclass(slots=True)
 class Body:
-    """What is sent after the head.
+    """Body of the request, from a file.
 
     Attributes:
         file: where it is read from.
@@ -34,7 +34,7 @@ class Body:
 
 @dataclass(slots=True)
 class Phases:
-    """When things happened, in milliseconds after the start; printed as they happen with ``-v``."""
+    """Timestamps of the steps, in milliseconds after the start; printed as they happen with ``-v``."""
 
     verbose: bool
     started: float = field(default_factory=time.perf_counter)
@@ -53,7 +53,7 @@ class Phases:
 
 
 class Peer:
-    """One connection, from connect to close. Use it in ``with``.
+    """Connection to a server, from connect to close. Use it in ``with``.
 
     Args:
         address: where to.

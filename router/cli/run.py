@@ -1,4 +1,4 @@
-"""Running routers: what the program does without a reserved word."""
+"""Run command: starts routers, drops privileges, serves until a signal."""
 
 import asyncio
 import logging
@@ -6,17 +6,17 @@ import os
 from collections.abc import Callable
 
 from uwsgi_router.router.app.instance import Instance
-from uwsgi_router.router.app.process.collector import calm
+from uwsgi_router.router.app.process import environment
+from uwsgi_router.router.app.process.garbage_collector import tune_gc
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop, identity
 from uwsgi_router.router.app.process.signals import Signals
-from uwsgi_router.router.app.process.surroundings import enter
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import setup
-from uwsgi_router.router.net.activation import Inherited, Notifier
+from uwsgi_router.router.net.activation import Inherited, ServiceNotifier
 from uwsgi_router.version import __version__
 
 log = logging.getLogger("uwsgi-router")
@@ -31,12 +31,12 @@ def run(configuration: Configuration) -> int:
         StartError: if it can't start, with the one line for the operator.
     """
     process = configuration.process
-    enter(process)
+    environment.apply(process)
     setup(process)
     for line in configuration.warnings:
         log.warning("%s", line)
     who = identity(process, configuration.routers)
-    notifier = Notifier.from_environment(os.environ)
+    notifier = ServiceNotifier.from_environment(os.environ)
     instance = Instance(configuration, Inherited.from_environment(os.environ, os.getpid()))
     set_title(process.procname, process.procname_prefix)
     raise_descriptor_limit()
@@ -80,7 +80,7 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     return uvloop.new_event_loop
 
 
-async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
+async def _serve(instance: Instance, notifier: ServiceNotifier, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     graceful, at_once = asyncio.Event(), asyncio.Event()
 
@@ -91,7 +91,7 @@ async def _serve(instance: Instance, notifier: Notifier, mercy: float) -> None:
     signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
     signals.install()
     await instance.start()
-    calm()
+    tune_gc()
     log.info(
         "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
     )

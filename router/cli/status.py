@@ -1,4 +1,4 @@
-"""``uwsgi-router status``: the announced nodes of a running router, as a table or as JSON.
+"""Command ``status``: the announced nodes of a running router, as a table or as JSON.
 
 The exit status is 0, 1 if the router can't be asked or has no node of KEY, 2 for a command line that makes no sense.
 """
@@ -174,5 +174,5 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _text(text: str) -> str:
-    """What a peer announced may hold anything: nothing of it reaches the terminal but text."""
+    """Return a peer's text with nothing in it that would act on the terminal."""
     return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""``uwsgi-router drain``, ``enable`` and ``weight``: what an operator does to announced nodes of a running router.
+"""Commands ``drain``, ``enable`` and ``weight``: change announced nodes of a running router.
 
 Exit status: 0 if it was done; of ``drain`` 3 if requests were still running when its time was over; 1 if it could not
 be done, 2 for a command line that makes no sense, 130 if it was interrupted.
@@ -19,7 +19,7 @@ TIMED_OUT = 3
 
 
 def drain(args: list[str]) -> int:
-    """Let a node have no new requests, and wait for those that it has."""
+    """Drain a node: let it have no new requests, and wait for those that it has."""
     parser = _parser(
         "drain",
         "Let NODE have no new requests, and wait for those that it has. It stays so until `enable`, however often it"

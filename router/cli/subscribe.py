@@ -1,4 +1,4 @@
-"""``uwsgi-router subscribe``: run a program and announce it; see :mod:`uwsgi_router.subscriptions.client.command`."""
+"""Command ``subscribe``: runs a program and announces it (:mod:`uwsgi_router.subscriptions.client.command`)."""
 
 from uwsgi_router.subscriptions.client import command
 

@@ -1,4 +1,4 @@
-"""The demo's application server: one process that answers over uwsgi and announces itself.
+"""Demo vassal: an application server that speaks uwsgi and announces itself.
 
 It exists so that the demo needs nothing but this program; a real vassal is uWSGI. It answers one
 request at a time, which is all that a demo asks for.
@@ -21,7 +21,7 @@ _PATIENCE: Final = 2.0
 
 
 class Vassal:
-    """An application server for one key.
+    """Vassal: application server for one key.
 
     Args:
         name: what its answers say.

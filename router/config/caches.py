@@ -1,4 +1,4 @@
-"""Options of caches, and how their values are read (routers-core sheet, 7.2 and 7.3)."""
+"""Options of caches, and how their values are read (uWSGI: core/cache.c)."""
 
 from collections.abc import Callable
 from typing import Literal

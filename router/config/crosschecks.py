@@ -10,7 +10,7 @@ from uwsgi_router.router.config.model import (
     SubscriptionConfig,
 )
 
-# uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
+# uWSGI's order: the first of these that is set decides, the others are not used (plugins/corerouter/corerouter.c).
 PRECEDENCE = (
     ("use_cache", "use-cache"),
     ("use_pattern", "use-pattern"),

@@ -1,6 +1,6 @@
 """The fastrouter's options: uWSGI 2.0.31's, those that its unreleased line adds, and ours.
 
-Source: routers-core sheet, sections 3, 4.3 and 9. Defaults are those of ``router.config.RouterConfig``.
+Source: uWSGI: plugins/fastrouter/fastrouter.c. Defaults are those of ``router.config.RouterConfig``.
 """
 
 from uwsgi_router.router.config import values

@@ -1,6 +1,6 @@
 """The HTTP router's options: uWSGI 2.0.31's, those that its unreleased line adds, and ours.
 
-Source: http-router sheet, section 7. Defaults are those of ``router.config.HttpRouterConfig``.
+Source: uWSGI: plugins/http/http.c. Defaults are those of ``router.config.HttpRouterConfig``.
 """
 
 from uwsgi_router.router.config import values

@@ -16,7 +16,7 @@ from uwsgi_router.subscriptions.signature import SignCheck
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
-    """One cache (``cache2``). Source of names: routers-core sheet, 7.2."""
+    """One cache (``cache2``). Source of names: uWSGI: core/cache.c."""
 
     name: str
     items: int
@@ -179,7 +179,7 @@ class CodeString:
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
-    """One router: its listeners, forwarder, limits and stats. Source of names: routers-core sheet, 4.3 and 9."""
+    """One router: its listeners, forwarder, limits and stats. Source of names: plugins/fastrouter/fastrouter.c."""
 
     kind: Literal["fastrouter", "http", "rawrouter"] = "fastrouter"
     listen: tuple[str, ...] = ()
@@ -255,7 +255,7 @@ class RedirectListener:
 
 @dataclass(frozen=True, slots=True)
 class HttpRouterConfig(RouterConfig):
-    """The HTTP router. Source of names: http-router sheet, 7; ours are told apart in docs/options.md.
+    """The HTTP router. Source of names: uWSGI: plugins/http/http.c; ours are told apart in docs/options.md.
 
     ``post_buffering``: 0 streams bodies of known length; otherwise all bodies are read whole before a node is
     connected. Those that must be read whole anyway (chunked, for a uwsgi node) then use 1 MiB of memory.

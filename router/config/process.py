@@ -1,6 +1,6 @@
 """Options of the whole process and of the table of announced nodes.
 
-Source: uWSGI 2.0.31's own list of options; wire sheet, sections 3 and 11. Defaults are those of
+Source: uWSGI 2.0.31's own list of options (core/uwsgi.c). Defaults are those of
 ``router.config.ProcessConfig`` and ``SubscriptionConfig``.
 """
 

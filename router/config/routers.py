@@ -1,6 +1,6 @@
 """What the fastrouter and the HTTP router have in common: the same options, each under its own prefix.
 
-Source: routers-core sheet, sections 3, 4.3 and 9. Defaults are those of ``router.config.RouterConfig``.
+Source: uWSGI: plugins/fastrouter/fastrouter.c. Defaults are those of ``router.config.RouterConfig``.
 """
 
 from typing import Literal

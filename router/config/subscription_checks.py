@@ -2,8 +2,8 @@
 
 from uwsgi_router.protocol.address import InetAddress, parse_datagram_address
 from uwsgi_router.router.config.model import Configuration, SubscriptionConfig
+from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import MAX_NODES
-from uwsgi_router.subscriptions.whereabouts import ip_of
 
 _SIGN = "subscriptions-sign-check"
 _CREDENTIALS = "subscriptions-use-credentials"

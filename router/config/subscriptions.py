@@ -1,6 +1,6 @@
 """Options that decide who may announce what: uWSGI's ``subscriptions-…`` and ours.
 
-Also what is passed on to other routers, and what is kept. Source: wire sheet, sections 4, 6 and 7.
+Also what is passed on to other routers, and what is kept. Source: uWSGI: core/uwsgi.c, core/subscription.c.
 Defaults are those of ``router.config.SubscriptionConfig``.
 """
 

@@ -1,4 +1,4 @@
-"""Exceptions that end a request: a failure with its reason, a client that left, a deadline that passed."""
+"""Failures: exceptions that end a request; also a client that left, a deadline that passed."""
 
 from http import HTTPStatus
 from typing import TypeVar
@@ -9,7 +9,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Failure(Exception):
-    """A request that ends without a node's answer.
+    """Failure: a request that ends without a node's answer.
 
     Args:
         cause: why.
@@ -37,16 +37,16 @@ class Failure(Exception):
 
     @property
     def reason(self) -> str:
-        """The word for it."""
+        """Word of the reason."""
         return self.cause.word
 
 
 class ClientGone(Exception):
-    """The client has closed or reset its connection: nobody is left to answer."""
+    """Exception: the client has closed or reset its connection."""
 
 
 class TimedOut(Exception):
-    """The deadline of the current phase has passed."""
+    """Exception: the deadline of the current phase has passed."""
 
 
 def without_traceback(error: E) -> E:

@@ -1,4 +1,4 @@
-"""The log: where lines go, how they look, and that nobody from outside can forge or flood them.
+"""Log: format, destination, escaping of what peers sent, and rate limits of lines.
 
 Everybody else writes ``logging.getLogger("uwsgi-router.<area>")`` and passes what peers sent as
 plain arguments; the formatter here escapes it, in one place.
@@ -63,7 +63,7 @@ def printable(text: str) -> str:
 
 
 class LineFormatter(logging.Formatter):
-    """One line per record: ``DATE LEVEL AREA: MESSAGE``.
+    """Formatter of one line per record: ``DATE LEVEL AREA: MESSAGE``.
 
     A traceback follows on lines of its own, each marked with a bar, so that text inside it cannot
     pass for a record.
@@ -88,14 +88,14 @@ class LineFormatter(logging.Formatter):
 
 @dataclass(slots=True)
 class _Silence:
-    """Until when a key logs nothing, and how many lines were left out."""
+    """Pause of a key: until when it logs nothing, and how many lines were left out."""
 
     end: float = -inf
     left_out: int = 0
 
 
 class RateLimited:
-    """At most ``per_second`` lines for each key; the next line tells how many were left out.
+    """Rate limit of log lines: at most ``per_second`` for each key; the next line tells how many were left out.
 
     Give it keys from a small set (a reason, an option), not what a peer sent. At most ``max_keys``
     are remembered; while all of them are busy, further keys share one place, so neither memory nor

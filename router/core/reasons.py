@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Blame(Enum):
-    """Who made a request fail."""
+    """Party that made a request fail."""
 
     CLIENT = "client"
     NODE = "node"
@@ -19,12 +19,12 @@ class Blame(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One row of the table.
+    """Reason of a failure: one row of the table.
 
     Attributes:
         word: for the log, counters, metrics and answers of ours.
         status: the HTTP status that tells it truthfully.
-        blame: a node that is blamed for several requests in a row rests.
+        blame: a node that is blamed for several requests in a row is ejected.
         option: the option that decides it, without its router's prefix, or "".
         at_will: clients can cause it as often as they like: its log lines are limited.
     """

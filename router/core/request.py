@@ -1,4 +1,4 @@
-"""Request heads in neutral form: what the proxy engine and the forwarders need, whatever the client spoke."""
+"""Requests in neutral form: what proxy and forwarders need, whatever the client spoke."""
 
 from abc import abstractmethod
 from typing import Final
@@ -10,7 +10,7 @@ REPEATABLE_IF_KEPT: Final = REPEATABLE | {b"PUT", b"DELETE"}
 
 
 class Request:
-    """One request, never changed after it was parsed.
+    """Request, never changed after it was parsed.
 
     A front makes a subclass of its own, which knows how to write the request for a node.
 

@@ -1,4 +1,4 @@
-"""Taking connections from listening sockets, whatever the kernel says meanwhile."""
+"""Acceptor: accepts connections from listening sockets; pauses, backlog, EMFILE."""
 
 import asyncio
 import errno
@@ -45,7 +45,7 @@ _MAPPED: Final = "::ffff:"
 
 
 class Acceptor:
-    """Accepts on the sockets of one router and hands each connection on, non-blocking.
+    """Acceptor of one router: accepts on its sockets and hands each connection on, non-blocking.
 
     It polls between :meth:`start` and :meth:`stop`, except while paused (cheap mode: clients wait
     in the backlog) and for a moment after the process ran out of descriptors or memory.
@@ -160,7 +160,7 @@ class Acceptor:
         return True
 
     def _rest(self) -> None:
-        """Stay away from the backlog for a moment."""
+        """Leave the backlog alone for a moment."""
         if self._exhausted is None:
             self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested)
             self._update()

@@ -1,4 +1,4 @@
-"""systemd: sockets it opened for us, and telling it how we are.
+"""systemd: socket activation (LISTEN_FDS) and service notification (NOTIFY_SOCKET).
 
 Both are plain conventions, no library: ``LISTEN_PID``/``LISTEN_FDS``/``LISTEN_FDNAMES``
 (sd_listen_fds(3)) name descriptors that begin at 3; ``NOTIFY_SOCKET`` (sd_notify(3)) is a datagram
@@ -24,7 +24,7 @@ SockAddr = tuple[Any, ...] | str | bytes
 
 @dataclass(slots=True)
 class InheritedSocket:
-    """One socket that was open when we started.
+    """Inherited socket: one that was open when we started.
 
     Attributes:
         sock: the socket, non-blocking.
@@ -40,7 +40,7 @@ class InheritedSocket:
 
 
 class Inherited:
-    """The sockets that the parent process opened, to be found by address or by descriptor."""
+    """Inherited sockets, to be found by address or by descriptor."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         """Take over ``sockets``, which the caller bound (the demo does so)."""
@@ -147,8 +147,8 @@ def _file_name(address: SockAddr) -> bytes:
     return path if path.startswith(b"\0") else os.path.realpath(path)
 
 
-class Notifier:
-    """Tells the service manager how we are; does nothing if nobody asked."""
+class ServiceNotifier:
+    """Notifier of the service manager (sd_notify); does nothing if nobody asked."""
 
     def __init__(self, address: str | None) -> None:
         """Send to ``address``, as in NOTIFY_SOCKET: a path, or ``@`` and an abstract name."""
@@ -159,20 +159,20 @@ class Notifier:
             log.warning("NOTIFY_SOCKET=%s is not a UNIX socket: nobody is notified", address)
 
     @classmethod
-    def from_environment(cls, environ: MutableMapping[str, str]) -> "Notifier":
+    def from_environment(cls, environ: MutableMapping[str, str]) -> "ServiceNotifier":
         """Take NOTIFY_SOCKET out of the environment."""
         return cls(environ.pop("NOTIFY_SOCKET", None))
 
     def ready(self, status: str) -> None:
-        """Everything is bound and served (``Type=notify`` waits for this)."""
+        """Report that everything is bound and served (``Type=notify`` waits for this)."""
         self._send("READY=1", f"STATUS={_one_line(status)}")
 
     def status(self, status: str) -> None:
-        """One line for ``systemctl status``."""
+        """Report one line for ``systemctl status``."""
         self._send(f"STATUS={_one_line(status)}")
 
     def stopping(self, status: str) -> None:
-        """The shutdown has begun."""
+        """Report that the shutdown has begun."""
         self._send("STOPPING=1", f"STATUS={_one_line(status)}")
 
     def _send(self, *lines: str) -> None:

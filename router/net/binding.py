@@ -1,4 +1,4 @@
-"""Binding one socket to one address, with the options that the configuration asks for."""
+"""Binding of one socket to one address, with the socket options of the configuration."""
 
 import errno
 import ipaddress

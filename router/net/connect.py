@@ -1,7 +1,7 @@
-"""Beginning a connection to a node, and what its failures mean.
+"""Connects to nodes: begun without blocking, and sorted by what their failures mean.
 
 UNIX sockets answer ``connect`` at once, TCP later; both kinds of failure mean the same here (uWSGI treated the
-immediate ones as the end of the request: routers-core sheet 1.5).
+immediate ones as the end of the request: plugins/corerouter/cr.h).
 """
 
 import errno
@@ -43,8 +43,8 @@ def ip_endpoint(host: str, port: int) -> Endpoint:
     return (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
 
 
-def whole(sock: socket.SocketType) -> socket.socket:
-    """Return a bare, non-blocking socket as what asyncio and ``with`` take."""
+def to_socket(sock: socket.SocketType) -> socket.socket:
+    """Wrap a bare ``_socket.socket`` in a non-blocking ``socket.socket``, which asyncio and ``with`` need."""
     made = socket.socket(fileno=sock.detach())
     made.setblocking(False)
     return made
@@ -53,7 +53,7 @@ def whole(sock: socket.SocketType) -> socket.socket:
 def begin(target: Endpoint, owner: int | None = None) -> tuple[socket.socket, bool]:
     """Do as :func:`begin_bare`, with a socket that asyncio and ``with`` take."""
     sock, connected = begin_bare(target, owner)
-    return whole(sock), connected
+    return to_socket(sock), connected
 
 
 def begin_bare(target: Endpoint, owner: int | None = None) -> tuple[socket.SocketType, bool]:
@@ -112,7 +112,7 @@ def _connect_to_owner(sock: socket.SocketType, path: bytes, owner: int) -> int:
 
 
 def outcome(sock: socket.SocketType) -> None:
-    """Return if ``sock`` has connected.
+    """Return if ``sock`` has connected; raise the kernel's reason if not.
 
     Raises:
         OSError: with the kernel's reason if not.
@@ -123,5 +123,5 @@ def outcome(sock: socket.SocketType) -> None:
 
 
 def is_name(address: Address) -> bool:
-    """True if ``address`` holds a host name."""
+    """Return True if ``address`` holds a host name."""
     return isinstance(address, InetAddress) and endpoint(address) is None

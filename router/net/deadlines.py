@@ -1,4 +1,4 @@
-"""Deadlines: one timer for all connections.
+"""Deadlines of connections: one timer for all timeouts.
 
 A timer per connection costs about 3 us a request even when it never fires; looking at each of them four times a second
 costs less than one thousandth of a core with 1,000 of them. Deadlines are therefore met up to a tick late.
@@ -9,17 +9,17 @@ from typing import Protocol
 
 
 class Timed(Protocol):
-    """What has a deadline."""
+    """Owner of a deadline."""
 
     deadline: float
     """When :meth:`expired` is to be called, on the loop's clock."""
 
     def expired(self) -> None:
-        """The deadline has passed; called on every tick until it is moved."""
+        """Handle a deadline that has passed; called on every tick until it is moved."""
 
 
 class Deadlines:
-    """Watches whoever has a deadline; sleeps while there is nobody.
+    """Timer of all deadlines; sleeps while there are none.
 
     Args:
         loop: the event loop.

@@ -1,4 +1,4 @@
-"""Where announces are passed on to: datagram addresses, followed by their names, and sending there.
+"""Destinations of announces: datagram addresses of other routers, resolved again at intervals.
 
 Nothing here ever waits: a name is looked up in a thread, again every few seconds, and until it has an
 answer nothing is sent there. What a socket does not take is lost, as datagrams may be; the next
@@ -22,7 +22,7 @@ from uwsgi_router.protocol.address import (
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 from uwsgi_router.router.net.resolver import TTL
-from uwsgi_router.subscriptions.whereabouts import ip_of
+from uwsgi_router.subscriptions.node_address import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 
@@ -34,7 +34,7 @@ MAX_ADDRESSES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One address of a destination.
+    """Route to a destination: one of its addresses.
 
     Attributes:
         endpoint: the family, and what ``sendto`` takes.
@@ -54,7 +54,7 @@ class Route:
 
 
 class Destination:
-    """One configured address.
+    """Destination as configured.
 
     Attributes:
         text: as configured.
@@ -72,7 +72,7 @@ class Destination:
 
 
 class Destinations:
-    """Some destinations of one kind.
+    """Destinations of one kind.
 
     Args:
         option: the option that names them, for the log.
@@ -105,11 +105,11 @@ class Destinations:
         return f"<Destinations {self._option} {list(self._destinations)}>"
 
     def __iter__(self) -> Iterator[Destination]:
-        """Each destination."""
+        """Yield each destination."""
         return iter(self._destinations)
 
     def start(self) -> None:
-        """Find out where they are, now and again."""
+        """Start resolving names, and resolve them again every TTL seconds."""
         for destination in self._destinations:
             if not _is_name(destination.address):
                 self._found(destination, [_literal(destination.address)])

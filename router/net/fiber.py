@@ -1,4 +1,4 @@
-"""A coroutine without a task: it has one deadline, whose phase has a name, and is woken by callbacks.
+"""Fiber: a coroutine without a task, with one deadline (idle timeout, connect timeout, ...) and one wake-up.
 
 Callbacks (links, pumps, deadlines) note what happened and call :meth:`Fiber.wake`; the coroutine looks at what they
 noted. So one place waits, and nothing is missed between two waits.
@@ -23,7 +23,7 @@ _FOREVER: Final = 1e9
 
 
 class Phase(Enum):
-    """Phases of a connection, as the log names them."""
+    """Phase of a connection, as the log names it."""
 
     REQUEST = "request"
     PROXY = "proxy"
@@ -45,7 +45,7 @@ _REQUEST: Final = Phase.REQUEST
 
 
 class Fiber(Resumable):
-    """Runs one coroutine, whose every wait is a :meth:`pause`.
+    """Fiber: runs one coroutine, whose every wait is a :meth:`pause`.
 
     Args:
         loop: the event loop.
@@ -54,8 +54,8 @@ class Fiber(Resumable):
 
     Attributes:
         phase: what is being waited for.
-        deadline: when that has taken too long, on the loop's clock.
-        slides: by so many seconds the deadline moves with every byte; 0: it stays.
+        deadline: end of the wait, on the loop's clock in seconds.
+        slides: seconds of an idle timeout, by which the deadline moves with every byte; 0: it stays.
     """
 
     __slots__ = (
@@ -132,7 +132,7 @@ class Fiber(Resumable):
         if ended is not None:
             ended(error)
 
-    # --- what callbacks tell ---
+    # --- called by callbacks ---
 
     def wake(self) -> None:
         """Let the coroutine look at what has happened."""
@@ -141,17 +141,17 @@ class Fiber(Resumable):
             self.poller.resume_soon(self)
 
     def touch(self) -> None:
-        """Bytes moved: a sliding deadline starts again."""
+        """Note that bytes moved: a sliding deadline starts again."""
         if self.slides:
             self.deadline = self.poller.now + self.slides
 
     def lost(self) -> None:
-        """The client is gone: every wait raises ClientGone from now on."""
+        """Note that the client is gone: every wait raises ClientGone from now on."""
         self._lost = self._alarmed = True
         self.wake()
 
     def expired(self) -> None:
-        """The deadline has passed."""
+        """Note that the deadline has passed."""
         self._timed_out = self._alarmed = True
         self.wake()
 
@@ -159,7 +159,7 @@ class Fiber(Resumable):
         """Bring the deadline forward."""
         self.deadline = min(self.deadline, self.loop.time() + seconds)
 
-    # --- what the coroutine calls ---
+    # --- called by the coroutine ---
 
     def arm(self, phase: Phase, seconds: float, *, sliding: bool = False) -> None:
         """Name the phase and set its deadline; a sliding one moves on with every byte."""
@@ -185,7 +185,7 @@ class Fiber(Resumable):
             self._look()
 
     def _look(self) -> None:
-        """Say what the alarm was about, unless it has been dealt with."""
+        """Raise the alarm's exception, unless it has been dealt with."""
         if self._lost:
             raise ClientGone
         if self._timed_out:

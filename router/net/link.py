@@ -1,4 +1,4 @@
-"""One stream connection: a non-blocking socket, its unsent bytes, and who is told.
+"""Link: one stream connection, its socket, unsent bytes (backpressure) and half-close.
 
 Reads happen where the bytes are wanted; a link only arms and disarms the poller's notice of them. Writes go out at
 once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks.
@@ -24,7 +24,7 @@ _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Reader:
-    """Reads a link when it is told that there is something to read."""
+    """Reader of a link, told when there is something to read."""
 
     __slots__ = ()
 
@@ -40,19 +40,19 @@ class LinkOwner(Reader):
 
     @abstractmethod
     def touch(self) -> None:
-        """Unsent bytes went out."""
+        """Note that unsent bytes went out."""
 
     @abstractmethod
     def link_broken(self, link: "Link", error: OSError) -> None:
-        """Unsent bytes can't be sent any more."""
+        """Note that unsent bytes can't be sent any more."""
 
     @abstractmethod
     def wake(self) -> None:
-        """The last unsent byte went out, or a connect has ended."""
+        """Note that the last unsent byte went out, or a connect has ended."""
 
 
 class Link(Pollable):
-    """One end of a stream connection.
+    """Link: one end of a stream connection.
 
     Args:
         poller: tells of readiness.
@@ -116,7 +116,7 @@ class Link(Pollable):
         return -1 if self.closed else self._fd
 
     def on_events(self, events: int) -> None:
-        """Act on readiness; errors and hang-ups go to whoever is active, whose next call gets them."""
+        """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
         if events != WRITABLE and self._reader is not None:
             self._reader.readable()
         if events != READABLE:
@@ -177,7 +177,7 @@ class Link(Pollable):
             self._watch(self._watched | READABLE)
 
     def pause(self) -> None:
-        """Stop the reader's calls; bytes stay in the kernel, and so the peer is slowed down."""
+        """Stop the reader's calls; bytes stay in the kernel, which slows the peer down (backpressure)."""
         if self._reader is not None:
             self._paused, self._reader = self._reader, None
             self._watch(self._watched & ~READABLE)
@@ -202,7 +202,7 @@ class Link(Pollable):
         return data
 
     def is_quiet(self) -> bool:
-        """True if the peer has neither sent anything nor ended the connection; nothing is taken."""
+        """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
         try:
             self._sock.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):

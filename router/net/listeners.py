@@ -1,6 +1,6 @@
-"""Listening sockets: from the text in a configuration to bound sockets.
+"""Listeners: sockets bound to the addresses of the configuration.
 
-What an address means (reference sheet 3.9, 3.10; docs/compatibility.md has the differences):
+Forms of addresses (uWSGI: core/socket.c; docs/compatibility.md has the differences):
 
 * ``:port`` is every IPv4 interface, as in uWSGI. Who may connect to a fastrouter is trusted, so a
   drop-in must not open the port on IPv6 too. ``[::]:port`` is every interface of both (and IPv4
@@ -38,12 +38,12 @@ _VERBS = {socket.SOCK_STREAM: "listen on", socket.SOCK_DGRAM: "receive datagrams
 
 
 class BindError(StartError):
-    """An address cannot be listened on; ``str()`` says which, why and what to do."""
+    """Error: an address cannot be listened on; ``str()`` says which, why and what to do."""
 
 
 @dataclass(slots=True)
 class BoundSocket:
-    """A socket that is bound (and, for streams, listens); non-blocking.
+    """Bound socket, which listens if it is for streams; non-blocking.
 
     Attributes:
         sock: the socket.

@@ -1,18 +1,18 @@
-"""The addresses that this program itself listens on: a node there would send requests in circles."""
+"""Own addresses of this program: a node there would make a loop of requests."""
 
 import os
 import socket
 from collections.abc import Iterable
 
 from uwsgi_router.protocol.address import Address, UnixAddress
-from uwsgi_router.subscriptions.whereabouts import IPAddress, ip_of
+from uwsgi_router.subscriptions.node_address import IPAddress, ip_of
 
 #: Names that mean this machine without any look-up.
 _THIS_MACHINE = frozenset({"", "localhost", "localhost.localdomain", "ip6-localhost"})
 
 
 class OwnAddresses:
-    """Tells whether an address leads back to one of these sockets.
+    """Set of own addresses: tells whether an address leads back to one of these sockets.
 
     Args:
         sockets: bound ones, of whatever family and kind.
@@ -78,7 +78,7 @@ def _identity(path: bytes) -> tuple[int, int] | None:
 
 
 def _is_here(ip: IPAddress) -> bool:
-    """True if ``ip`` is an address of this machine.
+    """Return True if ``ip`` is an address of this machine.
 
     The route to an address of one's own begins at that address; nothing is sent to find that out.
     """

@@ -1,4 +1,4 @@
-"""Readiness of many sockets through one epoll of our own, which the event loop watches as a single descriptor.
+"""Poller: readiness of all connections through one epoll, which the event loop watches.
 
 ``loop.add_reader`` on uvloop makes a handle each time and costs six system calls from registering to removal; a request
 needs three of them. Here it is one call to register and none to remove, because closing a socket does. Measured behind
@@ -18,27 +18,27 @@ _BATCH: Final = 256
 
 
 class Pollable:
-    """A descriptor's owner, told when it is ready."""
+    """Owner of a descriptor, told when it is ready."""
 
     __slots__ = ()
 
     @abstractmethod
     def on_events(self, events: int) -> None:
-        """Bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
+        """Handle bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
 
 
 class Resumable:
-    """A suspended coroutine's owner, resumed when something has happened."""
+    """Owner of a suspended coroutine, resumed when something has happened."""
 
     __slots__ = ()
 
     @abstractmethod
     def resume(self) -> None:
-        """Look at it."""
+        """Run the coroutine on."""
 
 
 class Poller:
-    """All connections of one event loop.
+    """Poller of all connections of one event loop.
 
     Attributes:
         now: the loop's clock at the beginning of this batch of events; who is called from elsewhere calls :meth:`tick`.

@@ -1,4 +1,4 @@
-"""Host names of nodes: resolved in a thread, remembered for a few seconds, never waited for by anybody else."""
+"""DNS resolver for nodes' names: look-ups in threads, cached for a few seconds."""
 
 import asyncio
 import errno
@@ -17,7 +17,7 @@ MAX_NAMES = 4096
 
 
 class Resolver:
-    """Answers for host names.
+    """Resolver of host names, with a cache.
 
     A failed look-up leaves the last good answer in place: DNS that is down must not take nodes away that still run.
 
@@ -64,7 +64,7 @@ class Resolver:
             await asyncio.wait((task,), timeout=PATIENCE)
             if not task.done():
                 return known[1]
-        # A session that gives up must not cancel the look-up of the others.
+        # A request that gives up must not cancel the look-up of the others.
         return await asyncio.shield(task)
 
     def _finished(self, key: tuple[str, int], task: asyncio.Task[list[Endpoint]]) -> None:

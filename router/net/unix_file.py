@@ -1,4 +1,4 @@
-"""The file of a UNIX socket: freed without harming anybody, given away, removed if still ours."""
+"""UNIX socket files: remove stale ones, set owner and mode, unlink on exit if unchanged."""
 
 import errno
 import grp
@@ -9,7 +9,7 @@ import stat
 
 
 class SocketFileError(Exception):
-    """The file cannot be used; ``str()`` says why and what to do."""
+    """Error: the file cannot be used; ``str()`` says why and what to do."""
 
 
 def make_free(path: bytes, kind: socket.SocketKind) -> None:
@@ -83,7 +83,7 @@ def set_access(path: bytes, mode: int | None, owner: str | None, *, option: str 
 
 
 class SocketFile:
-    """A socket file that we made; knows it again by device and inode."""
+    """Socket file that we made, known again by device and inode."""
 
     def __init__(self, path: bytes) -> None:
         """Remember the file at ``path``, just bound; as an absolute path, because we may chdir."""

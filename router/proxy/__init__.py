@@ -1,1 +1,1 @@
-"""The proxy engine: one request from a client to a node and back."""
+"""Proxy: exchanges of requests and responses between clients and nodes."""

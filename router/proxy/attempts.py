@@ -1,4 +1,4 @@
-"""Attempts of a request whose first node failed or was busy: pure bookkeeping, no I/O.
+"""Attempts and retries of a request whose first node failed or was busy: bookkeeping without I/O.
 
 Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback once; nodes that were only busy once more
 after a while.
@@ -15,8 +15,8 @@ from uwsgi_router.subscriptions.node import Node
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What the attempts of all requests of a router have in common.
+class RoutingPolicy:
+    """Routing policy of a router: forwarder, fallback nodes, limit of retries.
 
     Attributes:
         forwarder: finds the nodes.
@@ -32,30 +32,31 @@ class Plan:
 
 
 class Attempts:
-    """The attempts of one request.
+    """Attempts of one request: nodes tried, busy or full, and the last error.
 
     Args:
-        request: whose.
-        plan: of its site.
-        forwarder: the plan's, for this request.
+        request: to be answered.
+        policy: of the request's site.
+        forwarder: the policy's, for this request.
 
     Attributes:
         tried: nodes that are not chosen again.
-        made: connects that failed or were not answered, busy ones not counted.
-        last_error: what the last of them ended with, for the log.
-        cause: the reason for that.
-        busy_until: how long busy nodes are waited for; 0: not yet; likewise ``hold_until`` and ``queued_until``.
-        timed_out: one of them got no answer to its connect.
-        only_busy: every node that there is has been busy for too long; none is down.
-        last_node: whose error that was.
-        owner: the forwarder that gave it.
-        full: nodes that have as many connections as they may: one of theirs has to become free.
+        made: number of failed connects, without those to busy nodes.
+        last_error: text of the last failure, for the log.
+        cause: reason of the last failure.
+        busy_until: end of the wait for busy nodes, on the loop's clock; 0: none yet; likewise ``hold_until`` and
+            ``queued_until``.
+        timed_out: a connect was not answered.
+        only_busy: all nodes have been busy for too long; none is down.
+        last_node: name of the node that failed last.
+        owner: forwarder that gave the last node.
+        full: nodes at their connection limit, with their forwarders.
     """
 
     __slots__ = (
         "_busy",
         "_forwarder",
-        "_plan",
+        "_policy",
         "_request",
         "busy_until",
         "cause",
@@ -71,9 +72,9 @@ class Attempts:
         "tried",
     )
 
-    def __init__(self, request: Request, plan: Plan, forwarder: Forwarder) -> None:
+    def __init__(self, request: Request, policy: RoutingPolicy, forwarder: Forwarder) -> None:
         self._request = request
-        self._plan = plan
+        self._policy = policy
         self._forwarder = forwarder
         # Most requests need none of these.
         self.tried: Sequence[Node] = ()
@@ -91,7 +92,7 @@ class Attempts:
     @property
     def may_go_on(self) -> bool:
         """False if ``max_retries`` keeps the request from further nodes."""
-        return self._plan.max_retries is None or self.made <= self._plan.max_retries
+        return self._policy.max_retries is None or self.made <= self._policy.max_retries
 
     def next(self, now: float) -> Node | None:
         """Return the next node, a fallback too; None if none is left."""
@@ -106,20 +107,20 @@ class Attempts:
 
     def next_fallback(self, now: float) -> Node | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
-        plan = self._plan
+        policy = self._policy
         if self._busy or self.full:
             return None
         if not (
-            self.made or plan.fallback_on_no_key or self._forwarder.has_nodes(self._request, now)
+            self.made or policy.fallback_on_no_key or self._forwarder.has_nodes(self._request, now)
         ):
             return None
-        self.owner = plan.fallback
-        return plan.fallback.choose(self._request, self.tried, now)
+        self.owner = policy.fallback
+        return policy.fallback.choose(self._request, self.tried, now)
 
     def failed(
         self, node: Node, error: str, *, cause: Reason = reasons.CONNECT, timed_out: bool = False
     ) -> None:
-        """``node`` could not be connected, or did not answer: not this one again."""
+        """Record that ``node`` could not be connected, or did not answer: it is not chosen again."""
         self.tried = (*self.tried, node)
         self.made += 1
         self.last_error = error
@@ -129,19 +130,19 @@ class Attempts:
         self.timed_out = self.timed_out or timed_out
 
     def busy(self, node: Node, error: str) -> None:
-        """``node`` takes no connection just now: others first, then this one again."""
+        """Record that ``node`` takes no connection just now (backlog full): others first, then this one again."""
         self.tried = (*self.tried, node)
         self._busy = (*self._busy, node)
         self.last_error = error
         self.last_node = node.name
 
     def has_no_connection(self, node: Node) -> None:
-        """``node`` has no connection free: others first, then the first that has."""
+        """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
         self.tried = (*self.tried, node)
         self.full = (*self.full, (node, self.owner))
 
     def freed(self, node: Node) -> None:
-        """One of ``node``'s connections is free, and is this request's."""
+        """Record that one of ``node``'s connections is free, and reserved for this request."""
         self.owner = next(owner for full, owner in self.full if full is node)
         self.again()
 
@@ -157,19 +158,19 @@ class Attempts:
         self._busy = self.full = ()
 
     def give_up_busy(self) -> None:
-        """The busy nodes have been waited for long enough: they count as failed."""
+        """Count the busy nodes as failed: they have been waited for long enough."""
         if self._busy:
             self.only_busy = not self.made
             self.made += len(self._busy)
             self._busy = ()
 
     @property
-    def stopped_early(self) -> bool:
+    def stopped_by_limit(self) -> bool:
         """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
         return not self.may_go_on and self._forwarder.has_untried(self._request, self.tried)
 
     def restart(self) -> None:
-        """A node has announced itself: every node may be tried again."""
+        """Let every node be tried again, for one has announced itself."""
         self.tried = self._busy = self.full = ()
         self.made = 0
         self.only_busy = self.timed_out = False

@@ -1,4 +1,4 @@
-"""A request's body on its way to nodes: streamed, collected in a spool, or replayed from it."""
+"""Request bodies on their way to nodes: streamed, spooled, or replayed; half-close and aborts."""
 
 from uwsgi_router.protocol.http.body import Identity, Recoder, UntilEof
 from uwsgi_router.protocol.http.errors import BodyError, BodyTooLarge, Truncated
@@ -9,23 +9,23 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
-from uwsgi_router.router.proxy.pump import MAX_EARLY, MIN_EARLY, Feeder, Upload
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED, Feeder, Upload
 from uwsgi_router.router.proxy.spool import Replay, Spool
 
 
 class Body:
-    """The body of one request: here all that the client sends, to its end.
+    """Body of one request: here all that the client sends, to its end.
 
     Fronts whose requests have bodies that end make subclasses of their own.
 
     Args:
-        request: whose.
-        pump: reads the client; what came behind the head is in it.
+        request: to be answered.
+        pump: reads the client; buffers what came behind the head.
         limits: of the site.
 
     Attributes:
         pump: from the client.
-        empty: the request ends with its head; what is asked most often.
+        empty: the request ends with its head.
         spool: the body, if it was collected.
         sending: an attempt is under way that :meth:`advance` has to look after.
     """
@@ -70,7 +70,7 @@ class Body:
 
     @property
     def missing(self) -> str:
-        """What the client still owes, for the log."""
+        """Description of what the client still owes, for the log."""
         return "it has not ended"
 
     @property
@@ -96,19 +96,19 @@ class Body:
         return SPOOL_MEMORY
 
     def passes_continue(self) -> bool:
-        """The node says 100: return True if the client waits for it."""
+        """Return True if the client waits for a 100, which the node has just sent."""
         return False
 
     def begin_pace(self) -> None:
-        """From now on the client has to keep up a rate, if one is configured."""
+        """Require a minimum rate of the client from now on, if one is configured."""
 
     def end_pace(self) -> None:
-        """The client has all the time that the phases' deadlines give it."""
+        """Require no rate any more; the phases' deadlines still apply."""
 
     # --- collecting ---
 
     async def collect(self) -> None:
-        """Read the body whole, so that its length is known; sets ``spool``.
+        """Read the body whole into a spool, so that its length is known; sets ``spool``.
 
         Raises:
             ClientGone: the client left before that.
@@ -136,7 +136,7 @@ class Body:
         self.spool = spool
 
     def _check_collected(self, spool: Spool) -> None:
-        """Look whether the body is well-formed, and could be stored so far.
+        """Check that the body is well-formed, and could be stored so far.
 
         Raises:
             Failure: if not.
@@ -177,7 +177,7 @@ class Body:
             self._feeder = self.feeder(back)
 
     def advance(self) -> None:
-        """Attach the body once a replay is done, pass a half-close on, raise what went wrong.
+        """Attach the body once a replay is done, forward a half-close, raise errors of the body.
 
         Raises:
             Failure: the body is none, or can't be read.
@@ -202,7 +202,7 @@ class Body:
                     half_close(link)
 
     def leave(self) -> None:
-        """The attempt is over: the node gets no more; another may."""
+        """End the attempt: the node gets no more; another may."""
         if self.sending:
             self.sending = False
             self._link = None
@@ -210,7 +210,7 @@ class Body:
                 self.pump.detach()
 
     def close(self) -> None:
-        """Give the collected body back."""
+        """Free the spool."""
         if self.spool is not None:
             self.spool.close()
             self.spool = None
@@ -223,7 +223,7 @@ class Body:
         return not self.complete
 
     def check_client(self) -> None:
-        """A client that ends inside its body, or entirely if so configured, is gone.
+        """Raise ClientGone if the client has ended inside its body, or has ended at all if so configured.
 
         Raises:
             ClientGone: if so.
@@ -236,8 +236,8 @@ class Body:
         """Bytes of the body that may lie in memory while the request waits."""
         length = self.request.content_length if self.spool is None else self.spool.length
         if length <= self._limits.post_buffering:
-            return length + MIN_EARLY
-        return early_limit(length)
+            return length + MIN_BUFFERED
+        return buffer_limit(length)
 
     @property
     def node_is_behind(self) -> bool:
@@ -245,12 +245,12 @@ class Body:
         return self._link is not None and self._link.backlog > 0
 
     def stalled(self) -> Failure:
-        """Return that the client does not send the rest."""
+        """Return the failure of a client that does not send all of its body."""
         text = f"the client stalled inside its body, {self.missing}"
         return Failure(reasons.BODY_TIMEOUT, text, self._limits.timeout)
 
     def failure(self, fault: BodyError) -> Failure | ClientGone:
-        """Return why the body is refused, or that the client left inside it."""
+        """Return the failure of a refused body, or ClientGone if the client left inside it."""
         if isinstance(fault, Truncated):
             return ClientGone()
         if isinstance(fault, BodyTooLarge):
@@ -259,7 +259,7 @@ class Body:
 
 
 class NoBody(Body):
-    """The body of a request that ends with its head."""
+    """Body of a request that ends with its head."""
 
     __slots__ = ()
 
@@ -293,13 +293,13 @@ class NoBody(Body):
         return False
 
 
-def early_limit(length: int) -> int:
-    """Return how many bytes behind the head of a request with so long a body are kept while no node is connected."""
-    return max(MIN_EARLY, min(length, MAX_EARLY))
+def buffer_limit(length: int) -> int:
+    """Return how many bytes behind a head are buffered while no node is connected, for a body of this length."""
+    return max(MIN_BUFFERED, min(length, MAX_BUFFERED))
 
 
 def half_close(link: Link) -> None:
-    """Tell a node that the client has said all it will."""
+    """Half-close the node's connection: the client has sent all it will."""
     try:
         link.write_eof()
     except OSError:

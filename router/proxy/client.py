@@ -1,4 +1,4 @@
-"""The client's side of one request: how it is answered, and how its connection ends."""
+"""Client side of one request: answers, failures, lingering close."""
 
 import asyncio
 from typing import Final
@@ -22,7 +22,7 @@ LINGER_TOTAL: Final = 30.0
 
 
 class Client:
-    """What an exchange needs of the client: here of one whose bytes nobody understands.
+    """Client of an exchange: here one whose bytes are not parsed.
 
     Fronts whose clients speak a protocol make subclasses of their own.
 
@@ -37,10 +37,10 @@ class Client:
         connection: that the request came over.
         link: the client's end of it.
         tunnel: the node's end of a tunnel, while it is open.
-        said_goodbye: both ends of a tunnel were told why it ends.
+        close_sent: both ends of a tunnel were told why it ends, in its protocol's words (a Close frame).
     """
 
-    __slots__ = ("_limits", "begun", "body", "connection", "link", "said_goodbye", "tunnel")
+    __slots__ = ("_limits", "begun", "body", "close_sent", "connection", "link", "tunnel")
 
     def __init__(self, connection: Connection, body: Body, limits: Limits) -> None:
         self.connection = connection
@@ -49,7 +49,7 @@ class Client:
         self._limits = limits
         self.begun = False
         self.tunnel: Link | None = None
-        self.said_goodbye = False
+        self.close_sent = False
 
     # --- what the client's protocol decides ---
 
@@ -82,7 +82,7 @@ class Client:
         return 0
 
     def upgrade(self, head: ResponseHead) -> tuple[Feeder | None, Feeder | None]:  # noqa: ARG002
-        """Return what looks at the bytes of a tunnel, to the node and to the client; None: nobody does.
+        """Return checkers for the bytes of a tunnel, to the node and to the client; None: unchecked.
 
         Raises:
             ResponseError: the node's 101 is no answer to the request.
@@ -96,8 +96,8 @@ class Client:
         """Seconds of silence that end a tunnel."""
         return self._limits.timeout
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool = False) -> None:
-        """Say goodbye to both ends of the tunnel, if its protocol has a word for it; sets ``said_goodbye``.
+    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+        """Send the last words of the tunnel's protocol to both ends, if it has any; sets ``close_sent``.
 
         Args:
             fault: which rule was broken; None: nothing moved for too long, or the router stops.
@@ -112,7 +112,7 @@ class Client:
 
     @property
     def fiber(self) -> Fiber:
-        """What serves the request."""
+        """Fiber that serves the request."""
         return self.connection.fiber
 
     def write(self, data: bytes) -> None:
@@ -140,7 +140,7 @@ class Client:
     # --- the end of a request ---
 
     async def finish(self) -> None:
-        """See to it that the client gets the last byte of the answer.
+        """Wait until the client has got the last byte of the answer.
 
         Raises:
             Failure: it does not take it.
@@ -156,14 +156,14 @@ class Client:
                 raise self.stalled() from None
 
     def stalled(self) -> Failure:
-        """Return that the client does not take its answer."""
+        """Return the failure of a client that does not take its answer."""
         timeout = self._limits.timeout
         text = f"the client read nothing for {timeout:g} s, {self.link.backlog} bytes of the answer were left"
         return Failure(reasons.CLIENT_STALLED, text, timeout)
 
     async def fail(self, failure: Failure) -> None:
         """Answer a request that failed, if answers are wanted and possible."""
-        if self.said_goodbye:
+        if self.close_sent:
             await self.linger()
         elif self.begun:
             # Part of an answer has gone out: an orderly end would make it pass for the whole.

@@ -1,4 +1,4 @@
-"""A client's connection, from accept to close, and the open connections of a router."""
+"""Client connections: accept to close, request ids, graceful stop."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger("uwsgi-router.request")
 
 
 class Connection(LinkOwner):
-    """One client connection: owns the client's socket, and the coroutine that serves its requests.
+    """Connection of one client: owns the socket, and the coroutine that serves its requests.
 
     Args:
         connections: the open ones of the router.
@@ -31,7 +31,7 @@ class Connection(LinkOwner):
         fiber: runs :meth:`serve`.
         link: the client's end.
         peer: the client's (host, port); ("", 0) on a UNIX socket.
-        number: of this connection, since the router started.
+        number: number of this connection, counted since the router started.
         connections: the open ones of the router.
     """
 
@@ -57,7 +57,7 @@ class Connection(LinkOwner):
 
     @property
     def id(self) -> str:
-        """What the log and an answer of ours call the request that is being served."""
+        """Id of the request being served, for the log and for answers of ours."""
         return f"{self.connections.ids}-{self.number:x}"
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Connection(LinkOwner):
         """Serve the connection's requests."""
 
     def hurry(self, seconds: float) -> None:
-        """The router stops: if no request was read yet, wait for it no longer than that."""
+        """Stop soon: if no request was read yet, wait for it no longer than ``seconds``."""
 
     def start(self) -> None:
         """Begin to serve."""
@@ -73,7 +73,7 @@ class Connection(LinkOwner):
         self.fiber.run(self.serve(), self.ended)
 
     def ended(self, error: BaseException | None) -> None:
-        """Let everything go: the coroutine has ended, of itself or with ``error``."""
+        """Release everything: the coroutine has ended, of itself or with ``error``."""
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
         self.link.close()
@@ -82,28 +82,28 @@ class Connection(LinkOwner):
     # --- what the client's link tells ---
 
     def readable(self) -> None:
-        """Something can be read: whoever waits for it looks."""
+        """Wake the fiber: something can be read."""
         self.fiber.wake()
 
     def wake(self) -> None:
-        """The last unsent byte went out."""
+        """Wake the fiber: the last unsent byte went out."""
         self.fiber.wake()
 
     def touch(self) -> None:
-        """Unsent bytes went out."""
+        """Move the fiber's deadline on: unsent bytes went out."""
         self.fiber.touch()
 
     def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
-        """The client takes no more bytes: whatever is waited for, nobody is left to answer."""
+        """Note that the client takes no more bytes: it is gone."""
         link.close()
         self.fiber.lost()
 
 
 class Connections:
-    """The open connections of one router, and their deadlines.
+    """Open connections of one router, and their deadlines.
 
     Attributes:
-        ids: what request ids of this run begin with.
+        ids: prefix of this run's request ids.
         stopping: the router stops: no connection is kept for another request.
         deadlines: of the connections, and of what else they wait for.
     """

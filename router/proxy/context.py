@@ -1,4 +1,4 @@
-"""What the connections of one router share: site, limits, timing, upstream pool, resolver, loop.
+"""Context of a router's connections: site policy, limits, timeouts, upstream pool, resolver, loop.
 
 Values of the configuration that requests meet are copied here once, so that no request touches a configuration.
 """
@@ -14,7 +14,7 @@ from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import TTL, Resolver
-from uwsgi_router.router.proxy.attempts import Plan
+from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.hold import Hold
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
@@ -27,21 +27,21 @@ SPOOL_MEMORY: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times that no option sets, in seconds.
+    """Timings that no option sets, in seconds.
 
     Attributes:
-        tick: between two looks at all deadlines: so late may each be met.
-        slow_connect: a connect that was not answered for so long is probably not going to be.
-        stale: a kept connection that was idle for longer may be closed just now: not for what can't be repeated.
-        body_window: over which the rate of a body is taken (``http-body-rate``).
-        first_look: that one name of a configured node may take at the start.
-        resolve_again: between two looks at the names of configured nodes.
-        last_request: a client that has connected and sent no whole request gets so long for it when the router stops.
+        tick: between two looks at all deadlines; each may be met so much late.
+        slow_connect: until an unanswered connect counts as slow.
+        trusted_idle: for which a kept connection may have been idle and still carry a request that can't be sent again.
+        body_window: over which the rate of a body is measured (``http-body-rate``).
+        first_look: for the look-up of one name of a configured node at the start.
+        resolve_again: between two look-ups of the names of configured nodes.
+        last_request: for clients without a whole request to send one, when the router stops.
     """
 
     tick: float = 0.25
     slow_connect: float = 1.0
-    stale: float = 1.0
+    trusted_idle: float = 1.0
     body_window: float = 30.0
     last_request: float = 2.0
     first_look: float = 5.0
@@ -49,23 +49,23 @@ class Timing:
 
 
 class Limits:
-    """Values of the configuration that apply to each request.
+    """Limits and timeouts of the configuration that apply to each request.
 
     Attributes:
         abort_on_eof: a client's half-close is its end.
         answers: requests that failed are answered; False: the connection is closed.
-        backend_connections: to one HTTP node; 0: any number; None: the cores that it announced.
-        backend_http: nodes that were not announced speak HTTP.
-        backend_keepalive: seconds that an idle connection to a node is kept.
+        backend_connections: limit of connections to one HTTP node; 0: none; None: the cores that it announced.
+        backend_http: unannounced nodes speak HTTP.
+        backend_keepalive: seconds for which an idle connection to a node is kept.
         backend_queue: requests that may wait for a connection.
-        backend_queue_timeout: seconds that each may wait.
+        backend_queue_timeout: seconds for which each may wait.
         buffer_size: bytes read at once.
-        connect_timeout: seconds.
-        hold: seconds that a request waits for a node to announce itself; 0: not at all.
-        hold_max: requests that may.
-        post_buffering: bodies are collected, up to so many bytes in memory; 0: they are streamed.
-        post_buffering_dir: for larger ones; None: the system's.
-        timeout: seconds without a byte in either direction.
+        connect_timeout: seconds for one connect.
+        hold: seconds for which a request waits for a node to announce itself; 0: not at all.
+        hold_max: requests that may wait at once.
+        post_buffering: bytes of a spooled body in memory; 0: bodies are streamed.
+        post_buffering_dir: directory for larger spools; None: the system's.
+        timeout: idle timeout: seconds without a byte in either direction.
     """
 
     __slots__ = (
@@ -104,37 +104,37 @@ class Limits:
 
 
 class Site:
-    """Policy for the requests of one application: where they go, and within which limits.
+    """Site: policy for the requests of one application, its routing and limits.
 
     There is one for each router today, made of its own options.
 
     Attributes:
         limits: for each request.
-        plan: which nodes are tried.
+        routing: policy of choosing nodes.
         hold: requests that wait for a node to announce itself.
         reporter: counters and log.
     """
 
-    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "plan", "reporter")
+    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing")
 
     def __init__(
         self,
         config: RouterConfig,
-        plan: Plan,
+        routing: RoutingPolicy,
         reporter: Reporter,
         *,
         uwsgi_back: Back,
         http_back: Back,
     ) -> None:
         self.limits = Limits(config)
-        self.plan = plan
+        self.routing = routing
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
         self._uwsgi_back = uwsgi_back
         self._http_back = http_back
 
     def back_of(self, node: Node) -> Back:
-        """Return how a node is spoken to."""
+        """Return the back that speaks a node's protocol."""
         if node.proto == "http" or (
             self.limits.backend_http and not isinstance(node, SubscribedNode)
         ):
@@ -150,27 +150,29 @@ class Site:
 
     def awaited_keys(self, request: Request, now: float) -> frozenset[bytes]:
         """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
-        forwarder = self.plan.forwarder
+        forwarder = self.routing.forwarder
         if not self.limits.hold or not forwarder.is_known(request, now):
             return frozenset()
         return forwarder.awaited_keys(request)
 
     def refuse_unknown(self, request: Request, now: float) -> None:
-        """Before a body is collected: is there anybody to give it to?
+        """Check, before a body is collected, that some node may take the request.
 
         Raises:
             Failure: if the key is unknown and no fallback takes it.
         """
-        if not self.plan.fallback_on_no_key and not self.plan.forwarder.is_known(request, now):
+        if not self.routing.fallback_on_no_key and not self.routing.forwarder.is_known(
+            request, now
+        ):
             raise self.unknown_key()
 
     def unknown_key(self) -> Failure:
-        """Return that nobody serves a request's key."""
-        return Failure(reasons.UNKNOWN_KEY, self.plan.forwarder.unknown)
+        """Return the failure of a request whose key no node serves."""
+        return Failure(reasons.UNKNOWN_KEY, self.routing.forwarder.unknown)
 
 
 class Context:
-    """What the connections of one router share.
+    """Context: what the connections of one router share.
 
     Attributes:
         loop: the event loop.
@@ -179,7 +181,7 @@ class Context:
         resolver: of nodes' names.
         timing: times that no option sets.
         connections: the open ones of this router.
-        site: whose requests these are.
+        site: policy for the requests.
     """
 
     __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")

@@ -1,4 +1,4 @@
-"""Exchanges: one request on its way from a client to a node, and its answer back."""
+"""Exchange: one request from client to node and its answer back, with retry and failure handling."""
 
 import asyncio
 import errno
@@ -31,19 +31,19 @@ _CONNECT: Final = Phase.CONNECT
 
 
 class Exchange:
-    """One request on its way; dies with it.
+    """Exchange: one request on its way; dies with it.
 
     Args:
         context: of the router.
         client: the client's side of the request.
         request: as parsed.
-        started: when it began, on the monotonic clock: uvloop's own has only milliseconds.
+        started: beginning, on the monotonic clock in seconds: uvloop's own has only milliseconds.
 
     Attributes:
         body: of the request.
         route: the nodes that were tried.
-        lease: of the node that was tried last.
-        reason: why there was no whole answer, in a word; "": there was one.
+        lease: lease of the node that was tried last.
+        reason: word for the failure; "": there was a whole answer.
     """
 
     __slots__ = (
@@ -79,7 +79,7 @@ class Exchange:
     # --- the story of a request ---
 
     async def serve(self) -> None:
-        """Find a node for the request, hand it over, pass the answer back, and count what became of it.
+        """Find a node for the request, hand it over, pass the answer back, and count the outcome.
 
         Raises:
             ClientGone: the client left.
@@ -153,14 +153,14 @@ class Exchange:
     # --- what it holds ---
 
     def _release(self) -> None:
-        """Let go of the node, of a reserved connection, of the collected body."""
+        """Release the lease, a reserved connection, the spooled body."""
         if self.lease is not None:
             self.lease.close()
         self.route.close()
         self.body.close()
 
     async def _collect(self) -> None:
-        """Read the body whole, if anybody is there to whom it can go."""
+        """Spool the body, if there may be a node for it."""
         self.site.refuse_unknown(self.request, self.context.poller.now)
         await self.body.collect()
 
@@ -177,7 +177,7 @@ class Exchange:
     # --- the lease ---
 
     def _lease_nowait(self, node: Node, back: Back) -> Lease | None:
-        """Return a lease of ``node`` that has taken the head; None if it has to be waited for, or can't be had."""
+        """Return a lease of ``node`` that has taken the head; None if it has to be waited for, or failed."""
         request, route, site = self.request, self.route, self.site
         fiber, context = self.fiber, self.context
         fiber.phase = _CONNECT
@@ -257,7 +257,7 @@ class Exchange:
     # --- the end ---
 
     def _retry_or_fail(self, lease: Lease, back: Back, error: OSError | None) -> None:
-        """The node's connection ended without a byte: prepare to send the request again, once, if that is safe.
+        """Prepare a retry after a connection that ended without a byte: once, and only if that is safe.
 
         Raises:
             Failure: if it is not.
@@ -282,7 +282,7 @@ class Exchange:
         self.site.reporter.counters.resent += 1
 
     async def _deliver(self, answer: Answer) -> None:
-        """See to it that the client gets the last byte of an answer.
+        """Wait until the client has got the last byte of an answer.
 
         Raises:
             Failure: the answer is not complete, or the client does not take it.
@@ -306,7 +306,7 @@ class Exchange:
         await self.client.fail(failure)
 
     def outcome(self) -> Outcome:
-        """Return what is to be said of the request in the log."""
+        """Return the outcome of the request, for the log."""
         lease = self.lease
         return Outcome(
             self.client.connection.id,

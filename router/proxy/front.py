@@ -1,4 +1,4 @@
-"""Fronts: what clients speak; a front makes a connection of each accepted socket."""
+"""Front base class: client protocols, which make a connection of each accepted socket."""
 
 import socket
 from abc import abstractmethod
@@ -10,7 +10,7 @@ from uwsgi_router.router.proxy.context import Context
 
 
 class Listener:
-    """One listening socket, as requests are told of it.
+    """Listener: port, name and redirect of one listening socket.
 
     Attributes:
         port: decimal; b"" for a UNIX socket.
@@ -27,7 +27,7 @@ class Listener:
 
 
 class Front:
-    """The clients' protocol of one router. No I/O but through the connections that it makes.
+    """Front: the clients' protocol of one router. No I/O but through the connections that it makes.
 
     Attributes:
         uwsgi_back: how nodes are spoken to that speak uwsgi.
@@ -41,7 +41,7 @@ class Front:
         self.http_back = http_back
 
     def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
-        """Return what requests are told of a listening socket."""
+        """Return the listener of a listening socket."""
         return Listener(port, name, redirect)
 
     @abstractmethod

@@ -1,14 +1,14 @@
-"""Requests that are held until a node of their key announces itself (``*-hold``)."""
+"""Hold: requests that wait until a node of their key announces itself (``*-hold``)."""
 
 from uwsgi_router.router.proxy.waiter import Waiter
 
 
 class Hold:
-    """The held requests of one router, bounded in number and bytes.
+    """Held requests of one router, bounded in number and bytes.
 
     Args:
-        max_requests: that may wait at once.
-        max_bytes: that their heads and what they may have sent of their bodies may take.
+        max_requests: limit of requests that wait at once.
+        max_bytes: limit of bytes of their heads and of what they may have sent of their bodies.
     """
 
     def __init__(self, max_requests: int, max_bytes: int) -> None:
@@ -29,12 +29,12 @@ class Hold:
         return True
 
     def leave(self, waiter: Waiter) -> None:
-        """The request goes on, or is gone."""
+        """Remove a request that goes on, or is gone."""
         size, _keys = self._waiting.pop(waiter)
         self._bytes -= size
 
     def node_announced(self, key: bytes) -> None:
-        """A node announced itself, for the first time or again: who waits for its key looks again.
+        """Wake the requests that wait for the key of a node that announced itself, also again.
 
         Again counts too: the node may have died and come back so fast that the table noticed nothing.
         """

@@ -1,4 +1,4 @@
-"""Leases: one node held for one attempt, with its connection, kept or new."""
+"""Lease: one node held for one attempt, with its connection from the connection pool or new."""
 
 import asyncio
 import errno
@@ -19,22 +19,22 @@ _CONNECT: Final = Phase.CONNECT
 
 
 class Lease(LinkOwner):
-    """Counts itself among those that hold the node, from its making to :meth:`close`.
+    """Lease of a node: counts in its references from its making to :meth:`close`.
 
     Args:
         context: of the router.
         fiber: of the request.
         body: of the request.
         node: see below.
-        forwarder: gave the node, and hears when nobody holds it any more.
+        forwarder: gave the node, and is told when its last lease has ended.
 
     Attributes:
-        node: that is held.
-        link: the connection to it, once there is one.
+        node: node that is held.
+        link: connection to the node, once there is one.
         slot: the connection counts against the node's limit.
         reused: the connection had been kept.
-        head_size: bytes that the node was sent first.
-        connect_time: seconds that the connect took.
+        head_size: bytes of the head that the node was sent.
+        connect_time: seconds for the connect.
     """
 
     __slots__ = (
@@ -72,18 +72,18 @@ class Lease(LinkOwner):
     # --- what the node's link tells ---
 
     def readable(self) -> None:
-        """Nobody reads through a lease."""
+        """Do nothing: a lease does not read."""
 
     def wake(self) -> None:
-        """The connect has ended, or the last unsent byte went out."""
+        """Wake the fiber: the connect has ended, or the last unsent byte went out."""
         self._fiber.wake()
 
     def touch(self) -> None:
-        """Unsent bytes went out."""
+        """Move the fiber's deadline on: unsent bytes went out."""
         self._fiber.touch()
 
     def link_broken(self, link: Link, error: OSError) -> None:  # noqa: ARG002
-        """The node takes no more bytes: reading from it tells why."""
+        """Wake the fiber: the node takes no more bytes; reading from it tells why."""
         pump = self._body.pump
         if pump.target is link:
             pump.stop()
@@ -101,7 +101,9 @@ class Lease(LinkOwner):
         pool, node = self._context.upstreams, self.node
         while True:
             link = (
-                pool.take(node) if repeatable else pool.take_alive(node, self._context.timing.stale)
+                pool.take(node)
+                if repeatable
+                else pool.take_alive(node, self._context.timing.trusted_idle)
             )
             if link is None:
                 return False
@@ -229,7 +231,7 @@ class Lease(LinkOwner):
         self.connect_time = monotonic() - self._started
 
     async def _resolve(self) -> list[Endpoint]:
-        """Return where the node's name points.
+        """Return the endpoint of the node's name.
 
         Raises:
             OSError: it can't be resolved.
@@ -252,7 +254,7 @@ class Lease(LinkOwner):
     # --- the end ---
 
     def keep(self, seconds: float) -> None:
-        """Let the connection serve another request within ``seconds``."""
+        """Keep the connection for another request within ``seconds``."""
         assert self.link is not None
         self._context.upstreams.keep(self.node, self.link, seconds)
         self.link = None

@@ -1,4 +1,4 @@
-"""Pumps: bytes moving one way, from a link to another link or a spool, as they are or re-framed."""
+"""Pumps: bytes moving one way, from a link to a link or spool, with backpressure."""
 
 from abc import abstractmethod
 from enum import Enum
@@ -11,13 +11,13 @@ from uwsgi_router.router.net.link import HIGH, Link, Reader
 from uwsgi_router.router.proxy.spool import Spool
 
 # Kept of what a client sends while no node is connected yet; then it waits, so that memory is bounded.
-MAX_EARLY: Final = 64 * 1024
+MAX_BUFFERED: Final = 64 * 1024
 # So much even without a body: a WebSocket client may speak before its node is there.
-MIN_EARLY: Final = 4096
+MIN_BUFFERED: Final = 4096
 
 
 class Feeder(Protocol):
-    """Knows where a message ends and how the target wants it.
+    """Feeder: re-frames a message for its target, and knows where it ends.
 
     A protocol, not a base class: what checks the frames of WebSockets is not compiled, and feeders are asked once a
     read, not once a request.
@@ -30,7 +30,7 @@ class Feeder(Protocol):
 
     @property
     def surplus(self) -> bytes:
-        """What followed the message; valid when done."""
+        """Bytes that followed the message; valid when done."""
 
     def feed(self, data: bytes) -> bytes:
         """Return what the target is to be sent for the next bytes of the source.
@@ -48,7 +48,7 @@ class Feeder(Protocol):
 
 
 class PumpState(Enum):
-    """What becomes of the bytes that a pump reads. That the source has ended may come in each of these states."""
+    """State of a pump: what happens to bytes that it reads. The source may have ended in each of them."""
 
     BUFFERING = "buffering"
     """They are kept: there is no target yet, or not any more."""
@@ -70,32 +70,32 @@ STOPPED: Final = PumpState.STOPPED
 
 
 class Pump(Reader):
-    """One direction: reads its source when the poller says so, writes to its target.
+    """Pump: one direction; reads its source when the poller says so, writes to its target.
 
     Args:
         source: a link.
         fiber: woken when the owner has to look.
         chunk: bytes read at once.
-        early_limit: see below.
+        buffer_limit: see below.
 
     Attributes:
-        state: what becomes of the bytes.
-        count: bytes that came from the source, those given to :meth:`start` included.
-        early: bytes that were read and not passed on.
-        early_limit: so many of them are kept; then the source waits.
+        state: what happens to bytes that are read.
+        count: number of bytes from the source, those given to :meth:`start` included.
+        buffered: bytes that were read and not passed on.
+        buffer_limit: number of buffered bytes from which on the source is paused (backpressure).
         chunk: bytes read at once.
-        high: unsent bytes of the target above which the source waits.
+        high: number of unsent bytes of the target above which the source is paused (backpressure).
         ended: True after EOF or an error of the source.
-        error: why reading failed, or None.
-        fault: why what came is no such message, or None.
+        error: error of the source, or None.
+        fault: error in the message's framing, or None.
     """
 
     __slots__ = (
         "_feeder",
+        "buffer_limit",
+        "buffered",
         "chunk",
         "count",
-        "early",
-        "early_limit",
         "ended",
         "error",
         "fault",
@@ -108,15 +108,15 @@ class Pump(Reader):
     # Somebody reads what is kept: the fiber is woken by each read.
     wakes_when_buffering: ClassVar[bool] = False
 
-    def __init__(self, source: Link, fiber: Fiber, chunk: int, early_limit: int = 0) -> None:
+    def __init__(self, source: Link, fiber: Fiber, chunk: int, buffer_limit: int = 0) -> None:
         self.source = source
         self.fiber = fiber
         self.target: Link | Spool | None = None
         self.state = BUFFERING
         self.chunk = chunk
         self._feeder: Feeder | None = None
-        self.early = b""
-        self.early_limit = early_limit
+        self.buffered = b""
+        self.buffer_limit = buffer_limit
         self.high = HIGH
         self.count = 0
         self.ended = False
@@ -131,35 +131,35 @@ class Pump(Reader):
 
     @abstractmethod
     def source_ended(self) -> None:
-        """The source has ended, in good order."""
+        """Handle the end of the source, in good order."""
 
     @abstractmethod
     def source_broke(self) -> None:
-        """The source was reset."""
+        """Handle a reset of the source."""
 
     @abstractmethod
     def target_broke(self) -> None:
-        """The target takes nothing any more; the pump has stopped."""
+        """Handle a target that takes nothing any more; the pump has stopped."""
 
     # --- what the owner calls ---
 
     @property
     def complete(self) -> bool:
-        """True once the feeder has said that the message is."""
+        """True once the message is complete, as the feeder says."""
         return self.state is COMPLETE
 
     @property
     def attached(self) -> bool:
-        """True while what is read goes on."""
+        """True while bytes go on to a target."""
         return self.target is not None
 
-    def start(self, early: bytes = b"") -> None:
-        """Begin to read; ``early`` was read already."""
-        if early:
-            self.count += len(early)
-            self.early += early
+    def start(self, buffered: bytes = b"") -> None:
+        """Begin to read; ``buffered`` was read already."""
+        if buffered:
+            self.count += len(buffered)
+            self.buffered += buffered
         self.source.read_with(self)
-        if len(self.early) >= self.early_limit and self.state is BUFFERING:
+        if len(self.buffered) >= self.buffer_limit and self.state is BUFFERING:
             self.source.pause()
 
     def start_passing(self, target: Link) -> None:
@@ -169,12 +169,12 @@ class Pump(Reader):
         self.source.read_with(self)
 
     def attach(self, target: Link | Spool, feeder: Feeder | None = None) -> None:
-        """Send what was kept, and from now on everything up to the end of the message, to ``target``."""
+        """Send the buffered bytes, and from now on everything up to the end of the message, to ``target``."""
         self.target = target
         self.state = PASSING
         self._feeder = feeder
-        if self.early:
-            data, self.early = self.early, b""
+        if self.buffered:
+            data, self.buffered = self.buffered, b""
             self._pass_on(data)
             if not self.attached:
                 # That was the whole message, or none.
@@ -186,22 +186,22 @@ class Pump(Reader):
             self.source.resume()
 
     def detach(self) -> None:
-        """Keep what comes from now on: the target is gone, another may follow."""
+        """Buffer bytes from now on: the target is gone, another may follow."""
         self.target = None
         self._feeder = None
         if self.state is PASSING:
             self.state = BUFFERING
 
     def finish(self) -> None:
-        """The message is whole, whoever found that out."""
+        """Mark the message as complete."""
         self.target = None
         self._feeder = None
         self.state = COMPLETE
 
     def expect(self) -> None:
-        """Another message may follow the one that was passed on."""
+        """Prepare for another message behind the one that was passed on."""
         self.state = BUFFERING
-        if not self.ended and len(self.early) < self.early_limit:
+        if not self.ended and len(self.buffered) < self.buffer_limit:
             self.source.resume()
 
     def stop(self) -> None:
@@ -231,8 +231,8 @@ class Pump(Reader):
         if self.target is not None:
             self._pass_on(data)
             return
-        self.early = data = self.early + data if self.early else data
-        if len(data) >= self.early_limit:
+        self.buffered = data = self.buffered + data if self.buffered else data
+        if len(data) >= self.buffer_limit:
             self.source.pause()
         if self.wakes_when_buffering:
             fiber.wake()
@@ -270,11 +270,11 @@ class Pump(Reader):
             self.source.resume()
 
     def _completed(self, feeder: Feeder) -> None:
-        """What follows the message is kept for whoever knows what it is."""
+        """Keep the bytes that follow the message."""
         self.finish()
         if feeder.surplus:
-            self.early = feeder.surplus
-        if len(self.early) >= self.early_limit:
+            self.buffered = feeder.surplus
+        if len(self.buffered) >= self.buffer_limit:
             self.source.pause()
         elif not self.ended:
             # It may have been waiting for a target that was slow to take the message.
@@ -317,50 +317,50 @@ class Pump(Reader):
 
 
 class Upload(Pump):
-    """From the client: to a spool, to a node."""
+    """Pump from the client: to a spool, to a node."""
 
     __slots__ = ()
 
     def source_ended(self) -> None:
-        """Keep the poller from telling it again and again."""
+        """Pause the link, or the poller would tell of the end again and again."""
         self.source.pause()
 
     def source_broke(self) -> None:
-        """Without a client the request is over."""
+        """End the request: without a client it is over."""
         self.source.pause()
         self.fiber.lost()
 
     def target_broke(self) -> None:
-        """The node may have answered before it stopped reading: its answer is still read."""
+        """Wake the fiber: a node that stopped reading may have answered before."""
         self.fiber.wake()
 
 
 class Requests(Upload):
-    """What an HTTP client sends on one connection: heads, which are kept until they can be read, and bodies."""
+    """Pump of an HTTP client's requests on one connection: buffers heads, passes bodies."""
 
     __slots__ = ()
     wakes_when_buffering: ClassVar[bool] = True
 
 
 class Download(Pump):
-    """From a node to the client."""
+    """Pump from a node to the client."""
 
     __slots__ = ()
 
     def source_ended(self) -> None:
-        """Nothing to do: the node's connection is closed at once, which costs a system call less."""
+        """Do nothing: the node's connection is closed at once, which costs a system call less."""
 
     def source_broke(self) -> None:
-        """Whoever reads the answer decides what that means."""
+        """Wake the fiber: the answer decides about resets."""
         self.fiber.wake()
 
     def target_broke(self) -> None:
-        """Nobody is left to answer."""
+        """Note that the client is gone."""
         self.fiber.lost()
 
 
 class Answers(Download):
-    """A node's answer that begins with a head: kept until it can be read."""
+    """Pump of a node's answer that begins with a head: buffered until it can be parsed."""
 
     __slots__ = ()
     wakes_when_buffering: ClassVar[bool] = True

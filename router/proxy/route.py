@@ -1,4 +1,4 @@
-"""The route of a request: its next node, and waiting where all are busy, at their limit, or not announced yet."""
+"""Route: node selection for one request; waits if nodes are busy, full, or not announced yet."""
 
 from typing import Final
 
@@ -19,20 +19,20 @@ BUSY_BACKOFF: Final = 0.02
 
 
 class Route(Waiter):
-    """The nodes that one request tries.
+    """Route: the nodes that one request tries.
 
     Args:
         context: of the router.
         fiber: of the request.
-        request: whose.
+        request: to be answered.
         body: of the request.
 
     Attributes:
         owner: the forwarder that gave the node.
-        node: the name of the node that was chosen last.
-        tries: how many nodes were chosen, busy ones each time.
-        resent: the request was sent a second time.
-        connects_until: when all its connects together have taken too long; 0: none was begun.
+        node: name of the node that was chosen last.
+        tries: number of nodes chosen, busy ones each time.
+        resent: the request was sent a second time (retry).
+        connects_until: deadline for all its connects together, on the loop's clock; 0: none was begun.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class Route(Waiter):
         self._fiber = fiber
         self._request = request
         self._body = body
-        self._forwarder: Forwarder = context.site.plan.forwarder.for_request(request)
+        self._forwarder: Forwarder = context.site.routing.forwarder.for_request(request)
         self.owner = self._forwarder
         # Most requests need none of these.
         self._attempts: Attempts | None = None
@@ -69,7 +69,7 @@ class Route(Waiter):
         self.resent = False
 
     def wake(self) -> None:
-        """A node announced itself, or a connection became free."""
+        """Wake the fiber: a node announced itself, or a connection became free."""
         self.notified = True
         self._fiber.wake()
 
@@ -91,7 +91,7 @@ class Route(Waiter):
         return None
 
     def _begin_attempts(self) -> Attempts:
-        return Attempts(self._request, self._context.site.plan, self._forwarder)
+        return Attempts(self._request, self._context.site.routing, self._forwarder)
 
     async def next(self) -> Node:
         """Return the next node; wait if all are busy, at their connection limit, or, with hold, not announced yet.
@@ -129,7 +129,7 @@ class Route(Waiter):
                 await self._wait_for_busy(attempts)
             else:
                 keys = site.awaited_keys(request, now)
-                if attempts.only_busy or not keys or attempts.stopped_early:
+                if attempts.only_busy or not keys or attempts.stopped_by_limit:
                     raise self._none(attempts)
                 await self._hold(attempts, keys)
 
@@ -154,7 +154,7 @@ class Route(Waiter):
             attempts.give_up_busy()
 
     async def _wait_for_connection(self, attempts: Attempts) -> Node | None:
-        """Wait in line for a connection to one of the nodes that have none free.
+        """Wait in the queue for a connection to one of the nodes at their connection limit.
 
         Returns:
             The node that has one for this request, or None if the nodes have to be looked at again.
@@ -243,7 +243,7 @@ class Route(Waiter):
         return 0 if self._attempts is None else self._attempts.made
 
     def put_back(self) -> None:
-        """The node that was chosen is not tried after all."""
+        """Take the last choice back: the node is not tried after all."""
         self.tries -= 1
         if self._attempts is None:
             self._attempts = self._begin_attempts()
@@ -256,24 +256,24 @@ class Route(Waiter):
         cause: Reason = reasons.CONNECT,
         timed_out: bool = False,
     ) -> None:
-        """``node`` could not be connected, or did not answer: not this one again."""
+        """Record that ``node`` could not be connected, or did not answer: it is not chosen again."""
         self._history().failed(node, error, cause=cause, timed_out=timed_out)
 
     def busy(self, node: Node, error: str) -> None:
-        """``node`` takes no connection just now: others first, then this one again."""
+        """Record that ``node`` takes no connection just now: others first, then this one again."""
         self._history().busy(node, error)
 
     def full(self, node: Node) -> None:
-        """``node`` has as many connections as it may: others first, then the first that has one."""
+        """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
         self._history().has_no_connection(node)
 
     def same_again(self, node: Node) -> None:
-        """``node`` is to be tried a second time, on a new connection: only its kept one was dead."""
+        """Let ``node`` be tried a second time, on a new connection: its kept one was closed."""
         self.resent = True
         self._again = node
 
     def sent_again(self) -> None:
-        """The request goes to another node: the time that the last one took is not the next one's."""
+        """Note that the request goes to another node, with all the time for connects again."""
         self.resent = True
         self.connects_until = 0.0
         if self._attempts is not None:
@@ -297,9 +297,9 @@ class Route(Waiter):
     # --- no node ---
 
     def _none(self, attempts: Attempts, *, out_of_time: bool = False) -> Failure:
-        """Return why there is no node (any more); ``out_of_time``: others were not tried."""
+        """Return the failure of a request without a node; ``out_of_time``: others were not tried."""
         site, forwarder = self._context.site, self._forwarder
-        limits, retries = site.limits, site.plan.max_retries
+        limits, retries = site.limits, site.routing.max_retries
         if attempts.only_busy:
             text = f"{attempts.last_node} took no connection for too long: {attempts.last_error}"
             return Failure(reasons.BUSY, text, limits.connect_timeout)

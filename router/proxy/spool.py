@@ -1,4 +1,4 @@
-"""Spools: request bodies kept until a node has taken them, in memory or above a limit in an unlinked file."""
+"""Spool: request body kept in memory, or above a limit in an unlinked file, and its replay."""
 
 import tempfile
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _CHUNK = 128 * 1024
 
 
 class Spool:
-    """A body that is being collected: what a pump may have as its target.
+    """Spool of a body that is being collected; a target of pumps.
 
     Args:
         memory_limit: bodies up to this many bytes stay in memory.
@@ -78,14 +78,14 @@ class Spool:
         return self._file.read(size)
 
     def close(self) -> None:
-        """Give memory and file back."""
+        """Free memory and file."""
         self._memory = bytearray()
         if self._file is not None:
             self._file.close()
 
 
 class Replay:
-    """Sends a spooled body to a node, as fast as it takes it; each attempt makes its own.
+    """Replay of a spooled body to a node, as fast as it takes it; each attempt makes its own.
 
     Attributes:
         done: everything was handed to the link.

@@ -1,4 +1,4 @@
-"""Upstream pool: connections to HTTP nodes, kept between requests, counted, and waited for where a node may have few.
+"""Connection pool of HTTP nodes: idle and used connections counted together, limits, waiting queue.
 
 A server that gives a process to each connection (uWSGI's http11-socket, gunicorn's sync worker) starves behind a proxy
 that keeps more of them than it has processes: so idle ones and those in use are counted together.
@@ -19,7 +19,7 @@ MAX_IDLE: Final = 32
 
 
 class _Idle(LinkOwner):
-    """A kept connection that nobody uses; owns the link meanwhile, and reads it."""
+    """Idle connection; owns the link meanwhile, and reads it."""
 
     __slots__ = ("_upstreams", "link", "node", "since", "until")
 
@@ -33,21 +33,21 @@ class _Idle(LinkOwner):
         self.until = until
 
     def readable(self) -> None:
-        """The node closes it, or says something that nobody asked for: either ends it."""
+        """End the connection: the node has closed it, or sent something that nobody asked for."""
         self._upstreams.ended(self)
 
     def touch(self) -> None:
-        """Nothing moves here."""
+        """Do nothing: an idle connection does not write."""
 
     def wake(self) -> None:
-        """Nobody waits here."""
+        """Do nothing: an idle connection does not wait."""
 
     def link_broken(self, link: Link, error: OSError) -> None:
-        """Nothing is written here."""
+        """Do nothing: an idle connection does not write."""
 
 
 class _Connections:
-    """Those of one node."""
+    """Connections of one node."""
 
     __slots__ = ("idle", "in_use", "waiting")
 
@@ -66,7 +66,7 @@ class _Connections:
 
 
 class UpstreamPool:
-    """The connections to all HTTP nodes of this process, whichever router uses them.
+    """Connection pool of all HTTP nodes of this process, whichever router uses them.
 
     Args:
         loop: the event loop.
@@ -89,7 +89,7 @@ class UpstreamPool:
 
     @property
     def idle(self) -> int:
-        """How many connections are kept idle."""
+        """Number of idle connections."""
         return sum(len(connections.idle) for connections in self._nodes.values())
 
     def counts(self, node: Node) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class UpstreamPool:
         return True
 
     def take(self, node: Node) -> Link | None:
-        """Return a kept connection for a place that was reserved, the one used last; None if there is none."""
+        """Return a kept connection for a reserved slot, the one used last; None if there is none."""
         idle = self._nodes[node].idle
         return idle.pop().link if idle else None
 
@@ -135,7 +135,7 @@ class UpstreamPool:
         return None
 
     def make_room(self, node: Node, limit: int | None) -> None:
-        """Before a new connection is made for a reserved place: close the oldest idle one if they would be too many."""
+        """Close the oldest idle connection if a new one for a reserved slot would be one too many."""
         connections = self._nodes[node]
         while limit is not None and connections.idle and connections.count > limit:
             connections.idle.pop(0).link.close()
@@ -159,11 +159,11 @@ class UpstreamPool:
             self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def free(self, node: Node) -> None:
-        """A connection in use has been closed, or was not made."""
+        """Count out a connection in use that has been closed, or was not made."""
         self._counted_out(node, self._nodes[node])
 
     def _counted_out(self, node: Node, connections: _Connections) -> None:
-        """Give the place to whoever waits for it."""
+        """Grant the slot to the first waiter."""
         while connections.waiting:
             waiter = connections.waiting.popleft()
             if waiter.granted is None:
@@ -177,16 +177,16 @@ class UpstreamPool:
     # --- waiting ---
 
     def wait(self, waiter: Waiter, nodes: Collection[Node]) -> None:
-        """Let ``waiter`` be granted the first place that becomes free at one of ``nodes``, in the order of asking."""
+        """Queue ``waiter`` for the first slot that becomes free at one of ``nodes``."""
         for node in nodes:
             self._nodes.setdefault(node, _Connections()).waiting.append(waiter)
 
     def is_waiting(self, waiter: Waiter, nodes: Collection[Node]) -> bool:
-        """True while ``waiter`` is in the line of each of ``nodes``: none of them has left."""
+        """Return True while ``waiter`` is in the queue of each of ``nodes``: none of them has left."""
         return all(node in self._nodes and waiter in self._nodes[node].waiting for node in nodes)
 
     def leave(self, waiter: Waiter, nodes: Collection[Node]) -> None:
-        """``waiter`` waits no more; a place that it was granted stays its own."""
+        """Remove ``waiter`` from all queues; a slot that it was granted stays its own."""
         for node in nodes:
             connections = self._nodes.get(node)
             if connections is None:
@@ -199,7 +199,7 @@ class UpstreamPool:
     # --- ends ---
 
     def ended(self, kept: _Idle) -> None:
-        """An idle connection is of no use any more."""
+        """Forget an idle connection that has ended."""
         kept.link.close()
         connections = self._nodes[kept.node]
         connections.idle.remove(kept)
@@ -207,7 +207,7 @@ class UpstreamPool:
             del self._nodes[kept.node]
 
     def drop(self, node: Node) -> None:
-        """The node has left: close what is idle, and let those who wait for it look elsewhere."""
+        """Close a departed node's idle connections, and let its waiters look elsewhere."""
         connections = self._nodes.get(node)
         if connections is None:
             return

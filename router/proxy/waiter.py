@@ -1,4 +1,4 @@
-"""Requests that wait for something: a node to announce itself, a connection to become free."""
+"""Waiter: a request that waits for a node to announce itself or a connection to become free."""
 
 from abc import abstractmethod
 
@@ -6,7 +6,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class Waiter:
-    """A request that waits.
+    """Waiter: a request that waits.
 
     Attributes:
         granted: the node for which a connection was reserved for this request; set by the upstream pool.
@@ -21,4 +21,4 @@ class Waiter:
 
     @abstractmethod
     def wake(self) -> None:
-        """Look again."""
+        """Wake the request, which looks again."""

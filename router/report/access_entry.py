@@ -1,4 +1,4 @@
-"""A line of the access log, as text or as JSON; what peers sent can neither end it nor look like another field."""
+"""Access log entries as text or JSON, safe against forged fields."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _json: Final = JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(slots=True)
 class Entry:
-    """What is said of a request. Seconds are None for what did not happen.
+    """Entry of the access log. Seconds are None for what did not happen.
 
     Attributes:
         id: the request's, as in the log and in answers of ours.

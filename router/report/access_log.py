@@ -1,4 +1,4 @@
-"""The access log: one line for each request, which nobody outside can forge, and which never holds the router up.
+"""Access log: one line for each request, written without blocking.
 
 Lines are collected and written together, at the latest after :data:`DELAY` seconds. Regular files are written at once
 (the kernel takes them into its cache). A pipe, terminal or socket may have a reader that has stopped, so it is written
@@ -42,7 +42,7 @@ _STDOUT: Final = 1
 
 
 class AccessLog:
-    """Writes entries to a file or to standard output.
+    """Access log to a file or standard output.
 
     To be made before privileges are dropped: the file may lie where only root can make it, and standard output may be
     a pipe of root's.
@@ -180,7 +180,7 @@ class AccessLog:
 
 
 class _Output:
-    """An open file, pipe, terminal or socket that is written without waiting.
+    """Output file, pipe, terminal or socket, written without blocking.
 
     Attributes:
         identity: device and inode of a regular file that has a name; None of anything else.

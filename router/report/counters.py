@@ -1,4 +1,4 @@
-"""The numbers of one router, as the engine increments them: plain ints, no exporter behind them.
+"""Counters of one router: requests, failures, bytes, retries, as plain ints.
 
 Per-key and per-node numbers live where they arise, in the pools and nodes of the table; here is
 only what belongs to the router as a whole. All of them only grow, except ``holding``.
@@ -10,7 +10,7 @@ from uwsgi_router.subscriptions.traffic import Traffic
 
 
 class Counters:
-    """What happened since the router started.
+    """Counters since the router started.
 
     At rest ``requests == completed + client_aborts + sum(failed.values())``; while it runs the
     difference is what is in flight, so an operator can tell a request that failed from one that its
@@ -41,7 +41,7 @@ class Counters:
         """Requests whose answer was delivered whole, whatever its status."""
         self.failed: defaultdict[str, int] = defaultdict(int)
         """Requests that got no whole answer, by the reason that the log line gives. Only the
-        engine's own words may be keys (they become label values), never anything a peer sent."""
+        reasons' words may be keys (they become label values), never anything a peer sent."""
         self.client_aborts = 0
         """Requests whose client went away before the answer was whole."""
         self.retries = 0

@@ -1,4 +1,4 @@
-"""Counters, error log and access log of one router."""
+"""Reporter of requests: counters, error log and access log of one router."""
 
 import logging
 from time import monotonic
@@ -15,7 +15,7 @@ _LINE: Final = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d c
 
 
 class Outcome:
-    """What is to be said of a request that has ended.
+    """Outcome of a request that has ended.
 
     Attributes:
         id: what the log and an answer of ours call it.
@@ -66,7 +66,7 @@ class Outcome:
 
 
 class Reporter:
-    """Counts what happens to requests, and says each failure once, in a line that explains it.
+    """Reporter of one router: counts requests, and logs each failure once, in a line that explains it.
 
     Args:
         name: see below.
@@ -90,7 +90,7 @@ class Reporter:
         self._limited = RateLimited(self._log)
 
     def refused(self, peer: str, reason: str) -> None:
-        """Note bytes that are no request."""
+        """Count bytes that are no request, and log them."""
         self.counters.refused_packets += 1
         self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
 
@@ -127,7 +127,7 @@ class Reporter:
         shown = f"{value:g}" if isinstance(value, float) else str(value)
         return f" option={self.name}-{failure.option}={shown}"
 
-    def said_too_much(self, node: Node, size: int) -> None:
+    def surplus(self, node: Node, size: int) -> None:
         """Log that a node sent more than its answer announced: a bug there, or two answers to one request."""
         self._limited.warning(
             ("too-much", node.name),

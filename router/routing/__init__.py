@@ -1,1 +1,1 @@
-"""Forwarders, which choose a node for a request, and the caches that some of them read."""
+"""Forwarders, which choose nodes for requests, and the caches that some of them read."""

@@ -1,4 +1,4 @@
-"""Base class of forwarders: they choose a node for a request, and hear what became of it."""
+"""Forwarder base class: chooses nodes for requests, and records what became of them."""
 
 from abc import abstractmethod
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class Forwarder:
-    """Chooses nodes. Subclasses say which, and what they remember of what became of them.
+    """Forwarder: chooses nodes. Subclasses say which, and what they remember of failures.
 
     Attributes:
         unknown: why a key is not known here, for the log.
@@ -40,23 +40,23 @@ class Forwarder:
         """
 
     def must_search(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True if :meth:`choose` found none because that takes time: :meth:`search` may find one."""
+        """Return True if :meth:`choose` found none because that takes time: :meth:`search` may find one."""
         return False
 
     async def search(self, request: Request, tried: Collection[Node]) -> Node | None:  # noqa: ARG002
-        """Do as :meth:`choose`, and take the time it needs; runs in a task of asyncio's."""
+        """Choose a node, and take the time it needs; runs in a task of asyncio's."""
         return None
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True if the key is served here, even if no node is up just now."""
+        """Return True if the key is served here, even if no node is up just now."""
         return True
 
     def has_nodes(self, request: Request, now: float) -> bool:
-        """True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
+        """Return True if nodes of this key exist or existed lately: then fallbacks may stand in for them."""
         return self.is_known(request, now)
 
     def has_untried(self, request: Request, tried: Collection[Node]) -> bool:  # noqa: ARG002
-        """True if a node of this request is not in ``tried``. Asking spends nobody's turn.
+        """Return True if a node of this request is not in ``tried``. Asking spends no turn.
 
         Asked only where nodes announce themselves (:meth:`awaited_keys`): others could be tried before one is awaited.
         """
@@ -67,21 +67,21 @@ class Forwarder:
         return frozenset()
 
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
-        """The node refused a connection, or did not answer in time."""
+        """Record that the node refused a connection, or did not answer in time."""
         node.connect_failed(timed_out=timed_out)
 
     def request_failed(self, node: Node, now: float) -> None:
-        """The node took a request and answered it not, not in time, or not well: it was its fault."""
+        """Record that the node took a request and answered it not, not in time, or not well: it was its fault."""
 
     def request_answered(self, node: Node) -> None:
-        """The node has answered a request, to the last byte."""
+        """Record that the node has answered a request, to the last byte."""
 
     def why_none(self, request: Request) -> Failure:  # noqa: ARG002
-        """Return why a key that has or had nodes has none to try."""
+        """Return the failure for a key that has or had nodes and has none to try."""
         return Failure(reasons.NO_NODE, self.down)
 
     def released(self, node: Node) -> None:
-        """The last exchange that held the node has ended."""
+        """Note that the last exchange that held the node has ended."""
 
     def close(self) -> None:
-        """The router stops: give up what is under way."""
+        """Give up what is under way: the router stops."""

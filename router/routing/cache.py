@@ -1,4 +1,4 @@
-"""``use-cache``: items of a cache name the nodes of a key (routers-core sheet, 3.1)."""
+"""Forwarder ``use-cache``: items of a cache name the nodes of a key (uWSGI: plugins/corerouter/cr_map.c)."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.cache_remote import NoAnswer, RemoteCache
 from uwsgi_router.router.routing.cache_store import Cache, Item
-from uwsgi_router.router.routing.rotation import RestingNode, RotatingForwarder
+from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
 from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -25,11 +25,11 @@ MAX_NODES: Final = 16_384
 
 
 class ItemForwarder(RotatingForwarder):
-    """What an item of any cache comes to.
+    """Forwarder by items of a cache, local or remote.
 
     Args:
         name: the cache's, for the log.
-        gracetime: how long a node rests whose connect failed, in seconds.
+        gracetime: seconds for which a node is passed over after a failed connect.
         last_resort: no fallback is configured.
 
     Attributes:
@@ -43,8 +43,8 @@ class ItemForwarder(RotatingForwarder):
         )
         self._name = name or "(the first)"
         self.max_values, self.max_nodes = MAX_VALUES, MAX_NODES
-        self._values: dict[bytes, tuple[RestingNode, ...] | ValueProblem] = {}
-        self._nodes: dict[tuple[str, int], RestingNode] = {}
+        self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = {}
+        self._nodes: dict[tuple[str, int], UnannouncedNode] = {}
         self._limited = RateLimited(log)
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class ItemForwarder(RotatingForwarder):
 
     def _node_of(
         self, key: bytes, item: Item, tried: Collection[Node], now: float
-    ) -> RestingNode | None:
+    ) -> UnannouncedNode | None:
         """Return the node of the item whose turn it is.
 
         Raises:
@@ -79,7 +79,7 @@ class ItemForwarder(RotatingForwarder):
         item.turn += (index - first) % len(nodes) + 1
         return nodes[index]
 
-    def _nodes_of(self, value: bytes) -> tuple[RestingNode, ...] | ValueProblem:
+    def _nodes_of(self, value: bytes) -> tuple[UnannouncedNode, ...] | ValueProblem:
         found = self._values.get(value)
         if found is None:
             try:
@@ -89,7 +89,7 @@ class ItemForwarder(RotatingForwarder):
             else:
                 found = tuple(
                     self._nodes.get((target.name, target.modifier1))
-                    or RestingNode(target.name, target.address, modifier1=target.modifier1)
+                    or UnannouncedNode(target.name, target.address, modifier1=target.modifier1)
                     for target in targets
                 )
                 for node in found:
@@ -99,14 +99,14 @@ class ItemForwarder(RotatingForwarder):
             self._values[value] = found
         return found
 
-    def _remember(self, node: RestingNode) -> None:
+    def _remember(self, node: UnannouncedNode) -> None:
         if len(self._nodes) >= self.max_nodes:
             del self._nodes[next(iter(self._nodes))]
         self._nodes[node.name, node.modifier1] = node
 
 
 class CacheForwarder(ItemForwarder):
-    """Looks the key up, in each of its forms, in a cache of this process."""
+    """Forwarder by a cache of this process: looks the key up, in each of its forms."""
 
     def __init__(self, cache: Cache, gracetime: float, *, last_resort: bool) -> None:
         super().__init__(cache.config.name, gracetime, last_resort=last_resort)
@@ -122,13 +122,13 @@ class CacheForwarder(ItemForwarder):
         return None
 
     def is_known(self, request: Request, now: float) -> bool:
-        """True if there is an item."""
+        """Return True if there is an item."""
         keys = request.keys()
         return any(self._cache.holds(key, now) for key in keys)
 
 
 class RemoteCacheForwarder(ItemForwarder):
-    """Looks the key up, in each of its forms, in a cache of another server."""
+    """Forwarder by a cache of another server: looks the key up, in each of its forms."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class RemoteCacheForwarder(ItemForwarder):
         return None
 
     def must_search(self, request: Request, now: float) -> bool:
-        """True if a form of the key is not remembered, before one that is."""
+        """Return True if a form of the key is not remembered, before one that is."""
         keys = request.keys()
         try:
             for key in keys:
@@ -190,7 +190,7 @@ class RemoteCacheForwarder(ItemForwarder):
         return None
 
     def is_known(self, request: Request, now: float) -> bool:
-        """False if the other server said a moment ago that there is no item."""
+        """Return False if the other server said a moment ago that there is no item."""
         keys = request.keys()
         try:
             return any(self._remote.remembered(key, now) is not None for key in keys)

@@ -1,4 +1,4 @@
-"""A cache of another server, asked over the uwsgi cache protocol (routers-core sheet, 7.4 and 7.5).
+"""Remote cache: another server's cache, asked over the uwsgi cache protocol (uWSGI: plugins/cache/cache.c).
 
 uWSGI has no such thing for routers. Answers are remembered for a moment, so that not every request costs a query, and
 so that a cache that does not answer takes no nodes away that are known already.
@@ -36,7 +36,7 @@ MAX_VALUE: Final = 65_536
 
 
 class NoAnswer(Exception):
-    """The other server did not answer; ``str()`` says why.
+    """Error: the other server did not answer; ``str()`` says why.
 
     Attributes:
         timed_out: nothing came in time.
@@ -49,14 +49,14 @@ class NoAnswer(Exception):
 
 @dataclass(slots=True)
 class _Remembered:
-    """An answer: an item or, None, that there is none; until when nobody asks again."""
+    """Remembered answer: an item or, None, that there is none; until when nobody asks again."""
 
     item: Item | None
     until: float
 
 
 class RemoteCache:
-    """Asks another server, and remembers.
+    """Remote cache, with answers remembered for a moment.
 
     Args:
         text: ``NAME@ADDRESS`` as configured.
@@ -143,7 +143,7 @@ class RemoteCache:
             task.exception()  # each waiter got it; without a waiter nobody needs it
 
     async def _learn(self, key: bytes) -> Item | None:
-        """Ask, and remember what was answered."""
+        """Ask, and remember the answer."""
         try:
             async with asyncio.timeout(self.deadline), self._places:
                 found = await self._ask(key)

@@ -1,4 +1,4 @@
-"""Caches in memory: items with an end, counted, within limits (routers-core sheet, 7.1, 7.2, 7.7).
+"""Caches in memory: items with expiry, hit counters, limits of size and number (uWSGI: core/cache.c).
 
 No clock and no I/O: times are the loop's seconds and come in as ``now``. Items end exactly then: uWSGI's sweeper takes
 up to three seconds longer.
@@ -20,11 +20,11 @@ _SWEPT_AT_ONCE: Final = 1_000
 
 
 class NotStored(ValueError):
-    """The item was not stored; ``str()`` says why."""
+    """Refusal: the item was not stored; ``str()`` says why."""
 
 
 class Item:
-    """One item.
+    """Item of a cache.
 
     Attributes:
         value: what it says.
@@ -45,7 +45,7 @@ class Item:
 
 
 class Cache:
-    """One named cache."""
+    """Named cache."""
 
     def __init__(self, config: CacheConfig) -> None:
         self.config = config
@@ -59,11 +59,11 @@ class Cache:
         return f"<Cache {self.config.name} {len(self._items)}/{self.config.items}>"
 
     def __len__(self) -> int:
-        """How many items are held, ended ones that nobody asked for included."""
+        """Return the number of items, expired ones that nobody asked for included."""
         return len(self._items)
 
     def holds(self, key: bytes, now: float) -> bool:
-        """True if there is an item that has not ended; unlike :meth:`get` that is no use of it."""
+        """Return True if there is an item that has not expired; unlike :meth:`get` that is no use of it."""
         item = self._items.get(key)
         return item is not None and item.expires > now
 
@@ -157,7 +157,7 @@ class Cache:
             heapq.heappush(self._ends, (expires, key))
 
     def _sweep(self, now: float) -> None:
-        """Remove items that have ended: not more than a write may cost, unless the cache is full."""
+        """Remove expired items: not more than a write may cost, unless the cache is full."""
         ends, items = self._ends, self._items
         left = _SWEPT_AT_ONCE
         while ends and ends[0][0] <= now and (left or len(items) >= self.config.items):
@@ -169,7 +169,7 @@ class Cache:
 
 
 class Caches:
-    """Every cache of the process, by name; the first one is meant where none is named."""
+    """Caches of the process, by name; the first one is meant where none is named."""
 
     def __init__(self, configs: tuple[CacheConfig, ...] = ()) -> None:
         self._caches = {

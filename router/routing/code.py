@@ -1,4 +1,4 @@
-"""``use-code-string``: a function of the operator's names the nodes (routers-core sheet 3.5).
+"""Forwarder ``use-code-string``: a function of the operator's names the nodes (uWSGI: plugins/corerouter/cr_map.c).
 
 It is called once for a request, with the key as it was received, as ``bytes`` (what uWSGI passes on Python 3). What it
 may return:
@@ -40,7 +40,7 @@ _LINES_PER_SECOND = 1 / 60
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a request's call gave.
+    """Answer of the function to a request.
 
     Attributes:
         nodes: in the order in which they are tried.
@@ -52,7 +52,7 @@ class _Answer:
 
 
 class CodeForwarder(Forwarder):
-    """Asks a function.
+    """Forwarder by a function, sync or async.
 
     Args:
         function: the function, or the file that it is in.
@@ -95,11 +95,11 @@ class CodeForwarder(Forwarder):
         return _CodeChoice(self)
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
-        """Ask for this choice alone."""
+        """Call the function for this choice alone."""
         return _CodeChoice(self).choose(request, tried, now)
 
     def call(self, request: Request, now: float) -> "_Answer | Awaitable[object]":
-        """Call the function; return what it names, or what has to be awaited to know that."""
+        """Call the function; return the nodes that it names, or an awaitable of them."""
         if self._file is not None and self._reload:
             self._file.refresh(now)
         function = self._given if self._file is None else self._file.function
@@ -111,7 +111,7 @@ class CodeForwarder(Forwarder):
         return result if inspect.isawaitable(result) else self._answer(request, result)
 
     async def wait_for(self, request: Request, result: Awaitable[object]) -> "_Answer":
-        """Wait for an ``async`` function; return what it names."""
+        """Wait for an ``async`` function; return the nodes that it names."""
         deadline = asyncio.timeout(self._timeout)
         try:
             async with deadline:
@@ -132,7 +132,7 @@ class CodeForwarder(Forwarder):
     # --- how long it takes ---
 
     def _watched(self, request: Request, step: Callable[[], Any]) -> Any:
-        """Do a step of the function's; if it takes too long, say who keeps everybody waiting."""
+        """Run a step of the function; if it takes too long, log that it blocks the loop."""
         began = self._clock()
         try:
             return step()
@@ -208,7 +208,7 @@ class CodeForwarder(Forwarder):
 
 
 class _CodeChoice(Forwarder):
-    """The function's answer to one request.
+    """Choice among the function's nodes for one request.
 
     Args:
         code: asks the function.
@@ -231,7 +231,7 @@ class _CodeChoice(Forwarder):
         return None if self._answer is None else _first(self._answer, tried)
 
     def must_search(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True if the function has not answered yet."""
+        """Return True if the function has not answered yet."""
         return self._pending is not None
 
     async def search(self, request: Request, tried: Collection[Node]) -> Node | None:
@@ -242,7 +242,7 @@ class _CodeChoice(Forwarder):
         return None if self._answer is None else _first(self._answer, tried)
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True until the function has said that it knows no node for the key."""
+        """Return True until the function has said that it knows no node for the key."""
         answer = self._answer
         return answer is None or answer.failed or bool(answer.nodes)
 
@@ -276,9 +276,9 @@ def build_code_forwarder(config: RouterConfig, clock: Callable[[], float]) -> Co
 
 
 def _first(answer: _Answer, tried: Collection[Node]) -> Node | None:
-    """Return the first node that was not tried; one that seems to be down just now after the others."""
+    """Return the first node that was not tried; one with a slow connect after the others."""
     left = [node for node in answer.nodes if node not in tried]
-    return next((node for node in left if not node.doubtful), left[0] if left else None)
+    return next((node for node in left if not node.connecting_slowly), left[0] if left else None)
 
 
 def _sending(steps: Any, value: object) -> Callable[[], Any]:

@@ -1,4 +1,4 @@
-"""The operator's Python file: found, loaded under a name of its own, and read again when it changes.
+"""Python file of the operator for ``use-code-string``: search, load, reload on change.
 
 Its module is never called as the file is: a ``router.py`` or ``protocol.py`` of the operator's would otherwise take the
 place of our packages, or be taken for them.
@@ -26,11 +26,11 @@ Function = Callable[[bytes], object]
 
 
 class CodeError(Exception):
-    """The function can't be had; ``str()`` is one line that says what is wrong and where."""
+    """Error: the function can't be had; ``str()`` is one line that says what is wrong and where."""
 
 
 class CodeFile:
-    """A function in a file.
+    """Function in a file.
 
     What the file imports from beside it (or, for a dotted module, from the working directory) is found after
     everything that is installed.
@@ -141,7 +141,7 @@ def _hint(file: str) -> str:
 
 
 def _foreign_path() -> list[str]:
-    """Python's path without the place where our own packages lie."""
+    """Return Python's path without the place where our own packages lie."""
     ours = os.path.abspath(__file__)
     for _ in ("routing", "router", "uwsgi_router", "the place"):
         ours = os.path.dirname(ours)

@@ -1,11 +1,11 @@
-"""What a function of the operator's returns: the texts in it, and the nodes that they name."""
+"""Results of an operator's function: texts, and the nodes that they name."""
 
-from uwsgi_router.protocol.node_address import TargetError, parse_target
+from uwsgi_router.protocol.named_node import NamedNodeError, parse_named_node
 from uwsgi_router.subscriptions.node import Node
 
 
 class ResultError(ValueError):
-    """What a function returned names no nodes; ``str()`` says what was expected."""
+    """Error: a function's result names no nodes; ``str()`` says what was expected."""
 
 
 def texts_of(result: object) -> list[str]:
@@ -39,7 +39,7 @@ def parse_node(text: str) -> Node:
     if "|" in text:
         raise ResultError("expected a list instead of addresses with | between them")
     try:
-        target = parse_target(text.strip())
-    except TargetError as exc:
+        target = parse_named_node(text.strip())
+    except NamedNodeError as exc:
         raise ResultError(str(exc)) from exc
     return Node(target.name, target.address, modifier1=target.modifier1)

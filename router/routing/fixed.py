@@ -1,4 +1,4 @@
-"""``fallback`` and ``use-socket``: configured nodes in order, without memory (routers-core sheet 1.8, 3.6)."""
+"""Forwarder ``fallback`` and ``use-socket``: configured nodes in order (uWSGI: plugins/corerouter/corerouter.c)."""
 
 from collections.abc import Collection, Sequence
 
@@ -9,7 +9,7 @@ from uwsgi_router.subscriptions.node import Node
 
 
 class FixedForwarder(Forwarder):
-    """The first node that this request has not tried yet.
+    """Forwarder that chooses the first node that this request has not tried yet.
 
     Args:
         addresses: in the order in which they are tried.
@@ -30,5 +30,5 @@ class FixedForwarder(Forwarder):
         return None
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """Every key is, if there is a node."""
+        """Return True for every key, if there is a node."""
         return bool(self.nodes)

@@ -1,4 +1,4 @@
-"""``use-pattern`` and ``use-base``: the key names a socket (routers-core sheet 3.2, 3.3).
+"""Forwarder ``use-pattern`` and ``use-base``: the key names a socket (uWSGI: plugins/corerouter/cr_map.c).
 
 The key comes from whoever sent the request. uWSGI puts it into the address as it is, so a Host header walks
 directories or picks any TCP target; here it can do neither.
@@ -22,11 +22,11 @@ _MAX_NODES = 1024
 
 
 class PatternError(ValueError):
-    """The pattern would let a client choose too much; ``str()`` says what to write instead."""
+    """Error: the pattern would let a client choose too much; ``str()`` says what to write instead."""
 
 
 class PathForwarder(Forwarder):
-    """Puts the key into an address.
+    """Forwarder that puts the key into an address.
 
     Args:
         parts: the texts before, between and after the places where the key goes.
@@ -95,7 +95,7 @@ class PathForwarder(Forwarder):
         return None if node in tried else node
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """True if the key can name a socket at all."""
+        """Return True if the key can name a socket at all."""
         return self._address(request.keys()[-1]) is not None
 
     def _address(self, key: bytes) -> Address | None:

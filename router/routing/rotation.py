@@ -1,4 +1,4 @@
-"""Nodes in turns, resting for a while after a failed connect (routers-core sheet 1.7): for ``to`` and for caches."""
+"""Round robin with a grace time after failed connects, for ``to`` and caches (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from collections.abc import Collection, Sequence
 
@@ -7,8 +7,8 @@ from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
 
 
-class RestingNode(Node):
-    """A node that was not announced.
+class UnannouncedNode(Node):
+    """Node that was configured or named by a cache, with the time of its last failed connect.
 
     Attributes:
         failed_at: loop time of its last failed connect; None once a connect has succeeded.
@@ -21,15 +21,15 @@ class RestingNode(Node):
         self.failed_at: float | None = None
 
     def connected(self) -> None:
-        """A connect succeeded."""
+        """Record a connect that succeeded."""
         super().connected()
         self.failed_at = None
 
 
 class RotatingForwarder(Forwarder):
-    """Chooses among nodes in turn.
+    """Forwarder that takes nodes in turn (round robin).
 
-    A node whose connect failed rests for the grace time; then one request tries it again. When all of them rest
+    A node whose connect failed is passed over for the grace time; then one request tries it again. When all are,
     they are tried all the same if nothing else could answer (``last_resort``): a refusal costs less than an outage
     of 30 s after the restart of a single node, which is what uWSGI makes of it.
 
@@ -46,9 +46,9 @@ class RotatingForwarder(Forwarder):
         self._last_resort = last_resort
 
     def _in_turn(
-        self, nodes: Sequence[RestingNode], first: int, tried: Collection[Node], now: float
+        self, nodes: Sequence[UnannouncedNode], first: int, tried: Collection[Node], now: float
     ) -> int | None:
-        """Return the index of the next healthy node; else of a doubtful one; else, as a last resort, of one that rests.
+        """Return the index of the next healthy node; else of a slow one; else, as last resort, of one in grace time.
 
         Args:
             nodes: in the order of their turns.
@@ -63,25 +63,25 @@ class RotatingForwarder(Forwarder):
             node = nodes[index]
             if node.failed_at is None and not node.connecting:
                 return index
-        doubtful: int | None = None
-        resting: int | None = None
+        slow: int | None = None
+        in_grace: int | None = None
         for step in range(count):
             index = (first + step) % count
             node = nodes[index]
             if node in tried:
                 continue
             if node.failed_at is not None and node.failed_at + self._gracetime > now:
-                resting = index if resting is None else resting
-            elif node.doubtful:
-                doubtful = index if doubtful is None else doubtful
+                in_grace = index if in_grace is None else in_grace
+            elif node.connecting_slowly:
+                slow = index if slow is None else slow
             else:
                 return index
-        if doubtful is not None:
-            return doubtful
-        return resting if self._last_resort else None
+        if slow is not None:
+            return slow
+        return in_grace if self._last_resort else None
 
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
-        """Let the node rest."""
+        """Begin the node's grace time."""
         super().connect_failed(node, now, timed_out=timed_out)
-        if isinstance(node, RestingNode):
+        if isinstance(node, UnannouncedNode):
             node.failed_at = now

@@ -1,22 +1,22 @@
-"""``to``: configured nodes in rotation, resting for a while after a failed connect (routers-core sheet 1.7)."""
+"""Forwarder ``to``: configured nodes in rotation (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from collections.abc import Collection, Iterable, Sequence
 
 from uwsgi_router.protocol.address import InetAddress, parse_address
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.connect import Endpoint, is_name
-from uwsgi_router.router.routing.rotation import RestingNode, RotatingForwarder
+from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
 from uwsgi_router.subscriptions.node import Node
 
 
-class StaticNode(RestingNode):
-    """A configured node, shown in stats."""
+class StaticNode(UnannouncedNode):
+    """Configured node, shown in stats."""
 
     __slots__ = ()
 
 
 class StaticForwarder(RotatingForwarder):
-    """Each address in turn.
+    """Forwarder that takes each configured address in turn.
 
     Args:
         addresses: as configured. A host name stands for every address it has: see :meth:`resolved`.
@@ -65,7 +65,7 @@ class StaticForwarder(RotatingForwarder):
         self.nodes = [node for group in self._groups for node in group]
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
-        """Return the next healthy node; then one that is doubtful; then, as a last resort, one that rests."""
+        """Return the next healthy node; then a slow one; then, as a last resort, one in its grace time."""
         index = self._in_turn(self.nodes, self._next, tried, now)
         if index is None:
             return None
@@ -73,5 +73,5 @@ class StaticForwarder(RotatingForwarder):
         return self.nodes[index]
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
-        """Every key is, if there are nodes at all."""
+        """Return True for every key, if there are nodes at all."""
         return bool(self._groups)

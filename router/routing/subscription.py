@@ -1,4 +1,4 @@
-"""``subscription-server``: nodes that announced themselves (wire sheet 3; DESIGN section 4, Keys)."""
+"""Forwarder ``subscription-server``: announced nodes, looked up by key (uWSGI: plugins/corerouter/cr_map.c)."""
 
 from collections.abc import Callable, Collection
 
@@ -13,7 +13,7 @@ from uwsgi_router.subscriptions.registry import Registry
 
 
 class SubscriptionForwarder(Forwarder):
-    """Looks the key up in the table, in each of its forms.
+    """Forwarder by the table of announced nodes: looks the key up in each of its forms.
 
     Args:
         registry: the table.
@@ -65,15 +65,15 @@ class SubscriptionForwarder(Forwarder):
         return keys if self._fallback_key is None else [*keys, self._fallback_key]
 
     def is_known(self, request: Request, now: float) -> bool:
-        """True if some form of the key has nodes, had some within an hour, or we have just started."""
+        """Return True if some form of the key has nodes, had some within an hour, or we have just started."""
         return any(self._registry.is_known(key, now) for key in self._announced_keys(request))
 
     def has_nodes(self, request: Request, now: float) -> bool:
-        """True if some form of the key has nodes or had some within an hour."""
+        """Return True if some form of the key has nodes or had some within an hour."""
         return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
 
     def has_untried(self, request: Request, tried: Collection[Node]) -> bool:
-        """True if some form of the key has a node left."""
+        """Return True if some form of the key has a node left."""
         return any(self._registry.has_untried(key, tried) for key in self._announced_keys(request))
 
     def awaited_keys(self, request: Request) -> frozenset[bytes]:
@@ -82,34 +82,34 @@ class SubscriptionForwarder(Forwarder):
         return frozenset(keys).union(*(self._registry.related_keys(key) for key in keys))
 
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
-        """Mark the node dead: it is not chosen until it announces itself again."""
+        """Mark the node as gone: it is not chosen until it announces itself again."""
         assert isinstance(node, SubscribedNode)
         self._report(self._registry.connect_failed(node, now, timed_out=timed_out))
 
     def request_failed(self, node: Node, now: float) -> None:
-        """Let the node rest for a while, if it fails one request after the other."""
+        """Count the failure; the node is ejected for a while if it fails one request after the other."""
         assert isinstance(node, SubscribedNode)
         self._report(self._registry.health.request_failed(node, now))
 
     def request_answered(self, node: Node) -> None:
-        """Forget that it failed."""
+        """Forget the node's failures."""
         assert isinstance(node, SubscribedNode)
         if node.fails:
             self._report(self._registry.health.request_answered(node))
 
     def why_none(self, request: Request) -> Failure:
-        """Tell of nodes that are there and fail their checks, or are drained."""
+        """Return a failure that tells of nodes that fail their checks, or are drained."""
         drained: Node | None = None
         for key in self._announced_keys(request):
             for other in (key, *self._registry.related_keys(key)):
                 pool = self._registry.pools.get(other)
                 for node in () if pool is None else pool.nodes:
-                    if node.standing == UNHEALTHY:
+                    if node.rank == UNHEALTHY:
                         return Failure(
                             reasons.UNHEALTHY,
                             f"no node of this key passes its checks: {node.name}: {node.check_failure}",
                         )
-                    if node.standing == DRAINED:
+                    if node.rank == DRAINED:
                         drained = drained or node
         if drained is not None:
             text = f"the nodes of this key that are up are drained: {drained.name}"
@@ -117,6 +117,6 @@ class SubscriptionForwarder(Forwarder):
         return super().why_none(request)
 
     def released(self, node: Node) -> None:
-        """Remove the node if it died meanwhile; tell whoever waits for a drained one."""
+        """Remove the node if it is gone; report a drained one that is idle."""
         if isinstance(node, SubscribedNode) and (node.death_mark or node.drained):
             self._report(self._registry.released(node, self._clock()))

@@ -1,1 +1,1 @@
-"""The table of announced nodes: datagrams, state file, health checks, resubscription."""
+"""Table of announced nodes at work: datagrams, state file, health checks, resubscription."""

@@ -1,4 +1,4 @@
-"""The gate of a table as it is configured."""
+"""Admission control of a table, made from its configuration."""
 
 import os
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from uwsgi_router.subscriptions.signature import SignatureError, Signatures
 
 
 def build_gate(config: SubscriptionConfig, is_own: Callable[[Address], bool]) -> Gate:
-    """Make what decides who may announce what.
+    """Make the gate that decides who may announce which node.
 
     Args:
         config: checked already: it checks something.

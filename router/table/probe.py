@@ -1,4 +1,4 @@
-"""One check of one node: connect, ask, read the answer.
+"""Health check of one node: connect, ask, read the answer.
 
 A check has nothing to do with the node's requests: it counts as none, marks no failed connect, and
 takes none of the connections that the node may have.
@@ -28,11 +28,11 @@ _HOST = re.compile(rb"[A-Za-z0-9._~:\[\]-]+")
 
 
 class _Failed(Exception):
-    """The node does not pass; ``str()`` says why."""
+    """Failure of a check; ``str()`` says why."""
 
 
 async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str | None:
-    """Check a node.
+    """Check the health of a node.
 
     Returns:
         "" if it passes, why it does not (one line, nothing of it the node's words), or None if that
@@ -53,7 +53,7 @@ async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str
 
 
 async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver) -> None:
-    """Return if the node passes.
+    """Check that the node answers well.
 
     Raises:
         OSError: from the kernel.
@@ -110,7 +110,7 @@ async def _read_pong(sock: socket.socket) -> None:
 
 
 def host_of(node: SubscribedNode, checks: Checks) -> bytes:
-    """Return the Host that a node is asked with: what its clients ask it with.
+    """Return the Host for the question, as the node's clients send it.
 
     Of a key with a mountpoint that is the part before the path, of ``.example.com`` the domain. A key that is no
     host at all must not become part of a request: then it is ``localhost``.

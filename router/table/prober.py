@@ -1,4 +1,4 @@
-"""When which node is checked, and what follows from that.
+"""Health check scheduler: checks nodes at intervals, and applies rise and fall thresholds.
 
 Each node has its own place in the interval, so that nodes that came together are not checked
 together. Checks run side by side up to a number, and begin up to a number in a second; of more nodes
@@ -16,7 +16,7 @@ from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.probe import probe
 from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed, NodeRemoved
 from uwsgi_router.subscriptions.health import UNCHECKED
-from uwsgi_router.subscriptions.node import DEAD, SubscribedNode
+from uwsgi_router.subscriptions.node import GONE, SubscribedNode
 from uwsgi_router.subscriptions.registry import Registry
 
 log = logging.getLogger("uwsgi-router.subscriptions")
@@ -33,7 +33,7 @@ _SPREAD: Final = 0.6180339887498949
 
 
 class _Record:
-    """What the checks of a node have said lately; ``first``: none has succeeded, and one has to."""
+    """Record of a node's checks; ``first``: none has succeeded, and one has to."""
 
     __slots__ = ("due", "failures", "first", "node", "successes")
 
@@ -49,7 +49,7 @@ class _Record:
 
 
 class Prober:
-    """Checks the nodes of a table.
+    """Scheduler of the health checks of a table's nodes.
 
     Args:
         checks: what is configured.
@@ -95,7 +95,7 @@ class Prober:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def note(self, events: Iterable[Event]) -> None:
-        """Hear what happened in the table."""
+        """Note events of the table."""
         changed = False
         for event in events:
             match event:
@@ -132,7 +132,7 @@ class Prober:
             self._timer = None
 
     def _begin_due(self) -> None:
-        """Begin the checks that are due, and see to it that the next will be."""
+        """Begin the checks that are due, and schedule the next."""
         self._cancel_timer()
         now = self._loop.time()
         self._next_start = max(self._next_start, now - BURST / PER_SECOND)
@@ -163,7 +163,7 @@ class Prober:
             if node.proto not in self._checks.protocols:
                 # It came back as another kind, of which nothing is asked.
                 verdict = ""
-            elif node.standing != DEAD:
+            elif node.rank != GONE:
                 verdict = await probe(node, self._checks, self._resolver)
         except Exception:
             log.exception("a bug: the check of %s was lost", node.name)

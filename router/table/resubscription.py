@@ -1,4 +1,4 @@
-"""Announcing this router to other routers, as the node of all keys in its table (``resubscribe``)."""
+"""Resubscription: announces this router to other routers, as the node of all its keys."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from uwsgi_router.router.net.destinations import Destination, Destinations, Rout
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.subscriptions.adverts import INTERVAL, Advert, Adverts
 from uwsgi_router.subscriptions.events import Event
-from uwsgi_router.subscriptions.whereabouts import ip_of
+from uwsgi_router.subscriptions.node_address import ip_of
 
 #: Seconds between two batches, and keys in one: a receiver's buffer holds some 250 datagrams.
 STEP: Final = 0.02
@@ -21,7 +21,7 @@ BATCH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """What other routers are told that this one is.
+    """Router as other routers are told of it: its listeners and protocol.
 
     Attributes:
         listeners: where it takes requests; in each direction the first one that leads here is told.
@@ -33,7 +33,7 @@ class Announced:
 
     @classmethod
     def of(cls, bound: Iterable[BoundSocket], proto: Proto) -> "Announced":
-        """Return what listening sockets are to others."""
+        """Return the description of listening sockets for other routers."""
         return cls(tuple(_address_of(one) for one in bound), proto)
 
     def address_for(self, route: Route) -> str | None:
@@ -46,7 +46,7 @@ class Announced:
 
 
 class Resubscription:
-    """Keeps other routers informed.
+    """Resubscription of a router at other routers.
 
     Args:
         adverts: what they are to be told.
@@ -77,19 +77,19 @@ class Resubscription:
         self._arm(STEP)
 
     def note(self, events: Iterable[Event]) -> None:
-        """Note what happened in the table."""
+        """Note events of the table."""
         if self._adverts.note(events):
             self._arm(STEP)
 
     def close(self) -> None:
-        """Tell nothing more; the others find out by themselves."""
+        """Send nothing more; the others find out by themselves."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._destinations.close()
 
     async def withdraw(self) -> None:
-        """Say that this router goes, for all keys; to be called before it takes no more requests."""
+        """Withdraw this router for all keys; to be called before it takes no more requests."""
         keys = self._adverts.withdraw()
         for first in range(0, len(keys), BATCH):
             for key in keys[first : first + BATCH]:
@@ -186,7 +186,7 @@ def _seen_from(route: Route, listener: Address) -> str | None:
 
 
 def announced_by(groups: Sequence[tuple[Proto, Sequence[BoundSocket]]]) -> Announced | None:
-    """Return what a table's routers are to others; None if none of them listens.
+    """Return the description of a table's routers for others; None if none of them listens.
 
     Args:
         groups: of each router, what it speaks and where it listens.

@@ -1,4 +1,4 @@
-"""``subscription-state``: the tables on disk, for the next run."""
+"""State file ``subscription-state``: the tables on disk, for the next run."""
 
 import asyncio
 import errno
@@ -26,7 +26,7 @@ PAUSE: Final = 0.01
 
 
 class StateFile:
-    """Reads the file at the start; writes it when the tables have changed, and at the end.
+    """State file: read at the start; written when the tables have changed, and at the end.
 
     Args:
         path: of the file.
@@ -124,7 +124,7 @@ class StateFile:
         return lines_of(tables, now=self._loop.time(), wall=self._wall_clock())
 
     async def _in_slices(self) -> list[bytes]:
-        """Make the file without keeping requests waiting."""
+        """Make the file in slices of time, so that requests do not wait."""
         chunks: list[bytes] = []
         lines: list[bytes] = []
         # Not the loop's time: uvloop's stands still until the loop has its turn.

@@ -1,4 +1,4 @@
-"""One table of announced nodes, the datagram sockets that feed it, and the routers that use it.
+"""Table of announced nodes: its datagram sockets, events, log, and the routers that use it.
 
 Two routers that name the same subscription address share one table, so both are told what happens in it.
 """
@@ -27,16 +27,16 @@ from uwsgi_router.subscriptions.events import (
     Event,
     NodeAdded,
     NodeAnswers,
+    NodeEjected,
     NodeFailed,
     NodeHealthy,
     NodeRefreshed,
-    NodeRests,
     NodeUnhealthy,
     PoolAdded,
     PoolRemoved,
     SniChanged,
 )
-from uwsgi_router.subscriptions.gate import nobody
+from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.notify import Notifier
 from uwsgi_router.subscriptions.refusal import Refusal, Refused
@@ -48,7 +48,7 @@ from uwsgi_router.subscriptions.state import SavedNode, SavedTable
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 
-#: Seconds between two looks for nodes that fell silent.
+#: Seconds between two looks for nodes that became stale.
 SWEEP: Final = 1.0
 #: Seconds between two looks for signatures that need no remembering any more.
 FORGET: Final = 60.0
@@ -58,22 +58,22 @@ QUIET: Final = 10.0
 _REASONS: Final = {
     "connect": "a connect failed",
     "unsubscribe": "it unsubscribed",
-    "silent": "it fell silent",
+    "stale": "it is stale",
 }
 
 
 class TableListener(Protocol):
-    """A router that uses a table."""
+    """Listener of a table: a router that uses it."""
 
     def table_changed(self, events: Sequence[Event]) -> None:
-        """Nodes came, left, or changed."""
+        """Handle nodes that came, left, or changed."""
 
     def datagram_refused(self) -> None:
-        """An announce was refused."""
+        """Count an announce that was refused."""
 
 
 class Table:
-    """The registry at work.
+    """Table of announced nodes: the registry at work.
 
     Args:
         config: limits, and who may announce what.
@@ -94,7 +94,7 @@ class Table:
         config: SubscriptionConfig,
         loop: asyncio.AbstractEventLoop,
         *,
-        is_own: Callable[[Address], bool] = nobody,
+        is_own: Callable[[Address], bool] = never_own,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251
     ) -> None:
         self._loop = loop
@@ -145,7 +145,7 @@ class Table:
         self._listeners.append(listener)
 
     def start(self, sockets: Sequence[BoundSocket]) -> None:
-        """Begin to listen to announces, and to notice silence."""
+        """Begin to read announces, and to look for stale nodes."""
         for bound in sockets:
             server = SubscriptionServer(
                 bound.sock,
@@ -184,14 +184,14 @@ class Table:
         for node in saved.nodes:
             sender = Sender(self._config.state or "", node.source, node.credentials)
             try:
-                grant = self._gate.admit_again(node.subscription, sender, signed=saved.signed)
+                grant = self._gate.readmit(node.subscription, sender, signed=saved.signed)
                 added = self.registry.restore(
                     node.subscription,
                     source=node.source,
                     now=now,
                     grant=grant,
                     sni=self._sni_of(node.subscription, sender),
-                    silent=node.silent,
+                    stale=node.stale,
                 )
             except Refused as exc:
                 left_out.append(exc.reason)
@@ -207,7 +207,7 @@ class Table:
         return left_out
 
     def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
-        """Do with a node that was restored what the operator had wanted."""
+        """Apply what the operator had set to a node that was restored."""
         events: list[Event] = []
         for event in added:
             if isinstance(event, NodeAdded):
@@ -330,7 +330,7 @@ class Table:
                 )
             case NodeFailed(key, node, reason):
                 text = _REASONS[reason]
-                if reason == "silent":
+                if reason == "stale":
                     text += f", no announce for {self._tolerance:g} s"
                 # Leaving in good order is no reason to wake anybody.
                 level = logging.INFO if reason == "unsubscribe" else logging.WARNING
@@ -339,13 +339,13 @@ class Table:
                 log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
             case NodeHealthy(key, node):
                 log.info("[%s] %s is used, its check succeeds", show(key), node.name)
-            case NodeRests(key, node, seconds):
+            case NodeEjected(key, node, seconds):
                 log.warning(
-                    "[%s] %s failed %d requests in a row: others come first for %g s",
+                    "[%s] %s is ejected for %g s: it failed %d requests in a row",
                     show(key),
                     node.name,
-                    node.fails,
                     seconds,
+                    node.fails,
                 )
             case NodeAnswers(key, node):
                 log.info("[%s] %s answers again", show(key), node.name)

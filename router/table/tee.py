@@ -1,4 +1,4 @@
-"""Copies of accepted announces for another router, as they came (``subscription-tee``)."""
+"""Tee: copies of accepted announces for other routers (``subscription-tee``)."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final
 
 from uwsgi_router.router.net.destinations import Destinations
-from uwsgi_router.subscriptions.memory import Memory
+from uwsgi_router.subscriptions.expiring_set import ExpiringSet
 
 #: The same datagram is sent on once in so many seconds: routers that send to each other would
 #: otherwise never stop. A node that says the same again says nothing new.
@@ -16,7 +16,7 @@ REMEMBERED: Final = 100_000
 
 
 class Tee:
-    """Sends each accepted datagram on, unchanged, to every destination.
+    """Tee: sends each accepted datagram on, unchanged, to every destination.
 
     Args:
         destinations: where to; started and closed with this.
@@ -26,7 +26,7 @@ class Tee:
     def __init__(self, destinations: Destinations, loop: asyncio.AbstractEventLoop) -> None:
         self._destinations = destinations
         self._now: Callable[[], float] = loop.time
-        self._sent: Memory[bytes] = Memory(ONCE, REMEMBERED)
+        self._sent: ExpiringSet[bytes] = ExpiringSet(ONCE, REMEMBERED)
 
     def __repr__(self) -> str:
         return f"<Tee {self._destinations!r}>"
@@ -44,7 +44,7 @@ class Tee:
         now = self._now()
         self._sent.forget_old(now)
         digest = blake2b(datagram, digest_size=16).digest()
-        if self._sent.knows(digest, now):
+        if self._sent.contains(digest, now):
             return
         self._sent.add(digest, now)
         for destination in self._destinations:

@@ -1,4 +1,4 @@
-"""The announcing client: brings any server into a router's pool.
+"""Announcing client: brings any server into a router's pool, and withdraws it.
 
 It needs nothing but ``protocol`` and the standard library, so that it can be shipped to applications as one file.
 

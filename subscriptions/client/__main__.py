@@ -1,4 +1,4 @@
-"""``python -m uwsgi_router.subscriptions.client``: the command."""
+"""Entry point of ``python -m uwsgi_router.subscriptions.client``: the command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is said to one server about one node, with uwsgiconf's names."""
+"""Announcement: one node for one subscription server, with uwsgiconf's parameter names."""
 
 import os
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ _LONGEST_SIGNATURE: Final = bytes(1024)
 
 
 class UwsgiconfModifier(Protocol):
-    """What uwsgiconf's ``routing.modifiers`` look like."""
+    """Shape of uwsgiconf's ``routing.modifiers``."""
 
     code: int
     submod: str
 
 
 class UwsgiconfAlgorithm(Protocol):
-    """What uwsgiconf's ``subscriptions.algorithms`` look like."""
+    """Shape of uwsgiconf's ``subscriptions.algorithms``."""
 
     name: str
     backup_level: int | None
@@ -43,7 +43,7 @@ Algorithm = str | UwsgiconfAlgorithm
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One node for one server.
+    """Announcement of one node to one server.
 
     Attributes:
         server: who is told.
@@ -151,7 +151,7 @@ class Announcement:
             packet = encode(bare)
             if signer is None:
                 return packet
-            # The header is not signed: all that stands before ``sign`` is (sheet 4.1).
+            # The header is not signed: all that stands before ``sign`` is.
             sign = signer.sign(packet[4:]) if signed else _LONGEST_SIGNATURE
             return encode(replace(bare, sign=sign))
         except SubscriptionError as exc:

@@ -1,4 +1,4 @@
-"""Rounds of announces: makes and sends the datagrams. It never waits, but for names that are looked up."""
+"""Announcer: makes and sends the datagrams of announces, in rounds; waits for look-ups of names only."""
 
 import logging
 import socket
@@ -19,7 +19,7 @@ from uwsgi_router.subscriptions.client.announcement import Announcement
 from uwsgi_router.subscriptions.client.drain import Withdrawn
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.notify import NotifySocket
-from uwsgi_router.subscriptions.client.servers import Server, Sockets, Target
+from uwsgi_router.subscriptions.client.servers import Server, ServerAddress, Sockets
 
 log = logging.getLogger("subscriptions.client")
 
@@ -32,7 +32,7 @@ Entry = tuple[Announcement, str, int]
 
 
 class Announcer:
-    """Tells all servers of a node.
+    """Announcer of one node to all its servers.
 
     Only :meth:`resolve` may block. The methods may be called from different threads.
 
@@ -58,9 +58,9 @@ class Announcer:
         self._clock = clock
         self._lock = threading.Lock()
         self._sockets = Sockets()
-        self._targets: dict[Server, tuple[Target, ...]] = {}
+        self._targets: dict[Server, tuple[ServerAddress, ...]] = {}
         self._keys: dict[Announcement, list[tuple[str, int]]] = {}
-        self._told: dict[tuple[Entry, Target], float] = {}
+        self._told: dict[tuple[Entry, ServerAddress], float] = {}
         self._troubles: dict[str, str] = {}
         self._unix = 0
         self._left = False
@@ -116,7 +116,7 @@ class Announcer:
         """Send one round: announce what is wanted, withdraw what no longer is.
 
         Returns:
-            False if somebody could not be told: better try again soon.
+            False if a server could not be told: better try again soon.
         """
         with self._lock:
             if self._left:
@@ -146,7 +146,7 @@ class Announcer:
 
     @property
     def told(self) -> Withdrawn:
-        """What was announced to whom, and is withdrawn by :meth:`leave`."""
+        """Nodes that were announced, and to whom; :meth:`leave` withdraws them."""
         with self._lock:
             nodes = {(key, announcement.address) for (announcement, key, _), _ in self._told}
             return Withdrawn(sorted(nodes), len({target for _, target in self._told}))
@@ -194,7 +194,7 @@ class Announcer:
         else:
             self._trouble(f"the check file {file}", "it is not there, so nothing is announced")
 
-    def _reachable(self, announcement: Announcement) -> list[Target]:
+    def _reachable(self, announcement: Announcement) -> list[ServerAddress]:
         reachable = []
         for target in self._targets.get(announcement.server, ()):
             reason = unreachable(announcement.address, target)
@@ -205,7 +205,7 @@ class Announcer:
         return reachable
 
     def _withdraw(self, condition: Callable[[Entry], bool]) -> bool:
-        nodes: dict[Entry, list[Target]] = {}
+        nodes: dict[Entry, list[ServerAddress]] = {}
         for entry, target in self._told:
             if condition(entry):
                 nodes.setdefault(entry, []).append(target)
@@ -220,7 +220,7 @@ class Announcer:
 
     # Saying it
 
-    def _send(self, command: Command, nodes: Mapping[Entry, Iterable[Target]]) -> bool:
+    def _send(self, command: Command, nodes: Mapping[Entry, Iterable[ServerAddress]]) -> bool:
         """Send a datagram for each entry to each of its targets; return True if all went well.
 
         IPv4 and IPv6 may lead to the same router, which takes no signature's time twice: so each family has its own.

@@ -1,4 +1,4 @@
-"""Announcing again and again: as a task of an event loop, or in a thread."""
+"""Background loop of announces: as a task of an event loop, or in a thread."""
 
 import asyncio
 import selectors
@@ -34,7 +34,7 @@ async def keep_announcing(announcer: Announcer, schedule: Schedule, *, well: boo
 
 
 class AnnouncingThread(threading.Thread):
-    """The same in a thread, until it is stopped.
+    """Thread that announces until it is stopped, and logs what routers answer.
 
     Args:
         announcer: whose first round is done.
@@ -69,5 +69,5 @@ class AnnouncingThread(threading.Thread):
                     self._due = time.monotonic() + self._schedule.after(well=well)
 
     def stop(self) -> None:
-        """Let it end; nobody waits for that, because a name that is being looked up can take long."""
+        """Let it end; do not wait for that, because looking up a name can take long."""
         self._stop.close()

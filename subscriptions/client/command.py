@@ -1,4 +1,4 @@
-"""The command: ``uwsgi-router subscribe`` and, as one file for an application's image, ``uwsgi-subscribe``."""
+"""Command line of ``uwsgi-router subscribe`` and, as one file for an application's image, ``uwsgi-subscribe``."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""Asking a router over its control socket (protocol/control.py); blocking, with a deadline for everything."""
+"""Control socket client: asks a router, blocking, with a deadline for everything (protocol/control.py)."""
 
 import socket
 import time
@@ -21,7 +21,7 @@ _GRACE: Final = 1.0
 
 
 class CannotAsk(Exception):
-    """The router can't be asked, or says no; ``str()`` says why."""
+    """Error: the router can't be asked, or refuses; ``str()`` says why."""
 
 
 def control_path(given: str | None, environ: Mapping[str, str]) -> str | None:
@@ -30,7 +30,7 @@ def control_path(given: str | None, environ: Mapping[str, str]) -> str | None:
 
 
 class Control:
-    """A connection to a router's control socket; a context manager.
+    """Connection to a router's control socket; a context manager.
 
     Args:
         path: of the socket.
@@ -106,7 +106,7 @@ class Control:
 
 
 def drained(path: str, nodes: Iterable[tuple[str, str]], limit: float) -> bool:
-    """Wait until a router has nodes out of service and all their requests have ended.
+    """Wait until nodes are out of service and all their requests have ended.
 
     Args:
         path: of its control socket.

@@ -1,4 +1,4 @@
-"""What is waited for between the unsubscribe and the program's end: requests that are still under way."""
+"""Drain of a withdrawn program: waits for its last requests before it is stopped."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger("subscriptions.client")
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """What routers were told is gone.
+    """Nodes that were withdrawn, and the number of routers that were told.
 
     Attributes:
         nodes: (key, address) of each node.
@@ -28,7 +28,7 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """How long the program keeps serving after it was withdrawn.
+    """Drain policy: how long the program keeps serving after it was withdrawn.
 
     Attributes:
         limit: seconds after which nobody is waited for any longer.
@@ -42,12 +42,12 @@ class Drain:
 
     @property
     def seconds(self) -> float:
-        """What is waited if no router can say more."""
+        """Seconds that are waited if no router can say more."""
         return min(self.limit, self.delay)
 
     @property
     def longest(self) -> float:
-        """What is waited at most."""
+        """Seconds that are waited at most."""
         return self.seconds if self.control is None else self.limit
 
     async def wait(self, withdrawn: Withdrawn) -> None:

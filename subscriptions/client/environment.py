@@ -1,4 +1,4 @@
-"""What the program is told: its arguments with the address filled in, and its environment."""
+"""Environment and arguments of the announced program, with its address filled in."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

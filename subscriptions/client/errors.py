@@ -1,5 +1,5 @@
-"""What goes wrong before anything is announced."""
+"""Errors that are found before anything is announced."""
 
 
 class SubscribeError(ValueError):
-    """Nothing can be announced like this; ``str()`` is the one sentence for the user."""
+    """Error of parameters or environment: nothing can be announced; ``str()`` is one sentence for the user."""

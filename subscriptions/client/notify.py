@@ -1,4 +1,4 @@
-"""Hearing from the router: the UNIX datagram socket whose path announces carry (sheet, 5).
+"""Notify socket: answers of routers to announces, over a UNIX datagram socket (uWSGI: core/subscription.c).
 
 uWSGI says when it has taken a node in; our own router also says why it refuses one. Over UDP from another machine there
 is nothing to hear: the path would mean a file of the router's machine.
@@ -31,7 +31,7 @@ _REMEMBERED: Final = 64
 
 
 class NotifySocket:
-    """A bound socket; what arrives is logged, each line at most once a minute.
+    """Bound socket for answers; what arrives is logged, each line at most once a minute.
 
     Attributes:
         path: what announces carry.

@@ -1,4 +1,4 @@
-"""The program that is announced, as a child process: its start, its signals, its end."""
+"""Child process of the announced program: start, signals, exit code."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ except (ImportError, OSError, AttributeError):  # a Python without libffi
 
 
 def _end_with_us() -> None:
-    """In the child: have the kernel send TERM when we die.
+    """Ask the kernel, in the child, to send TERM when the parent ends.
 
     Who is killed can't withdraw the program; it must not serve on with nobody to tell when it ends.
     """
@@ -48,7 +48,7 @@ def _end_with_us() -> None:
 
 
 class CannotStart(Exception):
-    """The program can't be started.
+    """Error: the program can't be started.
 
     Attributes:
         code: the exit code that shells have for it: 127 if it is not there, 126 if it can't be run.
@@ -60,7 +60,7 @@ class CannotStart(Exception):
 
 
 class Program:
-    """A running program.
+    """Running program.
 
     It gets a session of its own: Ctrl-C in a terminal must reach us alone, or it would stop before it is withdrawn.
     If we are killed, it gets TERM from the kernel.
@@ -123,7 +123,7 @@ class Program:
 
 
 class Signals:
-    """All signals that can be caught, given to one function, for as long as a ``with`` block lasts.
+    """Handler of all signals that can be caught, for as long as a ``with`` block lasts.
 
     What was ignored when we started stays ignored (``nohup``).
 

@@ -1,4 +1,4 @@
-"""Whether a program serves yet: its address accepts connections, its health URL answers."""
+"""Readiness check of a program before it is announced: a connect, or a GET of its health URL."""
 
 import http.client
 import re
@@ -18,7 +18,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a program must answer before it is announced.
+    """Readiness check: what is asked, and where.
 
     Attributes:
         path: asked for with GET; None: a connection is enough.

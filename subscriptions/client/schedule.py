@@ -1,8 +1,8 @@
-"""When the next round is due."""
+"""Schedule of announces: seconds until the next round, sooner after a failure."""
 
 from typing import Final
 
-#: Seconds between announces, as uWSGI's clients do (sheet 8.4).
+#: Seconds between announces, as uWSGI's clients do (core/master.c).
 INTERVAL: Final = 10.0
 #: Seconds of silence that routers believe by default.
 TOLERANCE: Final = 17.0
@@ -11,7 +11,7 @@ _SOON: Final = 1.0
 
 
 class Schedule:
-    """Announces at once, a second later, then at intervals; sooner after a round that failed.
+    """Schedule of rounds: at once, a second later, then at intervals; sooner after a round that failed.
 
     Args:
         interval: seconds between rounds.

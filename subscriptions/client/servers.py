@@ -1,4 +1,4 @@
-"""Subscription servers: where they are, and sending them datagrams.
+"""Subscription servers: look-up of their addresses, and UDP or UNIX sockets to send from.
 
 A name may stand for several servers (headless services), and for others later: it is resolved again for every round.
 """
@@ -24,8 +24,8 @@ _EXAMPLE_PORT: Final = 3032
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One address of a server.
+class ServerAddress:
+    """Server address: one of those that a server's name has.
 
     Attributes:
         family: AF_INET, AF_INET6 or AF_UNIX.
@@ -55,7 +55,7 @@ class Target:
         return host
 
     def is_this_machine(self) -> bool:
-        """True if datagrams to it don't leave the machine (or the container)."""
+        """Return True if datagrams to it don't leave the machine (or the container)."""
         if isinstance(self.sockaddr, bytes):
             return True
         try:
@@ -66,7 +66,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A subscription server as the user names it.
+    """Subscription server as the user names it.
 
     Attributes:
         address: of its datagram socket.
@@ -114,14 +114,14 @@ class Server:
         host = self.address.host
         return host == "localhost" or (is_ip(host) and is_loopback(host))
 
-    def resolve(self) -> tuple[Target, ...]:
+    def resolve(self) -> tuple[ServerAddress, ...]:
         """Return all its addresses; blocks while a name is looked up.
 
         Raises:
             OSError: if the name has none.
         """
         if isinstance(self.address, UnixAddress):
-            return (Target(socket.AF_UNIX, self.address.path),)
+            return (ServerAddress(socket.AF_UNIX, self.address.path),)
         try:
             found = socket.getaddrinfo(
                 self.address.host,
@@ -131,25 +131,25 @@ class Server:
             )
         except UnicodeError as exc:
             raise OSError(f"{self.address.host} is no host name") from exc
-        targets = [Target(int(family), sockaddr) for family, _, _, _, sockaddr in found]  # type: ignore[arg-type]
+        targets = [ServerAddress(int(family), sockaddr) for family, _, _, _, sockaddr in found]  # type: ignore[arg-type]
         return tuple(dict.fromkeys(targets))
 
 
 def is_loopback(host: str) -> bool:
-    """True for 127.0.0.0/8, ::1 and the name localhost."""
+    """Return True for 127.0.0.0/8, ::1 and the name localhost."""
     return host in {"localhost", "::1"} or (host.startswith("127.") and is_ip(host))
 
 
 class Sockets:
-    """Sends datagrams, over one connected socket for each UDP target.
+    """Sockets to send datagrams from: one connected socket for each UDP address.
 
     Connected, because then the kernel passes on what the target's machine says when nobody listens there.
     """
 
     def __init__(self) -> None:
-        self._open: dict[Target, socket.socket] = {}
+        self._open: dict[ServerAddress, socket.socket] = {}
 
-    def send(self, target: Target, datagram: bytes) -> OSError | None:
+    def send(self, target: ServerAddress, datagram: bytes) -> OSError | None:
         """Send; return what went wrong. It is tried twice, because an error may be about the datagram before."""
         trouble = self._try(target, datagram)
         if trouble is not None and target.family != socket.AF_UNIX:
@@ -158,7 +158,7 @@ class Sockets:
             return again or trouble
         return trouble
 
-    def _try(self, target: Target, datagram: bytes) -> OSError | None:
+    def _try(self, target: ServerAddress, datagram: bytes) -> OSError | None:
         try:
             sock = self._open.get(target)
             if sock is None:
@@ -176,8 +176,8 @@ class Sockets:
             self._close(target)
         return None
 
-    def keep(self, targets: Iterable[Target]) -> None:
-        """Close the sockets of all other targets."""
+    def keep(self, targets: Iterable[ServerAddress]) -> None:
+        """Close the sockets of all other addresses."""
         for target in self._open.keys() - set(targets):
             self._close(target)
 
@@ -185,7 +185,7 @@ class Sockets:
         """Close all."""
         self.keep(())
 
-    def _close(self, target: Target) -> None:
+    def _close(self, target: ServerAddress) -> None:
         sock = self._open.pop(target, None)
         if sock is not None:
             sock.close()

@@ -1,4 +1,4 @@
-"""Signatures of announces, by whatever on this machine can make them (wire-and-subscriptions sheet, 4.1).
+"""Signing of announces with RSA or EC keys, by cryptography or the program openssl.
 
 The standard library can't sign with RSA or EC keys. The package ``cryptography`` does if it can be imported, otherwise
 the program ``openssl``: both make what uWSGI's clients send, PKCS#1 v1.5 for RSA keys, DER for EC keys.
@@ -26,7 +26,7 @@ _PATIENCE: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs with a digest and a private key file, which is read anew for each signature (keys are replaced).
+    """Signer with a digest and a private key file, which is read anew for each signature (keys are replaced).
 
     Attributes:
         digest: OpenSSL's name, ``SHA1`` or ``SHA256``; the router must have the same.

@@ -1,4 +1,4 @@
-"""uWSGI's own strings: ``subscribe-to`` and ``subscribe2`` (wire-and-subscriptions sheet, 8.1 and 8.2).
+"""Parsers of uWSGI's option strings ``subscribe-to`` and ``subscribe2`` (uWSGI: core/subscription.c).
 
 They are read as uWSGI's manual means them. What uWSGI drops or misreads in silence is an error here.
 """

@@ -1,4 +1,4 @@
-"""Announcing from inside a program: ``with subscribe(...)`` and ``async with subscribe(...)``."""
+"""Subscriber for programs: ``with subscribe(...)`` and ``async with subscribe(...)``."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ _AGAIN: Final = 1.0
 
 
 class Subscriber:
-    """Keeps a node announced from inside its program: a context manager of both kinds.
+    """Subscriber: keeps a node announced from inside its program; a context manager of both kinds.
 
     Entering announces, and goes on announcing in the background: from a daemon thread, or as a task of the event loop
     that runs. Leaving unsubscribes at once and, unless an exception is passing, returns ``drain_delay`` seconds later:
@@ -77,7 +77,7 @@ class Subscriber:
 
     @property
     def announcements(self) -> tuple[Announcement, ...]:
-        """What is announced; ``auto`` addresses are known as soon as it is entered."""
+        """Announcements; ``auto`` addresses are known as soon as it is entered."""
         return self._announcer.announcements if self._announcer else self._announcements
 
     # Plain

@@ -1,4 +1,4 @@
-"""The story of one program: started, announced, withdrawn, stopped, in this order."""
+"""Supervisor of one program: start, readiness, announce, withdrawal, drain, stop."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ _AGAIN: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the command line asks for.
+    """Parameters of a supervised program, as the command line gives them.
 
     Attributes:
         announcements: at least one.
@@ -54,7 +54,7 @@ class Plan:
 
 
 class Supervisor:
-    """Runs a plan.
+    """Supervisor: runs a plan.
 
     Args:
         plan: what to do.

@@ -1,4 +1,4 @@
-"""Blocking calls beside an event loop, in threads that nobody waits for when the program ends."""
+"""Threads for blocking calls, which the program's end does not wait for."""
 
 import asyncio
 import threading

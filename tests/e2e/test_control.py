@@ -199,7 +199,7 @@ def test_the_announcing_client_waits_for_the_last_request(site: Site) -> None:
     site.router.wait_for_nodes(site.address)
     client, held = site.working()
     process.signal(signal.SIGTERM)
-    wait_until(lambda: site.status()["state"] == "dead", "it is withdrawn")
+    wait_until(lambda: site.status()["state"] == "gone", "it is withdrawn")
     assert "passing SIGTERM on" not in process.output()
     held.sendall(b"!")
     assert rest(client) == OK

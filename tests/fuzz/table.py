@@ -126,7 +126,7 @@ class Table:
         assert len(nodes) <= MAX_NODES
         assert all(1 <= len(pool) <= MAX_NODES_PER_KEY for pool in pools.values())
         assert all(key == pool.key and 1 <= len(key) <= 255 for key, pool in pools.items())
-        usable = [node for node in nodes if not node.death_mark or node.silent]
+        usable = [node for node in nodes if not node.death_mark or node.stale]
         assert len(self.registry) == len(usable)
         assert self.registry.empty == (not usable)
         assert {key: set(pool.nodes) for key, pool in pools.items()} == self.told
@@ -185,7 +185,7 @@ class Table:
             return
         self.happened.add("chosen")
         assert node not in tried
-        assert not node.death_mark or node.silent
+        assert not node.death_mark or node.stale
         assert self.registry.pools[node.key].get(node.name) is node
         node.reference += 1
         self.held.append(node)

@@ -1,4 +1,4 @@
-"""The uwsgi cache protocol (routers-core sheet, 7.4 and 7.5)."""
+"""The uwsgi cache protocol: commands, answers, broken packets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an item says: ``ADDRESS[,MODIFIER1]|…`` (routers-core sheet, 3.1)."""
+"""Items of caches as lists of nodes: ``ADDRESS[,MODIFIER1]|…``."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from uwsgi_router.protocol.address import InetAddress, UnixAddress
 from uwsgi_router.protocol.cache_value import MAX_NODES, ValueProblem, parse_value
-from uwsgi_router.protocol.node_address import Target
+from uwsgi_router.protocol.named_node import NamedNode
 
 
 def read(value: bytes) -> list[tuple[str, int]]:
@@ -34,8 +34,8 @@ def test_values(value: bytes, expected: list[tuple[str, int]]) -> None:
 
 def test_addresses_are_read_once_and_for_all() -> None:
     assert parse_value(b"10.0.0.1:1|/run/a") == (
-        Target("10.0.0.1:1", InetAddress("10.0.0.1", 1)),
-        Target("/run/a", UnixAddress(b"/run/a")),
+        NamedNode("10.0.0.1:1", InetAddress("10.0.0.1", 1)),
+        NamedNode("/run/a", UnixAddress(b"/run/a")),
     )
 
 

@@ -82,7 +82,7 @@ def user(uid: int, max_keys: int = 3, max_nodes: int = 4) -> Grant:
 
 
 def words(events: list[Event]) -> list[str]:
-    """The events as a transcript: ``NodeFailed a:1 silent``."""
+    """The events as a transcript: ``NodeFailed a:1 stale``."""
     lines = []
     for event in events:
         parts = [type(event).__name__]

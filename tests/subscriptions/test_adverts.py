@@ -58,7 +58,7 @@ def test_a_key_is_told_when_it_has_a_node_and_once_an_interval(router: Router) -
 
 
 def test_only_the_last_node_takes_the_key_with_it(router: Router) -> None:
-    """uWSGI tells that the router is gone when one of its nodes goes (P8)."""
+    """uWSGI tells that the router is gone when one of its nodes goes."""
     router.hear("/a")
     router.hear("/b")
     router.take()

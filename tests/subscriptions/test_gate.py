@@ -44,7 +44,7 @@ def signatures(tmp_path: Path) -> Signatures:
 
 def test_an_open_gate_still_knows_who_came() -> None:
     gate = Gate()
-    gate.hear(REMOTE, 0.0)
+    gate.check_sender(REMOTE, 0.0)
     assert admit(gate, REMOTE) == ANYBODY
     assert admit(gate, LOCAL) == Grant(ME)
     assert cause_of(gate, Subscription("subscribe", KEY, NODE, modifier1=173)) == "modifier"
@@ -69,11 +69,11 @@ def test_the_router_itself_is_no_node() -> None:
 def test_networks_and_rate_are_asked_before_anything_is_read() -> None:
     gate = Gate(allow_from=[ipaddress.ip_network("10.0.0.0/8")], rate=1)
     for _ in range(10):
-        gate.hear(REMOTE, 0.0)
+        gate.check_sender(REMOTE, 0.0)
     with pytest.raises(Refused, match="too many"):
-        gate.hear(REMOTE, 0.0)
+        gate.check_sender(REMOTE, 0.0)
     with pytest.raises(Refused, match="network"):
-        gate.hear(Sender("11.0.0.1", "11.0.0.1"), 0.0)
+        gate.check_sender(Sender("11.0.0.1", "11.0.0.1"), 0.0)
 
 
 @pytest.mark.parametrize("command", ["subscribe", "unsubscribe"])

@@ -4,7 +4,7 @@ import pytest
 
 from tests.subscriptions.table import Table, words
 from uwsgi_router.subscriptions.health import Health
-from uwsgi_router.subscriptions.node import RESTING, UNHEALTHY
+from uwsgi_router.subscriptions.node import EJECTED, UNHEALTHY
 
 A, B = "a:1", "b:1"
 
@@ -61,7 +61,7 @@ def test_an_announce_makes_nobody_healthy_and_a_silent_one_that_is_ill_is_no_las
     assert table.choose() is None
     table.now += 20
     table.sweep()
-    assert table.node(A).silent
+    assert table.node(A).stale
     assert table.choose() is None
     table.announce(A)
     assert table.choose() is None
@@ -96,7 +96,7 @@ def test_first_check_is_only_asked_of_protocols_that_are_checked() -> None:
     table.announce(A)
     assert table.choose() == A
     table.announce(B, proto="http")
-    assert table.node(B).standing == UNHEALTHY
+    assert table.node(B).rank == UNHEALTHY
 
 
 # --- requests ---
@@ -105,8 +105,8 @@ def test_first_check_is_only_asked_of_protocols_that_are_checked() -> None:
 def test_five_failures_in_a_row_let_a_node_rest_for_a_second() -> None:
     table = two_nodes()
     assert failing(table, A, 4) == []
-    assert failing(table, A, 1) == ["NodeRests a:1"]
-    assert table.node(A).standing == RESTING
+    assert failing(table, A, 1) == ["NodeEjected a:1"]
+    assert table.node(A).rank == EJECTED
     assert set(table.choices(4)) == {B}
     table.now += 1
     table.sweep()
@@ -128,19 +128,19 @@ def test_each_rest_is_twice_as_long_up_to_a_minute_until_it_answers() -> None:
     for _ in range(9):
         failing(table, A, 1)
         began = table.now
-        while table.node(A).resting:
+        while table.node(A).ejected:
             table.now += 1
             table.sweep()
         rests.append(table.now - began)
     assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert answering(table, A) == ["NodeAnswers a:1"]
     failing(table, A, 5)
-    assert table.node(A).rest == 1
+    assert table.node(A).ejection == 1
 
 
 def test_failures_of_requests_that_began_before_the_rest_do_not_lengthen_it() -> None:
     table = two_nodes()
-    assert failing(table, A, 100) == ["NodeRests a:1"]
+    assert failing(table, A, 100) == ["NodeEjected a:1"]
     table.now += 1
     table.sweep()
     assert set(table.choices(4)) == {A, B}
@@ -174,15 +174,15 @@ def test_one_that_rests_comes_before_one_that_fell_silent_and_after_a_backup() -
     table.now += 10
     table.sweep()
     failing(table, A, 1)
-    assert table.node("backup:1").silent
-    assert table.node(A).resting
+    assert table.node("backup:1").stale
+    assert table.node(A).ejected
     assert table.choose() == A
 
 
 @pytest.mark.parametrize("fails", [0, 2])
 def test_how_many_failures_is_configured_and_0_is_never(fails: int) -> None:
     table = two_nodes(health=Health(fails))
-    assert failing(table, A, 2) == (["NodeRests a:1"] if fails else [])
+    assert failing(table, A, 2) == (["NodeEjected a:1"] if fails else [])
 
 
 def test_a_node_that_has_left_the_table_leaves_nothing_behind() -> None:
@@ -191,4 +191,4 @@ def test_a_node_that_has_left_the_table_leaves_nothing_behind() -> None:
     failing(table, A, 5)
     table.leave(A)
     assert table.registry.health.request_failed(node, table.now) == []
-    assert "resting=0" in repr(table.registry.health)
+    assert "ejected=0" in repr(table.registry.health)

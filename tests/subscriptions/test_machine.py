@@ -11,12 +11,12 @@ from tests.subscriptions.table import Table, user
 from uwsgi_router.subscriptions.events import NodeIdle
 from uwsgi_router.subscriptions.grant import ANYBODY, Grant
 from uwsgi_router.subscriptions.node import (
-    DEAD,
-    DOUBTFUL,
     DRAINED,
+    EJECTED,
+    GONE,
     READY,
-    RESTING,
-    SILENT,
+    SLOW_CONNECT,
+    STALE,
     SubscribedNode,
 )
 from uwsgi_router.subscriptions.refusal import Refused
@@ -95,7 +95,7 @@ class TableMachine(RuleBasedStateMachine):
 
     def looks(self) -> list[tuple[bytes, str, int, int, int | None]]:
         """All that an announce could change of the nodes."""
-        return [(n.key, n.name, n.standing, n.weight, n.owner) for n in self.nodes()]
+        return [(n.key, n.name, n.rank, n.weight, n.owner) for n in self.nodes()]
 
     def owner(self, key: bytes, name: str) -> Grant | None:
         """Whose node it is, None if there is none."""
@@ -113,8 +113,8 @@ class TableMachine(RuleBasedStateMachine):
         best = None if pool is None else pool.choose(b"", ())
         if pool is None or best is None:
             return
-        place = (best.standing, best.backup)
-        equals = [node for node in pool.nodes if (node.standing, node.backup) == place]
+        place = (best.rank, best.backup)
+        equals = [node for node in pool.nodes if (node.rank, node.backup) == place]
         for _ in range(sum(node.wrr for node in equals)):
             pool.choose(b"", ())
         got = Counter(pool.choose(b"", ()) for _ in range(sum(node.weight for node in equals)))
@@ -126,9 +126,9 @@ class TableMachine(RuleBasedStateMachine):
         self.table.sweep()
         for node in self.nodes():
             age = self.table.now - node.last_seen
-            if node.standing in {READY, DOUBTFUL, RESTING}:
+            if node.rank in {READY, SLOW_CONNECT, EJECTED}:
                 assert age <= 17
-            elif node.standing == SILENT:
+            elif node.rank == STALE:
                 assert 17 < age <= 68
 
     @rule(
@@ -146,14 +146,14 @@ class TableMachine(RuleBasedStateMachine):
             if best is None:
                 break
             assert best not in excluded
-            assert best.standing < DRAINED
+            assert best.rank < DRAINED
             if pool is not None and best.key == pool.key:
                 left = [node for node in pool.nodes if node not in excluded]
-                place = min((n.standing, n.backup) for n in left if n.standing < DRAINED)
-                assert (best.standing, best.backup) == place
+                place = min((n.rank, n.backup) for n in left if n.rank < DRAINED)
+                assert (best.rank, best.backup) == place
             excluded.append(best)
         if best is None and pool is not None:
-            assert all(node in excluded or node.standing >= DRAINED for node in pool.nodes)
+            assert all(node in excluded or node.rank >= DRAINED for node in pool.nodes)
         if best is not None:
             best.reference += 1
             best.connect_started()
@@ -169,8 +169,8 @@ class TableMachine(RuleBasedStateMachine):
 
     def release(self, node: SubscribedNode) -> None:
         idle = any(isinstance(event, NodeIdle) for event in self.table.release(node))
-        assert idle == (node.drained and not node.reference and node.standing != DEAD)
-        if node.standing == DEAD and not node.reference:
+        assert idle == (node.drained and not node.reference and node.rank != GONE)
+        if node.rank == GONE and not node.reference:
             assert node not in self.nodes()
 
     @precondition(lambda self: self.connecting())
@@ -185,7 +185,7 @@ class TableMachine(RuleBasedStateMachine):
     def connect_fails(self, data: st.DataObject, timed_out: bool) -> None:
         node = self.take(data, "connecting")
         self.table.registry.connect_failed(node, self.table.now, timed_out=timed_out)
-        assert node.standing == DEAD
+        assert node.rank == GONE
         self.release(node)
 
     @precondition(lambda self: self.connecting())
@@ -200,7 +200,7 @@ class TableMachine(RuleBasedStateMachine):
     def connects(self, data: st.DataObject) -> None:
         node = self.take(data, "connecting")
         node.connected()
-        assert not node.doubtful
+        assert not node.connecting_slowly
         self.held.append((node, "connected"))
 
     @precondition(lambda self: any(phase == "connected" for _, phase in self.held))
@@ -215,7 +215,7 @@ class TableMachine(RuleBasedStateMachine):
         health, failed = self.table.registry.health, bool(node.check_failure)
         events = health.healthy(node) if well else health.unhealthy(node, "why")
         assert bool(events) == (failed == well)
-        assert well or node.standing >= DRAINED
+        assert well or node.rank >= DRAINED
 
     @precondition(lambda self: any(phase == "connected" for _, phase in self.held))
     @rule(data=st.data(), times=st.sampled_from([1, 4, 5]))
@@ -223,7 +223,7 @@ class TableMachine(RuleBasedStateMachine):
         node = self.take(data, "connected")
         for _ in range(times):
             self.table.registry.health.request_failed(node, self.table.now)
-        assert times < 5 or node.resting
+        assert times < 5 or node.ejected
         self.held.append((node, "connected"))
 
     @precondition(lambda self: any(phase == "connected" for _, phase in self.held))
@@ -231,7 +231,7 @@ class TableMachine(RuleBasedStateMachine):
     def request_is_answered(self, data: st.DataObject) -> None:
         node = self.take(data, "connected")
         self.table.registry.health.request_answered(node)
-        assert not node.resting
+        assert not node.ejected
         self.held.append((node, "connected"))
 
     @precondition(lambda self: self.nodes())
@@ -241,7 +241,7 @@ class TableMachine(RuleBasedStateMachine):
         events = self.table.registry.drain(node)
         assert bool(events) == (node not in self.drained)
         self.drained.add(node)
-        assert node.standing >= DRAINED
+        assert node.rank >= DRAINED
         assert self.table.registry.drain(node) == []
 
     @precondition(lambda self: self.nodes())
@@ -273,7 +273,7 @@ class TableMachine(RuleBasedStateMachine):
     @invariant()
     def rests_end(self) -> None:
         for node in self.nodes():
-            assert not node.resting or 1 <= node.rest <= 60
+            assert not node.ejected or 1 <= node.ejection <= 60
 
     @invariant()
     def caps_are_kept(self) -> None:
@@ -293,7 +293,7 @@ class TableMachine(RuleBasedStateMachine):
     @invariant()
     def counts_are_true(self) -> None:
         nodes = self.nodes()
-        usable = [node for node in nodes if node.standing != DEAD]
+        usable = [node for node in nodes if node.rank != GONE]
         assert len(self.table.registry) == len(usable)
         assert self.table.registry.empty == (not usable)
         for node in nodes:
@@ -301,9 +301,9 @@ class TableMachine(RuleBasedStateMachine):
             assert node.reference == len(held)
             assert node.connecting == held.count("connecting")
             # Whoever may not be chosen has no part in rounds; it gets a new one when it is back.
-            unused = node.standing >= DRAINED or not self.table.registry.pools[node.key]._sorted
+            unused = node.rank >= DRAINED or not self.table.registry.pools[node.key]._sorted
             assert 0 <= node.wrr <= node.weight or unused
-            assert node.standing != DEAD or node.reference
+            assert node.rank != GONE or node.reference
 
     @invariant()
     def what_is_held_is_in_the_table(self) -> None:

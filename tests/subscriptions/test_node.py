@@ -8,17 +8,17 @@ pytestmark = PLAIN_ONLY
 
 
 class Watched(Node):
-    """Counts how often it says that its standing changed."""
+    """Counts how often it says that its rank changed."""
 
     changes = 0
 
-    def standing_changed(self) -> None:
+    def rank_changed(self) -> None:
         self.changes += 1
 
 
-def doubtful(node: Node) -> bool:
+def slow(node: Node) -> bool:
     """Ask anew: a type checker takes a property for something that stays."""
-    return node.doubtful
+    return node.connecting_slowly
 
 
 def make() -> Watched:
@@ -29,7 +29,7 @@ def test_a_healthy_node_takes_any_number_of_connects_at_once() -> None:
     node = make()
     for _ in range(3):
         node.connect_started()
-    assert (node.connecting, node.doubtful) == (3, False)
+    assert (node.connecting, node.connecting_slowly) == (3, False)
     for _ in range(3):
         node.connected()
     assert (node.connecting, node.requests, node.changes) == (0, 3, 0)
@@ -39,25 +39,25 @@ def test_unanswered_for_a_second_it_is_chosen_last_until_it_answers() -> None:
     node = make()
     node.connect_started()
     node.connect_slow()
-    assert doubtful(node)
+    assert slow(node)
     node.connect_started()
     node.connected()
-    assert not doubtful(node)
+    assert not slow(node)
 
 
 def test_after_a_timeout_one_trial_at_a_time() -> None:
     node = make()
     node.connect_started()
     node.connect_failed(timed_out=True)
-    assert (node.suspect, doubtful(node)) == (True, False)
+    assert (node.suspect, slow(node)) == (True, False)
     node.connect_started()
-    assert doubtful(node)
+    assert slow(node)
     node.connect_failed(timed_out=True)
-    assert not doubtful(node)
+    assert not slow(node)
     node.connect_started()
     node.connected()
     node.connect_started()
-    assert not doubtful(node)
+    assert not slow(node)
     assert node.failcnt == 2
 
 
@@ -87,9 +87,9 @@ def test_a_client_that_goes_away_does_not_clear_a_slow_node() -> None:
     node.connect_started()
     node.connect_slow()
     node.connect_abandoned()
-    assert doubtful(node)
+    assert slow(node)
     node.connect_abandoned()
-    assert not doubtful(node)
+    assert not slow(node)
     assert (node.suspect, node.failcnt) == (True, 0)
 
 
@@ -112,9 +112,9 @@ def test_whoever_sorts_nodes_hears_of_every_change_of_standing() -> None:
         node.connected,
         node.connect_started,
     ):
-        before, changes = node.doubtful, node.changes
+        before, changes = node.connecting_slowly, node.changes
         act()
-        assert node.doubtful == before or node.changes > changes
+        assert node.connecting_slowly == before or node.changes > changes
 
 
 def test_repr_is_one_line() -> None:

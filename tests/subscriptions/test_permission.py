@@ -9,6 +9,7 @@ import pytest
 
 from uwsgi_router.protocol.address import InetAddress, UnixAddress, parse_node_address
 from uwsgi_router.protocol.subscription import Command, Subscription
+from uwsgi_router.subscriptions.node_address import ip_of, node_address
 from uwsgi_router.subscriptions.permission import (
     FORBIDDEN_MODIFIERS,
     PortRange,
@@ -20,7 +21,6 @@ from uwsgi_router.subscriptions.permission import (
 )
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.sender import Credentials, Sender
-from uwsgi_router.subscriptions.whereabouts import ip_of, whereabouts
 
 ALICE = Tenant(
     os.getuid(),
@@ -200,7 +200,7 @@ def test_what_runs_code_or_touches_caches_is_no_node(modifier1: int) -> None:
     ],
 )
 def test_own_addresses(announced: str, source: str, own: bool) -> None:
-    address = whereabouts(announced, source)[1]
+    address = node_address(announced, source)[1]
     if own:
         check_own_address(address, udp(source))
     else:

@@ -35,7 +35,7 @@ def test_the_first_announce_makes_pool_and_node() -> None:
 
 
 def test_an_announce_updates_everything_and_counters_survive() -> None:
-    """uWSGI keeps the modifiers of the first announce for ever (P16)."""
+    """uWSGI keeps the modifiers of the first announce for ever."""
     table = Table()
     table.announce(A, modifier1=5, weight=2)
     node = table.node(A)
@@ -273,7 +273,7 @@ def test_expiry_needs_no_request() -> None:
     table.now += 10
     table.announce(A)
     table.now += 7.5
-    assert words(table.sweep()) == [f"NodeFailed {B} silent", f"NodeFailed {C} silent"]
+    assert words(table.sweep()) == [f"NodeFailed {B} stale", f"NodeFailed {C} stale"]
     assert table.sweep() == []
     assert table.node(B).death_mark
     assert set(table.choices(4)) == {A}
@@ -331,7 +331,7 @@ def test_a_silent_node_that_announces_itself_is_back() -> None:
     table.sweep()
     assert words(table.announce(B)) == [f"NodeRefreshed {B} revived"]
     assert set(table.choices(3)) == {B}
-    assert not table.node(B).silent
+    assert not table.node(B).stale
 
 
 def test_a_silent_node_in_use_is_removed_when_its_exchanges_end() -> None:
@@ -355,7 +355,7 @@ def test_thirty_requests_over_three_nodes() -> None:
 
 
 def test_announces_do_not_disturb_the_round() -> None:
-    """uWSGI's counters are reset by each announce, and the announcer gets a burst (P17)."""
+    """uWSGI's counters are reset by each announce, and the announcer gets a burst."""
     table = three()
     counts: Counter[str | None] = Counter()
     for i in range(300):
@@ -459,10 +459,10 @@ def test_reprs_are_one_line() -> None:
     assert repr(table.registry.pools[KEY]) == (
         f"<NodePool b'example.com' wrr hits=1 nodes=[{A}, {B}]>"
     )
-    assert repr(table.node(A)) == f"<SubscribedNode {A} ref=1 requests=0 failcnt=1 dead>"
+    assert repr(table.node(A)) == f"<SubscribedNode {A} ref=1 requests=0 failcnt=1 gone>"
     table.now += T + 1
     table.sweep()
-    assert repr(table.node(B)) == f"<SubscribedNode {B} ref=0 requests=0 failcnt=1 silent>"
+    assert repr(table.node(B)) == f"<SubscribedNode {B} ref=0 requests=0 failcnt=1 stale>"
 
 
 def test_the_table_can_be_looked_at_but_not_changed() -> None:

@@ -86,7 +86,7 @@ def test_the_silent_stay_silent_and_the_dead_are_left_out() -> None:
     table.announce("/dead")
     table.node("/dead").reference = 1
     table.leave("/dead")
-    assert [(node.subscription.address, node.silent) for node in read(table).nodes] == [
+    assert [(node.subscription.address, node.stale) for node in read(table).nodes] == [
         ("/silent", True)
     ]
 
@@ -105,25 +105,25 @@ def test_keys_without_nodes_are_kept_with_their_age_and_owner() -> None:
 def test_restored_nodes_have_one_tolerance_and_silent_ones_are_the_last_resort() -> None:
     table = Table()
 
-    def restore(address: str, *, silent: bool) -> None:
+    def restore(address: str, *, stale: bool) -> None:
         table.registry.restore(
             Subscription("subscribe", KEY, address),
             source=None,
             now=table.now,
             grant=Grant(),
             sni=None,
-            silent=silent,
+            stale=stale,
         )
 
-    restore("/silent", silent=True)
-    restore("/a", silent=False)
+    restore("/silent", stale=True)
+    restore("/a", stale=False)
     assert [table.choose() for _ in range(3)] == ["/a"] * 3
     table.leave("/a", source=None)
     assert table.choose() == "/silent"
-    restore("/a", silent=False)
+    restore("/a", stale=False)
     table.now += 17.5
     table.sweep()
-    assert table.node("/a").silent
+    assert table.node("/a").stale
     table.now += 17 * 2
     table.sweep()
     assert table.names() == ["/a"]

@@ -31,7 +31,7 @@ def test_a_drained_node_is_never_chosen_not_even_as_the_last_resort(table: Table
     assert table.choose() is None
     table.now += 20
     table.sweep()
-    assert table.node(A).silent
+    assert table.node(A).stale
     assert table.choose() is None
 
 
@@ -54,7 +54,7 @@ def test_a_node_that_left_and_comes_back_is_a_new_one(table: Table) -> None:
         table.registry.drain(node)
         table.registry.set_weight(node, 9)
         table.leave(A)
-        assert (node.state, node.weight) == ("dead", 1)
+        assert (node.state, node.weight) == ("gone", 1)
         table.announce(A)
         assert (table.node(A) is node) == bool(held)
         assert (table.node(A).state, table.node(A).weight) == ("ready", 1)
@@ -67,7 +67,7 @@ def test_a_drained_node_whose_connect_fails_stays_drained_as_long_as_it_is_held(
     node.reference += 1
     table.registry.drain(node)
     table.fail(A)
-    assert node.state == "dead"
+    assert node.state == "gone"
     table.announce(A)
     assert node.state == "drained"
 

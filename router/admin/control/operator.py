@@ -1,4 +1,4 @@
-"""What an operator may see of the tables and do to their nodes; over the control socket, and from Python."""
+"""Operator's view of the tables: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
 import logging
@@ -18,8 +18,8 @@ from uwsgi_router.subscriptions.events import (
     NodeRemoved,
 )
 from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.pool import NodePool
-from uwsgi_router.subscriptions.whereabouts import whereabouts
 
 log = logging.getLogger("uwsgi-router.control")
 
@@ -29,16 +29,16 @@ _TURNS: Final = (NodeIdle, NodeRemoved, NodeFailed, NodeEnabled, NodeRefreshed)
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One node of one key, as it is now.
+    """Status of one node of one key.
 
     Attributes:
         table: the first subscription server of its table.
         key: bytes that are not UTF-8 are lone surrogates; likewise in ``node``.
         algorithm: how a node of this key is chosen.
         node: its address.
-        state: ready, doubtful (a connect waits for its answer), resting (its last requests failed), silent (no announce
-            for longer than the tolerance), unhealthy (its checks fail), drained, or dead (it left, or a connect failed;
-            requests still hold it).
+        state: ready, slow-connect (a connect waits for its answer), ejected (its last requests failed), stale (no
+            announce for longer than the tolerance), unhealthy (its health checks fail), drained, or gone (it left, or
+            a connect failed; requests still hold it).
         requests: that it has been sent.
         running: that it has now.
         weight: its share of the requests, 1 or more: the one that was set, else the announced one.
@@ -71,16 +71,16 @@ class NodeStatus:
 
 
 class UnknownNode(LookupError):
-    """There is no such node; ``str()`` says which."""
+    """Error: there is no such node; ``str()`` says which."""
 
 
-class TakenBack(Exception):
-    """A node whose requests were waited for is in service again; ``str()`` says which."""
+class DrainCancelled(Exception):
+    """Exception: a node whose requests were waited for is in service again; ``str()`` says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What came of a drain.
+    """Result of a drain.
 
     Attributes:
         nodes: how many were meant; 0: the address is not in the table (any more).
@@ -93,8 +93,8 @@ class Drained:
     known: bool
 
 
-class Going:
-    """The wait for a node's last requests.
+class DrainWait:
+    """Wait until a node has no requests in flight.
 
     Args:
         tables: all there are.
@@ -121,10 +121,10 @@ class Going:
         self._changed = asyncio.Event()
 
     async def ended(self, limit: float) -> Drained:
-        """Wait until there are none, for ``limit`` seconds at most.
+        """Wait until there are none, for ``limit`` seconds at most; return what is left.
 
         Raises:
-            TakenBack: a node that was drained is in service again.
+            DrainCancelled: a node that was drained is in service again.
         """
         if limit > 0 and self._running():
             for table in self._tables:
@@ -147,7 +147,7 @@ class Going:
 
 
 class Operator:
-    """Sees and steers the tables of a program.
+    """Operator of the tables of a program.
 
     Keys are None for all keys; ``by`` says who it is, for the log.
 
@@ -177,7 +177,7 @@ class Operator:
 
     # --- Steering ---
 
-    def drain(self, name: str, key: bytes | None = None, *, by: str) -> Going:
+    def drain(self, name: str, key: bytes | None = None, *, by: str) -> DrainWait:
         """Let a node have no new requests; return the wait for those that it has."""
         name, found = self._found(name, key)
         for table, node in found:
@@ -186,12 +186,12 @@ class Operator:
         def running() -> int:
             for _, node in found:
                 if _in_service(node):
-                    raise TakenBack(f"{name} is in service again")
+                    raise DrainCancelled(f"{name} is in service again")
             return sum(node.reference for _, node in found)
 
-        return self._going(name, key, len(found), running)
+        return self._drain_wait(name, key, len(found), running)
 
-    def leaving(self, name: str, key: bytes | None = None) -> Going:
+    def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.
 
         As long as it is in service that counts as one request.
@@ -201,14 +201,16 @@ class Operator:
         def running() -> int:
             return sum(node.reference + _in_service(node) for _, node in self._found(name, key)[1])
 
-        return self._going(name, key, len(found), running)
+        return self._drain_wait(name, key, len(found), running)
 
-    def _going(self, name: str, key: bytes | None, nodes: int, running: Callable[[], int]) -> Going:
+    def _drain_wait(
+        self, name: str, key: bytes | None, nodes: int, running: Callable[[], int]
+    ) -> DrainWait:
         tables, now = self._tables.values(), self._clock()
         known = nodes > 0 or any(
             key is not None and table.registry.was_announced(key, now) for table in tables
         )
-        return Going(tables, name, nodes, known=known, running=running)
+        return DrainWait(tables, name, nodes, known=known, running=running)
 
     def enable(self, name: str, key: bytes | None = None, *, by: str) -> int:
         """Take back a drain; return how many nodes were meant.
@@ -243,9 +245,9 @@ class Operator:
     def _found(
         self, name: str, key: bytes | None
     ) -> tuple[str, list[tuple[Table, SubscribedNode]]]:
-        """Return a node's name in the tables, and the nodes of that name, dead ones too."""
+        """Return a node's name in the tables, and the nodes of that name, gone ones too."""
         try:
-            name, _ = whereabouts(name, None)
+            name, _ = node_address(name, None)
         except ValueError:
             return name, []
         return name, [
@@ -256,8 +258,8 @@ class Operator:
 
 
 def _in_service(node: SubscribedNode) -> bool:
-    """True if it gets requests, or would if it were well."""
-    return not node.drained and (not node.death_mark or node.silent)
+    """Return True if it gets requests, or would if it were healthy."""
+    return not node.drained and (not node.death_mark or node.stale)
 
 
 def _tell(table: Table, node: SubscribedNode, events: list[Event], what: str, by: str) -> None:

@@ -21,16 +21,16 @@ from uwsgi_router.protocol.control import (
     encode_refusal,
 )
 from uwsgi_router.router.admin.control.operator import (
+    DrainCancelled,
     Drained,
-    Going,
+    DrainWait,
     NodeStatus,
     Operator,
-    TakenBack,
     UnknownNode,
 )
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
-from uwsgi_router.router.net.connect import whole
+from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket
 
 log = logging.getLogger("uwsgi-router.control")
@@ -40,7 +40,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, and all together, may cost; times in seconds."""
+    """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 256
     """Served at once."""
@@ -94,7 +94,7 @@ class ControlServer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _connected(self, bare: socket.SocketType, _peer: Peer) -> None:
-        sock = whole(bare)
+        sock = to_socket(bare)
         task = self._loop.create_task(self._serve(sock))
         self._tasks.add(task)
         # Not in _serve: a task that is cancelled before its first step never gets to its "finally".
@@ -138,7 +138,7 @@ class ControlServer:
         if isinstance(answer, _Wait):
             try:
                 done = await self._waited(client, answer)
-            except TakenBack as exc:
+            except DrainCancelled as exc:
                 answer = encode_refusal(str(exc))
             else:
                 if done is None:
@@ -217,7 +217,7 @@ class ControlServer:
 class _Wait:
     """An answer that has to be waited for, for ``limit`` seconds at most."""
 
-    going: Going
+    going: DrainWait
     limit: float
 
 

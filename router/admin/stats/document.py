@@ -1,4 +1,4 @@
-"""uWSGI's stats document: which keys, in which order, with which meaning (routers-core sheet, 5.2).
+"""Stats document of uWSGI: keys, order, meaning (uWSGI: plugins/corerouter/corerouter.c).
 
 Keys that 2.0.31 has stand in its order. What only uWSGI's later branch has (``algo``, ``vassal``,
 ``backup``, ``proto``) stands where that branch puts it; our own (``slow``, ``suspect``, ``kept``) come after
@@ -26,7 +26,7 @@ VERSION = f"uwsgi-router {__version__}"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The document in pieces, so that a large table can be encoded in steps.
+    """Stats document in pieces, so that a large table can be encoded in steps.
 
     Attributes:
         head: everything before the lists.
@@ -47,7 +47,7 @@ class Document:
 
 
 def describe(source: StatsSource, *, now: float, wall: float) -> Document:
-    """Take down what a router is and does.
+    """Collect the values of a router's document.
 
     Args:
         source: the router.
@@ -97,7 +97,7 @@ def printable(text: str | bytes) -> str:
 
 @lru_cache(maxsize=16_384)
 def bucket(key: bytes) -> int:
-    """Return the number of uWSGI's hash bucket for a key (sheet 5.2, ``hash``): 0 to 65534.
+    """Return the number of uWSGI's hash bucket for a key (``hash`` in the document): 0 to 65534.
 
     Bytes above 127 are sign-extended, as a C ``char`` is.
     """
@@ -171,7 +171,7 @@ def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Mem
         "death_mark": int(node.death_mark),
         "slow": int(node.slow),
         "suspect": int(node.suspect),
-        "resting": int(node.resting),
+        "resting": int(node.ejected),
         "unhealthy": int(bool(node.check_failure)),
         "check": printable(node.check_failure),
         "drained": int(node.drained),

@@ -1,4 +1,4 @@
-"""The stats document as bytes: uWSGI's layout, a real JSON encoder, a step at a time.
+"""Stats document as JSON bytes, in uWSGI's layout, encoded a step at a time.
 
 A table may hold ten thousand keys. Encoding it at once would stop the event loop for a noticeable
 time, so the encoder is a generator of chunks; whoever sends them decides when the next one is made.

@@ -1,4 +1,4 @@
-"""As much HTTP as a stats port needs: is it HTTP, which page, and a truthful no to all else.
+"""HTTP for the stats port: detection, request parser, answer heads.
 
 Pure functions over bytes. A general HTTP parser has no place here: nothing but the request line
 and Host is of interest, no body is ever read, and each connection serves one request.
@@ -22,7 +22,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that can be answered.
+    """Request for a page that can be answered.
 
     Attributes:
         path: without the query.
@@ -34,7 +34,7 @@ class Request:
 
 
 class Refused(ValueError):
-    """A request that is answered with an error; ``str()`` is the text of the answer."""
+    """Refusal of a request; ``str()`` is the text of the answer."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class Refused(ValueError):
 
 
 def speaks_http(received: bytes) -> bool | None:
-    """Tell whether a client that sent these bytes wants HTTP; None if too few came to tell."""
+    """Return whether a client that sent these bytes wants HTTP; None if too few came to tell."""
     match = _METHOD.match(received)
     if match is None:
         return None if not received else False
@@ -50,7 +50,7 @@ def speaks_http(received: bytes) -> bool | None:
 
 
 def head_is_complete(received: bytes) -> bool:
-    """True if the empty line after the headers has come."""
+    """Return True if the empty line after the headers has come."""
     return _END.search(received) is not None
 
 

@@ -1,4 +1,4 @@
-r"""The same numbers for Prometheus: names with one prefix, base units, keys and nodes as labels.
+r"""Prometheus metrics of a router: counters and gauges with keys and nodes as labels.
 
 Each scrape is made from what is in the table at that moment, so the series of a node that left are
 simply not there any more. Labels are ``router`` (the short name), ``key``, ``node`` and, for
@@ -61,7 +61,7 @@ _NAMES = {
 
 
 class RouterCollector(Collector):
-    """One router as Prometheus metric families, all read when they are asked for.
+    """Collector of one router's metric families, all read when they are asked for.
 
     Args:
         source: the router.
@@ -170,11 +170,11 @@ class RouterCollector(Collector):
             yield gauge
 
     def _announced(self) -> Iterable[tuple[str, str, Callable[[SubscribedNode], float]]]:
-        """What only announced nodes have: (metric, help, how to read it)."""
+        """Return (metric, help, how to read it) of what only announced nodes have."""
         return (
             (
                 "node_up",
-                "0 when a node is marked dead, silent, resting or unhealthy, or does not answer connects.",
+                "0 when a node is gone, stale, ejected or unhealthy, or does not answer connects.",
                 _up,
             ),
             (
@@ -233,7 +233,7 @@ def _slices(family: Metric) -> Iterator[bytes]:
 
 
 class _Ready(Collector):
-    """A family that was collected already."""
+    """Collector of a family that was collected already."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
@@ -244,7 +244,7 @@ class _Ready(Collector):
 
 
 class _Row(NamedTuple):
-    """The nodes behind one pair of labels: several only if ``to`` names an address twice."""
+    """Row of nodes behind one pair of labels: several only if ``to`` names an address twice."""
 
     key: str
     name: str
@@ -268,7 +268,7 @@ def _serves(node: SubscribedNode) -> bool:
 
 
 def _up(node: SubscribedNode) -> float:
-    return float(not (node.death_mark or node.suspect or node.resting or node.check_failure))
+    return float(not (node.death_mark or node.suspect or node.ejected or node.check_failure))
 
 
 _NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (

@@ -28,7 +28,7 @@ _CHUNK = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, and all together, may cost; times in seconds."""
+    """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 64
     """Served at once."""
@@ -90,7 +90,7 @@ class StatsServer:
             connection.close()
 
     def raw_document(self) -> Iterator[bytes]:
-        """The document as it is when the first chunk is taken."""
+        """Yield the document as it is when the first chunk is taken."""
         now, wall = self.loop.time(), self._wall_clock()
         yield from encode(describe(self._source, now=now, wall=wall), minified=self._minified)
 
@@ -102,7 +102,7 @@ class StatsServer:
         return "application/json", self.raw_document()
 
     def forget(self, connection: "_Connection") -> None:
-        """A connection has ended; called by it."""
+        """Forget a connection that has ended; called by it."""
         self._connections.discard(connection)
         if not self._closed:
             self._acceptor.resume()

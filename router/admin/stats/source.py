@@ -1,4 +1,4 @@
-"""What a router shows to its stats port: the one place where stats and the engine meet."""
+"""Stats source: the interface through which statistics read a router."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -10,26 +10,26 @@ from uwsgi_router.subscriptions.registry import Registry
 
 
 class KeptConnections(Protocol):
-    """The connections to nodes that speak HTTP."""
+    """Connections to nodes that speak HTTP."""
 
     @property
     def idle(self) -> int:
-        """How many are kept idle, of all routers of this process."""
+        """Number of idle connections, of all routers of this process."""
 
     def counts(self, node: Node) -> tuple[int, int]:
-        """How many of one node are in use, and how many idle."""
+        """Return how many connections of one node are in use, and how many idle."""
 
 
 class LossyLog(Protocol):
-    """An access log: what its reader does not take in time is dropped."""
+    """Access log whose lines are dropped if its reader does not take them in time."""
 
     @property
     def dropped(self) -> int:
-        """Lines that were."""
+        """Number of dropped lines."""
 
 
 class StatsSource(Protocol):
-    """One router, as its stats port sees it."""
+    """Router as its stats port sees it."""
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ class StatsSource(Protocol):
 
     @property
     def counters(self) -> Counters:
-        """What the engine counts."""
+        """Counters of requests and failures."""
 
     @property
     def upstreams(self) -> KeptConnections:

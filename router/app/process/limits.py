@@ -1,4 +1,4 @@
-"""Limits of the system that decide how many clients can be served."""
+"""System limits on clients: open files, listen backlog."""
 
 import logging
 import resource
@@ -25,7 +25,7 @@ def raise_descriptor_limit() -> int:
 
 
 def warn_of_short_backlog(listen: int, somaxconn: str = "/proc/sys/net/core/somaxconn") -> None:
-    """Tell if the kernel silently cuts the backlog (uWSGI refuses to start then)."""
+    """Log if the kernel silently cuts the backlog (uWSGI refuses to start then)."""
     try:
         with open(somaxconn, encoding="ascii") as file:
             limit = int(file.read())

@@ -1,4 +1,4 @@
-"""The pid file: whole from the first moment that it can be read, and gone when we are."""
+"""Pid file: written atomically, removed at exit if it is still ours."""
 
 import os
 
@@ -6,7 +6,7 @@ from uwsgi_router.router.config.errors import StartError
 
 
 class PidFile:
-    """A file with our process id and a newline."""
+    """Pid file with our process id and a newline."""
 
     def __init__(self, path: str) -> None:
         """Write it.

@@ -1,8 +1,8 @@
-"""Becoming an unprivileged user, once sockets, log and pid file are open.
+"""Privileges: change to an unprivileged user, once sockets, log and pid file are open.
 
-uWSGI changes to ``uid``/``gid`` first and in the gateway to ``fastrouter-uid/-gid``, which fails
-unless the first was not given. We are one process with one identity: the router's own options win,
-else the global ones (sheet 1.11).
+uWSGI changes to ``uid``/``gid`` first (core/utils.c) and in the gateway to ``fastrouter-uid/-gid``
+(core/gateway.c), which fails unless the first was not given. We are one process with one identity:
+the router's own options win, else the global ones.
 """
 
 import grp
@@ -22,7 +22,7 @@ _HIGHEST_ID = 2**32 - 1
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who to become.
+    """User and groups to become.
 
     Attributes:
         uid: None keeps the user.
@@ -36,7 +36,7 @@ class Identity:
 
 
 def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Identity:
-    """Look up whom the configuration names.
+    """Look up the user and groups that the configuration names.
 
     Raises:
         StartError: on an unknown user or group, or if routers ask for different ones.

@@ -1,4 +1,4 @@
-"""What a signal does.
+"""Signal handlers of the process: graceful stop, immediate stop, log reopening.
 
 | signal         | effect                                                         |
 |----------------|----------------------------------------------------------------|
@@ -24,7 +24,7 @@ _WITHOUT_EFFECT = (signal.SIGUSR2,)
 
 
 class Signals:
-    """Turns the signals of the process into calls, from :meth:`install` to :meth:`remove`."""
+    """Handlers that turn signals into calls, from :meth:`install` to :meth:`remove`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The name that ``top``, ``ps -o comm`` and ``pgrep`` show.
+"""Process name as ``top``, ``ps -o comm`` and ``pgrep`` show it.
 
 Linux keeps 15 bytes of it (prctl(2), PR_SET_NAME); uWSGI overwrites the command line instead, which
 shows more but hides what was started. The command line stays as it is here.

@@ -1,4 +1,4 @@
-"""Heads of answers for HTTP clients, and how bodies are framed for them."""
+"""HTTP answer heads for clients: keepalive, chunking, gzip."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ from uwsgi_router.protocol.http.response import ResponseHead
 
 
 class AnswerWriter:
-    """Writes heads of answers.
+    """Writer of answer heads.
 
     Args:
         auto_gzip: bodies are compressed that the node asks for to be.
@@ -93,7 +93,7 @@ def interim_head(head: ResponseHead) -> bytes:
 
 
 def _must_not_be_changed(lines: list[bytes]) -> bool:
-    """True with ``Cache-Control: no-transform`` (RFC 9111 section 5.2.2.6)."""
+    """Return True with ``Cache-Control: no-transform`` (RFC 9111 section 5.2.2.6)."""
     return any(
         line[:14].lower() == b"cache-control:" and b"no-transform" in line.lower() for line in lines
     )

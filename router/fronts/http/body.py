@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests: framing, limits, 100-continue, and the rate that they have to keep up."""
+"""HTTP request bodies: framing, size limit, 100-continue, minimum rate."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpBody(Body):
-    """The body of one request, or what else may follow its head.
+    """Body of one HTTP request, or the bytes that may follow its head.
 
     Attributes:
         continued: the client has been told to send it.
@@ -80,7 +80,7 @@ class HttpBody(Body):
 
     @property
     def missing(self) -> str:
-        """Why the body is not there."""
+        """Description of what is missing of the body."""
         if self._slow:
             return f"fewer than http-body-rate={self._settings.body_rate} bytes a second came"
         return "the rest of it did not come"
@@ -96,7 +96,7 @@ class HttpBody(Body):
         return self.request.has_body or (self._settings.raw_body and back.half_closes)
 
     def feeder(self, back: Back) -> Feeder | None:
-        """Return what ends the upload with the body; chunks are written anew.
+        """Return a feeder that ends the upload with the body; chunks are written anew.
 
         With ``http-raw-body`` nothing ends one without a length. Nodes that speak HTTP could find a second request
         there: they get none of that.
@@ -112,30 +112,30 @@ class HttpBody(Body):
         return Recoder(Counted(request.content_length), Identity())
 
     def collector(self) -> Feeder:
-        """Return what takes the body out of its framing."""
+        """Return a feeder that takes the body out of its framing."""
         request = self.request
         decoder = Chunked() if request.chunked else Counted(request.content_length)
         return Recoder(decoder, Identity(), self._settings.body_limit)
 
     @property
     def memory(self) -> int:
-        """As post-buffering says; or 1 MiB if it must be collected all the same."""
+        """Bytes kept in memory, as for post-buffering; 1 MiB if the body must be collected all the same."""
         return self._settings.post_buffering or SPOOL_MEMORY
 
     # --- 100-continue ---
 
     @property
-    def waits_to_be_asked(self) -> bool:
+    def awaits_continue(self) -> bool:
         """True if the client waits for a 100 and has not got it."""
         return self._http.head.expect_continue and not self.continued and self.spool is None
 
-    def ask(self) -> None:
-        """Say 100 if the client waits for it, and has not begun to send all the same.
+    def send_continue(self) -> None:
+        """Send a 100 if the client waits for it, and has not begun to send all the same.
 
         Raises:
             ClientGone: the client is not there any more.
         """
-        if self.waits_to_be_asked and not self.pump.early:
+        if self.awaits_continue and not self.pump.buffered:
             self.continued = True
             try:
                 self.pump.source.write(_CONTINUE)
@@ -144,32 +144,32 @@ class HttpBody(Body):
 
     def passes_continue(self) -> bool:
         """Return True if the client waits for the node's 100; it gets it once."""
-        if not self.waits_to_be_asked:
+        if not self.awaits_continue:
             return False
         self.continued = True
         self.begin_pace()
         return True
 
     async def collect(self) -> None:
-        """Read the body whole: whoever waits to be asked for it is."""
-        self.ask()
+        """Read the body whole, with a 100 for a client that waits for it."""
+        self.send_continue()
         await Body.collect(self)
 
     def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
         """Begin to send the body to a node, which may ask for it itself."""
         Body.send_to(self, link, back, opaque=opaque)
         if not back.sends_continue and (opaque or self.follows(back)):
-            self.ask()
+            self.send_continue()
 
     def leave(self) -> None:
-        """The attempt is over: nobody waits for the rest."""
+        """End the attempt: nobody waits for the remaining bytes."""
         self.end_pace()
         Body.leave(self)
 
     # --- its rate ---
 
     def begin_pace(self) -> None:
-        """Take the rate from now on, if one is configured."""
+        """Check the minimum rate from now on, if one is configured."""
         pace, pump = self._pace, self.pump
         pace.begin(pump.fiber.poller.now, pump.count)
         self.deadline = pace.until
@@ -177,19 +177,19 @@ class HttpBody(Body):
             self._deadlines.add(self)
 
     def end_pace(self) -> None:
-        """Take it no more."""
+        """Require no rate any more."""
         if self._pace.until:
             self._pace.end()
             self._deadlines.discard(self)
 
     def expired(self) -> None:
-        """A window has ended: look how many bytes came."""
+        """Check the rate at the end of a window."""
         pace, pump = self._pace, self.pump
         now = pump.fiber.loop.time()
         if pump.complete or self.complete or self.spool is not None:
             self.end_pace()
             return
-        waits = self.waits_to_be_asked and pump.count == pace.count
+        waits = self.awaits_continue and pump.count == pace.count
         if waits or not pump.source.reading or self.node_is_behind:
             # Nobody can blame the client.
             pace.begin(now, pump.count)

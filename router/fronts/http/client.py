@@ -1,4 +1,4 @@
-"""HTTP clients: what one request is answered, and whether its connection serves another."""
+"""HTTP client side of a request: its answer, and keepalive of its connection."""
 
 from http import HTTPStatus
 from time import monotonic
@@ -20,7 +20,7 @@ from uwsgi_router.router.proxy.pump import Feeder
 
 
 class HttpClient(Client):
-    """The client's side of one HTTP request.
+    """Client side of one HTTP request.
 
     Attributes:
         request: that is answered.
@@ -51,7 +51,7 @@ class HttpClient(Client):
         self.link = connection.link
         self.body = body
         self._limits = limits
-        self.begun = self.said_goodbye = False
+        self.begun = self.close_sent = False
         self.tunnel = None
         self.request = request
         self._settings = settings
@@ -81,7 +81,7 @@ class HttpClient(Client):
             and not request.asks_for_tunnel
             and not self.connection.connections.stopping
             # A half-close behind several requests is behind the last of them.
-            and (not pump.ended or bool(pump.early))
+            and (not pump.ended or bool(pump.buffered))
         )
         data, encoder, self.reusable = self._settings.writer.answer_head(
             request.head, head, length, keep=keep
@@ -131,13 +131,13 @@ class HttpClient(Client):
         )
         return checked.to_node, checked.to_client
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
         """Send the Close that says why, wherever a frame may begin; not what would lie inside another frame."""
-        if self._checked is None or self.link.closed or self.said_goodbye:
+        if self._checked is None or self.link.closed or self.close_sent:
             return
-        self.said_goodbye = True
+        self.close_sent = True
         why = "the router stops" if self.connection.connections.stopping else "idle"
-        to_client, to_node = self._checked.goodbye(fault, by_client=by_client, why=why)
+        to_client, to_node = self._checked.close_frames(fault, by_client=by_client, why=why)
         try:
             if to_client:
                 self.link.write(to_client)

@@ -1,4 +1,4 @@
-"""HTTP/1 connections: requests are read and served one after the other."""
+"""HTTP/1 connections: keepalive, pipelining, head timeout, PROXY header, access log."""
 
 import socket
 from time import monotonic
@@ -21,7 +21,7 @@ from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.exchange import Exchange
-from uwsgi_router.router.proxy.pump import MAX_EARLY, Requests
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED, Requests
 from uwsgi_router.router.report.access_entry import Entry
 from uwsgi_router.router.report.requests import Outcome
 
@@ -33,7 +33,7 @@ _REQUEST: Final = Phase.REQUEST
 
 
 class HttpConnection(Connection):
-    """One connection of a client that speaks HTTP/1.
+    """Connection of one client that speaks HTTP/1.
 
     Attributes:
         pump: what the client sends: heads, which are kept until they can be read, and bodies.
@@ -83,12 +83,12 @@ class HttpConnection(Connection):
         self._started = monotonic()
         self.served = 0
         self.client: HttpClient | None = None
-        early = max(settings.parser.max_head, MAX_EARLY) + 1
-        self.pump = Requests(self.link, self.fiber, site.limits.buffer_size, early)
+        limit = max(settings.parser.max_head, MAX_BUFFERED) + 1
+        self.pump = Requests(self.link, self.fiber, site.limits.buffer_size, limit)
 
     @property
     def id(self) -> str:
-        """What the log and an answer of ours call this request: connection, and place on it."""
+        """Id of the request, for the log and answers of ours: connection, and place on it."""
         name = f"{self.connections.ids}-{self.number:x}"
         return f"{name}.{self.served}" if self.served else name
 
@@ -115,13 +115,13 @@ class HttpConnection(Connection):
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
-                before = pump.count - len(pump.early) - client.request.size
+                before = pump.count - len(pump.buffered) - client.request.size
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
                 finally:
                     if self._access_log is not None:
-                        received = pump.count - len(pump.early) - before
+                        received = pump.count - len(pump.buffered) - before
                         self._account(client, exchange.outcome(), received, exchange.reason)
                 del exchange
             else:
@@ -132,23 +132,23 @@ class HttpConnection(Connection):
             del client
             self.client = None
             self.served += 1
-        if pump.early and not self.link.closed:
+        if pump.buffered and not self.link.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
 
     def ended(self, error: BaseException | None) -> None:
-        """Let everything go."""
+        """Release everything."""
         super().ended(error)
         self.client = None
         del self.pump  # it holds the fiber, and the link that holds this connection
 
     def hurry(self, seconds: float) -> None:
-        """The router stops: close the connection if it has no request, at once if it has had one."""
+        """Stop soon: close the connection if it has no request, at once if it has had one."""
         client = self.client
         if client is not None:
             if client.tunnel is not None:
-                client.goodbye(None)
-        elif not (self.served and self.pump.early):
+                client.send_close(None)
+        elif not (self.served and self.pump.buffered):
             self.fiber.hurry(0.0 if self.served else seconds)
 
     # --- reading ---
@@ -160,8 +160,8 @@ class HttpConnection(Connection):
         while True:
             header = failure = None
             try:
-                if pump.early:
-                    header = parse_proxy_header(pump.early)
+                if pump.buffered:
+                    header = parse_proxy_header(pump.buffered)
             except ProxyError as exc:
                 text = f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}"
                 failure = Failure(reasons.BAD_PROXY_HEADER, text)
@@ -169,7 +169,7 @@ class HttpConnection(Connection):
                 await self._refuse(failure)
                 return False
             if header is not None:
-                pump.early = pump.early[header.size :]
+                pump.buffered = pump.buffered[header.size :]
                 if header.source is not None:
                     self.peer = header.source
                 return True
@@ -181,7 +181,7 @@ class HttpConnection(Connection):
                 return False
 
     def _expect_request(self) -> None:
-        """Read on, and say how long the next request may take to come."""
+        """Read on, and arm the timeout for the next request."""
         fiber, stopping = self.fiber, self.connections.stopping
         self._seen = 0
         if self.served:
@@ -200,7 +200,7 @@ class HttpConnection(Connection):
             Failure: what came is none, or is refused; in the latter case ``client`` is whose it is.
         """
         pump, seen = self.pump, self._seen
-        data = pump.early
+        data = pump.buffered
         size = len(data)
         if size <= seen:
             return None
@@ -215,7 +215,7 @@ class HttpConnection(Connection):
             self._seen = size
             return None
         self.fiber.phase = _REQUEST
-        pump.early = data[request.size :]
+        pump.buffered = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
         length = request.content_length
         if length or request.chunked or request.raw or settings.raw_body:
@@ -233,7 +233,7 @@ class HttpConnection(Connection):
 
     def _unfinished(self, *, timed_out: bool) -> Failure | None:
         """Return why what has come will be no request; None: nothing has come."""
-        if not self.pump.early.strip(_EMPTY):
+        if not self.pump.buffered.strip(_EMPTY):
             return None
         if not timed_out:
             return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
@@ -266,7 +266,7 @@ class HttpConnection(Connection):
     async def _redirect(self, client: HttpClient, port: int) -> None:
         """Send the client to the same target over https."""
         counters, request, pump = self._context.site.reporter.counters, client.request, self.pump
-        received = pump.count - len(pump.early) - request.size
+        received = pump.count - len(pump.buffered) - request.size
         counters.requests += 1
         answer = redirect(request.method, request.key, port or None, request.head.target)
         reason = ""
@@ -281,13 +281,13 @@ class HttpConnection(Connection):
             counters.completed += 1
             if not client.body.complete:
                 await client.linger()
-        received = pump.count - len(pump.early) - received
+        received = pump.count - len(pump.buffered) - received
         self._account(client, self._outcome(client), received, reason)
 
     # --- the access log ---
 
     def _outcome(self, client: HttpClient | None) -> Outcome:
-        """Return what is to be said of a request that no node was asked for."""
+        """Return the outcome of a request that no node was asked for."""
         outcome = Outcome(self.id, self.fiber.phase.value, started=self._started, peer=self.peer[0])
         if client is not None:
             outcome.key, outcome.client = client.request.key, client.request.client

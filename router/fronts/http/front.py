@@ -1,4 +1,4 @@
-"""HTTP front: what clients and browsers send to an HTTP router (RFC 9110, RFC 9112)."""
+"""HTTP front of an HTTP router: clients and browsers (RFC 9110, RFC 9112)."""
 
 import socket
 
@@ -17,7 +17,7 @@ from uwsgi_router.router.proxy.front import Front, Listener
 
 
 class HttpFront(Front):
-    """Clients that speak HTTP/1.
+    """Front for clients that speak HTTP/1.
 
     Args:
         config: of the router.
@@ -34,7 +34,7 @@ class HttpFront(Front):
         self._settings = HttpSettings(config, HttpParser(config, self._rules), pages)
 
     def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
-        """Return what requests are told of a listening socket."""
+        """Return the listener of a listening socket, with its variables."""
         return HttpListener(self._rules, port, name, redirect)
 
     def connection(

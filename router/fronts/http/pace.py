@@ -1,8 +1,8 @@
-"""How fast a body has to come: whoever sends a byte now and then must not hold a connection and a node for ever."""
+"""Minimum rate of request bodies, against slow clients (slowloris)."""
 
 
 class Pace:
-    """Looks at a body once per window.
+    """Rate check of a body, once per window.
 
     Args:
         rate: bytes a second that have to come on average; 0: any.
@@ -22,17 +22,17 @@ class Pace:
         self.until = 0.0
 
     def begin(self, now: float, count: int) -> None:
-        """A window begins; ``count`` bytes have come so far."""
+        """Begin a window; ``count`` bytes have come so far."""
         if self._rate:
             self.until = now + self._window
             self.count = count
 
     def end(self) -> None:
-        """The body is there, or nobody waits for it."""
+        """End the checks: the body is there, or nobody waits for it."""
         self.until = 0.0
 
     def too_slow(self, now: float, count: int) -> bool:
-        """At the end of a window: say whether too few bytes came, otherwise begin another."""
+        """Return True if too few bytes came in the window that ends; otherwise begin another."""
         if count - self.count < self._rate * self._window:
             return True
         self.begin(now, count)

@@ -1,4 +1,4 @@
-"""Answers that the HTTP router gives itself: errors, and the redirect to https (http-router sheet 3.3)."""
+"""Error pages and redirects to https: answers of the HTTP router itself."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _port: Final = re.compile(rb":[0-9]*\Z")
 
 
 class ErrorPages:
-    """Makes whole answers to requests that failed.
+    """Error pages: whole answers to requests that failed.
 
     The default body tells the status and the request's id, for the operator to find in the log; nothing of nodes, keys
     or options.

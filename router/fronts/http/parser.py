@@ -1,4 +1,4 @@
-"""Parser of HTTP requests, with the limits of a router."""
+"""HTTP request parser with the limits of a router."""
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.origin import Origin, TrustedPeers, origin_of_request
@@ -12,7 +12,7 @@ from uwsgi_router.router.net.acceptor import Peer
 
 
 class HttpParser:
-    """Reads requests.
+    """Parser of requests.
 
     Args:
         config: of the router.
@@ -70,7 +70,7 @@ class HttpParser:
         return HttpRequest(self.rules, listener, head, origin)
 
     def check(self, request: HttpRequest) -> None:
-        """Look at what the body's length alone decides.
+        """Check the body's announced length.
 
         Raises:
             Failure: it is too long.

@@ -1,4 +1,4 @@
-"""Requests that came as HTTP."""
+"""HTTP requests of clients, and how they are written for nodes."""
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
@@ -14,7 +14,7 @@ from uwsgi_router.router.fronts.http.rules import HttpListener, HttpRules
 
 
 class HttpRequest(Request):
-    """A request that came as HTTP.
+    """Request that came as HTTP.
 
     Attributes:
         head: as parsed.
@@ -44,7 +44,7 @@ class HttpRequest(Request):
 
     @property
     def tunnel(self) -> bool:
-        """True if the client asks to go on with something else than HTTP, and may."""
+        """True if the client asks to switch to another protocol than HTTP, and may."""
         return self.asks_for_tunnel
 
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:

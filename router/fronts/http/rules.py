@@ -1,4 +1,4 @@
-"""Rules for HTTP requests: what the configuration makes of a head, and what nodes are told of it."""
+"""Rules for HTTP requests: modifiers, variables, raw bodies, RTSP."""
 
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block
@@ -8,7 +8,7 @@ from uwsgi_router.router.proxy.front import Listener
 
 
 class HttpListener(Listener):
-    """A listening socket of an HTTP router.
+    """Listener of an HTTP router, with precomputed variables.
 
     Attributes:
         block: its variables, encoded.
@@ -23,7 +23,7 @@ class HttpListener(Listener):
 
 
 class HttpRules:
-    """What the configuration says of requests.
+    """Rules of the configuration for requests.
 
     Args:
         config: of the router.

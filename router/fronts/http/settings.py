@@ -1,4 +1,4 @@
-"""Settings of an HTTP router that its connections and clients use."""
+"""Settings of an HTTP router: timeouts, body limits, WebSocket limits, parser."""
 
 from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.config.model import HttpRouterConfig
@@ -8,7 +8,7 @@ from uwsgi_router.router.fronts.http.parser import HttpParser
 
 
 class HttpSettings:
-    """Values of the configuration, copied once.
+    """Settings: values of the configuration, copied once.
 
     Args:
         config: of the router.
@@ -22,9 +22,9 @@ class HttpSettings:
         keeps: connections serve one request after the other.
         idle_timeout: seconds between two requests.
         head_timeout: seconds for a whole head.
-        body_limit: bytes.
-        body_rate: bytes a second that a body has to keep up; 0: any.
-        post_buffering: bodies are collected, up to so many bytes in memory.
+        body_limit: bytes of a body's payload.
+        body_rate: minimum rate of a body, bytes a second; 0: any.
+        post_buffering: bytes of a spooled body in memory.
         raw_body: bytes behind a head pass as they come.
         response_buffering: bytes of an answer that are taken from the node although the client reads slowly.
         websocket_check: the frames of WebSockets are checked; ``websocket_frame`` and ``websocket_message`` are their

@@ -1,11 +1,11 @@
-"""Raw connections: no head is read, and no answer of ours can explain a failure."""
+"""Raw connections: no head is parsed, and no answer of ours can explain a failure."""
 
 import socket
 from time import monotonic
 
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.acceptor import Peer
-from uwsgi_router.router.proxy.body import Body, early_limit
+from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
@@ -15,7 +15,7 @@ from uwsgi_router.router.proxy.pump import Upload
 
 
 class RawRequest(Request):
-    """A connection, as forwarders are asked about it.
+    """Request that is a whole connection, as forwarders see it.
 
     Args:
         key: the address that it came to.
@@ -55,7 +55,7 @@ class RawRequest(Request):
 
 
 class RawConnection(Connection):
-    """One connection of a client of any protocol."""
+    """Connection of one client of any protocol."""
 
     __slots__ = ("_context", "_listener")
 
@@ -79,7 +79,7 @@ class RawConnection(Connection):
         """Pass everything to a node, and everything back."""
         context = self._context
         limits = context.site.limits
-        pump = Upload(self.link, self.fiber, limits.buffer_size, early_limit(0))
+        pump = Upload(self.link, self.fiber, limits.buffer_size, buffer_limit(0))
         request = RawRequest(self._listener.name.encode(), self.peer[0].encode())
         client = Client(self, Body(request, pump, limits), limits)
         pump.start()

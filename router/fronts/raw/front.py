@@ -11,7 +11,7 @@ from uwsgi_router.router.proxy.front import Front, Listener
 
 
 class RawFront(Front):
-    """Bytes of any protocol, for nodes that speak it."""
+    """Front for bytes of any protocol."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Answers for web servers that speak uwsgi: heads of nodes' answers, and answers of our own."""
+"""Answers for web servers that speak uwsgi: heads of nodes' answers, error answers."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""uwsgi connections: a web server's, with one request each; bytes behind it pass as they come."""
+"""uwsgi connections of web servers: one request each; bytes behind it pass as they come."""
 
 import socket
 from time import monotonic
@@ -12,7 +12,7 @@ from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_he
 from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
-from uwsgi_router.router.proxy.body import Body, early_limit
+from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
@@ -22,7 +22,7 @@ from uwsgi_router.router.report.requests import Outcome
 
 
 class UwsgiBody(Body):
-    """A body of CONTENT_LENGTH bytes, and whatever the web server sends behind it."""
+    """Body of CONTENT_LENGTH bytes, and whatever the web server sends behind it."""
 
     __slots__ = ()
 
@@ -38,7 +38,7 @@ class UwsgiBody(Body):
 
     @property
     def missing(self) -> str:
-        """How many bytes have not."""
+        """Number of bytes that have not come."""
         return f"{self.request.content_length - self.pump.count} bytes are missing"
 
     def follows(self, back: Back) -> bool:  # noqa: ARG002
@@ -46,21 +46,21 @@ class UwsgiBody(Body):
         return self.request.content_length > 0
 
     def feeder(self, back: Back) -> Feeder | None:
-        """To uwsgi nodes pass everything; to others exactly the body, for what follows would be another request."""
+        """Return None for uwsgi nodes, which get everything; for others a feeder of exactly the body."""
         return self.collector() if back.keeps_connections else None
 
     def collector(self) -> Feeder:
-        """Return what counts the bytes."""
+        """Return a feeder that counts the bytes."""
         return Recoder(Counted(self.request.content_length), Identity())
 
     @property
     def memory(self) -> int:
-        """As post-buffering says."""
+        """Bytes kept in memory, as for post-buffering."""
         return self._limits.post_buffering
 
 
 class UwsgiClient(Client):
-    """A web server that waits for the answer to one request."""
+    """Client side of a web server's request."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class UwsgiClient(Client):
 
 
 class UwsgiConnection(Connection):
-    """One connection of a web server."""
+    """Connection of one web server."""
 
     __slots__ = ("_context", "_data", "_parser", "_request")
 
@@ -130,7 +130,7 @@ class UwsgiConnection(Connection):
             self._parser.decode_all()
 
     def hurry(self, seconds: float) -> None:
-        """The router stops: whoever has sent no whole request gets so long for it."""
+        """Stop soon: wait ``seconds`` at most for a whole request."""
         if self._request is None:
             self.fiber.hurry(seconds)
 
@@ -165,7 +165,7 @@ class UwsgiConnection(Connection):
     def _client_of(self, request: UwsgiRequest) -> UwsgiClient:
         limits = self._context.site.limits
         pump = Upload(
-            self.link, self.fiber, limits.buffer_size, early_limit(request.content_length)
+            self.link, self.fiber, limits.buffer_size, buffer_limit(request.content_length)
         )
         pump.start(request.rest)
         return UwsgiClient(self, UwsgiBody(request, pump, limits), limits)

@@ -1,4 +1,4 @@
-"""uwsgi front: what a web server sends to a fastrouter."""
+"""uwsgi front of a fastrouter: web servers."""
 
 import socket
 
@@ -13,7 +13,7 @@ from uwsgi_router.router.proxy.front import Front, Listener
 
 
 class UwsgiFront(Front):
-    """Web servers that speak uwsgi.
+    """Front for web servers that speak uwsgi.
 
     Args:
         parser: reads their packets.

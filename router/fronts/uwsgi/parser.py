@@ -1,4 +1,4 @@
-"""Parser of uwsgi requests: key, method, length and client out of a packet."""
+"""uwsgi request parser: key, method, length and client out of a packet."""
 
 from typing import ClassVar, Final
 
@@ -46,13 +46,13 @@ _HTTP: Final = (
 
 
 class Ping(Exception):
-    """The client asks whether we are alive; answer with :data:`uwsgi_router.protocol.uwsgi.PONG`."""
+    """Ping: the client asks whether we are alive; answer with :data:`uwsgi_router.protocol.uwsgi.PONG`."""
 
     answer: ClassVar[bytes] = PONG
 
 
 class UwsgiParser:
-    """Reads requests from uwsgi packets.
+    """Parser of requests out of uwsgi packets.
 
     Args:
         force_key: the key of every request, or None (``fastrouter-force-key``).

@@ -1,4 +1,4 @@
-"""Requests that came as uwsgi packets."""
+"""uwsgi requests of web servers, and how they are written for nodes."""
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
@@ -11,7 +11,7 @@ from uwsgi_router.router.core.request import Request
 
 
 class UwsgiRequest(Request):
-    """A request that came as a packet.
+    """Request that came as a packet.
 
     Attributes:
         packet: header and variables as received.
@@ -87,7 +87,7 @@ class UwsgiRequest(Request):
 
     @property
     def http_head(self) -> RequestHead:
-        """What the variables tell of, as HTTP; read when it is asked for first."""
+        """Request head as HTTP, made of the variables when it is first asked for."""
         if self._head is None:
             if self._variables is None:
                 self._variables = decode_variables(self.packet[HEADER_SIZE:])

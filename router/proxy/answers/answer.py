@@ -1,4 +1,4 @@
-"""Base class of answers: how a node's response comes back to the client."""
+"""Answer base class: relays a node's response to the client."""
 
 from abc import abstractmethod
 
@@ -14,7 +14,7 @@ from uwsgi_router.router.proxy.pump import Download
 
 
 class Answer:
-    """The response to one attempt.
+    """Answer to one attempt: relays the node's response.
 
     Args:
         site: of the request.
@@ -47,7 +47,7 @@ class Answer:
 
     @abstractmethod
     async def relay(self) -> None:
-        """Pass the request's body on, and the answer back; ``client.begun`` tells whether there was one.
+        """Relay the request's body to the node and the answer to the client; ``client.begun`` tells if there was one.
 
         Raises:
             Failure: the node's answer is none, or none in time, or the client's body is none.
@@ -55,7 +55,7 @@ class Answer:
         """
 
     def stalled(self, count: int) -> Failure:
-        """Return who let the exchange stall: the client, if it does not read or owes its body, or the node.
+        """Return whose fault a stall is: the client's, if it does not read or owes its body, or the node's.
 
         Args:
             count: bytes of the answer that came.

@@ -1,4 +1,4 @@
-"""HTTP answers: the node's head is read, its body is re-framed, and both connections may be kept."""
+"""HTTP answers: the node's head, interim answers, the re-framed body, keepalive of the node's connection."""
 
 from http import HTTPStatus
 from typing import Final
@@ -24,7 +24,7 @@ _ANSWER: Final = Phase.ANSWER
 
 
 class MessageAnswer(Answer):
-    """An HTTP response, or one in the form of CGI."""
+    """Answer that is an HTTP response, or one in the form of CGI."""
 
     __slots__ = ()
 
@@ -41,13 +41,13 @@ class MessageAnswer(Answer):
             while True:
                 if body.sending or upload.ended:
                     self._advance()
-                data = download.early
+                data = download.buffered
                 if len(data) > seen:
                     head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
                     if head is None:
                         seen = len(data)
                     elif head.status >= 200:
-                        download.early = data[head.size :]
+                        download.buffered = data[head.size :]
                         length = body_length(head, self.request.method)
                         recoder = self._begin(head, length)
                         if recoder is not None:
@@ -56,7 +56,7 @@ class MessageAnswer(Answer):
                         self._keep_or_close(head)
                         return
                     else:
-                        download.early = data[head.size :]
+                        download.buffered = data[head.size :]
                         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
                             tunnel = Tunnel(
                                 self.site.limits, client, self.lease, self.link, download
@@ -72,7 +72,7 @@ class MessageAnswer(Answer):
                 await fiber.pause()
         except TimedOut:
             # A 1xx is no part of an answer.
-            begun = client.begun or download.early
+            begun = client.begun or download.buffered
             raise self.stalled(download.count if begun else 0) from None
         except ResponseError as exc:
             text = f"{self.lease.node.name} sent no valid answer: {exc}"
@@ -81,7 +81,7 @@ class MessageAnswer(Answer):
     # --- the request's body ---
 
     def _advance(self) -> None:
-        """Look what has become of the body, and whether the client has ended."""
+        """Advance the body, and check whether the client has ended."""
         body = self.client.body
         if not body.sending:
             if not body.pump.ended:
@@ -103,38 +103,40 @@ class MessageAnswer(Answer):
         return count + 1
 
     def _check_end(self, interim: int) -> None:
-        """The node's connection has ended, and no head has come; that is no answer, unless nothing at all came.
+        """Check the end of a node's connection before a head: it is no answer, unless nothing at all came.
 
         Raises:
             ResponseError: something came.
         """
         download = self.download
-        if not download.early:
+        if not download.buffered:
             if interim:
                 raise ResponseError("it ended after a 1xx")
             return
         if download.error is not None:
             how = download.error.strerror or str(download.error)
             raise ResponseError(f"it reset the connection inside its head ({how})")
-        raise ResponseError(f"it ended after {len(download.early)} bytes, inside its head")
+        raise ResponseError(f"it ended after {len(download.buffered)} bytes, inside its head")
 
     def _begin(self, head: ResponseHead, length: int | None) -> Recoder | None:
         """Send the head, and the body if that has come: the usual case; otherwise return what re-frames it."""
         client, download = self.client, self.download
         data, encoder = client.answer_head(head, length)
         client.begun = True
-        early = download.early
-        if encoder is None and length is not None and len(early) >= length:
+        buffered = download.buffered
+        if encoder is None and length is not None and len(buffered) >= length:
             download.finish()
-            download.early = early[length:]
+            download.buffered = buffered[length:]
             # As client.write() does, without the call.
             try:
-                client.link.write(data + (early if len(early) == length else early[:length]))
+                client.link.write(
+                    data + (buffered if len(buffered) == length else buffered[:length])
+                )
             except OSError:
                 raise ClientGone from None
             return None
         client.write(data)
-        download.early_limit = 0
+        download.buffer_limit = 0
         download.high = max(download.high, client.buffering(head))
         recoder = Recoder(_decoder(head, length), encoder or Identity())
         download.attach(client.link, recoder)
@@ -177,12 +179,12 @@ class MessageAnswer(Answer):
     # --- and after it ---
 
     def _keep_or_close(self, head: ResponseHead) -> None:
-        """The one place that decides whether the node's connection serves another request."""
+        """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
         if head.close:
             return
-        if download.early:
-            self.site.reporter.said_too_much(lease.node, len(download.early))
+        if download.buffered:
+            self.site.reporter.surplus(lease.node, len(download.buffered))
             return
         if (
             not lease.slot

@@ -1,4 +1,4 @@
-"""Raw answers: nobody looks at them, bytes pass both ways until the node ends its connection."""
+"""Raw answers: bytes pass both ways unparsed until the node ends its connection."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _ANSWER: Final = Phase.ANSWER
 
 
 class RawAnswer(Answer):
-    """An answer of unknown form, which ends with the node's connection."""
+    """Answer of unknown form, which ends with the node's connection."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Tunnels: after 101 (Switching Protocols) bytes pass both ways, in a WebSocket or whatever both ends agreed on."""
+"""Tunnels after 101 (Switching Protocols): WebSocket or other bytes, both ways, with half-close and idle timeout."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _CHECKED_AT_ONCE: Final = 16_384
 
 
 class Tunnel:
-    """Both directions of a connection that is no HTTP any more.
+    """Tunnel: both directions of a connection that is no HTTP any more.
 
     Args:
         limits: of the site.
@@ -60,7 +60,7 @@ class Tunnel:
         if to_node is not None:
             # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
             upload.chunk = download.chunk = min(download.chunk, _CHECKED_AT_ONCE)
-        download.early_limit = 0
+        download.buffer_limit = 0
         download.attach(client.link, to_client)
         upload.attach(self._link, to_node)
         client.tunnel = self._link
@@ -68,7 +68,7 @@ class Tunnel:
         try:
             await self._until_both_end()
         except TimedOut:
-            client.goodbye(None)
+            client.send_close(None)
             timed_out = True
         finally:
             client.tunnel = None
@@ -76,7 +76,7 @@ class Tunnel:
             if upload.target is not None:
                 upload.detach()
             download.finish()
-        if timed_out and client.said_goodbye:
+        if timed_out and client.close_sent:
             await client.linger()
 
     async def _until_both_end(self) -> None:
@@ -106,7 +106,7 @@ class Tunnel:
             await fiber.pause()
 
     def _check(self) -> None:
-        """Look whether a side has broken a rule, or the node its connection.
+        """Check that neither side has broken a rule, nor the node its connection.
 
         Raises:
             Failure: if so.
@@ -115,7 +115,7 @@ class Tunnel:
         for pump, who in ((upload, "the client"), (download, name)):
             if pump.fault is not None:
                 by_client = pump is upload
-                self._client.goodbye(pump.fault, by_client=by_client)
+                self._client.send_close(pump.fault, by_client=by_client)
                 raise Failure(reasons.BAD_FRAME, f"{who} broke the WebSocket: {pump.fault}")
         if download.error is not None:
             raise Failure(reasons.RESET, f"{name} reset the tunnel")

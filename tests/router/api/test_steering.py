@@ -8,10 +8,10 @@ import pytest
 from tests.router.proxy.nodes import KEY, Lab
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.router.api import (
+    DrainCancelled,
     ForwarderSubscriptionServer,
     ParameterError,
     RouterFast,
-    TakenBack,
     UnknownNode,
 )
 from uwsgi_router.router.table.table import Table
@@ -64,7 +64,7 @@ async def test_a_drain_that_takes_too_long_is_false(running: Running) -> None:
     task = asyncio.get_running_loop().create_task(running.router.drain(NODE))
     await asyncio.sleep(0)
     running.router.enable(NODE)
-    with pytest.raises(TakenBack):
+    with pytest.raises(DrainCancelled):
         await task
     node.reference -= 1
 

@@ -1,4 +1,4 @@
-"""What a node is sent: the packet as received, but for its modifiers (routers-core sheet 2.3)."""
+"""uwsgi back: the packet as received, but for its modifiers."""
 
 import pytest
 

@@ -51,7 +51,7 @@ async def test_a_drained_node_that_died_is_both(
     node.connect_started()
     router.table.registry.connect_failed(node, 0.0, timed_out=False)
     await run()
-    assert "  dead, drained  " in capsys.readouterr().out
+    assert "  gone, drained  " in capsys.readouterr().out
     node.reference -= 1
 
 

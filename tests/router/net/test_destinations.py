@@ -12,7 +12,7 @@ from tests.router.proxy.nodes import Log, until
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.router.net import destinations as module
 from uwsgi_router.router.net.destinations import Destinations, Route
-from uwsgi_router.subscriptions.gate import nobody
+from uwsgi_router.subscriptions.gate import never_own
 
 Answers = dict[str, list[str]]
 
@@ -51,7 +51,10 @@ def receiver(
 
 
 def started(
-    stack: ExitStack, *texts: str, is_own: object = nobody, bound: list[socket.socket] | None = None
+    stack: ExitStack,
+    *texts: str,
+    is_own: object = never_own,
+    bound: list[socket.socket] | None = None,
 ) -> Destinations:
     made = Destinations(
         "subscription-tee",

@@ -1,7 +1,7 @@
 """Which node a request tries next, as bookkeeping alone."""
 
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
-from uwsgi_router.router.proxy.attempts import Attempts, Plan
+from uwsgi_router.router.proxy.attempts import Attempts, RoutingPolicy
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.subscriptions.node import Node
@@ -25,13 +25,13 @@ def attempts(
     max_retries: int | None = None,
     on_no_key: bool = False,
 ) -> Attempts:
-    plan = Plan(
+    policy = RoutingPolicy(
         StaticForwarder([f"{name}.sock" for name in nodes], 30, last_resort=not fallbacks),
         FixedForwarder([f"{name}.sock" for name in fallbacks or []]),
         max_retries=max_retries,
         fallback_on_no_key=on_no_key,
     )
-    return Attempts(REQUEST, plan, plan.forwarder)
+    return Attempts(REQUEST, policy, policy.forwarder)
 
 
 def chosen(attempts: Attempts) -> str | None:

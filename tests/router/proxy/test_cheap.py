@@ -1,4 +1,4 @@
-"""Cheap mode: without nodes, clients wait in the backlog (routers-core sheet 1.9)."""
+"""Cheap mode: without nodes, clients wait in the backlog."""
 
 from tests.router.proxy.nodes import OK, Lab, a_few_turns, held_by_the_test, request, until
 from uwsgi_router.router.config.model import SubscriptionConfig

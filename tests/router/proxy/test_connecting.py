@@ -1,4 +1,4 @@
-"""Connecting (DESIGN section 4; what uWSGI makes of it: routers-core sheet 1.5 to 1.8)."""
+"""Connects to nodes: failures, retries, fallbacks, busy nodes (uWSGI: plugins/corerouter/corerouter.c)."""
 
 import asyncio
 import errno
@@ -266,7 +266,7 @@ async def test_a_connect_unanswered_for_a_second_makes_others_avoid_the_node(lab
     late = lab.node(on=hole.listen())
     assert await waiting.rest() == OK
     assert late.count == 1
-    assert not lost.doubtful
+    assert not lost.connecting_slowly
 
 
 async def test_a_suspect_gets_one_trial_at_a_time_even_if_it_announces_itself(lab: Lab) -> None:

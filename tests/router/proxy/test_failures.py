@@ -1,4 +1,4 @@
-"""What the client sees, and what the log tells (routers-core sheet 1.14, fastrouter's column)."""
+"""Failures of requests: answers to clients, lines of the log."""
 
 import asyncio
 import re

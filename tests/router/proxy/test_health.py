@@ -148,20 +148,20 @@ async def with_spare(lab: Lab, script: Script, **options: object) -> Router:
     [closes_without_a_byte, resets_without_a_byte, never_answers],
     ids=["closes", "resets", "never answers"],
 )
-async def test_a_node_that_fails_requests_in_a_row_rests_while_others_serve(
+async def test_a_node_that_fails_requests_in_a_row_is_ejected_while_others_serve(
     lab: Lab, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "FIRST_REST", 60.0)
+    monkeypatch.setattr(health, "FIRST_EJECTION", 60.0)
     router = await with_spare(lab, script, timeout=0.3)
     bad, good = router.table.registry.pools[b"example.com"].nodes
-    while not bad.resting:
+    while not bad.ejected:
         await lab.ask(router, POST)
     assert bad.requests == 3
     assert bad.failcnt == 0
     line = await lab.log.line("in a row")
     assert (
         line
-        == f"warning [example.com] {bad.name} failed 3 requests in a row: others come first for 60 s"
+        == f"warning [example.com] {bad.name} is ejected for 60 s: it failed 3 requests in a row"
     )
     before = good.requests
     for _ in range(5):
@@ -184,7 +184,7 @@ async def test_an_answer_that_was_broken_off_counts(lab: Lab) -> None:
     assert node.fails == 1
 
 
-async def test_the_last_node_of_a_key_is_used_although_it_rests(lab: Lab) -> None:
+async def test_the_last_node_of_a_key_is_used_although_it_is_ejected(lab: Lab) -> None:
     replies = [closes_without_a_byte] * 4 + [answers()]
 
     async def script(peer: Peer) -> None:
@@ -196,7 +196,7 @@ async def test_the_last_node_of_a_key_is_used_although_it_rests(lab: Lab) -> Non
         assert await lab.ask(router, POST) == b""
     await lab.log.line("in a row")
     assert await lab.ask(router, POST) == OK
-    assert not node.resting
+    assert not node.ejected
     await lab.log.line("answers again")
 
 
@@ -210,19 +210,19 @@ async def test_an_answer_between_failures_counts_from_the_beginning_again(lab: L
     node = router.announce(lab.node(script).address)
     for _ in range(9):
         await lab.ask(router, POST)
-    assert not node.resting
+    assert not node.ejected
 
 
 async def test_a_get_that_was_sent_again_counts_against_the_first_node(lab: Lab) -> None:
     router = await with_spare(lab, closes_without_a_byte)
     bad, _ = router.table.registry.pools[b"example.com"].nodes
-    while not bad.resting:
+    while not bad.ejected:
         assert await lab.ask(router) == OK
     assert bad.requests == 3
 
 
 async def test_what_a_client_can_cause_does_not_count(lab: Lab) -> None:
-    """Else anybody could send a key's nodes to rest."""
+    """Else anybody could have a key's nodes ejected."""
     large = request("POST", length=0, HTTP_COOKIE="x" * 5000)
     router = await lab.subscribed(subscription={"max_fails": 1})
     closing = router.announce(lab.node(closes_without_a_byte).address)
@@ -255,4 +255,4 @@ async def test_0_switches_it_off(lab: Lab) -> None:
     node = router.announce(lab.node(closes_without_a_byte).address)
     for _ in range(6):
         await lab.ask(router, POST)
-    assert not node.resting
+    assert not node.ejected

@@ -1,4 +1,4 @@
-"""One client connection over HTTP: its requests one after the other, and how it ends (http-router sheet 4)."""
+"""HTTP connections of clients: keepalive, requests one after the other, ends."""
 
 import asyncio
 import socket
@@ -162,11 +162,11 @@ async def test_what_is_kept_of_pipelined_requests_is_bounded(web: Web, request_:
     for _ in range(40):
         assert (await client.answer()).status == 200
     pump = upload(router)
-    limit = pump.early_limit + router.config.buffer_size
-    assert len(pump.early) <= limit
+    limit = pump.buffer_limit + router.config.buffer_size
+    assert len(pump.buffered) <= limit
     for _ in range(100):
         assert (await client.answer()).status == 200
-    assert len(pump.early) <= limit
+    assert len(pump.buffered) <= limit
     sending.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Connections to HTTP nodes: kept, counted, waited for, and what is sent again if one has ended (DESIGN section 4)."""
+"""Connection pool: HTTP nodes' connections kept, counted, waited for, and retries when one has ended."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -442,7 +442,7 @@ async def test_not_even_after_waiting_in_line_for_it(web: Web) -> None:
 @pytest.fixture
 def stale_at_once(web: Web) -> None:
     """As if every kept connection had been idle for long."""
-    web.timing = replace(web.timing, stale=-1.0)
+    web.timing = replace(web.timing, trusted_idle=-1.0)
 
 
 @pytest.mark.usefixtures("stale_at_once")

@@ -1,4 +1,4 @@
-"""Request packets: how they are read, and that bad ones hurt nobody else (routers-core sheet 2.1)."""
+"""Request packets: how they are read, and that bad ones hurt nobody else."""
 
 import asyncio
 import random

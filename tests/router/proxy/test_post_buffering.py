@@ -1,4 +1,4 @@
-"""Bodies that are collected before a node is bothered (routers-core sheet 1.12)."""
+"""Post-buffering: bodies that are spooled before a node is chosen."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Bytes both ways, ends, aborts and silence (DESIGN section 4, EOF; routers-core sheet 1.4)."""
+"""Relay: bytes both ways, half-close, aborts, idle timeout."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ from tests.router.proxy.nodes import (
     until,
 )
 from uwsgi_router.router.net.link import HIGH
-from uwsgi_router.router.proxy.pump import MAX_EARLY
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 
 MEGABYTE = 1024 * 1024
 
@@ -193,7 +193,7 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
     client = await lab.sending(router, request("POST", length=size))
     _shallow(client)
     sent = await _send_until_stuck(client, size)
-    assert upload_of(router).count <= MAX_EARLY + router.config.buffer_size
+    assert upload_of(router).count <= MAX_BUFFERED + router.config.buffer_size
     node = lab.node(echoes, on=hole.listen())
 
     async def upload() -> None:

@@ -1,4 +1,4 @@
-"""Which requests are sent a second time after a node's connection ended (DESIGN section 4)."""
+"""Retries: requests that are sent a second time after a node's connection ended."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""After 101: bytes both ways, until both sides have ended (http-router sheet 5; RFC 6455)."""
+"""Tunnels after 101: bytes both ways, until both sides have ended (RFC 6455)."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Which forwarder a configuration means (routers-core sheet 3.6, 3.8)."""
+"""Forwarder of a configuration, in uWSGI's order of precedence."""
 
 import asyncio
 import logging

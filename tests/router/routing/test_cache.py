@@ -1,4 +1,4 @@
-"""``use-cache``: the rows of the routers-core sheet, 3.1, each by its name."""
+"""Forwarder ``use-cache``."""
 
 import logging
 

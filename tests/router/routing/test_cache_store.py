@@ -1,4 +1,4 @@
-"""Caches in memory: ends, limits, turns (routers-core sheet, 7.1, 7.2, 7.7)."""
+"""Caches in memory: ends, limits, turns."""
 
 import logging
 from typing import Any

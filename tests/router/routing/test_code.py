@@ -1,4 +1,4 @@
-"""``use-code-string``, row by row of routers-core sheet 3.5, and what is ours beyond it."""
+"""Forwarder ``use-code-string``: uWSGI's results, and ours beyond them."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""``use-pattern`` and ``use-base``: where a key may lead, and where never (routers-core sheet 3.2)."""
+"""Forwarder ``use-pattern`` and ``use-base``: where a key may lead, and where never."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""``to``: rotation, grace time, last resort, names (routers-core sheet 1.7, 3.7)."""
+"""Forwarder ``to``: rotation, grace time, last resort, names."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Announced nodes: the ladder of keys, mountpoints, the fallback key (wire sheet 3.8)."""
+"""Forwarder for announced nodes: forms of keys, mountpoints, the fallback key."""
 
 from typing import Any
 
@@ -8,7 +8,13 @@ from tests.router.routing.requests import asking
 from tests.subscriptions.table import Table
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
-from uwsgi_router.subscriptions.events import Event, NodeAnswers, NodeFailed, NodeRemoved, NodeRests
+from uwsgi_router.subscriptions.events import (
+    Event,
+    NodeAnswers,
+    NodeEjected,
+    NodeFailed,
+    NodeRemoved,
+)
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 
@@ -124,10 +130,10 @@ def test_failed_requests_let_a_node_rest_and_an_answer_ends_that() -> None:
     assert node is not None
     for _ in range(5):
         announced.forwarder.request_failed(node, announced.table.now)
-    assert [type(event) for event in announced.reported] == [NodeRests]
+    assert [type(event) for event in announced.reported] == [NodeEjected]
     announced.forwarder.request_answered(node)
     announced.forwarder.request_answered(node)
-    assert [type(event) for event in announced.reported] == [NodeRests, NodeAnswers]
+    assert [type(event) for event in announced.reported] == [NodeEjected, NodeAnswers]
 
 
 @pytest.mark.parametrize("host", ["example.com", "EXAMPLE.com:80", "www.example.com"])

@@ -133,7 +133,7 @@ async def test_one_of_two_nodes_leaves_unseen_and_the_last_takes_the_router_out(
 
 
 async def test_what_is_refused_is_not_announced(things: list[Any], log: Log) -> None:
-    """uWSGI passes on what it refused, even what it could not read (P6)."""
+    """uWSGI passes on what it refused, even what it could not read."""
     things.append(wire := Wire())
     things.append(router := Router(wire, own_address=True))
     router.sock.send(b"garbage")
@@ -159,7 +159,7 @@ async def test_a_router_that_ends_says_so(things: list[Any], log: Log) -> None:
 async def test_routers_in_a_circle_send_no_more_than_their_refresh(
     things: list[Any], log: Log, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """In uWSGI one datagram becomes 20,000 a second here (P7)."""
+    """In uWSGI one datagram becomes 20,000 a second here."""
     interval = 0.2
     monkeypatch.setattr(module, "INTERVAL", interval)
     loop = asyncio.get_running_loop()

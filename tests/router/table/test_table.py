@@ -88,7 +88,7 @@ async def test_a_silent_node_is_noticed_without_any_request(
     monkeypatch.setattr(module, "SWEEP", 0.02)
     announcer = Announcer(tolerance=0.1)
     announcer.announce("/a")
-    assert "no announce for 0.1 s" in await log.line("it fell silent")
+    assert "no announce for 0.1 s" in await log.line("it is stale")
     await until(lambda: not announcer.table.registry.pools)
     announcer.close()
 
@@ -105,7 +105,7 @@ async def test_nothing_happens_any_more_after_close(
     announcer.close()
     # Not a wait for something: time in which nothing may happen.
     await asyncio.sleep(0.15)
-    assert log.having("silent") == []
+    assert log.having("stale") == []
 
 
 async def test_each_cause_is_logged_once_with_sender_and_key(

@@ -1,4 +1,4 @@
-"""Both directions of a WebSocket whose frames are checked, and the Close that ends it."""
+"""Checked WebSocket tunnel: both directions, and the Close frame that ends it."""
 
 from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.protocol.http.request import RequestHead
@@ -11,7 +11,7 @@ _GOING_AWAY = 1001
 
 
 class CheckedTunnel:
-    """What looks at the frames of one WebSocket.
+    """Checker of the frames of one WebSocket.
 
     Args:
         asked: the client's handshake.
@@ -44,7 +44,9 @@ class CheckedTunnel:
             for from_client in (True, False)
         )
 
-    def goodbye(self, fault: BodyError | None, *, by_client: bool, why: str) -> tuple[bytes, bytes]:
+    def close_frames(
+        self, fault: BodyError | None, *, by_client: bool, why: str
+    ) -> tuple[bytes, bytes]:
         """Return what to send last to the client, and to the node: a Close, wherever a frame may begin.
 
         Args:

@@ -1,4 +1,4 @@
-"""One direction of a WebSocket tunnel, checked while it passes (RFC 6455 sections 5 to 7; http-router sheet 5.3).
+"""WebSocket frame checker for one direction of a tunnel (RFC 6455 sections 5 to 7).
 
 wsproto reads a copy of the bytes; the original bytes are what is passed on, so a peer gets exactly what was sent.
 Measured on CPython 3.11, messages of 1 MiB in pieces of 64 KiB: 0.7 to 1 GB/s with masks (wsproto unmasks with four
@@ -29,7 +29,7 @@ _Utf8: Final = getincrementaldecoder("utf-8")
 
 
 class FrameViolation(BodyError):
-    """A peer broke the protocol or a limit; the tunnel is to be closed.
+    """Violation of the protocol or a limit by a peer; the tunnel is to be closed.
 
     Attributes:
         code: for a Close frame: 1002 protocol error, 1007 not UTF-8, 1009 too big.
@@ -56,7 +56,7 @@ def close_frame(code: int, reason: str, *, mask: bool) -> bytes:
 
 
 class _HeaderRules(Extension):
-    """What a frame's header may announce, given what came before it.
+    """Rules for a frame's header, given what came before it.
 
     wsproto calls :meth:`frame_inbound_header` as soon as it has the length, before any payload, and again if the mask
     behind the length had not arrived: so nothing is counted there.
@@ -121,7 +121,7 @@ class _HeaderRules(Extension):
 
 
 class FrameCheck:
-    """A feeder that lets valid frames through.
+    """Frame checker: a feeder that lets valid frames through.
 
     Checked: masks (from clients always, from nodes never), reserved bits, opcodes, shortest form of lengths, control
     frames (125 bytes, in one piece), order of continuations, UTF-8 of text and of close reasons, close codes, and the

@@ -17,7 +17,12 @@ from tests.router.proxy.nodes import (
     status_of,
     until,
 )
-from uwsgi_router.router.admin.control.operator import Drained, Operator, TakenBack, UnknownNode
+from uwsgi_router.router.admin.control.operator import (
+    DrainCancelled,
+    Drained,
+    Operator,
+    UnknownNode,
+)
 
 
 async def running(lab: Lab, **options: object) -> tuple[Router, Scripted, Peer, Peer]:
@@ -102,7 +107,7 @@ async def test_who_enables_a_node_ends_the_wait_of_who_drains_it(lab: Lab) -> No
     waiting = asyncio.get_running_loop().create_task(going.ended(3600))
     await a_few_turns()
     operator(router).enable(node.address, by="a test")
-    with pytest.raises(TakenBack, match="in service again"):
+    with pytest.raises(DrainCancelled, match="in service again"):
         await waiting
     await ends(upstream, client)
 
@@ -158,7 +163,7 @@ async def test_status(lab: Lab) -> None:
     assert 0 <= second.age < 10
     router.leave(node.address)
     (left,) = operator(router).status(KEY)
-    assert (left.state, left.running) == ("dead", 1)
+    assert (left.state, left.running) == ("gone", 1)
     assert list(operator(router).status(b"none")) == []
     await ends(upstream, client)
 

@@ -15,7 +15,7 @@ from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.subscriptions.sni import Sni
 from uwsgi_router.version import __version__
 
-#: What uWSGI 2.0.31 printed for three vassals after five requests (routers-core sheet 5.3), in its
+#: What uWSGI 2.0.31 printed for three vassals after five requests (plugins/corerouter/corerouter.c), in its
 #: own layout; PID and DIRECTORY stand for what differs from run to run.
 UWSGI_SAMPLE = """\
 {

@@ -1,4 +1,4 @@
-"""Requests out of uwsgi packets: keys, lengths, modifiers (routers-core sheet 2.1, 2.2)."""
+"""Requests out of uwsgi packets: keys, lengths, modifiers."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the process takes over from the configuration before it opens anything."""
+"""Environment of the process: ``env``, ``umask`` and ``chdir`` of the configuration."""
 
 import os
 
@@ -6,7 +6,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 
 
-def enter(config: ProcessConfig) -> None:
+def apply(config: ProcessConfig) -> None:
     """Apply ``env``, ``umask`` and ``chdir``, in this order.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Python's cyclic collector, in a program that leaves it next to nothing (docs/decisions.md)."""
+"""Garbage collector settings: rare full collections (docs/decisions.md)."""
 
 import gc
 from typing import Final
@@ -8,8 +8,8 @@ from typing import Final
 _FULL_AFTER: Final = 1_000
 
 
-def calm() -> None:
-    """Have full collections done about a hundred times less often, and not of what is there already."""
+def tune_gc() -> None:
+    """Freeze start-up objects and raise the threshold of full collections a hundredfold."""
     first, second, _third = gc.get_threshold()
     gc.set_threshold(first, second, _FULL_AFTER)
     gc.collect()

@@ -1,4 +1,4 @@
-"""Where an announced node is."""
+"""Node address: name and address of an announced node, and IP addresses in one normal form."""
 
 import ipaddress
 from functools import lru_cache
@@ -9,7 +9,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @lru_cache(maxsize=4096)
-def whereabouts(announced: str, source: str | None) -> tuple[str, Address]:
+def node_address(announced: str, source: str | None) -> tuple[str, Address]:
     """Return name and address of an announced node.
 
     ``:3031``, ``0.0.0.0:3031`` and ``[::]:3031`` say where it listens; it can be reached where its
