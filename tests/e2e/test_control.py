@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.lab.messages import OK, request
 from tests.peers import programs
 from tests.peers.lab import Lab
 from tests.peers.process import Process, free_port, wait_until
 from tests.peers.router import Router
-from tests.router.proxy.nodes import OK, request
 from uwsgi_router.protocol.subscription import Subscription, encode
 
 HOLDING = Path(__file__).with_name("holding.py")

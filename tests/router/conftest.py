@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.proxy.nodes import Lab, Log
+from tests.lab.inside import open_sockets
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from uwsgi_router.router.proxy.context import Timing
 
 
 @pytest.fixture
@@ -24,6 +27,9 @@ def log() -> Iterator[Log]:
 
 @pytest.fixture
 async def lab(tmp_path: Path, log: Log) -> AsyncIterator[Lab]:
-    lab = Lab(tmp_path, log)
+    """A lab that fails the test if a session, a place at a node or a socket is left at its end."""
+    before = len(open_sockets())
+    lab = Lab(tmp_path, log, Timing(tick=0.02))
     yield lab
     await lab.close()
+    assert len(open_sockets()) <= before

@@ -9,17 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Log,
-    Peer,
-    answers_with_its_request,
-    held_by_the_test,
-    request,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import KEY, OK, request
+from tests.lab.nodes import answers_with_its_request, held_by_the_test
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.api import (
     ForwarderCode,
@@ -147,7 +142,7 @@ async def test_several_in_one_loop(lab: Lab) -> None:
         assert len({router.addresses for router in routers}) == 3
         for router in routers:
             assert KEY in await ask(router)
-    assert [node.count for node in nodes] == [1, 1, 1]
+    assert [node.connections for node in nodes] == [1, 1, 1]
 
 
 async def test_a_function_of_the_program_chooses(lab: Lab) -> None:

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import OK, Lab, Log, Names, Peer, request, until
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import OK, request
+from tests.lab.names import Names
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.app import assembly
 from uwsgi_router.router.app.instance import Instance

@@ -5,7 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.router.proxy.nodes import KEY, OK, Lab, Router, a_few_turns, held_by_the_test, request
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, request
+from tests.lab.nodes import held_by_the_test
+from tests.lab.router import Router
+from tests.lab.waiting import a_few_turns
 from uwsgi_router.router.cli import steer
 
 NODE = "127.0.0.1:9"
@@ -45,7 +49,7 @@ async def test_drain_returns_when_the_last_request_has_ended(
 ) -> None:
     node = lab.node(held_by_the_test)
     router.announce(node.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     upstream = await node.next()
     await upstream.packet()
     assert await run(steer.drain, node.address, "--timeout", "0") == 3

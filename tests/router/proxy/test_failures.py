@@ -5,21 +5,17 @@ import re
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Names,
-    Peer,
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, packet, request, status_of
+from tests.lab.names import Names
+from tests.lab.nodes import (
     closes_without_a_byte,
-    echoes,
+    echoes_behind_the_packet,
     held_by_the_test,
     never_answers,
-    packet,
-    request,
-    status_of,
-    until,
 )
+from tests.lab.waiting import until
 
 
 def header(answer: bytes, name: str) -> str:
@@ -94,11 +90,11 @@ async def test_a_failure_is_sent_or_not_as_configured(lab: Lab, errors: str) -> 
 
 async def test_no_usable_key_is_a_400(lab: Lab) -> None:
     node = lab.node()
-    router = await lab.router(to=(node.address,), errors="http")
-    client = await lab.sending(router, packet([("HTTP_HOST", "x" * 256)]))
+    router = await lab.router(node, errors="http")
+    client = await lab.open(router, packet([("HTTP_HOST", "x" * 256)]))
     assert status_of(await client.some()) == 400
     client.eof()
-    assert node.count == 0
+    assert node.connections == 0
     await lab.log.line("400 no-key")
     await router.at_rest()
 
@@ -134,13 +130,13 @@ async def test_a_black_hole_is_a_504(lab: Lab) -> None:
 
 
 async def test_a_node_that_never_answers_is_a_504(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(never_answers).address,), errors="http", timeout=0.2)
+    router = await lab.router(lab.node(never_answers), errors="http", timeout=0.2)
     assert status_of(await lab.ask(router)) == 504
     assert "tries=1 " in await lab.log.line("504 no-answer-in-time")
 
 
 async def test_a_node_that_closes_without_a_byte_is_a_502_without_waiting(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(closes_without_a_byte).address,), errors="http")
+    router = await lab.router(lab.node(closes_without_a_byte), errors="http")
     assert status_of(await lab.ask(router, request("POST", length=0))) == 502
 
 
@@ -150,14 +146,14 @@ async def test_nothing_of_ours_is_mixed_into_a_nodes_answer(lab: Lab) -> None:
         await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
         await asyncio.Event().wait()
 
-    router = await lab.router(to=(lab.node(script).address,), errors="http", timeout=0.2)
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(script), errors="http", timeout=0.2)
+    client = await lab.open(router, request())
     assert await client.ending() == (b"HTTP/1.1 200 OK\r\n\r\nhalf", "reset")
 
 
 async def test_an_answer_of_ours_reaches_a_client_that_is_still_sending(lab: Lab) -> None:
     router = await lab.subscribed(errors="http")
-    client = await lab.sending(router, request("POST", length=10_000_000) + bytes(1_000_000))
+    client = await lab.open(router, request("POST", length=10_000_000) + bytes(1_000_000))
     for _ in range(5):
         await client.send(bytes(65_536))
     answer = await client.rest()
@@ -168,8 +164,8 @@ async def test_an_answer_of_ours_reaches_a_client_that_is_still_sending(lab: Lab
 
 async def test_a_half_closing_client_loses_nothing(lab: Lab) -> None:
     """uWSGI truncates 300 kB of echo after 85 kB, and loses answers altogether."""
-    router = await lab.router(to=(lab.node(echoes).address,))
-    client = await lab.sending(router, request("POST", length=300_000))
+    router = await lab.router(lab.node(echoes_behind_the_packet))
+    client = await lab.open(router, request("POST", length=300_000))
     body = bytes(range(250)) * 1200
 
     async def upload() -> None:
@@ -186,7 +182,7 @@ async def test_a_client_that_leaves_while_a_name_is_resolved_is_not_waited_for(
     router = await lab.subscribed()
     names = Names({"slow.test": None}).given_to(router)
     router.announce(f"slow.test:{node.address.rpartition(':')[2]}")
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: names.asked)
     client.reset()
     await router.at_rest()
@@ -202,14 +198,14 @@ async def test_the_counters_add_up_after_all_sorts_of_ends(lab: Lab) -> None:
     router.announce(lab.refused_tcp(), b"gone")
     sent = 0
     for host in ("good", "silent", "slow", "gone", "unknown", ""):
-        client = await lab.sending(router, request(host=host))
+        client = await lab.open(router, request(host=host))
         sent += len((await client.ending())[0])
         client.close()
     for ending in (request()[:-1], b"\0\x01\0\0x", packet(modifier1=100)):
-        client = await lab.sending(router, ending)
+        client = await lab.open(router, ending)
         client.eof()
         sent += len((await client.ending())[0])
-    client = await lab.sending(router, request("POST", host="slow", length=9))
+    client = await lab.open(router, request("POST", host="slow", length=9))
     client.eof()
     await client.ending()
     await router.at_rest()

@@ -5,20 +5,18 @@ import socket
 
 import pytest
 
-from tests.router.proxy.inside import client_link
-from tests.router.proxy.inside import upload as upload_of
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
+from tests.lab.clients import Peer
+from tests.lab.inside import client_link, upload_of
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.nodes import (
     Script,
     closes_without_a_byte,
-    echoes,
+    echoes_behind_the_packet,
     held_by_the_test,
     never_answers,
-    request,
-    until,
 )
+from tests.lab.waiting import until
 from uwsgi_router.router.net.link import HIGH
 from uwsgi_router.router.proxy.pump import MAX_EARLY
 
@@ -27,9 +25,9 @@ MEGABYTE = 1024 * 1024
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> None:
-    node = lab.node(echoes, unix=unix)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request("POST", length=8 * MEGABYTE))
+    node = lab.node(echoes_behind_the_packet, unix=unix)
+    router = await lab.router(node)
+    client = await lab.open(router, request("POST", length=8 * MEGABYTE))
     body = bytes(range(256)) * (8 * MEGABYTE // 256)
 
     async def upload() -> None:
@@ -51,8 +49,8 @@ async def test_a_half_close_reaches_the_node_and_the_answer_still_comes(
         await peer.send(OK)
 
     node = lab.node(script, unix=unix)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(node)
+    client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
     await router.at_rest()
@@ -67,9 +65,9 @@ async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(l
         got.append(await peer.rest())
         await peer.send(OK)
 
-    router = await lab.router(to=(lab.node(script).address,))
+    router = await lab.router(lab.node(script))
     body = bytes(3 * MEGABYTE)
-    client = await lab.sending(router, request("POST", length=len(body)))
+    client = await lab.open(router, request("POST", length=len(body)))
     await client.send(body)
     client.eof()
     assert await client.rest() == OK
@@ -80,7 +78,7 @@ async def test_eof_inside_a_body_is_an_abort_and_marks_nothing(lab: Lab) -> None
     node = lab.node(held_by_the_test)
     router = await lab.subscribed()
     announced = router.announce(node.address)
-    client = await lab.sending(router, request("POST", length=100) + b"half")
+    client = await lab.open(router, request("POST", length=100) + b"half")
     upstream = await node.next()
     await upstream.packet()
     client.eof()
@@ -97,7 +95,7 @@ async def test_a_reset_by_the_client_closes_the_node_at_once(lab: Lab) -> None:
     node = lab.node(held_by_the_test)
     router = await lab.subscribed()
     announced = router.announce(node.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     upstream = await node.next()
     await upstream.packet()
     client.reset()
@@ -114,8 +112,8 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
             await peer.send(bytes(65_536))
 
     node = lab.node(script)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(node)
+    client = await lab.open(router, request())
     await client.some()
     client.close()
     await router.at_rest()
@@ -124,8 +122,8 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
 
 async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:
     node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,), abort_on_eof=True)
-    client = await lab.sending(router, request())
+    router = await lab.router(node, abort_on_eof=True)
+    client = await lab.open(router, request())
     upstream = await node.next()
     await upstream.packet()
     client.eof()
@@ -156,8 +154,8 @@ def _shallow(peer: Peer) -> None:
 async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab: Lab) -> None:
     node = lab.node(held_by_the_test, unix=True)
     path = str(lab.path())
-    router = await lab.router(to=(node.address,), listen=(path,))
-    client = await lab.sending(router, request())
+    router = await lab.router(node, listen=(path,))
+    client = await lab.open(router, request())
     upstream = await node.next()
     await upstream.packet()
     _shallow(upstream)
@@ -172,8 +170,8 @@ async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab:
 async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab: Lab) -> None:
     node = lab.node(held_by_the_test, unix=True)
     path = str(lab.path())
-    router = await lab.router(to=(node.address,), listen=(path,))
-    client = await lab.sending(router, request("POST", length=100 * MEGABYTE))
+    router = await lab.router(node, listen=(path,))
+    client = await lab.open(router, request("POST", length=100 * MEGABYTE))
     _shallow(client)
     upstream = await node.next()
     sent = await _send_until_stuck(client, 20 * MEGABYTE)
@@ -188,13 +186,13 @@ async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab:
 async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab: Lab) -> None:
     """A body that starts early waits in the kernel, not in the process."""
     hole = lab.black_hole()
-    router = await lab.router(to=(hole.address,), listen=(str(lab.path()),))
+    router = await lab.router(hole, listen=(str(lab.path()),))
     size = 2 * MEGABYTE
-    client = await lab.sending(router, request("POST", length=size))
+    client = await lab.open(router, request("POST", length=size))
     _shallow(client)
     sent = await _send_until_stuck(client, size)
     assert upload_of(router).count <= MAX_EARLY + router.config.buffer_size
-    node = lab.node(echoes, on=hole.listen())
+    node = lab.node(echoes_behind_the_packet, on=hole.listen())
 
     async def upload() -> None:
         await client.send(bytes(size - sent))
@@ -202,7 +200,7 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
 
     _, answer = await asyncio.gather(upload(), client.rest())
     assert len(answer) == size
-    assert node.count == 1
+    assert node.connections == 1
 
 
 # --- early answers ---
@@ -224,8 +222,8 @@ TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x
 async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab) -> None:
     """The upload stops, and the client is closed lingering: it reads the answer, then the end."""
     node = lab.node(answers_early(TOO_LARGE, read=1000))
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
+    router = await lab.router(node)
+    client = await lab.open(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
     assert await client.rest() == TOO_LARGE
     # Still sending, as clients do: nobody resets it.
     for _ in range(10):
@@ -243,9 +241,9 @@ async def test_an_answer_to_a_body_that_the_node_never_read_is_delivered_whole(
 ) -> None:
     """An application that ignores a small body makes its worker reset after a complete answer."""
     node = lab.node(answers_early(OK), unix=unix)
-    router = await lab.router(to=(node.address,), post_buffering=buffered)
+    router = await lab.router(node, post_buffering=buffered)
     for _ in range(5):
-        client = await lab.sending(router, request("POST", length=20_000) + bytes(20_000))
+        client = await lab.open(router, request("POST", length=20_000) + bytes(20_000))
         assert await client.ending() == (OK, "closed")
     await router.at_rest()
     assert router.gateway.counters.completed == 5
@@ -261,8 +259,8 @@ async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: La
         peer.reset()
 
     client_has_it = asyncio.Event()
-    router = await lab.router(to=(lab.node(script).address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(script))
+    client = await lab.open(router, request())
     got = await client.some()
     client_has_it.set()
     assert (got, await client.ending()) == (b"half of an ans", (b"", "reset"))
@@ -277,7 +275,7 @@ async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
         await peer.packet()
         await peer.send(b"half of an ans")
 
-    router = await lab.router(to=(lab.node(script).address,))
+    router = await lab.router(lab.node(script))
     assert await lab.ask(router) == b"half of an ans"
 
 
@@ -292,8 +290,8 @@ async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
         await peer.exactly(12)
         await peer.send(OK)
 
-    router = await lab.router(to=(lab.node(script).address,), timeout=0.5)
-    client = await lab.sending(router, request("POST", length=12))
+    router = await lab.router(lab.node(script), timeout=0.5)
+    client = await lab.open(router, request("POST", length=12))
     for _ in range(12):
         await asyncio.sleep(0.1)  # a slow client, not waiting for anything
         await client.send(b"x")
@@ -302,7 +300,7 @@ async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
 
 async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab) -> None:
     node = lab.node(never_answers)
-    router = await lab.router(to=(node.address,), timeout=0.2)
+    router = await lab.router(node, timeout=0.2)
     assert await lab.ask(router) == b""
     line = await lab.log.line("504 no-answer-in-time")
     assert node.address in line
@@ -317,8 +315,8 @@ async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeou
         await asyncio.Event().wait()
 
     node = lab.node(script)
-    router = await lab.router(to=(node.address,), timeout=0.2)
-    client = await lab.sending(router, request())
+    router = await lab.router(node, timeout=0.2)
+    client = await lab.open(router, request())
     assert await client.ending() == (b"half", "reset")
     assert node.address in await lab.log.line("504 stalled")
     await router.at_rest()
@@ -326,8 +324,8 @@ async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeou
 
 async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -> None:
     node = lab.node(never_answers)
-    router = await lab.router(to=(node.address,), timeout=0.2, errors="http")
-    client = await lab.sending(router, request("POST", length=10) + b"1234")
+    router = await lab.router(node, timeout=0.2, errors="http")
+    client = await lab.open(router, request("POST", length=10) + b"1234")
     answer = await client.some()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert "6 bytes are missing" in await lab.log.line("408 body-timeout")
@@ -343,10 +341,8 @@ async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int)
         await peer.packet()
         await peer.send(bytes(size))
 
-    router = await lab.router(
-        to=(lab.node(script).address,), timeout=0.3, listen=(str(lab.path()),)
-    )
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(script), timeout=0.3, listen=(str(lab.path()),))
+    client = await lab.open(router, request())
     await lab.log.line("408 client-stalled")
     await router.at_rest()
     assert lab.log.having("stalled;") == []
@@ -354,8 +350,8 @@ async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int)
 
 
 async def test_a_websocket_like_exchange_relays_each_message_at_once(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(echoes).address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(echoes_behind_the_packet))
+    client = await lab.open(router, request())
     for message in (b"one", b"two", b"three"):
         await client.send(message)
         assert await client.exactly(len(message)) == message
@@ -385,7 +381,7 @@ async def test_nothing_is_left_open_after_each_way_of_ending(lab: Lab) -> None:
     nodes = [router.announce(node.address) for node in (good, silent)]
     for _ in range(6):
         await lab.ask(router)
-        client = await lab.sending(router, request("POST", length=9))
+        client = await lab.open(router, request("POST", length=9))
         client.reset()
     await router.at_rest()
     assert [node.reference for node in nodes] == [0, 0]

@@ -4,18 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.router.proxy.inside import phases, route
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
-    Script,
-    closes_without_a_byte,
-    never_answers,
-    request,
-    resets_without_a_byte,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.inside import phases, route
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.nodes import Script, closes_without_a_byte, never_answers, resets_without_a_byte
+from tests.lab.waiting import until
 
 ENDS: dict[str, Script] = {"closes": closes_without_a_byte, "resets": resets_without_a_byte}
 
@@ -30,7 +24,7 @@ async def test_a_safe_request_is_sent_again_to_another_node(
     marked = router.announce(bad.address)
     router.announce(good.address)
     assert await lab.ask(router, request(method)) == OK
-    assert (bad.count, good.count) == (1, 1)
+    assert (bad.connections, good.connections) == (1, 1)
     # Nothing is known against it: it may have been stopping.
     assert (marked.failcnt, marked.death_mark) == (0, False)
     await router.at_rest()
@@ -43,7 +37,7 @@ async def test_no_other_request_is_ever_sent_again(lab: Lab, method: str) -> Non
     bad, good = lab.node(closes_without_a_byte), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request(method)) == b""
-    assert (bad.count, good.count) == (1, 0)
+    assert (bad.connections, good.connections) == (1, 0)
     assert bad.address in await lab.log.line("502 no-answer")
     await router.at_rest()
 
@@ -52,7 +46,7 @@ async def test_a_get_with_a_body_is_not_sent_again(lab: Lab) -> None:
     bad, good = lab.node(closes_without_a_byte), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request(length=3) + b"abc") == b""
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_a_get_with_bytes_behind_it_is_not_sent_again(lab: Lab) -> None:
@@ -65,7 +59,7 @@ async def test_a_get_with_bytes_behind_it_is_not_sent_again(lab: Lab) -> None:
     bad, good = lab.node(script), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request() + b"more") == b""
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_not_after_a_byte_of_an_answer(lab: Lab) -> None:
@@ -76,7 +70,7 @@ async def test_not_after_a_byte_of_an_answer(lab: Lab) -> None:
     bad, good = lab.node(script), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router) == b"H"
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_not_after_a_timeout(lab: Lab) -> None:
@@ -84,7 +78,7 @@ async def test_not_after_a_timeout(lab: Lab) -> None:
     bad, good = lab.node(never_answers), lab.node()
     router = await lab.router(to=(bad.address, good.address), timeout=0.2)
     assert await lab.ask(router) == b""
-    assert good.count == 0
+    assert good.connections == 0
     await lab.log.line("504 no-answer-in-time")
 
 
@@ -92,7 +86,7 @@ async def test_at_most_once(lab: Lab) -> None:
     nodes = [lab.node(closes_without_a_byte) for _ in range(3)]
     router = await lab.router(to=tuple(node.address for node in nodes), errors="http")
     assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
-    assert sum(node.count for node in nodes) == 2
+    assert sum(node.connections for node in nodes) == 2
     await lab.log.line("502 no-answer")
     await router.at_rest()
     assert router.gateway.counters.resent == 1
@@ -103,7 +97,7 @@ async def test_not_to_the_same_node(lab: Lab) -> None:
     router = await lab.subscribed(errors="http")
     announced = router.announce(node.address)
     assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
-    assert node.count == 1
+    assert node.connections == 1
     assert "ended the connection without an answer" in await lab.log.line("failed: 502")
     assert announced.failcnt == 0
     await router.at_rest()
@@ -118,7 +112,7 @@ async def test_a_half_close_is_passed_on_to_the_second_node_too(lab: Lab) -> Non
     router = await lab.router(
         to=(lab.node(closes_without_a_byte).address, lab.node(script).address)
     )
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
 
@@ -154,6 +148,6 @@ async def test_an_end_on_a_large_packet_names_the_nodes_buffer_size(
 ) -> None:
     """uWSGI's workers refuse packets over 4096 bytes in exactly this way."""
     node = lab.node(closes_without_a_byte)
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(node)
     await lab.ask(router, request(method, HTTP_COOKIE="x" * size))
     assert ("buffer-size" in await lab.log.line("failed: 502")) is hint

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.proxy.nodes import until
+from tests.lab.waiting import until
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.report import access_log
 from uwsgi_router.router.report.access_entry import Entry, json_line, text_line, timestamp

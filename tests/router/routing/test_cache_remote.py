@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import BlackHole, Lab, Log, Peer, Scripted, held_by_the_test
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.nodes import BlackHole, held_by_the_test
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.core.failure import Failure
@@ -44,7 +47,7 @@ class Server:
         self.ends: dict[bytes, int] = {}
         self.asked: list[bytes] = []
         self.caches: list[bytes] = []
-        self.node: Scripted = lab.node(self._answer)
+        self.node = lab.node(self._answer)
         self.address = self.node.address
 
     async def _answer(self, peer: Peer) -> None:
@@ -187,12 +190,12 @@ async def test_a_server_that_does_not_answer_costs_one_deadline_then_a_moment_no
     assert caught.value.timed_out
     with pytest.raises(NoAnswer):
         await remote.get(b"other")
-    assert node.count == 1
+    assert node.connections == 1
     assert log.having(f"cache nodes@{node.address} does not answer: no answer within 0.1 s")
     loop.ahead += module.REST
     with pytest.raises(NoAnswer):
         await remote.get(b"other")
-    assert node.count == 2
+    assert node.connections == 2
 
 
 async def test_a_black_hole_costs_one_deadline(make: Make) -> None:

@@ -12,7 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.proxy.nodes import OK, Lab, Log, Peer, answers_with_its_request, request
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import OK, request
+from tests.lab.nodes import answers_with_its_request
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.config.errors import StartError
@@ -605,7 +609,7 @@ async def test_other_requests_go_on_while_an_async_function_waits(lab: Lab) -> N
         return node.address
 
     router = await lab.router(use_code_string=choose)
-    waiting = await lab.sending(router, request(host="slow.example"))
+    waiting = await lab.open(router, request(host="slow.example"))
     await asked.wait()
     assert await lab.ask(router) == OK
     go.set()

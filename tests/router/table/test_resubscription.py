@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import (

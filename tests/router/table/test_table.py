@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
 from tests.subscriptions.signing import NOW, ec_key, publish, signed
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.config.errors import StartError

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited

@@ -1,0 +1,333 @@
+"""Nodes: one class that plays a script on each connection, or answers each request over uwsgi or HTTP."""
+
+import asyncio
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from tests.lab.clients import Peer
+from tests.lab.messages import CONTINUE, OK, Message, Packet, says
+from tests.lab.reader import Bad, Cut, check_request
+from tests.lab.waiting import PATIENCE
+
+#: Plays one connection, which is closed at its end.
+Script = Callable[[Peer], Awaitable[None]]
+#: Answers a request; True: the node goes on with the connection.
+Answerer = Callable[[Peer, Message], Awaitable[bool]]
+Kind = Literal["http", "uwsgi"]
+
+
+class Node:
+    """A listener whose connections are played by a script, or by an answer to each request.
+
+    What it reads as ``kind`` it reads strictly: what a router should not have sent fails the test.
+
+    Attributes:
+        address: ``host:port`` or the path.
+        connections: how many it ever had.
+        seen: requests that it read as ``kind``, also those whose body was cut off.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        script: Script | None = None,
+        *,
+        kind: Kind = "http",
+        answer: Answerer | None = None,
+        continues: bool = False,
+    ) -> None:
+        listener.setblocking(False)
+        self.listener = listener
+        name = listener.getsockname()
+        self.address: str = name if isinstance(name, str) else f"{name[0]}:{name[1]}"
+        self.kind = kind
+        self.connections = 0
+        self.arrived: asyncio.Queue[Peer] = asyncio.Queue()
+        self.seen: list[Message] = []
+        self.errors: list[Exception] = []
+        self._script = script or (self._http if kind == "http" else self._uwsgi)
+        self.answer = answer or always()
+        self._continues = continues
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[Peer] = set()
+        asyncio.get_running_loop().add_reader(listener, self._accept)
+
+    @property
+    def requests(self) -> list[Message]:
+        """The whole ones."""
+        return [request for request in self.seen if request.whole]
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """Of the whole requests."""
+        return [request.body for request in self.requests]
+
+    async def next(self) -> Peer:
+        """The next connection."""
+        async with asyncio.timeout(PATIENCE):
+            return await self.arrived.get()
+
+    async def close(self) -> None:
+        if self.listener.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.listener)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for peer in self._open:
+            peer.close()
+        self.listener.close()
+        if self.errors:
+            raise self.errors[0]
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self.listener.accept()
+        except BlockingIOError:
+            return
+        self.connections += 1
+        peer = Peer(sock)
+        self._open.add(peer)
+        self.arrived.put_nowait(peer)
+        task = asyncio.get_running_loop().create_task(self._play(peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _play(self, peer: Peer) -> None:
+        try:
+            await self._script(peer)
+        except OSError:
+            pass  # The router has closed: what the test looks at is at its other end.
+        except Exception as exc:  # noqa: BLE001 - told to the test when it ends
+            self.errors.append(exc)
+        finally:
+            peer.close()
+            self._open.discard(peer)
+
+    async def _http(self, peer: Peer) -> None:
+        number, first = self.connections, True
+        while True:
+            head = await peer.head()
+            check_request(head)
+            head.connection, head.first, first = number, first, False
+            if self._continues and head.get("expect"):
+                await peer.send(CONTINUE)
+            await self._record(head, peer.body(head))
+            if not await self.answer(peer, head):
+                return
+
+    async def _uwsgi(self, peer: Peer) -> None:
+        number = self.connections
+        request = request_of(await peer.packet())
+        request.connection = number
+        await self._record(request, uwsgi_body(peer, request))
+        await self.answer(peer, request)
+
+    async def _record(self, request: Message, body: Awaitable[object]) -> None:
+        try:
+            await body
+        except Cut:
+            request.whole = False
+            raise
+        finally:
+            self.seen.append(request)
+
+
+def request_of(packet: Packet) -> Message:
+    """The head of a request that came as a packet."""
+    variables = packet.variables
+    start = b"%b %b HTTP/1.1" % (
+        variables.get(b"REQUEST_METHOD", b""),
+        variables.get(b"REQUEST_URI", b""),
+    )
+    fields = [
+        (name[5:].lower().replace(b"_", b"-"), value)
+        for name, value in variables.items()
+        if name.startswith(b"HTTP_")
+    ]
+    return Message(start, fields, variables=variables)
+
+
+async def uwsgi_body(peer: Peer, request: Message) -> None:
+    """The body of a request that came as a packet: counted, or in chunks."""
+    length = request.variables.get(b"CONTENT_LENGTH")
+    chunked = request.variables.get(b"HTTP_TRANSFER_ENCODING", b"").lower() == b"chunked"
+    if length and (chunked or str(int(length)).encode() != length):
+        raise Bad(f"CONTENT_LENGTH {length!r}, chunked {chunked}")
+    if chunked:
+        request.framing = "chunked"
+        request.body = await peer.chunks()
+    elif length:
+        request.framing = "length"
+        try:
+            request.body = await peer.exactly(int(length))
+        except Cut:
+            request.body = bytes(peer.pending)
+            raise
+
+
+@contextlib.contextmanager
+def in_a_thread(
+    kind: Kind = "http", script: Script | None = None, *, answer: Answerer | None = None
+) -> Iterator[Node]:
+    """A node with an event loop of its own, for tests that block."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(PATIENCE)
+
+    async def start() -> Node:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        return Node(listener, script, kind=kind, answer=answer, continues=True)
+
+    try:
+        node: Node = run(start())
+        try:
+            yield node
+        finally:
+            run(node.close())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+# --- answers ---
+
+
+def always(*answers: bytes, close: bool = False) -> Answerer:
+    """Says these one after the other, and the last one again and again."""
+    left = list(answers) or [OK]
+
+    async def answer(peer: Peer, _request: Message) -> bool:
+        await peer.send(left.pop(0) if len(left) > 1 else left[0])
+        return not close
+
+    return answer
+
+
+async def with_its_request(peer: Peer, request: Message) -> bool:
+    """Says what it was sent."""
+    await peer.send(says(request.start + b"\n" + request.body))
+    return True
+
+
+# --- scripts ---
+
+
+def answers(data: bytes = OK) -> Script:
+    """Reads the whole request and answers it."""
+
+    async def script(peer: Peer) -> None:
+        got = await peer.packet()
+        await peer.exactly(got.length)
+        await peer.send(data)
+
+    return script
+
+
+def answers_with_its_request() -> Script:
+    """Answers with the packet and the body that it got."""
+
+    async def script(peer: Peer) -> None:
+        got = await peer.packet()
+        await peer.send(got.raw + await peer.exactly(got.length))
+
+    return script
+
+
+async def closes_without_a_byte(peer: Peer) -> None:
+    got = await peer.packet()
+    await peer.exactly(got.length)
+
+
+async def resets_without_a_byte(peer: Peer) -> None:
+    await peer.packet()
+    peer.reset()
+
+
+async def never_answers(peer: Peer) -> None:
+    await peer.packet()
+    await peer.rest()
+    await asyncio.Event().wait()
+
+
+async def echoes(peer: Peer) -> None:
+    """Sends back everything, until the client has ended."""
+    while data := await peer.some():
+        await peer.send(data)
+
+
+async def echoes_behind_the_packet(peer: Peer) -> None:
+    await peer.packet()
+    await echoes(peer)
+
+
+async def held_by_the_test(_peer: Peer) -> None:
+    """Leaves the connection to the test."""
+    await asyncio.Event().wait()
+
+
+# --- nodes that can't be connected ---
+
+
+class Unreachable:
+    """A listener with a full accept queue, until it becomes a node."""
+
+    address: str
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._waiting: list[socket.socket] = []
+
+    def listen(self) -> socket.socket:
+        """Become a node: the waiting connections are gone, and new ones get through."""
+        for sock in self._waiting:
+            sock.close()
+        self._listener.setblocking(False)
+        self._listener.listen(100)
+        while True:
+            try:
+                self._listener.accept()[0].close()
+            except BlockingIOError:
+                return self._listener.dup()
+
+    def close(self) -> None:
+        for sock in (self._listener, *self._waiting):
+            sock.close()
+
+    def _connect(self) -> tuple[socket.socket, int]:
+        sock = socket.socket(self._listener.family)
+        sock.setblocking(False)
+        self._waiting.append(sock)
+        return sock, sock.connect_ex(self._listener.getsockname())
+
+
+class BlackHole(Unreachable):
+    """A TCP socket with a full accept queue: the kernel drops every further SYN."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.create_server(("127.0.0.1", 0), backlog=0))
+        self.address = "{}:{}".format(*self._listener.getsockname())
+        # Over loopback the handshake is done inside connect.
+        while select.select([], [self._connect()[0]], [], 0)[1]:
+            pass
+
+
+class BusyUnix(Unreachable):
+    """A UNIX socket with a full backlog: connect gives EAGAIN."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(socket.socket(socket.AF_UNIX))
+        self.address = str(path)
+        self._listener.bind(self.address)
+        self._listener.listen(0)
+        while not self._connect()[1]:
+            pass
