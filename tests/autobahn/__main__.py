@@ -93,7 +93,7 @@ def start(stack: ExitStack, *, check: bool) -> dict[str, str]:
             continue
         lab = stack.enter_context(temporary())
         port = free_port()
-        echo = lab.program("echo", sys.executable, "-m", "tests.http.echo", str(port))
+        echo = lab.program("echo", sys.executable, "-m", "tests.lab.echo", str(port))
         echo.wait_for_output("listening")
         agents[name] = f"127.0.0.1:{port}"
         if options:

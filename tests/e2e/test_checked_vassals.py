@@ -60,7 +60,7 @@ def test_an_http_node_is_asked_with_its_key_and_gets_requests_as_long_as_it_is_w
     router.wait_for_output(f"{address} is not used, its check fails")
     with router.client() as client:
         answer = client.get("/", host=KEY)
-        assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, "unhealthy")
+        assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"unhealthy")
     healthy.touch()
     router.wait_for_output(f"{address} is used, its check succeeds")
     with router.client() as client:

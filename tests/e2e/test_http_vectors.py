@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.http.judge import MUST, OF_THE_NODE, begun, judge
-from tests.http.nodes import AFTER, HttpNode, Node, UwsgiNode
-from tests.http.vectors import Vector, alone, exchange, in_pieces, load
+from tests.e2e.judge import MUST, OF_THE_NODE, begun, judge
+from tests.e2e.vectors import AFTER, Vector, alone, exchange, in_pieces, load
+from tests.lab.nodes import Kind, Node, in_a_thread
 from tests.peers.http_router import HttpRouter
 from tests.peers.lab import Lab
 
@@ -24,7 +24,7 @@ class Site:
 
     def __init__(self, lab: Lab, node: Node, *options: str) -> None:
         self.node = node
-        proto = "http" if isinstance(node, HttpNode) else "uwsgi"
+        proto = "http" if node.kind == "http" else "uwsgi"
         self.router: HttpRouter = lab.http_router(*OPTIONS, *options, subscriptions=True)
         for key in KEYS:
             self.router.node(node.address, key=key, proto=proto, cores=4)
@@ -37,17 +37,17 @@ class Site:
         return wrong
 
     def play(self, vector: Vector) -> list[str]:
-        """Send a vector; return what was wrong, the node's complaints too."""
-        before, complaints = len(self.node.seen), len(self.node.complaints)
+        """Send a vector; return what was wrong, what the node could not read too."""
+        before, errors = len(self.node.seen), len(self.node.errors)
         seen = exchange(vector, self.router.address)
         problems = judge(vector, seen, self.node.seen[before:])
-        return problems + self.node.complaints[complaints:]
+        return problems + [str(error) for error in self.node.errors[errors:]]
 
 
 @pytest.fixture(params=["uwsgi", "uwsgi, chunked input", "http"])
 def site(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Site]:
     """Over uwsgi nodes that get bodies whole, or in chunks; over kept HTTP connections."""
-    with HttpNode() if request.param == "http" else UwsgiNode() as node:
+    with in_a_thread("http" if request.param == "http" else "uwsgi") as node:
         options = ["--http-chunked-input"] if "chunked" in request.param else []
         yield Site(lab, node, *KEEPALIVE, *options)
 
@@ -62,11 +62,9 @@ def test_it_makes_no_difference_in_which_pieces_a_vector_comes(site: Site, size:
     assert site.wrong(in_pieces(v, size) for v in VECTORS if v.name != SILENT) == {}
 
 
-@pytest.mark.parametrize("kind", [UwsgiNode, HttpNode])
-def test_without_keepalive_the_first_request_is_answered_and_no_other(
-    lab: Lab, kind: type[Node]
-) -> None:
-    with kind() as node:
+@pytest.mark.parametrize("kind", ["uwsgi", "http"], ids=["UwsgiNode", "HttpNode"])
+def test_without_keepalive_the_first_request_is_answered_and_no_other(lab: Lab, kind: Kind) -> None:
+    with in_a_thread(kind) as node:
         assert Site(lab, node).wrong(alone(v) for v in VECTORS if v.name != SILENT) == {}
 
 
@@ -80,18 +78,18 @@ def test_the_node_has_seen_no_request_but_those_that_were_answered(site: Site) -
                 expected += 1
             expected += sum(r.status in OF_THE_NODE for r in seen.final)
     site.router.stop()
-    assert len([request for request in site.node.seen if request.whole]) == expected
+    assert len(site.node.requests) == expected
     assert begun(site.node.seen) == []
 
 
 def test_pooled_connections_were_used_again(lab: Lab) -> None:
     """Or the vectors over HTTP nodes show nothing about connections that requests share."""
-    with HttpNode() as node:
+    with in_a_thread() as node:
         site = Site(lab, node, *KEEPALIVE)
         for vector in VECTORS:
             if vector.name != SILENT:
                 exchange(vector, site.router.address)
-        requests = len([request for request in node.seen if request.target != AFTER])
+        requests = len([request for request in node.seen if request.target != AFTER.encode()])
         assert node.connections < requests / 2
 
 

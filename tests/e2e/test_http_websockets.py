@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.http.client import Client
-from tests.http.echo import SUBPROTOCOLS, echoing
+from tests.lab.clients import Client
+from tests.lab.echo import SUBPROTOCOLS, echoing
 from tests.peers.lab import Lab, temporary
 
 PATIENCE = 10.0
@@ -210,7 +210,7 @@ def test_a_frame_that_breaks_a_rule_closes_the_connection(through: str, name: st
     data, code = BROKEN[name]
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         client.send(data)
         answer, how = client.ending()
     assert answer[:1] == bytes([CLOSE]), answer
@@ -221,14 +221,14 @@ def test_a_frame_that_breaks_a_rule_closes_the_connection(through: str, name: st
 def test_frames_sent_with_the_handshake_are_not_lost(through: str) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE + frame(TEXT, b"early") + frame(BINARY, b"bird"))
-        assert client.response().status == 101
+        assert client.answer().status == 101
         assert client.exactly(13) == b"\x81\x05early\x82\x04bird"
 
 
 def test_a_frame_may_come_byte_by_byte(through: str) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         for sent, expected in ((TEXT, b"\x81\x04slow"), (PING, b"\x8a\x04slow")):
             for byte in frame(sent, b"slow"):
                 client.send(bytes([byte]))
@@ -241,7 +241,7 @@ def test_what_follows_a_refused_handshake_is_a_request_of_its_own(through: str) 
     with Client(through) as client:
         early = b"GET /next HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
         client.send(HANDSHAKE.replace(b"GET / ", b"GET /refuse ") + early)
-        assert client.response().status == 403
+        assert client.answer().status == 403
         answer, how = client.ending()
     # The echo server asks for an upgrade (426) if there is none.
     assert answer == b"" or answer.startswith(b"HTTP/1.1 426 ")
@@ -251,8 +251,8 @@ def test_what_follows_a_refused_handshake_is_a_request_of_its_own(through: str) 
 def test_a_client_that_goes_without_a_word_ends_the_node_connection(lab: Lab, through: str) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
-        client.half_close()
+        assert client.answer().status == 101
+        client.eof()
         assert client.ending()[1] == "closed"
 
 
@@ -280,7 +280,7 @@ def test_what_is_larger_than_the_limit_is_closed_with_1009(
     )
     with router.client() as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         client.send(data)
         answer, _ = client.ending()
     assert answer[:4] == struct.pack("!BBH", CLOSE, answer[1], code), answer
@@ -308,5 +308,5 @@ def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Lab, echo: str) -> None
     )
     with router.client() as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         assert client.ending()[1] in {"closed", "reset"}

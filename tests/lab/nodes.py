@@ -1,7 +1,9 @@
 """Nodes: one class that plays a script on each connection, or answers each request over uwsgi or HTTP."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import select
 import socket
 import threading
@@ -10,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tests.lab.clients import Peer
-from tests.lab.messages import CONTINUE, OK, Message, Packet, says
-from tests.lab.reader import Bad, Cut, check_request
+from tests.lab.messages import CONTINUE, OK, Message, Packet, chunks, says
+from tests.lab.reader import Bad, Cut, Ended, check_request
 from tests.lab.waiting import PATIENCE
+from uwsgi_router.protocol.uwsgi import decode_variables
 
 #: Plays one connection, which is closed at its end.
 Script = Callable[[Peer], Awaitable[None]]
@@ -112,7 +115,7 @@ class Node:
     async def _http(self, peer: Peer) -> None:
         number, first = self.connections, True
         while True:
-            head = await peer.head()
+            head = await self._head(peer)
             check_request(head)
             head.connection, head.first, first = number, first, False
             if self._continues and head.get("expect"):
@@ -121,12 +124,24 @@ class Node:
             if not await self.answer(peer, head):
                 return
 
+    async def _head(self, peer: Peer) -> Message:
+        try:
+            return await peer.head()
+        except Ended:
+            raise
+        except Cut as exc:
+            raise Bad(str(exc)) from None  # No router ends inside a head.
+
     async def _uwsgi(self, peer: Peer) -> None:
         number = self.connections
         request = request_of(await peer.packet())
         request.connection = number
         await self._record(request, uwsgi_body(peer, request))
-        await self.answer(peer, request)
+        if await self.answer(peer, request):
+            peer.eof()
+            # A router has nothing more to send; what it sends all the same would be a request.
+            if more := await peer.rest():
+                raise Bad(f"{len(more)} bytes after the request: {more[:80]!r}")
 
     async def _record(self, request: Message, body: Awaitable[object]) -> None:
         try:
@@ -141,6 +156,8 @@ class Node:
 def request_of(packet: Packet) -> Message:
     """The head of a request that came as a packet."""
     variables = packet.variables
+    if len(variables) != len(list(decode_variables(packet.raw[4:]))):
+        raise Bad(f"a variable twice: {packet.raw!r}")
     start = b"%b %b HTTP/1.1" % (
         variables.get(b"REQUEST_METHOD", b""),
         variables.get(b"REQUEST_URI", b""),
@@ -185,7 +202,7 @@ def in_a_thread(
 
     async def start() -> Node:
         listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        return Node(listener, script, kind=kind, answer=answer, continues=True)
+        return Node(listener, script, kind=kind, answer=answer or answers_by_path, continues=True)
 
     try:
         node: Node = run(start())
@@ -217,6 +234,41 @@ async def with_its_request(peer: Peer, request: Message) -> bool:
     """Says what it was sent."""
     await peer.send(says(request.start + b"\n" + request.body))
     return True
+
+
+async def answers_by_path(peer: Peer, request: Message) -> bool:
+    """Answers as the path asks: ``/204 /304 /nocl /ws /chunked /hints``; 200 otherwise."""
+    path = request.target.partition(b"?")[0]
+    if path == b"/ws" and request.get("upgrade") == b"websocket":
+        accept = accept_key(request.get("sec-websocket-key") or b"")
+        upgrade = ("Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
+        await peer.send(says(b"", *upgrade, status="101 Switching Protocols", length=False))
+        await echoes(peer)
+        return False
+    if path == b"/204":
+        await peer.send(says(b"", status="204 No Content", length=False))
+        return True
+    if path == b"/304":
+        await peer.send(says(b"", 'ETag: "1"', status="304 Not Modified", length=False))
+        return True
+    body = b"%b %b %d\n" % (request.method, request.target, len(request.body))
+    if path == b"/nocl":
+        # Without a length the end of the connection is the end of the answer.
+        await peer.send(says(body, "Content-Type: text/plain", length=False))
+        return False
+    if path == b"/chunked" and not request.variables:
+        await peer.send(says(b"", "Transfer-Encoding: chunked", length=False) + chunks(body))
+        return True
+    if path == b"/hints":
+        await peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n")
+    await peer.send(says(body).removesuffix(body if request.method == b"HEAD" else b""))
+    return True
+
+
+def accept_key(key: bytes) -> str:
+    """Sec-WebSocket-Accept of a key (RFC 6455, 4.2.2)."""
+    digest = hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return base64.b64encode(digest).decode()
 
 
 # --- scripts ---

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.http.client import Client
+from tests.lab.clients import Client
 from tests.peers import programs
 from tests.peers.process import free_port, wait_until
 from tests.peers.router import Command
