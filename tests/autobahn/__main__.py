@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.autobahn import suite
-from tests.peers import programs
-from tests.peers.lab import temporary
-from tests.peers.process import free_port
+from tests.lab import programs
+from tests.lab.place import temporary
+from tests.lab.processes import free_port
 
 #: How often cases that differ are played again.
 AGAIN = 4

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
+from tests.lab import programs
+from tests.lab.place import Place
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.peers
 
@@ -21,7 +21,9 @@ async def choose(key):
 
 
 @pytest.mark.parametrize("file", ["router.py", "mappers/by_host.py"])
-def test_requests_go_where_the_function_says_and_follow_a_new_version(lab: Lab, file: str) -> None:
+def test_requests_go_where_the_function_says_and_follow_a_new_version(
+    lab: Place, file: str
+) -> None:
     project = lab.directory / "project"
     path = project / file
     path.parent.mkdir(parents=True)
@@ -44,7 +46,7 @@ def test_requests_go_where_the_function_says_and_follow_a_new_version(lab: Lab, 
     router.stop()
 
 
-def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Lab) -> None:
+def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Place) -> None:
     (lab.directory / "mapper.py").write_text("def choose(key):\n    return nodes[\n")
     ended = subprocess.run(
         [

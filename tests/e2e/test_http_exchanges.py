@@ -5,17 +5,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.clients import Client, Peer
+from tests.lab.commands import HttpRouter
 from tests.lab.messages import Message, says
 from tests.lab.nodes import Kind, Node, always, in_a_thread
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab
+from tests.lab.place import Place
 
 MEGABYTE = 1_000_000
 LARGE = 32 * MEGABYTE
 HTTP = ("--http-keepalive", "--http-auto-chunked", "--http-backend-http")
 
 
-def router_to(lab: Lab, node: Node, *options: str) -> HttpRouter:
+def router_to(lab: Place, node: Node, *options: str) -> HttpRouter:
     return lab.http_router(*HTTP, f"--http-to={node.address}", *options)
 
 
@@ -34,7 +34,7 @@ async def hasty(peer: Peer) -> None:
     await peer.send(says(TOO_LARGE, "Connection: close", status="413 Content Too Large"))
 
 
-def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Lab) -> None:
+def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Place) -> None:
     with in_a_thread(script=hasty) as node:
         router = router_to(lab, node)
         for fields in (["Content-Length: 50000000"], ["Transfer-Encoding: chunked"]):
@@ -51,7 +51,7 @@ def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Lab) ->
             assert (answer.status, answer.body, answer.closes) == (413, TOO_LARGE, True)
 
 
-def test_early_hints_reach_clients_that_know_them(lab: Lab, node: Node) -> None:
+def test_early_hints_reach_clients_that_know_them(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         client.request("GET", "/hints")
@@ -63,7 +63,7 @@ def test_early_hints_reach_clients_that_know_them(lab: Lab, node: Node) -> None:
         assert client.ending() == (b"", "closed")
 
 
-def test_a_head_that_answers_head_with_a_length_has_no_body(lab: Lab, node: Node) -> None:
+def test_a_head_that_answers_head_with_a_length_has_no_body(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         for _ in range(3):
@@ -74,7 +74,7 @@ def test_a_head_that_answers_head_with_a_length_has_no_body(lab: Lab, node: Node
     assert node.connections == 1
 
 
-def test_responses_of_every_framing_leave_the_connection_good(lab: Lab, node: Node) -> None:
+def test_responses_of_every_framing_leave_the_connection_good(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         for path in ("/204", "/chunked", "/304", "/", "/nocl", "/hints", "/") * 3:
@@ -100,7 +100,7 @@ def slow(router: HttpRouter) -> Client:
     return client
 
 
-def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Lab) -> None:
+def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Place) -> None:
     with in_a_thread(answer=large) as node:
         router = router_to(
             lab, node, "--http-response-buffering=40000000", "--http-backend-connections=1"
@@ -111,7 +111,7 @@ def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Lab) 
         assert node.connections == 1
 
 
-def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Lab) -> None:
+def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Place) -> None:
     with in_a_thread(answer=large) as node:
         router = router_to(lab, node, "--http-backend-connections=1")
         reader = slow(router)
@@ -126,7 +126,7 @@ def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Lab) 
 
 @pytest.mark.parametrize("kind", ["http", "uwsgi"], ids=["HttpNode", "UwsgiNode"])
 @pytest.mark.parametrize("framing", ["Content-Length: 1001", "Transfer-Encoding: chunked"])
-def test_a_body_above_the_limit_gets_413(lab: Lab, kind: Kind, framing: str) -> None:
+def test_a_body_above_the_limit_gets_413(lab: Place, kind: Kind, framing: str) -> None:
     with in_a_thread(kind) as node:
         http = ["--http-backend-http"] if kind == "http" else []
         router = lab.http_router(
@@ -144,7 +144,7 @@ def test_a_body_above_the_limit_gets_413(lab: Lab, kind: Kind, framing: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["http", "uwsgi"], ids=["HttpNode", "UwsgiNode"])
-def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(lab: Lab, kind: Kind) -> None:
+def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(lab: Place, kind: Kind) -> None:
     with in_a_thread(kind) as node:
         http = ["--http-backend-http"] if kind == "http" else []
         router = lab.http_router("--http-keepalive", f"--http-to={node.address}", *http)
@@ -174,7 +174,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_an_answer_that_can_be_read_in_two_ways_becomes_502(lab: Lab, name: str) -> None:
+def test_an_answer_that_can_be_read_in_two_ways_becomes_502(lab: Place, name: str) -> None:
     with in_a_thread(answer=always(BAD[name])) as node:
         router = router_to(lab, node)
         with router.client() as client:
@@ -189,7 +189,7 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_client_can_tell_that_an_answer_was_cut(lab: Lab, name: str) -> None:
+def test_a_client_can_tell_that_an_answer_was_cut(lab: Place, name: str) -> None:
     with in_a_thread(answer=always(CUT[name], close=True)) as node:
         router = router_to(lab, node)
         with router.client() as client:
@@ -199,7 +199,7 @@ def test_a_client_can_tell_that_an_answer_was_cut(lab: Lab, name: str) -> None:
         assert b"abc" in data or b" 502 " in data
 
 
-def test_bytes_behind_an_answer_are_not_the_next_one(lab: Lab) -> None:
+def test_bytes_behind_an_answer_are_not_the_next_one(lab: Place) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
     with in_a_thread(answer=always(answer + answer.replace(b"good", b"evil"))) as node:
         router = router_to(lab, node)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.nodes import Node, in_a_thread
-from tests.peers.lab import Lab
+from tests.lab.place import Place
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def proxy_v2() -> bytes:
 
 @pytest.mark.parametrize("header", [proxy_v1(), proxy_v2()], ids=["v1", "v2"])
 def test_a_proxy_header_says_who_the_client_is_for_the_whole_connection(
-    lab: Lab, node: Node, header: bytes
+    lab: Place, node: Node, header: bytes
 ) -> None:
     router = lab.http_router(
         "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
@@ -49,7 +49,7 @@ def test_a_proxy_header_says_who_the_client_is_for_the_whole_connection(
 
 
 @pytest.mark.parametrize("header", [proxy_v1(), proxy_v2()], ids=["v1", "v2"])
-def test_a_second_proxy_header_is_a_bad_request(lab: Lab, node: Node, header: bytes) -> None:
+def test_a_second_proxy_header_is_a_bad_request(lab: Place, node: Node, header: bytes) -> None:
     router = lab.http_router(
         "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
     )
@@ -73,7 +73,7 @@ def test_a_second_proxy_header_is_a_bad_request(lab: Lab, node: Node, header: by
     ids=["none", "short v2", "short v1"],
 )
 def test_a_connection_without_a_good_proxy_header_is_refused(
-    lab: Lab, node: Node, start: bytes
+    lab: Place, node: Node, start: bytes
 ) -> None:
     router = lab.http_router("--http-enable-proxy-protocol", f"--http-to={node.address}")
     with router.client() as client:
@@ -83,7 +83,7 @@ def test_a_connection_without_a_good_proxy_header_is_refused(
     assert node.seen == []
 
 
-def test_of_peers_outside_the_list_a_proxy_header_is_not_believed(lab: Lab, node: Node) -> None:
+def test_of_peers_outside_the_list_a_proxy_header_is_not_believed(lab: Place, node: Node) -> None:
     router = lab.http_router(
         "--http-enable-proxy-protocol=192.0.2.0/24", f"--http-to={node.address}"
     )

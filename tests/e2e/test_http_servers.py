@@ -9,9 +9,10 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.lab.clients import Client
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab, temporary
-from tests.peers.servers import KINDS, Server
+from tests.lab.commands import HttpRouter
+from tests.lab.messages import chunks
+from tests.lab.place import Place, temporary
+from tests.lab.servers import KINDS, Server
 from tests.peers.web import PAGE
 
 pytestmark = pytest.mark.peers
@@ -31,7 +32,7 @@ NO_WEBSOCKET = {"gunicorn-sync", "gunicorn-gthread"}
 class Site:
     """A router, and one server behind it."""
 
-    def __init__(self, lab: Lab, kind: str) -> None:
+    def __init__(self, lab: Place, kind: str) -> None:
         self.kind = kind
         self.directory = lab.directory
         self.server: Server = lab.server(kind)
@@ -60,11 +61,6 @@ def digest(body: bytes) -> bytes:
     return f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode()
 
 
-def chunked(*pieces: bytes) -> bytes:
-    """Encode a body in these chunks."""
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
-
-
 def test_a_client_keeps_its_connection_and_the_router_its_own(site: Site) -> None:
     with site.client() as client:
         answers = [client.get(f"/?{number}") for number in range(8)]
@@ -85,7 +81,7 @@ def test_pipelined_requests_are_answered_in_order(site: Site) -> None:
 def test_a_pipelined_request_behind_a_body_is_no_part_of_it(site: Site) -> None:
     with site.client() as client:
         client.request("POST", "/echo", body=b"x" * 1000)
-        client.request("POST", "/echo", "Transfer-Encoding: chunked", body=chunked(b"ab", b"c"))
+        client.request("POST", "/echo", "Transfer-Encoding: chunked", body=chunks(b"ab", b"c"))
         client.request("GET", "/?last")
         bodies = [client.final().body for _ in range(3)]
     assert bodies == [digest(b"x" * 1000), digest(b"abc"), b"last\n"]
@@ -117,7 +113,7 @@ def test_uploads_arrive_whole(site: Site, size: int) -> None:
     with site.client() as client:
         assert client.post("/echo", body).body == digest(body)
         cut = size // 3
-        encoded = chunked(*filter(None, (body[:cut], body[cut : 2 * cut], body[2 * cut :])))
+        encoded = chunks(*filter(None, (body[:cut], body[cut : 2 * cut], body[2 * cut :])))
         answer = client.post("/echo", encoded, "Transfer-Encoding: chunked")
         assert answer.body == digest(body)
         assert client.get("/?next").body == b"next\n"

@@ -6,9 +6,9 @@ import pytest
 
 from tests.e2e.judge import MUST, OF_THE_NODE, begun, judge
 from tests.e2e.vectors import AFTER, Vector, alone, exchange, in_pieces, load
+from tests.lab.commands import HttpRouter
 from tests.lab.nodes import Kind, Node, in_a_thread
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab
+from tests.lab.place import Place
 
 #: The deadline for heads is what ends ``head-silent``.
 OPTIONS = ("--http-websockets", "--http-headers-timeout=1")
@@ -22,7 +22,7 @@ VECTORS = load()
 class Site:
     """A router and one recording node, announced under each key."""
 
-    def __init__(self, lab: Lab, node: Node, *options: str) -> None:
+    def __init__(self, lab: Place, node: Node, *options: str) -> None:
         self.node = node
         proto = "http" if node.kind == "http" else "uwsgi"
         self.router: HttpRouter = lab.http_router(*OPTIONS, *options, subscriptions=True)
@@ -45,7 +45,7 @@ class Site:
 
 
 @pytest.fixture(params=["uwsgi", "uwsgi, chunked input", "http"])
-def site(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, lab: Place) -> Iterator[Site]:
     """Over uwsgi nodes that get bodies whole, or in chunks; over kept HTTP connections."""
     with in_a_thread("http" if request.param == "http" else "uwsgi") as node:
         options = ["--http-chunked-input"] if "chunked" in request.param else []
@@ -63,7 +63,9 @@ def test_it_makes_no_difference_in_which_pieces_a_vector_comes(site: Site, size:
 
 
 @pytest.mark.parametrize("kind", ["uwsgi", "http"], ids=["UwsgiNode", "HttpNode"])
-def test_without_keepalive_the_first_request_is_answered_and_no_other(lab: Lab, kind: Kind) -> None:
+def test_without_keepalive_the_first_request_is_answered_and_no_other(
+    lab: Place, kind: Kind
+) -> None:
     with in_a_thread(kind) as node:
         assert Site(lab, node).wrong(alone(v) for v in VECTORS if v.name != SILENT) == {}
 
@@ -82,7 +84,7 @@ def test_the_node_has_seen_no_request_but_those_that_were_answered(site: Site) -
     assert begun(site.node.seen) == []
 
 
-def test_pooled_connections_were_used_again(lab: Lab) -> None:
+def test_pooled_connections_were_used_again(lab: Place) -> None:
     """Or the vectors over HTTP nodes show nothing about connections that requests share."""
     with in_a_thread() as node:
         site = Site(lab, node, *KEEPALIVE)

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from tests.lab.clients import Client
 from tests.lab.echo import SUBPROTOCOLS, echoing
-from tests.peers.lab import Lab, temporary
+from tests.lab.place import Place, temporary
 
 PATIENCE = 10.0
 Case = Callable[[str], object]
@@ -248,7 +248,9 @@ def test_what_follows_a_refused_handshake_is_a_request_of_its_own(through: str) 
     assert how == "closed"
 
 
-def test_a_client_that_goes_without_a_word_ends_the_node_connection(lab: Lab, through: str) -> None:
+def test_a_client_that_goes_without_a_word_ends_the_node_connection(
+    lab: Place, through: str
+) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE)
         assert client.answer().status == 101
@@ -268,7 +270,7 @@ def test_a_client_that_goes_without_a_word_ends_the_node_connection(lab: Lab, th
     ids=["frame", "message"],
 )
 def test_what_is_larger_than_the_limit_is_closed_with_1009(
-    lab: Lab, echo: str, data: bytes, code: int
+    lab: Place, echo: str, data: bytes, code: int
 ) -> None:
     router = lab.http_router(
         "--http-websockets",
@@ -286,7 +288,7 @@ def test_what_is_larger_than_the_limit_is_closed_with_1009(
     assert answer[:4] == struct.pack("!BBH", CLOSE, answer[1], code), answer
 
 
-def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Lab, echo: str) -> None:
+def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Place, echo: str) -> None:
     router = lab.http_router(
         "--http-websockets", "--http-websocket-check", "--http-backend-http", f"--http-to={echo}"
     )
@@ -299,7 +301,7 @@ def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Lab, echo: str) ->
         assert socket.close_code == 1001
 
 
-def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Lab, echo: str) -> None:
+def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Place, echo: str) -> None:
     router = lab.http_router(
         "--http-websockets",
         "--http-websocket-timeout=1",

@@ -7,7 +7,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from tests.lab.messages import Message, Packet, ask
+from tests.lab.messages import HOST, Message, Packet, ask
 from tests.lab.reader import Reader, Steps, T
 from tests.lab.waiting import PATIENCE
 from uwsgi_router.protocol.uwsgi import decode_header
@@ -144,19 +144,19 @@ class Client(End):
         self.sock.sendall(data)
 
     def request(
-        self, method: str, target: str, *fields: str, host: str = "example.com", body: bytes = b""
+        self, method: str, target: str, *fields: str, host: str = HOST, body: bytes = b""
     ) -> None:
         """Send a request; Content-Length is added if there is a body and no field frames it."""
         framed = any(line.lower().startswith(("content-length:", "transfer-")) for line in fields)
         length = [f"Content-Length: {len(body)}"] if body and not framed else []
         self.send(ask(target, *fields, *length, method=method, host=host) + body)
 
-    def get(self, target: str, *fields: str, host: str = "example.com") -> Message:
+    def get(self, target: str, *fields: str, host: str = HOST) -> Message:
         """Send a GET and read the final answer."""
         self.request("GET", target, *fields, host=host)
         return self.final()
 
-    def post(self, target: str, body: bytes, *fields: str, host: str = "example.com") -> Message:
+    def post(self, target: str, body: bytes, *fields: str, host: str = HOST) -> Message:
         """Send a POST with this body and read the final answer."""
         self.request("POST", target, *fields, host=host, body=body)
         return self.final()
@@ -235,12 +235,23 @@ class Client(End):
             return value
 
 
+def answer_of(address: str, data: bytes) -> bytes:
+    """Send this over a connection of its own, return everything up to the end."""
+    with Client(address) as client:
+        client.send(data)
+        return client.rest()
+
+
 def connected(address: str, patience: float = PATIENCE) -> socket.socket:
     """A blocking connection to ``host:port`` or a path."""
     if address.startswith("/"):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(patience)
-        sock.connect(address)
+        try:
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            raise
         return sock
     host, port = address.rsplit(":", 1)
     sock = socket.create_connection((host, int(port)), patience)

@@ -9,7 +9,16 @@ from tests.lab.clients import Peer
 from tests.lab.inside import Left, left_of, upstreams_of
 from tests.lab.log import Log
 from tests.lab.messages import Message, ask, request
-from tests.lab.nodes import Answerer, BlackHole, BusyUnix, Node, Script, Unreachable, answers
+from tests.lab.nodes import (
+    Answerer,
+    BlackHole,
+    BusyUnix,
+    Node,
+    Script,
+    Unreachable,
+    answers,
+    held_by_the_test,
+)
 from tests.lab.router import Router
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
@@ -39,6 +48,10 @@ class Lab:
     def node(self, script: Script | None = None, **where: Any) -> Node:
         """A node that plays a script on each connection; see :meth:`listener`."""
         return self._kept(Node(self.listener(**where), script or answers()))
+
+    def held(self, **where: Any) -> Node:
+        """A node that leaves its connections to the test."""
+        return self.node(held_by_the_test, **where)
 
     def http_node(self, answer: Answerer | None = None, **where: Any) -> Node:
         """A node that speaks HTTP/1.1 and keeps its connections."""

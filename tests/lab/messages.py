@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from uwsgi_router.protocol.uwsgi import decode_header, decode_variables, encode_packet
 
-KEY = b"example.com"
+HOST = "example.com"
+KEY = HOST.encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -24,12 +25,31 @@ def packet(
 
 
 def request(
-    method: str = "GET", *, host: str = KEY.decode(), length: int | None = None, **more: str
+    method: str = "GET", *, host: str = HOST, length: int | None = None, **more: str
 ) -> bytes:
     """The packet of an ordinary request, as nginx would send it."""
     variables = [("REQUEST_METHOD", method), ("HTTP_HOST", host), *more.items()]
     variables.append(("CONTENT_LENGTH", "" if length is None else str(length)))
     return packet(variables)
+
+
+def from_web_server(
+    path: str = "/", query: str = "", *, length: int = 0, protocol: str = "HTTP/1.1"
+) -> bytes:
+    """The packet of a request with all that applications look for."""
+    return packet(
+        {
+            "REQUEST_METHOD": "POST" if length else "GET",
+            "REQUEST_URI": f"{path}?{query}" if query else path,
+            "PATH_INFO": path,
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(length or ""),
+            "SERVER_PROTOCOL": protocol,
+            "SERVER_NAME": HOST,
+            "SERVER_PORT": "80",
+            "HTTP_HOST": HOST,
+        }.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -59,7 +79,7 @@ def ask(
     target: str = "/",
     *lines: str,
     method: str = "GET",
-    host: str | None = KEY.decode(),
+    host: str | None = HOST,
     version: str = "1.1",
     body: bytes | None = None,
 ) -> bytes:

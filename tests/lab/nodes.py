@@ -75,6 +75,16 @@ class Node:
         async with asyncio.timeout(PATIENCE):
             return await self.arrived.get()
 
+    async def next_packet(self) -> tuple[Peer, Packet]:
+        """The next connection and the packet that came over it."""
+        peer = await self.next()
+        return peer, await peer.packet()
+
+    async def next_head(self) -> tuple[Peer, Message]:
+        """The next connection and the head that came over it."""
+        peer = await self.next()
+        return peer, await peer.head()
+
     async def close(self) -> None:
         if self.listener.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self.listener)

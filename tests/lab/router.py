@@ -16,6 +16,7 @@ from uwsgi_router.router.config.model import (
     SubscriptionConfig,
 )
 from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node import SubscribedNode
 
@@ -71,14 +72,19 @@ class Router:
         subscription = Subscription("unsubscribe", key, address)
         table.report(table.registry.apply(subscription, source="127.0.0.1", now=now))
 
-    async def at_rest(self) -> None:
+    @property
+    def counters(self) -> Counters:
+        return self.gateway.counters
+
+    async def at_rest(self) -> Counters:
         """Wait for the last session; then every request must have been counted once."""
         async with asyncio.timeout(PATIENCE):
             await self.gateway.drained()
-        counters = self.gateway.counters
+        counters = self.counters
         ended = counters.completed + counters.client_aborts + sum(counters.failed.values())
         assert counters.requests == ended
         assert counters.holding == 0
+        return counters
 
     async def stop(self, mercy: float = 0) -> None:
         if not self.stopped:

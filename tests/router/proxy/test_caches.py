@@ -7,7 +7,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, Packet, request, status_of
-from tests.lab.nodes import Script, answers_with_its_request, held_by_the_test
+from tests.lab.nodes import Script, answers_with_its_request
 from tests.lab.router import Router
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.config.model import CacheConfig, CacheItem
@@ -98,7 +98,7 @@ async def test_another_server_that_is_away_is_a_502_or_the_fallbacks_turn(lab: L
 
 
 async def test_another_server_that_is_silent_is_a_504_in_time(lab: Lab) -> None:
-    server = lab.node(held_by_the_test)
+    server = lab.held()
     router = await lab.router(
         use_cache=f"nodes@{server.address}", errors="http", connect_timeout=0.2
     )
@@ -107,7 +107,7 @@ async def test_another_server_that_is_silent_is_a_504_in_time(lab: Lab) -> None:
 
 
 async def test_stopping_does_not_wait_for_another_server(lab: Lab) -> None:
-    server = lab.node(held_by_the_test)
+    server = lab.held()
     router = await lab.router(use_cache=f"nodes@{server.address}")
     client = await lab.open(router, request())
     await server.next()

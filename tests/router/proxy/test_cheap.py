@@ -2,7 +2,6 @@
 
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import held_by_the_test
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.config.model import SubscriptionConfig
 
@@ -55,12 +54,11 @@ async def test_a_silent_node_makes_it_cheap_by_time_not_by_a_lost_request(lab: L
 
 
 async def test_requests_under_way_are_not_touched(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed(cheap=True)
     router.announce(node.address)
     client = await lab.open(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     router.leave(node.address)
     assert router.gateway.cheap
     await upstream.send(OK)

@@ -12,7 +12,6 @@ from tests.lab.inside import phases
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
 from tests.lab.names import Names
-from tests.lab.nodes import held_by_the_test
 from tests.lab.waiting import until
 
 Dead = Callable[[Lab], str]
@@ -40,9 +39,8 @@ async def test_a_node_that_refuses_is_marked_and_the_next_one_answers(lab: Lab, 
     assert [node.name for node in router.table.registry.pools[b"example.com"].nodes] == [
         node.address
     ]
-    await router.at_rest()
-    assert router.gateway.counters.retries == 1
-    assert router.gateway.counters.completed == 4
+    assert (await router.at_rest()).retries == 1
+    assert router.counters.completed == 4
 
 
 @pytest.mark.parametrize("dead", DEAD.values(), ids=DEAD.keys())
@@ -81,7 +79,7 @@ async def test_max_retries_n_allows_n_plus_1_attempts(lab: Lab, retries: int, tr
     assert await lab.ask(router) == b""
     assert f"option=fastrouter-max-retries={retries}" in await lab.log.line("502 connect")
     assert len(lab.log.having(f"tries={tried} ")) == 1
-    assert router.gateway.counters.retries == retries
+    assert router.counters.retries == retries
 
 
 async def test_max_retries_larger_than_the_number_of_nodes_does_no_harm(lab: Lab) -> None:
@@ -201,8 +199,7 @@ async def test_a_client_that_goes_while_its_node_is_busy_is_noticed(lab: Lab) ->
     client = await lab.open(router, request())
     await until(lambda: phases(router) == ["busy"])
     client.reset()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.reference == 0
 
 
@@ -309,7 +306,7 @@ async def test_a_client_that_goes_during_a_connect_is_noticed_and_the_node_not_m
     client.reset()
     await router.at_rest()
     assert (lost.failcnt, lost.connecting, lost.reference) == (0, 0, 0)
-    assert router.gateway.counters.client_aborts == 1
+    assert router.counters.client_aborts == 1
 
 
 # --- names ---
@@ -344,7 +341,7 @@ async def test_a_name_without_an_address_is_a_failed_connect(lab: Lab) -> None:
 
 async def test_held_connections_cost_no_node_anything(lab: Lab) -> None:
     """Connections that are open do not stop others."""
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
     clients = [await lab.open(router, request()) for _ in range(20)]

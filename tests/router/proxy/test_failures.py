@@ -12,7 +12,6 @@ from tests.lab.names import Names
 from tests.lab.nodes import (
     closes_without_a_byte,
     echoes_behind_the_packet,
-    held_by_the_test,
     never_answers,
 )
 from tests.lab.waiting import until
@@ -77,7 +76,7 @@ async def test_failures_that_clients_cause_at_will_are_limited_in_the_log(lab: L
     for _ in range(20):
         await lab.ask(router, request(host="unknown.example"))
     assert len(lab.log.having("404 unknown-key")) < 3
-    assert router.gateway.counters.failed["unknown-key"] == 20
+    assert router.counters.failed["unknown-key"] == 20
     await router.at_rest()
 
 
@@ -89,8 +88,7 @@ async def test_a_failure_is_sent_or_not_as_configured(lab: Lab, errors: str) -> 
 
 
 async def test_no_usable_key_is_a_400(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(node, errors="http")
+    router = await lab.router(node := lab.node(), errors="http")
     client = await lab.open(router, packet([("HTTP_HOST", "x" * 256)]))
     assert status_of(await client.some()) == 400
     client.eof()
@@ -178,15 +176,14 @@ async def test_a_half_closing_client_loses_nothing(lab: Lab) -> None:
 async def test_a_client_that_leaves_while_a_name_is_resolved_is_not_waited_for(
     lab: Lab,
 ) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     names = Names({"slow.test": None}).given_to(router)
     router.announce(f"slow.test:{node.address.rpartition(':')[2]}")
     client = await lab.open(router, request())
     await until(lambda: names.asked)
     client.reset()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     names.comes("slow.test", ["127.0.0.1"])
 
 
@@ -209,7 +206,7 @@ async def test_the_counters_add_up_after_all_sorts_of_ends(lab: Lab) -> None:
     client.eof()
     await client.ending()
     await router.at_rest()
-    counters = router.gateway.counters
+    counters = router.counters
     assert dict(counters.failed) == {
         "connect": 1,
         "no-answer": 1,  # a GET that "silent" did not answer, and could not be sent to another node

@@ -8,7 +8,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import counts, only_node, phases
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, chunks, packet, request, says
-from tests.lab.nodes import Node, always, held_by_the_test, with_its_request
+from tests.lab.nodes import Node, always, with_its_request
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.config.model import RouterConfig
@@ -98,16 +98,14 @@ async def test_bytes_behind_a_request_without_a_body_are_no_request(lab: Lab) ->
 
 @pytest.mark.parametrize("buffered", [0, 1000])
 async def test_a_body_streams_or_is_collected(lab: Lab, buffered: int) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, backend_http=True, post_buffering=buffered)
+    router = await lab.router(node := lab.held(), backend_http=True, post_buffering=buffered)
     data = request("POST", REQUEST_URI="/", length=10)
     client = await lab.open(router, data + b"12345")
     if buffered:
         await until(lambda: phases(router) == ["body"])
         assert node.connections == 0
     else:
-        upstream = await node.next()
-        await upstream.head()
+        upstream, _ = await node.next_head()
         assert await upstream.exactly(5) == b"12345"
     await client.send(b"67890")
     if buffered:
@@ -243,8 +241,7 @@ async def test_the_nodes_connection_is_kept(lab: Lab) -> None:
         answer, _ = await answer_to(lab, router, nginx("GET", f"/{number}"))
         assert answer.endswith(b"GET /%d HTTP/1.1\n" % number)
     assert node.connections == 1
-    await router.at_rest()
-    assert router.gateway.counters.completed == 5
+    assert (await router.at_rest()).completed == 5
 
 
 async def test_one_that_was_closed_meanwhile_loses_nothing(lab: Lab) -> None:
@@ -261,8 +258,7 @@ async def test_one_that_was_closed_meanwhile_loses_nothing(lab: Lab) -> None:
 
 
 async def test_a_half_close_of_the_web_server_does_not_reach_the_node(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, backend_http=True)
+    router = await lab.router(node := lab.held(), backend_http=True)
     client = await lab.open(router, nginx())
     upstream = await node.next()
     await upstream.request()
@@ -273,21 +269,17 @@ async def test_a_half_close_of_the_web_server_does_not_reach_the_node(lab: Lab) 
 
 
 async def test_an_end_inside_a_body_closes_the_node_at_once(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, backend_http=True)
+    router = await lab.router(node := lab.held(), backend_http=True)
     client = await lab.open(router, request("POST", REQUEST_URI="/", length=10) + b"half")
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     assert await upstream.exactly(4) == b"half"
     client.eof()
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_websocket_passes_with_what_was_sent_early(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, backend_http=True)
+    router = await lab.router(node := lab.held(), backend_http=True)
     data = nginx(
         HTTP_CONNECTION="Upgrade",
         HTTP_UPGRADE="websocket",

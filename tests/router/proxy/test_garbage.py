@@ -54,8 +54,6 @@ async def test_whatever_becomes_of_a_request(lab: Lab, data: bytes, node: str, h
 
     address = lab.refused_tcp() if node == "refuses" else lab.node(script).address
     router = await lab.http(to=(address,), backend_http=http, body_limit=10, keepalive=0, timeout=5)
-    client = await lab.open(router, data)
-    await client.answer()
-    client.close()
+    await lab.get(router, data)
     await router.at_rest()
     assert not left()

@@ -9,7 +9,6 @@ from tests.lab.nodes import (
     Script,
     answers,
     closes_without_a_byte,
-    held_by_the_test,
     never_answers,
     resets_without_a_byte,
 )
@@ -103,7 +102,7 @@ async def test_held_requests_go_on_when_a_node_becomes_healthy(lab: Lab) -> None
     router = await lab.subscribed(subscription={"check": first}, hold=30)
     router.announce(lab.node(app).address)
     client = await lab.open(router, request())
-    await until(lambda: router.gateway.counters.holding == 1)
+    await until(lambda: router.counters.holding == 1)
     app.well = True
     assert await client.rest() == OK
 
@@ -229,12 +228,12 @@ async def test_what_a_client_can_cause_does_not_count(lab: Lab) -> None:
     router.leave(closing.name)
     await until(lambda: closing.reference == 0)
 
-    held = lab.node(held_by_the_test)
+    held = lab.held()
     waiting = router.announce(held.address)
     client = await lab.open(router, POST)
     await held.next()
     client.reset()
-    await until(lambda: router.gateway.counters.client_aborts == 1)
+    await until(lambda: router.counters.client_aborts == 1)
     assert waiting.fails == 0
 
 

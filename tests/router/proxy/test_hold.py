@@ -19,7 +19,7 @@ async def known(lab: Lab, **options: object) -> Router:
 
 
 def held(router: Router, count: int = 1) -> bool:
-    return router.gateway.counters.holding == count
+    return router.counters.holding == count
 
 
 async def test_a_request_for_a_known_key_goes_on_when_a_node_announces_itself(lab: Lab) -> None:
@@ -29,8 +29,7 @@ async def test_a_request_for_a_known_key_goes_on_when_a_node_announces_itself(la
     await until(lambda: held(router, 5))
     router.announce(node.address)
     assert [await client.rest() for client in clients] == [OK] * 5
-    await router.at_rest()
-    assert router.gateway.counters.held == 5
+    assert (await router.at_rest()).held == 5
 
 
 async def test_so_does_one_whose_only_node_just_died(lab: Lab) -> None:
@@ -68,8 +67,7 @@ async def test_a_node_of_another_key_does_not_end_the_wait(lab: Lab) -> None:
     router.announce(node.address)
     assert await client.rest() == OK
     assert other.connections == 0
-    await router.at_rest()
-    assert router.gateway.counters.held == 1
+    assert (await router.at_rest()).held == 1
 
 
 async def test_a_node_of_a_key_that_answers_for_it_ends_the_wait(lab: Lab) -> None:
@@ -99,7 +97,7 @@ async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
 async def test_an_unknown_key_does_not_wait(lab: Lab) -> None:
     router = await lab.subscribed(hold=30, errors="http")
     assert status_of(await lab.ask(router)) == 404
-    assert router.gateway.counters.held == 0
+    assert router.counters.held == 0
 
 
 async def test_right_after_the_start_no_key_is_unknown(lab: Lab) -> None:
@@ -147,8 +145,7 @@ async def test_their_bytes_are_bounded(lab: Lab) -> None:
     second.eof()
     await lab.log.line("503 hold-full")
     first.eof()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
@@ -185,7 +182,7 @@ async def test_what_was_held_is_free_again_afterwards(lab: Lab) -> None:
         await until(lambda: held(router))
         client.reset()
         await router.at_rest()
-    assert router.gateway.counters.client_aborts == 3
+    assert router.counters.client_aborts == 3
     assert len(router.gateway.context.site.hold) == 0
     assert router.gateway.context.site.hold._bytes == 0
 
@@ -196,8 +193,7 @@ async def test_a_client_that_ends_inside_its_body_while_held_is_gone(lab: Lab) -
     await until(lambda: held(router))
     client.eof()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_half_close_while_held_is_none(lab: Lab) -> None:
@@ -239,7 +235,7 @@ async def test_a_busy_node_is_not_waited_for_like_a_missing_one(lab: Lab) -> Non
     router.announce(lab.busy_unix().address)
     assert status_of(await lab.ask(router)) == 503
     await lab.log.line("503 busy")
-    assert router.gateway.counters.held == 0
+    assert router.counters.held == 0
 
 
 async def test_whether_other_nodes_are_left_is_asked_without_spending_their_turn(lab: Lab) -> None:

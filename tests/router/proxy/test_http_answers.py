@@ -9,7 +9,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import client_link, node_links
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
-from tests.lab.nodes import Answerer, Node, always, answers, held_by_the_test
+from tests.lab.nodes import Answerer, Node, always, answers
 from tests.lab.waiting import until
 
 MEGABYTE = 1024 * 1024
@@ -131,7 +131,7 @@ async def test_what_must_not_be_compressed_is_not(lab: Lab, answer: bytes) -> No
 
 
 async def test_event_streams_arrive_event_by_event_compressed_or_not(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(
         node,
         backend_http=True,
@@ -141,8 +141,7 @@ async def test_event_streams_arrive_event_by_event_compressed_or_not(lab: Lab) -
     )
     for accepts in ("gzip", "identity"):
         client = await lab.open(router, ask("/", f"Accept-Encoding: {accepts}"))
-        upstream = await node.next()
-        await upstream.head()
+        upstream, _ = await node.next_head()
         await upstream.send(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
             b"uWSGI-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -186,8 +185,7 @@ async def test_head_ends_with_its_head_whatever_it_announces(
 ) -> None:
     head = framed(framing, b"hello", *(["uWSGI-Encoding: gzip"] if gzip else []))
     head = head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    node = lab.http_node(always(head))
-    router = await lab.to(node, auto_chunked=True, auto_gzip=True)
+    router = await lab.to(node := lab.http_node(always(head)), auto_chunked=True, auto_gzip=True)
     client = await lab.open(router)
     for _ in range(2):
         await client.send(ask("/", "Accept-Encoding: gzip", method="HEAD"))
@@ -241,11 +239,9 @@ async def test_interim_answers_are_passed_on(lab: Lab, http: bool) -> None:
 
 
 async def test_interim_answers_come_when_they_are_sent(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True)
+    router = await lab.http(node := lab.held(), backend_http=True)
     client = await lab.open(router, ask())
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     for byte in HINTS:
         await upstream.send(bytes((byte,)))
     assert (await client.answer()).status == 103
@@ -307,8 +303,7 @@ async def test_an_answer_that_is_cut_short_never_passes_for_a_whole_one(
     assert not body.endswith(b"0\r\n\r\n")
     line = await lab.log.line("502 cut-short")
     assert node.address in line
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"cut-short": 1}
+    assert (await router.at_rest()).failed == {"cut-short": 1}
 
 
 async def test_a_reset_of_an_answer_without_a_length_is_no_end_of_it(lab: Lab) -> None:
@@ -354,11 +349,9 @@ async def test_a_chunked_answer_that_breaks_its_framing_is_cut_off(lab: Lab) -> 
 
 
 async def test_a_node_that_stalls_inside_its_answer_cuts_it_short(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, timeout=0.1)
+    router = await lab.http(node := lab.held(), backend_http=True, timeout=0.1)
     client = await lab.open(router, ask())
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(OK[:-1])
     await client.head()
     assert (await client.ending())[1] == "reset"
@@ -381,8 +374,7 @@ async def test_what_a_node_sends_behind_its_answer_reaches_nobody(lab: Lab, how:
             await peer.send(forged)
         return True
 
-    node = lab.http_node(answer)
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(answer))
     client = await lab.open(router)
     for _ in range(3):
         await client.send(ask())
@@ -394,8 +386,7 @@ async def test_what_a_node_sends_behind_its_answer_reaches_nobody(lab: Lab, how:
 
 
 async def test_a_body_that_a_node_sends_for_head_reaches_nobody(lab: Lab) -> None:
-    node = lab.http_node(always(says(b"body of a HEAD")))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(always(says(b"body of a HEAD"))))
     client = await lab.open(router, ask(method="HEAD"))
     assert (await client.answer("HEAD")).status == 200
     await client.send(ask("/next"))
@@ -429,10 +420,8 @@ async def test_what_is_no_answer_becomes_502(lab: Lab, http: bool, answer: bytes
 
 async def test_an_answer_is_no_answer_to_a_request_that_was_cut_off(lab: Lab) -> None:
     """A 502 of ours to a request whose body is still to come ends the connection."""
-    node = lab.http_node(always(b"garbage\r\n", close=True))
-    router = await lab.to(node)
-    client = await lab.open(router, ask("/", "Content-Length: 9", method="POST") + b"123456789")
-    answer = await client.answer()
+    router = await lab.to(lab.http_node(always(b"garbage\r\n", close=True)))
+    answer = await lab.get(router, ask("/", "Content-Length: 9", method="POST") + b"123456789")
     assert (answer.status, answer.closes) == (502, True)
 
 

@@ -11,7 +11,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases, upload_of
 from tests.lab.lab import Lab
 from tests.lab.messages import CONTINUE, OK, Message, ask, chunks, post, says
-from tests.lab.nodes import held_by_the_test, with_its_request
+from tests.lab.nodes import with_its_request
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 
@@ -24,8 +24,7 @@ EXPECT = "Expect: 100-continue"
 
 
 async def test_a_counted_body_ends_where_it_says(lab: Lab) -> None:
-    node = lab.http_node(with_its_request)
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(with_its_request))
     client = await lab.open(router, post(b"12345") + ask("/next"))
     assert (await client.answer()).body == b"POST / HTTP/1.1\n12345"
     assert (await client.answer()).body == b"GET /next HTTP/1.1\n"
@@ -33,8 +32,7 @@ async def test_a_counted_body_ends_where_it_says(lab: Lab) -> None:
 
 
 async def test_a_body_of_no_bytes_is_none(lab: Lab) -> None:
-    node = lab.http_node(with_its_request)
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(with_its_request))
     client = await lab.open(router, post(b"") + ask("/next"))
     assert (await client.answer()).body == b"POST / HTTP/1.1\n"
     assert (await client.answer()).status == 200
@@ -43,8 +41,7 @@ async def test_a_body_of_no_bytes_is_none(lab: Lab) -> None:
 
 @pytest.mark.parametrize("size", [1, 65_536, 3 * MEGABYTE])
 async def test_a_chunked_body_reaches_an_http_node_chunked(lab: Lab, size: int) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node())
     body = bytes(range(256)) * (size // 256) or b"x"
     client = await lab.open(router, ask("/", CHUNKED, method="PUT"))
     await client.send(chunks(*(body[at : at + 100_000] for at in range(0, len(body), 100_000))))
@@ -71,10 +68,9 @@ async def test_extensions_and_trailers_of_a_chunked_body_go_no_further(lab: Lab)
 
 
 async def test_a_chunked_body_is_read_whole_for_a_uwsgi_node_and_gets_a_length(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node, keepalive=0)
+    router = await lab.http(node := lab.uwsgi_node(), keepalive=0)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + b"3\r\nabc\r\n")
-    await until(lambda: router.gateway.counters.requests)
+    await until(lambda: router.counters.requests)
     await a_few_turns()
     assert node.connections == 0
     await client.send(chunks(b"de"))
@@ -90,8 +86,7 @@ async def test_a_chunked_body_is_read_whole_for_a_uwsgi_node_and_gets_a_length(l
 
 
 async def test_a_large_chunked_body_for_a_uwsgi_node_goes_through_a_file(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node)
+    router = await lab.http(node := lab.uwsgi_node())
     body = bytes(range(256)) * 4096 * 3
     client = await lab.open(router, ask("/", CHUNKED, method="POST"))
     await client.send(chunks(body[:MEGABYTE], body[MEGABYTE:]))
@@ -100,8 +95,7 @@ async def test_a_large_chunked_body_for_a_uwsgi_node_goes_through_a_file(lab: La
 
 
 async def test_with_chunked_input_chunks_reach_a_uwsgi_node_as_they_come(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, chunked_input=True, keepalive=0)
+    router = await lab.http(node := lab.held(), chunked_input=True, keepalive=0)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + b"3;ext\r\nabc\r\n")
     upstream = await node.next()
     variables = (await upstream.packet()).variables
@@ -116,12 +110,10 @@ async def test_with_chunked_input_chunks_reach_a_uwsgi_node_as_they_come(lab: La
 
 
 async def test_with_raw_body_bytes_reach_a_uwsgi_node_as_they_come(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, raw_body=True, keepalive=0)
+    router = await lab.http(node := lab.held(), raw_body=True, keepalive=0)
     body = b"3;ext\r\nabc\r\n0\r\nT: x\r\n\r\n" + ask("/no-request")
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + body)
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     assert await upstream.exactly(len(body)) == body
     client.eof()
     assert await upstream.rest() == b""
@@ -130,8 +122,7 @@ async def test_with_raw_body_bytes_reach_a_uwsgi_node_as_they_come(lab: Lab) -> 
 
 
 async def test_with_raw_body_bytes_behind_any_head_reach_a_uwsgi_node(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, raw_body=True, keepalive=0)
+    router = await lab.http(node := lab.held(), raw_body=True, keepalive=0)
     client = await lab.open(router, ask("/stream"))
     upstream = await node.next()
     assert (await upstream.packet()).variables[b"CONTENT_LENGTH"] == b""
@@ -142,11 +133,9 @@ async def test_with_raw_body_bytes_behind_any_head_reach_a_uwsgi_node(lab: Lab) 
 
 
 async def test_with_raw_body_a_length_still_ends_a_body(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, raw_body=True)
+    router = await lab.http(node := lab.held(), raw_body=True)
     client = await lab.open(router, post(b"12345") + b"more")
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     assert await upstream.exactly(5) == b"12345"
     client.eof()
     assert await upstream.rest() == b""
@@ -155,8 +144,7 @@ async def test_with_raw_body_a_length_still_ends_a_body(lab: Lab) -> None:
 async def test_with_raw_body_an_http_node_gets_one_request_and_its_connection_is_not_kept(
     lab: Lab,
 ) -> None:
-    node = lab.http_node()
-    router = await lab.to(node, raw_body=True)
+    router = await lab.to(node := lab.http_node(), raw_body=True)
     for _ in range(2):
         client = await lab.open(
             router, ask("/", CHUNKED, method="POST") + chunks(b"abc") + ask("/no-request")
@@ -192,16 +180,14 @@ async def test_with_post_buffering_a_node_hears_of_a_request_when_its_body_is_th
 
 async def test_a_body_for_nobody_is_not_collected(lab: Lab) -> None:
     router = await lab.announced(post_buffering=1000)
-    client = await lab.open(router, ask("/", "Content-Length: 10", method="POST"))
-    assert (await client.answer()).status == 404
+    assert (await lab.get(router, ask("/", "Content-Length: 10", method="POST"))).status == 404
 
 
 async def test_a_body_that_can_not_be_stored_gets_507(lab: Lab) -> None:
     node = lab.uwsgi_node()
     nowhere = str(lab.tmp_path / "nowhere")
     router = await lab.http(node, post_buffering=10, post_buffering_dir=nowhere, keepalive=0)
-    client = await lab.open(router, post(b"x" * 11))
-    answer = await client.answer()
+    answer = await lab.get(router, post(b"x" * 11))
     assert (answer.status, answer.closes) == (507, True)
     assert nowhere in await lab.log.line("507 spool")
     assert (await lab.get(router, post(b"x" * 10))).status == 200
@@ -221,8 +207,7 @@ async def test_a_collected_body_is_sent_to_the_next_node_if_one_is_down(lab: Lab
 
 @pytest.mark.parametrize("http", [False, True])
 async def test_an_announced_length_over_the_limit_is_refused_at_once(lab: Lab, http: bool) -> None:
-    node = lab.node_of(http)
-    router = await lab.http(node, backend_http=http, body_limit=10)
+    router = await lab.http(node := lab.node_of(http), backend_http=http, body_limit=10)
     client = await lab.open(router, ask("/", "Content-Length: 11", EXPECT, method="POST"))
     answer = await client.answer()
     assert (answer.status, answer.closes) == (413, True)
@@ -234,16 +219,14 @@ async def test_an_announced_length_over_the_limit_is_refused_at_once(lab: Lab, h
 
 @pytest.mark.parametrize("http", [False, True])
 async def test_a_chunked_body_over_the_limit_is_refused_when_it_is(lab: Lab, http: bool) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=http, body_limit=10, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=http, body_limit=10, keepalive=0)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + b"8\r\n12345678\r\n")
     await until(lambda: set(phases(router)) <= {"body", "answer"} and phases(router))
     await client.send(b"3\r\nabc\r\n")
     answer = await client.answer()
     assert (answer.status, answer.closes) == (413, True)
     if http:
-        upstream = await node.next()
-        await upstream.head()
+        upstream, _ = await node.next_head()
         # Never so that the node could take it for the whole.
         assert not (await upstream.ending())[0].endswith(b"0\r\n\r\n")
     else:
@@ -251,8 +234,7 @@ async def test_a_chunked_body_over_the_limit_is_refused_when_it_is(lab: Lab, htt
 
 
 async def test_manage_expect_is_a_limit_for_those_that_ask_first(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node, manage_expect=5)
+    router = await lab.http(lab.uwsgi_node(), manage_expect=5)
     client = await lab.open(router, ask("/", "Content-Length: 6", EXPECT, method="POST"))
     assert (await client.answer()).status == 413
     assert "http-manage-expect=5" in await lab.log.line("413 body-too-large")
@@ -268,14 +250,12 @@ async def test_manage_expect_is_a_limit_for_those_that_ask_first(lab: Lab) -> No
 @pytest.mark.parametrize("body", [b"x\r\n", b"3\r\nabcd", b"3\n", b"ffffffffffffffff1\r\n"])
 @pytest.mark.parametrize("http", [False, True])
 async def test_a_malformed_chunked_body_gets_400(lab: Lab, body: bytes, http: bool) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=http)
+    router = await lab.http(node := lab.held(), backend_http=http)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + body)
     answer = await client.answer()
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (400, b"bad-body")
     if http:
-        upstream = await node.next()
-        await upstream.head()
+        upstream, _ = await node.next_head()
         assert b"0\r\n" not in (await upstream.ending())[0]
     await lab.log.line("400 bad-body")
 
@@ -284,12 +264,10 @@ async def test_a_malformed_chunked_body_gets_400(lab: Lab, body: bytes, http: bo
 
 
 async def test_a_uwsgi_node_lets_us_say_100(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, keepalive=0)
+    router = await lab.http(node := lab.held(), keepalive=0)
     client = await lab.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
     assert await client.exactly(len(CONTINUE)) == CONTINUE
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     await client.send(b"body")
     assert await upstream.exactly(4) == b"body"
     await upstream.send(OK)
@@ -298,10 +276,9 @@ async def test_a_uwsgi_node_lets_us_say_100(lab: Lab) -> None:
 
 
 async def test_whoever_has_sent_its_body_is_not_asked_for_it(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node, post_buffering=1000)
-    client = await lab.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST") + b"body")
-    assert (await client.answer()).status == 200
+    router = await lab.http(lab.uwsgi_node(), post_buffering=1000)
+    data = ask("/", "Content-Length: 4", EXPECT, method="POST") + b"body"
+    assert (await lab.get(router, data)).status == 200
 
 
 @pytest.mark.parametrize("option", ["chunked_input", "raw_body"])
@@ -318,8 +295,9 @@ async def test_also_if_the_body_passes_in_chunks(lab: Lab, option: str) -> None:
 
 async def test_no_100_before_a_node_is_there(lab: Lab) -> None:
     router = await lab.http(to=(lab.refused_tcp(),))
-    client = await lab.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
-    assert (await client.answer()).status == 502
+    assert (
+        await lab.get(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
+    ).status == 502
 
 
 async def test_one_100_even_if_a_second_node_is_tried(lab: Lab) -> None:
@@ -356,11 +334,9 @@ async def test_100_is_said_when_collecting_begins_and_never_again(
 
 @pytest.mark.parametrize("framing", ["Content-Length: 4", CHUNKED])
 async def test_an_http_node_is_asked_and_its_100_relayed(lab: Lab, framing: str) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
     client = await lab.open(router, ask("/", framing, EXPECT, method="POST"))
-    upstream = await node.next()
-    request = await upstream.head()
+    upstream, request = await node.next_head()
     assert request.get("expect") == b"100-continue"
     await a_few_turns()
     with pytest.raises(BlockingIOError):
@@ -390,15 +366,12 @@ async def test_no_100_for_those_that_did_not_ask_for_it(lab: Lab, http: bool) ->
 
 
 async def test_no_100_for_those_that_have_begun_already(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node)
-    client = await lab.open(router, post(b"body", "/", EXPECT))
-    assert (await client.answer()).status == 200
+    router = await lab.http(lab.uwsgi_node())
+    assert (await lab.get(router, post(b"body", "/", EXPECT))).status == 200
 
 
 async def test_each_request_of_a_connection_has_its_own_100(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node, keepalive=0)
+    router = await lab.http(lab.uwsgi_node(), keepalive=0)
     client = await lab.open(router)
     for _ in range(2):
         await client.send(ask("/", "Content-Length: 4", EXPECT, method="POST"))
@@ -411,11 +384,9 @@ async def test_each_request_of_a_connection_has_its_own_100(lab: Lab) -> None:
 
 async def test_a_refusal_instead_of_100_ends_the_connection(lab: Lab) -> None:
     """The client may send its body all the same: then it would be the next request."""
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
     client = await lab.open(router, ask("/", "Content-Length: 30", EXPECT, method="POST"))
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(says(b"no", status="401 Unauthorized"))
     answer = await client.answer()
     assert (answer.status, answer.closes) == (401, True)
@@ -439,7 +410,7 @@ async def _trickle(client: Peer) -> None:
 @pytest.mark.usefixtures("short_windows")
 @pytest.mark.parametrize("collected", [False, True])
 async def test_a_body_that_trickles_gets_408(lab: Lab, collected: bool) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(
         node,
         backend_http=True,
@@ -456,8 +427,7 @@ async def test_a_body_that_trickles_gets_408(lab: Lab, collected: bool) -> None:
 
 @pytest.mark.usefixtures("short_windows")
 async def test_a_body_that_comes_fast_enough_takes_as_long_as_it_takes(lab: Lab) -> None:
-    node = lab.http_node()
-    router = await lab.to(node, body_rate=10)
+    router = await lab.to(lab.http_node(), body_rate=10)
     client = await lab.open(router, ask("/", "Content-Length: 20", method="POST"))
     for _ in range(20):
         await client.send(b"x")
@@ -467,11 +437,9 @@ async def test_a_body_that_comes_fast_enough_takes_as_long_as_it_takes(lab: Lab)
 
 @pytest.mark.usefixtures("short_windows")
 async def test_a_client_that_waits_for_100_is_not_slow(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, body_rate=500)
+    router = await lab.http(node := lab.held(), backend_http=True, body_rate=500)
     client = await lab.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(b"HTTP/1.1 102 Processing\r\n\r\n")
     assert (await client.answer()).status == 102
     await asyncio.sleep(0.3)  # two windows
@@ -484,13 +452,11 @@ async def test_a_client_that_waits_for_100_is_not_slow(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("short_windows")
 async def test_nor_one_whose_node_does_not_read(lab: Lab) -> None:
-    node = lab.node(held_by_the_test, unix=True)
-    router = await lab.http(node, body_rate=500, listen=(str(lab.path()),))
+    router = await lab.http(node := lab.held(unix=True), body_rate=500, listen=(str(lab.path()),))
     size = 8 * MEGABYTE
     client = await lab.open(router, ask("/", f"Content-Length: {size}", method="POST"))
     sending = asyncio.get_running_loop().create_task(client.send(bytes(size)))
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     await asyncio.sleep(0.4)  # it has other things to do
     await upstream.exactly(size)
     await upstream.send(OK)
@@ -501,11 +467,9 @@ async def test_nor_one_whose_node_does_not_read(lab: Lab) -> None:
 @pytest.mark.usefixtures("short_windows")
 async def test_nor_one_whose_whole_body_has_come_while_the_node_takes_its_time(lab: Lab) -> None:
     """With raw-body more may follow; but the body has an end."""
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, body_rate=500, raw_body=True)
+    router = await lab.http(node := lab.held(), body_rate=500, raw_body=True)
     client = await lab.open(router, post(b"12345"))
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     assert await upstream.exactly(5) == b"12345"
     await asyncio.sleep(0.4)  # two windows
     await upstream.send(OK)
@@ -515,7 +479,7 @@ async def test_nor_one_whose_whole_body_has_come_while_the_node_takes_its_time(l
 @pytest.mark.usefixtures("short_windows")
 @pytest.mark.parametrize("http", [False, True])
 async def test_nor_one_in_a_tunnel(lab: Lab, http: bool) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(node, backend_http=http, body_rate=500, raw_body=True, timeout=60)
     upgrade = ask("/", "Connection: Upgrade", "Upgrade: a", CHUNKED, method="POST")
     client = await lab.open(router, upgrade + chunks(b"abc"))
@@ -540,19 +504,16 @@ async def test_nor_one_in_a_tunnel(lab: Lab, http: bool) -> None:
 
 
 async def test_a_client_that_stalls_inside_its_body_gets_408(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, timeout=0.05)
+    router = await lab.http(lab.held(), timeout=0.05)
     answer = await lab.get(router, ask("/", "Content-Length: 4", method="POST") + b"bo")
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (408, b"body-timeout")
 
 
 async def test_also_after_a_100_of_the_node(lab: Lab) -> None:
     """The 100 is no part of an answer that the node could owe the rest of."""
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, timeout=0.1)
+    router = await lab.http(node := lab.held(), backend_http=True, timeout=0.1)
     client = await lab.open(router, ask("/", "Content-Length: 4", EXPECT, method="POST"))
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(CONTINUE)
     assert (await client.answer()).status == 100
     assert (await client.answer()).status == 408
@@ -584,17 +545,14 @@ async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab, http: bo
         await client.send(bytes(65_536))
     assert await client.ending() == (b"", "closed")
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_an_answer_may_begin_before_the_upload_ends_and_end_after_it(lab: Lab) -> None:
     """Full duplex: neither waits for the other."""
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
     client = await lab.open(router, ask("/", CHUNKED, method="POST"))
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     head = await client.head()
     assert head.closes
@@ -619,8 +577,7 @@ async def test_a_small_body_that_the_node_ignores_spoils_no_answer(lab: Lab, htt
             await peer.packet()
         await peer.send(OK)
 
-    node = lab.node(script)
-    router = await lab.http(node, backend_http=http, keepalive=0)
+    router = await lab.http(node := lab.node(script), backend_http=http, keepalive=0)
     client = await lab.open(router)
     for _ in range(5):
         await client.send(post(b"x" * 20_000))
@@ -659,8 +616,7 @@ async def test_nor_an_answer_that_has_no_length(lab: Lab, http: bool, auto_chunk
         assert head.closes
         assert await client.rest() == b"hello"
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 # --- aborts ---
@@ -668,8 +624,7 @@ async def test_nor_an_answer_that_has_no_length(lab: Lab, http: bool, auto_chunk
 
 async def _reading(lab: Lab, *, http: bool, **options: Any) -> tuple[Router, Peer, Peer]:
     """A router, a client inside its body, and the node's end."""
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=http, keepalive=0, **options)
+    router = await lab.http(node := lab.held(), backend_http=http, keepalive=0, **options)
     client = await lab.open(router, ask("/", "Content-Length: 100", method="POST") + b"half")
     upstream = await node.next()
     if http:
@@ -687,16 +642,14 @@ async def test_an_end_inside_a_body_closes_the_node_at_once(lab: Lab, http: bool
     getattr(client, how)()
     assert (await upstream.ending())[0] == b""
     await router.at_rest()
-    counters = router.gateway.counters
+    counters = router.counters
     assert (counters.client_aborts, sum(counters.failed.values())) == (1, 0)
 
 
 async def test_an_end_inside_a_chunked_body_never_looks_like_its_end(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True)
+    router = await lab.http(node := lab.held(), backend_http=True)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + b"3\r\nabc\r\n")
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     assert await upstream.chunk() == b"abc"
     client.eof()
     assert (await upstream.ending())[0] == b""
@@ -716,18 +669,16 @@ async def test_an_end_inside_the_second_body_of_a_connection_is_noticed_while_co
     await client.send(ask("/", "Content-Length: 10", method="POST") + b"half")
     await until(lambda: phases(router) == ["connect"])
     client.eof()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_an_end_inside_a_body_that_is_collected_ends_it(lab: Lab) -> None:
-    node = lab.uwsgi_node()
-    router = await lab.http(node, post_buffering=1000)
+    router = await lab.http(node := lab.uwsgi_node(), post_buffering=1000)
     client = await lab.open(router, ask("/", "Content-Length: 10", method="POST") + b"half")
     await until(lambda: phases(router) == ["body"])
     client.eof()
     await router.at_rest()
-    assert (router.gateway.counters.client_aborts, node.connections) == (1, 0)
+    assert (router.counters.client_aborts, node.connections) == (1, 0)
 
 
 async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) -> None:
@@ -740,8 +691,7 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
     client = await lab.open(router, ask())
     await client.head()
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 # --- balancing ---
@@ -774,7 +724,7 @@ async def test_a_node_that_is_drained_while_a_body_is_collected_does_not_get_it(
     for node in nodes:
         router.announce(node.address)
     client = await lab.open(router, ask("/", CHUNKED, method="POST") + b"5\r\n12")
-    await until(lambda: router.gateway.counters.requests == 1)
+    await until(lambda: router.counters.requests == 1)
     await a_few_turns()
     (chosen,) = (one for one in router.table.registry.pools[b"example.com"].nodes if one.wrr == 0)
     router.table.report(router.table.registry.drain(chosen))
@@ -791,8 +741,7 @@ async def test_a_half_close_reaches_a_uwsgi_node_behind_a_body_that_is_being_rep
     lab: Lab,
 ) -> None:
     """The client ends while its collected body is still on its way to the node."""
-    node = lab.node(held_by_the_test, unix=True)
-    router = await lab.http(node, keepalive=0)
+    router = await lab.http(node := lab.held(unix=True), keepalive=0)
     body = bytes(4 * MEGABYTE)
     client = await lab.open(router, ask("/", CHUNKED, method="POST"))
     await client.send(chunks(body))

@@ -10,7 +10,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import counts, nodes_of, only_node, phases, routes, upstreams_of
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
-from tests.lab.nodes import Answerer, Node, always, held_by_the_test
+from tests.lab.nodes import Answerer, Node, always
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.app.gateway import Gateway
@@ -27,8 +27,7 @@ async def served(router: Router, client: Peer, data: bytes, method: str = "GET")
 
 
 async def test_one_connection_serves_one_client_after_the_other(lab: Lab) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node())
     for number in range(5):
         assert (await lab.get(router, post(b"x") if number % 2 else ask())).status == 200
     assert (node.connections, len(node.requests)) == (1, 5)
@@ -58,8 +57,7 @@ async def test_every_complete_exchange_leaves_its_connection(
         if b"chunked" in answer:
             end = answer.index(b"\r\n\r\n") + 4
         answer = answer[:end]
-    node = lab.http_node(always(answer))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(always(answer)))
     for _ in range(3):
         client = await lab.open(router, data)
         while (await client.answer("HEAD" if head else "GET")).status < 200:
@@ -80,8 +78,7 @@ async def test_every_complete_exchange_leaves_its_connection(
     ids=["close", "1.0", "no-length", "keep-alive-0"],
 )
 async def test_what_the_node_will_close_is_not_kept(lab: Lab, answer: bytes, close: bool) -> None:
-    node = lab.http_node(always(answer, close=close))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(always(answer, close=close)))
     for _ in range(2):
         assert (await lab.get(router)).status == 200
         assert await counts(router, only_node(router)) == (0, 0)
@@ -97,8 +94,7 @@ async def test_an_http_10_node_may_keep_its_connection(lab: Lab) -> None:
 
 
 async def test_requests_at_once_have_a_connection_each(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
     clients = [await lab.open(router, ask()) for _ in range(3)]
     peers = [await node.next() for _ in clients]
     for peer in peers:
@@ -110,7 +106,7 @@ async def test_requests_at_once_have_a_connection_each(lab: Lab) -> None:
 
 
 async def test_an_idle_connection_is_closed_after_its_time(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(node, backend_http=True, keepalive=0, backend_keepalive=0.05)
     client = await lab.open(router, ask())
     peer = await node.next()
@@ -135,8 +131,7 @@ async def test_the_node_says_how_long_it_keeps_an_idle_connection(
     lab: Lab, said: str, seconds: float
 ) -> None:
     """We are done with it half a second earlier, and after a minute at the latest."""
-    node = lab.http_node(always(says(b"ok", f"Keep-Alive: {said}")))
-    router = await lab.to(node)
+    router = await lab.to(lab.http_node(always(says(b"ok", f"Keep-Alive: {said}"))))
     await lab.get(router)
     assert await counts(router, only_node(router)) == (0, 1)
     (kept,) = upstreams_of(router)._nodes[only_node(router)].idle
@@ -154,7 +149,7 @@ async def test_all_are_closed_when_the_node_leaves(lab: Lab) -> None:
 
 
 async def test_a_node_that_leaves_during_a_request_keeps_no_connection_after_it(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.announced()
     announced = router.announce(node.address, proto="http")
     client = await lab.open(router, ask())
@@ -190,8 +185,7 @@ async def closes_after_each_answer(peer: Peer, _request: Message) -> bool:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 async def test_a_node_that_closes_idle_connections_loses_nothing(lab: Lab, method: str) -> None:
-    node = lab.http_node(closes_after_each_answer)
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(closes_after_each_answer))
     client = await lab.open(router)
     data = post(b"body") if method == "POST" else ask(method=method)
     for _ in range(30):
@@ -202,8 +196,7 @@ async def test_a_node_that_closes_idle_connections_loses_nothing(lab: Lab, metho
 async def test_a_node_that_was_killed_between_requests_and_came_back_loses_nothing(
     lab: Lab,
 ) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node())
     client = await lab.open(router)
     for number in range(3):
         assert (await served(router, client, post(b"x") if number == 1 else ask())).status == 200
@@ -249,22 +242,20 @@ def dies_at(*numbers: int, die: Die = close) -> Answerer:
 async def test_after_a_kept_connection_a_request_is_sent_again_to_the_same_node(
     lab: Lab, method: str, die: Die
 ) -> None:
-    node = lab.http_node(dies_at(1, die=die))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(dies_at(1, die=die)))
     await lab.get(router)
     client = await lab.open(router, ask("/again", method=method))
     assert (await client.head()).status == 200
     assert [request.target for request in node.requests] == [b"/", b"/again", b"/again"]
     assert node.connections == 2
-    assert router.gateway.counters.resent == 1
+    assert router.counters.resent == 1
     assert only_node(router).failcnt == 0
 
 
 @pytest.mark.parametrize("die", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "get", "PROPFIND"])
 async def test_other_methods_are_not(lab: Lab, method: str, die: Die) -> None:
-    node = lab.http_node(dies_at(1, die=die))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(dies_at(1, die=die)))
     await lab.get(router)
     answer = await lab.get(router, ask("/again", method=method))
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"no-answer")
@@ -286,8 +277,7 @@ async def test_after_a_new_connection_a_safe_request_is_sent_again_to_another_no
 
 @pytest.mark.parametrize("method", SAFE)
 async def test_not_to_the_same_node(lab: Lab, method: str) -> None:
-    node = lab.http_node(dies_at(0))
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(dies_at(0)))
     client = await lab.open(router, ask(method=method))
     assert (await client.head()).status == 502
     assert len(node.requests) == 1
@@ -356,7 +346,7 @@ async def test_at_most_once(lab: Lab) -> None:
         await lab.get(router)
     assert (await lab.get(router)).status == 502
     assert len(node.requests) + len(other.requests) == 4
-    assert router.gateway.counters.resent == 1
+    assert router.counters.resent == 1
 
 
 async def test_the_second_time_never_over_another_kept_connection(lab: Lab) -> None:
@@ -374,8 +364,7 @@ async def test_the_second_time_never_over_another_kept_connection(lab: Lab) -> N
 
     arrived: list[Peer] = []
     both = asyncio.Event()
-    node = lab.http_node(answer)
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node(answer))
     clients = [await lab.open(router, ask("/both")) for _ in range(2)]
     await until(lambda: len(arrived) == 2)
     both.set()
@@ -389,7 +378,7 @@ async def test_the_second_time_never_over_another_kept_connection(lab: Lab) -> N
 
 async def test_not_even_after_waiting_in_line_for_it(lab: Lab) -> None:
     """The place of the dead connection goes to who waits; then the retry must not take that one's connection."""
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(node, backend_http=True, keepalive=0, backend_connections=1)
     first = await lab.open(router, ask("/first"))
     peer = await node.next()
@@ -400,11 +389,11 @@ async def test_not_even_after_waiting_in_line_for_it(lab: Lab) -> None:
     await first.send(ask("/again"))
     assert (await peer.request()).target == b"/again"
     second = await lab.open(router, ask("/second"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     peer.close()
     peer = await node.next()
     assert (await peer.request()).target == b"/second"
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     await peer.send(OK)
     await second.answer()
     fresh = await node.next()
@@ -438,8 +427,7 @@ def stale_at_once(lab: Lab) -> None:
 async def test_only_what_may_be_repeated_takes_a_connection_that_was_idle_for_long(
     lab: Lab, data: bytes, new: bool
 ) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node())
     await lab.get(router)
     assert (await lab.get(router, data)).status == 200
     assert node.connections == 1 + new
@@ -449,8 +437,7 @@ async def test_only_what_may_be_repeated_takes_a_connection_that_was_idle_for_lo
 async def test_what_may_not_be_repeated_takes_one_that_was_used_lately(
     lab: Lab, data: bytes
 ) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
+    router = await lab.to(node := lab.http_node())
     await lab.get(router)
     assert (await lab.get(router, data)).status == 200
     assert node.connections == 1
@@ -495,23 +482,22 @@ async def test_a_node_has_as_many_connections_as_it_may_and_others_wait_in_order
     clients = []
     for number in range(8):
         clients.append(await lab.open(router, ask(f"/{number}")))
-        await until(lambda n=number: router.gateway.counters.requests == n + 1)  # type: ignore[misc]
+        await until(lambda n=number: router.counters.requests == n + 1)  # type: ignore[misc]
         await a_few_turns()
-    assert router.gateway.counters.queueing == 6
+    assert router.counters.queueing == 6
     gate.open(8)
     for client in clients:
         assert (await client.answer()).status == 200
     assert gate.order == [b"/%d" % number for number in range(8)]
     assert (gate.most, node.connections) == (2, 2)
     assert await counts(router, only_node(router)) == (0, 2)
-    assert router.gateway.counters.queued == 6
+    assert router.counters.queued == 6
 
 
 async def test_idle_connections_count(lab: Lab) -> None:
     """A new connection, which a POST wants, takes the place of an idle one."""
     gate = Gate()
-    node = lab.http_node(gate.answer)
-    router = await lab.to(node, backend_connections=1)
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
     gate.open(1)
     await lab.get(router)
     assert await counts(router, only_node(router)) == (0, 1)
@@ -527,7 +513,7 @@ async def test_who_finds_the_queue_full_is_told_at_once(lab: Lab) -> None:
     first = await lab.open(router, ask())
     await until(lambda: gate.order)
     second = await lab.open(router, ask())
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     answer = await lab.get(router)
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"queue-full")
     assert answer.get("retry-after") == b"1"
@@ -556,15 +542,15 @@ async def test_a_client_that_leaves_the_queue_leaves_no_trace(lab: Lab) -> None:
     first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
     gone = await lab.open(router, ask("/gone"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     last = await lab.open(router, ask("/last"))
-    await until(lambda: router.gateway.counters.queueing == 2)
+    await until(lambda: router.counters.queueing == 2)
     gone.reset()
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     gate.open(2)
     assert [(await client.answer()).status for client in (first, last)] == [200, 200]
     assert gate.order == [b"/first", b"/last"]
-    assert router.gateway.counters.client_aborts == 1
+    assert router.counters.client_aborts == 1
 
 
 async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(lab: Lab) -> None:
@@ -573,9 +559,9 @@ async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(lab
     first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
     gone = await lab.open(router, ask("/gone"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     last = await lab.open(router, ask("/last"))
-    await until(lambda: router.gateway.counters.queueing == 2)
+    await until(lambda: router.counters.queueing == 2)
     # In the same turn of the loop: the place is free, and the client is gone.
     port = gone.sock.getsockname()[1]
     leaving = next(one for one in router.gateway.connections.all() if one.peer[1] == port)
@@ -593,10 +579,10 @@ async def test_a_sibling_is_taken_before_anybody_waits(lab: Lab) -> None:
     clients = []
     for number in range(3):
         clients.append(await lab.open(router, ask(f"/{number}")))
-        await until(lambda n=number: router.gateway.counters.requests == n + 1)  # type: ignore[misc]
+        await until(lambda n=number: router.counters.requests == n + 1)  # type: ignore[misc]
         await a_few_turns()
     await until(lambda: [len(node.requests) for node in nodes] == [1, 1])
-    assert router.gateway.counters.queueing == 1
+    assert router.counters.queueing == 1
     # The one that waits takes whichever is free first.
     gates[1].open(2)
     assert (await clients[1].answer()).status == 200
@@ -611,7 +597,7 @@ async def test_a_fallback_does_not_stand_in_for_a_busy_node(lab: Lab) -> None:
     node, fallback = lab.http_node(gate.answer), lab.http_node()
     router = await lab.to(node, fallback=(fallback.address,), backend_connections=1)
     clients = [await lab.open(router, ask()) for _ in range(2)]
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     gate.open(2)
     for client in clients:
         assert (await client.answer()).status == 200
@@ -672,12 +658,12 @@ async def test_a_node_that_leaves_sends_those_who_wait_to_its_siblings(lab: Lab)
     clients = [await lab.open(router, ask()) for _ in range(2)]
     await until(lambda: [len(node.requests) for node in nodes] == [1, 1])
     waiting = await lab.open(router, ask("/waiting"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     router.leave(nodes[0].address)
     # It has a connection in use, and so it goes when that is done with.
     gates[0].open()
     await until(lambda: len(nodes_of(router)) == 1)
-    assert router.gateway.counters.queueing == 1
+    assert router.counters.queueing == 1
     gates[1].open(2)
     assert (await waiting.answer()).status == 200
     assert gates[1].order[1:] == [b"/waiting"]
@@ -693,7 +679,7 @@ async def test_if_the_last_node_leaves_those_who_wait_are_told(lab: Lab) -> None
     first = await lab.open(router, ask())
     await until(lambda: gate.order)
     waiting = await lab.open(router, ask("/waiting"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     router.leave(node.address)
     gate.open()
     assert (await first.answer()).status == 200
@@ -749,8 +735,7 @@ async def test_every_failure_gives_its_place_back(
     lab: Lab, case: tuple[Answerer, bytes], reused: bool
 ) -> None:
     answer, data = case
-    node = lab.http_node()
-    router = await lab.to(node, backend_connections=1, timeout=0.1)
+    router = await lab.to(node := lab.http_node(), backend_connections=1, timeout=0.1)
     if reused:
         await lab.get(router)
     node.answer = answer
@@ -766,7 +751,7 @@ async def test_every_failure_gives_its_place_back(
 
 @pytest.mark.parametrize("when", ["connecting", "waiting", "answering", "uploading"])
 async def test_every_client_that_leaves_gives_its_place_back(lab: Lab, when: str) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     hole = lab.black_hole()
     address = hole.address if when == "connecting" else node.address
     router = await lab.http(to=(address,), backend_http=True, keepalive=0, backend_connections=1)
@@ -776,16 +761,14 @@ async def test_every_client_that_leaves_gives_its_place_back(lab: Lab, when: str
     if when == "connecting":
         await until(lambda: static.connecting)
     else:
-        upstream = await node.next()
-        await upstream.head()
+        upstream, _ = await node.next_head()
         if when == "answering":
             await upstream.send(OK[:-1])
             await client.head()
     assert upstreams_of(router).counts(static) == (1, 0)
     client.reset()
     assert await counts(router, static) == (0, 0)
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 @pytest.mark.parametrize("kind", ["refused_tcp", "missing_unix", "refused_unix"])
@@ -800,17 +783,16 @@ async def test_a_node_that_is_down_takes_no_place(lab: Lab, kind: str) -> None:
 
 async def test_a_stop_while_requests_wait_leaves_nothing(lab: Lab) -> None:
     gate = Gate()
-    node = lab.http_node(gate.answer)
-    router = await lab.to(node, backend_connections=1)
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
     clients = [await lab.open(router, ask()) for _ in range(3)]
-    await until(lambda: router.gateway.counters.queueing == 2)
+    await until(lambda: router.counters.queueing == 2)
     static = only_node(router)
     await router.stop(0)
     for client in clients:
         assert (await client.ending())[0] == b""
     assert upstreams_of(router).counts(static) == (0, 0)
-    assert static.reference == router.gateway.counters.queueing == 0
-    assert router.gateway.counters.failed == {"stopped": 3}
+    assert static.reference == router.counters.queueing == 0
+    assert router.counters.failed == {"stopped": 3}
 
 
 async def test_many_clients_of_two_small_nodes_all_get_on(lab: Lab) -> None:

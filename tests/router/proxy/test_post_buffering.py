@@ -10,7 +10,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import answers_with_its_request, closes_without_a_byte, held_by_the_test
+from tests.lab.nodes import answers_with_its_request, closes_without_a_byte
 from tests.lab.waiting import until
 
 SIZES = {"memory": 50_000, "file": 300_000}
@@ -31,8 +31,7 @@ def open_files(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 async def test_the_node_is_connected_when_the_body_is_whole(lab: Lab, size: int) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(node, post_buffering=100_000)
+    router = await lab.router(node := lab.node(answers_with_its_request()), post_buffering=100_000)
     body = os.urandom(size)
     client = await lab.open(router, request("POST", length=size) + body[:-1])
     await until(lambda: phases(router) == ["body"])
@@ -88,8 +87,7 @@ async def test_surplus_bytes_follow_the_body(lab: Lab, size: int) -> None:
 
 
 async def test_a_client_that_stalls_inside_its_body_bothers_no_node(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(node, post_buffering=1000, timeout=0.2, errors="http")
+    router = await lab.router(node := lab.node(), post_buffering=1000, timeout=0.2, errors="http")
     client = await lab.open(router, request("POST", length=10) + b"123")
     assert (await client.some()).startswith(b"HTTP/1.1 408 ")
     client.eof()
@@ -100,13 +98,11 @@ async def test_a_client_that_stalls_inside_its_body_bothers_no_node(lab: Lab) ->
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 async def test_a_client_that_ends_inside_its_body_bothers_no_node(lab: Lab, size: int) -> None:
-    node = lab.node()
-    router = await lab.router(node, post_buffering=100_000)
+    router = await lab.router(node := lab.node(), post_buffering=100_000)
     client = await lab.open(router, request("POST", length=size) + b"123")
     client.eof()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert node.connections == 0
 
 
@@ -138,16 +134,13 @@ async def test_an_unknown_key_is_refused_before_the_body_is_read(lab: Lab) -> No
 
 async def test_a_client_that_resets_while_the_node_works_is_noticed(lab: Lab) -> None:
     """uWSGI looks no more at a client whose body it has spooled."""
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, post_buffering=1000)
+    router = await lab.router(node := lab.held(), post_buffering=1000)
     client = await lab.open(router, request("POST", length=5000) + bytes(5000))
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     await upstream.exactly(5000)
     client.reset()
     await upstream.ending()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_half_close_behind_the_body_reaches_the_node_behind_the_body(lab: Lab) -> None:
@@ -167,17 +160,14 @@ async def test_a_half_close_behind_the_body_reaches_the_node_behind_the_body(lab
 
 
 async def test_without_a_length_nothing_is_collected(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, post_buffering=1000)
+    router = await lab.router(node := lab.held(), post_buffering=1000)
     await lab.open(router, request("POST") + b"streamed")
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     assert await upstream.exactly(8) == b"streamed"
 
 
 async def test_many_bodies_at_once_do_not_mix(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(node, post_buffering=5000)
+    router = await lab.router(lab.node(answers_with_its_request()), post_buffering=5000)
     whole = [
         request("POST", length=size) + bytes([size % 251]) * size for size in range(4990, 5010)
     ]

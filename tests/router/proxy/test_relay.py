@@ -13,7 +13,6 @@ from tests.lab.nodes import (
     Script,
     closes_without_a_byte,
     echoes_behind_the_packet,
-    held_by_the_test,
     never_answers,
 )
 from tests.lab.waiting import until
@@ -25,8 +24,7 @@ MEGABYTE = 1024 * 1024
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> None:
-    node = lab.node(echoes_behind_the_packet, unix=unix)
-    router = await lab.router(node)
+    router = await lab.router(lab.node(echoes_behind_the_packet, unix=unix))
     client = await lab.open(router, request("POST", length=8 * MEGABYTE))
     body = bytes(range(256)) * (8 * MEGABYTE // 256)
 
@@ -48,13 +46,11 @@ async def test_a_half_close_reaches_the_node_and_the_answer_still_comes(
         assert await peer.rest() == b""
         await peer.send(OK)
 
-    node = lab.node(script, unix=unix)
-    router = await lab.router(node)
+    router = await lab.router(lab.node(script, unix=unix))
     client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(lab: Lab) -> None:
@@ -75,33 +71,29 @@ async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(l
 
 
 async def test_eof_inside_a_body_is_an_abort_and_marks_nothing(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
     client = await lab.open(router, request("POST", length=100) + b"half")
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     client.eof()
     assert (await upstream.ending())[0] == b"half"
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.failcnt == 0
     assert announced.reference == 0
     assert lab.log.having("failed") == []
 
 
 async def test_a_reset_by_the_client_closes_the_node_at_once(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
     client = await lab.open(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     client.reset()
     await upstream.ending()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.failcnt == 0
 
 
@@ -111,26 +103,21 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
         while True:
             await peer.send(bytes(65_536))
 
-    node = lab.node(script)
-    router = await lab.router(node)
+    router = await lab.router(lab.node(script))
     client = await lab.open(router, request())
     await client.some()
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node, abort_on_eof=True)
+    router = await lab.router(node := lab.held(), abort_on_eof=True)
     client = await lab.open(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     client.eof()
     await upstream.ending()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def _send_until_stuck(peer: Peer, enough: int) -> int:
@@ -152,12 +139,11 @@ def _shallow(peer: Peer) -> None:
 
 
 async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab: Lab) -> None:
-    node = lab.node(held_by_the_test, unix=True)
+    node = lab.held(unix=True)
     path = str(lab.path())
     router = await lab.router(node, listen=(path,))
     client = await lab.open(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     _shallow(upstream)
     sent = await _send_until_stuck(upstream, 20 * MEGABYTE)
     assert sent < 4 * MEGABYTE
@@ -168,7 +154,7 @@ async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab:
 
 
 async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab: Lab) -> None:
-    node = lab.node(held_by_the_test, unix=True)
+    node = lab.held(unix=True)
     path = str(lab.path())
     router = await lab.router(node, listen=(path,))
     client = await lab.open(router, request("POST", length=100 * MEGABYTE))
@@ -221,17 +207,15 @@ TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x
 
 async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab) -> None:
     """The upload stops, and the client is closed lingering: it reads the answer, then the end."""
-    node = lab.node(answers_early(TOO_LARGE, read=1000))
-    router = await lab.router(node)
+    router = await lab.router(lab.node(answers_early(TOO_LARGE, read=1000)))
     client = await lab.open(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
     assert await client.rest() == TOO_LARGE
     # Still sending, as clients do: nobody resets it.
     for _ in range(10):
         await client.send(bytes(65_536))
     client.eof()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
-    assert sum(router.gateway.counters.failed.values()) == 0
+    assert (await router.at_rest()).completed == 1
+    assert sum(router.counters.failed.values()) == 0
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
@@ -245,8 +229,7 @@ async def test_an_answer_to_a_body_that_the_node_never_read_is_delivered_whole(
     for _ in range(5):
         client = await lab.open(router, request("POST", length=20_000) + bytes(20_000))
         assert await client.ending() == (OK, "closed")
-    await router.at_rest()
-    assert router.gateway.counters.completed == 5
+    assert (await router.at_rest()).completed == 5
 
 
 async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: Lab) -> None:
@@ -299,8 +282,7 @@ async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
 
 
 async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab) -> None:
-    node = lab.node(never_answers)
-    router = await lab.router(node, timeout=0.2)
+    router = await lab.router(node := lab.node(never_answers), timeout=0.2)
     assert await lab.ask(router) == b""
     line = await lab.log.line("504 no-answer-in-time")
     assert node.address in line
@@ -314,8 +296,7 @@ async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeou
         await peer.send(b"half")
         await asyncio.Event().wait()
 
-    node = lab.node(script)
-    router = await lab.router(node, timeout=0.2)
+    router = await lab.router(node := lab.node(script), timeout=0.2)
     client = await lab.open(router, request())
     assert await client.ending() == (b"half", "reset")
     assert node.address in await lab.log.line("504 stalled")
@@ -323,8 +304,7 @@ async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeou
 
 
 async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -> None:
-    node = lab.node(never_answers)
-    router = await lab.router(node, timeout=0.2, errors="http")
+    router = await lab.router(lab.node(never_answers), timeout=0.2, errors="http")
     client = await lab.open(router, request("POST", length=10) + b"1234")
     answer = await client.some()
     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -370,8 +350,7 @@ async def test_many_requests_at_once_all_get_their_own_answer(lab: Lab) -> None:
         *(lab.ask(router, request(PATH_INFO=f"/{number}")) for number in range(60))
     )
     assert answers == [f"/{number}".encode() * 1000 for number in range(60)]
-    await router.at_rest()
-    assert router.gateway.counters.completed == 60
+    assert (await router.at_rest()).completed == 60
 
 
 async def test_nothing_is_left_open_after_each_way_of_ending(lab: Lab) -> None:

@@ -27,9 +27,8 @@ async def test_a_safe_request_is_sent_again_to_another_node(
     assert (bad.connections, good.connections) == (1, 1)
     # Nothing is known against it: it may have been stopping.
     assert (marked.failcnt, marked.death_mark) == (0, False)
-    await router.at_rest()
-    assert router.gateway.counters.resent == 1
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).resent == 1
+    assert router.counters.completed == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", ""])
@@ -88,8 +87,7 @@ async def test_at_most_once(lab: Lab) -> None:
     assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
     assert sum(node.connections for node in nodes) == 2
     await lab.log.line("502 no-answer")
-    await router.at_rest()
-    assert router.gateway.counters.resent == 1
+    assert (await router.at_rest()).resent == 1
 
 
 async def test_not_to_the_same_node(lab: Lab) -> None:
@@ -147,7 +145,6 @@ async def test_an_end_on_a_large_packet_names_the_nodes_buffer_size(
     lab: Lab, method: str, size: int, hint: bool
 ) -> None:
     """uWSGI's workers refuse packets over 4096 bytes in exactly this way."""
-    node = lab.node(closes_without_a_byte)
-    router = await lab.router(node)
+    router = await lab.router(lab.node(closes_without_a_byte))
     await lab.ask(router, request(method, HTTP_COOKIE="x" * size))
     assert ("buffer-size" in await lab.log.line("failed: 502")) is hint

@@ -8,7 +8,6 @@ import pytest
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, request
-from tests.lab.nodes import held_by_the_test
 from tests.lab.router import Router
 from tests.lab.waiting import until
 
@@ -30,11 +29,9 @@ def pause_accepting(router: Router) -> None:
 
 
 async def test_a_request_under_way_is_finished(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node)
+    router = await lab.router(node := lab.held())
     client = await lab.open(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await lab.log.line("finishing")
     await upstream.send(OK)
@@ -45,8 +42,7 @@ async def test_a_request_under_way_is_finished(lab: Lab) -> None:
 
 
 async def test_new_clients_are_refused_meanwhile(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node)
+    router = await lab.router(node := lab.held())
     client = await lab.open(router, request())
     upstream = await node.next()
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
@@ -73,7 +69,7 @@ async def test_a_held_request_is_still_released_by_an_announce(lab: Lab) -> None
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
     client = await lab.open(router, request())
-    await until(lambda: router.gateway.counters.holding)
+    await until(lambda: router.counters.holding)
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await lab.log.line("finishing")
     router.announce(lab.node().address)
@@ -82,22 +78,21 @@ async def test_a_held_request_is_still_released_by_an_announce(lab: Lab) -> None
 
 
 async def test_what_outlasts_the_mercy_is_cut_off_and_logged(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(node)
+    router = await lab.router(node := lab.held())
     client = await lab.open(router, request())
     await (await node.next()).packet()
     await router.stop(0.05)
     assert (await client.ending())[0] == b""
     assert "1 requests are cut off" in await lab.log.line("reload-mercy=0.05")
     await router.at_rest()
-    assert router.gateway.counters.failed["stopped"] == 1
+    assert router.counters.failed["stopped"] == 1
 
 
 @pytest.mark.parametrize("mercy", [0, 0.2])
 async def test_nothing_is_left_open(lab: Lab, mercy: float) -> None:
     """Whatever the sessions were doing, those in the backlog included."""
     before = open_sockets()
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     hole, busy = lab.black_hole(), lab.busy_unix()
     router = await lab.subscribed(hold=30, post_buffering=100)
     router.announce(node.address)

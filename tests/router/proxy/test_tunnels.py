@@ -18,7 +18,7 @@ from tests.lab.inside import (
 )
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, says
-from tests.lab.nodes import Node, always, held_by_the_test
+from tests.lab.nodes import Node, always
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.net.link import HIGH
@@ -84,8 +84,7 @@ async def opened(
 ) -> tuple[Router, Peer, Peer]:
     """An open tunnel: router, client, node's end."""
     options = {"websockets": True, "keepalive": 0, **options}
-    node = lab.node(held_by_the_test, unix=unix)
-    router = await lab.http(node, backend_http=http, **options)
+    router = await lab.http(node := lab.held(unix=unix), backend_http=http, **options)
     client = await lab.open(router, handshake() + early)
     upstream = await upgraded(node, http=http)
     await upstream.send(switching())
@@ -136,15 +135,13 @@ async def test_a_tunnel_carries_frames_both_ways(lab: Lab, http: bool, check: bo
     upstream.eof()
     assert await client.rest() == b""
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_the_101_is_passed_on_as_the_node_said_it(lab: Lab) -> None:
     node = lab.http_node(always(switching("Sec-WebSocket-Protocol: chat"), close=True))
     router = await lab.to(node, websockets=True)
-    client = await lab.open(router, handshake("Sec-WebSocket-Protocol: chat"))
-    answer = await client.answer()
+    answer = await lab.get(router, handshake("Sec-WebSocket-Protocol: chat"))
     assert answer.start == b"HTTP/1.1 101 Switching Protocols"
     assert answer.get("connection") == b"Upgrade"
     assert answer.get("upgrade") == b"websocket"
@@ -155,8 +152,7 @@ async def test_the_101_is_passed_on_as_the_node_said_it(lab: Lab) -> None:
 @pytest.mark.parametrize("http", [False, True])
 async def test_bytes_that_a_client_sends_early_wait_for_the_101(lab: Lab, http: bool) -> None:
     early = frame(1, b"early", mask=True)
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=http, websockets=True)
+    router = await lab.http(node := lab.held(), backend_http=http, websockets=True)
     client = await lab.open(router, handshake() + early)
     upstream = await upgraded(node, http=http)
     await a_few_turns()
@@ -169,8 +165,7 @@ async def test_bytes_that_a_client_sends_early_wait_for_the_101(lab: Lab, http: 
 
 async def test_bytes_that_a_node_sends_with_its_101_are_not_lost(lab: Lab) -> None:
     hello = frame(1, b"hello", mask=False)
-    node = lab.http_node(always(switching() + hello))
-    router = await lab.to(node, websockets=True)
+    router = await lab.to(lab.http_node(always(switching() + hello)), websockets=True)
     client = await lab.open(router, handshake())
     assert (await client.answer()).status == 101
     assert await client.exactly(len(hello)) == hello
@@ -206,8 +201,7 @@ async def test_a_handshake_may_use_a_kept_connection_and_a_tunnel_never_leaves_o
         await peer.send(switching() if request.target == b"/chat" else OK)
         return request.target != b"/chat"
 
-    node = lab.http_node(answer)
-    router = await lab.to(node, websockets=True)
+    router = await lab.to(node := lab.http_node(answer), websockets=True)
     await lab.get(router)
     client = await lab.open(router, handshake())
     assert (await client.answer()).status == 101
@@ -218,10 +212,8 @@ async def test_a_handshake_may_use_a_kept_connection_and_a_tunnel_never_leaves_o
 
 
 async def test_without_the_option_an_upgrade_is_not_passed_on(lab: Lab) -> None:
-    node = lab.http_node()
-    router = await lab.to(node)
-    client = await lab.open(router, handshake())
-    assert (await client.answer()).status == 200
+    router = await lab.to(node := lab.http_node())
+    assert (await lab.get(router, handshake())).status == 200
     assert node.requests[0].get("upgrade") is None
     assert node.requests[0].get("connection") is None
 
@@ -236,8 +228,7 @@ async def test_a_101_that_nobody_asked_for_is_no_answer(lab: Lab, asked: bytes) 
 
 @pytest.mark.parametrize("http", [False, True])
 async def test_with_raw_body_any_upgrade_is_passed_on(lab: Lab, http: bool) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=http, raw_body=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=http, raw_body=True, keepalive=0)
     client = await lab.open(
         router, ask("/", "Connection: Upgrade", "Upgrade: my-protocol/1") + b"early"
     )
@@ -269,8 +260,7 @@ async def test_a_client_may_end_first_and_still_hear_the_rest(lab: Lab, http: bo
     await upstream.send(b"answer")
     upstream.eof()
     assert await client.rest() == b"answer"
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_a_node_may_end_first_and_still_hear_the_rest(lab: Lab) -> None:
@@ -323,7 +313,7 @@ async def test_a_reset_ends_both_sides(lab: Lab, who: str) -> None:
     gone.reset()
     assert (await other.ending())[0] == b""
     await router.at_rest()
-    counters = router.gateway.counters
+    counters = router.counters
     assert (counters.client_aborts, counters.failed["reset"]) == (
         (1, 0) if who == "client" else (0, 1)
     )
@@ -345,8 +335,7 @@ async def test_a_silent_tunnel_is_ended_and_a_talking_one_is_not(lab: Lab) -> No
     assert await upstream.exactly(8) == b"x" * 8
     assert await client.ending() == (b"", "closed")
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_the_other_timeouts_do_not_end_a_tunnel(lab: Lab) -> None:
@@ -373,10 +362,10 @@ async def test_a_tunnel_has_a_place_as_long_as_it_lasts(lab: Lab) -> None:
     (node,) = nodes_of(router)
     assert upstreams_of(router).counts(node) == (1, 0)
     waiting = await lab.open(router, ask())
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     client.eof()
     upstream.close()
-    await until(lambda: router.gateway.counters.queueing == 0)
+    await until(lambda: router.counters.queueing == 0)
     waiting.reset()
 
 
@@ -417,8 +406,7 @@ async def test_who_breaks_the_protocol_ends_the_tunnel_and_both_are_told_why(
     await received_close_or_end(upstream, masked=True, code=code)
     assert "broke the WebSocket" in await lab.log.line("502 bad-frame")
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"bad-frame": 1}
+    assert (await router.at_rest()).failed == {"bad-frame": 1}
 
 
 async def received_close_or_end(peer: Peer, *, masked: bool, code: int) -> None:
@@ -455,8 +443,7 @@ async def test_a_close_handshake_ends_both_connections(lab: Lab) -> None:
     assert await received_close(client, masked=False) == 1000
     assert await client.rest() == b""
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 @pytest.mark.parametrize(
@@ -477,7 +464,7 @@ async def test_a_handshake_that_does_not_fit_is_no_answer(lab: Lab, answer: byte
 
 
 async def test_early_frames_are_checked_too(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.http(node, backend_http=True, websockets=True, websocket_check=True)
     client = await lab.open(router, handshake() + frame(1, b"bad", mask=False))
     upstream = await upgraded(node, http=True)
@@ -583,7 +570,7 @@ async def test_bytes_of_an_open_tunnel_are_counted_at_once(lab: Lab, http: bool)
     """A rate taken from these numbers must not show hours of traffic in its last second."""
     router, client, upstream = await opened(lab, http=http)
     (node,) = nodes_of(router)
-    counters = router.gateway.counters
+    counters = router.counters
     before = (node.rx, node.tx, counters.bytes_received, counters.bytes_sent)
     await client.send(b"u" * 1000)
     assert await upstream.exactly(1000) == b"u" * 1000
@@ -594,18 +581,16 @@ async def test_bytes_of_an_open_tunnel_are_counted_at_once(lab: Lab, http: bool)
 
 
 async def test_bytes_of_a_long_answer_are_counted_at_once(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.http(node, backend_http=True, keepalive=0)
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
     client = await lab.open(router, ask())
-    upstream = await node.next()
-    await upstream.head()
+    upstream, _ = await node.next_head()
     await upstream.send(says(b"", "Content-Length: 5000", length=False) + b"x" * 2000)
     head = await client.head()
     assert await client.exactly(2000) == b"x" * 2000
     (one,) = nodes_of(router)
     assert one.tx > 2000
-    assert router.gateway.counters.bytes_sent > 2000
-    assert router.gateway.counters.bytes_received == len(ask())
+    assert router.counters.bytes_sent > 2000
+    assert router.counters.bytes_received == len(ask())
     await upstream.send(b"x" * 3000)
     assert head.status == 200
     assert await client.exactly(3000) == b"x" * 3000

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.log import Log
-from tests.lab.nodes import BlackHole, held_by_the_test
+from tests.lab.nodes import BlackHole
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.core.failure import Failure
@@ -183,7 +183,7 @@ async def test_what_is_remembered_is_bounded(
 async def test_a_server_that_does_not_answer_costs_one_deadline_then_a_moment_nothing(
     lab: Lab, make: Make, loop: Loop, log: Log
 ) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     remote = make(node.address, deadline=0.1)
     with pytest.raises(NoAnswer, match=r"no answer within 0\.1 s") as caught:
         await remote.get(b"key")
@@ -307,7 +307,7 @@ async def test_no_answer_is_told_as_such_unless_a_fallback_can_answer(
     with pytest.raises(Failure, match=r"the cache nodes@127\.0\.0\.1:1 does not answer: Conn") as e:
         await chosen(forwarder(refusing, loop), loop)
     assert (e.value.status, e.value.reason, e.value.option) == (502, "cache", "")
-    silent = make(lab.node(held_by_the_test).address, deadline=0.05)
+    silent = make(lab.held().address, deadline=0.05)
     with pytest.raises(Failure) as e:
         await chosen(forwarder(silent, loop), loop)
     assert (e.value.status, e.value.option, e.value.value) == (504, "connect-timeout", 5.0)
@@ -327,7 +327,7 @@ async def test_a_remote_value_that_does_not_parse_names_the_item(
 
 
 async def test_closing_gives_up_the_queries_under_way(lab: Lab, make: Make, loop: Loop) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     cached = forwarder(make(node.address), loop)
     task = asyncio.get_running_loop().create_task(chosen(cached, loop))
     await node.next()

@@ -225,7 +225,7 @@ async def test_only_so_many_checks_run_at_once(
     checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 3)
-    one, node = checked(), lab.node(held_by_the_test)
+    one, node = checked(), lab.held()
     for number in range(10):
         one.announce(node.address, b"key%d" % number)
     await until(lambda: node.connections == 3)
@@ -285,7 +285,7 @@ async def test_nodes_that_have_left_are_forgotten_however_many_come_and_go(check
 
 
 async def test_a_verdict_on_a_node_that_left_meanwhile_is_nothing(checked: Make, lab: Lab) -> None:
-    one, node = checked(fall=1), lab.node(held_by_the_test)
+    one, node = checked(fall=1), lab.held()
     one.announce(node.address)
     peer = await node.next()
     one.leave(node.address)

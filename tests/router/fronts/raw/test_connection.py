@@ -8,7 +8,6 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
-from tests.lab.nodes import held_by_the_test
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 
@@ -36,8 +35,7 @@ async def test_bytes_pass_both_ways_and_an_answer_survives_the_clients_end(
     client = await lab.open(router, b"hello\0\xff")
     client.eof()
     assert await client.rest() == b"you said hello\0\xff"
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_the_node_may_be_the_first_to_speak(lab: Lab) -> None:
@@ -87,8 +85,7 @@ async def test_the_next_node_is_tried_if_one_is_down(lab: Lab) -> None:
     client = await lab.open(router, b"x")
     assert await client.exactly(1) == b"x"
     client.eof()
-    await router.at_rest()
-    assert router.gateway.counters.retries == 2
+    assert (await router.at_rest()).retries == 2
 
 
 async def test_without_a_node_the_connection_is_closed_and_the_log_says_why(lab: Lab) -> None:
@@ -96,8 +93,7 @@ async def test_without_a_node_the_connection_is_closed_and_the_log_says_why(lab:
     client = await lab.open(router, b"")
     assert await client.rest() == b""
     assert "502 connect" in await lab.log.line("request ")
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"connect": 1}
+    assert (await router.at_rest()).failed == {"connect": 1}
 
 
 async def test_a_node_may_say_nothing_at_all(lab: Lab) -> None:
@@ -111,7 +107,7 @@ async def test_a_node_may_say_nothing_at_all(lab: Lab) -> None:
     client.eof()
     assert await client.ending() == (b"", "closed")
     await router.at_rest()
-    assert (router.gateway.counters.completed, router.gateway.counters.failed) == (1, {})
+    assert (router.counters.completed, router.counters.failed) == (1, {})
     assert not lab.log.lines
 
 
@@ -124,26 +120,22 @@ async def test_a_node_that_resets_without_a_word_has_failed(lab: Lab) -> None:
     client = await lab.open(router, b"x")
     assert await client.rest() == b""
     await lab.log.line("no-answer")
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"no-answer": 1}
+    assert (await router.at_rest()).failed == {"no-answer": 1}
 
 
 async def test_a_client_that_resets_ends_the_nodes_connection(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await raw(lab, node.address)
     client = await lab.open(router, b"x")
     upstream = await node.next()
     assert await upstream.exactly(1) == b"x"
     client.reset()
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_node_that_reads_nothing_stops_the_client(lab: Lab) -> None:
-    router = await raw(
-        lab, lab.node(held_by_the_test, unix=True).address, listen=(str(lab.path()),)
-    )
+    router = await raw(lab, lab.held(unix=True).address, listen=(str(lab.path()),))
     client = await lab.client(router)
     sent = stuck = 0
     while stuck < 20 and sent < 50 * MEGABYTE:
@@ -158,7 +150,7 @@ async def test_a_node_that_reads_nothing_stops_the_client(lab: Lab) -> None:
 
 
 async def test_silence_ends_it_after_the_timeout(lab: Lab) -> None:
-    router = await raw(lab, lab.node(held_by_the_test).address, timeout=0.1)
+    router = await raw(lab, lab.held().address, timeout=0.1)
     client = await lab.open(router, b"x")
     assert await client.rest() == b""
     assert "option=rawrouter-timeout=0.1" in await lab.log.line("failed: ")
@@ -170,7 +162,7 @@ async def test_bytes_are_counted_at_once(lab: Lab) -> None:
     client = await lab.open(router, b"12345")
     assert await client.exactly(5) == b"12345"
     (node,) = router.gateway.static_nodes or ()
-    counters = router.gateway.counters
+    counters = router.counters
     assert (node.rx, node.tx, counters.bytes_received, counters.bytes_sent) == (5, 5, 5, 5)
     assert node.reference == 1
     client.close()

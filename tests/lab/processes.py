@@ -5,28 +5,12 @@ import random
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
-T = TypeVar("T")
+from tests.lab.waiting import wait_until
 
 _given: set[int] = set()
-
-
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
-    """Ask again and again until the answer is true, and return it.
-
-    Raises:
-        AssertionError: naming what did not happen in time.
-    """
-    end = time.monotonic() + seconds
-    while True:
-        if answer := condition():
-            return answer
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -46,6 +30,14 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         _given.add(port)
         return port
     raise AssertionError("no free port")
+
+
+def accepts(address: str) -> bool:
+    """Whether anybody accepts a connection at ``host:port``."""
+    host, port = address.rsplit(":", 1)
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, int(port))) == 0
 
 
 class Process:
@@ -122,6 +114,22 @@ class Process:
         except ProcessLookupError:
             pass
         self._popen.wait()
+
+    def wait_until_it_accepts(self, address: str) -> None:
+        """Wait until it accepts connections there."""
+
+        def accepting() -> bool:
+            assert self.running(), f"{self.name} did not start:\n{self.output()}"
+            return accepts(address)
+
+        wait_until(accepting, f"{self.name} accepts")
+
+    def peak_memory(self) -> int:
+        """Return the most bytes of memory that it ever held at once."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM in /proc")
 
     def output(self) -> str:
         """Return everything it printed so far."""
