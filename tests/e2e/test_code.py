@@ -1,11 +1,10 @@
 """The command with a function of the operator's, from an ini file, beside files called like our packages."""
 
-import subprocess
-
 import pytest
 
 from tests.lab import programs
 from tests.lab.place import Place
+from tests.lab.processes import run
 from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.peers
@@ -48,16 +47,10 @@ def test_requests_go_where_the_function_says_and_follow_a_new_version(
 
 def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Place) -> None:
     (lab.directory / "mapper.py").write_text("def choose(key):\n    return nodes[\n")
-    ended = subprocess.run(
-        [
-            programs.uwsgi_router(),
-            "--fastrouter=127.0.0.1:0",
-            "--fastrouter-use-code-string=0:mapper.py:choose",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
+    ended = run(
+        programs.uwsgi_router(),
+        "--fastrouter=127.0.0.1:0",
+        "--fastrouter-use-code-string=0:mapper.py:choose",
         cwd=lab.directory,
     )
     assert ended.returncode == 1

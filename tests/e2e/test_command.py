@@ -1,7 +1,6 @@
 """The command, started as operators start it: from anywhere, with their files, with mistakes."""
 
 import os
-import subprocess
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 
@@ -11,7 +10,7 @@ from uwsgiconf.options.routing_routers import RouterFast
 
 from tests.lab import programs
 from tests.lab.place import Place
-from tests.lab.processes import free_port
+from tests.lab.processes import free_port, run
 
 
 def test_it_starts_beside_packages_of_the_same_names(lab: Place) -> None:
@@ -26,9 +25,7 @@ def test_it_starts_beside_packages_of_the_same_names(lab: Place) -> None:
 def test_a_mistake_in_the_ini_is_one_line_and_exit_code_1(lab: Place) -> None:
     ini = lab.directory / "site.ini"
     ini.write_text("[uwsgi]\nfastrouter = 127.0.0.1:0\nfastrouter-timeuot = 5\n")
-    ended = subprocess.run(
-        [programs.uwsgi_router(), str(ini)], capture_output=True, text=True, timeout=20, check=False
-    )
+    ended = run(programs.uwsgi_router(), str(ini))
     assert ended.returncode == 1
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tests.lab.clients import answer_of
 from tests.lab.commands import Router
 from tests.lab.messages import OK, request
 from tests.lab.place import Place
-from tests.lab.processes import Process, accepts, free_port
+from tests.lab.processes import Process, accepts, free_port, run_python
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription
 
@@ -162,14 +161,7 @@ def test_other_users_may_not_connect(site: Site) -> None:
         f"try: Control({site.path!r})\n"
         "except Exception as exc: print(exc)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=programs.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_python(code, cwd=programs.ROOT)
     assert f"{site.path}: you may not connect there" in done.stdout, done.stderr
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
-from typing import Any, Self, cast
+from typing import Any, Self
 
+from tests.lab.clock import LoopAhead
 from tests.lab.router import Router
 from uwsgi_router.router.net.resolver import Resolver
 
 
-class Names:
+class Names(LoopAhead):
     """An event loop whose getaddrinfo answers what the test says.
 
     A list of addresses is the answer, an empty one "no such name"; None does not come until
@@ -16,18 +17,10 @@ class Names:
     """
 
     def __init__(self, answers: dict[str, list[str] | None]) -> None:
+        super().__init__()
         self.answers = answers
         self.asked: list[str] = []
-        self._loop = asyncio.get_running_loop()
         self._came = asyncio.Event()
-        #: Seconds by which the clock is ahead.
-        self.ahead = 0.0
-
-    def time(self) -> float:
-        return self._loop.time() + self.ahead
-
-    def create_task(self, coroutine: Any) -> asyncio.Task[Any]:
-        return self._loop.create_task(coroutine)
 
     async def getaddrinfo(self, host: str, port: int, **more: int) -> list[tuple[Any, ...]]:
         if host not in self.answers:
@@ -49,7 +42,7 @@ class Names:
         self._came.set()
 
     def resolver(self) -> Resolver:
-        return Resolver(cast("asyncio.AbstractEventLoop", self))
+        return Resolver(self.as_loop)
 
     def given_to(self, router: Router) -> Self:
         """Let this answer the router's questions from now on."""

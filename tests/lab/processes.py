@@ -5,8 +5,10 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.lab.waiting import wait_until
 
@@ -38,6 +40,19 @@ def accepts(address: str) -> bool:
     with socket.socket() as probe:
         probe.settimeout(5)
         return probe.connect_ex((host, int(port))) == 0
+
+
+def run(*argv: str, check: bool = False, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, and keep what it prints."""
+    settings = {"capture_output": True, "text": True, "timeout": 50, **settings}
+    return subprocess.run(argv, check=check, **settings)
+
+
+def run_python(
+    code: str, *, check: bool = False, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run these lines in a Python of their own."""
+    return run(sys.executable, "-c", code, check=check, **settings)
 
 
 class Process:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.lab.clients import Peer
+from tests.lab.clock import LoopAhead
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.nodes import BlackHole
@@ -23,20 +24,6 @@ from uwsgi_router.subscriptions.node import Node
 
 WALL = 1_700_000_000.0
 GRACE = 30.0
-
-
-class Loop:
-    """The running loop, with a clock that a test may move."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.ahead = 0.0
-
-    def time(self) -> float:
-        return self._loop.time() + self.ahead
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
 
 
 class Server:
@@ -66,12 +53,12 @@ Make = Callable[..., RemoteCache]
 
 
 @pytest.fixture
-async def loop() -> Loop:
-    return Loop()
+async def loop() -> LoopAhead:
+    return LoopAhead()
 
 
 @pytest.fixture
-async def make(loop: Loop) -> AsyncIterator[Make]:
+async def make(loop: LoopAhead) -> AsyncIterator[Make]:
     made: list[RemoteCache] = []
 
     def make(address: str, deadline: float = 5.0, name: str = "nodes") -> RemoteCache:
@@ -111,7 +98,7 @@ async def test_a_name_instead_of_an_address(lab: Lab, make: Make) -> None:
 
 
 async def test_hits_and_misses_are_remembered_for_a_moment(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"old"
@@ -128,7 +115,9 @@ async def test_hits_and_misses_are_remembered_for_a_moment(
     assert await value(remote) == b"new"
 
 
-async def test_an_item_is_not_remembered_beyond_its_end(lab: Lab, make: Make, loop: Loop) -> None:
+async def test_an_item_is_not_remembered_beyond_its_end(
+    lab: Lab, make: Make, loop: LoopAhead
+) -> None:
     server = Server(lab)
     server.items[b"key"] = b"v"
     server.ends[b"key"] = int(WALL) + 1
@@ -140,7 +129,7 @@ async def test_an_item_is_not_remembered_beyond_its_end(lab: Lab, make: Make, lo
 
 
 async def test_an_item_that_is_asked_for_again_keeps_its_turns(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"v"
@@ -181,7 +170,7 @@ async def test_what_is_remembered_is_bounded(
 
 
 async def test_a_server_that_does_not_answer_costs_one_deadline_then_a_moment_nothing(
-    lab: Lab, make: Make, loop: Loop, log: Log
+    lab: Lab, make: Make, loop: LoopAhead, log: Log
 ) -> None:
     node = lab.held()
     remote = make(node.address, deadline=0.1)
@@ -213,7 +202,7 @@ async def test_a_refused_connection_says_so(make: Make) -> None:
 
 
 async def test_an_item_that_was_known_is_used_while_the_server_is_away(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items = {b"key": b"v", b"ends": b"w"}
@@ -260,7 +249,7 @@ def forwarder(remote: RemoteCache, loop: Any, *, last_resort: bool = True) -> Re
     return RemoteCacheForwarder(remote, loop, GRACE, last_resort=last_resort, deadline=5.0)
 
 
-async def chosen(forwarder: RemoteCacheForwarder, loop: Loop, key: str = "key") -> str | None:
+async def chosen(forwarder: RemoteCacheForwarder, loop: LoopAhead, key: str = "key") -> str | None:
     found = forwarder.choose(asking(key), (), loop.time())
     if found is None and forwarder.must_search(asking(key), loop.time()):
         found = await forwarder.search(asking(key), ())
@@ -268,7 +257,7 @@ async def chosen(forwarder: RemoteCacheForwarder, loop: Loop, key: str = "key") 
 
 
 async def test_nodes_of_a_remote_item_take_turns_at_once_when_remembered(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"/a|/b"
@@ -281,7 +270,7 @@ async def test_nodes_of_a_remote_item_take_turns_at_once_when_remembered(
     assert server.asked == [b"key"]
 
 
-async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: Loop) -> None:
+async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: LoopAhead) -> None:
     server = Server(lab)
     server.items[b"example.com"] = b"/a"
     cached = forwarder(make(server.address), loop)
@@ -290,7 +279,7 @@ async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: Loo
 
 
 async def test_a_key_that_is_missing_is_unknown_for_a_moment(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     cached = forwarder(make(Server(lab).address), loop)
     assert await chosen(cached, loop) is None
@@ -301,7 +290,7 @@ async def test_a_key_that_is_missing_is_unknown_for_a_moment(
 
 
 async def test_no_answer_is_told_as_such_unless_a_fallback_can_answer(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     refusing = make("127.0.0.1:1")
     with pytest.raises(Failure, match=r"the cache nodes@127\.0\.0\.1:1 does not answer: Conn") as e:
@@ -317,7 +306,7 @@ async def test_no_answer_is_told_as_such_unless_a_fallback_can_answer(
 
 
 async def test_a_remote_value_that_does_not_parse_names_the_item(
-    lab: Lab, make: Make, loop: Loop, caplog: pytest.LogCaptureFixture
+    lab: Lab, make: Make, loop: LoopAhead, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"a:x"
@@ -326,7 +315,9 @@ async def test_a_remote_value_that_does_not_parse_names_the_item(
     assert "b'a:x'" in caplog.text
 
 
-async def test_closing_gives_up_the_queries_under_way(lab: Lab, make: Make, loop: Loop) -> None:
+async def test_closing_gives_up_the_queries_under_way(
+    lab: Lab, make: Make, loop: LoopAhead
+) -> None:
     node = lab.held()
     cached = forwarder(make(node.address), loop)
     task = asyncio.get_running_loop().create_task(chosen(cached, loop))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.lab.clients import Peer
+from tests.lab.clock import Clock
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import OK, request
@@ -27,16 +28,6 @@ from uwsgi_router.router.routing.code import CodeForwarder, build_code_forwarder
 from uwsgi_router.router.routing.code_file import PREFIX, CodeError, CodeFile
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
 from uwsgi_router.subscriptions.node import Node
-
-
-class Clock:
-    """Stands still unless a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Coded:
