@@ -7,16 +7,16 @@ import pytest
 from tests.lab.clients import Client, Peer
 from tests.lab.commands import HttpRouter
 from tests.lab.messages import Message, says
-from tests.lab.nodes import Kind, Node, always, in_a_thread
+from tests.lab.nodes import Kind, Node, in_a_thread
 from tests.lab.place import Place
+from tests.lab.scripts import always
 
 MEGABYTE = 1_000_000
 LARGE = 32 * MEGABYTE
-HTTP = ("--http-keepalive", "--http-auto-chunked", "--http-backend-http")
 
 
 def router_to(lab: Place, node: Node, *options: str) -> HttpRouter:
-    return lab.http_router(*HTTP, f"--http-to={node.address}", *options)
+    return lab.http_before(node, "--http-auto-chunked", *options)
 
 
 @pytest.fixture
@@ -128,10 +128,7 @@ def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Place
 @pytest.mark.parametrize("framing", ["Content-Length: 1001", "Transfer-Encoding: chunked"])
 def test_a_body_above_the_limit_gets_413(lab: Place, kind: Kind, framing: str) -> None:
     with in_a_thread(kind) as node:
-        http = ["--http-backend-http"] if kind == "http" else []
-        router = lab.http_router(
-            "--http-keepalive", "--http-body-limit=1000", f"--http-to={node.address}", *http
-        )
+        router = lab.http_before(node, "--http-body-limit=1000")
         with router.client() as client:
             client.request("POST", "/", framing)
             body = bytes(1001)
@@ -146,8 +143,7 @@ def test_a_body_above_the_limit_gets_413(lab: Place, kind: Kind, framing: str) -
 @pytest.mark.parametrize("kind", ["http", "uwsgi"], ids=["HttpNode", "UwsgiNode"])
 def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(lab: Place, kind: Kind) -> None:
     with in_a_thread(kind) as node:
-        http = ["--http-backend-http"] if kind == "http" else []
-        router = lab.http_router("--http-keepalive", f"--http-to={node.address}", *http)
+        router = lab.http_before(node)
         for framing in ("Content-Length: 1000", "Transfer-Encoding: chunked"):
             with router.client() as client:
                 client.request("POST", "/cut", framing)

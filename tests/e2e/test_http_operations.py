@@ -25,8 +25,7 @@ MEGABYTE = 1 << 20
 @pytest.mark.parametrize("kind", ["gunicorn-gthread", "uwsgi"])
 def test_a_download_of_a_gigabyte_takes_no_memory(lab: Place, kind: str) -> None:
     server = lab.server(kind)
-    http = ["--http-backend-http"] if server.proto == "http" else []
-    router = lab.http_router("--http-keepalive", f"--http-to={server.address}", *http)
+    router = lab.http_before(server)
     with router.client() as client:
         client.get("/download?size=10000000")
         before = router.peak_memory()
@@ -41,9 +40,7 @@ def test_a_download_of_a_gigabyte_takes_no_memory(lab: Place, kind: str) -> None
 @pytest.mark.peers
 def test_a_client_that_does_not_read_stops_the_node_not_the_router(lab: Place) -> None:
     server = lab.server("uvicorn")
-    router = lab.http_router(
-        "--http-keepalive", "--http-backend-http", f"--http-to={server.address}"
-    )
+    router = lab.http_before(server)
     with router.client() as lazy, router.client() as client:
         client.get("/")
         before = router.peak_memory()
@@ -80,12 +77,7 @@ def test_eight_busy_clients_of_a_node_with_two_processes_all_get_on(
     options = ["--processes", "2", "--threads", "1"] if kind == "uwsgi-http11" else []
     server = lab.server(kind, options=options)
     if told == "by an option":
-        router = lab.http_router(
-            "--http-keepalive",
-            "--http-backend-http",
-            "--http-backend-connections=2",
-            f"--http-to={server.address}",
-        )
+        router = lab.http_before(server, "--http-backend-connections=2")
     else:
         router = lab.http_router("--http-keepalive", subscriptions=True)
         router.node(server.address, proto="http", cores=2)
@@ -166,9 +158,7 @@ async def closes_at_the_second(peer: Peer, request: Message) -> bool:
 def test_a_get_that_meets_a_closing_connection_is_sent_again(lab: Place) -> None:
     """What a node does whose idle time ends while a request is under way to it."""
     with in_a_thread(answer=closes_at_the_second) as node:
-        router = lab.http_router(
-            "--http-keepalive", "--http-backend-http", f"--http-to={node.address}"
-        )
+        router = lab.http_before(node)
         with router.client() as client:
             assert [client.get("/").status for _ in range(10)] == [200] * 10
         assert node.connections > 1
@@ -177,9 +167,7 @@ def test_a_get_that_meets_a_closing_connection_is_sent_again(lab: Place) -> None
 
 def test_a_post_that_meets_a_closing_connection_is_not(lab: Place) -> None:
     with in_a_thread(answer=closes_at_the_second) as node:
-        router = lab.http_router(
-            "--http-keepalive", "--http-backend-http", f"--http-to={node.address}"
-        )
+        router = lab.http_before(node)
         with router.client() as client:
             assert client.post("/?1", b"body").status == 200
             assert client.post("/?2", b"body").status == 502
@@ -224,9 +212,7 @@ def test_a_client_that_sends_a_byte_at_a_time_is_cut_at_the_deadline(
 
 
 def test_the_deadline_is_for_each_head_not_for_a_connection(lab: Place, node: Node) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-headers-timeout=1", f"--http-to={node.address}"
-    )
+    router = lab.http_before(node, "--http-headers-timeout=1")
     started = time.monotonic()
     with router.client() as client:
         while time.monotonic() - started < 1.6:

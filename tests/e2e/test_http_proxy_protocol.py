@@ -37,9 +37,7 @@ def proxy_v2() -> bytes:
 def test_a_proxy_header_says_who_the_client_is_for_the_whole_connection(
     lab: Place, node: Node, header: bytes
 ) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
-    )
+    router = lab.http_before(node, "--http-enable-proxy-protocol")
     with router.client() as client:
         client.send(header)
         assert [client.get("/").status for _ in range(2)] == [200, 200]
@@ -50,9 +48,7 @@ def test_a_proxy_header_says_who_the_client_is_for_the_whole_connection(
 
 @pytest.mark.parametrize("header", [proxy_v1(), proxy_v2()], ids=["v1", "v2"])
 def test_a_second_proxy_header_is_a_bad_request(lab: Place, node: Node, header: bytes) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
-    )
+    router = lab.http_before(node, "--http-enable-proxy-protocol")
     with router.client() as client:
         client.send(header)
         assert client.get("/").status == 200

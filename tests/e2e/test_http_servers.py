@@ -17,12 +17,7 @@ from tests.peers.web import PAGE
 
 pytestmark = pytest.mark.peers
 
-OPTIONS = (
-    "--http-keepalive",
-    "--http-auto-chunked",
-    "--http-auto-gzip",
-    "--http-websockets",
-)
+OPTIONS = ("--http-auto-chunked", "--http-auto-gzip", "--http-websockets")
 #: What a connection to a node is known by; uWSGI's HTTP parser does not tell its application.
 TELL_PORTS = {"gunicorn-gthread", "uvicorn"}
 #: Those that cannot speak WebSocket.
@@ -36,13 +31,9 @@ class Site:
         self.kind = kind
         self.directory = lab.directory
         self.server: Server = lab.server(kind)
-        http = ["--http-backend-http"] if self.server.proto == "http" else []
-        if kind == "uwsgi-http11":
-            # A uWSGI thread belongs to a connection as long as that is kept.
-            http.append("--http-backend-connections=4")
-        self.router: HttpRouter = lab.http_router(
-            *OPTIONS, f"--http-to={self.server.address}", *http
-        )
+        # A uWSGI thread belongs to a connection as long as that is kept.
+        few = ["--http-backend-connections=4"] if kind == "uwsgi-http11" else []
+        self.router: HttpRouter = lab.http_before(self.server, *OPTIONS, *few)
 
     def client(self) -> Client:
         """Return a connection to the router."""

@@ -24,10 +24,9 @@ class Site:
 
     def __init__(self, lab: Place, node: Node, *options: str) -> None:
         self.node = node
-        proto = "http" if node.kind == "http" else "uwsgi"
         self.router: HttpRouter = lab.http_router(*OPTIONS, *options, subscriptions=True)
         for key in KEYS:
-            self.router.node(node.address, key=key, proto=proto, cores=4)
+            self.router.node(node.address, key=key, proto=node.proto, cores=4)
 
     def wrong(self, vectors: Iterable[Vector]) -> dict[str, list[str]]:
         """Send vectors; return what was wrong with each."""

@@ -15,6 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.lab.clients import Client
+from tests.lab.commands import HttpRouter
 from tests.lab.echo import SUBPROTOCOLS, echoing
 from tests.lab.place import Place, temporary
 
@@ -48,18 +49,18 @@ def echo() -> Iterator[str]:
         yield address
 
 
+def before(lab: Place, echo: str, *options: str) -> HttpRouter:
+    """A router in front of the echo server."""
+    to = f"--http-to={echo}"
+    return lab.http_router("--http-websockets", "--http-backend-http", to, *options)
+
+
 @pytest.fixture(scope="module", params=["plain", "checked"])
 def through(request: pytest.FixtureRequest, echo: str) -> Iterator[str]:
     """The address of a router in front of the echo server."""
     checked = ["--http-websocket-check"] if request.param == "checked" else []
     with temporary() as lab:
-        yield lab.http_router(
-            "--http-keepalive",
-            "--http-websockets",
-            "--http-backend-http",
-            f"--http-to={echo}",
-            *checked,
-        ).address
+        yield before(lab, echo, "--http-keepalive", *checked).address
 
 
 def echoes(messages: list[Any], compression: str | None = None) -> Case:
@@ -272,13 +273,12 @@ def test_a_client_that_goes_without_a_word_ends_the_node_connection(
 def test_what_is_larger_than_the_limit_is_closed_with_1009(
     lab: Place, echo: str, data: bytes, code: int
 ) -> None:
-    router = lab.http_router(
-        "--http-websockets",
+    router = before(
+        lab,
+        echo,
         "--http-websocket-check",
         "--http-websocket-max-frame=1000",
         "--http-websocket-max-message=2000",
-        "--http-backend-http",
-        f"--http-to={echo}",
     )
     with router.client() as client:
         client.send(HANDSHAKE)
@@ -289,9 +289,7 @@ def test_what_is_larger_than_the_limit_is_closed_with_1009(
 
 
 def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Place, echo: str) -> None:
-    router = lab.http_router(
-        "--http-websockets", "--http-websocket-check", "--http-backend-http", f"--http-to={echo}"
-    )
+    router = before(lab, echo, "--http-websocket-check")
     with opened(router.address) as socket:
         socket.send("there?")
         assert socket.recv(timeout=PATIENCE) == "there?"
@@ -302,12 +300,7 @@ def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Place, echo: str) 
 
 
 def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Place, echo: str) -> None:
-    router = lab.http_router(
-        "--http-websockets",
-        "--http-websocket-timeout=1",
-        "--http-backend-http",
-        f"--http-to={echo}",
-    )
+    router = before(lab, echo, "--http-websocket-timeout=1")
     with router.client() as client:
         client.send(HANDSHAKE)
         assert client.answer().status == 101

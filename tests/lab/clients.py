@@ -82,6 +82,10 @@ class Peer(End):
     async def head(self) -> Message:
         return await self._read(self._take_head())
 
+    async def either_head(self, *, http: bool) -> None:
+        """Read a head of either protocol."""
+        await (self.head() if http else self.packet())
+
     async def chunk(self) -> bytes:
         return await self._read(self._take_chunk())
 

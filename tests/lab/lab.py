@@ -9,17 +9,9 @@ from tests.lab.clients import Peer
 from tests.lab.inside import Left, left_of, upstreams_of
 from tests.lab.log import Log
 from tests.lab.messages import Message, ask, request
-from tests.lab.nodes import (
-    Answerer,
-    BlackHole,
-    BusyUnix,
-    Node,
-    Script,
-    Unreachable,
-    answers,
-    held_by_the_test,
-)
+from tests.lab.nodes import BlackHole, BusyUnix, Node, Unreachable
 from tests.lab.router import Router
+from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing

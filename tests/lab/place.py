@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from tests.lab.commands import Command, HttpRouter, OtherRouter, Router
 from tests.lab.load import Load
 from tests.lab.nginx import Nginx
+from tests.lab.nodes import Node
 from tests.lab.processes import Process
 from tests.lab.servers import Server, SilentVassal, Vassal
 
@@ -35,6 +36,12 @@ class Place:
     def http_router(self, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router; see :class:`HttpRouter`."""
         return self._started(HttpRouter(self.directory, *options, **settings))
+
+    def http_before(self, node: Node | Server, *options: str) -> HttpRouter:
+        """Start an HTTP router in front of a node that keeps its clients."""
+        http = ["--http-backend-http"] if node.proto == "http" else []
+        to = f"--http-to={node.address}"
+        return self.http_router("--http-keepalive", to, *http, *options)
 
     def other_router(self, *options: str) -> OtherRouter:
         """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""

@@ -13,7 +13,7 @@ from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import KEY, OK, request
-from tests.lab.nodes import answers_with_its_request
+from tests.lab.scripts import answers_with_its_request
 from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.api import (

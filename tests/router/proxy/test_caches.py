@@ -7,8 +7,8 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, Packet, request, status_of
-from tests.lab.nodes import Script, answers_with_its_request
 from tests.lab.router import Router
+from tests.lab.scripts import Script, answers_with_its_request
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.config.model import CacheConfig, CacheItem
 

@@ -5,15 +5,10 @@ import re
 
 import pytest
 
-from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, packet, request, status_of
 from tests.lab.names import Names
-from tests.lab.nodes import (
-    closes_without_a_byte,
-    echoes_behind_the_packet,
-    never_answers,
-)
+from tests.lab.scripts import closes_without_a_byte, echoes_behind_the_packet, never_answers, plays
 from tests.lab.waiting import until
 
 
@@ -139,12 +134,9 @@ async def test_a_node_that_closes_without_a_byte_is_a_502_without_waiting(lab: L
 
 
 async def test_nothing_of_ours_is_mixed_into_a_nodes_answer(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
-        await asyncio.Event().wait()
-
-    router = await lab.router(lab.node(script), errors="http", timeout=0.2)
+    router = await lab.router(
+        lab.node(plays(b"HTTP/1.1 200 OK\r\n\r\nhalf", asyncio.Event())), errors="http", timeout=0.2
+    )
     client = await lab.open(router, request())
     assert await client.ending() == (b"HTTP/1.1 200 OK\r\n\r\nhalf", "reset")
 

@@ -8,8 +8,9 @@ from tests.lab.clients import Peer
 from tests.lab.inside import counts, only_node, phases
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, chunks, packet, request, says
-from tests.lab.nodes import Node, always, with_its_request
+from tests.lab.nodes import Node
 from tests.lab.router import Router
+from tests.lab.scripts import always, with_its_request
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.config.model import RouterConfig
 

@@ -5,14 +5,16 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request, status_of
-from tests.lab.nodes import (
+from tests.lab.router import Router
+from tests.lab.scripts import (
     Script,
+    Then,
     answers,
     closes_without_a_byte,
     never_answers,
+    plays,
     resets_without_a_byte,
 )
-from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.protocol.uwsgi import PONG, decode_header
 from uwsgi_router.router.admin.stats.document import document
@@ -167,13 +169,8 @@ async def test_a_node_that_fails_requests_in_a_row_rests_while_others_serve(
 
 
 async def test_an_answer_that_was_broken_off_counts(lab: Lab) -> None:
-    async def half(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(OK[:-1])
-        peer.reset()
-
     router = await lab.subscribed()
-    node = router.announce(lab.node(half).address)
+    node = router.announce(lab.node(plays(OK[:-1], Then.RESET)).address)
     client = await lab.open(router, POST)
     assert (await client.ending())[1] == "reset"
     await lab.log.line("502 reset")

@@ -5,8 +5,8 @@ import asyncio
 from tests.lab.inside import route
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, ask, chunks, request, status_of
-from tests.lab.nodes import answers_with_its_request, closes_without_a_byte
 from tests.lab.router import Router
+from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
 from tests.lab.waiting import a_few_turns, until
 
 

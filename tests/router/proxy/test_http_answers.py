@@ -9,7 +9,8 @@ from tests.lab.clients import Peer
 from tests.lab.inside import client_link, node_links
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
-from tests.lab.nodes import Answerer, Node, always, answers
+from tests.lab.nodes import Node
+from tests.lab.scripts import Answerer, Then, always, answers, plays
 from tests.lab.waiting import until
 
 MEGABYTE = 1024 * 1024
@@ -284,10 +285,7 @@ async def test_an_answer_that_is_cut_short_never_passes_for_a_whole_one(
     seen = asyncio.Event()
 
     async def script(peer: Peer) -> None:
-        if http:
-            await peer.head()
-        else:
-            await peer.packet()
+        await peer.either_head(http=http)
         await peer.send(framed(framing, b"x" * 5000)[:-700])
         await seen.wait()
         if ends == "reset":
@@ -309,13 +307,12 @@ async def test_an_answer_that_is_cut_short_never_passes_for_a_whole_one(
 async def test_a_reset_of_an_answer_without_a_length_is_no_end_of_it(lab: Lab) -> None:
     seen = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf of an ans")
-        await seen.wait()
-        peer.reset()
-
-    router = await lab.http(lab.node(script), backend_http=True, keepalive=0, auto_chunked=True)
+    router = await lab.http(
+        lab.node(plays(b"HTTP/1.1 200 OK\r\n\r\nhalf of an ans", seen, Then.RESET, http=True)),
+        backend_http=True,
+        keepalive=0,
+        auto_chunked=True,
+    )
     client = await lab.open(router, ask())
     await client.head()
     seen.set()

@@ -11,8 +11,8 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases, upload_of
 from tests.lab.lab import Lab
 from tests.lab.messages import CONTINUE, OK, Message, ask, chunks, post, says
-from tests.lab.nodes import with_its_request
 from tests.lab.router import Router
+from tests.lab.scripts import plays, with_its_request
 from tests.lab.waiting import a_few_turns, until
 
 MEGABYTE = 1024 * 1024
@@ -527,10 +527,7 @@ async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab, http: bo
     refusal = says(b"x" * 20_000, status="413 Content Too Large")
 
     async def script(peer: Peer) -> None:
-        if http:
-            await peer.head()
-        else:
-            await peer.packet()
+        await peer.either_head(http=http)
         await peer.some()
         await peer.send(refusal)
         # Closing with unread bytes resets.
@@ -570,14 +567,7 @@ async def test_an_answer_may_begin_before_the_upload_ends_and_end_after_it(lab: 
 
 @pytest.mark.parametrize("http", [False, True])
 async def test_a_small_body_that_the_node_ignores_spoils_no_answer(lab: Lab, http: bool) -> None:
-    async def script(peer: Peer) -> None:
-        if http:
-            await peer.head()
-        else:
-            await peer.packet()
-        await peer.send(OK)
-
-    router = await lab.http(node := lab.node(script), backend_http=http, keepalive=0)
+    router = await lab.http(node := lab.node(plays(OK, http=http)), backend_http=http, keepalive=0)
     client = await lab.open(router)
     for _ in range(5):
         await client.send(post(b"x" * 20_000))
@@ -627,10 +617,7 @@ async def _reading(lab: Lab, *, http: bool, **options: Any) -> tuple[Router, Pee
     router = await lab.http(node := lab.held(), backend_http=http, keepalive=0, **options)
     client = await lab.open(router, ask("/", "Content-Length: 100", method="POST") + b"half")
     upstream = await node.next()
-    if http:
-        await upstream.head()
-    else:
-        await upstream.packet()
+    await upstream.either_head(http=http)
     assert await upstream.exactly(4) == b"half"
     return router, client, upstream
 

@@ -9,8 +9,8 @@ from tests.lab.clients import Peer
 from tests.lab.inside import counts, nodes_of
 from tests.lab.lab import Lab
 from tests.lab.messages import Message, ask, chunks, post, says
-from tests.lab.nodes import Script
 from tests.lab.router import Router
+from tests.lab.scripts import Script
 
 CLIENTS = 12
 REQUESTS = 12

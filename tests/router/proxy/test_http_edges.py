@@ -14,8 +14,8 @@ from tests.lab.clients import Peer
 from tests.lab.inside import only_node, upstreams_of
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, ask, post, says
-from tests.lab.nodes import Script, always
 from tests.lab.router import Router
+from tests.lab.scripts import Script, always
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.protocol.proxy import encode_proxy_v1, encode_proxy_v2
 from uwsgi_router.router.config.model import RedirectListener

@@ -9,11 +9,13 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases, upload_of
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
-from tests.lab.nodes import (
+from tests.lab.scripts import (
+    Then,
     always,
     answers,
     closes_without_a_byte,
     never_answers,
+    plays,
     with_its_request,
 )
 from tests.lab.waiting import a_few_turns, until
@@ -357,12 +359,7 @@ async def test_with_errors_off_a_failure_is_a_silent_close(lab: Lab) -> None:
 
 
 async def test_a_half_close_behind_a_request_reaches_a_uwsgi_node(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
-    router = await lab.http(lab.node(script), keepalive=0)
+    router = await lab.http(lab.node(plays(Then.END, OK)), keepalive=0)
     client = await lab.open(router, ask())
     client.eof()
     answer = await client.answer()
@@ -390,17 +387,12 @@ async def test_a_half_close_behind_several_requests_is_behind_the_last(
 
 
 async def test_also_if_it_came_before_the_node_was_connected(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
     hole = lab.black_hole()
     router = await lab.http(hole)
     client = await lab.open(router, ask())
     client.eof()
     await until(lambda: upload_of(router).ended)
-    lab.node(script, on=hole.listen())
+    lab.node(plays(Then.END, OK), on=hole.listen())
     assert (await client.answer()).status == 200
 
 

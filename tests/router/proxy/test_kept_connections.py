@@ -10,8 +10,9 @@ from tests.lab.clients import Peer
 from tests.lab.inside import counts, nodes_of, only_node, phases, routes, upstreams_of
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
-from tests.lab.nodes import Answerer, Node, always
+from tests.lab.nodes import Node
 from tests.lab.router import Router
+from tests.lab.scripts import Answerer, always, plays
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.app.gateway import Gateway
 
@@ -817,13 +818,9 @@ async def test_many_clients_of_two_small_nodes_all_get_on(lab: Lab) -> None:
 async def test_nodes_of_both_kinds_serve_one_key(lab: Lab) -> None:
     """Each is asked in its own language."""
 
-    async def uwsgi(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(says(b"uwsgi"))
-
     http_node = lab.http_node(always(says(b"http")))
     router = await lab.announced()
-    router.announce(lab.node(uwsgi).address)
+    router.announce(lab.node(plays(says(b"uwsgi"))).address)
     router.announce(http_node.address, proto="http")
     client = await lab.open(router)
     bodies = [(await served(router, client, ask())).body for _ in range(6)]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, packet, request
-from tests.lab.nodes import answers_with_its_request
+from tests.lab.scripts import answers_with_its_request
 from uwsgi_router.protocol.uwsgi import PONG
 
 

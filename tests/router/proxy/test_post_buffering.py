@@ -10,7 +10,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import answers_with_its_request, closes_without_a_byte
+from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
 from tests.lab.waiting import until
 
 SIZES = {"memory": 50_000, "file": 300_000}

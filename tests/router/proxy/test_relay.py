@@ -9,11 +9,13 @@ from tests.lab.clients import Peer
 from tests.lab.inside import client_link, upload_of
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import (
+from tests.lab.scripts import (
     Script,
+    Then,
     closes_without_a_byte,
     echoes_behind_the_packet,
     never_answers,
+    plays,
 )
 from tests.lab.waiting import until
 from uwsgi_router.router.net.link import HIGH
@@ -41,12 +43,7 @@ async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> N
 async def test_a_half_close_reaches_the_node_and_the_answer_still_comes(
     lab: Lab, unix: bool
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
-    router = await lab.router(lab.node(script, unix=unix))
+    router = await lab.router(lab.node(plays(Then.END, OK), unix=unix))
     client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
@@ -193,13 +190,9 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
 
 
 def answers_early(answer: bytes, *, read: int = 0) -> Script:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(read)
-        await peer.send(answer)
-        # Closing with unread bytes resets: so does uWSGI when an application ignores a body.
+    # Closing with unread bytes resets: so does uWSGI when an application ignores a body.
 
-    return script
+    return plays(read, answer)
 
 
 TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x" * 5000
@@ -235,14 +228,8 @@ async def test_an_answer_to_a_body_that_the_node_never_read_is_delivered_whole(
 async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: Lab) -> None:
     """An orderly end would make half an answer pass for the whole."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half of an ans")
-        await client_has_it.wait()
-        peer.reset()
-
     client_has_it = asyncio.Event()
-    router = await lab.router(lab.node(script))
+    router = await lab.router(lab.node(plays(b"half of an ans", client_has_it, Then.RESET)))
     client = await lab.open(router, request())
     got = await client.some()
     client_has_it.set()
@@ -254,11 +241,7 @@ async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: La
 async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
     """The uwsgi protocol frames nothing: the web server in front knows what is missing."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half of an ans")
-
-    router = await lab.router(lab.node(script))
+    router = await lab.router(lab.node(plays(b"half of an ans")))
     assert await lab.ask(router) == b"half of an ans"
 
 
@@ -268,12 +251,7 @@ async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
 async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
     """The timeout is over both directions together."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(12)
-        await peer.send(OK)
-
-    router = await lab.router(lab.node(script), timeout=0.5)
+    router = await lab.router(lab.node(plays(12, OK)), timeout=0.5)
     client = await lab.open(router, request("POST", length=12))
     for _ in range(12):
         await asyncio.sleep(0.1)  # a slow client, not waiting for anything
@@ -291,12 +269,7 @@ async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab)
 
 
 async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeout(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half")
-        await asyncio.Event().wait()
-
-    router = await lab.router(node := lab.node(script), timeout=0.2)
+    router = await lab.router(node := lab.node(plays(b"half", asyncio.Event())), timeout=0.2)
     client = await lab.open(router, request())
     assert await client.ending() == (b"half", "reset")
     assert node.address in await lab.log.line("504 stalled")
@@ -317,11 +290,7 @@ async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -
 async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int) -> None:
     """Whether the node is done with its answer or not."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(bytes(size))
-
-    router = await lab.router(lab.node(script), timeout=0.3, listen=(str(lab.path()),))
+    router = await lab.router(lab.node(plays(bytes(size))), timeout=0.3, listen=(str(lab.path()),))
     client = await lab.open(router, request())
     await lab.log.line("408 client-stalled")
     await router.at_rest()

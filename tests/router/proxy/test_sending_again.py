@@ -4,11 +4,17 @@ import asyncio
 
 import pytest
 
-from tests.lab.clients import Peer
 from tests.lab.inside import phases, route
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import Script, closes_without_a_byte, never_answers, resets_without_a_byte
+from tests.lab.scripts import (
+    Script,
+    Then,
+    closes_without_a_byte,
+    never_answers,
+    plays,
+    resets_without_a_byte,
+)
 from tests.lab.waiting import until
 
 ENDS: dict[str, Script] = {"closes": closes_without_a_byte, "resets": resets_without_a_byte}
@@ -51,22 +57,14 @@ async def test_a_get_with_a_body_is_not_sent_again(lab: Lab) -> None:
 async def test_a_get_with_bytes_behind_it_is_not_sent_again(lab: Lab) -> None:
     """Whatever they are, the node may have acted on them."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(4)
-
-    bad, good = lab.node(script), lab.node()
+    bad, good = lab.node(plays(4)), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request() + b"more") == b""
     assert good.connections == 0
 
 
 async def test_not_after_a_byte_of_an_answer(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"H")
-
-    bad, good = lab.node(script), lab.node()
+    bad, good = lab.node(plays(b"H")), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router) == b"H"
     assert good.connections == 0
@@ -102,13 +100,8 @@ async def test_not_to_the_same_node(lab: Lab) -> None:
 
 
 async def test_a_half_close_is_passed_on_to_the_second_node_too(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
     router = await lab.router(
-        to=(lab.node(closes_without_a_byte).address, lab.node(script).address)
+        to=(lab.node(closes_without_a_byte).address, lab.node(plays(Then.END, OK)).address)
     )
     client = await lab.open(router, request())
     client.eof()
@@ -119,13 +112,9 @@ async def test_the_time_that_the_first_node_took_is_not_taken_from_the_second(la
     """The second one's connect has the whole connect timeout."""
     leave = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await leave.wait()
-
     hole = lab.black_hole()
     router = await lab.subscribed(timeout=1.5)
-    router.announce(lab.node(script).address)
+    router.announce(lab.node(plays(leave)).address)
     asked = asyncio.get_running_loop().create_task(lab.ask(router))
     await until(lambda: phases(router) == ["answer"])
     second = router.announce(hole.address)

@@ -18,8 +18,9 @@ from tests.lab.inside import (
 )
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, says
-from tests.lab.nodes import Node, always
+from tests.lab.nodes import Node
 from tests.lab.router import Router
+from tests.lab.scripts import always
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.net.link import HIGH
 

@@ -12,6 +12,7 @@ from tests.lab.clock import LoopAhead
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.nodes import BlackHole
+from tests.lab.scripts import plays
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.core.failure import Failure
@@ -230,11 +231,7 @@ async def test_an_item_that_was_known_is_used_while_the_server_is_away(
 async def test_an_answer_that_makes_no_sense(
     lab: Lab, make: Make, answer: bytes, reason: str
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(answer)
-
-    remote = make(lab.node(script).address)
+    remote = make(lab.node(plays(answer)).address)
     # It says nothing about other keys: they are asked for at once.
     for key in (b"key", b"other"):
         with pytest.raises(NoAnswer, match=reason):

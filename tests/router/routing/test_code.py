@@ -17,7 +17,7 @@ from tests.lab.clock import Clock
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import OK, request
-from tests.lab.nodes import answers_with_its_request
+from tests.lab.scripts import answers_with_its_request
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.config.errors import StartError

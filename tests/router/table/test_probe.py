@@ -10,7 +10,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.names import Names
-from tests.lab.nodes import Script, held_by_the_test
+from tests.lab.scripts import Script, held_by_the_test
 from tests.subscriptions.table import Table
 from uwsgi_router.protocol.uwsgi import PONG
 from uwsgi_router.router.config.health_checks import Checks

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.log import Log
-from tests.lab.nodes import Script, held_by_the_test
+from tests.lab.scripts import Script, held_by_the_test
 from tests.lab.waiting import a_few_turns, until
 from tests.subscriptions.table import Table, words
 from uwsgi_router.protocol.uwsgi import PONG

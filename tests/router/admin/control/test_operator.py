@@ -7,8 +7,9 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import KEY, OK, request, status_of
-from tests.lab.nodes import Node, held_by_the_test
+from tests.lab.nodes import Node
 from tests.lab.router import Router
+from tests.lab.scripts import held_by_the_test
 from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.admin.control.operator import Drained, Operator, TakenBack, UnknownNode
 

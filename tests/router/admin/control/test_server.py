@@ -14,8 +14,8 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
-from tests.lab.nodes import held_by_the_test
 from tests.lab.router import Router
+from tests.lab.scripts import held_by_the_test
 from tests.lab.waiting import a_few_turns
 from tests.router.admin.stats.test_server import unix_listener
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
