@@ -27,7 +27,7 @@ compiled-test:
 	# What is tested must not be the sources: they are not there.
 	git ls-files -z --cached --others --exclude-standard bench docs scripts tests '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
-	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not peers" tests/protocol tests/router tests/subscriptions tests/http
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not peers" tests/protocol tests/router tests/subscriptions
 
 lint: .venv/installed
 	$(BIN)/ruff check

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.autobahn import suite
-from tests.peers import programs
-from tests.peers.lab import temporary
-from tests.peers.process import free_port
+from tests.lab import programs
+from tests.lab.place import temporary
+from tests.lab.processes import free_port
 
 #: How often cases that differ are played again.
 AGAIN = 4
@@ -93,7 +93,7 @@ def start(stack: ExitStack, *, check: bool) -> dict[str, str]:
             continue
         lab = stack.enter_context(temporary())
         port = free_port()
-        echo = lab.program("echo", sys.executable, "-m", "tests.http.echo", str(port))
+        echo = lab.program("echo", sys.executable, "-m", "tests.lab.echo", str(port))
         echo.wait_for_output("listening")
         agents[name] = f"127.0.0.1:{port}"
         if options:

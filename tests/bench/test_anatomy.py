@@ -1,7 +1,6 @@
 """Where the time of a request goes: what counting programs write is read, and one scenario is counted."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -18,6 +17,7 @@ from bench.anatomy.functions import Function, Layer
 from bench.anatomy.syscalls import Syscall
 from bench.programs import ROOT, MeasureError, MissingError, find, free_port
 from bench.scenarios.nodes import lean
+from tests.lab.processes import run
 from uwsgi_router.protocol.uwsgi import encode_packet
 
 STRACE = """\
@@ -198,13 +198,6 @@ def test_system_calls_are_counted() -> None:
 
 
 def test_an_unknown_scenario_is_one_sentence() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.anatomy", "bulk"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    done = run(sys.executable, "-m", "bench.anatomy", "bulk", cwd=ROOT)
     assert done.returncode == 2
     assert "error: no scenario 'bulk'; there are http, http-uwsgi, fastrouter, " in done.stderr

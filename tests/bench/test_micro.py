@@ -1,6 +1,5 @@
 """Micro benchmarks: each runs, does what it says, and its result can be read again."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from bench.micro.__main__ import MICROS, chosen, write
 from bench.micro.micro import Micro
 from bench.micro.results import Timed, load, markdown
 from bench.programs import ROOT
+from tests.lab.processes import run
 from uwsgi_router.protocol.http.from_variables import head_from_variables
 from uwsgi_router.protocol.http.request import parse_request
 
@@ -89,13 +89,6 @@ def test_the_table_has_medians_and_spreads() -> None:
 
 def test_an_unknown_name_is_one_sentence() -> None:
     pytest.importorskip("pyperf")
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.micro", "nothing"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    done = run(sys.executable, "-m", "bench.micro", "nothing", cwd=ROOT)
     assert done.returncode == 2
     assert "error: no micro benchmark 'nothing'; there are request-parser, " in done.stderr

@@ -22,8 +22,9 @@ import pytest
 from tests.docs.blocks import Block, Command, commands, pattern
 from tests.docs.images import check_dockerfile
 from tests.docs.units import check_unit
-from tests.peers import programs
-from tests.peers.process import Process, free_port, wait_until
+from tests.lab import programs
+from tests.lab.processes import Process, free_port
+from tests.lab.waiting import wait_until
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.subscriptions.client import command as subscribe
 from uwsgi_router.subscriptions.client.control import DEFAULT, VARIABLE

@@ -4,7 +4,6 @@ import ast
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.docs.blocks import DOCS, PAGES
 from tests.docs.scenario import series
+from tests.lab.processes import run
 from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
 from uwsgi_router.router.admin.stats import metrics
 from uwsgi_router.router.config.crosschecks import PRECEDENCE
@@ -90,14 +90,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     if importlib.util.find_spec("sphinx") is None and os.environ.get("CI") != "true":
         pytest.skip("Sphinx is not there: `make docs` installs it")
     argv = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
-    done = subprocess.run(
-        [*argv, "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "site")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    done = run(*argv, "-d", str(tmp_path / "doctrees"), str(DOCS), str(tmp_path / "site"), cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "index.html").is_file()
 

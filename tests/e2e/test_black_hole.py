@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
+from tests.lab.place import Place
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.peers
 
@@ -16,7 +16,7 @@ SLOW_AFTER = 1.0
 TOLERANCE = 0.7
 
 
-def test_a_black_holed_node_delays_a_few_requests_and_fails_none(lab: Lab) -> None:
+def test_a_black_holed_node_delays_a_few_requests_and_fails_none(lab: Place) -> None:
     router = lab.router(f"--fastrouter-connect-timeout={CONNECT_TIMEOUT:g}")
     vassals = [lab.vassal(name, router).address for name in ("one", "two")]
     router.wait_for_nodes(*vassals)

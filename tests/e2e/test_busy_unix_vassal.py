@@ -2,14 +2,16 @@
 
 import pytest
 
-from tests.peers.lab import Lab
+from tests.lab.place import Place
 
 pytestmark = pytest.mark.peers
 
 
 # On asyncio's own loop too: its sock_connect takes a full backlog for success.
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_64_clients_of_a_unix_vassal_with_a_backlog_of_5_see_no_error(lab: Lab, loop: str) -> None:
+def test_64_clients_of_a_unix_vassal_with_a_backlog_of_5_see_no_error(
+    lab: Place, loop: str
+) -> None:
     router = lab.router(f"--event-loop={loop}")
     address = str(lab.directory / "busy.sock")
     vassal = lab.vassal("busy", router, address=address, options=["--listen", "5"])

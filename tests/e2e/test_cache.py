@@ -5,10 +5,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.peers.lab import Lab
-from tests.peers.process import free_port
-from tests.peers.router import Router
-from tests.peers.vassal import KEY, Vassal
+from tests.lab.clients import answer_of, connected
+from tests.lab.commands import Router
+from tests.lab.messages import HOST, from_web_server
+from tests.lab.place import Place
+from tests.lab.processes import free_port
+from tests.lab.servers import Vassal
 from uwsgi_router.protocol.uwsgi import encode_packet
 
 pytestmark = pytest.mark.peers
@@ -16,21 +18,7 @@ pytestmark = pytest.mark.peers
 
 def ask(where: Router | Vassal, path: str = "/", **query: str) -> str:
     """Send one request as a web server would, and return the body ("" if there is no answer)."""
-    variables = {
-        "REQUEST_METHOD": "GET",
-        "REQUEST_URI": path,
-        "PATH_INFO": path,
-        "QUERY_STRING": urlencode(query),
-        "SERVER_NAME": "test",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "HTTP_HOST": KEY,
-    }
-    packet = encode_packet([(name.encode(), value.encode()) for name, value in variables.items()])
-    host, port = where.address.rsplit(":", 1)
-    with socket.create_connection((host, int(port)), timeout=10) as sock:
-        sock.sendall(packet)
-        answer = b"".join(iter(lambda: sock.recv(65_536), b""))
+    answer = answer_of(where.address, from_web_server(path, urlencode(query)))
     return answer.partition(b"\r\n\r\n")[2].decode()
 
 
@@ -40,13 +28,13 @@ def who(router: Router) -> str:
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def cache_socket(request: pytest.FixtureRequest, lab: Lab) -> str:
+def cache_socket(request: pytest.FixtureRequest, lab: Place) -> str:
     if request.param == "unix":
         return str(lab.directory / "cache.sock")
     return f"127.0.0.1:{free_port()}"
 
 
-def test_a_real_uwsgi_fills_our_cache_with_its_own_client(lab: Lab, cache_socket: str) -> None:
+def test_a_real_uwsgi_fills_our_cache_with_its_own_client(lab: Place, cache_socket: str) -> None:
     first = lab.vassal("first", None)
     second = lab.vassal("second", None)
     router = lab.router(
@@ -56,7 +44,7 @@ def test_a_real_uwsgi_fills_our_cache_with_its_own_client(lab: Lab, cache_socket
         f"--cache-socket={cache_socket}",
         subscriptions=False,
     )
-    there = {"key": KEY, "in": f"nodes@{cache_socket}"}
+    there = {"key": HOST, "in": f"nodes@{cache_socket}"}
     assert who(router) == ""
 
     assert ask(first, "/cache", what="update", value=first.address, **there) == "True"
@@ -81,19 +69,19 @@ def test_a_real_uwsgi_fills_our_cache_with_its_own_client(lab: Lab, cache_socket
 
 
 @pytest.mark.parametrize("name", ["nodes", ""])
-def test_our_router_reads_a_real_uwsgis_cache(lab: Lab, name: str) -> None:
+def test_our_router_reads_a_real_uwsgis_cache(lab: Place, name: str) -> None:
     vassal = lab.vassal(
         "vassal",
         None,
         options=["--cache2", "name=nodes,items=10", "--cache2", "name=other,items=10"],
     )
     router = lab.router(f"--fastrouter-use-cache={name}@{vassal.address}", subscriptions=False)
-    stored = ask(vassal, "/cache", what="set", key=KEY, value=vassal.address, **{"in": "nodes"})
+    stored = ask(vassal, "/cache", what="set", key=HOST, value=vassal.address, **{"in": "nodes"})
     assert stored == "True"
     assert [who(router) for _ in range(3)] == ["vassal"] * 3
 
 
-def test_a_key_that_the_other_cache_lacks_goes_to_the_fallback_if_asked_for(lab: Lab) -> None:
+def test_a_key_that_the_other_cache_lacks_goes_to_the_fallback_if_asked_for(lab: Place) -> None:
     vassal = lab.vassal("vassal", None, options=["--cache2", "name=nodes,items=10"])
     options = [f"--fastrouter-use-cache=nodes@{vassal.address}"]
     options += [f"--fastrouter-fallback={vassal.address}", "--fastrouter-fallback-on-no-key"]
@@ -101,23 +89,23 @@ def test_a_key_that_the_other_cache_lacks_goes_to_the_fallback_if_asked_for(lab:
     assert who(router) == "vassal"
 
 
-def test_items_that_are_there_from_the_start(lab: Lab) -> None:
+def test_items_that_are_there_from_the_start(lab: Place) -> None:
     vassal = lab.vassal("vassal", None)
     router = lab.router(
         "--fastrouter-use-cache",
         "--cache=100",
-        f"--add-cache-item=default {KEY}={vassal.address}",
+        f"--add-cache-item=default {HOST}={vassal.address}",
         subscriptions=False,
     )
     assert who(router) == "vassal"
 
 
-def test_bad_bytes_on_the_cache_socket_harm_nobody(lab: Lab, cache_socket: str) -> None:
+def test_bad_bytes_on_the_cache_socket_harm_nobody(lab: Place, cache_socket: str) -> None:
     vassal = lab.vassal("vassal", None)
     router = lab.router(
         "--fastrouter-use-cache=nodes",
         "--cache2=name=nodes,items=10",
-        f"--add-cache-item=nodes {KEY}={vassal.address}",
+        f"--add-cache-item=nodes {HOST}={vassal.address}",
         f"--cache-socket={cache_socket}",
         subscriptions=False,
     )
@@ -132,28 +120,18 @@ def test_bad_bytes_on_the_cache_socket_harm_nobody(lab: Lab, cache_socket: str) 
     ]
     silent = []
     for data in bad:
-        sock = connect(cache_socket)
+        sock = connected(cache_socket, 15)
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         silent.append(sock)
     # As many that say nothing as the socket serves at once: they keep nobody but themselves waiting.
-    silent += [connect(cache_socket) for _ in range(64)]
+    silent += [connected(cache_socket, 15) for _ in range(64)]
     for sock in silent:
         lab.closing(sock)
     assert [who(router) for _ in range(5)] == ["vassal"] * 5
     for sock in silent[: len(bad)]:
         assert ended(sock)
     assert "refused a cache command" in router.output()
-
-
-def connect(address: str) -> socket.socket:
-    if address.startswith("/"):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(15)
-        sock.connect(address)
-        return sock
-    host, port = address.rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=15)
 
 
 def ended(sock: socket.socket) -> bool:

@@ -8,18 +8,20 @@ import sys
 import pytest
 
 from tests.e2e.test_signed_vassals import ask
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import free_port, wait_until
-from tests.peers.router import Router
-from tests.peers.vassal import KEY, Vassal
+from tests.lab import programs
+from tests.lab.commands import Router
+from tests.lab.messages import HOST
+from tests.lab.place import Place
+from tests.lab.processes import free_port
+from tests.lab.servers import Vassal
+from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription
 
 SERVER = programs.ROOT / "tests" / "e2e" / "subscribed.py"
 
 
 @pytest.mark.peers
-def test_a_vassal_that_hangs_is_left_out_and_comes_back_by_itself(lab: Lab) -> None:
+def test_a_vassal_that_hangs_is_left_out_and_comes_back_by_itself(lab: Place) -> None:
     router = lab.router("--subscription-check=ping,interval=0.2,timeout=0.3,rise=2,fall=2")
     hangs, serves = (lab.vassal(name, router) for name in ("hangs", "serves"))
     router.wait_for_nodes(hangs.address, serves.address)
@@ -43,7 +45,7 @@ def asked(router: Router, vassal: Vassal) -> int:
 
 
 def test_an_http_node_is_asked_with_its_key_and_gets_requests_as_long_as_it_is_well(
-    lab: Lab,
+    lab: Place,
 ) -> None:
     healthy = lab.directory / "healthy"
     address = f"127.0.0.1:{free_port()}"
@@ -56,14 +58,14 @@ def test_an_http_node_is_asked_with_its_key_and_gets_requests_as_long_as_it_is_w
         "--subscription-check=/health,interval=0.2,timeout=2,rise=1,fall=1,first=check",
         subscriptions=True,
     )
-    router.say(Subscription("subscribe", KEY.encode(), address, proto="http"))
+    router.say(Subscription("subscribe", HOST.encode(), address, proto="http"))
     router.wait_for_output(f"{address} is not used, its check fails")
     with router.client() as client:
-        answer = client.get("/", host=KEY)
-        assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, "unhealthy")
+        answer = client.get("/", host=HOST)
+        assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"unhealthy")
     healthy.touch()
     router.wait_for_output(f"{address} is used, its check succeeds")
     with router.client() as client:
-        assert client.get("/", host=KEY).status == 200
+        assert client.get("/", host=HOST).status == 200
     healthy.unlink()
     wait_until(lambda: router.output().count(f"{address} is not used") == 2, "it is left out again")

@@ -1,12 +1,11 @@
 """The command with a function of the operator's, from an ini file, beside files called like our packages."""
 
-import subprocess
-
 import pytest
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
+from tests.lab import programs
+from tests.lab.place import Place
+from tests.lab.processes import run
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.peers
 
@@ -21,7 +20,9 @@ async def choose(key):
 
 
 @pytest.mark.parametrize("file", ["router.py", "mappers/by_host.py"])
-def test_requests_go_where_the_function_says_and_follow_a_new_version(lab: Lab, file: str) -> None:
+def test_requests_go_where_the_function_says_and_follow_a_new_version(
+    lab: Place, file: str
+) -> None:
     project = lab.directory / "project"
     path = project / file
     path.parent.mkdir(parents=True)
@@ -44,18 +45,12 @@ def test_requests_go_where_the_function_says_and_follow_a_new_version(lab: Lab, 
     router.stop()
 
 
-def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Lab) -> None:
+def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Place) -> None:
     (lab.directory / "mapper.py").write_text("def choose(key):\n    return nodes[\n")
-    ended = subprocess.run(
-        [
-            programs.uwsgi_router(),
-            "--fastrouter=127.0.0.1:0",
-            "--fastrouter-use-code-string=0:mapper.py:choose",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
+    ended = run(
+        programs.uwsgi_router(),
+        "--fastrouter=127.0.0.1:0",
+        "--fastrouter-use-code-string=0:mapper.py:choose",
         cwd=lab.directory,
     )
     assert ended.returncode == 1

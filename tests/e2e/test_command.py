@@ -1,7 +1,6 @@
 """The command, started as operators start it: from anywhere, with their files, with mistakes."""
 
 import os
-import subprocess
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 
@@ -9,12 +8,12 @@ import pytest
 from uwsgiconf.config import Section
 from uwsgiconf.options.routing_routers import RouterFast
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import free_port
+from tests.lab import programs
+from tests.lab.place import Place
+from tests.lab.processes import free_port, run
 
 
-def test_it_starts_beside_packages_of_the_same_names(lab: Lab) -> None:
+def test_it_starts_beside_packages_of_the_same_names(lab: Place) -> None:
     project = lab.directory / "project"
     for package in ("router", "protocol", "subscriptions"):
         (project / package).mkdir(parents=True)
@@ -23,12 +22,10 @@ def test_it_starts_beside_packages_of_the_same_names(lab: Lab) -> None:
     router.stop()
 
 
-def test_a_mistake_in_the_ini_is_one_line_and_exit_code_1(lab: Lab) -> None:
+def test_a_mistake_in_the_ini_is_one_line_and_exit_code_1(lab: Place) -> None:
     ini = lab.directory / "site.ini"
     ini.write_text("[uwsgi]\nfastrouter = 127.0.0.1:0\nfastrouter-timeuot = 5\n")
-    ended = subprocess.run(
-        [programs.uwsgi_router(), str(ini)], capture_output=True, text=True, timeout=20, check=False
-    )
+    ended = run(programs.uwsgi_router(), str(ini))
     assert ended.returncode == 1
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
@@ -58,7 +55,9 @@ def forwarders(directory: Path) -> dict[str, RouterFast]:
 @pytest.mark.parametrize(
     "forwarder", ["base", "pattern", "code", "socket", "subscriptions", "cache", "nodes"]
 )
-def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(lab: Lab, forwarder: str) -> None:
+def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(
+    lab: Place, forwarder: str
+) -> None:
     directory = lab.directory
     (directory / "mapper.py").write_text("def choose(key): return None\n")
     router = forwarders(directory)[forwarder]
@@ -128,7 +127,7 @@ MANUAL = {
 
 
 @pytest.mark.parametrize("example", MANUAL)
-def test_a_set_up_of_uwsgis_manual_starts_and_ends(lab: Lab, example: str) -> None:
+def test_a_set_up_of_uwsgis_manual_starts_and_ends(lab: Place, example: str) -> None:
     tcp, udp = (f"127.0.0.1:{free_port(kind)}" for kind in (SOCK_STREAM, SOCK_DGRAM))
     text = MANUAL[example].format(tcp=tcp, udp=udp, port=tcp[-5:], directory=lab.directory)
     ini = lab.directory / "router.ini"

@@ -4,19 +4,20 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import Process, free_port, wait_until
-from tests.peers.router import Router
-from tests.router.proxy.nodes import OK, request
-from uwsgi_router.protocol.subscription import Subscription, encode
+from tests.lab import programs
+from tests.lab.clients import answer_of
+from tests.lab.commands import Router
+from tests.lab.messages import OK, request
+from tests.lab.place import Place
+from tests.lab.processes import Process, accepts, free_port, run_python
+from tests.lab.waiting import wait_until
+from uwsgi_router.protocol.subscription import Subscription
 
 HOLDING = Path(__file__).with_name("holding.py")
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 class Site:
     """A router with a control socket, and a node whose requests end when the test says so."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Place) -> None:
         self.lab = lab
         self.path = str(lab.directory / "control.sock")
         self.router: Router = lab.router(
@@ -43,20 +44,11 @@ class Site:
     def node(self) -> None:
         """Start the node, and announce it."""
         self.lab.program("node", sys.executable, str(HOLDING), self.address, self.gate)
-        host, port = self.address.split(":")
-
-        def listening() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex((host, int(port))) == 0
-
-        wait_until(listening, "the node listens")
+        wait_until(lambda: accepts(self.address), "the node listens")
         self.announce()
 
     def announce(self) -> None:
-        host, port = self.router.announce.rsplit(":", 1)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            announce = Subscription("subscribe", b"example.com", self.address)
-            sock.sendto(encode(announce), (host, int(port)))
+        self.router.say(Subscription("subscribe", b"example.com", self.address))
         self.router.wait_for_nodes(self.address)
 
     def heard(self) -> tuple[socket.socket, bytes]:
@@ -78,10 +70,7 @@ class Site:
 
     def answered(self) -> bytes:
         """What a request gets that nobody holds up."""
-        with self.router.connect() as client:
-            client.settimeout(15)
-            client.sendall(request())
-            return rest(client)
+        return answer_of(self.router.address, request())
 
     def command(self, *words: str) -> Process:
         name = f"{words[0]}-{free_port()}"
@@ -104,7 +93,7 @@ def rest(client: socket.socket) -> bytes:
 
 
 @pytest.fixture
-def site(lab: Lab) -> Site:
+def site(lab: Place) -> Site:
     return Site(lab)
 
 
@@ -172,14 +161,7 @@ def test_other_users_may_not_connect(site: Site) -> None:
         f"try: Control({site.path!r})\n"
         "except Exception as exc: print(exc)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=programs.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_python(code, cwd=programs.ROOT)
     assert f"{site.path}: you may not connect there" in done.stdout, done.stderr
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
+from tests.lab.place import Place
+from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.peers
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.peers
 @pytest.mark.parametrize("family", ["tcp", "unix"])
 @pytest.mark.parametrize("way", ["SIGINT", "kill -9"])
 def test_with_hold_the_only_vassal_is_restarted_and_no_request_fails(
-    lab: Lab, way: str, family: str
+    lab: Place, way: str, family: str
 ) -> None:
     router = lab.router("--fastrouter-hold=10")
     address = str(lab.directory / "app.sock") if family == "unix" else None

@@ -1,46 +1,41 @@
 """Exchanges that are not simply a request and then its answer, over HTTP nodes of our own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.http.answers import Seen
-from tests.http.client import Client
-from tests.http.nodes import HttpNode, Node, UwsgiNode
-from tests.http.wire import Cut, Wire
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab
+from tests.lab.clients import Client, Peer
+from tests.lab.commands import HttpRouter
+from tests.lab.messages import Message, says
+from tests.lab.nodes import Kind, Node, in_a_thread
+from tests.lab.place import Place
+from tests.lab.scripts import always
 
 MEGABYTE = 1_000_000
 LARGE = 32 * MEGABYTE
-HTTP = ("--http-keepalive", "--http-auto-chunked", "--http-backend-http")
 
 
-def router_to(lab: Lab, node: Node, *options: str) -> HttpRouter:
-    return lab.http_router(*HTTP, f"--http-to={node.address}", *options)
+def router_to(lab: Place, node: Node, *options: str) -> HttpRouter:
+    return lab.http_before(node, "--http-auto-chunked", *options)
 
 
 @pytest.fixture
-def node() -> Iterator[HttpNode]:
-    with HttpNode() as node:
+def node() -> Iterator[Node]:
+    with in_a_thread() as node:
         yield node
 
 
-class Hasty(Node):
+TOO_LARGE = b"too large\n" * 1000
+
+
+async def hasty(peer: Peer) -> None:
     """Answers as soon as it has read a head; reads nothing of the body, and closes."""
-
-    body = b"too large\n" * 1000
-
-    def serve(self, wire: Wire, number: int) -> None:
-        wire.until(b"\r\n\r\n")
-        wire.sock.sendall(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
-            % (len(self.body), self.body)
-        )
+    await peer.head()
+    await peer.send(says(TOO_LARGE, "Connection: close", status="413 Content Too Large"))
 
 
-def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Lab) -> None:
-    with Hasty() as node:
+def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Place) -> None:
+    with in_a_thread(script=hasty) as node:
         router = router_to(lab, node)
         for fields in (["Content-Length: 50000000"], ["Transfer-Encoding: chunked"]):
             with router.client() as client:
@@ -52,34 +47,34 @@ def test_an_early_answer_arrives_whole_while_the_client_still_sends(lab: Lab) ->
                         client.send(bytes(MEGABYTE))
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # It has stopped reading, which it may.
-                answer = client.response()
-            assert (answer.status, answer.body, answer.closes) == (413, Hasty.body, True)
+                answer = client.answer()
+            assert (answer.status, answer.body, answer.closes) == (413, TOO_LARGE, True)
 
 
-def test_early_hints_reach_clients_that_know_them(lab: Lab, node: HttpNode) -> None:
+def test_early_hints_reach_clients_that_know_them(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         client.request("GET", "/hints")
-        assert [client.response().status, client.response().status] == [103, 200]
+        assert [client.answer().status, client.answer().status] == [103, 200]
         assert client.get("/next").status == 200
     with router.client() as client:
         client.send(b"GET /hints HTTP/1.0\r\nHost: example.com\r\n\r\n")
-        assert client.response().status == 200
+        assert client.answer().status == 200
         assert client.ending() == (b"", "closed")
 
 
-def test_a_head_that_answers_head_with_a_length_has_no_body(lab: Lab, node: HttpNode) -> None:
+def test_a_head_that_answers_head_with_a_length_has_no_body(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         for _ in range(3):
             client.request("HEAD", "/")
             client.request("GET", "/")
-            assert int(client.final("HEAD").get("content-length") or 0) > 0
+            assert int(client.final("HEAD").get("content-length") or b"0") > 0
             assert client.final().body == b"GET / 0\n"
     assert node.connections == 1
 
 
-def test_responses_of_every_framing_leave_the_connection_good(lab: Lab, node: HttpNode) -> None:
+def test_responses_of_every_framing_leave_the_connection_good(lab: Place, node: Node) -> None:
     router = router_to(lab, node)
     with router.client() as client:
         for path in ("/204", "/chunked", "/304", "/", "/nocl", "/hints", "/") * 3:
@@ -87,16 +82,14 @@ def test_responses_of_every_framing_leave_the_connection_good(lab: Lab, node: Ht
             assert answer.status in {200, 204, 304}
             assert not answer.closes
             assert answer.status != 200 or answer.body == f"GET {path} 0\n".encode()
-    assert node.complaints == []
 
 
 # --- a node whose answer the client is slow to read ---
 
 
-def large(wire: Wire, seen: Seen, **_: bool) -> bool:
+async def large(peer: Peer, request: Message) -> bool:
     """Answers ``/large`` with more than all sockets on the way can hold."""
-    body = bytes(LARGE) if seen.target == "/large" else b"small"
-    wire.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    await peer.send(says(bytes(LARGE) if request.target == b"/large" else b"small"))
     return True
 
 
@@ -107,8 +100,8 @@ def slow(router: HttpRouter) -> Client:
     return client
 
 
-def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Lab) -> None:
-    with HttpNode(answer=large) as node:
+def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Place) -> None:
+    with in_a_thread(answer=large) as node:
         router = router_to(
             lab, node, "--http-response-buffering=40000000", "--http-backend-connections=1"
         )
@@ -118,8 +111,8 @@ def test_with_response_buffering_a_slow_reader_does_not_hold_the_node(lab: Lab) 
         assert node.connections == 1
 
 
-def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Lab) -> None:
-    with HttpNode(answer=large) as node:
+def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Place) -> None:
+    with in_a_thread(answer=large) as node:
         router = router_to(lab, node, "--http-backend-connections=1")
         reader = slow(router)
         reader.head()
@@ -131,32 +124,26 @@ def test_a_client_that_goes_in_the_middle_of_an_answer_frees_the_node(lab: Lab) 
 # --- bodies that are too large, or never end ---
 
 
-@pytest.mark.parametrize("kind", [HttpNode, UwsgiNode])
+@pytest.mark.parametrize("kind", ["http", "uwsgi"], ids=["HttpNode", "UwsgiNode"])
 @pytest.mark.parametrize("framing", ["Content-Length: 1001", "Transfer-Encoding: chunked"])
-def test_a_body_above_the_limit_gets_413(lab: Lab, kind: Callable[[], Node], framing: str) -> None:
-    with kind() as node:
-        http = ["--http-backend-http"] if isinstance(node, HttpNode) else []
-        router = lab.http_router(
-            "--http-keepalive", "--http-body-limit=1000", f"--http-to={node.address}", *http
-        )
+def test_a_body_above_the_limit_gets_413(lab: Place, kind: Kind, framing: str) -> None:
+    with in_a_thread(kind) as node:
+        router = lab.http_before(node, "--http-body-limit=1000")
         with router.client() as client:
             client.request("POST", "/", framing)
             body = bytes(1001)
             client.send(b"3e9\r\n%b\r\n0\r\n\r\n" % body if "chunked" in framing else body)
-            assert client.response().status == 413
+            assert client.answer().status == 413
             assert client.ending() == (b"", "closed")
         with router.client() as client:
             assert client.post("/", bytes(1000)).status == 200
-        assert [seen.target for seen in node.seen if seen.whole] == ["/"]
+        assert [seen.target for seen in node.requests] == [b"/"]
 
 
-@pytest.mark.parametrize("kind", [HttpNode, UwsgiNode])
-def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(
-    lab: Lab, kind: Callable[[], Node]
-) -> None:
-    with kind() as node:
-        http = ["--http-backend-http"] if isinstance(node, HttpNode) else []
-        router = lab.http_router("--http-keepalive", f"--http-to={node.address}", *http)
+@pytest.mark.parametrize("kind", ["http", "uwsgi"], ids=["HttpNode", "UwsgiNode"])
+def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(lab: Place, kind: Kind) -> None:
+    with in_a_thread(kind) as node:
+        router = lab.http_before(node)
         for framing in ("Content-Length: 1000", "Transfer-Encoding: chunked"):
             with router.client() as client:
                 client.request("POST", "/cut", framing)
@@ -164,28 +151,10 @@ def test_a_client_that_goes_inside_its_body_leaves_no_whole_request(
         with router.client() as client:
             assert client.get("/last").status == 200
         router.stop()
-        assert [seen.target for seen in node.seen if seen.whole] == ["/last"]
+        assert [seen.target for seen in node.requests] == [b"/last"]
 
 
 # --- answers that are no good ---
-
-
-class Scripted(Node):
-    """Answers every request with these bytes, then closes."""
-
-    def __init__(self, answer: bytes) -> None:
-        self.answer = answer
-        super().__init__()
-
-    def serve(self, wire: Wire, number: int) -> None:
-        while True:
-            try:
-                wire.until(b"\r\n\r\n")
-            except Cut:
-                return
-            wire.sock.sendall(self.answer)
-            if b"close" in self.answer:
-                return
 
 
 BAD = {
@@ -201,8 +170,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_an_answer_that_can_be_read_in_two_ways_becomes_502(lab: Lab, name: str) -> None:
-    with Scripted(BAD[name]) as node:
+def test_an_answer_that_can_be_read_in_two_ways_becomes_502(lab: Place, name: str) -> None:
+    with in_a_thread(answer=always(BAD[name])) as node:
         router = router_to(lab, node)
         with router.client() as client:
             assert client.get("/").status == 502
@@ -216,8 +185,8 @@ CUT = {
 
 
 @pytest.mark.parametrize("name", CUT)
-def test_a_client_can_tell_that_an_answer_was_cut(lab: Lab, name: str) -> None:
-    with Scripted(CUT[name]) as node:
+def test_a_client_can_tell_that_an_answer_was_cut(lab: Place, name: str) -> None:
+    with in_a_thread(answer=always(CUT[name], close=True)) as node:
         router = router_to(lab, node)
         with router.client() as client:
             client.request("GET", "/")
@@ -226,9 +195,9 @@ def test_a_client_can_tell_that_an_answer_was_cut(lab: Lab, name: str) -> None:
         assert b"abc" in data or b" 502 " in data
 
 
-def test_bytes_behind_an_answer_are_not_the_next_one(lab: Lab) -> None:
+def test_bytes_behind_an_answer_are_not_the_next_one(lab: Place) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
-    with Scripted(answer + answer.replace(b"good", b"evil")) as node:
+    with in_a_thread(answer=always(answer + answer.replace(b"good", b"evil"))) as node:
         router = router_to(lab, node)
         with router.client() as client:
             for _ in range(5):

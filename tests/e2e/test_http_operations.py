@@ -1,7 +1,6 @@
 """The HTTP router in operation: large answers, busy nodes, nodes that go, awkward clients."""
 
 import select
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.answers import Seen
-from tests.http.client import Client
-from tests.http.nodes import HttpNode, UwsgiNode
-from tests.http.wire import Wire
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
-from tests.peers.servers import Server
+from tests.lab.clients import Client, Peer, answer_of
+from tests.lab.commands import HttpRouter
+from tests.lab.messages import Message, ask, chunks, says
+from tests.lab.nodes import Node, in_a_thread
+from tests.lab.place import Place
+from tests.lab.servers import Server
+from tests.lab.waiting import wait_until
 
 GIGABYTE = 1 << 30
 MEGABYTE = 1 << 20
@@ -25,27 +23,24 @@ MEGABYTE = 1 << 20
 
 @pytest.mark.peers
 @pytest.mark.parametrize("kind", ["gunicorn-gthread", "uwsgi"])
-def test_a_download_of_a_gigabyte_takes_no_memory(lab: Lab, kind: str) -> None:
+def test_a_download_of_a_gigabyte_takes_no_memory(lab: Place, kind: str) -> None:
     server = lab.server(kind)
-    http = ["--http-backend-http"] if server.proto == "http" else []
-    router = lab.http_router("--http-keepalive", f"--http-to={server.address}", *http)
+    router = lab.http_before(server)
     with router.client() as client:
         client.get("/download?size=10000000")
         before = router.peak_memory()
         client.request("GET", f"/download?size={GIGABYTE}")
         head = client.head()
-        assert head.get("content-length") == str(GIGABYTE)
+        assert head.get("content-length") == b"%d" % GIGABYTE
         assert client.count(GIGABYTE)
         assert client.get("/?next").body == b"next\n"
     assert router.peak_memory() - before < 4 * MEGABYTE
 
 
 @pytest.mark.peers
-def test_a_client_that_does_not_read_stops_the_node_not_the_router(lab: Lab) -> None:
+def test_a_client_that_does_not_read_stops_the_node_not_the_router(lab: Place) -> None:
     server = lab.server("uvicorn")
-    router = lab.http_router(
-        "--http-keepalive", "--http-backend-http", f"--http-to={server.address}"
-    )
+    router = lab.http_before(server)
     with router.client() as lazy, router.client() as client:
         client.get("/")
         before = router.peak_memory()
@@ -76,18 +71,13 @@ class Busy:
 @pytest.mark.parametrize("kind", ["gunicorn-sync", "uwsgi-http11"])
 @pytest.mark.parametrize("told", ["by an option", "by the announce"])
 def test_eight_busy_clients_of_a_node_with_two_processes_all_get_on(
-    lab: Lab, kind: str, told: str
+    lab: Place, kind: str, told: str
 ) -> None:
     """Each connection that is kept has a process of the node: a third one gets no answer."""
     options = ["--processes", "2", "--threads", "1"] if kind == "uwsgi-http11" else []
     server = lab.server(kind, options=options)
     if told == "by an option":
-        router = lab.http_router(
-            "--http-keepalive",
-            "--http-backend-http",
-            "--http-backend-connections=2",
-            f"--http-to={server.address}",
-        )
+        router = lab.http_before(server, "--http-backend-connections=2")
     else:
         router = lab.http_router("--http-keepalive", subscriptions=True)
         router.node(server.address, proto="http", cores=2)
@@ -111,7 +101,7 @@ def test_eight_busy_clients_of_a_node_with_two_processes_all_get_on(
 class Pair:
     """Two servers of a kind, and a router that takes them in turn over kept connections."""
 
-    def __init__(self, lab: Lab, kind: str, *options: str) -> None:
+    def __init__(self, lab: Place, kind: str, *options: str) -> None:
         self.servers: dict[str, Server] = {
             name: lab.server(kind, name=name, options=options) for name in ("left", "right")
         }
@@ -130,13 +120,13 @@ class Pair:
             client.request(method, f"/?{number}", body=body)
             answer = client.final()
             assert (answer.status, answer.body) == (200, b"%d\n" % number)
-            names.append(answer.get("x-node") or "")
+            names.append((answer.get("x-node") or b"").decode())
         return names
 
 
 @pytest.mark.peers
 @pytest.mark.parametrize("kind", ["gunicorn-gthread", "uvicorn"])
-def test_killing_a_node_between_requests_loses_none(lab: Lab, kind: str) -> None:
+def test_killing_a_node_between_requests_loses_none(lab: Place, kind: str) -> None:
     pair = Pair(lab, kind)
     with pair.router.client() as client:
         assert set(pair.ask(client, 8)) == {"left", "right"}
@@ -146,7 +136,7 @@ def test_killing_a_node_between_requests_loses_none(lab: Lab, kind: str) -> None
 
 
 @pytest.mark.peers
-def test_connections_that_a_node_closes_when_idle_lose_no_request(lab: Lab) -> None:
+def test_connections_that_a_node_closes_when_idle_lose_no_request(lab: Place) -> None:
     pair = Pair(lab, "gunicorn-gthread", "--keep-alive", "1")
     with pair.router.client() as client:
         assert set(pair.ask(client, 8)) == {"left", "right"}
@@ -158,34 +148,30 @@ def test_connections_that_a_node_closes_when_idle_lose_no_request(lab: Lab) -> N
         assert set(pair.ask(client, 8)) == {"left", "right"}
 
 
-def closes_at_the_second(wire: Wire, seen: Seen, **_: bool) -> bool:
+async def closes_at_the_second(peer: Peer, request: Message) -> bool:
     """Answers the first request of each connection; closes when the second one comes."""
-    if seen.first:
-        wire.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-    return seen.first
+    if request.first:
+        await peer.send(says(b""))
+    return request.first
 
 
-def test_a_get_that_meets_a_closing_connection_is_sent_again(lab: Lab) -> None:
+def test_a_get_that_meets_a_closing_connection_is_sent_again(lab: Place) -> None:
     """What a node does whose idle time ends while a request is under way to it."""
-    with HttpNode(answer=closes_at_the_second) as node:
-        router = lab.http_router(
-            "--http-keepalive", "--http-backend-http", f"--http-to={node.address}"
-        )
+    with in_a_thread(answer=closes_at_the_second) as node:
+        router = lab.http_before(node)
         with router.client() as client:
             assert [client.get("/").status for _ in range(10)] == [200] * 10
         assert node.connections > 1
         assert len([seen for seen in node.seen if seen.first]) == 10
 
 
-def test_a_post_that_meets_a_closing_connection_is_not(lab: Lab) -> None:
-    with HttpNode(answer=closes_at_the_second) as node:
-        router = lab.http_router(
-            "--http-keepalive", "--http-backend-http", f"--http-to={node.address}"
-        )
+def test_a_post_that_meets_a_closing_connection_is_not(lab: Place) -> None:
+    with in_a_thread(answer=closes_at_the_second) as node:
+        router = lab.http_before(node)
         with router.client() as client:
             assert client.post("/?1", b"body").status == 200
             assert client.post("/?2", b"body").status == 502
-        assert [seen.target for seen in node.seen] == ["/?1", "/?2"]
+        assert [seen.target for seen in node.seen] == [b"/?1", b"/?2"]
 
 
 def connections_to(server: Server) -> int:
@@ -203,13 +189,13 @@ def connections_to(server: Server) -> int:
 
 
 @pytest.fixture
-def node() -> Iterator[UwsgiNode]:
-    with UwsgiNode() as node:
+def node() -> Iterator[Node]:
+    with in_a_thread("uwsgi") as node:
         yield node
 
 
 def test_a_client_that_sends_a_byte_at_a_time_is_cut_at_the_deadline(
-    lab: Lab, node: UwsgiNode
+    lab: Place, node: Node
 ) -> None:
     router = lab.http_router("--http-headers-timeout=1", f"--http-to={node.address}")
     started = time.monotonic()
@@ -219,16 +205,14 @@ def test_a_client_that_sends_a_byte_at_a_time_is_cut_at_the_deadline(
             # A pause between bytes, unless it has had enough.
             if select.select([client.sock], [], [], 0.02)[0]:
                 break
-        assert client.response().status == 408
+        assert client.answer().status == 408
         assert client.ending() == (b"", "closed")
     assert 0.9 < time.monotonic() - started < 3
     assert node.seen == []
 
 
-def test_the_deadline_is_for_each_head_not_for_a_connection(lab: Lab, node: UwsgiNode) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-headers-timeout=1", f"--http-to={node.address}"
-    )
+def test_the_deadline_is_for_each_head_not_for_a_connection(lab: Place, node: Node) -> None:
+    router = lab.http_before(node, "--http-headers-timeout=1")
     started = time.monotonic()
     with router.client() as client:
         while time.monotonic() - started < 1.6:
@@ -240,7 +224,7 @@ def test_the_deadline_is_for_each_head_not_for_a_connection(lab: Lab, node: Uwsg
 
 
 @pytest.mark.peers
-def test_nginx_and_the_fastrouter_reach_gunicorn_over_kept_connections(lab: Lab) -> None:
+def test_nginx_and_the_fastrouter_reach_gunicorn_over_kept_connections(lab: Place) -> None:
     server = lab.server("gunicorn-gthread")
     router = lab.router(
         "--fastrouter-backend-http", f"--fastrouter-to={server.address}", subscriptions=False
@@ -258,20 +242,17 @@ def test_nginx_and_the_fastrouter_reach_gunicorn_over_kept_connections(lab: Lab)
         assert origin[2] == "http"
 
 
-def test_a_request_that_the_fastrouter_rebuilds_is_one_request(lab: Lab) -> None:
+def test_a_request_that_the_fastrouter_rebuilds_is_one_request(lab: Place) -> None:
     """nginx passes ``HTTP_TRANSFER_ENCODING`` beside CONTENT_LENGTH: one of them has to go."""
-    with HttpNode() as node:
+    with in_a_thread() as node:
         router = lab.router(
             "--fastrouter-backend-http", f"--fastrouter-to={node.address}", subscriptions=False
         )
         nginx = lab.nginx(router.address)
-        with socket.create_connection(("127.0.0.1", nginx.port)) as sock:
-            sock.sendall(
-                b"POST /up HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n"
-                b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-            )
-            answer = b"".join(iter(lambda: sock.recv(65_536), b""))
+        fields = ("Connection: close", "Transfer-Encoding: chunked")
+        answer = answer_of(
+            f"127.0.0.1:{nginx.port}", ask("/up", *fields, method="POST") + chunks(b"hello")
+        )
         assert answer.endswith(b"POST /up 5\n"), answer
         (seen,) = node.seen
-        assert (seen.length, seen.body, seen.chunked) == ("5", b"hello", False)
-        assert node.complaints == []
+        assert (seen.get("content-length"), seen.body, seen.framing) == (b"5", b"hello", "length")

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.http.nodes import UwsgiNode
-from tests.peers.lab import Lab
+from tests.lab.nodes import Node, in_a_thread
+from tests.lab.place import Place
 
 
 @pytest.fixture
-def node() -> Iterator[UwsgiNode]:
-    with UwsgiNode() as node:
+def node() -> Iterator[Node]:
+    with in_a_thread("uwsgi") as node:
         yield node
 
 
@@ -35,30 +35,26 @@ def proxy_v2() -> bytes:
 
 @pytest.mark.parametrize("header", [proxy_v1(), proxy_v2()], ids=["v1", "v2"])
 def test_a_proxy_header_says_who_the_client_is_for_the_whole_connection(
-    lab: Lab, node: UwsgiNode, header: bytes
+    lab: Place, node: Node, header: bytes
 ) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
-    )
+    router = lab.http_before(node, "--http-enable-proxy-protocol")
     with router.client() as client:
         client.send(header)
         assert [client.get("/").status for _ in range(2)] == [200, 200]
     assert [
-        (seen.variables["REMOTE_ADDR"], seen.variables["REMOTE_PORT"]) for seen in node.seen
-    ] == [(SOURCE, str(PORT))] * 2
+        (seen.variables[b"REMOTE_ADDR"], seen.variables[b"REMOTE_PORT"]) for seen in node.seen
+    ] == [(SOURCE.encode(), b"%d" % PORT)] * 2
 
 
 @pytest.mark.parametrize("header", [proxy_v1(), proxy_v2()], ids=["v1", "v2"])
-def test_a_second_proxy_header_is_a_bad_request(lab: Lab, node: UwsgiNode, header: bytes) -> None:
-    router = lab.http_router(
-        "--http-keepalive", "--http-enable-proxy-protocol", f"--http-to={node.address}"
-    )
+def test_a_second_proxy_header_is_a_bad_request(lab: Place, node: Node, header: bytes) -> None:
+    router = lab.http_before(node, "--http-enable-proxy-protocol")
     with router.client() as client:
         client.send(header)
         assert client.get("/").status == 200
         client.send(header)
         client.request("GET", "/")
-        assert client.response().status == 400
+        assert client.answer().status == 400
         assert client.ending() == (b"", "closed")
     assert len(node.seen) == 1
 
@@ -73,26 +69,24 @@ def test_a_second_proxy_header_is_a_bad_request(lab: Lab, node: UwsgiNode, heade
     ids=["none", "short v2", "short v1"],
 )
 def test_a_connection_without_a_good_proxy_header_is_refused(
-    lab: Lab, node: UwsgiNode, start: bytes
+    lab: Place, node: Node, start: bytes
 ) -> None:
     router = lab.http_router("--http-enable-proxy-protocol", f"--http-to={node.address}")
     with router.client() as client:
         client.send(start)
-        assert client.response().status == 400
+        assert client.answer().status == 400
         assert client.ending() == (b"", "closed")
     assert node.seen == []
 
 
-def test_of_peers_outside_the_list_a_proxy_header_is_not_believed(
-    lab: Lab, node: UwsgiNode
-) -> None:
+def test_of_peers_outside_the_list_a_proxy_header_is_not_believed(lab: Place, node: Node) -> None:
     router = lab.http_router(
         "--http-enable-proxy-protocol=192.0.2.0/24", f"--http-to={node.address}"
     )
     with router.client() as client:
         client.send(proxy_v1())
         client.request("GET", "/")
-        assert client.response().status == 400
+        assert client.answer().status == 400
     with router.client() as client:
         assert client.get("/").status == 200
-    assert [seen.variables["REMOTE_ADDR"] for seen in node.seen] == ["127.0.0.1"]
+    assert [seen.variables[b"REMOTE_ADDR"] for seen in node.seen] == [b"127.0.0.1"]

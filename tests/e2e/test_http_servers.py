@@ -8,20 +8,16 @@ from collections.abc import Iterator
 import pytest
 from websockets.sync.client import connect
 
-from tests.http.client import Client
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab, temporary
-from tests.peers.servers import KINDS, Server
+from tests.lab.clients import Client
+from tests.lab.commands import HttpRouter
+from tests.lab.messages import chunks
+from tests.lab.place import Place, temporary
+from tests.lab.servers import KINDS, Server
 from tests.peers.web import PAGE
 
 pytestmark = pytest.mark.peers
 
-OPTIONS = (
-    "--http-keepalive",
-    "--http-auto-chunked",
-    "--http-auto-gzip",
-    "--http-websockets",
-)
+OPTIONS = ("--http-auto-chunked", "--http-auto-gzip", "--http-websockets")
 #: What a connection to a node is known by; uWSGI's HTTP parser does not tell its application.
 TELL_PORTS = {"gunicorn-gthread", "uvicorn"}
 #: Those that cannot speak WebSocket.
@@ -31,17 +27,13 @@ NO_WEBSOCKET = {"gunicorn-sync", "gunicorn-gthread"}
 class Site:
     """A router, and one server behind it."""
 
-    def __init__(self, lab: Lab, kind: str) -> None:
+    def __init__(self, lab: Place, kind: str) -> None:
         self.kind = kind
         self.directory = lab.directory
         self.server: Server = lab.server(kind)
-        http = ["--http-backend-http"] if self.server.proto == "http" else []
-        if kind == "uwsgi-http11":
-            # A uWSGI thread belongs to a connection as long as that is kept.
-            http.append("--http-backend-connections=4")
-        self.router: HttpRouter = lab.http_router(
-            *OPTIONS, f"--http-to={self.server.address}", *http
-        )
+        # A uWSGI thread belongs to a connection as long as that is kept.
+        few = ["--http-backend-connections=4"] if kind == "uwsgi-http11" else []
+        self.router: HttpRouter = lab.http_before(self.server, *OPTIONS, *few)
 
     def client(self) -> Client:
         """Return a connection to the router."""
@@ -58,11 +50,6 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
 def digest(body: bytes) -> bytes:
     """What ``/echo`` answers."""
     return f"{len(body)} {hashlib.sha256(body).hexdigest()}\n".encode()
-
-
-def chunked(*pieces: bytes) -> bytes:
-    """Encode a body in these chunks."""
-    return b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (*pieces, b""))
 
 
 def test_a_client_keeps_its_connection_and_the_router_its_own(site: Site) -> None:
@@ -85,7 +72,7 @@ def test_pipelined_requests_are_answered_in_order(site: Site) -> None:
 def test_a_pipelined_request_behind_a_body_is_no_part_of_it(site: Site) -> None:
     with site.client() as client:
         client.request("POST", "/echo", body=b"x" * 1000)
-        client.request("POST", "/echo", "Transfer-Encoding: chunked", body=chunked(b"ab", b"c"))
+        client.request("POST", "/echo", "Transfer-Encoding: chunked", body=chunks(b"ab", b"c"))
         client.request("GET", "/?last")
         bodies = [client.final().body for _ in range(3)]
     assert bodies == [digest(b"x" * 1000), digest(b"abc"), b"last\n"]
@@ -94,7 +81,7 @@ def test_a_pipelined_request_behind_a_body_is_no_part_of_it(site: Site) -> None:
 def test_head_has_a_length_and_no_body(site: Site) -> None:
     with site.client() as client:
         client.request("HEAD", "/?1")
-        assert client.final("HEAD").get("content-length") == "2"
+        assert client.final("HEAD").get("content-length") == b"2"
         assert client.get("/?next").body == b"next\n"
 
 
@@ -104,9 +91,9 @@ def test_100_continue_is_sent_once_before_the_body(site: Site) -> None:
         fields = ("Expect: 100-continue", f"Content-Length: {len(body)}")
         client.request("POST", "/echo", *fields)
         if site.kind != "uwsgi-http11":  # It never says so: its clients have to stop waiting.
-            assert client.response().status == 100
+            assert client.answer().status == 100
         client.send(body)
-        answer = client.response()
+        answer = client.answer()
         assert (answer.status, answer.body) == (200, digest(body))
         assert client.get("/?next").body == b"next\n"
 
@@ -117,7 +104,7 @@ def test_uploads_arrive_whole(site: Site, size: int) -> None:
     with site.client() as client:
         assert client.post("/echo", body).body == digest(body)
         cut = size // 3
-        encoded = chunked(*filter(None, (body[:cut], body[cut : 2 * cut], body[2 * cut :])))
+        encoded = chunks(*filter(None, (body[:cut], body[cut : 2 * cut], body[2 * cut :])))
         answer = client.post("/echo", encoded, "Transfer-Encoding: chunked")
         assert answer.body == digest(body)
         assert client.get("/?next").body == b"next\n"
@@ -144,8 +131,8 @@ def test_an_answer_without_a_length_ends_with_the_connection_of_an_http_1_0_clie
 def test_an_answer_is_compressed_when_node_and_client_wish_so(site: Site) -> None:
     with site.client() as client:
         compressed = client.get("/gzip", "Accept-Encoding: gzip")
-        assert compressed.get("content-encoding") == "gzip"
-        assert "accept-encoding" in (compressed.get("vary") or "").lower()
+        assert compressed.get("content-encoding") == b"gzip"
+        assert b"accept-encoding" in (compressed.get("vary") or b"").lower()
         assert gzip.decompress(compressed.body) == PAGE
         plain = client.get("/gzip", "Accept-Encoding: gzip;q=0")
         assert (plain.get("content-encoding"), plain.body) == (None, PAGE)
@@ -160,7 +147,7 @@ def test_server_sent_events_arrive_one_by_one(site: Site) -> None:
             client.request("GET", f"/events?fifo={fifo}", "Accept-Encoding: gzip")
             with fifo.open("wb", buffering=0) as events:
                 events.write(b"first\n")
-                assert client.head().get("transfer-encoding") == "chunked"
+                assert client.head().get("transfer-encoding") == b"chunked"
                 assert client.chunk() == b"data: first\n\n"
                 for number in range(5):
                     events.write(b"%d\n" % number)

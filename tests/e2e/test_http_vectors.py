@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.http.judge import MUST, OF_THE_NODE, begun, judge
-from tests.http.nodes import AFTER, HttpNode, Node, UwsgiNode
-from tests.http.vectors import Vector, alone, exchange, in_pieces, load
-from tests.peers.http_router import HttpRouter
-from tests.peers.lab import Lab
+from tests.e2e.judge import MUST, OF_THE_NODE, begun, judge
+from tests.e2e.vectors import AFTER, Vector, alone, exchange, in_pieces, load
+from tests.lab.commands import HttpRouter
+from tests.lab.nodes import Kind, Node, in_a_thread
+from tests.lab.place import Place
 
 #: The deadline for heads is what ends ``head-silent``.
 OPTIONS = ("--http-websockets", "--http-headers-timeout=1")
@@ -22,12 +22,11 @@ VECTORS = load()
 class Site:
     """A router and one recording node, announced under each key."""
 
-    def __init__(self, lab: Lab, node: Node, *options: str) -> None:
+    def __init__(self, lab: Place, node: Node, *options: str) -> None:
         self.node = node
-        proto = "http" if isinstance(node, HttpNode) else "uwsgi"
         self.router: HttpRouter = lab.http_router(*OPTIONS, *options, subscriptions=True)
         for key in KEYS:
-            self.router.node(node.address, key=key, proto=proto, cores=4)
+            self.router.node(node.address, key=key, proto=node.proto, cores=4)
 
     def wrong(self, vectors: Iterable[Vector]) -> dict[str, list[str]]:
         """Send vectors; return what was wrong with each."""
@@ -37,17 +36,17 @@ class Site:
         return wrong
 
     def play(self, vector: Vector) -> list[str]:
-        """Send a vector; return what was wrong, the node's complaints too."""
-        before, complaints = len(self.node.seen), len(self.node.complaints)
+        """Send a vector; return what was wrong, what the node could not read too."""
+        before, errors = len(self.node.seen), len(self.node.errors)
         seen = exchange(vector, self.router.address)
         problems = judge(vector, seen, self.node.seen[before:])
-        return problems + self.node.complaints[complaints:]
+        return problems + [str(error) for error in self.node.errors[errors:]]
 
 
 @pytest.fixture(params=["uwsgi", "uwsgi, chunked input", "http"])
-def site(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, lab: Place) -> Iterator[Site]:
     """Over uwsgi nodes that get bodies whole, or in chunks; over kept HTTP connections."""
-    with HttpNode() if request.param == "http" else UwsgiNode() as node:
+    with in_a_thread("http" if request.param == "http" else "uwsgi") as node:
         options = ["--http-chunked-input"] if "chunked" in request.param else []
         yield Site(lab, node, *KEEPALIVE, *options)
 
@@ -62,11 +61,11 @@ def test_it_makes_no_difference_in_which_pieces_a_vector_comes(site: Site, size:
     assert site.wrong(in_pieces(v, size) for v in VECTORS if v.name != SILENT) == {}
 
 
-@pytest.mark.parametrize("kind", [UwsgiNode, HttpNode])
+@pytest.mark.parametrize("kind", ["uwsgi", "http"], ids=["UwsgiNode", "HttpNode"])
 def test_without_keepalive_the_first_request_is_answered_and_no_other(
-    lab: Lab, kind: type[Node]
+    lab: Place, kind: Kind
 ) -> None:
-    with kind() as node:
+    with in_a_thread(kind) as node:
         assert Site(lab, node).wrong(alone(v) for v in VECTORS if v.name != SILENT) == {}
 
 
@@ -80,18 +79,18 @@ def test_the_node_has_seen_no_request_but_those_that_were_answered(site: Site) -
                 expected += 1
             expected += sum(r.status in OF_THE_NODE for r in seen.final)
     site.router.stop()
-    assert len([request for request in site.node.seen if request.whole]) == expected
+    assert len(site.node.requests) == expected
     assert begun(site.node.seen) == []
 
 
-def test_pooled_connections_were_used_again(lab: Lab) -> None:
+def test_pooled_connections_were_used_again(lab: Place) -> None:
     """Or the vectors over HTTP nodes show nothing about connections that requests share."""
-    with HttpNode() as node:
+    with in_a_thread() as node:
         site = Site(lab, node, *KEEPALIVE)
         for vector in VECTORS:
             if vector.name != SILENT:
                 exchange(vector, site.router.address)
-        requests = len([request for request in node.seen if request.target != AFTER])
+        requests = len([request for request in node.seen if request.target != AFTER.encode()])
         assert node.connections < requests / 2
 
 

@@ -14,9 +14,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from tests.http.client import Client
-from tests.http.echo import SUBPROTOCOLS, echoing
-from tests.peers.lab import Lab, temporary
+from tests.lab.clients import Client
+from tests.lab.commands import HttpRouter
+from tests.lab.echo import SUBPROTOCOLS, echoing
+from tests.lab.place import Place, temporary
 
 PATIENCE = 10.0
 Case = Callable[[str], object]
@@ -48,18 +49,18 @@ def echo() -> Iterator[str]:
         yield address
 
 
+def before(lab: Place, echo: str, *options: str) -> HttpRouter:
+    """A router in front of the echo server."""
+    to = f"--http-to={echo}"
+    return lab.http_router("--http-websockets", "--http-backend-http", to, *options)
+
+
 @pytest.fixture(scope="module", params=["plain", "checked"])
 def through(request: pytest.FixtureRequest, echo: str) -> Iterator[str]:
     """The address of a router in front of the echo server."""
     checked = ["--http-websocket-check"] if request.param == "checked" else []
     with temporary() as lab:
-        yield lab.http_router(
-            "--http-keepalive",
-            "--http-websockets",
-            "--http-backend-http",
-            f"--http-to={echo}",
-            *checked,
-        ).address
+        yield before(lab, echo, "--http-keepalive", *checked).address
 
 
 def echoes(messages: list[Any], compression: str | None = None) -> Case:
@@ -210,7 +211,7 @@ def test_a_frame_that_breaks_a_rule_closes_the_connection(through: str, name: st
     data, code = BROKEN[name]
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         client.send(data)
         answer, how = client.ending()
     assert answer[:1] == bytes([CLOSE]), answer
@@ -221,14 +222,14 @@ def test_a_frame_that_breaks_a_rule_closes_the_connection(through: str, name: st
 def test_frames_sent_with_the_handshake_are_not_lost(through: str) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE + frame(TEXT, b"early") + frame(BINARY, b"bird"))
-        assert client.response().status == 101
+        assert client.answer().status == 101
         assert client.exactly(13) == b"\x81\x05early\x82\x04bird"
 
 
 def test_a_frame_may_come_byte_by_byte(through: str) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         for sent, expected in ((TEXT, b"\x81\x04slow"), (PING, b"\x8a\x04slow")):
             for byte in frame(sent, b"slow"):
                 client.send(bytes([byte]))
@@ -241,18 +242,20 @@ def test_what_follows_a_refused_handshake_is_a_request_of_its_own(through: str) 
     with Client(through) as client:
         early = b"GET /next HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
         client.send(HANDSHAKE.replace(b"GET / ", b"GET /refuse ") + early)
-        assert client.response().status == 403
+        assert client.answer().status == 403
         answer, how = client.ending()
     # The echo server asks for an upgrade (426) if there is none.
     assert answer == b"" or answer.startswith(b"HTTP/1.1 426 ")
     assert how == "closed"
 
 
-def test_a_client_that_goes_without_a_word_ends_the_node_connection(lab: Lab, through: str) -> None:
+def test_a_client_that_goes_without_a_word_ends_the_node_connection(
+    lab: Place, through: str
+) -> None:
     with Client(through) as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
-        client.half_close()
+        assert client.answer().status == 101
+        client.eof()
         assert client.ending()[1] == "closed"
 
 
@@ -268,28 +271,25 @@ def test_a_client_that_goes_without_a_word_ends_the_node_connection(lab: Lab, th
     ids=["frame", "message"],
 )
 def test_what_is_larger_than_the_limit_is_closed_with_1009(
-    lab: Lab, echo: str, data: bytes, code: int
+    lab: Place, echo: str, data: bytes, code: int
 ) -> None:
-    router = lab.http_router(
-        "--http-websockets",
+    router = before(
+        lab,
+        echo,
         "--http-websocket-check",
         "--http-websocket-max-frame=1000",
         "--http-websocket-max-message=2000",
-        "--http-backend-http",
-        f"--http-to={echo}",
     )
     with router.client() as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         client.send(data)
         answer, _ = client.ending()
     assert answer[:4] == struct.pack("!BBH", CLOSE, answer[1], code), answer
 
 
-def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Lab, echo: str) -> None:
-    router = lab.http_router(
-        "--http-websockets", "--http-websocket-check", "--http-backend-http", f"--http-to={echo}"
-    )
+def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Place, echo: str) -> None:
+    router = before(lab, echo, "--http-websocket-check")
     with opened(router.address) as socket:
         socket.send("there?")
         assert socket.recv(timeout=PATIENCE) == "there?"
@@ -299,14 +299,9 @@ def test_a_checked_tunnel_says_1001_when_the_router_ends(lab: Lab, echo: str) ->
         assert socket.close_code == 1001
 
 
-def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Lab, echo: str) -> None:
-    router = lab.http_router(
-        "--http-websockets",
-        "--http-websocket-timeout=1",
-        "--http-backend-http",
-        f"--http-to={echo}",
-    )
+def test_a_silent_tunnel_ends_after_its_own_timeout(lab: Place, echo: str) -> None:
+    router = before(lab, echo, "--http-websocket-timeout=1")
     with router.client() as client:
         client.send(HANDSHAKE)
-        assert client.response().status == 101
+        assert client.answer().status == 101
         assert client.ending()[1] in {"closed", "reset"}

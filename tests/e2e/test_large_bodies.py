@@ -10,12 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.lab.commands import Router
+from tests.lab.messages import from_web_server
+from tests.lab.place import Place
+from tests.lab.waiting import wait_until
 from tests.peers.app import pattern
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
-from tests.peers.router import Router
-from tests.peers.vassal import KEY
-from uwsgi_router.protocol.uwsgi import encode_packet
 
 pytestmark = pytest.mark.peers
 
@@ -26,18 +25,7 @@ def send_request(router: Router, path: str, query: str, content_length: int = 0)
     """Open a connection as a web server does and send the request, without its body."""
     sock = router.connect()
     sock.settimeout(20)
-    variables = {
-        "REQUEST_METHOD": "POST" if content_length else "GET",
-        "PATH_INFO": path,
-        "REQUEST_URI": f"{path}?{query}",
-        "QUERY_STRING": query,
-        "CONTENT_LENGTH": str(content_length or ""),
-        "SERVER_PROTOCOL": "HTTP/1.0",
-        "SERVER_NAME": KEY,
-        "SERVER_PORT": "80",
-        "HTTP_HOST": KEY,
-    }
-    sock.sendall(encode_packet((k.encode(), v.encode()) for k, v in variables.items()))
+    sock.sendall(from_web_server(path, query, length=content_length, protocol="HTTP/1.0"))
     return sock
 
 
@@ -50,7 +38,7 @@ def read_answer(sock: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("family", ["tcp", "unix"])
-def test_8_mb_in_both_directions_at_once_pass(lab: Lab, family: str) -> None:
+def test_8_mb_in_both_directions_at_once_pass(lab: Place, family: str) -> None:
     router = lab.router()
     address = str(lab.directory / "app.sock") if family == "unix" else None
     vassal = lab.vassal("duplex", router, address=address)
@@ -68,7 +56,7 @@ def test_8_mb_in_both_directions_at_once_pass(lab: Lab, family: str) -> None:
     assert body[size:].decode() == hashlib.sha256(upload).hexdigest()
 
 
-def test_a_client_that_reads_nothing_of_a_large_answer_does_not_fill_the_router(lab: Lab) -> None:
+def test_a_client_that_reads_nothing_of_a_large_answer_does_not_fill_the_router(lab: Place) -> None:
     router = lab.router()
     vassal = lab.vassal("large", router)
     router.wait_for_nodes(vassal.address)

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import urllib.request
 
-from tests.peers.lab import Lab
-from tests.peers.process import wait_until
-from tests.peers.programs import ROOT
+from tests.lab.place import Place
+from tests.lab.programs import ROOT
+from tests.lab.waiting import wait_until
 
 
 def paste(command: str) -> str:
@@ -36,7 +36,7 @@ def running(pid: int) -> bool:
     return True
 
 
-def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Lab) -> None:
+def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Place) -> None:
     make = lab.program("make-run", "make", "run", cwd=ROOT, env={"MAKEFLAGS": None})
     make.wait_for_output("Ctrl-C", seconds=50)
     text = make.output()

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.peers import programs
+from tests.lab import programs
+from tests.lab.commands import Router
+from tests.lab.load import Load
+from tests.lab.messages import HOST
+from tests.lab.nginx import Nginx
+from tests.lab.place import Place
+from tests.lab.servers import Vassal
+from tests.lab.waiting import wait_until
 from tests.peers.app import pattern
-from tests.peers.lab import Lab
-from tests.peers.load import Load
-from tests.peers.nginx import Nginx
-from tests.peers.process import wait_until
-from tests.peers.router import Router
-from tests.peers.vassal import KEY, Vassal
 
 pytestmark = pytest.mark.peers
 
@@ -24,7 +25,7 @@ MEGABYTE = 1_000_000
 class Site:
     """Everything an operator has."""
 
-    lab: Lab
+    lab: Place
     router: Router
     nginx: Nginx
     vassals: dict[str, Vassal]
@@ -37,7 +38,7 @@ class Site:
 
 
 @pytest.fixture
-def site(lab: Lab) -> Site:
+def site(lab: Place) -> Site:
     """Start it all and wait until the three are in the table."""
     router = lab.router()
     settings = {"options": ["--unsubscribe-on-graceful-reload"]}
@@ -106,7 +107,7 @@ def test_a_leaving_vassal_loses_no_get_and_of_the_posts_only_those_it_had(
 def explained(router: Router, node: str) -> int:
     """Return how many failed requests the log explains, with the key and the node that had them."""
     return sum(
-        " failed: 502 " in line and f"key={KEY}" in line and f"node={node} " in line
+        " failed: 502 " in line and f"key={HOST}" in line and f"node={node} " in line
         for line in router.output().splitlines()
     )
 

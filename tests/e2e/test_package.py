@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import programs
+from tests.lab import programs
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import socket
 
 import pytest
 
-from tests.peers.lab import Lab
-from tests.peers.process import free_port
+from tests.lab.place import Place
+from tests.lab.processes import free_port
 
 pytestmark = pytest.mark.peers
 
 
 @pytest.fixture(params=["tcp", "unix"])
-def listener(lab: Lab, request: pytest.FixtureRequest) -> socket.socket:
+def listener(lab: Place, request: pytest.FixtureRequest) -> socket.socket:
     """Open what systemd would open for ``ListenStream=``; it outlives every router."""
     if request.param == "tcp":
         sock = socket.create_server(("127.0.0.1", free_port()), backlog=1024)
@@ -30,7 +30,7 @@ def name_of(sock: socket.socket) -> str:
 
 
 def test_sigterm_and_restart_on_an_inherited_listener_lose_no_request(
-    lab: Lab, listener: socket.socket
+    lab: Place, listener: socket.socket
 ) -> None:
     vassal = lab.vassal("static", None)
     address = name_of(listener)
@@ -50,7 +50,7 @@ def test_sigterm_and_restart_on_an_inherited_listener_lose_no_request(
 
 
 def test_with_hold_a_restart_loses_no_request_while_the_table_fills_again(
-    lab: Lab, listener: socket.socket
+    lab: Place, listener: socket.socket
 ) -> None:
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.bind(("127.0.0.1", free_port(socket.SOCK_DGRAM)))
@@ -73,7 +73,7 @@ def test_with_hold_a_restart_loses_no_request_while_the_table_fills_again(
     assert load.lost() == {}
 
 
-def test_sigterm_ends_the_router_only_after_the_requests_under_way(lab: Lab) -> None:
+def test_sigterm_ends_the_router_only_after_the_requests_under_way(lab: Place) -> None:
     vassal = lab.vassal("static", None)
     router = lab.router(f"--fastrouter-to={vassal.address}", subscriptions=False)
     load = lab.load(lab.nginx(router.address), "/?seconds=1", clients=4)

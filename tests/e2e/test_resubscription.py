@@ -2,54 +2,38 @@
 
 import socket
 import time
-from typing import TypeVar
 
 import pytest
 
-from tests.e2e.other_router import OtherRouter, ask
-from tests.peers.lab import Lab
-from tests.peers.process import Process
+from tests.lab.clients import answer_of
+from tests.lab.commands import Gateway
+from tests.lab.messages import from_web_server
+from tests.lab.place import Place
 
 pytestmark = pytest.mark.peers
 
-P = TypeVar("P", bound=Process)
+
+def ask(router: Gateway) -> bytes:
+    """Return the answer to one request for our key."""
+    return answer_of(router.address, from_web_server())
 
 
-@pytest.fixture
-def started(lab: Lab) -> "type[Started]":
-    """Start programs that the lab doesn't know."""
-    Started.lab = lab
-    return Started
-
-
-class Started:
-    """Puts a uWSGI fastrouter into the lab."""
-
-    lab: Lab
-
-    @classmethod
-    def other(cls, *options: str) -> OtherRouter:
-        return cls.lab._started(OtherRouter(cls.lab.directory, *options))
-
-
-def test_uwsgi_above_has_ours_as_a_node_until_the_last_of_its_nodes_leaves(
-    lab: Lab, started: type[Started]
-) -> None:
-    above = started.other()
+def test_uwsgi_above_has_ours_as_a_node_until_the_last_of_its_nodes_leaves(lab: Place) -> None:
+    above = lab.other_router()
     router = lab.router(f"--fastrouter-resubscribe={above.announce}")
     one, two = (lab.vassal(name, router) for name in ("one", "two"))
     router.wait_for_nodes(one.address, two.address)
     above.wait_for_nodes(router.address)
-    assert ask(above.address).startswith(b"HTTP/1.1 200 ")
+    assert ask(above).startswith(b"HTTP/1.1 200 ")
     one.stop()
     router.wait_for_nodes(two.address)
-    assert ask(above.address).startswith(b"HTTP/1.1 200 ")
+    assert ask(above).startswith(b"HTTP/1.1 200 ")
     two.stop()
     above.wait_for_nodes()
 
 
-def test_our_router_leaves_uwsgi_above_before_it_stops(lab: Lab, started: type[Started]) -> None:
-    above = started.other()
+def test_our_router_leaves_uwsgi_above_before_it_stops(lab: Place) -> None:
+    above = lab.other_router()
     router = lab.router(f"--fastrouter-resubscribe={above.announce}")
     lab.vassal("one", router)
     above.wait_for_nodes(router.address)
@@ -57,35 +41,33 @@ def test_our_router_leaves_uwsgi_above_before_it_stops(lab: Lab, started: type[S
     above.wait_for_nodes()
 
 
-def test_uwsgi_below_is_a_node_of_ours(lab: Lab, started: type[Started]) -> None:
+def test_uwsgi_below_is_a_node_of_ours(lab: Place) -> None:
     router = lab.router()
-    below = started.other("--fastrouter-resubscribe", router.announce)
+    below = lab.other_router("--fastrouter-resubscribe", router.announce)
     vassal = lab.vassal("one", None, options=["--subscribe-to", f"{below.announce}:example.com"])
     router.wait_for_nodes(below.address)
-    assert ask(router.address).startswith(b"HTTP/1.1 200 ")
+    assert ask(router).startswith(b"HTTP/1.1 200 ")
     vassal.stop()
     router.wait_for_nodes()
 
 
-def test_a_uwsgi_beside_ours_hears_each_announce_too(lab: Lab, started: type[Started]) -> None:
-    beside = started.other()
+def test_a_uwsgi_beside_ours_hears_each_announce_too(lab: Place) -> None:
+    beside = lab.other_router()
     router = lab.router(f"--subscription-tee={beside.announce}")
     vassal = lab.vassal("one", router)
     beside.wait_for_nodes(vassal.address)
-    assert ask(beside.address).startswith(b"HTTP/1.1 200 ")
+    assert ask(beside).startswith(b"HTTP/1.1 200 ")
     vassal.stop()
     beside.wait_for_nodes()
 
 
-def test_ours_and_uwsgi_resubscribed_to_each_other_do_not_flood(
-    lab: Lab, started: type[Started]
-) -> None:
+def test_ours_and_uwsgi_resubscribed_to_each_other_do_not_flood(lab: Place) -> None:
     """Of two uWSGI routers each datagram makes more than 20,000 a second."""
     wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     lab.closing(wire)
     wire.bind(("127.0.0.1", 0))
     router = lab.router(f"--fastrouter-resubscribe=127.0.0.1:{wire.getsockname()[1]}")
-    beside = started.other("--fastrouter-resubscribe", router.announce)
+    beside = lab.other_router("--fastrouter-resubscribe", router.announce)
     vassal = lab.vassal("one", router, announce_every=1)
     host, port = beside.announce.rsplit(":", 1)
     passed, end = 0, time.monotonic() + 3

@@ -12,12 +12,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from tests.peers.lab import Lab
-from tests.peers.process import free_port, wait_until
-from tests.peers.router import Router
-from tests.peers.vassal import KEY, Vassal
+from tests.lab.clients import answer_of
+from tests.lab.commands import Router
+from tests.lab.messages import HOST, from_web_server
+from tests.lab.place import Place
+from tests.lab.processes import free_port
+from tests.lab.servers import Vassal
+from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
-from uwsgi_router.protocol.uwsgi import encode_packet
 from uwsgi_router.router.cli.keys import make_pair
 
 pytestmark = pytest.mark.peers
@@ -27,20 +29,20 @@ needs_root = pytest.mark.skipif(ME != 0, reason="only root can send as another u
 
 
 @pytest.fixture
-def make_keys(lab: Lab) -> Callable[[str], Path]:
+def make_keys(lab: Place) -> Callable[[str], Path]:
     """Make a pair of keys where the router looks for the public one; return the private one's path."""
     directory = lab.directory / "keys"
     directory.mkdir()
-    return lambda kind: Path(make_pair(KEY, str(directory), kind)[0])
+    return lambda kind: Path(make_pair(HOST, str(directory), kind)[0])
 
 
-def signing_router(lab: Lab, digest: str, *options: str, **settings: str) -> Router:
+def signing_router(lab: Place, digest: str, *options: str, **settings: str) -> Router:
     check = f"--subscriptions-sign-check={digest}:{lab.directory}/keys"
     return lab.router(check, *options, **settings)
 
 
-def signing_vassal(lab: Lab, announce_to: str, digest: str, key: Path) -> Vassal:
-    entry = f"{announce_to}:{KEY},0,{digest}:{key}"
+def signing_vassal(lab: Place, announce_to: str, digest: str, key: Path) -> Vassal:
+    entry = f"{announce_to}:{HOST},0,{digest}:{key}"
     return lab.vassal("signing", None, options=["--subscribe-to", entry])
 
 
@@ -50,27 +52,14 @@ def refusals(router: Router) -> list[str]:
 
 def ask(router: Router) -> bytes:
     """Return the answer to one request for our key."""
-    variables = {
-        "REQUEST_METHOD": "GET",
-        "REQUEST_URI": "/",
-        "PATH_INFO": "/",
-        "QUERY_STRING": "",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "SERVER_NAME": KEY,
-        "SERVER_PORT": "80",
-        "HTTP_HOST": KEY,
-    }
-    with router.connect() as sock:
-        sock.settimeout(10)
-        sock.sendall(encode_packet([(n.encode(), v.encode()) for n, v in variables.items()]))
-        return b"".join(iter(lambda: sock.recv(65_536), b""))
+    return answer_of(router.address, from_web_server())
 
 
 @pytest.mark.parametrize("transport", ["udp", "unix"])
 @pytest.mark.parametrize("digest", ["SHA1", "SHA256"])
 @pytest.mark.parametrize("kind", ["rsa2048", "ec"])
 def test_signed_announces_and_unsubscribes_are_obeyed(
-    lab: Lab, make_keys: Callable[[str], Path], kind: str, digest: str, transport: str
+    lab: Place, make_keys: Callable[[str], Path], kind: str, digest: str, transport: str
 ) -> None:
     settings = {"announce": f"{lab.directory}/announce.sock"} if transport == "unix" else {}
     router = signing_router(lab, digest, **settings)
@@ -86,7 +75,7 @@ def test_signed_announces_and_unsubscribes_are_obeyed(
 class Relay:
     """Stands between a vassal and the router, as somebody who listens to all their packets."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Place) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         lab.closing(self.sock)
         self.sock.bind(("127.0.0.1", free_port(socket.SOCK_DGRAM)))
@@ -98,11 +87,6 @@ class Relay:
         while decode(datagram := self.sock.recv(4096)).command != command:
             pass
         return datagram
-
-    def send(self, router: Router, *datagrams: bytes) -> None:
-        host, port = router.announce.rsplit(":", 1)
-        for datagram in datagrams:
-            self.sock.sendto(datagram, (host, int(port)))
 
 
 def flipped(datagram: bytes) -> bytes:
@@ -119,14 +103,14 @@ def dated(datagram: bytes, key: Path, unix: int) -> bytes:
 
 
 def test_recorded_changed_dated_and_unsigned_packets_change_nothing(
-    lab: Lab, make_keys: Callable[[str], Path]
+    lab: Place, make_keys: Callable[[str], Path]
 ) -> None:
     key = make_keys("rsa2048")
     router = signing_router(lab, "SHA256")
     relay = Relay(lab)
     vassal = signing_vassal(lab, relay.address, "SHA256", key)
     first = relay.record("subscribe")
-    relay.send(router, first)
+    router.say(first)
     router.wait_for_nodes(vassal.address)
 
     now = int(time.time())
@@ -141,31 +125,31 @@ def test_recorded_changed_dated_and_unsigned_packets_change_nothing(
         "modifier2 is 7": [first[:3] + b"\7" + first[4:]],
     }
     for datagrams in attacks.values():
-        relay.send(router, *datagrams)
+        router.say(*datagrams)
     for cause in attacks:
         router.wait_for_output(cause)
     router.wait_for_nodes(vassal.address)
 
     vassal.stop()
     last = relay.record("unsubscribe")
-    relay.send(router, last)
+    router.say(last)
     router.wait_for_nodes()
     # What is left after it: neither its command turned nor anything older brings the node back.
     end = encode(Subscription("subscribe", b"end.example", "127.0.0.1:1"))
-    relay.send(router, flipped(last), first, last, end)
+    router.say(flipped(last), first, last, end)
     router.wait_for_output("for end.example")
     assert router.nodes() == {}
     lines = refusals(router)
     for cause in attacks:
         found = [line for line in lines if cause in line and "end.example" not in line]
         assert len(found) == 1, found
-    assert f"for {KEY}: its time" in router.output()
+    assert f"for {HOST}: its time" in router.output()
 
 
 class Sender:
     """Sends over the router's UNIX socket, as any user."""
 
-    def __init__(self, lab: Lab, router: Router) -> None:
+    def __init__(self, lab: Place, router: Router) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         lab.closing(self.sock)
         self.sock.connect(router.announce)
@@ -179,9 +163,9 @@ class Sender:
 
 
 @needs_root
-def test_a_tenant_has_no_way_to_another_tenants_host_or_socket(lab: Lab) -> None:
+def test_a_tenant_has_no_way_to_another_tenants_host_or_socket(lab: Place) -> None:
     router = lab.router(
-        f"--subscriptions-tenant=uid={ME},keys={KEY},nodes={lab.directory}/*|127.0.0.1:20000-32000,max-keys=1",
+        f"--subscriptions-tenant=uid={ME},keys={HOST},nodes={lab.directory}/*|127.0.0.1:20000-32000,max-keys=1",
         f"--subscriptions-tenant=uid={BOB},keys=*.bob.example,nodes=/*|127.0.0.1:4000-4099,max-keys=2",
         announce=f"{lab.directory}/announce.sock",
     )
@@ -192,7 +176,7 @@ def test_a_tenant_has_no_way_to_another_tenants_host_or_socket(lab: Lab) -> None
     assert (node["uid"], node["gid"]) == (ME, os.getgid())
     assert node["pid"] == alice.pid
 
-    bob, key = Sender(lab, router), KEY.encode()
+    bob, key = Sender(lab, router), HOST.encode()
     attacks: dict[str, tuple[int, Subscription]] = {
         f"the key {key!r} is not one of": (BOB, Subscription("subscribe", key, "127.0.0.1:4000")),
         "alice/app.sock is not a socket of": (
@@ -225,7 +209,7 @@ def test_a_tenant_has_no_way_to_another_tenants_host_or_socket(lab: Lab) -> None
         bob.send(BOB, Subscription("subscribe", b"%d.bob.example" % number, "127.0.0.1:4000"))
     router.wait_for_output("has 2 keys already (max-keys)")
     pools = {pool["key"]: len(pool["nodes"]) for pool in router.stats()["subscriptions"]}
-    assert pools == {KEY: 1, "0.bob.example": 1, "1.bob.example": 1}
+    assert pools == {HOST: 1, "0.bob.example": 1, "1.bob.example": 1}
 
     router.wait_for_nodes(alice.address)
     assert ask(router).startswith(b"HTTP/1.1 200 ")
@@ -236,10 +220,10 @@ def test_a_tenant_has_no_way_to_another_tenants_host_or_socket(lab: Lab) -> None
     router.wait_for_nodes()
 
 
-def test_a_socket_that_is_exchanged_after_the_announce_is_not_connected(lab: Lab) -> None:
+def test_a_socket_that_is_exchanged_after_the_announce_is_not_connected(lab: Place) -> None:
     """A tenant announces a socket of its own, and puts a link to another user's in its place."""
     router = lab.router(
-        f"--subscriptions-tenant=uid={ME},keys={KEY}", announce=f"{lab.directory}/announce.sock"
+        f"--subscriptions-tenant=uid={ME},keys={HOST}", announce=f"{lab.directory}/announce.sock"
     )
     path = lab.directory / "mine.sock"
     with socket.socket(socket.AF_UNIX) as mine:
@@ -247,7 +231,7 @@ def test_a_socket_that_is_exchanged_after_the_announce_is_not_connected(lab: Lab
         mine.listen()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(
-                encode(Subscription("subscribe", KEY.encode(), str(path))), router.announce
+                encode(Subscription("subscribe", HOST.encode(), str(path))), router.announce
             )
         router.wait_for_nodes(str(path))
         path.unlink()
@@ -256,10 +240,10 @@ def test_a_socket_that_is_exchanged_after_the_announce_is_not_connected(lab: Lab
     router.wait_for_output("belongs to user" if ME else "is no socket")
 
 
-def test_users_are_asked_for_their_files(lab: Lab) -> None:
+def test_users_are_asked_for_their_files(lab: Place) -> None:
     keys = lab.directory / "keys"
     keys.mkdir()
-    (keys / KEY).touch()
+    (keys / HOST).touch()
     router = lab.router(
         "--subscriptions-use-credentials",
         f"--subscriptions-credentials-check={keys}/",
@@ -267,24 +251,24 @@ def test_users_are_asked_for_their_files(lab: Lab) -> None:
     )
     vassal = lab.vassal("vassal", router, options=["--subscriptions-use-credentials"])
     router.wait_for_nodes(vassal.address)
-    (keys / KEY).rename(keys / "other")
+    (keys / HOST).rename(keys / "other")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        leave = Subscription("unsubscribe", KEY.encode(), vassal.address)
+        leave = Subscription("unsubscribe", HOST.encode(), vassal.address)
         sock.sendto(encode(leave), router.announce)
     router.wait_for_output("have no file for the key")
     router.wait_for_nodes(vassal.address)
-    (keys / "other").rename(keys / KEY)
+    (keys / "other").rename(keys / HOST)
     vassal.stop()
     router.wait_for_nodes()
 
 
 @pytest.mark.parametrize("transport", ["udp", "unix"])
-def test_a_vassal_hears_that_it_was_taken_in(lab: Lab, transport: str) -> None:
+def test_a_vassal_hears_that_it_was_taken_in(lab: Place, transport: str) -> None:
     settings = {"announce": f"{lab.directory}/announce.sock"} if transport == "unix" else {}
     router = lab.router(**settings)
     notify = f"{lab.directory}/notify.sock"
     vassal = lab.vassal("vassal", router, options=["--notify-socket", notify])
-    text = f"[subscription ack] {KEY} => new node: {vassal.address}"
+    text = f"[subscription ack] {HOST} => new node: {vassal.address}"
     vassal.wait_for_output(text)
     wait_until(router.nodes, "the node is there")
     assert vassal.output().count(text) == 1

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import Process, free_port, wait_until
+from tests.lab import programs
+from tests.lab.place import Place
+from tests.lab.processes import Process, accepts, free_port
+from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import decode
 
 PROGRAM = Path(__file__).with_name("subscribed.py")
@@ -21,7 +22,7 @@ PROGRAM = Path(__file__).with_name("subscribed.py")
 class Table:
     """A subscription server's socket, which also hears what the program tells."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Place) -> None:
         self._lab = lab
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.bind(("127.0.0.1", 0))
@@ -53,13 +54,7 @@ class Table:
         return f"unsubscribe example.com {self.node}"
 
     def wait_until_it_listens(self) -> None:
-        host, port = self.node.split(":")
-
-        def listening() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex((host, int(port))) == 0
-
-        wait_until(listening, "the program listens")
+        wait_until(lambda: accepts(self.node), "the program listens")
 
     def run(
         self,
@@ -79,7 +74,7 @@ class Table:
 
 
 @pytest.fixture
-def table(lab: Lab) -> Table:
+def table(lab: Place) -> Table:
     return Table(lab)
 
 
@@ -183,7 +178,7 @@ def test_a_program_ended_by_term_is_143(table: Table) -> None:
     assert process.wait() == 128 + signal.SIGTERM
 
 
-def test_it_is_announced_when_its_health_url_answers_for_the_key(lab: Lab, table: Table) -> None:
+def test_it_is_announced_when_its_health_url_answers_for_the_key(lab: Place, table: Table) -> None:
     healthy = lab.directory / "healthy"
     process = table.run(f"healthy={healthy}", options=("--check", "/health", "--drain", "0"))
     table.wait_until_it_listens()
@@ -195,7 +190,7 @@ def test_it_is_announced_when_its_health_url_answers_for_the_key(lab: Lab, table
     assert process.wait() == 0
 
 
-def test_before_it_is_announced_it_is_stopped_at_once(lab: Lab, table: Table) -> None:
+def test_before_it_is_announced_it_is_stopped_at_once(lab: Place, table: Table) -> None:
     never = lab.directory / "never"
     options = ("--check", "/health", "--drain", "60", "--drain-delay", "60")
     process = table.run(f"healthy={never}", options=options)
@@ -214,7 +209,7 @@ def test_the_program_hears_the_address_on_the_route(table: Table) -> None:
     assert process.wait() == 0
 
 
-def test_programs_that_cannot_be_run(lab: Lab, table: Table) -> None:
+def test_programs_that_cannot_be_run(lab: Place, table: Table) -> None:
     plain = lab.directory / "plain"
     plain.write_text("no program")
     binary = lab.directory / "binary"
@@ -226,7 +221,7 @@ def test_programs_that_cannot_be_run(lab: Lab, table: Table) -> None:
         assert process.output().splitlines()[-1].startswith(f"uwsgi-router subscribe: {program}")
 
 
-def test_what_cannot_be_announced_is_not_started(lab: Lab, table: Table) -> None:
+def test_what_cannot_be_announced_is_not_started(lab: Place, table: Table) -> None:
     started = lab.directory / "started"
     for options, reason in (
         (("--sign", f"SHA256:{lab.directory}/none.pem"), "No such file"),
@@ -279,7 +274,7 @@ def zipapp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def project(lab: Lab) -> Path:
+def project(lab: Place) -> Path:
     """A project with packages of our names, imported before anything else, and a module of one of Python's names."""
     project = lab.directory / "project"
     for package in ("router", "protocol", "subscriptions"):
@@ -295,7 +290,7 @@ def project(lab: Lab) -> Path:
 
 @pytest.mark.parametrize("path", [None, "project"])
 def test_the_zipapp_in_a_project_with_packages_of_our_names(
-    lab: Lab, table: Table, zipapp: Path, project: Path, path: str | None
+    lab: Place, table: Table, zipapp: Path, project: Path, path: str | None
 ) -> None:
     environment = lab.directory / "venv"
     venv.create(environment, with_pip=False)

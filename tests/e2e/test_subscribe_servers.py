@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers import programs
-from tests.peers.lab import Lab
-from tests.peers.process import Process, free_port, wait_until
+from tests.lab import programs
+from tests.lab.place import Place
+from tests.lab.processes import Process, free_port
+from tests.lab.waiting import wait_until
 
 APPLICATIONS = Path(__file__).parent
 BIN = Path(programs.uwsgi_router()).parent
@@ -32,7 +33,7 @@ SERVERS = {
 
 
 def subscribed(
-    lab: Lab, server: str, address: str, *program: str, proto: str = "http", **settings: object
+    lab: Place, server: str, address: str, *program: str, proto: str = "http", **settings: object
 ) -> Process:
     options = ("--server", server, "--key", KEY, "--address", address, "--proto", proto)
     argv = (programs.uwsgi_router(), "subscribe", *options, "--drain", "300ms", "--", *program)
@@ -54,7 +55,7 @@ def seen(address: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_over_a_unix_socket_the_routers_fields_are_believed(lab: Lab, server: str) -> None:
+def test_over_a_unix_socket_the_routers_fields_are_believed(lab: Place, server: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
         table.bind(("127.0.0.1", 0))
         table.settimeout(20)
@@ -69,7 +70,7 @@ def test_over_a_unix_socket_the_routers_fields_are_believed(lab: Lab, server: st
         assert process.wait() in ORDERLY
 
 
-def test_whom_the_user_trusts_is_left_to_the_user(lab: Lab) -> None:
+def test_whom_the_user_trusts_is_left_to_the_user(lab: Place) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as table:
         table.bind(("127.0.0.1", 0))
         table.settimeout(20)
@@ -100,7 +101,7 @@ IN_A_POOL = {
 
 
 @pytest.mark.parametrize("server", IN_A_POOL)
-def test_it_joins_the_pool_and_leaves_it(lab: Lab, server: str) -> None:
+def test_it_joins_the_pool_and_leaves_it(lab: Place, server: str) -> None:
     proto, program = IN_A_POOL[server]
     router = lab.router()
     address = f"127.0.0.1:{free_port()}"
@@ -139,7 +140,7 @@ BEHIND_THE_ROUTER = {
 
 @pytest.mark.parametrize(("server", "over"), BEHIND_THE_ROUTER)
 def test_behind_the_http_router_it_sees_scheme_client_and_host(
-    lab: Lab, server: str, over: str
+    lab: Place, server: str, over: str
 ) -> None:
     router = lab.http_router("--http-keepalive", subscriptions=True)
     address = str(lab.directory / "app.sock") if over == "unix" else f"127.0.0.1:{free_port()}"
@@ -158,7 +159,7 @@ def test_behind_the_http_router_it_sees_scheme_client_and_host(
 
 @pytest.mark.peers
 @pytest.mark.parametrize("server", IN_A_POOL)
-def test_rolling_all_nodes_under_load_loses_no_request(lab: Lab, server: str) -> None:
+def test_rolling_all_nodes_under_load_loses_no_request(lab: Place, server: str) -> None:
     proto, program = IN_A_POOL[server]
     router = lab.router()
     addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
@@ -177,7 +178,7 @@ def test_rolling_all_nodes_under_load_loses_no_request(lab: Lab, server: str) ->
     assert len(load.outcomes) >= 150
 
 
-def test_a_refusal_is_told_with_its_reason(lab: Lab) -> None:
+def test_a_refusal_is_told_with_its_reason(lab: Place) -> None:
     router = lab.router()
     address = f"127.0.0.1:{free_port()}"
     program = (sys.executable, "-m", "http.server", "-b", "{host}", "{port}")
@@ -200,7 +201,9 @@ def make_keys(directory: Path, names: list[str]) -> None:
 
 @pytest.mark.peers
 @pytest.mark.parametrize("digest", ["SHA1", "SHA256"])
-def test_real_uwsgi_takes_signed_announces_and_obeys_the_unsubscribe(lab: Lab, digest: str) -> None:
+def test_real_uwsgi_takes_signed_announces_and_obeys_the_unsubscribe(
+    lab: Place, digest: str
+) -> None:
     # Without site packages there is no `cryptography`, and openssl signs.
     modes = {
         "cryptography": (programs.uwsgi_router(), "subscribe"),

@@ -75,7 +75,7 @@ class HttpBody(Body):
         """
         pump, request = self.pump, self.request
         if pump.state is BUFFERING and request.has_body:
-            return not request.chunked and len(pump.early) < request.content_length
+            return not request.chunked and len(pump.buffered) < request.content_length
         return not self.complete
 
     @property

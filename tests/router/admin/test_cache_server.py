@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.clients import Peer
+from tests.lab.log import Log
 from tests.router.admin.stats.test_server import loopback_listener, unix_listener
-from tests.router.proxy.nodes import Log, Peer
 from uwsgi_router.protocol.cache import Command, Hit, decode_hit, encode_command
 from uwsgi_router.protocol.uwsgi import encode_header
 from uwsgi_router.router.admin.cache_server import CacheServer, Limits

@@ -9,17 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Log,
-    Peer,
-    answers_with_its_request,
-    held_by_the_test,
-    request,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import KEY, OK, request
+from tests.lab.scripts import answers_with_its_request
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.api import (
     ForwarderCode,
@@ -85,14 +80,13 @@ async def test_serve_runs_until_it_is_cancelled(lab: Lab) -> None:
 
 
 async def test_a_stop_lets_requests_finish(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = RouterFast(ANY_PORT, forward_to=node.address)
     await router.start()
     address = router.addresses[0]
     client = await connect(address)
     await client.send(request())
-    upstream = await node.next()
-    await upstream.packet()
+    upstream, _ = await node.next_packet()
     stopping = asyncio.get_running_loop().create_task(router.stop())
     await lab.log.line("1 requests are finishing, they have 60 s")
     assert await refused(address)
@@ -104,7 +98,7 @@ async def test_a_stop_lets_requests_finish(lab: Lab) -> None:
 
 
 async def test_mercy_ends(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = RouterFast(ANY_PORT, forward_to=node.address).set_extra_params(mercy=0.05)
     async with router:
         client = await connect(router.addresses[0])
@@ -116,7 +110,7 @@ async def test_mercy_ends(lab: Lab) -> None:
 
 
 async def test_a_second_cancellation_ends_what_still_runs(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = RouterFast(ANY_PORT, forward_to=node.address)
     task = asyncio.get_running_loop().create_task(router.serve())
     await until(lambda: router.addresses)
@@ -147,7 +141,7 @@ async def test_several_in_one_loop(lab: Lab) -> None:
         assert len({router.addresses for router in routers}) == 3
         for router in routers:
             assert KEY in await ask(router)
-    assert [node.count for node in nodes] == [1, 1, 1]
+    assert [node.connections for node in nodes] == [1, 1, 1]
 
 
 async def test_a_function_of_the_program_chooses(lab: Lab) -> None:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.router.proxy.nodes import KEY, Lab
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.router.api import (
     DrainCancelled,

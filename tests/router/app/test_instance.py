@@ -3,13 +3,18 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import OK, Lab, Log, Names, Peer, request, until
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import OK, request
+from tests.lab.names import Names
+from tests.lab.waiting import until
+from tests.router.conftest import Start
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.app import assembly
 from uwsgi_router.router.app.instance import Instance
@@ -38,14 +43,6 @@ def free_udp() -> str:
         return f"127.0.0.1:{sock.getsockname()[1]}"
 
 
-@pytest.fixture
-async def instances() -> AsyncIterator[list[Instance]]:
-    instances: list[Instance] = []
-    yield instances
-    for instance in instances:
-        await instance.stop(0)
-
-
 async def ask(path: str) -> bytes:
     sock = socket.socket(socket.AF_UNIX)
     peer = Peer(sock)
@@ -63,29 +60,25 @@ def announce(server: str, address: str, key: bytes = b"example.com") -> None:
 
 
 async def test_a_datagram_makes_a_node_that_answers(
-    lab: Lab, log: Log, free_udp: str, instances: list[Instance]
+    lab: Lab, log: Log, free_udp: str, start: Start
 ) -> None:
     listen = str(lab.path())
     instance = configured(RouterConfig(listen=(listen,), subscription_servers=(free_udp,)))
-    instances.append(instance)
-    instance.bind()
-    await instance.start()
+    await start(instance)
     announce(free_udp, lab.node().address)
     await log.line("new node")
     assert await ask(listen) == OK
 
 
 async def test_two_routers_given_the_same_address_share_one_table(
-    lab: Lab, log: Log, free_udp: str, instances: list[Instance]
+    lab: Lab, log: Log, free_udp: str, start: Start
 ) -> None:
     first, second = str(lab.path()), str(lab.path())
     instance = configured(
         RouterConfig(listen=(first,), subscription_servers=(free_udp,)),
         RouterConfig(listen=(second,), subscription_servers=(free_udp,), cheap=True),
     )
-    instances.append(instance)
-    instance.bind()
-    await instance.start()
+    await start(instance)
     announce(free_udp, lab.node().address)
     await log.line("leaving cheap mode")
     assert len(log.having("new node")) == 1
@@ -95,14 +88,10 @@ async def test_two_routers_given_the_same_address_share_one_table(
     assert [gateway.counters.completed for gateway in (one, two)] == [1, 1]
 
 
-async def test_several_listeners_of_one_router(
-    lab: Lab, log: Log, instances: list[Instance]
-) -> None:
+async def test_several_listeners_of_one_router(lab: Lab, log: Log, start: Start) -> None:
     paths = tuple(str(lab.path()) for _ in range(3))
     instance = configured(RouterConfig(listen=paths, to=(lab.node().address,)))
-    instances.append(instance)
-    instance.bind()
-    await instance.start()
+    await start(instance)
     assert [await ask(path) for path in paths] == [OK] * 3
 
 
@@ -129,7 +118,7 @@ async def test_stop_removes_the_socket_files(lab: Lab, log: Log) -> None:
 
 
 async def test_a_configured_name_stands_for_all_its_addresses_and_follows_them(
-    lab: Lab, log: Log, instances: list[Instance], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = lab.node()
     port = node.address.rpartition(":")[2]
@@ -138,9 +127,7 @@ async def test_a_configured_name_stands_for_all_its_addresses_and_follows_them(
     listen = str(lab.path())
     router = RouterConfig(listen=(listen,), to=(f"app.test:{port}",))
     instance = configured(router, timing=Timing(resolve_again=0.02))
-    instances.append(instance)
-    instance.bind()
-    await instance.start()
+    await start(instance)
     # Resolved before the first request: none is refused for want of an answer.
     await log.line("now 127.0.0.1, 127.0.0.2")
     assert [await ask(listen) for _ in range(4)] == [OK] * 4
@@ -151,7 +138,7 @@ async def test_a_configured_name_stands_for_all_its_addresses_and_follows_them(
 
 
 async def test_names_that_cannot_be_resolved_do_not_stop_the_start(
-    lab: Lab, log: Log, instances: list[Instance], monkeypatch: pytest.MonkeyPatch
+    lab: Lab, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither one that does not exist nor several whose servers do not answer."""
     node = lab.node()
@@ -161,9 +148,7 @@ async def test_names_that_cannot_be_resolved_do_not_stop_the_start(
     to = ("gone.test:1", "a.test:1", "b.test:1", "c.test:1", node.address)
     router = RouterConfig(listen=(listen,), to=to)
     instance = configured(router, timing=Timing(first_look=0.1))
-    instances.append(instance)
-    instance.bind()
-    await instance.start()
+    await start(instance)
     assert "gone.test:1" in await log.line("can't be resolved")
     assert await ask(listen) == OK
 

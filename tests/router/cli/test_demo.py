@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.lab.processes import run
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-P", "-m", "uwsgi_router"]
 PATIENCE = 20.0
@@ -194,5 +196,5 @@ def test_a_client_that_speaks_nonsense_does_not_end_a_vassal(demo: Demo) -> None
 
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("extra", 2)])
 def test_it_takes_no_arguments(argument: str, status: int) -> None:
-    done = subprocess.run([*COMMAND, "demo", argument], capture_output=True, text=True, check=False)
+    done = run(*COMMAND, "demo", argument)
     assert (done.returncode, done.stderr) == (status, "usage: uwsgi-router demo\n")

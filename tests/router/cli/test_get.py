@@ -6,86 +6,12 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from uwsgi_router.protocol.uwsgi import decode_header, decode_variables
+from tests.router.cli.conftest import OK, Serve, fails
 from uwsgi_router.router.cli import get, peer
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-
-
-class Server:
-    """Takes one request and answers with given bytes.
-
-    Attributes:
-        address: for the command line.
-        variables: of the request.
-        body: of the request, as far as CONTENT_LENGTH says.
-    """
-
-    def __init__(self, answer: bytes, family: int, where: object) -> None:
-        self.answer = answer
-        self.reset = False
-        self.hold: threading.Event | None = None
-        self.read_body = True
-        self.variables: dict[bytes, bytes] = {}
-        self.body = b""
-        self._listener = socket.socket(family)
-        self._listener.bind(where)  # type: ignore[arg-type]
-        self._listener.listen()
-        name = self._listener.getsockname()
-        if family == socket.AF_UNIX:
-            self.address = "@" + name[1:-1].decode() if isinstance(name, bytes) else name
-        else:
-            self.address = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:
-            return
-        with sock, sock.makefile("rb") as stream:
-            _, size, _ = decode_header(stream.read(4))
-            self.variables = dict(decode_variables(stream.read(size)))
-            length = int(self.variables[b"CONTENT_LENGTH"] or 0)
-            if self.read_body:
-                self.body = stream.read(length)
-            sock.sendall(self.answer)
-            if self.hold is not None:
-                self.hold.wait(30)
-            if self.reset:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-    def close(self) -> None:
-        if self.hold is not None:
-            self.hold.set()
-        # Wakes a server that nobody came to.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
-
-
-Serve = Callable[..., Server]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    servers: list[Server] = []
-
-    def start(
-        answer: bytes = OK, family: int = socket.AF_INET, where: object = ("127.0.0.1", 0)
-    ) -> Server:
-        servers.append(Server(answer, family, where))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def test_an_answer_goes_to_standard_output_and_nothing_else(
@@ -219,15 +145,6 @@ def test_a_large_body_that_nobody_reads_does_not_hide_the_answer(
     server.read_body = False
     assert get.main([server.address, "--data", str(tmp_path / "upload")]) == 1
     assert capfd.readouterr() == ("no!", "")
-
-
-def fails(capfd: pytest.CaptureFixture[str], *arguments: str, status: int = 1) -> str:
-    """Run it; return its one line on standard error."""
-    assert get.main(list(arguments)) == status
-    err = capfd.readouterr().err
-    assert err.startswith("uwsgi-router get: ")
-    assert err.count("\n") == 1
-    return err[len("uwsgi-router get: ") : -1]
 
 
 def test_nobody_there_is_one_clear_line(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -4,91 +4,13 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.router.cli.conftest import OK, Serve, fails
 from uwsgi_router.router.cli import get, peer
 from uwsgi_router.version import __version__
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-
-
-class Server:
-    """Takes one request and answers with given bytes.
-
-    Attributes:
-        address: what follows ``http://`` on the command line.
-        head: of the request.
-        body: of the request, as far as Content-Length says.
-    """
-
-    def __init__(self, answer: bytes, family: int, where: object) -> None:
-        self.answer = answer
-        self.hold: threading.Event | None = None
-        self.read_body = True
-        self.head = b""
-        self.body = b""
-        self._listener = socket.socket(family)
-        self._listener.bind(where)  # type: ignore[arg-type]
-        self._listener.listen()
-        name = self._listener.getsockname()
-        if family == socket.AF_UNIX:
-            self.address = "@" + name[1:-1].decode() if isinstance(name, bytes) else name
-        else:
-            self.address = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.address}"
-
-    @property
-    def fields(self) -> dict[str, str]:
-        lines = self.head.decode("utf-8", "surrogateescape").split("\r\n")[1:-2]
-        return dict(line.split(": ", 1) for line in lines)
-
-    def _serve(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except OSError:
-            return
-        with sock, sock.makefile("rb") as stream:
-            while not self.head.endswith(b"\r\n\r\n") and (line := stream.readline()):
-                self.head += line
-            if self.read_body and "Content-Length" in self.fields:
-                self.body = stream.read(int(self.fields["Content-Length"]))
-            sock.sendall(self.answer)
-            if self.hold is not None:
-                self.hold.wait(30)
-
-    def close(self) -> None:
-        if self.hold is not None:
-            self.hold.set()
-        # Wakes a server that nobody came to.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self._listener.close()
-
-
-Serve = Callable[..., Server]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    servers: list[Server] = []
-
-    def start(
-        answer: bytes = OK, family: int = socket.AF_INET, where: object = ("127.0.0.1", 0)
-    ) -> Server:
-        servers.append(Server(answer, family, where))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def test_an_answer_goes_to_standard_output_and_nothing_else(
@@ -225,15 +147,6 @@ def test_a_large_body_that_nobody_reads_does_not_hide_the_answer(
     server.read_body = False
     assert get.main([server.url, "-X", "PUT", "--data", str(tmp_path / "upload")]) == 1
     assert capfd.readouterr() == ("no!", "")
-
-
-def fails(capfd: pytest.CaptureFixture[str], *arguments: str, status: int = 1) -> str:
-    """Run it; return its one line on standard error."""
-    assert get.main(list(arguments)) == status
-    err = capfd.readouterr().err
-    assert err.startswith("uwsgi-router get: ")
-    assert err.count("\n") == 1
-    return err[len("uwsgi-router get: ") : -1]
 
 
 def test_nobody_there_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,10 @@
 """Reserved words are commands; everything else runs routers, or says in one line each why not."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.lab.processes import run_python
 from uwsgi_router.router.cli.main import main
 from uwsgi_router.version import __version__
 
@@ -66,9 +65,7 @@ def test_what_cannot_start_is_1_with_one_line(tmp_path: Path) -> None:
     arguments = ["--fastrouter", f"{tmp_path}/nosuch/f.sock", "--fastrouter-to", ":1"]
     code = "import sys; from uwsgi_router.router.cli.main import main; "
     code += f"sys.exit(main({[*arguments, '--print', 'hello']!r}))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
-    )
+    done = run_python(code)
     assert done.returncode == 1
     assert done.stdout == "hello\n"
     assert "Traceback" not in done.stderr

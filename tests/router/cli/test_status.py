@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tests.router.proxy.nodes import Lab, Router
+from tests.lab.lab import Lab
+from tests.lab.router import Router
 from uwsgi_router.router.cli import status
 
 

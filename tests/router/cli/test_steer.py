@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.router.proxy.nodes import KEY, OK, Lab, Router, a_few_turns, held_by_the_test, request
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, request
+from tests.lab.router import Router
+from tests.lab.waiting import a_few_turns
 from uwsgi_router.router.cli import steer
 
 NODE = "127.0.0.1:9"
@@ -43,11 +46,10 @@ async def test_a_node_without_requests_is_drained_at_once(
 async def test_drain_returns_when_the_last_request_has_ended(
     lab: Lab, router: Router, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router.announce(node.address)
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     assert await run(steer.drain, node.address, "--timeout", "0") == 3
     expected = f"{node.address} is drained, but 1 requests are still running after 0 s\n"
     assert capsys.readouterr().err == expected

@@ -4,13 +4,12 @@ import fcntl
 import logging
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lab.processes import run_python
 from uwsgi_router.router.net.activation import Inherited, ServiceNotifier
 
 LISTEN = """
@@ -42,13 +41,11 @@ def run_with_descriptors(socks: list[socket.socket], names: str, count: str) -> 
 
     root = str(Path(__file__).parents[3])
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", LISTEN.format(here=root)],
+        done = run_python(
+            LISTEN.format(here=root),
             env={"LISTEN_FDS": count, "LISTEN_FDNAMES": names},
             preexec_fn=place,
             close_fds=False,
-            capture_output=True,
-            text=True,
             check=True,
         )
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.proxy.nodes import BusyUnix
+from tests.lab.nodes import BusyUnix
 from uwsgi_router.protocol.address import InetAddress, UnixAddress, parse_address
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE, begin, endpoint, is_name, outcome
 

@@ -1,46 +1,19 @@
 """One timer for all sessions: nobody is missed, nobody is called too early, none runs for nothing."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, cast
 
+from tests.lab.clock import TimedLoop, Timer
 from uwsgi_router.router.net.deadlines import Deadlines
 
 TICK = 0.25
 
 
-class Handle:
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-        self.cancelled = False
+class Loop(TimedLoop):
+    """With one timer at a time."""
 
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Loop:
-    """A loop whose time the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.timer: tuple[float, Handle] | None = None
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, call: Callable[[], None]) -> Handle:
-        handle = Handle(call)
-        assert self.timer is None
-        self.timer = (self.now + delay, handle)
-        return handle
-
-    def until(self, time: float) -> None:
-        while self.timer is not None and self.timer[0] <= time:
-            self.now, handle = self.timer
-            self.timer = None
-            if not handle.cancelled:
-                handle.call()
-        self.now = time
+    def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
+        assert self.timers == []
+        return super().call_later(delay, call)
 
 
 class Timed:
@@ -53,7 +26,7 @@ class Timed:
 
 
 def deadlines(loop: Loop) -> Deadlines:
-    return Deadlines(cast("asyncio.AbstractEventLoop", cast("Any", loop)), TICK)
+    return Deadlines(loop.as_loop, TICK)
 
 
 def test_a_deadline_is_met_within_a_tick_and_never_early() -> None:
@@ -84,7 +57,7 @@ def test_the_discarded_are_forgotten_and_the_timer_stops_with_the_last() -> None
     watch.discard(timed)
     loop.until(110.0)
     assert timed.calls == 0
-    assert loop.timer is None
+    assert loop.timers == []
     assert len(watch) == 0
     watch.add(timed)
     loop.until(111.0)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.router.net import destinations as module
 from uwsgi_router.router.net.destinations import Destinations, Route

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.compiled import PLAIN_ONLY
-from tests.router.proxy.nodes import Peer, until
+from tests.lab.clients import Peer
+from tests.lab.waiting import until
 from uwsgi_router.router.net.link import LOW, Link, LinkOwner, Reader
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.subscriptions.traffic import Traffic

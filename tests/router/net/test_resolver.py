@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tests.router.proxy.nodes import Names
+from tests.lab.names import Names
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.net import resolver as module
 from uwsgi_router.router.net.connect import Endpoint

@@ -4,19 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Packet,
-    Peer,
-    Router,
-    Script,
-    answers_with_its_request,
-    held_by_the_test,
-    request,
-    status_of,
-)
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, Packet, request, status_of
+from tests.lab.router import Router
+from tests.lab.scripts import Script, answers_with_its_request
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.config.model import CacheConfig, CacheItem
 
@@ -78,7 +70,7 @@ async def test_another_servers_item(lab: Lab) -> None:
     server = lab.node(cache_server(node.address))
     router = await lab.router(use_cache=f"nodes@{server.address}", errors="http")
     assert [await lab.ask(router) for _ in range(3)] == [OK] * 3
-    assert server.count == 1
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize("on_no_key", [True, False])
@@ -106,7 +98,7 @@ async def test_another_server_that_is_away_is_a_502_or_the_fallbacks_turn(lab: L
 
 
 async def test_another_server_that_is_silent_is_a_504_in_time(lab: Lab) -> None:
-    server = lab.node(held_by_the_test)
+    server = lab.held()
     router = await lab.router(
         use_cache=f"nodes@{server.address}", errors="http", connect_timeout=0.2
     )
@@ -115,9 +107,9 @@ async def test_another_server_that_is_silent_is_a_504_in_time(lab: Lab) -> None:
 
 
 async def test_stopping_does_not_wait_for_another_server(lab: Lab) -> None:
-    server = lab.node(held_by_the_test)
+    server = lab.held()
     router = await lab.router(use_cache=f"nodes@{server.address}")
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await server.next()
     await router.stop()
     assert (await client.ending())[0] == b""

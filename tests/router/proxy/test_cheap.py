@@ -1,6 +1,8 @@
 """Cheap mode: without nodes, clients wait in the backlog."""
 
-from tests.router.proxy.nodes import OK, Lab, a_few_turns, held_by_the_test, request, until
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.config.model import SubscriptionConfig
 
 
@@ -9,7 +11,7 @@ async def test_clients_wait_in_the_backlog_until_a_node_announces_itself(lab: La
     router = await lab.subscribed(cheap=True)
     await lab.log.line("cheap mode")
     assert router.gateway.cheap
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await a_few_turns()
     assert router.gateway.active_sessions == 0
     router.announce(node.address)
@@ -28,7 +30,7 @@ async def test_the_last_node_that_leaves_makes_it_cheap_again(lab: Lab) -> None:
     router.leave(other.address, b"other")
     assert router.gateway.cheap
     await lab.log.line("going cheap")
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await a_few_turns()
     assert router.gateway.active_sessions == 0
     router.announce(node.address)
@@ -52,12 +54,11 @@ async def test_a_silent_node_makes_it_cheap_by_time_not_by_a_lost_request(lab: L
 
 
 async def test_requests_under_way_are_not_touched(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed(cheap=True)
     router.announce(node.address)
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     router.leave(node.address)
     assert router.gateway.cheap
     await upstream.send(OK)
@@ -68,7 +69,7 @@ async def test_requests_under_way_are_not_touched(lab: Lab) -> None:
 
 async def test_without_a_subscription_server_cheap_means_nothing(lab: Lab) -> None:
     """uWSGI never serves anything then."""
-    router = await lab.router(to=(lab.node().address,), cheap=True)
+    router = await lab.router(lab.node(), cheap=True)
     assert not router.gateway.cheap
     assert await lab.ask(router) == OK
 

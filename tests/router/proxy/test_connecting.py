@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import OK, Lab, Names, held_by_the_test, request, until
+from tests.lab.inside import phases
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.names import Names
+from tests.lab.waiting import until
 
 Dead = Callable[[Lab], str]
 DEAD = {
@@ -36,9 +39,8 @@ async def test_a_node_that_refuses_is_marked_and_the_next_one_answers(lab: Lab, 
     assert [node.name for node in router.table.registry.pools[b"example.com"].nodes] == [
         node.address
     ]
-    await router.at_rest()
-    assert router.gateway.counters.retries == 1
-    assert router.gateway.counters.completed == 4
+    assert (await router.at_rest()).retries == 1
+    assert router.counters.completed == 4
 
 
 @pytest.mark.parametrize("dead", DEAD.values(), ids=DEAD.keys())
@@ -48,7 +50,7 @@ async def test_a_post_is_safe_to_move_on_before_it_was_sent(lab: Lab, dead: Dead
     body = request("POST", length=100_000) + bytes(100_000)
     for _ in range(3):
         assert await lab.ask(router, body) == OK
-    assert node.count == 3
+    assert node.connections == 3
 
 
 async def test_quiet_silences_only_the_line_about_the_connect(lab: Lab) -> None:
@@ -77,7 +79,7 @@ async def test_max_retries_n_allows_n_plus_1_attempts(lab: Lab, retries: int, tr
     assert await lab.ask(router) == b""
     assert f"option=fastrouter-max-retries={retries}" in await lab.log.line("502 connect")
     assert len(lab.log.having(f"tries={tried} ")) == 1
-    assert router.gateway.counters.retries == retries
+    assert router.counters.retries == retries
 
 
 async def test_max_retries_larger_than_the_number_of_nodes_does_no_harm(lab: Lab) -> None:
@@ -107,7 +109,7 @@ async def test_a_healthy_sibling_comes_before_a_fallback(lab: Lab) -> None:
     router.announce(node.address)
     for _ in range(3):
         assert await lab.ask(router) == OK
-    assert (node.count, spare.count) == (3, 0)
+    assert (node.connections, spare.connections) == (3, 0)
 
 
 async def test_all_fallbacks_dead_ends_the_request(lab: Lab) -> None:
@@ -139,7 +141,7 @@ async def test_fallback_on_no_key_does_not_invent_a_key(lab: Lab) -> None:
     spare = lab.node()
     router = await lab.subscribed(fallback=(spare.address,), fallback_on_no_key=True)
     assert await lab.ask(router, request(host="")) == b""
-    assert spare.count == 0
+    assert spare.connections == 0
 
 
 # --- busy nodes ---
@@ -153,18 +155,18 @@ async def test_a_busy_unix_node_leaves_the_request_to_its_sibling(lab: Lab) -> N
     for _ in range(4):
         assert await lab.ask(router) == OK
     assert (announced.failcnt, announced.death_mark) == (0, False)
-    assert node.count == 4
+    assert node.connections == 4
 
 
 async def test_a_busy_unix_node_without_sibling_is_waited_for(lab: Lab) -> None:
     busy, spare = lab.busy_unix(), lab.node()
     router = await lab.subscribed(fallback=(spare.address,))
     announced = router.announce(busy.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: phases(router) == ["busy"])
     node = lab.node(on=busy.listen())
     assert await client.rest() == OK
-    assert (node.count, spare.count) == (1, 0)
+    assert (node.connections, spare.connections) == (1, 0)
     assert announced.failcnt == 0
     assert not lab.log.having("failed")
     assert not lab.log.having("unable")
@@ -187,18 +189,17 @@ async def test_a_busy_unix_node_is_given_up_after_the_connect_timeout_but_never_
 
 async def test_after_that_a_fallback_is_tried(lab: Lab) -> None:
     busy, spare = lab.busy_unix(), lab.node()
-    router = await lab.router(to=(busy.address,), fallback=(spare.address,), connect_timeout=0.2)
+    router = await lab.router(busy, fallback=(spare.address,), connect_timeout=0.2)
     assert await lab.ask(router) == OK
 
 
 async def test_a_client_that_goes_while_its_node_is_busy_is_noticed(lab: Lab) -> None:
     router = await lab.subscribed()
     announced = router.announce(lab.busy_unix().address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: phases(router) == ["busy"])
     client.reset()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.reference == 0
 
 
@@ -253,19 +254,19 @@ async def test_a_connect_unanswered_for_a_second_makes_others_avoid_the_node(lab
     hole, node = lab.black_hole(), lab.node()
     router = await lab.subscribed()
     lost = router.announce(hole.address)
-    waiting = await lab.sending(router, request())
+    waiting = await lab.open(router, request())
     await until(lambda: lost.connecting)
     assert not lost.slow
     await until(lambda: lost.slow)
     router.announce(node.address)
     for _ in range(6):
         assert await lab.ask(router) == OK
-    assert node.count == 6
+    assert node.connections == 6
     assert lost.connecting == 1
     # The kernel tries again by itself; then the one that waited is answered too.
     late = lab.node(on=hole.listen())
     assert await waiting.rest() == OK
-    assert late.count == 1
+    assert late.connections == 1
     assert not lost.connecting_slowly
 
 
@@ -300,12 +301,12 @@ async def test_a_client_that_goes_during_a_connect_is_noticed_and_the_node_not_m
 ) -> None:
     router = await lab.subscribed()
     lost = router.announce(lab.black_hole().address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: lost.connecting)
     client.reset()
     await router.at_rest()
     assert (lost.failcnt, lost.connecting, lost.reference) == (0, 0, 0)
-    assert router.gateway.counters.client_aborts == 1
+    assert router.counters.client_aborts == 1
 
 
 # --- names ---
@@ -320,10 +321,10 @@ async def test_an_announced_name_is_resolved_and_each_address_tried(
 ) -> None:
     node = lab.node()
     router = await lab.subscribed()
-    names = Names({"web.test": ["127.9.9.9", "127.0.0.1"]}).given_to(router)
-    announced = router.announce(f"web.test:{_port(node.address)}")
+    names = Names({"lab.test": ["127.9.9.9", "127.0.0.1"]}).given_to(router)
+    announced = router.announce(f"lab.test:{_port(node.address)}")
     assert [await lab.ask(router) for _ in range(3)] == [OK] * 3
-    assert names.asked == ["web.test"]
+    assert names.asked == ["lab.test"]
     assert (announced.requests, announced.failcnt) == (3, 0)
 
 
@@ -340,10 +341,10 @@ async def test_a_name_without_an_address_is_a_failed_connect(lab: Lab) -> None:
 
 async def test_held_connections_cost_no_node_anything(lab: Lab) -> None:
     """Connections that are open do not stop others."""
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
-    clients = [await lab.sending(router, request()) for _ in range(20)]
+    clients = [await lab.open(router, request()) for _ in range(20)]
     for _ in range(20):
         await (await node.next()).packet()
     assert announced.reference == 20

@@ -5,21 +5,11 @@ import re
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Names,
-    Peer,
-    closes_without_a_byte,
-    echoes,
-    held_by_the_test,
-    never_answers,
-    packet,
-    request,
-    status_of,
-    until,
-)
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, packet, request, status_of
+from tests.lab.names import Names
+from tests.lab.scripts import closes_without_a_byte, echoes_behind_the_packet, never_answers, plays
+from tests.lab.waiting import until
 
 
 def header(answer: bytes, name: str) -> str:
@@ -81,7 +71,7 @@ async def test_failures_that_clients_cause_at_will_are_limited_in_the_log(lab: L
     for _ in range(20):
         await lab.ask(router, request(host="unknown.example"))
     assert len(lab.log.having("404 unknown-key")) < 3
-    assert router.gateway.counters.failed["unknown-key"] == 20
+    assert router.counters.failed["unknown-key"] == 20
     await router.at_rest()
 
 
@@ -93,12 +83,11 @@ async def test_a_failure_is_sent_or_not_as_configured(lab: Lab, errors: str) -> 
 
 
 async def test_no_usable_key_is_a_400(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,), errors="http")
-    client = await lab.sending(router, packet([("HTTP_HOST", "x" * 256)]))
+    router = await lab.router(node := lab.node(), errors="http")
+    client = await lab.open(router, packet([("HTTP_HOST", "x" * 256)]))
     assert status_of(await client.some()) == 400
     client.eof()
-    assert node.count == 0
+    assert node.connections == 0
     await lab.log.line("400 no-key")
     await router.at_rest()
 
@@ -134,30 +123,27 @@ async def test_a_black_hole_is_a_504(lab: Lab) -> None:
 
 
 async def test_a_node_that_never_answers_is_a_504(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(never_answers).address,), errors="http", timeout=0.2)
+    router = await lab.router(lab.node(never_answers), errors="http", timeout=0.2)
     assert status_of(await lab.ask(router)) == 504
     assert "tries=1 " in await lab.log.line("504 no-answer-in-time")
 
 
 async def test_a_node_that_closes_without_a_byte_is_a_502_without_waiting(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(closes_without_a_byte).address,), errors="http")
+    router = await lab.router(lab.node(closes_without_a_byte), errors="http")
     assert status_of(await lab.ask(router, request("POST", length=0))) == 502
 
 
 async def test_nothing_of_ours_is_mixed_into_a_nodes_answer(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
-        await asyncio.Event().wait()
-
-    router = await lab.router(to=(lab.node(script).address,), errors="http", timeout=0.2)
-    client = await lab.sending(router, request())
+    router = await lab.router(
+        lab.node(plays(b"HTTP/1.1 200 OK\r\n\r\nhalf", asyncio.Event())), errors="http", timeout=0.2
+    )
+    client = await lab.open(router, request())
     assert await client.ending() == (b"HTTP/1.1 200 OK\r\n\r\nhalf", "reset")
 
 
 async def test_an_answer_of_ours_reaches_a_client_that_is_still_sending(lab: Lab) -> None:
     router = await lab.subscribed(errors="http")
-    client = await lab.sending(router, request("POST", length=10_000_000) + bytes(1_000_000))
+    client = await lab.open(router, request("POST", length=10_000_000) + bytes(1_000_000))
     for _ in range(5):
         await client.send(bytes(65_536))
     answer = await client.rest()
@@ -168,8 +154,8 @@ async def test_an_answer_of_ours_reaches_a_client_that_is_still_sending(lab: Lab
 
 async def test_a_half_closing_client_loses_nothing(lab: Lab) -> None:
     """uWSGI truncates 300 kB of echo after 85 kB, and loses answers altogether."""
-    router = await lab.router(to=(lab.node(echoes).address,))
-    client = await lab.sending(router, request("POST", length=300_000))
+    router = await lab.router(lab.node(echoes_behind_the_packet))
+    client = await lab.open(router, request("POST", length=300_000))
     body = bytes(range(250)) * 1200
 
     async def upload() -> None:
@@ -182,15 +168,14 @@ async def test_a_half_closing_client_loses_nothing(lab: Lab) -> None:
 async def test_a_client_that_leaves_while_a_name_is_resolved_is_not_waited_for(
     lab: Lab,
 ) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     names = Names({"slow.test": None}).given_to(router)
     router.announce(f"slow.test:{node.address.rpartition(':')[2]}")
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: names.asked)
     client.reset()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     names.comes("slow.test", ["127.0.0.1"])
 
 
@@ -202,18 +187,18 @@ async def test_the_counters_add_up_after_all_sorts_of_ends(lab: Lab) -> None:
     router.announce(lab.refused_tcp(), b"gone")
     sent = 0
     for host in ("good", "silent", "slow", "gone", "unknown", ""):
-        client = await lab.sending(router, request(host=host))
+        client = await lab.open(router, request(host=host))
         sent += len((await client.ending())[0])
         client.close()
     for ending in (request()[:-1], b"\0\x01\0\0x", packet(modifier1=100)):
-        client = await lab.sending(router, ending)
+        client = await lab.open(router, ending)
         client.eof()
         sent += len((await client.ending())[0])
-    client = await lab.sending(router, request("POST", host="slow", length=9))
+    client = await lab.open(router, request("POST", host="slow", length=9))
     client.eof()
     await client.ending()
     await router.at_rest()
-    counters = router.gateway.counters
+    counters = router.counters
     assert dict(counters.failed) == {
         "connect": 1,
         "no-answer": 1,  # a GET that "silent" did not answer, and could not be sent to another node

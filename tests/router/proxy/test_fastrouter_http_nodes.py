@@ -4,26 +4,19 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    OK,
-    Head,
-    HttpNode,
-    HttpPeer,
-    Web,
-    always,
-    chunks,
-    counts,
-    nodes_of,
-    says,
-    with_its_request,
-)
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import Router, a_few_turns, held_by_the_test, packet, request, until
+from tests.lab.clients import Peer
+from tests.lab.inside import counts, only_node, phases
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, Message, chunks, packet, request, says
+from tests.lab.nodes import Node
+from tests.lab.router import Router
+from tests.lab.scripts import always, with_its_request
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.config.model import RouterConfig
 
 
-async def fastrouter(web: Web, *nodes: HttpNode, **options: Any) -> Router:
-    return await web.router(to=tuple(node.address for node in nodes), backend_http=True, **options)
+async def fastrouter(lab: Lab, *nodes: Node, **options: Any) -> Router:
+    return await lab.router(to=tuple(node.address for node in nodes), backend_http=True, **options)
 
 
 def nginx(method: str = "GET", target: str = "/", **more: Any) -> bytes:
@@ -38,8 +31,8 @@ def nginx(method: str = "GET", target: str = "/", **more: Any) -> bytes:
     )
 
 
-async def answer_to(web: Web, router: Router, data: bytes) -> tuple[bytes, str]:
-    client = await web.sending(router, data)
+async def answer_to(lab: Lab, router: Router, data: bytes) -> tuple[bytes, str]:
+    client = await lab.open(router, data)
     found = await client.ending()
     client.close()
     return found
@@ -48,9 +41,9 @@ async def answer_to(web: Web, router: Router, data: bytes) -> tuple[bytes, str]:
 # --- the request ---
 
 
-async def test_a_packet_becomes_a_request(web: Web) -> None:
-    node = web.http_node()
-    router = await fastrouter(web, node)
+async def test_a_packet_becomes_a_request(lab: Lab) -> None:
+    node = lab.http_node()
+    router = await fastrouter(lab, node)
     data = nginx(
         "GET",
         "/path?a=b",
@@ -61,7 +54,7 @@ async def test_a_packet_becomes_a_request(web: Web) -> None:
         HTTP_TE="trailers",
         HTTP_TRANSFER_ENCODING="",
     )
-    assert await answer_to(web, router, data) == (OK, "closed")
+    assert await answer_to(lab, router, data) == (OK, "closed")
     (seen,) = node.requests
     assert seen.start == b"GET /path?a=b HTTP/1.1"
     assert seen.get("host") == b"example.com"
@@ -73,10 +66,10 @@ async def test_a_packet_becomes_a_request(web: Web) -> None:
         assert seen.get(name) is None
 
 
-async def test_a_body_has_exactly_the_announced_length(web: Web) -> None:
+async def test_a_body_has_exactly_the_announced_length(lab: Lab) -> None:
     """What follows it would be a second request at the node."""
-    node = web.http_node(with_its_request)
-    router = await fastrouter(web, node)
+    node = lab.http_node(with_its_request)
+    router = await fastrouter(lab, node)
     data = packet(
         [
             ("REQUEST_METHOD", "POST"),
@@ -87,39 +80,37 @@ async def test_a_body_has_exactly_the_announced_length(web: Web) -> None:
             ("HTTP_CONTENT_LENGTH", "500"),
         ]
     )
-    answer, _ = await answer_to(web, router, data + b"12345GET /smuggled HTTP/1.1\r\n\r\n")
+    answer, _ = await answer_to(lab, router, data + b"12345GET /smuggled HTTP/1.1\r\n\r\n")
     assert answer.endswith(b"POST / HTTP/1.1\n12345")
     await a_few_turns()
     assert len(node.requests) == 1
     assert node.requests[0].get("content-length") == b"5"
 
 
-async def test_bytes_behind_a_request_without_a_body_are_no_request(web: Web) -> None:
-    node = web.http_node()
-    router = await fastrouter(web, node)
-    answer, _ = await answer_to(web, router, nginx() + b"GET /smuggled HTTP/1.1\r\n\r\n")
+async def test_bytes_behind_a_request_without_a_body_are_no_request(lab: Lab) -> None:
+    node = lab.http_node()
+    router = await fastrouter(lab, node)
+    answer, _ = await answer_to(lab, router, nginx() + b"GET /smuggled HTTP/1.1\r\n\r\n")
     assert answer == OK
     await router.at_rest()
     assert [seen.target for seen in node.requests] == [b"/"]
-    assert await counts(router, nodes_of(router)[0]) == (0, 1)
+    assert await counts(router, only_node(router)) == (0, 1)
 
 
 @pytest.mark.parametrize("buffered", [0, 1000])
-async def test_a_body_streams_or_is_collected(web: Web, buffered: int) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.router(to=(node.address,), backend_http=True, post_buffering=buffered)
+async def test_a_body_streams_or_is_collected(lab: Lab, buffered: int) -> None:
+    router = await lab.router(node := lab.held(), backend_http=True, post_buffering=buffered)
     data = request("POST", REQUEST_URI="/", length=10)
-    client = await web.sending(router, data + b"12345")
+    client = await lab.open(router, data + b"12345")
     if buffered:
         await until(lambda: phases(router) == ["body"])
-        assert node.count == 0
+        assert node.connections == 0
     else:
-        upstream = HttpPeer(await node.next())
-        await upstream.head()
+        upstream, _ = await node.next_head()
         assert await upstream.exactly(5) == b"12345"
     await client.send(b"67890")
     if buffered:
-        upstream = HttpPeer(await node.next())
+        upstream = await node.next()
         assert (await upstream.request()).body == b"1234567890"
     else:
         assert await upstream.exactly(5) == b"67890"
@@ -127,11 +118,11 @@ async def test_a_body_streams_or_is_collected(web: Web, buffered: int) -> None:
     assert await client.rest() == OK
 
 
-async def test_a_chunked_body_that_the_web_server_did_not_decode_is_refused(web: Web) -> None:
+async def test_a_chunked_body_that_the_web_server_did_not_decode_is_refused(lab: Lab) -> None:
     """Its length would be anybody's guess."""
-    node = web.http_node()
-    router = await fastrouter(web, node, errors="http")
-    answer, _ = await answer_to(web, router, nginx("POST", HTTP_TRANSFER_ENCODING="chunked"))
+    node = lab.http_node()
+    router = await fastrouter(lab, node, errors="http")
+    answer, _ = await answer_to(lab, router, nginx("POST", HTTP_TRANSFER_ENCODING="chunked"))
     assert answer.startswith(b"HTTP/1.1 411 ")
     assert node.requests == []
 
@@ -146,14 +137,14 @@ async def test_a_chunked_body_that_the_web_server_did_not_decode_is_refused(web:
         {"REQUEST_METHOD": "GET /evil"},
     ],
 )
-async def test_what_http_could_read_otherwise_is_refused(web: Web, more: dict[str, str]) -> None:
-    node = web.http_node()
-    router = await fastrouter(web, node, errors="http")
+async def test_what_http_could_read_otherwise_is_refused(lab: Lab, more: dict[str, str]) -> None:
+    node = lab.http_node()
+    router = await fastrouter(lab, node, errors="http")
     variables = {"REQUEST_METHOD": "GET", "REQUEST_URI": "/", "HTTP_HOST": "example.com", **more}
-    answer, _ = await answer_to(web, router, packet(variables.items()))
+    answer, _ = await answer_to(lab, router, packet(variables.items()))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert node.requests == []
-    assert await counts(router, nodes_of(router)[0]) == (0, 0)
+    assert await counts(router, only_node(router)) == (0, 0)
 
 
 # --- the answer ---
@@ -164,7 +155,7 @@ async def test_what_http_could_read_otherwise_is_refused(web: Web, more: dict[st
     "body", [b"", b"hello", bytes(range(256)) * 4096], ids=["empty", "short", "long"]
 )
 async def test_every_framing_becomes_an_answer_that_ends_with_the_connection(
-    web: Web, body: bytes, version: str
+    lab: Lab, body: bytes, version: str
 ) -> None:
     chunked = says(b"", "Transfer-Encoding: chunked", "Keep-Alive: timeout=9", length=False)
     said = {
@@ -175,8 +166,8 @@ async def test_every_framing_becomes_an_answer_that_ends_with_the_connection(
     if len(body) < 4:
         said["chunked"] = chunked + chunks(*filter(None, [body]))
     for framing, data in said.items():
-        router = await fastrouter(web, web.http_node(always(data, close=framing == "end")))
-        answer, how = await answer_to(web, router, nginx())
+        router = await fastrouter(lab, lab.http_node(always(data, close=framing == "end")))
+        answer, how = await answer_to(lab, router, nginx())
         head, _, rest = answer.partition(b"\r\n\r\n")
         assert (rest, how) == (body, "closed")
         assert head.startswith(b"HTTP/1.1 200 OK")
@@ -186,22 +177,22 @@ async def test_every_framing_becomes_an_answer_that_ends_with_the_connection(
             assert b"Content-Length: %d" % len(body) in head
 
 
-async def test_interim_answers_are_swallowed(web: Web) -> None:
+async def test_interim_answers_are_swallowed(lab: Lab) -> None:
     """A web server would take the first head for the final one."""
     router = await fastrouter(
-        web, web.http_node(always(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK))
+        lab, lab.http_node(always(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK))
     )
-    assert await answer_to(web, router, nginx()) == (OK, "closed")
+    assert await answer_to(lab, router, nginx()) == (OK, "closed")
 
 
-async def test_a_100_is_swallowed_and_the_body_goes_on(web: Web) -> None:
-    async def answer(peer: HttpPeer, request: Head) -> bool:
+async def test_a_100_is_swallowed_and_the_body_goes_on(lab: Lab) -> None:
+    async def answer(peer: Peer, request: Message) -> bool:
         await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n" + says(request.body))
         return True
 
-    router = await fastrouter(web, web.http_node(answer))
+    router = await fastrouter(lab, lab.http_node(answer))
     data = request("POST", REQUEST_URI="/", HTTP_EXPECT="100-continue", length=4) + b"body"
-    assert await answer_to(web, router, data) == (says(b"body"), "closed")
+    assert await answer_to(lab, router, data) == (says(b"body"), "closed")
 
 
 @pytest.mark.parametrize(
@@ -212,17 +203,17 @@ async def test_a_100_is_swallowed_and_the_body_goes_on(web: Web) -> None:
         says(b"", "Transfer-Encoding: chunked", length=False) + b"3\r\nabc\r\n",
     ],
 )
-async def test_a_truncated_answer_ends_in_a_reset(web: Web, answer: bytes) -> None:
+async def test_a_truncated_answer_ends_in_a_reset(lab: Lab, answer: bytes) -> None:
     """An orderly end would make it whole, and the web server would keep it in its cache."""
-    router = await fastrouter(web, web.http_node(always(answer, close=True)))
-    assert (await answer_to(web, router, nginx()))[1] == "reset"
-    await web.log.line("502 cut-short")
+    router = await fastrouter(lab, lab.http_node(always(answer, close=True)))
+    assert (await answer_to(lab, router, nginx()))[1] == "reset"
+    await lab.log.line("502 cut-short")
 
 
 @pytest.mark.parametrize("errors", ["http", "close"])
-async def test_what_is_no_answer_is_said_as_configured(web: Web, errors: str) -> None:
-    router = await fastrouter(web, web.http_node(always(b"garbage\r\n", close=True)), errors=errors)
-    answer, _ = await answer_to(web, router, nginx())
+async def test_what_is_no_answer_is_said_as_configured(lab: Lab, errors: str) -> None:
+    router = await fastrouter(lab, lab.http_node(always(b"garbage\r\n", close=True)), errors=errors)
+    answer, _ = await answer_to(lab, router, nginx())
     assert answer.startswith(b"HTTP/1.1 502 ") if errors == "http" else answer == b""
 
 
@@ -231,48 +222,46 @@ async def test_what_is_no_answer_is_said_as_configured(web: Web, errors: str) ->
     [("HEAD", "200 OK"), ("GET", "204 No Content"), ("GET", "304 Not Modified")],
 )
 async def test_answers_without_a_body_end_with_their_head(
-    web: Web, method: str, status: str
+    lab: Lab, method: str, status: str
 ) -> None:
     said = says(b"", 'ETag: "x"', status=status, length=False)
-    node = web.http_node(always(said))
-    router = await fastrouter(web, node)
+    node = lab.http_node(always(said))
+    router = await fastrouter(lab, node)
     for _ in range(2):
-        assert await answer_to(web, router, nginx(method)) == (said, "closed")
+        assert await answer_to(lab, router, nginx(method)) == (said, "closed")
     assert node.connections == 1
 
 
 # --- the node's connection ---
 
 
-async def test_the_nodes_connection_is_kept(web: Web) -> None:
-    node = web.http_node(with_its_request)
-    router = await fastrouter(web, node)
+async def test_the_nodes_connection_is_kept(lab: Lab) -> None:
+    node = lab.http_node(with_its_request)
+    router = await fastrouter(lab, node)
     for number in range(5):
-        answer, _ = await answer_to(web, router, nginx("GET", f"/{number}"))
+        answer, _ = await answer_to(lab, router, nginx("GET", f"/{number}"))
         assert answer.endswith(b"GET /%d HTTP/1.1\n" % number)
     assert node.connections == 1
-    await router.at_rest()
-    assert router.gateway.counters.completed == 5
+    assert (await router.at_rest()).completed == 5
 
 
-async def test_one_that_was_closed_meanwhile_loses_nothing(web: Web) -> None:
-    async def answer(peer: HttpPeer, _request: Head) -> bool:
+async def test_one_that_was_closed_meanwhile_loses_nothing(lab: Lab) -> None:
+    async def answer(peer: Peer, _request: Message) -> bool:
         await peer.send(OK)
         return False
 
-    node = web.http_node(answer)
-    router = await fastrouter(web, node)
+    node = lab.http_node(answer)
+    router = await fastrouter(lab, node)
     for _ in range(10):
-        assert (await answer_to(web, router, nginx()))[0] == OK
+        assert (await answer_to(lab, router, nginx()))[0] == OK
         post = request("POST", REQUEST_URI="/", length=4) + b"body"
-        assert (await answer_to(web, router, post))[0] == OK
+        assert (await answer_to(lab, router, post))[0] == OK
 
 
-async def test_a_half_close_of_the_web_server_does_not_reach_the_node(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.router(to=(node.address,), backend_http=True)
-    client = await web.sending(router, nginx())
-    upstream = HttpPeer(await node.next())
+async def test_a_half_close_of_the_web_server_does_not_reach_the_node(lab: Lab) -> None:
+    router = await lab.router(node := lab.held(), backend_http=True)
+    client = await lab.open(router, nginx())
+    upstream = await node.next()
     await upstream.request()
     client.eof()
     await a_few_turns()
@@ -280,30 +269,26 @@ async def test_a_half_close_of_the_web_server_does_not_reach_the_node(web: Web) 
     assert await client.rest() == OK
 
 
-async def test_an_end_inside_a_body_closes_the_node_at_once(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.router(to=(node.address,), backend_http=True)
-    client = await web.sending(router, request("POST", REQUEST_URI="/", length=10) + b"half")
-    upstream = HttpPeer(await node.next())
-    await upstream.head()
+async def test_an_end_inside_a_body_closes_the_node_at_once(lab: Lab) -> None:
+    router = await lab.router(node := lab.held(), backend_http=True)
+    client = await lab.open(router, request("POST", REQUEST_URI="/", length=10) + b"half")
+    upstream, _ = await node.next_head()
     assert await upstream.exactly(4) == b"half"
     client.eof()
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
-async def test_a_websocket_passes_with_what_was_sent_early(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.router(to=(node.address,), backend_http=True)
+async def test_a_websocket_passes_with_what_was_sent_early(lab: Lab) -> None:
+    router = await lab.router(node := lab.held(), backend_http=True)
     data = nginx(
         HTTP_CONNECTION="Upgrade",
         HTTP_UPGRADE="websocket",
         HTTP_SEC_WEBSOCKET_KEY="dGhlIHNhbXBsZSBub25jZQ==",
         HTTP_SEC_WEBSOCKET_VERSION="13",
     )
-    client = HttpPeer(await web.sending(router, data + b"early"))
-    upstream = HttpPeer(await node.next())
+    client = await lab.open(router, data + b"early")
+    upstream = await node.next()
     assert (await upstream.head()).get("upgrade") == b"websocket"
     await upstream.send(
         says(b"", "Upgrade: websocket", "Connection: Upgrade", status="101 X", length=False)
@@ -323,24 +308,24 @@ async def test_a_websocket_passes_with_what_was_sent_early(web: Web) -> None:
     assert await client.rest() == b""
 
 
-async def test_a_101_that_nobody_asked_for_is_no_answer(web: Web) -> None:
+async def test_a_101_that_nobody_asked_for_is_no_answer(lab: Lab) -> None:
     router = await fastrouter(
-        web,
-        web.http_node(
+        lab,
+        lab.http_node(
             always(says(b"", "Upgrade: x", "Connection: Upgrade", status="101 X", length=False))
         ),
         errors="http",
     )
-    assert (await answer_to(web, router, nginx()))[0].startswith(b"HTTP/1.1 502 ")
+    assert (await answer_to(lab, router, nginx()))[0].startswith(b"HTTP/1.1 502 ")
 
 
-async def test_announced_nodes_say_what_they_speak(web: Web) -> None:
+async def test_announced_nodes_say_what_they_speak(lab: Lab) -> None:
     """One pool may have both."""
-    node = web.http_node()
-    router = await web.subscribed()
+    node = lab.http_node()
+    router = await lab.subscribed()
     router.announce(node.address, proto="http")
-    router.announce(web.node().address)
+    router.announce(lab.node().address)
     for _ in range(4):
-        assert (await answer_to(web, router, nginx()))[0].endswith(b"ok")
+        assert (await answer_to(lab, router, nginx()))[0].endswith(b"ok")
     assert len(node.requests) == 2
     assert isinstance(router.config, RouterConfig)

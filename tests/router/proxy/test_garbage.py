@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.router.proxy.http_lab import HttpPeer, Web, ask, chunks, says
-from tests.router.proxy.nodes import Peer
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import ask, chunks, says
 from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.proxy.connection import Connection
@@ -40,10 +41,10 @@ REQUESTS = {
 @pytest.mark.parametrize("data", REQUESTS.values(), ids=REQUESTS.keys())
 @pytest.mark.parametrize("node", ["answers", "refuses", "closes", "resets"])
 @pytest.mark.parametrize("http", [False, True])
-async def test_whatever_becomes_of_a_request(web: Web, data: bytes, node: str, http: bool) -> None:
+async def test_whatever_becomes_of_a_request(lab: Lab, data: bytes, node: str, http: bool) -> None:
     async def script(peer: Peer) -> None:
         if http:
-            await HttpPeer(peer).request()
+            await peer.request()
         else:
             await peer.exactly((await peer.packet()).length)
         if node == "answers":
@@ -51,10 +52,8 @@ async def test_whatever_becomes_of_a_request(web: Web, data: bytes, node: str, h
         elif node == "resets":
             peer.reset()
 
-    address = web.refused_tcp() if node == "refuses" else web.node(script).address
-    router = await web.http(to=(address,), backend_http=http, body_limit=10, keepalive=0, timeout=5)
-    client = await web.open(router, data)
-    await client.answer()
-    client.close()
+    address = lab.refused_tcp() if node == "refuses" else lab.node(script).address
+    router = await lab.http(to=(address,), backend_http=http, body_limit=10, keepalive=0, timeout=5)
+    await lab.get(router, data)
     await router.at_rest()
     assert not left()

@@ -2,22 +2,20 @@
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
-    Router,
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request, status_of
+from tests.lab.router import Router
+from tests.lab.scripts import (
     Script,
-    a_few_turns,
+    Then,
     answers,
     closes_without_a_byte,
-    held_by_the_test,
     never_answers,
-    request,
+    plays,
     resets_without_a_byte,
-    status_of,
-    until,
 )
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.protocol.uwsgi import PONG, decode_header
 from uwsgi_router.router.admin.stats.document import document
 from uwsgi_router.router.config.health_checks import Checks
@@ -105,8 +103,8 @@ async def test_held_requests_go_on_when_a_node_becomes_healthy(lab: Lab) -> None
     first = Checks(ping=True, interval=0.01, first=True)
     router = await lab.subscribed(subscription={"check": first}, hold=30)
     router.announce(lab.node(app).address)
-    client = await lab.sending(router, request())
-    await until(lambda: router.gateway.counters.holding == 1)
+    client = await lab.open(router, request())
+    await until(lambda: router.counters.holding == 1)
     app.well = True
     assert await client.rest() == OK
 
@@ -171,14 +169,9 @@ async def test_a_node_that_fails_requests_in_a_row_is_ejected_while_others_serve
 
 
 async def test_an_answer_that_was_broken_off_counts(lab: Lab) -> None:
-    async def half(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(OK[:-1])
-        peer.reset()
-
     router = await lab.subscribed()
-    node = router.announce(lab.node(half).address)
-    client = await lab.sending(router, POST)
+    node = router.announce(lab.node(plays(OK[:-1], Then.RESET)).address)
+    client = await lab.open(router, POST)
     assert (await client.ending())[1] == "reset"
     await lab.log.line("502 reset")
     assert node.fails == 1
@@ -232,19 +225,19 @@ async def test_what_a_client_can_cause_does_not_count(lab: Lab) -> None:
     router.leave(closing.name)
     await until(lambda: closing.reference == 0)
 
-    held = lab.node(held_by_the_test)
+    held = lab.held()
     waiting = router.announce(held.address)
-    client = await lab.sending(router, POST)
+    client = await lab.open(router, POST)
     await held.next()
     client.reset()
-    await until(lambda: router.gateway.counters.client_aborts == 1)
+    await until(lambda: router.counters.client_aborts == 1)
     assert waiting.fails == 0
 
 
 async def test_a_body_that_the_client_owes_does_not_count(lab: Lab) -> None:
     router = await lab.subscribed(subscription={"max_fails": 1}, timeout=0.3)
     node = router.announce(lab.node(never_answers).address)
-    client = await lab.sending(router, request("POST", length=10) + b"abc")
+    client = await lab.open(router, request("POST", length=10) + b"abc")
     assert await client.rest() == b""
     await lab.log.line("body-timeout")
     assert node.fails == 0

@@ -2,19 +2,12 @@
 
 import asyncio
 
-from tests.router.proxy.http_lab import Web, ask, chunks
-from tests.router.proxy.inside import route
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Router,
-    a_few_turns,
-    answers_with_its_request,
-    closes_without_a_byte,
-    request,
-    status_of,
-    until,
-)
+from tests.lab.inside import route
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, ask, chunks, request, status_of
+from tests.lab.router import Router
+from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
+from tests.lab.waiting import a_few_turns, until
 
 
 async def known(lab: Lab, **options: object) -> Router:
@@ -26,25 +19,24 @@ async def known(lab: Lab, **options: object) -> Router:
 
 
 def held(router: Router, count: int = 1) -> bool:
-    return router.gateway.counters.holding == count
+    return router.counters.holding == count
 
 
 async def test_a_request_for_a_known_key_goes_on_when_a_node_announces_itself(lab: Lab) -> None:
     node = lab.node()
     router = await known(lab, hold=30)
-    clients = [await lab.sending(router, request()) for _ in range(5)]
+    clients = [await lab.open(router, request()) for _ in range(5)]
     await until(lambda: held(router, 5))
     router.announce(node.address)
     assert [await client.rest() for client in clients] == [OK] * 5
-    await router.at_rest()
-    assert router.gateway.counters.held == 5
+    assert (await router.at_rest()).held == 5
 
 
 async def test_so_does_one_whose_only_node_just_died(lab: Lab) -> None:
     node = lab.node()
     router = await lab.subscribed(hold=30)
     router.announce(lab.refused_tcp())
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: held(router))
     router.announce(node.address)
     assert await client.rest() == OK
@@ -55,7 +47,7 @@ async def test_so_does_a_get_whose_only_node_ended_the_connection(lab: Lab) -> N
     going, coming = lab.node(closes_without_a_byte), lab.node()
     router = await lab.subscribed(hold=30)
     router.announce(going.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await going.next()
     router.leave(going.address)
     await until(lambda: held(router))
@@ -67,23 +59,22 @@ async def test_so_does_a_get_whose_only_node_ended_the_connection(lab: Lab) -> N
 async def test_a_node_of_another_key_does_not_end_the_wait(lab: Lab) -> None:
     node, other = lab.node(), lab.node()
     router = await known(lab, hold=30)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: held(router))
     router.announce(other.address, b"other.example")
     await a_few_turns()
     assert held(router)
     router.announce(node.address)
     assert await client.rest() == OK
-    assert other.count == 0
-    await router.at_rest()
-    assert router.gateway.counters.held == 1
+    assert other.connections == 0
+    assert (await router.at_rest()).held == 1
 
 
 async def test_a_node_of_a_key_that_answers_for_it_ends_the_wait(lab: Lab) -> None:
     router = await lab.subscribed(hold=30, subscription={"dotsplit": True})
     router.announce("127.0.0.1:9", b".example.com")
     router.leave("127.0.0.1:9", b".example.com")
-    client = await lab.sending(router, request(host="WWW.example.com:80"))
+    client = await lab.open(router, request(host="WWW.example.com:80"))
     await until(lambda: held(router))
     router.announce(lab.node().address, b".example.com")
     assert await client.rest() == OK
@@ -96,7 +87,7 @@ async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
     announced = router.announce(node.address)
     announced.reference += 1
     router.leave(node.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: held(router))
     assert router.announce(node.address) is announced
     assert await client.rest() == OK
@@ -106,14 +97,14 @@ async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
 async def test_an_unknown_key_does_not_wait(lab: Lab) -> None:
     router = await lab.subscribed(hold=30, errors="http")
     assert status_of(await lab.ask(router)) == 404
-    assert router.gateway.counters.held == 0
+    assert router.counters.held == 0
 
 
 async def test_right_after_the_start_no_key_is_unknown(lab: Lab) -> None:
     """Until every node has had the time to announce itself."""
     node = lab.node()
     router = await lab.router(hold=30, subscription_servers=("127.0.0.1:0",))
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: held(router))
     router.announce(node.address)
     assert await client.rest() == OK
@@ -136,7 +127,7 @@ async def test_the_wait_ends_after_the_time_that_was_configured(lab: Lab) -> Non
 
 async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
     router = await known(lab, hold=30, hold_max=2, errors="http")
-    clients = [await lab.sending(router, request()) for _ in range(2)]
+    clients = [await lab.open(router, request()) for _ in range(2)]
     await until(lambda: held(router, 2))
     assert status_of(await lab.ask(router)) == 503
     assert "option=fastrouter-hold-max=2" in await lab.log.line("503 hold-full")
@@ -147,15 +138,14 @@ async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
 
 async def test_their_bytes_are_bounded(lab: Lab) -> None:
     router = await known(lab, hold=30, hold_max_bytes=100_000, errors="http")
-    first = await lab.sending(router, request("POST", length=60_000))
+    first = await lab.open(router, request("POST", length=60_000))
     await until(lambda: held(router))
-    second = await lab.sending(router, request("POST", length=60_000))
+    second = await lab.open(router, request("POST", length=60_000))
     assert status_of(await second.some()) == 503
     second.eof()
     await lab.log.line("503 hold-full")
     first.eof()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
@@ -163,7 +153,7 @@ async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
         lab, hold=30, hold_max_bytes=1_000_000, post_buffering=500_000, errors="http"
     )
     body = request("POST", length=400_000) + bytes(400_000)
-    clients = [await lab.sending(router, body) for _ in range(2)]
+    clients = [await lab.open(router, body) for _ in range(2)]
     await until(lambda: held(router, 2))
     assert status_of(await lab.ask(router, body)) == 503
     for client in clients:
@@ -171,15 +161,15 @@ async def test_bodies_collected_in_memory_count_too(lab: Lab) -> None:
     await router.at_rest()
 
 
-async def test_so_do_bodies_that_came_in_chunks(web: Web) -> None:
-    router = await web.announced(hold=30, hold_max_bytes=1_000_000, post_buffering=500_000)
-    node = web.http_node()
+async def test_so_do_bodies_that_came_in_chunks(lab: Lab) -> None:
+    router = await lab.announced(hold=30, hold_max_bytes=1_000_000, post_buffering=500_000)
+    node = lab.http_node()
     router.announce(node.address)
     router.leave(node.address)
     body = ask("/", "Transfer-Encoding: chunked", method="POST") + chunks(bytes(400_000))
-    clients = [await web.open(router, body) for _ in range(2)]
+    clients = [await lab.open(router, body) for _ in range(2)]
     await until(lambda: held(router, 2))
-    assert (await web.get(router, body)).status == 503
+    assert (await lab.get(router, body)).status == 503
     for client in clients:
         client.reset()
     await router.at_rest()
@@ -188,29 +178,28 @@ async def test_so_do_bodies_that_came_in_chunks(web: Web) -> None:
 async def test_what_was_held_is_free_again_afterwards(lab: Lab) -> None:
     router = await known(lab, hold=30, hold_max=1)
     for _ in range(3):
-        client = await lab.sending(router, request())
+        client = await lab.open(router, request())
         await until(lambda: held(router))
         client.reset()
         await router.at_rest()
-    assert router.gateway.counters.client_aborts == 3
+    assert router.counters.client_aborts == 3
     assert len(router.gateway.context.site.hold) == 0
     assert router.gateway.context.site.hold._bytes == 0
 
 
 async def test_a_client_that_ends_inside_its_body_while_held_is_gone(lab: Lab) -> None:
     router = await known(lab, hold=30)
-    client = await lab.sending(router, request("POST", length=10) + b"123")
+    client = await lab.open(router, request("POST", length=10) + b"123")
     await until(lambda: held(router))
     client.eof()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_what_a_client_sends_while_held_brings_no_node(lab: Lab) -> None:
     """Its bytes must not make us try the fallback again and again."""
     router = await known(lab, hold=30, fallback=(lab.refused_tcp(),))
-    client = await lab.sending(router, request("POST", length=20))
+    client = await lab.open(router, request("POST", length=20))
     await until(lambda: held(router))
     for _ in range(10):
         await client.send(b"x")
@@ -222,7 +211,7 @@ async def test_what_a_client_sends_while_held_brings_no_node(lab: Lab) -> None:
 
 async def test_a_half_close_while_held_is_none(lab: Lab) -> None:
     router = await known(lab, hold=30)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     client.eof()
     await until(lambda: held(router))
     router.announce(lab.node().address)
@@ -244,7 +233,7 @@ async def test_a_node_that_comes_late_has_the_whole_time_to_take_the_connection(
     hole = lab.black_hole()
     router = await lab.subscribed(hold=30, timeout=1.5)
     router.announce(lab.refused_tcp())
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: held(router))
     route(router).connects_until -= 1.5  # as if it had waited so long
     late = router.announce(hole.address)
@@ -259,7 +248,7 @@ async def test_a_busy_node_is_not_waited_for_like_a_missing_one(lab: Lab) -> Non
     router.announce(lab.busy_unix().address)
     assert status_of(await lab.ask(router)) == 503
     await lab.log.line("503 busy")
-    assert router.gateway.counters.held == 0
+    assert router.counters.held == 0
 
 
 async def test_whether_other_nodes_are_left_is_asked_without_spending_their_turn(lab: Lab) -> None:

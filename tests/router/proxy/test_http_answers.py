@@ -5,21 +5,13 @@ import zlib
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    OK,
-    Answerer,
-    Head,
-    HttpNode,
-    HttpPeer,
-    Web,
-    always,
-    ask,
-    chunks,
-    post,
-    says,
-)
-from tests.router.proxy.inside import client_link, node_links
-from tests.router.proxy.nodes import Peer, Scripted, answers, held_by_the_test, until
+from tests.lab.clients import Peer
+from tests.lab.inside import client_link, node_links
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, Message, ask, chunks, post, says
+from tests.lab.nodes import Node
+from tests.lab.scripts import Answerer, Then, always, answers, plays
+from tests.lab.waiting import until
 
 MEGABYTE = 1024 * 1024
 LONG = bytes(range(256)) * 1024  # several reads
@@ -36,8 +28,8 @@ def framed(framing: str, body: bytes, *lines: str) -> bytes:
     return says(body, *lines, length=False)
 
 
-def http_or_uwsgi(web: Web, http: bool, data: bytes, *, close: bool = False) -> HttpNode | Scripted:
-    return web.http_node(always(data, close=close)) if http else web.node(answers(data))
+def http_or_uwsgi(lab: Lab, http: bool, data: bytes, *, close: bool = False) -> Node:
+    return lab.http_node(always(data, close=close)) if http else lab.node(answers(data))
 
 
 # What the client gets: (framing of the node, version of the client, keepalive, auto-chunked) ->
@@ -63,19 +55,19 @@ EXPECTED = {
 @pytest.mark.parametrize("http", [False, True], ids=["uwsgi", "http"])
 @pytest.mark.parametrize("case", EXPECTED, ids=lambda case: "-".join(map(str, case)))
 async def test_every_framing_is_said_so_that_the_client_understands_it(
-    web: Web, case: tuple[str, str, bool, bool], http: bool, size: str
+    lab: Lab, case: tuple[str, str, bool, bool], http: bool, size: str
 ) -> None:
     framing, version, keepalive, auto_chunked = case
     body = BODIES[size]
-    node = http_or_uwsgi(web, http, framed(framing, body), close=framing == "end")
-    router = await web.http(
-        to=(node.address,),
+    node = http_or_uwsgi(lab, http, framed(framing, body), close=framing == "end")
+    router = await lab.http(
+        node,
         backend_http=http,
         keepalive=0 if keepalive else None,
         auto_chunked=auto_chunked,
     )
     request = ask("/", "Connection: keep-alive", version=version)
-    client = await web.open(router, request)
+    client = await lab.open(router, request)
     answer = await client.answer()
     expected, kept = EXPECTED[case]
     assert (answer.start, answer.framing) == (b"HTTP/1.1 200 OK", expected)
@@ -95,17 +87,17 @@ async def test_every_framing_is_said_so_that_the_client_understands_it(
     [("1.1", True, "chunked"), ("1.1", False, "end"), ("1.0", True, "end")],
 )
 async def test_an_answer_is_compressed_if_the_node_asks_for_it(
-    web: Web, size: str, framing: str, version: str, keepalive: bool, expected: str
+    lab: Lab, size: str, framing: str, version: str, keepalive: bool, expected: str
 ) -> None:
     if framing == "chunked" and version == "1.1":
         expected = "chunked"
     body = BODIES[size]
-    node = web.http_node(
+    node = lab.http_node(
         always(framed(framing, body, "uWSGI-Encoding: gzip", 'ETag: "x"'), close=framing == "end")
     )
-    router = await web.to(node, auto_gzip=True, keepalive=0 if keepalive else None)
+    router = await lab.to(node, auto_gzip=True, keepalive=0 if keepalive else None)
     lines = ("Accept-Encoding: gzip", "Connection: keep-alive")
-    client = await web.open(router, ask("/", *lines, version=version))
+    client = await lab.open(router, ask("/", *lines, version=version))
     answer = await client.answer()
     assert zlib.decompress(answer.body, 31) == body
     assert answer.framing == expected
@@ -132,26 +124,25 @@ async def test_an_answer_is_compressed_if_the_node_asks_for_it(
     ],
     ids=["encoded", "no-transform", "partial", "empty", "not-asked-for"],
 )
-async def test_what_must_not_be_compressed_is_not(web: Web, answer: bytes) -> None:
-    router = await web.to(web.http_node(always(answer)), auto_gzip=True)
-    got = await web.get(router, ask("/", "Accept-Encoding: gzip"))
+async def test_what_must_not_be_compressed_is_not(lab: Lab, answer: bytes) -> None:
+    router = await lab.to(lab.http_node(always(answer)), auto_gzip=True)
+    got = await lab.get(router, ask("/", "Accept-Encoding: gzip"))
     assert got.body == answer.partition(b"\r\n\r\n")[2]
     assert got.get("content-encoding") != b"gzip"
 
 
-async def test_event_streams_arrive_event_by_event_compressed_or_not(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,),
+async def test_event_streams_arrive_event_by_event_compressed_or_not(lab: Lab) -> None:
+    node = lab.held()
+    router = await lab.http(
+        node,
         backend_http=True,
         auto_gzip=True,
         keepalive=0,
         response_buffering=MEGABYTE,
     )
     for accepts in ("gzip", "identity"):
-        client = await web.open(router, ask("/", f"Accept-Encoding: {accepts}"))
-        upstream = HttpPeer(await node.next())
-        await upstream.head()
+        client = await lab.open(router, ask("/", f"Accept-Encoding: {accepts}"))
+        upstream, _ = await node.next_head()
         await upstream.send(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
             b"uWSGI-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -173,13 +164,11 @@ async def test_event_streams_arrive_event_by_event_compressed_or_not(web: Web) -
 @pytest.mark.parametrize("length", ["", "Content-Length: 5"])
 @pytest.mark.parametrize("http", [False, True])
 async def test_204_and_304_end_with_their_head(
-    web: Web, http: bool, status: str, length: str
+    lab: Lab, http: bool, status: str, length: str
 ) -> None:
-    node = http_or_uwsgi(web, http, says(b"", *filter(None, [length]), status=status, length=False))
-    router = await web.http(
-        to=(node.address,), backend_http=http, keepalive=0, auto_chunked=True, auto_gzip=True
-    )
-    client = await web.open(router)
+    node = http_or_uwsgi(lab, http, says(b"", *filter(None, [length]), status=status, length=False))
+    router = await lab.http(node, backend_http=http, keepalive=0, auto_chunked=True, auto_gzip=True)
+    client = await lab.open(router)
     for _ in range(2):
         await client.send(ask("/", "Accept-Encoding: gzip"))
         answer = await client.answer()
@@ -193,21 +182,20 @@ async def test_204_and_304_end_with_their_head(
 @pytest.mark.parametrize("framing", ["length", "chunked", "end"])
 @pytest.mark.parametrize("gzip", [False, True])
 async def test_head_ends_with_its_head_whatever_it_announces(
-    web: Web, framing: str, gzip: bool
+    lab: Lab, framing: str, gzip: bool
 ) -> None:
     head = framed(framing, b"hello", *(["uWSGI-Encoding: gzip"] if gzip else []))
     head = head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    node = web.http_node(always(head))
-    router = await web.to(node, auto_chunked=True, auto_gzip=True)
-    client = await web.open(router)
+    router = await lab.to(node := lab.http_node(always(head)), auto_chunked=True, auto_gzip=True)
+    client = await lab.open(router)
     for _ in range(2):
         await client.send(ask("/", "Accept-Encoding: gzip", method="HEAD"))
         assert (await client.answer("HEAD")).status == 200
     assert node.connections == 1
 
 
-async def test_the_fields_of_an_answer_pass_and_those_of_the_connection_do_not(web: Web) -> None:
-    node = web.http_node(
+async def test_the_fields_of_an_answer_pass_and_those_of_the_connection_do_not(lab: Lab) -> None:
+    node = lab.http_node(
         always(
             says(
                 b"",
@@ -220,18 +208,16 @@ async def test_the_fields_of_an_answer_pass_and_those_of_the_connection_do_not(w
             )
         )
     )
-    answer = await web.get(await web.to(node))
+    answer = await lab.get(await lab.to(node))
     assert [value for name, value in answer.fields if name == b"set-cookie"] == [b"a=1", b"b=2"]
     assert answer.get("x-other") == b"kept"
     for name in ("x-secret", "keep-alive", "connection"):
         assert answer.get(name) is None
 
 
-async def test_a_uwsgi_node_may_answer_like_cgi(web: Web) -> None:
-    router = await web.http(
-        to=(web.node(answers(b"Status: 404 Not Found\r\nX: y\r\n\r\nnot here")).address,)
-    )
-    answer = await web.get(router)
+async def test_a_uwsgi_node_may_answer_like_cgi(lab: Lab) -> None:
+    router = await lab.http(lab.node(answers(b"Status: 404 Not Found\r\nX: y\r\n\r\nnot here")))
+    answer = await lab.get(router)
     assert (answer.start, answer.body) == (b"HTTP/1.1 404 Not Found", b"not here")
     assert answer.get("status") is None
 
@@ -242,10 +228,10 @@ HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
 
 
 @pytest.mark.parametrize("http", [False, True])
-async def test_interim_answers_are_passed_on(web: Web, http: bool) -> None:
-    node = http_or_uwsgi(web, http, HINTS + b"HTTP/1.1 102 Processing\r\n\r\n" + HINTS + OK)
-    router = await web.http(to=(node.address,), backend_http=http, keepalive=0)
-    client = await web.open(router)
+async def test_interim_answers_are_passed_on(lab: Lab, http: bool) -> None:
+    node = http_or_uwsgi(lab, http, HINTS + b"HTTP/1.1 102 Processing\r\n\r\n" + HINTS + OK)
+    router = await lab.http(node, backend_http=http, keepalive=0)
+    client = await lab.open(router)
     for _ in range(2):
         await client.send(ask())
         got = [await client.answer() for _ in range(4)]
@@ -253,12 +239,10 @@ async def test_interim_answers_are_passed_on(web: Web, http: bool) -> None:
         assert got[0].get("link") == b"</a>; rel=preload"
 
 
-async def test_interim_answers_come_when_they_are_sent(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=True)
-    client = await web.open(router, ask())
-    upstream = HttpPeer(await node.next())
-    await upstream.head()
+async def test_interim_answers_come_when_they_are_sent(lab: Lab) -> None:
+    router = await lab.http(node := lab.held(), backend_http=True)
+    client = await lab.open(router, ask())
+    upstream, _ = await node.next_head()
     for byte in HINTS:
         await upstream.send(bytes((byte,)))
     assert (await client.answer()).status == 103
@@ -266,23 +250,23 @@ async def test_interim_answers_come_when_they_are_sent(web: Web) -> None:
     assert (await client.answer()).status == 200
 
 
-async def test_http_10_clients_see_no_interim_answers(web: Web) -> None:
-    router = await web.to(web.http_node(always(HINTS + OK)))
-    assert (await web.get(router, ask(version="1.0"))).status == 200
+async def test_http_10_clients_see_no_interim_answers(lab: Lab) -> None:
+    router = await lab.to(lab.http_node(always(HINTS + OK)))
+    assert (await lab.get(router, ask(version="1.0"))).status == 200
 
 
-async def test_a_node_that_never_gets_to_the_point_is_given_up(web: Web) -> None:
-    router = await web.to(web.http_node(always(HINTS * 33 + OK)))
-    client = await web.open(router, ask())
+async def test_a_node_that_never_gets_to_the_point_is_given_up(lab: Lab) -> None:
+    router = await lab.to(lab.http_node(always(HINTS * 33 + OK)))
+    client = await lab.open(router, ask())
     statuses = [(await client.answer()).status for _ in range(33)]
     assert statuses == [103] * 32 + [502]
 
 
-async def test_an_end_after_an_interim_answer_is_no_answer(web: Web) -> None:
+async def test_an_end_after_an_interim_answer_is_no_answer(lab: Lab) -> None:
     """Nor is the request sent again: the node has begun to work on it."""
-    bad, good = web.http_node(always(HINTS, close=True)), web.http_node()
-    router = await web.to(bad, good)
-    client = await web.open(router, ask())
+    bad, good = lab.http_node(always(HINTS, close=True)), lab.http_node()
+    router = await lab.to(bad, good)
+    client = await lab.open(router, ask())
     assert [(await client.answer()).status for _ in range(2)] == [103, 502]
     assert good.requests == []
 
@@ -295,48 +279,41 @@ async def test_an_end_after_an_interim_answer_is_no_answer(web: Web) -> None:
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
 @pytest.mark.parametrize("http", [False, True])
 async def test_an_answer_that_is_cut_short_never_passes_for_a_whole_one(
-    web: Web, http: bool, framing: str, version: str, ends: str
+    lab: Lab, http: bool, framing: str, version: str, ends: str
 ) -> None:
     """The client is reset: an orderly end would be the end of the body for HTTP/1.0."""
     seen = asyncio.Event()
 
     async def script(peer: Peer) -> None:
-        if http:
-            await HttpPeer(peer).head()
-        else:
-            await peer.packet()
+        await peer.either_head(http=http)
         await peer.send(framed(framing, b"x" * 5000)[:-700])
         await seen.wait()
         if ends == "reset":
             peer.reset()
 
-    node = web.node(script)
-    router = await web.http(to=(node.address,), backend_http=http, keepalive=0, auto_gzip=True)
-    client = await web.open(router, ask(version=version))
+    node = lab.node(script)
+    router = await lab.http(node, backend_http=http, keepalive=0, auto_gzip=True)
+    client = await lab.open(router, ask(version=version))
     await client.head()
     seen.set()
     body, how = await client.ending()
     assert how == "reset"
     assert not body.endswith(b"0\r\n\r\n")
-    line = await web.log.line("502 cut-short")
+    line = await lab.log.line("502 cut-short")
     assert node.address in line
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"cut-short": 1}
+    assert (await router.at_rest()).failed == {"cut-short": 1}
 
 
-async def test_a_reset_of_an_answer_without_a_length_is_no_end_of_it(web: Web) -> None:
+async def test_a_reset_of_an_answer_without_a_length_is_no_end_of_it(lab: Lab) -> None:
     seen = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        await HttpPeer(peer).head()
-        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nhalf of an ans")
-        await seen.wait()
-        peer.reset()
-
-    router = await web.http(
-        to=(web.node(script).address,), backend_http=True, keepalive=0, auto_chunked=True
+    router = await lab.http(
+        lab.node(plays(b"HTTP/1.1 200 OK\r\n\r\nhalf of an ans", seen, Then.RESET, http=True)),
+        backend_http=True,
+        keepalive=0,
+        auto_chunked=True,
     )
-    client = await web.open(router, ask())
+    client = await lab.open(router, ask())
     await client.head()
     seen.set()
     body, how = await client.ending()
@@ -344,51 +321,49 @@ async def test_a_reset_of_an_answer_without_a_length_is_no_end_of_it(web: Web) -
     assert not body.endswith(b"0\r\n\r\n")
 
 
-async def test_a_compressed_answer_that_is_cut_short_is_not_completed(web: Web) -> None:
-    router = await web.to(
-        web.http_node(always(says(b"x" * 99, "uWSGI-Encoding: gzip")[:-1], close=True)),
+async def test_a_compressed_answer_that_is_cut_short_is_not_completed(lab: Lab) -> None:
+    router = await lab.to(
+        lab.http_node(always(says(b"x" * 99, "uWSGI-Encoding: gzip")[:-1], close=True)),
         auto_gzip=True,
     )
-    client = await web.open(router, ask("/", "Accept-Encoding: gzip"))
+    client = await lab.open(router, ask("/", "Accept-Encoding: gzip"))
     body, how = await client.ending()
     assert how == "reset"
     assert not body.endswith(b"0\r\n\r\n")
 
 
-async def test_a_chunked_answer_that_breaks_its_framing_is_cut_off(web: Web) -> None:
-    router = await web.to(
-        web.http_node(
+async def test_a_chunked_answer_that_breaks_its_framing_is_cut_off(lab: Lab) -> None:
+    router = await lab.to(
+        lab.http_node(
             always(
                 says(b"", "Transfer-Encoding: chunked", length=False) + b"3\r\nabcX\r\n0\r\n\r\n"
             )
         )
     )
-    client = await web.open(router, ask())
+    client = await lab.open(router, ask())
     assert (await client.ending())[1] == "reset"
-    await web.log.line("502 cut-short")
+    await lab.log.line("502 cut-short")
 
 
-async def test_a_node_that_stalls_inside_its_answer_cuts_it_short(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=True, timeout=0.1)
-    client = await web.open(router, ask())
-    upstream = HttpPeer(await node.next())
-    await upstream.head()
+async def test_a_node_that_stalls_inside_its_answer_cuts_it_short(lab: Lab) -> None:
+    router = await lab.http(node := lab.held(), backend_http=True, timeout=0.1)
+    client = await lab.open(router, ask())
+    upstream, _ = await node.next_head()
     await upstream.send(OK[:-1])
     await client.head()
     assert (await client.ending())[1] == "reset"
-    await web.log.line("504 stalled")
+    await lab.log.line("504 stalled")
 
 
 # --- answers that go on too long, or are none ---
 
 
 @pytest.mark.parametrize("how", ["at once", "later"])
-async def test_what_a_node_sends_behind_its_answer_reaches_nobody(web: Web, how: str) -> None:
+async def test_what_a_node_sends_behind_its_answer_reaches_nobody(lab: Lab, how: str) -> None:
     """Neither this client nor the next: it could be an answer that an attacker wrote."""
     forged = says(b"forged")
 
-    async def answer(peer: HttpPeer, _request: Head) -> bool:
+    async def answer(peer: Peer, _request: Message) -> bool:
         if how == "at once":
             await peer.send(OK + forged)
         else:
@@ -396,22 +371,20 @@ async def test_what_a_node_sends_behind_its_answer_reaches_nobody(web: Web, how:
             await peer.send(forged)
         return True
 
-    node = web.http_node(answer)
-    router = await web.to(node)
-    client = await web.open(router)
+    router = await lab.to(node := lab.http_node(answer))
+    client = await lab.open(router)
     for _ in range(3):
         await client.send(ask())
         assert (await client.answer()).body == b"ok"
         await until(lambda: router.gateway.upstreams.idle == 0)
     assert node.connections == 3
     if how == "at once":
-        await web.log.line("bytes more than its answer announced")
+        await lab.log.line("bytes more than its answer announced")
 
 
-async def test_a_body_that_a_node_sends_for_head_reaches_nobody(web: Web) -> None:
-    node = web.http_node(always(says(b"body of a HEAD")))
-    router = await web.to(node)
-    client = await web.open(router, ask(method="HEAD"))
+async def test_a_body_that_a_node_sends_for_head_reaches_nobody(lab: Lab) -> None:
+    router = await lab.to(node := lab.http_node(always(says(b"body of a HEAD"))))
+    client = await lab.open(router, ask(method="HEAD"))
     assert (await client.answer("HEAD")).status == 200
     await client.send(ask("/next"))
     assert (await client.answer()).body == b"body of a HEAD"
@@ -434,20 +407,18 @@ async def test_a_body_that_a_node_sends_for_head_reaches_nobody(web: Web) -> Non
     ids=["ssh", "http2", "bare-lf", "lengths", "cl-te", "no-field", "large", "cut", "101"],
 )
 @pytest.mark.parametrize("http", [False, True])
-async def test_what_is_no_answer_becomes_502(web: Web, http: bool, answer: bytes) -> None:
-    node = http_or_uwsgi(web, http, answer, close=True)
-    router = await web.http(to=(node.address,), backend_http=http, keepalive=0)
-    got = await web.get(router)
+async def test_what_is_no_answer_becomes_502(lab: Lab, http: bool, answer: bytes) -> None:
+    node = http_or_uwsgi(lab, http, answer, close=True)
+    router = await lab.http(node, backend_http=http, keepalive=0)
+    got = await lab.get(router)
     assert (got.status, got.get("x-uwsgi-router-reason")) == (502, b"bad-answer")
-    assert node.address in await web.log.line("502 bad-answer")
+    assert node.address in await lab.log.line("502 bad-answer")
 
 
-async def test_an_answer_is_no_answer_to_a_request_that_was_cut_off(web: Web) -> None:
+async def test_an_answer_is_no_answer_to_a_request_that_was_cut_off(lab: Lab) -> None:
     """A 502 of ours to a request whose body is still to come ends the connection."""
-    node = web.http_node(always(b"garbage\r\n", close=True))
-    router = await web.to(node)
-    client = await web.open(router, ask("/", "Content-Length: 9", method="POST") + b"123456789")
-    answer = await client.answer()
+    router = await lab.to(lab.http_node(always(b"garbage\r\n", close=True)))
+    answer = await lab.get(router, ask("/", "Content-Length: 9", method="POST") + b"123456789")
     assert (answer.status, answer.closes) == (502, True)
 
 
@@ -455,17 +426,17 @@ async def test_an_answer_is_no_answer_to_a_request_that_was_cut_off(web: Web) ->
 
 
 def floods(size: int) -> Answerer:
-    async def answer(peer: HttpPeer, _request: Head) -> bool:
+    async def answer(peer: Peer, _request: Message) -> bool:
         await peer.send(says(bytes(size)))
         return True
 
     return answer
 
 
-async def test_without_response_buffering_a_slow_client_holds_its_node(web: Web) -> None:
-    node = web.http_node(floods(8 * MEGABYTE), unix=True)
-    router = await web.to(node, listen=(str(web.path()),))
-    client = await web.open(router, ask())
+async def test_without_response_buffering_a_slow_client_holds_its_node(lab: Lab) -> None:
+    node = lab.http_node(floods(8 * MEGABYTE), unix=True)
+    router = await lab.to(node, listen=(str(lab.path()),))
+    client = await lab.open(router, ask())
     await client.head()
     link = client_link(router)
     await until(lambda: link.backlog)
@@ -476,10 +447,10 @@ async def test_without_response_buffering_a_slow_client_holds_its_node(web: Web)
     assert len((await client.answer()).body) == 8 * MEGABYTE
 
 
-async def test_with_response_buffering_the_node_is_free_while_the_client_reads(web: Web) -> None:
-    node = web.http_node(floods(4 * MEGABYTE), unix=True)
-    router = await web.to(node, listen=(str(web.path()),), response_buffering=8 * MEGABYTE)
-    client = await web.open(router, ask())
+async def test_with_response_buffering_the_node_is_free_while_the_client_reads(lab: Lab) -> None:
+    node = lab.http_node(floods(4 * MEGABYTE), unix=True)
+    router = await lab.to(node, listen=(str(lab.path()),), response_buffering=8 * MEGABYTE)
+    client = await lab.open(router, ask())
     await client.head()
     await until(lambda: router.gateway.upstreams.idle == 1)
     link = client_link(router)
@@ -490,10 +461,10 @@ async def test_with_response_buffering_the_node_is_free_while_the_client_reads(w
     assert node.connections == 1
 
 
-async def test_response_buffering_has_a_limit(web: Web) -> None:
-    node = web.http_node(floods(16 * MEGABYTE), unix=True)
-    router = await web.to(node, listen=(str(web.path()),), response_buffering=2 * MEGABYTE)
-    client = await web.open(router, ask())
+async def test_response_buffering_has_a_limit(lab: Lab) -> None:
+    node = lab.http_node(floods(16 * MEGABYTE), unix=True)
+    router = await lab.to(node, listen=(str(lab.path()),), response_buffering=2 * MEGABYTE)
+    client = await lab.open(router, ask())
     await client.head()
     link = client_link(router)
     await until(lambda: link.backlog > 2 * MEGABYTE)
@@ -505,14 +476,14 @@ async def test_response_buffering_has_a_limit(web: Web) -> None:
 @pytest.mark.parametrize(
     "line", ["X-Accel-Buffering: no", "Content-Type: text/event-stream; charset=utf-8"]
 )
-async def test_nothing_is_buffered_that_says_so(web: Web, line: str) -> None:
-    async def answer(peer: HttpPeer, _request: Head) -> bool:
+async def test_nothing_is_buffered_that_says_so(lab: Lab, line: str) -> None:
+    async def answer(peer: Peer, _request: Message) -> bool:
         await peer.send(says(bytes(16 * MEGABYTE), line))
         return True
 
-    node = web.http_node(answer, unix=True)
-    router = await web.to(node, listen=(str(web.path()),), response_buffering=32 * MEGABYTE)
-    client = await web.open(router, ask())
+    node = lab.http_node(answer, unix=True)
+    router = await lab.to(node, listen=(str(lab.path()),), response_buffering=32 * MEGABYTE)
+    client = await lab.open(router, ask())
     await client.head()
     link = client_link(router)
     await until(lambda: link.backlog)
@@ -521,25 +492,25 @@ async def test_nothing_is_buffered_that_says_so(web: Web, line: str) -> None:
 
 
 @pytest.mark.parametrize("buffering", [0, 8 * MEGABYTE])
-async def test_a_client_that_reads_nothing_is_blamed_itself(web: Web, buffering: int) -> None:
-    node = web.http_node(floods(4 * MEGABYTE), unix=True)
-    router = await web.to(
-        node, listen=(str(web.path()),), response_buffering=buffering, timeout=0.1
+async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, buffering: int) -> None:
+    node = lab.http_node(floods(4 * MEGABYTE), unix=True)
+    router = await lab.to(
+        node, listen=(str(lab.path()),), response_buffering=buffering, timeout=0.1
     )
-    client = await web.open(router, ask())
+    client = await lab.open(router, ask())
     await client.head()
-    await web.log.line("408 client-stalled")
+    await lab.log.line("408 client-stalled")
     await router.at_rest()
-    assert web.log.having("stalled inside") == []
+    assert lab.log.having("stalled inside") == []
 
 
-async def test_post_and_get_of_one_client_get_each_its_own_answer(web: Web) -> None:
-    async def answer(peer: HttpPeer, request: Head) -> bool:
+async def test_post_and_get_of_one_client_get_each_its_own_answer(lab: Lab) -> None:
+    async def answer(peer: Peer, request: Message) -> bool:
         await peer.send(says(request.start + request.body))
         return True
 
-    router = await web.to(web.http_node(answer), web.http_node(answer))
-    client = await web.open(router)
+    router = await lab.to(lab.http_node(answer), lab.http_node(answer))
+    client = await lab.open(router)
     for number in range(20):
         await client.send(ask(f"/{number}") + post(b"%d" % number))
         assert (await client.answer()).body == b"GET /%d HTTP/1.1" % number

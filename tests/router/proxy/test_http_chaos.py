@@ -5,19 +5,12 @@ import random
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    Head,
-    HttpPeer,
-    HttpRouter,
-    Web,
-    ask,
-    chunks,
-    counts,
-    nodes_of,
-    post,
-    says,
-)
-from tests.router.proxy.nodes import Peer, Script
+from tests.lab.clients import Peer
+from tests.lab.inside import counts, nodes_of
+from tests.lab.lab import Lab
+from tests.lab.messages import Message, ask, chunks, post, says
+from tests.lab.router import Router
+from tests.lab.scripts import Script
 
 CLIENTS = 12
 REQUESTS = 12
@@ -51,14 +44,14 @@ def answer_to(chance: random.Random, what: bytes) -> tuple[bytes, bool]:
 
 
 def node(chance: random.Random, *, http: bool) -> Script:
-    async def exchange(peer: HttpPeer) -> bool:
+    async def exchange(peer: Peer) -> bool:
         if http:
             request = await peer.head()
             what = request.target
             body = int(request.get("content-length") or 0)
         else:
             variables = (await peer.packet()).variables
-            request = Head(b"", [])
+            request = Message(b"", [])
             what, body = variables[b"REQUEST_URI"], int(variables[b"CONTENT_LENGTH"] or 0)
         if chance.random() < 0.9:
             await peer.exactly(body)
@@ -83,7 +76,7 @@ def node(chance: random.Random, *, http: bool) -> Script:
         return http and goes_on and body >= 0
 
     async def script(peer: Peer) -> None:
-        wire = HttpPeer(peer)
+        wire = peer
         while await exchange(wire):
             pass
 
@@ -107,10 +100,10 @@ def request(chance: random.Random, target: str) -> bytes:
     )
 
 
-async def client(web: Web, router: HttpRouter, chance: random.Random, name: int) -> None:
+async def client(lab: Lab, router: Router, chance: random.Random, name: int) -> None:
     """Ask until one of us has had enough; every answer must be to what was asked."""
     for number in range(REQUESTS):
-        peer = await web.open(router)
+        peer = await lab.open(router)
         targets = [f"/{name}-{number}-{i}." for i in range(chance.choice((1, 1, 1, 3)))]
         try:
             await peer.send(b"".join(request(chance, target) for target in targets))
@@ -138,15 +131,15 @@ async def client(web: Web, router: HttpRouter, chance: random.Random, name: int)
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_no_answer_goes_astray_and_nothing_is_left(web: Web, seed: int) -> None:
+async def test_no_answer_goes_astray_and_nothing_is_left(lab: Lab, seed: int) -> None:
     chance = random.Random(seed)
-    router = await web.announced(timeout=0.2, backend_connections=2, post_buffering=seed % 2 * 999)
+    router = await lab.announced(timeout=0.2, backend_connections=2, post_buffering=seed % 2 * 999)
     for http in (True, True, False):
         proto = "http" if http else "uwsgi"
-        router.announce(web.node(node(chance, http=http)).address, proto=proto)
-    await asyncio.gather(*(client(web, router, chance, name) for name in range(CLIENTS)))
+        router.announce(lab.node(node(chance, http=http)).address, proto=proto)
+    await asyncio.gather(*(client(lab, router, chance, name) for name in range(CLIENTS)))
     await router.at_rest()
-    assert router.gateway.counters.failed["bug"] == 0
-    assert router.gateway.counters.completed > CLIENTS
+    assert router.counters.failed["bug"] == 0
+    assert router.counters.completed > CLIENTS
     for announced in nodes_of(router):
         assert (await counts(router, announced))[0] == 0

@@ -10,19 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    OK,
-    HttpPeer,
-    HttpRouter,
-    Web,
-    always,
-    ask,
-    nodes_of,
-    post,
-    says,
-    upstreams_of,
-)
-from tests.router.proxy.nodes import Peer, Script, a_few_turns, held_by_the_test, until
+from tests.lab.clients import Peer
+from tests.lab.inside import only_node, upstreams_of
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, ask, post, says
+from tests.lab.router import Router
+from tests.lab.scripts import Script, always
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.protocol.proxy import encode_proxy_v1, encode_proxy_v2
 from uwsgi_router.router.config.model import RedirectListener
 
@@ -49,11 +43,11 @@ def tells_its_variables(*names: str) -> Script:
 )
 @pytest.mark.parametrize("peers", [(), ("127.0.0.1",), ("10.0.0.0/8", "127.0.0.0/8")])
 async def test_a_proxy_says_who_the_client_is_once_for_all_requests(
-    web: Web, header: bytes, peers: tuple[str, ...]
+    lab: Lab, header: bytes, peers: tuple[str, ...]
 ) -> None:
-    node = web.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "HTTP_X_FORWARDED_FOR"))
-    router = await web.http(to=(node.address,), proxy_protocol=peers, keepalive=0)
-    client = await web.open(router)
+    node = lab.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "HTTP_X_FORWARDED_FOR"))
+    router = await lab.http(node, proxy_protocol=peers, keepalive=0)
+    client = await lab.open(router)
     for byte in header:
         await client.send(bytes((byte,)))
     for _ in range(2):
@@ -61,12 +55,11 @@ async def test_a_proxy_says_who_the_client_is_once_for_all_requests(
         assert (await client.answer()).body == b"192.0.2.7 4711 192.0.2.7"
 
 
-async def test_a_second_header_is_no_request(web: Web) -> None:
+async def test_a_second_header_is_no_request(lab: Lab) -> None:
     """A client behind the proxy could write one."""
-    node = web.http_node()
-    router = await web.to(node, proxy_protocol=())
+    router = await lab.to(node := lab.http_node(), proxy_protocol=())
     header = encode_proxy_v1(SOURCE, DESTINATION)
-    client = await web.open(router, header + ask() + header + ask())
+    client = await lab.open(router, header + ask() + header + ask())
     assert [(await client.answer()).status for _ in range(2)] == [200, 400]
     assert len(node.requests) == 1
 
@@ -75,49 +68,45 @@ async def test_a_second_header_is_no_request(web: Web) -> None:
     "data",
     [ask(), b"PROXY TCP4 nonsense\r\n" + ask(), b"PROXY TCP4 1.1.1.1 2.2.2.2 1 99999\r\n" + ask()],
 )
-async def test_without_a_valid_header_there_is_no_service(web: Web, data: bytes) -> None:
-    node = web.http_node()
-    router = await web.to(node, proxy_protocol=())
-    assert (await web.get(router, data)).status == 400
-    assert "PROXY header" in await web.log.line("400 bad-proxy-header")
+async def test_without_a_valid_header_there_is_no_service(lab: Lab, data: bytes) -> None:
+    router = await lab.to(node := lab.http_node(), proxy_protocol=())
+    assert (await lab.get(router, data)).status == 400
+    assert "PROXY header" in await lab.log.line("400 bad-proxy-header")
     assert node.requests == []
 
 
-async def test_peers_that_are_not_listed_must_not_send_one(web: Web) -> None:
-    node = web.http_node()
-    router = await web.to(node, proxy_protocol=("10.0.0.0/8",))
-    assert (await web.get(router)).status == 200
+async def test_peers_that_are_not_listed_must_not_send_one(lab: Lab) -> None:
+    router = await lab.to(node := lab.http_node(), proxy_protocol=("10.0.0.0/8",))
+    assert (await lab.get(router)).status == 200
     header = encode_proxy_v1(SOURCE, DESTINATION)
-    assert (await web.get(router, header + ask())).status == 400
+    assert (await lab.get(router, header + ask())).status == 400
     assert len(node.requests) == 1
 
 
-async def test_a_peer_on_a_unix_socket_may_be_listed(web: Web) -> None:
-    node = web.node(tells_its_variables("REMOTE_ADDR"))
-    router = await web.http(to=(node.address,), proxy_protocol=("unix",), listen=(str(web.path()),))
+async def test_a_peer_on_a_unix_socket_may_be_listed(lab: Lab) -> None:
+    node = lab.node(tells_its_variables("REMOTE_ADDR"))
+    router = await lab.http(node, proxy_protocol=("unix",), listen=(str(lab.path()),))
     header = encode_proxy_v1(SOURCE, DESTINATION)
-    assert (await web.get(router, header + ask())).body == b"192.0.2.7"
+    assert (await lab.get(router, header + ask())).body == b"192.0.2.7"
 
 
 @pytest.mark.parametrize("sent", [b"", b"PROXY TC"])
 @pytest.mark.parametrize("ends", [False, True])
 async def test_a_header_that_does_not_come_ends_the_connection(
-    web: Web, sent: bytes, ends: bool
+    lab: Lab, sent: bytes, ends: bool
 ) -> None:
     """In silence: it may have been a health check of the proxy's."""
-    router = await web.to(web.http_node(), proxy_protocol=(), headers_timeout=0.05)
-    client = await web.open(router, sent)
+    router = await lab.to(lab.http_node(), proxy_protocol=(), headers_timeout=0.05)
+    client = await lab.open(router, sent)
     if ends:
         client.eof()
     assert (await client.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.requests == 0
+    assert (await router.at_rest()).requests == 0
 
 
-async def test_a_header_that_names_nobody_leaves_the_peer(web: Web) -> None:
-    node = web.node(tells_its_variables("REMOTE_ADDR"))
-    router = await web.http(to=(node.address,), proxy_protocol=())
-    assert (await web.get(router, b"PROXY UNKNOWN\r\n" + ask())).body == b"127.0.0.1"
+async def test_a_header_that_names_nobody_leaves_the_peer(lab: Lab) -> None:
+    router = await lab.http(lab.node(tells_its_variables("REMOTE_ADDR")), proxy_protocol=())
+    assert (await lab.get(router, b"PROXY UNKNOWN\r\n" + ask())).body == b"127.0.0.1"
 
 
 # --- trusted proxies ---
@@ -154,34 +143,31 @@ NAMES = (
     ids=["peer", "chain", "nobody"],
 )
 async def test_who_is_trusted_is_believed(
-    web: Web, trusted: tuple[str, ...], expected: bytes
+    lab: Lab, trusted: tuple[str, ...], expected: bytes
 ) -> None:
-    node = web.node(tells_its_variables(*NAMES))
-    router = await web.http(to=(node.address,), trusted_proxies=trusted)
-    assert (await web.get(router, ask("/", *FORWARDED))).body == expected
+    router = await lab.http(lab.node(tells_its_variables(*NAMES)), trusted_proxies=trusted)
+    assert (await lab.get(router, ask("/", *FORWARDED))).body == expected
 
 
-async def test_trust_goes_by_who_the_proxy_header_names(web: Web) -> None:
+async def test_trust_goes_by_who_the_proxy_header_names(lab: Lab) -> None:
     """Not by the balancer in front, which passes on what anybody writes."""
-    node = web.node(tells_its_variables(*NAMES))
-    router = await web.http(to=(node.address,), proxy_protocol=())
+    router = await lab.http(lab.node(tells_its_variables(*NAMES)), proxy_protocol=())
     header = encode_proxy_v1(("198.51.100.99", 1), DESTINATION)
-    body = (await web.get(router, header + ask("/", *FORWARDED))).body
+    body = (await lab.get(router, header + ask("/", *FORWARDED))).body
     assert body == b"198.51.100.99 - 198.51.100.99 http example.com -"
 
 
-async def test_a_client_on_a_unix_socket_is_trusted_and_has_no_address(web: Web) -> None:
-    node = web.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "SERVER_PORT"))
-    router = await web.http(to=(node.address,), listen=(str(web.path()),))
-    assert (await web.get(router)).body == b"0.0.0.0 0 "
+async def test_a_client_on_a_unix_socket_is_trusted_and_has_no_address(lab: Lab) -> None:
+    node = lab.node(tells_its_variables("REMOTE_ADDR", "REMOTE_PORT", "SERVER_PORT"))
+    router = await lab.http(node, listen=(str(lab.path()),))
+    assert (await lab.get(router)).body == b"0.0.0.0 0 "
     forwarded = ask("/", "X-Forwarded-For: 192.0.2.7")
-    assert (await web.get(router, forwarded)).body.startswith(b"192.0.2.7 ")
+    assert (await lab.get(router, forwarded)).body.startswith(b"192.0.2.7 ")
 
 
-async def test_a_node_hears_the_true_port_of_the_client(web: Web) -> None:
-    node = web.node(tells_its_variables("REMOTE_PORT", "SERVER_PORT"))
-    router = await web.http(to=(node.address,))
-    client = await web.open(router, ask())
+async def test_a_node_hears_the_true_port_of_the_client(lab: Lab) -> None:
+    router = await lab.http(lab.node(tells_its_variables("REMOTE_PORT", "SERVER_PORT")))
+    client = await lab.open(router, ask())
     expected = f"{client.sock.getsockname()[1]} {router.address[1]}".encode()
     assert (await client.answer()).body == expected
 
@@ -189,34 +175,34 @@ async def test_a_node_hears_the_true_port_of_the_client(web: Web) -> None:
 # --- variables ---
 
 
-async def test_variables_of_the_configuration_come_last(web: Web) -> None:
-    node = web.node(tells_its_variables("HTTP_X", "MINE", "SERVER_NAME"))
-    router = await web.http(
-        to=(node.address,),
+async def test_variables_of_the_configuration_come_last(lab: Lab) -> None:
+    node = lab.node(tells_its_variables("HTTP_X", "MINE", "SERVER_NAME"))
+    router = await lab.http(
+        node,
         variables=(("MINE", "a=b"), ("HTTP_X", "ours")),
         server_name_as_http_host=True,
         modifier1=5,
         modifier2=6,
     )
-    assert (await web.get(router, ask("/", "X: theirs"))).body == b"ours a=b example.com"
+    assert (await lab.get(router, ask("/", "X: theirs"))).body == b"ours a=b example.com"
     seen: list[tuple[int, int]] = []
 
     async def modifiers(peer: Peer) -> None:
         seen.append((await peer.packet()).modifiers)
         await peer.send(OK)
 
-    router = await web.http(to=(web.node(modifiers).address,), modifier1=5, modifier2=6)
-    await web.get(router)
+    router = await lab.http(lab.node(modifiers), modifier1=5, modifier2=6)
+    await lab.get(router)
     assert seen == [(5, 6)]
 
 
 # --- redirects to https ---
 
 
-async def redirecting(web: Web, port: int | None = None, **options: Any) -> HttpRouter:
+async def redirecting(lab: Lab, port: int | None = None, **options: Any) -> Router:
     """A router all of whose clients come to the door that redirects."""
-    node = web.http_node()
-    router = await web.to(node, redirects=(RedirectListener("127.0.0.1:0", port),), **options)
+    node = lab.http_node()
+    router = await lab.to(node, redirects=(RedirectListener("127.0.0.1:0", port),), **options)
     ((bound, _port),) = router.instance.routers[0].redirecting
     router.address = bound.sock.getsockname()
     return router
@@ -234,39 +220,36 @@ async def redirecting(web: Web, port: int | None = None, **options: Any) -> Http
     ],
 )
 async def test_every_request_is_redirected(
-    web: Web, data: bytes, port: int | None, status: int, location: bytes
+    lab: Lab, data: bytes, port: int | None, status: int, location: bytes
 ) -> None:
-    router = await redirecting(web, port)
-    client = await web.open(router, data)
+    router = await redirecting(lab, port)
+    client = await lab.open(router, data)
     answer = await client.answer()
     assert (answer.status, answer.get("location"), answer.closes) == (status, location, True)
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
-    assert nodes_of(router)[0].requests == 0
+    assert (await router.at_rest()).completed == 1
+    assert only_node(router).requests == 0
 
 
-async def test_a_redirect_is_not_reset_by_a_body_that_nobody_reads(web: Web) -> None:
-    router = await redirecting(web)
-    client = await web.open(router, ask("/", "Content-Length: 1000000", method="POST"))
+async def test_a_redirect_is_not_reset_by_a_body_that_nobody_reads(lab: Lab) -> None:
+    router = await redirecting(lab)
+    client = await lab.open(router, ask("/", "Content-Length: 1000000", method="POST"))
     assert (await client.answer()).status == 308
     assert await client.rest() == b""
     for _ in range(10):
         await client.send(bytes(100_000))
 
 
-async def test_acme_challenges_are_served(web: Web) -> None:
-    router = await redirecting(web)
-    client = await web.open(router, ask("/.well-known/acme-challenge/token"))
-    assert (await client.answer()).status == 200
+async def test_acme_challenges_are_served(lab: Lab) -> None:
+    router = await redirecting(lab)
+    assert (await lab.get(router, ask("/.well-known/acme-challenge/token"))).status == 200
     # The path is looked at, not what it is written like.
-    client = await web.open(router, ask("/.well-known/acme-challenge/../../secret"))
-    assert (await client.answer()).status == 301
+    assert (await lab.get(router, ask("/.well-known/acme-challenge/../../secret"))).status == 301
 
 
-async def test_what_is_no_request_is_not_redirected(web: Web) -> None:
-    router = await redirecting(web)
-    assert (await web.get(router, ask(host=None))).status == 400
+async def test_what_is_no_request_is_not_redirected(lab: Lab) -> None:
+    router = await redirecting(lab)
+    assert (await lab.get(router, ask(host=None))).status == 400
 
 
 # --- the access log ---
@@ -275,8 +258,8 @@ async def test_what_is_no_request_is_not_redirected(web: Web) -> None:
 class AccessLog:
     """The access log of a router, as text or as JSON."""
 
-    def __init__(self, web: Web) -> None:
-        self.path: Path = web.tmp_path / "access.log"
+    def __init__(self, lab: Lab) -> None:
+        self.path: Path = lab.tmp_path / "access.log"
 
     async def lines(self, count: int) -> list[str]:
         await until(lambda: self.path.read_text().count("\n") >= count)
@@ -294,10 +277,10 @@ def log_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 pytestmark = pytest.mark.usefixtures("log_at_once")
 
 
-async def test_a_line_for_each_request(web: Web) -> None:
-    access, node = AccessLog(web), web.http_node()
-    router = await web.to(node, access_log=str(access.path))
-    client = await web.open(router)
+async def test_a_line_for_each_request(lab: Lab) -> None:
+    access, node = AccessLog(lab), lab.http_node()
+    router = await lab.to(node, access_log=str(access.path))
+    client = await lab.open(router)
     sent = [ask("/first"), post(b"12345", "/second")]
     for data in sent:
         await client.send(data)
@@ -326,17 +309,17 @@ async def test_a_line_for_each_request(web: Web) -> None:
     ids=["bad", "large", "unknown", "down", "refused", "ok"],
 )
 async def test_failures_are_logged_with_their_reason(
-    web: Web, data: bytes, status: int, reason: str | None
+    lab: Lab, data: bytes, status: int, reason: str | None
 ) -> None:
-    access, node = AccessLog(web), web.http_node()
-    router = await web.announced(
+    access, node = AccessLog(lab), lab.http_node()
+    router = await lab.announced(
         access_log=str(access.path), access_log_format="json", body_limit=10
     )
     router.announce(node.address, proto="http")
     router.announce("127.0.0.1:9", b"down.example")
     router.leave("127.0.0.1:9", b"down.example")
-    router.announce(web.refused_tcp(), b"refused.example")
-    assert (await web.get(router, data)).status == status
+    router.announce(lab.refused_tcp(), b"refused.example")
+    assert (await lab.get(router, data)).status == status
     (entry,) = await access.entries(1)
     assert entry["status"] == status
     assert reason is None or entry["reason"] == reason
@@ -347,11 +330,11 @@ async def test_failures_are_logged_with_their_reason(
         assert 0 <= entry["connect"] <= entry["first_byte"] <= entry["total"]
 
 
-async def test_a_refusal_has_gone_out_when_it_has_not_when_its_client_has_left(web: Web) -> None:
+async def test_a_refusal_has_gone_out_when_it_has_not_when_its_client_has_left(lab: Lab) -> None:
     """After a page we read on for a while, so that the client can read it."""
-    access = AccessLog(web)
-    router = await web.http(access_log=str(access.path), access_log_format="json")
-    client = await web.open(router, b"BAD\r\n\r\n")
+    access = AccessLog(lab)
+    router = await lab.http(access_log=str(access.path), access_log_format="json")
+    client = await lab.open(router, b"BAD\r\n\r\n")
     assert (await client.answer()).status == 400
     await asyncio.sleep(0.1)  # it takes its time to leave
     client.close()
@@ -360,56 +343,52 @@ async def test_a_refusal_has_gone_out_when_it_has_not_when_its_client_has_left(w
     assert entry["first_byte"] < 0.1 <= entry["total"]
 
 
-async def test_without_answers_there_is_no_status(web: Web) -> None:
-    access = AccessLog(web)
-    router = await web.http(access_log=str(access.path), access_log_format="json", errors="close")
-    client = await web.open(router, b"BAD\r\n\r\n")
+async def test_without_answers_there_is_no_status(lab: Lab) -> None:
+    access = AccessLog(lab)
+    router = await lab.http(access_log=str(access.path), access_log_format="json", errors="close")
+    client = await lab.open(router, b"BAD\r\n\r\n")
     assert await client.rest() == b""
     (entry,) = await access.entries(1)
     assert (entry["status"], entry["first_byte"], entry["bytes_out"]) == (0, None, 0)
 
 
-async def test_a_connect_that_failed_took_no_time(web: Web) -> None:
-    access = AccessLog(web)
-    router = await web.http(
-        to=(web.refused_tcp(),), access_log=str(access.path), access_log_format="json"
+async def test_a_connect_that_failed_took_no_time(lab: Lab) -> None:
+    access = AccessLog(lab)
+    router = await lab.http(
+        to=(lab.refused_tcp(),), access_log=str(access.path), access_log_format="json"
     )
-    assert (await web.get(router)).status == 502
+    assert (await lab.get(router)).status == 502
     (entry,) = await access.entries(1)
     assert (entry["connect"], entry["reason"]) == (None, "connect")
 
 
-async def test_a_client_that_left_is_logged(web: Web) -> None:
-    access, node = AccessLog(web), web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,), access_log=str(access.path), access_log_format="json"
-    )
-    client = await web.open(router, ask())
+async def test_a_client_that_left_is_logged(lab: Lab) -> None:
+    access, node = AccessLog(lab), lab.held()
+    router = await lab.http(node, access_log=str(access.path), access_log_format="json")
+    client = await lab.open(router, ask())
     await (await node.next()).packet()
     client.reset()
     (entry,) = await access.entries(1)
     assert (entry["reason"], entry["status"], entry["first_byte"]) == ("client", 0, None)
 
 
-async def test_an_answer_that_was_cut_short_is_logged(web: Web) -> None:
-    access = AccessLog(web)
-    router = await web.to(
-        web.http_node(always(OK[:-1], close=True)),
+async def test_an_answer_that_was_cut_short_is_logged(lab: Lab) -> None:
+    access = AccessLog(lab)
+    router = await lab.to(
+        lab.http_node(always(OK[:-1], close=True)),
         access_log=str(access.path),
         access_log_format="json",
     )
-    client = await web.open(router, ask())
+    client = await lab.open(router, ask())
     await client.ending()
     (entry,) = await access.entries(1)
     assert (entry["reason"], entry["status"]) == ("cut-short", 200)
 
 
-async def test_a_request_that_a_stop_cut_off_is_logged(web: Web) -> None:
-    access, node = AccessLog(web), web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,), access_log=str(access.path), access_log_format="json"
-    )
-    await web.open(router, ask())
+async def test_a_request_that_a_stop_cut_off_is_logged(lab: Lab) -> None:
+    access, node = AccessLog(lab), lab.held()
+    router = await lab.http(node, access_log=str(access.path), access_log_format="json")
+    await lab.open(router, ask())
     await (await node.next()).packet()
     await router.stop(0)
     (entry,) = await access.entries(1)
@@ -417,21 +396,20 @@ async def test_a_request_that_a_stop_cut_off_is_logged(web: Web) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_redirect_is_logged_with_its_status(web: Web, method: str) -> None:
-    access = AccessLog(web)
-    router = await redirecting(web, access_log=str(access.path), access_log_format="json")
-    client = await web.open(router, ask(method=method))
-    status = (await client.answer()).status
+async def test_a_redirect_is_logged_with_its_status(lab: Lab, method: str) -> None:
+    access = AccessLog(lab)
+    router = await redirecting(lab, access_log=str(access.path), access_log_format="json")
+    status = (await lab.get(router, ask(method=method))).status
     (entry,) = await access.entries(1)
     assert (entry["status"], entry["reason"], entry["node"]) == (status, "-", "")
     assert entry["first_byte"] is not None
 
 
-async def test_the_time_before_a_request_began_is_not_its_own(web: Web) -> None:
+async def test_the_time_before_a_request_began_is_not_its_own(lab: Lab) -> None:
     """Browsers open connections before they have something to ask."""
-    access = AccessLog(web)
-    router = await web.to(web.http_node(), access_log=str(access.path), access_log_format="json")
-    client = await web.open(router)
+    access = AccessLog(lab)
+    router = await lab.to(lab.http_node(), access_log=str(access.path), access_log_format="json")
+    client = await lab.open(router)
     for _ in range(2):
         await asyncio.sleep(0.1)  # an idle client
         await client.send(ask())
@@ -440,10 +418,10 @@ async def test_the_time_before_a_request_began_is_not_its_own(web: Web) -> None:
         assert entry["total"] < 0.08
 
 
-async def test_nobody_can_forge_a_line(web: Web) -> None:
-    access = AccessLog(web)
-    router = await web.to(web.http_node(), access_log=str(access.path))
-    await web.get(router, ask('/"%20200%20\xff'))
+async def test_nobody_can_forge_a_line(lab: Lab) -> None:
+    access = AccessLog(lab)
+    router = await lab.to(lab.http_node(), access_log=str(access.path))
+    await lab.get(router, ask('/"%20200%20\xff'))
     (line,) = await access.lines(1)
     assert "\\x22" in line
     assert "\\xff" in line
@@ -452,72 +430,70 @@ async def test_nobody_can_forge_a_line(web: Web) -> None:
 # --- error pages ---
 
 
-async def test_pages_may_be_replaced(web: Web) -> None:
-    page = web.tmp_path / "503.html"
+async def test_pages_may_be_replaced(lab: Lab) -> None:
+    page = lab.tmp_path / "503.html"
     page.write_text("<h1>back soon</h1>")
-    router = await web.announced(error_pages=((503, str(page)),))
+    router = await lab.announced(error_pages=((503, str(page)),))
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
-    answer = await web.get(router)
+    answer = await lab.get(router)
     assert (answer.status, answer.body) == (503, b"<h1>back soon</h1>")
     assert answer.get("content-type") == b"text/html; charset=utf-8"
     assert answer.get("cache-control") == b"no-store"
     # Others are as they were.
-    answer = await web.get(router, ask(host="unknown.example"))
+    answer = await lab.get(router, ask(host="unknown.example"))
     assert answer.body.startswith(b"404 Not Found\nrequest ")
 
 
-async def test_an_error_names_the_request_and_nothing_else(web: Web) -> None:
-    node = web.refused_tcp()
-    router = await web.http(to=(node,))
-    answer = await web.get(router, ask("/secret"))
+async def test_an_error_names_the_request_and_nothing_else(lab: Lab) -> None:
+    node = lab.refused_tcp()
+    router = await lab.http(to=(node,))
+    answer = await lab.get(router, ask("/secret"))
     name = answer.get("x-uwsgi-router-request") or b""
     assert answer.body == b"502 Bad Gateway\nrequest " + name + b"\n"
-    assert name.decode() in await web.log.line("failed: 502")
+    assert name.decode() in await lab.log.line("failed: 502")
 
 
 # --- hold ---
 
 
-async def test_a_held_request_is_released_by_an_announce(web: Web) -> None:
-    router = await web.announced(hold=30)
+async def test_a_held_request_is_released_by_an_announce(lab: Lab) -> None:
+    router = await lab.announced(hold=30)
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
-    client = await web.open(router, ask() + ask())
-    await until(lambda: router.gateway.counters.holding == 1)
-    router.announce(web.http_node().address, proto="http")
+    client = await lab.open(router, ask() + ask())
+    await until(lambda: router.counters.holding == 1)
+    router.announce(lab.http_node().address, proto="http")
     for _ in range(2):
         assert (await client.answer()).status == 200
 
 
-async def test_a_held_request_gets_503_when_nobody_comes(web: Web) -> None:
-    router = await web.announced(hold=0.05)
+async def test_a_held_request_gets_503_when_nobody_comes(lab: Lab) -> None:
+    router = await lab.announced(hold=0.05)
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
-    answer = await web.get(router, post(b"body"))
+    answer = await lab.get(router, post(b"body"))
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"hold-expired")
 
 
-async def test_a_held_client_that_leaves_is_forgotten(web: Web) -> None:
-    router = await web.announced(hold=30)
+async def test_a_held_client_that_leaves_is_forgotten(lab: Lab) -> None:
+    router = await lab.announced(hold=30)
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
-    client = await web.open(router, ask())
-    await until(lambda: router.gateway.counters.holding == 1)
+    client = await lab.open(router, ask())
+    await until(lambda: router.counters.holding == 1)
     client.reset()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 # --- stopping ---
 
 
-async def test_idle_clients_are_closed_at_once_and_running_ones_finish(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=True, keepalive=60)
-    idle, running = await web.open(router), await web.open(router)
+async def test_idle_clients_are_closed_at_once_and_running_ones_finish(lab: Lab) -> None:
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=60)
+    idle, running = await lab.open(router), await lab.open(router)
     await idle.send(ask())
-    upstream = HttpPeer(await node.next())
+    upstream = await node.next()
     await upstream.request()
     await upstream.send(OK)
     await idle.answer()
@@ -535,26 +511,26 @@ async def test_idle_clients_are_closed_at_once_and_running_ones_finish(web: Web)
     assert await upstream.ending() == (b"", "closed")
 
 
-async def test_who_waits_in_the_backlog_is_still_served(web: Web) -> None:
-    router = await web.to(web.http_node())
+async def test_who_waits_in_the_backlog_is_still_served(lab: Lab) -> None:
+    router = await lab.to(lab.http_node())
     for acceptor in router.gateway._acceptors:
         acceptor.pause()
-    clients = [await web.open(router, ask()) for _ in range(5)]
+    clients = [await lab.open(router, ask()) for _ in range(5)]
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     for client in clients:
         assert (await client.answer()).closes
     await stopping
 
 
-async def test_a_first_request_still_has_a_moment_to_come(web: Web) -> None:
+async def test_a_first_request_still_has_a_moment_to_come(lab: Lab) -> None:
     """A client that had connected may have sent it already; how long it may take is bounded."""
-    web.timing = replace(web.timing, last_request=0.3)
-    router = await web.to(web.http_node())
-    early, late, never = [await web.open(router) for _ in range(3)]
+    lab.timing = replace(lab.timing, last_request=0.3)
+    router = await lab.to(lab.http_node())
+    early, late, never = [await lab.open(router) for _ in range(3)]
     await until(lambda: router.gateway.active_sessions == 3)
     for acceptor in router.gateway._acceptors:
         acceptor.pause()
-    backlog = await web.open(router)
+    backlog = await lab.open(router)
     began = asyncio.get_running_loop().time()
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await early.send(ask())
@@ -568,10 +544,9 @@ async def test_a_first_request_still_has_a_moment_to_come(web: Web) -> None:
     assert asyncio.get_running_loop().time() - began < 2
 
 
-async def test_a_stop_leaves_no_idle_connection_to_a_node(web: Web) -> None:
-    node = web.http_node()
-    router = await web.to(node)
-    await web.get(router)
+async def test_a_stop_leaves_no_idle_connection_to_a_node(lab: Lab) -> None:
+    router = await lab.to(lab.http_node())
+    await lab.get(router)
     await until(lambda: upstreams_of(router).idle == 1)
     await router.stop(0)
     assert upstreams_of(router).idle == 0
@@ -580,12 +555,12 @@ async def test_a_stop_leaves_no_idle_connection_to_a_node(web: Web) -> None:
 # --- cheap mode ---
 
 
-async def test_in_cheap_mode_clients_wait_until_there_is_a_node(web: Web) -> None:
-    router = await web.announced(cheap=True)
-    client = await web.open(router, ask())
+async def test_in_cheap_mode_clients_wait_until_there_is_a_node(lab: Lab) -> None:
+    router = await lab.announced(cheap=True)
+    client = await lab.open(router, ask())
     await a_few_turns()
     assert router.gateway.active_sessions == 0
-    node = web.http_node()
+    node = lab.http_node()
     router.announce(node.address, proto="http")
     assert (await client.answer()).status == 200
     router.leave(node.address)
@@ -593,7 +568,7 @@ async def test_in_cheap_mode_clients_wait_until_there_is_a_node(web: Web) -> Non
     # Who is here already is served on; others wait again.
     await client.send(ask())
     assert (await client.answer()).status == 503
-    waiting = await web.open(router, ask())
+    waiting = await lab.open(router, ask())
     await a_few_turns()
     with pytest.raises(BlockingIOError):
         waiting.sock.recv(1, socket.MSG_PEEK)

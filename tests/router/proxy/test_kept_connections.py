@@ -6,38 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    OK,
-    Answerer,
-    Head,
-    HttpNode,
-    HttpPeer,
-    HttpRouter,
-    Web,
-    always,
-    ask,
-    chunks,
-    counts,
-    nodes_of,
-    post,
-    raw,
-    says,
-    upstreams_of,
-)
-from tests.router.proxy.inside import phases, routes
-from tests.router.proxy.nodes import Peer, a_few_turns, held_by_the_test, until
+from tests.lab.clients import Peer
+from tests.lab.inside import counts, nodes_of, only_node, phases, routes, upstreams_of
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, Message, ask, chunks, post, says
+from tests.lab.nodes import Node
+from tests.lab.router import Router
+from tests.lab.scripts import Answerer, always, plays
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.app.gateway import Gateway
-from uwsgi_router.subscriptions.node import Node
 
 SAFE = ["GET", "HEAD", "OPTIONS", "TRACE"]
 
 
-def only_node(router: HttpRouter) -> Node:
-    (node,) = nodes_of(router)
-    return node
-
-
-async def served(router: HttpRouter, client: HttpPeer, data: bytes, method: str = "GET") -> Head:
+async def served(router: Router, client: Peer, data: bytes, method: str = "GET") -> Message:
     await client.send(data)
     return await client.answer(method)
 
@@ -45,11 +27,10 @@ async def served(router: HttpRouter, client: HttpPeer, data: bytes, method: str 
 # --- reuse ---
 
 
-async def test_one_connection_serves_one_client_after_the_other(web: Web) -> None:
-    node = web.http_node()
-    router = await web.to(node)
+async def test_one_connection_serves_one_client_after_the_other(lab: Lab) -> None:
+    router = await lab.to(node := lab.http_node())
     for number in range(5):
-        assert (await web.get(router, post(b"x") if number % 2 else ask())).status == 200
+        assert (await lab.get(router, post(b"x") if number % 2 else ask())).status == 200
     assert (node.connections, len(node.requests)) == (1, 5)
     assert await counts(router, only_node(router)) == (0, 1)
     assert only_node(router).requests == 5
@@ -69,7 +50,7 @@ async def test_one_connection_serves_one_client_after_the_other(web: Web) -> Non
     ],
 )
 async def test_every_complete_exchange_leaves_its_connection(
-    web: Web, data: bytes, answer: bytes
+    lab: Lab, data: bytes, answer: bytes
 ) -> None:
     head = data.startswith(b"HEAD")
     if head:
@@ -77,10 +58,9 @@ async def test_every_complete_exchange_leaves_its_connection(
         if b"chunked" in answer:
             end = answer.index(b"\r\n\r\n") + 4
         answer = answer[:end]
-    node = web.http_node(always(answer))
-    router = await web.to(node)
+    router = await lab.to(node := lab.http_node(always(answer)))
     for _ in range(3):
-        client = await web.open(router, data)
+        client = await lab.open(router, data)
         while (await client.answer("HEAD" if head else "GET")).status < 200:
             pass
         client.close()
@@ -98,28 +78,26 @@ async def test_every_complete_exchange_leaves_its_connection(
     ],
     ids=["close", "1.0", "no-length", "keep-alive-0"],
 )
-async def test_what_the_node_will_close_is_not_kept(web: Web, answer: bytes, close: bool) -> None:
-    node = web.http_node(always(answer, close=close))
-    router = await web.to(node)
+async def test_what_the_node_will_close_is_not_kept(lab: Lab, answer: bytes, close: bool) -> None:
+    router = await lab.to(node := lab.http_node(always(answer, close=close)))
     for _ in range(2):
-        assert (await web.get(router)).status == 200
+        assert (await lab.get(router)).status == 200
         assert await counts(router, only_node(router)) == (0, 0)
     assert node.connections == 2
 
 
-async def test_an_http_10_node_may_keep_its_connection(web: Web) -> None:
-    node = web.http_node(always(says(b"ok", "Connection: keep-alive", version="1.0")))
-    router = await web.to(node)
+async def test_an_http_10_node_may_keep_its_connection(lab: Lab) -> None:
+    node = lab.http_node(always(says(b"ok", "Connection: keep-alive", version="1.0")))
+    router = await lab.to(node)
     for _ in range(2):
-        assert (await web.get(router)).status == 200
+        assert (await lab.get(router)).status == 200
     assert node.connections == 1
 
 
-async def test_requests_at_once_have_a_connection_each(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
-    clients = [await web.open(router, ask()) for _ in range(3)]
-    peers = [HttpPeer(await node.next()) for _ in clients]
+async def test_requests_at_once_have_a_connection_each(lab: Lab) -> None:
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
+    clients = [await lab.open(router, ask()) for _ in range(3)]
+    peers = [await node.next() for _ in clients]
     for peer in peers:
         await peer.request()
         await peer.send(OK)
@@ -128,24 +106,22 @@ async def test_requests_at_once_have_a_connection_each(web: Web) -> None:
     assert await counts(router, only_node(router)) == (0, 3)
 
 
-async def test_an_idle_connection_is_closed_after_its_time(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,), backend_http=True, keepalive=0, backend_keepalive=0.05
-    )
-    client = await web.open(router, ask())
-    peer = HttpPeer(await node.next())
+async def test_an_idle_connection_is_closed_after_its_time(lab: Lab) -> None:
+    node = lab.held()
+    router = await lab.http(node, backend_http=True, keepalive=0, backend_keepalive=0.05)
+    client = await lab.open(router, ask())
+    peer = await node.next()
     await peer.request()
     await peer.send(OK)
     assert (await client.answer()).status == 200
     assert await peer.ending() == (b"", "closed")
 
 
-async def test_none_is_kept_if_so_configured(web: Web) -> None:
-    node = web.http_node(always(says(b"ok", "Keep-Alive: timeout=60")))
-    router = await web.to(node, backend_keepalive=0)
+async def test_none_is_kept_if_so_configured(lab: Lab) -> None:
+    node = lab.http_node(always(says(b"ok", "Keep-Alive: timeout=60")))
+    router = await lab.to(node, backend_keepalive=0)
     for _ in range(2):
-        assert (await web.get(router)).status == 200
+        assert (await lab.get(router)).status == 200
     assert node.connections == 2
 
 
@@ -153,33 +129,32 @@ async def test_none_is_kept_if_so_configured(web: Web) -> None:
     ("said", "seconds"), [("timeout=5", 4.5), ("timeout=5, max=100", 4.5), ("timeout=99999", 60.0)]
 )
 async def test_the_node_says_how_long_it_keeps_an_idle_connection(
-    web: Web, said: str, seconds: float
+    lab: Lab, said: str, seconds: float
 ) -> None:
     """We are done with it half a second earlier, and after a minute at the latest."""
-    node = web.http_node(always(says(b"ok", f"Keep-Alive: {said}")))
-    router = await web.to(node)
-    await web.get(router)
+    router = await lab.to(lab.http_node(always(says(b"ok", f"Keep-Alive: {said}"))))
+    await lab.get(router)
     assert await counts(router, only_node(router)) == (0, 1)
     (kept,) = upstreams_of(router)._nodes[only_node(router)].idle
     assert kept.until - kept.since == seconds
 
 
-async def test_all_are_closed_when_the_node_leaves(web: Web) -> None:
-    node = web.http_node()
-    router = await web.announced()
+async def test_all_are_closed_when_the_node_leaves(lab: Lab) -> None:
+    node = lab.http_node()
+    router = await lab.announced()
     announced = router.announce(node.address, proto="http")
-    await web.get(router)
+    await lab.get(router)
     assert await counts(router, announced) == (0, 1)
     router.leave(node.address)
     assert await counts(router, announced) == (0, 0)
 
 
-async def test_a_node_that_leaves_during_a_request_keeps_no_connection_after_it(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.announced()
+async def test_a_node_that_leaves_during_a_request_keeps_no_connection_after_it(lab: Lab) -> None:
+    node = lab.held()
+    router = await lab.announced()
     announced = router.announce(node.address, proto="http")
-    client = await web.open(router, ask())
-    peer = HttpPeer(await node.next())
+    client = await lab.open(router, ask())
+    peer = await node.next()
     await peer.request()
     router.leave(node.address)
     await peer.send(OK)
@@ -188,12 +163,12 @@ async def test_a_node_that_leaves_during_a_request_keeps_no_connection_after_it(
     assert await counts(router, announced) == (0, 0)
 
 
-async def test_a_node_that_failed_keeps_none(web: Web) -> None:
+async def test_a_node_that_failed_keeps_none(lab: Lab) -> None:
     """It was started anew: the old process's connections are of no use."""
-    node = web.http_node()
-    router = await web.announced()
+    node = lab.http_node()
+    router = await lab.announced()
     announced = router.announce(node.address, proto="http")
-    await web.get(router)
+    await lab.get(router)
     now = asyncio.get_running_loop().time()
     announced.connect_started()
     router.gateway.forwarder.connect_failed(announced, now, timed_out=False)
@@ -203,17 +178,16 @@ async def test_a_node_that_failed_keeps_none(web: Web) -> None:
 # --- nodes that close idle connections ---
 
 
-async def closes_after_each_answer(peer: HttpPeer, _request: Head) -> bool:
+async def closes_after_each_answer(peer: Peer, _request: Message) -> bool:
     """Without saying so."""
     await peer.send(OK)
     return False
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-async def test_a_node_that_closes_idle_connections_loses_nothing(web: Web, method: str) -> None:
-    node = web.http_node(closes_after_each_answer)
-    router = await web.to(node)
-    client = await web.open(router)
+async def test_a_node_that_closes_idle_connections_loses_nothing(lab: Lab, method: str) -> None:
+    router = await lab.to(node := lab.http_node(closes_after_each_answer))
+    client = await lab.open(router)
     data = post(b"body") if method == "POST" else ask(method=method)
     for _ in range(30):
         assert (await served(router, client, data)).status == 200
@@ -221,28 +195,27 @@ async def test_a_node_that_closes_idle_connections_loses_nothing(web: Web, metho
 
 
 async def test_a_node_that_was_killed_between_requests_and_came_back_loses_nothing(
-    web: Web,
+    lab: Lab,
 ) -> None:
-    node = web.http_node()
-    router = await web.to(node)
-    client = await web.open(router)
+    router = await lab.to(node := lab.http_node())
+    client = await lab.open(router)
     for number in range(3):
         assert (await served(router, client, post(b"x") if number == 1 else ask())).status == 200
-        listener = node.scripted.listener.dup()
-        await node.scripted.close()
-        node = web.http_node(on=listener)
+        listener = node.listener.dup()
+        await node.close()
+        node = lab.http_node(on=listener)
 
 
 # --- sending again ---
 
-Die = Callable[[HttpPeer], Awaitable[None]]
+Die = Callable[[Peer], Awaitable[None]]
 
 
-async def close(_peer: HttpPeer) -> None:
+async def close(_peer: Peer) -> None:
     pass
 
 
-async def reset(peer: HttpPeer) -> None:
+async def reset(peer: Peer) -> None:
     peer.reset()
 
 
@@ -253,7 +226,7 @@ def dies_at(*numbers: int, die: Die = close) -> Answerer:
     """Ends the connection instead of answering its n-th request, over all connections, from 0."""
     count = -1
 
-    async def answer(peer: HttpPeer, _request: Head) -> bool:
+    async def answer(peer: Peer, _request: Message) -> bool:
         nonlocal count
         count += 1
         if count in numbers:
@@ -268,26 +241,24 @@ def dies_at(*numbers: int, die: Die = close) -> Answerer:
 @pytest.mark.parametrize("die", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("method", [*SAFE, "PUT", "DELETE"])
 async def test_after_a_kept_connection_a_request_is_sent_again_to_the_same_node(
-    web: Web, method: str, die: Die
+    lab: Lab, method: str, die: Die
 ) -> None:
-    node = web.http_node(dies_at(1, die=die))
-    router = await web.to(node)
-    await web.get(router)
-    client = await web.open(router, ask("/again", method=method))
+    router = await lab.to(node := lab.http_node(dies_at(1, die=die)))
+    await lab.get(router)
+    client = await lab.open(router, ask("/again", method=method))
     assert (await client.head()).status == 200
     assert [request.target for request in node.requests] == [b"/", b"/again", b"/again"]
     assert node.connections == 2
-    assert router.gateway.counters.resent == 1
+    assert router.counters.resent == 1
     assert only_node(router).failcnt == 0
 
 
 @pytest.mark.parametrize("die", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "get", "PROPFIND"])
-async def test_other_methods_are_not(web: Web, method: str, die: Die) -> None:
-    node = web.http_node(dies_at(1, die=die))
-    router = await web.to(node)
-    await web.get(router)
-    answer = await web.get(router, ask("/again", method=method))
+async def test_other_methods_are_not(lab: Lab, method: str, die: Die) -> None:
+    router = await lab.to(node := lab.http_node(dies_at(1, die=die)))
+    await lab.get(router)
+    answer = await lab.get(router, ask("/again", method=method))
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"no-answer")
     assert len(node.requests) == 2
 
@@ -295,30 +266,29 @@ async def test_other_methods_are_not(web: Web, method: str, die: Die) -> None:
 @pytest.mark.parametrize("die", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("method", SAFE)
 async def test_after_a_new_connection_a_safe_request_is_sent_again_to_another_node(
-    web: Web, method: str, die: Die
+    lab: Lab, method: str, die: Die
 ) -> None:
-    bad, good = web.http_node(dies_at(0, die=die)), web.http_node()
-    router = await web.to(bad, good)
-    client = await web.open(router, ask(method=method))
+    bad, good = lab.http_node(dies_at(0, die=die)), lab.http_node()
+    router = await lab.to(bad, good)
+    client = await lab.open(router, ask(method=method))
     assert (await client.head()).status == 200
     assert (len(bad.requests), len(good.requests)) == (1, 1)
     assert [node.failcnt for node in nodes_of(router)] == [0, 0]
 
 
 @pytest.mark.parametrize("method", SAFE)
-async def test_not_to_the_same_node(web: Web, method: str) -> None:
-    node = web.http_node(dies_at(0))
-    router = await web.to(node)
-    client = await web.open(router, ask(method=method))
+async def test_not_to_the_same_node(lab: Lab, method: str) -> None:
+    router = await lab.to(node := lab.http_node(dies_at(0)))
+    client = await lab.open(router, ask(method=method))
     assert (await client.head()).status == 502
     assert len(node.requests) == 1
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST", "PATCH"])
-async def test_after_a_new_connection_no_other_request_is_sent_again(web: Web, method: str) -> None:
-    bad, good = web.http_node(dies_at(0)), web.http_node()
-    router = await web.to(bad, good)
-    assert (await web.get(router, ask(method=method))).status == 502
+async def test_after_a_new_connection_no_other_request_is_sent_again(lab: Lab, method: str) -> None:
+    bad, good = lab.http_node(dies_at(0)), lab.http_node()
+    router = await lab.to(bad, good)
+    assert (await lab.get(router, ask(method=method))).status == 502
     assert good.requests == []
 
 
@@ -326,65 +296,65 @@ async def test_after_a_new_connection_no_other_request_is_sent_again(web: Web, m
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("buffered", [0, 1000])
 async def test_no_request_with_a_body_is_sent_again(
-    web: Web, method: str, chunked: bool, buffered: int
+    lab: Lab, method: str, chunked: bool, buffered: int
 ) -> None:
     """Not even one that was collected: the node may have acted on it."""
-    node, other = web.http_node(dies_at(1)), web.http_node()
-    router = await web.to(node, post_buffering=buffered)
-    await web.get(router)
+    node, other = lab.http_node(dies_at(1)), lab.http_node()
+    router = await lab.to(node, post_buffering=buffered)
+    await lab.get(router)
     data = post(b"body", method=method)
     if chunked:
         data = ask("/", "Transfer-Encoding: chunked", method=method) + chunks(b"body")
-    assert (await web.get(router, data)).status == 502
+    assert (await lab.get(router, data)).status == 502
     assert (len(node.requests), other.requests) == (2, [])
 
 
 @pytest.mark.parametrize("reused", [False, True])
-async def test_not_after_a_byte_of_an_answer(web: Web, reused: bool) -> None:
-    async def says_a_byte(peer: HttpPeer) -> None:
+async def test_not_after_a_byte_of_an_answer(lab: Lab, reused: bool) -> None:
+    async def says_a_byte(peer: Peer) -> None:
         await peer.send(b"H")
 
-    bad = web.http_node(dies_at(int(reused), die=says_a_byte))
-    good = web.http_node()
-    router = await (web.to(bad) if reused else web.to(bad, good))
+    bad = lab.http_node(dies_at(int(reused), die=says_a_byte))
+    good = lab.http_node()
+    router = await (lab.to(bad) if reused else lab.to(bad, good))
     if reused:
-        await web.get(router)
-    answer = await web.get(router)
+        await lab.get(router)
+    answer = await lab.get(router)
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"bad-answer")
     assert len(bad.requests) == 1 + reused
     assert good.requests == []
 
 
 @pytest.mark.parametrize("reused", [False, True])
-async def test_not_after_a_timeout(web: Web, reused: bool) -> None:
-    async def waits(peer: HttpPeer) -> None:
+async def test_not_after_a_timeout(lab: Lab, reused: bool) -> None:
+    async def waits(peer: Peer) -> None:
         await peer.some()
 
-    bad = web.http_node(dies_at(int(reused), die=waits))
-    good = web.http_node()
-    router = await (web.to(bad, timeout=0.1) if reused else web.to(bad, good, timeout=0.1))
+    bad = lab.http_node(dies_at(int(reused), die=waits))
+    good = lab.http_node()
+    router = await (lab.to(bad, timeout=0.1) if reused else lab.to(bad, good, timeout=0.1))
     if reused:
-        await web.get(router)
-    assert (await web.get(router)).status == 504
+        await lab.get(router)
+    assert (await lab.get(router)).status == 504
     assert len(bad.requests) == 1 + reused
     assert good.requests == []
 
 
-async def test_at_most_once(web: Web) -> None:
-    node, other = web.http_node(dies_at(1, 2)), web.http_node(dies_at(1, 2))
-    router = await web.to(node, other)
+async def test_at_most_once(lab: Lab) -> None:
+    node, other = lab.http_node(dies_at(1, 2)), lab.http_node(dies_at(1, 2))
+    router = await lab.to(node, other)
     for _ in range(2):
-        await web.get(router)
-    assert (await web.get(router)).status == 502
+        await lab.get(router)
+    assert (await lab.get(router)).status == 502
     assert len(node.requests) + len(other.requests) == 4
-    assert router.gateway.counters.resent == 1
+    assert router.counters.resent == 1
 
 
-async def test_the_second_time_never_over_another_kept_connection(web: Web) -> None:
+async def test_the_second_time_never_over_another_kept_connection(lab: Lab) -> None:
     """All that were kept may be dead for the same reason."""
     doomed = False
 
-    async def answer(peer: HttpPeer, request: Head) -> bool:
+    async def answer(peer: Peer, request: Message) -> bool:
         arrived.append(peer)
         if request.target == b"/both":
             await both.wait()
@@ -393,44 +363,41 @@ async def test_the_second_time_never_over_another_kept_connection(web: Web) -> N
         await peer.send(OK)
         return True
 
-    arrived: list[HttpPeer] = []
+    arrived: list[Peer] = []
     both = asyncio.Event()
-    node = web.http_node(answer)
-    router = await web.to(node)
-    clients = [await web.open(router, ask("/both")) for _ in range(2)]
+    router = await lab.to(node := lab.http_node(answer))
+    clients = [await lab.open(router, ask("/both")) for _ in range(2)]
     await until(lambda: len(arrived) == 2)
     both.set()
     for client in clients:
         await client.answer()
     assert await counts(router, only_node(router)) == (0, 2)
     doomed = True
-    assert (await web.get(router)).status == 200
+    assert (await lab.get(router)).status == 200
     assert node.connections == 3
 
 
-async def test_not_even_after_waiting_in_line_for_it(web: Web) -> None:
+async def test_not_even_after_waiting_in_line_for_it(lab: Lab) -> None:
     """The place of the dead connection goes to who waits; then the retry must not take that one's connection."""
-    node = web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,), backend_http=True, keepalive=0, backend_connections=1
-    )
-    first = await web.open(router, ask("/first"))
-    peer = HttpPeer(await node.next())
+    node = lab.held()
+    router = await lab.http(node, backend_http=True, keepalive=0, backend_connections=1)
+    first = await lab.open(router, ask("/first"))
+    peer = await node.next()
     await peer.request()
     await peer.send(OK)
     await first.answer()
     # Over the kept connection now; somebody else waits.
     await first.send(ask("/again"))
     assert (await peer.request()).target == b"/again"
-    second = await web.open(router, ask("/second"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    second = await lab.open(router, ask("/second"))
+    await until(lambda: router.counters.queueing == 1)
     peer.close()
-    peer = HttpPeer(await node.next())
+    peer = await node.next()
     assert (await peer.request()).target == b"/second"
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     await peer.send(OK)
     await second.answer()
-    fresh = HttpPeer(await node.next())
+    fresh = await node.next()
     assert (await fresh.request()).target == b"/again"
     await fresh.send(OK)
     assert (await first.answer()).status == 200
@@ -440,9 +407,9 @@ async def test_not_even_after_waiting_in_line_for_it(web: Web) -> None:
 
 
 @pytest.fixture
-def stale_at_once(web: Web) -> None:
+def stale_at_once(lab: Lab) -> None:
     """As if every kept connection had been idle for long."""
-    web.timing = replace(web.timing, trusted_idle=-1.0)
+    lab.timing = replace(lab.timing, trusted_idle=-1.0)
 
 
 @pytest.mark.usefixtures("stale_at_once")
@@ -459,23 +426,21 @@ def stale_at_once(web: Web) -> None:
     ],
 )
 async def test_only_what_may_be_repeated_takes_a_connection_that_was_idle_for_long(
-    web: Web, data: bytes, new: bool
+    lab: Lab, data: bytes, new: bool
 ) -> None:
-    node = web.http_node()
-    router = await web.to(node)
-    await web.get(router)
-    assert (await web.get(router, data)).status == 200
+    router = await lab.to(node := lab.http_node())
+    await lab.get(router)
+    assert (await lab.get(router, data)).status == 200
     assert node.connections == 1 + new
 
 
 @pytest.mark.parametrize("data", [post(b"x"), ask(method="POST"), post(b"x", method="PUT")])
 async def test_what_may_not_be_repeated_takes_one_that_was_used_lately(
-    web: Web, data: bytes
+    lab: Lab, data: bytes
 ) -> None:
-    node = web.http_node()
-    router = await web.to(node)
-    await web.get(router)
-    assert (await web.get(router, data)).status == 200
+    router = await lab.to(node := lab.http_node())
+    await lab.get(router)
+    assert (await lab.get(router, data)).status == 200
     assert node.connections == 1
 
 
@@ -490,7 +455,7 @@ class Gate:
         self.most = self._now = 0
         self._next = asyncio.Semaphore(0)
 
-    async def answer(self, peer: HttpPeer, request: Head) -> bool:
+    async def answer(self, peer: Peer, request: Message) -> bool:
         self.order.append(request.target)
         self._now += 1
         self.most = max(self.most, self._now)
@@ -506,99 +471,98 @@ class Gate:
 
 @pytest.mark.parametrize("announced", [False, True])
 async def test_a_node_has_as_many_connections_as_it_may_and_others_wait_in_order(
-    web: Web, announced: bool
+    lab: Lab, announced: bool
 ) -> None:
     gate = Gate()
-    node = web.http_node(gate.answer)
+    node = lab.http_node(gate.answer)
     if announced:
-        router = await web.announced()
+        router = await lab.announced()
         router.announce(node.address, proto="http", cores=2)
     else:
-        router = await web.to(node, backend_connections=2)
+        router = await lab.to(node, backend_connections=2)
     clients = []
     for number in range(8):
-        clients.append(await web.open(router, ask(f"/{number}")))
-        await until(lambda n=number: router.gateway.counters.requests == n + 1)  # type: ignore[misc]
+        clients.append(await lab.open(router, ask(f"/{number}")))
+        await until(lambda n=number: router.counters.requests == n + 1)  # type: ignore[misc]
         await a_few_turns()
-    assert router.gateway.counters.queueing == 6
+    assert router.counters.queueing == 6
     gate.open(8)
     for client in clients:
         assert (await client.answer()).status == 200
     assert gate.order == [b"/%d" % number for number in range(8)]
     assert (gate.most, node.connections) == (2, 2)
     assert await counts(router, only_node(router)) == (0, 2)
-    assert router.gateway.counters.queued == 6
+    assert router.counters.queued == 6
 
 
-async def test_idle_connections_count(web: Web) -> None:
+async def test_idle_connections_count(lab: Lab) -> None:
     """A new connection, which a POST wants, takes the place of an idle one."""
     gate = Gate()
-    node = web.http_node(gate.answer)
-    router = await web.to(node, backend_connections=1)
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
     gate.open(1)
-    await web.get(router)
+    await lab.get(router)
     assert await counts(router, only_node(router)) == (0, 1)
     gate.open(1)
     tunnel = ask("/", "Connection: close", method="POST")
-    assert (await web.get(router, tunnel)).status == 200
+    assert (await lab.get(router, tunnel)).status == 200
     assert await counts(router, only_node(router)) == (0, 1)
 
 
-async def test_who_finds_the_queue_full_is_told_at_once(web: Web) -> None:
+async def test_who_finds_the_queue_full_is_told_at_once(lab: Lab) -> None:
     gate = Gate()
-    router = await web.to(web.http_node(gate.answer), backend_connections=1, backend_queue=1)
-    first = await web.open(router, ask())
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1, backend_queue=1)
+    first = await lab.open(router, ask())
     await until(lambda: gate.order)
-    second = await web.open(router, ask())
-    await until(lambda: router.gateway.counters.queueing == 1)
-    answer = await web.get(router)
+    second = await lab.open(router, ask())
+    await until(lambda: router.counters.queueing == 1)
+    answer = await lab.get(router)
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"queue-full")
     assert answer.get("retry-after") == b"1"
-    assert "http-backend-queue=1" in await web.log.line("503 queue-full")
+    assert "http-backend-queue=1" in await lab.log.line("503 queue-full")
     gate.open(2)
     for client in (first, second):
         assert (await client.answer()).status == 200
 
 
-async def test_who_waits_for_too_long_is_told_so(web: Web) -> None:
+async def test_who_waits_for_too_long_is_told_so(lab: Lab) -> None:
     gate = Gate()
-    node = web.http_node(gate.answer)
-    router = await web.to(node, backend_connections=1, backend_queue_timeout=0.05)
-    first = await web.open(router, ask())
+    node = lab.http_node(gate.answer)
+    router = await lab.to(node, backend_connections=1, backend_queue_timeout=0.05)
+    first = await lab.open(router, ask())
     await until(lambda: gate.order)
-    answer = await web.get(router)
+    answer = await lab.get(router)
     assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"queue-expired")
-    assert node.address in await web.log.line("503 queue-expired")
+    assert node.address in await lab.log.line("503 queue-expired")
     gate.open()
     assert (await first.answer()).status == 200
 
 
-async def test_a_client_that_leaves_the_queue_leaves_no_trace(web: Web) -> None:
+async def test_a_client_that_leaves_the_queue_leaves_no_trace(lab: Lab) -> None:
     gate = Gate()
-    router = await web.to(web.http_node(gate.answer), backend_connections=1)
-    first = await web.open(router, ask("/first"))
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
+    first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
-    gone = await web.open(router, ask("/gone"))
-    await until(lambda: router.gateway.counters.queueing == 1)
-    last = await web.open(router, ask("/last"))
-    await until(lambda: router.gateway.counters.queueing == 2)
+    gone = await lab.open(router, ask("/gone"))
+    await until(lambda: router.counters.queueing == 1)
+    last = await lab.open(router, ask("/last"))
+    await until(lambda: router.counters.queueing == 2)
     gone.reset()
-    await until(lambda: router.gateway.counters.queueing == 1)
+    await until(lambda: router.counters.queueing == 1)
     gate.open(2)
     assert [(await client.answer()).status for client in (first, last)] == [200, 200]
     assert gate.order == [b"/first", b"/last"]
-    assert router.gateway.counters.client_aborts == 1
+    assert router.counters.client_aborts == 1
 
 
-async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(web: Web) -> None:
+async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(lab: Lab) -> None:
     gate = Gate()
-    router = await web.to(web.http_node(gate.answer), backend_connections=1)
-    first = await web.open(router, ask("/first"))
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
+    first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
-    gone = await web.open(router, ask("/gone"))
-    await until(lambda: router.gateway.counters.queueing == 1)
-    last = await web.open(router, ask("/last"))
-    await until(lambda: router.gateway.counters.queueing == 2)
+    gone = await lab.open(router, ask("/gone"))
+    await until(lambda: router.counters.queueing == 1)
+    last = await lab.open(router, ask("/last"))
+    await until(lambda: router.counters.queueing == 2)
     # In the same turn of the loop: the place is free, and the client is gone.
     port = gone.sock.getsockname()[1]
     leaving = next(one for one in router.gateway.connections.all() if one.peer[1] == port)
@@ -609,17 +573,17 @@ async def test_a_place_given_to_a_client_that_has_just_left_goes_to_the_next(web
     gone.close()
 
 
-async def test_a_sibling_is_taken_before_anybody_waits(web: Web) -> None:
+async def test_a_sibling_is_taken_before_anybody_waits(lab: Lab) -> None:
     gates = [Gate(), Gate()]
-    nodes = [web.http_node(gate.answer) for gate in gates]
-    router = await web.to(*nodes, backend_connections=1)
+    nodes = [lab.http_node(gate.answer) for gate in gates]
+    router = await lab.to(*nodes, backend_connections=1)
     clients = []
     for number in range(3):
-        clients.append(await web.open(router, ask(f"/{number}")))
-        await until(lambda n=number: router.gateway.counters.requests == n + 1)  # type: ignore[misc]
+        clients.append(await lab.open(router, ask(f"/{number}")))
+        await until(lambda n=number: router.counters.requests == n + 1)  # type: ignore[misc]
         await a_few_turns()
     await until(lambda: [len(node.requests) for node in nodes] == [1, 1])
-    assert router.gateway.counters.queueing == 1
+    assert router.counters.queueing == 1
     # The one that waits takes whichever is free first.
     gates[1].open(2)
     assert (await clients[1].answer()).status == 200
@@ -629,23 +593,23 @@ async def test_a_sibling_is_taken_before_anybody_waits(web: Web) -> None:
     assert (await clients[0].answer()).status == 200
 
 
-async def test_a_fallback_does_not_stand_in_for_a_busy_node(web: Web) -> None:
+async def test_a_fallback_does_not_stand_in_for_a_busy_node(lab: Lab) -> None:
     gate = Gate()
-    node, fallback = web.http_node(gate.answer), web.http_node()
-    router = await web.to(node, fallback=(fallback.address,), backend_connections=1)
-    clients = [await web.open(router, ask()) for _ in range(2)]
-    await until(lambda: router.gateway.counters.queueing == 1)
+    node, fallback = lab.http_node(gate.answer), lab.http_node()
+    router = await lab.to(node, fallback=(fallback.address,), backend_connections=1)
+    clients = [await lab.open(router, ask()) for _ in range(2)]
+    await until(lambda: router.counters.queueing == 1)
     gate.open(2)
     for client in clients:
         assert (await client.answer()).status == 200
     assert fallback.requests == []
 
 
-async def test_a_node_that_became_free_while_another_was_tried_is_taken(web: Web) -> None:
+async def test_a_node_that_became_free_while_another_was_tried_is_taken(lab: Lab) -> None:
     """Nobody else would ever tell."""
     gate = Gate()
-    node, hole = web.http_node(gate.answer), web.black_hole()
-    router = await web.http(
+    node, hole = lab.http_node(gate.answer), lab.black_hole()
+    router = await lab.http(
         to=(node.address, hole.address),
         backend_http=True,
         keepalive=0,
@@ -653,10 +617,10 @@ async def test_a_node_that_became_free_while_another_was_tried_is_taken(web: Web
         connect_timeout=0.3,
         backend_queue_timeout=5,
     )
-    first = await web.open(router, ask("/first"))
+    first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
     # The hole's turn comes next; so a third one makes it the node's.
-    second = await web.open(router, ask("/second"))
+    second = await lab.open(router, ask("/second"))
     await until(lambda: "connect" in phases(router))
     gate.open(2)
     assert (await first.answer()).status == 200
@@ -664,17 +628,17 @@ async def test_a_node_that_became_free_while_another_was_tried_is_taken(web: Web
     assert gate.order == [b"/first", b"/second"]
 
 
-async def test_also_if_it_was_found_full_before(web: Web) -> None:
+async def test_also_if_it_was_found_full_before(lab: Lab) -> None:
     gate = Gate()
-    node, hole = web.http_node(gate.answer), web.black_hole()
-    router = await web.announced(
+    node, hole = lab.http_node(gate.answer), lab.black_hole()
+    router = await lab.announced(
         backend_connections=1, connect_timeout=0.3, backend_queue_timeout=5
     )
     router.announce(node.address, proto="http", weight=50)
-    first = await web.open(router, ask("/first"))
+    first = await lab.open(router, ask("/first"))
     await until(lambda: gate.order)
     router.announce(hole.address, proto="http")
-    second = await web.open(router, ask("/second"))
+    second = await lab.open(router, ask("/second"))
     await until(
         lambda: (
             any(one._attempts is not None and one._attempts.full for one in routes(router))
@@ -686,21 +650,21 @@ async def test_also_if_it_was_found_full_before(web: Web) -> None:
     assert (await second.answer()).status == 200
 
 
-async def test_a_node_that_leaves_sends_those_who_wait_to_its_siblings(web: Web) -> None:
+async def test_a_node_that_leaves_sends_those_who_wait_to_its_siblings(lab: Lab) -> None:
     gates = [Gate(), Gate()]
-    nodes = [web.http_node(gate.answer) for gate in gates]
-    router = await web.announced()
+    nodes = [lab.http_node(gate.answer) for gate in gates]
+    router = await lab.announced()
     for node in nodes:
         router.announce(node.address, proto="http", cores=1)
-    clients = [await web.open(router, ask()) for _ in range(2)]
+    clients = [await lab.open(router, ask()) for _ in range(2)]
     await until(lambda: [len(node.requests) for node in nodes] == [1, 1])
-    waiting = await web.open(router, ask("/waiting"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    waiting = await lab.open(router, ask("/waiting"))
+    await until(lambda: router.counters.queueing == 1)
     router.leave(nodes[0].address)
     # It has a connection in use, and so it goes when that is done with.
     gates[0].open()
     await until(lambda: len(nodes_of(router)) == 1)
-    assert router.gateway.counters.queueing == 1
+    assert router.counters.queueing == 1
     gates[1].open(2)
     assert (await waiting.answer()).status == 200
     assert gates[1].order[1:] == [b"/waiting"]
@@ -708,15 +672,15 @@ async def test_a_node_that_leaves_sends_those_who_wait_to_its_siblings(web: Web)
         assert (await client.answer()).status == 200
 
 
-async def test_if_the_last_node_leaves_those_who_wait_are_told(web: Web) -> None:
+async def test_if_the_last_node_leaves_those_who_wait_are_told(lab: Lab) -> None:
     gate = Gate()
-    node = web.http_node(gate.answer)
-    router = await web.announced()
+    node = lab.http_node(gate.answer)
+    router = await lab.announced()
     router.announce(node.address, proto="http", cores=1)
-    first = await web.open(router, ask())
+    first = await lab.open(router, ask())
     await until(lambda: gate.order)
-    waiting = await web.open(router, ask("/waiting"))
-    await until(lambda: router.gateway.counters.queueing == 1)
+    waiting = await lab.open(router, ask("/waiting"))
+    await until(lambda: router.counters.queueing == 1)
     router.leave(node.address)
     gate.open()
     assert (await first.answer()).status == 200
@@ -726,31 +690,31 @@ async def test_if_the_last_node_leaves_those_who_wait_are_told(web: Web) -> None
 # --- places after failures ---
 
 
-async def garbage(peer: HttpPeer, _request: Head) -> bool:
+async def garbage(peer: Peer, _request: Message) -> bool:
     await peer.send(b"garbage\r\n")
     return False
 
 
-async def nothing(_peer: HttpPeer, _request: Head) -> bool:
+async def nothing(_peer: Peer, _request: Message) -> bool:
     return False
 
 
-async def half(peer: HttpPeer, _request: Head) -> bool:
+async def half(peer: Peer, _request: Message) -> bool:
     await peer.send(OK[:-1])
     return False
 
 
-async def silence(peer: HttpPeer, _request: Head) -> bool:
+async def silence(peer: Peer, _request: Message) -> bool:
     await peer.some()
     return False
 
 
-async def too_much(peer: HttpPeer, _request: Head) -> bool:
+async def too_much(peer: Peer, _request: Message) -> bool:
     await peer.send(OK + OK)
     return True
 
 
-async def early(peer: HttpPeer, _request: Head) -> bool:
+async def early(peer: Peer, _request: Message) -> bool:
     await peer.send(OK)
     return True
 
@@ -769,82 +733,78 @@ FAILURES: dict[str, tuple[Answerer, bytes]] = {
 @pytest.mark.parametrize("reused", [False, True])
 @pytest.mark.parametrize("case", FAILURES.values(), ids=FAILURES)
 async def test_every_failure_gives_its_place_back(
-    web: Web, case: tuple[Answerer, bytes], reused: bool
+    lab: Lab, case: tuple[Answerer, bytes], reused: bool
 ) -> None:
     answer, data = case
-    node = web.http_node()
-    router = await web.to(node, backend_connections=1, timeout=0.1)
+    router = await lab.to(node := lab.http_node(), backend_connections=1, timeout=0.1)
     if reused:
-        await web.get(router)
+        await lab.get(router)
     node.answer = answer
-    client = await web.open(router, data)
+    client = await lab.open(router, data)
     await client.ending() if answer is not too_much else await client.answer()
     client.close()
     assert await counts(router, only_node(router)) == (0, 0)
     node.answer = always()
     # There is only one place: it must be free.
-    assert (await web.get(router)).status == 200
+    assert (await lab.get(router)).status == 200
     assert await counts(router, only_node(router)) == (0, 1)
 
 
 @pytest.mark.parametrize("when", ["connecting", "waiting", "answering", "uploading"])
-async def test_every_client_that_leaves_gives_its_place_back(web: Web, when: str) -> None:
-    node = web.node(held_by_the_test)
-    hole = web.black_hole()
+async def test_every_client_that_leaves_gives_its_place_back(lab: Lab, when: str) -> None:
+    node = lab.held()
+    hole = lab.black_hole()
     address = hole.address if when == "connecting" else node.address
-    router = await web.http(to=(address,), backend_http=True, keepalive=0, backend_connections=1)
+    router = await lab.http(to=(address,), backend_http=True, keepalive=0, backend_connections=1)
     data = post(b"x" * 9)[:-3] if when == "uploading" else ask()
-    client = await web.open(router, data)
+    client = await lab.open(router, data)
     static = only_node(router)
     if when == "connecting":
         await until(lambda: static.connecting)
     else:
-        upstream = HttpPeer(await node.next())
-        await upstream.head()
+        upstream, _ = await node.next_head()
         if when == "answering":
             await upstream.send(OK[:-1])
             await client.head()
     assert upstreams_of(router).counts(static) == (1, 0)
     client.reset()
     assert await counts(router, static) == (0, 0)
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 @pytest.mark.parametrize("kind", ["refused_tcp", "missing_unix", "refused_unix"])
-async def test_a_node_that_is_down_takes_no_place(web: Web, kind: str) -> None:
-    router = await web.http(
-        to=(getattr(web, kind)(),), backend_http=True, backend_connections=1, gracetime=0
+async def test_a_node_that_is_down_takes_no_place(lab: Lab, kind: str) -> None:
+    router = await lab.http(
+        to=(getattr(lab, kind)(),), backend_http=True, backend_connections=1, gracetime=0
     )
     for _ in range(3):
-        assert (await web.get(router)).status == 502
+        assert (await lab.get(router)).status == 502
     assert await counts(router, only_node(router)) == (0, 0)
 
 
-async def test_a_stop_while_requests_wait_leaves_nothing(web: Web) -> None:
+async def test_a_stop_while_requests_wait_leaves_nothing(lab: Lab) -> None:
     gate = Gate()
-    node = web.http_node(gate.answer)
-    router = await web.to(node, backend_connections=1)
-    clients = [await web.open(router, ask()) for _ in range(3)]
-    await until(lambda: router.gateway.counters.queueing == 2)
+    router = await lab.to(lab.http_node(gate.answer), backend_connections=1)
+    clients = [await lab.open(router, ask()) for _ in range(3)]
+    await until(lambda: router.counters.queueing == 2)
     static = only_node(router)
     await router.stop(0)
     for client in clients:
         assert (await client.ending())[0] == b""
     assert upstreams_of(router).counts(static) == (0, 0)
-    assert static.reference == router.gateway.counters.queueing == 0
-    assert router.gateway.counters.failed == {"stopped": 3}
+    assert static.reference == router.counters.queueing == 0
+    assert router.counters.failed == {"stopped": 3}
 
 
-async def test_many_clients_of_two_small_nodes_all_get_on(web: Web) -> None:
+async def test_many_clients_of_two_small_nodes_all_get_on(lab: Lab) -> None:
     gates = [Gate(), Gate()]
-    nodes: list[HttpNode] = [web.http_node(gate.answer) for gate in gates]
-    router = await web.to(*nodes, backend_connections=2)
+    nodes: list[Node] = [lab.http_node(gate.answer) for gate in gates]
+    router = await lab.to(*nodes, backend_connections=2)
     for gate in gates:
         gate.open(1000)
 
     async def busy(number: int) -> list[int]:
-        client = await web.open(router)
+        client = await lab.open(router)
         return [(await served(router, client, ask(f"/{number}"))).status for _ in range(20)]
 
     statuses = await asyncio.gather(*(busy(number) for number in range(12)))
@@ -855,18 +815,14 @@ async def test_many_clients_of_two_small_nodes_all_get_on(web: Web) -> None:
     assert gateway.counters.completed == 240
 
 
-async def test_nodes_of_both_kinds_serve_one_key(web: Web) -> None:
+async def test_nodes_of_both_kinds_serve_one_key(lab: Lab) -> None:
     """Each is asked in its own language."""
 
-    async def uwsgi(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(says(b"uwsgi"))
-
-    http_node = web.http_node(always(says(b"http")))
-    router = await web.announced()
-    router.announce(web.node(uwsgi).address)
+    http_node = lab.http_node(always(says(b"http")))
+    router = await lab.announced()
+    router.announce(lab.node(plays(says(b"uwsgi"))).address)
     router.announce(http_node.address, proto="http")
-    client = await web.open(router)
+    client = await lab.open(router)
     bodies = [(await served(router, client, ask())).body for _ in range(6)]
     assert sorted(bodies) == [b"http"] * 3 + [b"uwsgi"] * 3
-    assert raw(http_node.requests) == [b"GET / HTTP/1.1"] * 3
+    assert [seen.start for seen in http_node.requests] == [b"GET / HTTP/1.1"] * 3

@@ -5,21 +5,20 @@ import random
 
 import pytest
 
-from tests.router.proxy.nodes import KEY, OK, Lab, answers_with_its_request, packet, request
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, packet, request
+from tests.lab.scripts import answers_with_its_request
 from uwsgi_router.protocol.uwsgi import PONG
 
 
 async def test_a_packet_in_one_piece_is_answered(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(lab.node())
     assert await lab.ask(router) == OK
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_a_packet_byte_by_byte_is_answered(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(lab.node(answers_with_its_request()))
     client = await lab.client(router)
     whole = request("POST", length=5) + b"hello"
     for index in range(len(whole)):
@@ -29,15 +28,13 @@ async def test_a_packet_byte_by_byte_is_answered(lab: Lab) -> None:
 
 
 async def test_bytes_behind_the_packet_are_its_body(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(lab.node(answers_with_its_request()))
     whole = request("POST", length=70_000) + bytes(70_000)
     assert await lab.ask(router, whole) == whole
 
 
 async def test_the_largest_packet_passes_whole(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,), buffer_size=64)
+    router = await lab.router(lab.node(answers_with_its_request()), buffer_size=64)
     head = len(packet([("HTTP_HOST", "a"), ("X", "")])) - 4
     whole = packet([("HTTP_HOST", "a"), ("X", "x" * (65_535 - head))])
     assert len(whole) == 4 + 65_535
@@ -61,82 +58,76 @@ BAD = {
 
 @pytest.mark.parametrize("data", BAD.values(), ids=BAD.keys())
 async def test_a_bad_packet_closes_its_connection_and_no_other(lab: Lab, data: bytes) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,))
-    other = await lab.sending(router, request()[:10])
-    bad = await lab.sending(router, data)
+    router = await lab.router(node := lab.node())
+    other = await lab.open(router, request()[:10])
+    bad = await lab.open(router, data)
     assert (await bad.ending())[0] == b""
     await lab.log.line("127.0.0.1")
     await other.send(request()[10:])
     assert await other.rest() == OK
-    assert node.count == 1
+    assert node.connections == 1
     await router.at_rest()
 
 
 async def test_http_on_the_port_is_told_at_once_what_is_wrong(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node().address,))
-    await lab.sending(router, b"POST /form HTTP/1.1\r\n")
+    router = await lab.router(lab.node())
+    await lab.open(router, b"POST /form HTTP/1.1\r\n")
     assert "uwsgi_pass, not proxy_pass" in await lab.log.line("this is HTTP")
 
 
 async def test_a_truncated_packet_is_logged_with_reason_and_peer(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request()[:-1])
+    router = await lab.router(node := lab.node())
+    client = await lab.open(router, request()[:-1])
     client.eof()
     assert await client.rest() == b""
     assert "127.0.0.1" in await lab.log.line("refused a packet")
-    assert node.count == 0
-    await router.at_rest()
-    assert router.gateway.counters.refused_packets == 1
+    assert node.connections == 0
+    assert (await router.at_rest()).refused_packets == 1
 
 
 async def test_a_connection_without_a_byte_is_not_worth_a_line(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node().address,))
+    router = await lab.router(lab.node())
     client = await lab.client(router)
     client.eof()
     assert await client.rest() == b""
     await router.at_rest()
     assert lab.log.lines == []
-    assert router.gateway.counters.refused_packets == 0
+    assert router.counters.refused_packets == 0
 
 
 async def test_a_packet_that_never_ends_is_closed_after_the_timeout(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node().address,), timeout=0.2)
-    client = await lab.sending(router, request()[:-1])
+    router = await lab.router(lab.node(), timeout=0.2)
+    client = await lab.open(router, request()[:-1])
     assert await client.rest() == b""
     assert "0.2 s" in await lab.log.line("refused a packet")
 
 
 async def test_random_packets_neither_crash_nor_reach_a_node(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(node := lab.node())
     chance = random.Random(2)
     for _ in range(100):
         size = chance.randrange(0, 60)
         block = bytes(chance.randrange(256) for _ in range(size))
-        client = await lab.sending(router, b"\0" + size.to_bytes(2, "little") + b"\0" + block)
+        client = await lab.open(router, b"\0" + size.to_bytes(2, "little") + b"\0" + block)
         assert (await client.ending())[0] == b""
-    assert node.count == 0
+    assert node.connections == 0
     assert await lab.ask(router) == OK
     await router.at_rest()
 
 
 async def test_many_bad_packets_make_one_line_a_second(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node().address,))
+    router = await lab.router(lab.node())
     for _ in range(20):
-        client = await lab.sending(router, BAD["an empty name"])
+        client = await lab.open(router, BAD["an empty name"])
         await client.ending()
-    await router.at_rest()
-    assert router.gateway.counters.refused_packets == 20
+    assert (await router.at_rest()).refused_packets == 20
     assert len(lab.log.having("refused a packet")) < 3
 
 
 async def test_a_ping_is_answered_by_the_router_itself(lab: Lab) -> None:
     router = await lab.router()
     assert await lab.ask(router, packet(modifier1=100)) == PONG
-    await router.at_rest()
-    assert router.gateway.counters.requests == 0
+    assert (await router.at_rest()).requests == 0
 
 
 async def test_force_key_is_the_key_of_every_request(lab: Lab) -> None:
@@ -149,8 +140,7 @@ async def test_force_key_is_the_key_of_every_request(lab: Lab) -> None:
 
 
 async def test_the_web_servers_modifiers_are_replaced_by_0_0_for_configured_nodes(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(lab.node(answers_with_its_request()))
     sent = packet([("HTTP_HOST", "a")], modifier1=5, modifier2=7)
     assert await lab.ask(router, sent) == b"\0" + sent[1:3] + b"\0" + sent[4:]
 
@@ -178,15 +168,13 @@ async def test_keep_modifiers_keeps_the_web_servers(lab: Lab) -> None:
 
 @pytest.mark.parametrize("modifier1", [22, 110, 111, 173])
 async def test_keep_modifiers_refuses_those_that_run_code(lab: Lab, modifier1: int) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,), keep_modifiers=True)
+    router = await lab.router(node := lab.node(), keep_modifiers=True)
     assert (await lab.ask(router, packet([("HTTP_HOST", "a")], modifier1=modifier1))) == b""
     assert str(modifier1) in await lab.log.line("refused a packet")
-    assert node.count == 0
+    assert node.connections == 0
 
 
 async def test_a_second_packet_on_the_connection_is_the_first_ones_body(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(node := lab.node())
     assert await lab.ask(router, request() + request(host="other")) == OK
-    assert node.count == 1
+    assert node.connections == 1

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
-    answers_with_its_request,
-    closes_without_a_byte,
-    held_by_the_test,
-    request,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.inside import phases
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
+from tests.lab.waiting import until
 
 SIZES = {"memory": 50_000, "file": 300_000}
 
@@ -36,12 +31,11 @@ def open_files(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 async def test_the_node_is_connected_when_the_body_is_whole(lab: Lab, size: int) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,), post_buffering=100_000)
+    router = await lab.router(node := lab.node(answers_with_its_request()), post_buffering=100_000)
     body = os.urandom(size)
-    client = await lab.sending(router, request("POST", length=size) + body[:-1])
+    client = await lab.open(router, request("POST", length=size) + body[:-1])
     await until(lambda: phases(router) == ["body"])
-    assert node.count == 0
+    assert node.connections == 0
     await client.send(body[-1:])
     assert await client.rest() == request("POST", length=size) + body
     await router.at_rest()
@@ -50,10 +44,8 @@ async def test_the_node_is_connected_when_the_body_is_whole(lab: Lab, size: int)
 async def test_a_large_body_lies_in_an_unlinked_file_in_the_configured_directory(lab: Lab) -> None:
     spools = lab.tmp_path / "spools"
     spools.mkdir()
-    router = await lab.router(
-        to=(lab.node().address,), post_buffering=1000, post_buffering_dir=str(spools)
-    )
-    client = await lab.sending(router, request("POST", length=50_000) + bytes(49_999))
+    router = await lab.router(lab.node(), post_buffering=1000, post_buffering_dir=str(spools))
+    client = await lab.open(router, request("POST", length=50_000) + bytes(49_999))
     await until(lambda: open_files(spools))
     assert os.listdir(spools) == []
     await client.send(b"x")
@@ -63,20 +55,18 @@ async def test_a_large_body_lies_in_an_unlinked_file_in_the_configured_directory
 
 
 async def test_a_body_of_exactly_the_limit_stays_in_memory(lab: Lab) -> None:
-    router = await lab.router(
-        to=(lab.node().address,), post_buffering=1000, post_buffering_dir="/nonexistent"
-    )
+    router = await lab.router(lab.node(), post_buffering=1000, post_buffering_dir="/nonexistent")
     assert await lab.ask(router, request("POST", length=1000) + bytes(1000)) == OK
 
 
 async def test_a_directory_that_cannot_be_written_is_a_507_that_names_the_option(lab: Lab) -> None:
     router = await lab.router(
-        to=(lab.node().address,),
+        lab.node(),
         post_buffering=1000,
         post_buffering_dir="/nonexistent",
         errors="http",
     )
-    client = await lab.sending(router, request("POST", length=1001) + bytes(1001))
+    client = await lab.open(router, request("POST", length=1001) + bytes(1001))
     assert (await client.some()).startswith(b"HTTP/1.1 507 ")
     client.eof()
     assert "option=fastrouter-post-buffering-dir=/nonexistent" in await lab.log.line("507 spool")
@@ -89,7 +79,7 @@ async def test_surplus_bytes_follow_the_body(lab: Lab, size: int) -> None:
         await peer.packet()
         await peer.send(await peer.exactly(size + 7))
 
-    router = await lab.router(to=(lab.node(script).address,), post_buffering=100_000)
+    router = await lab.router(lab.node(script), post_buffering=100_000)
     body = os.urandom(size)
     assert await lab.ask(router, request("POST", length=size) + body + b"surplus") == (
         body + b"surplus"
@@ -97,26 +87,23 @@ async def test_surplus_bytes_follow_the_body(lab: Lab, size: int) -> None:
 
 
 async def test_a_client_that_stalls_inside_its_body_bothers_no_node(lab: Lab) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,), post_buffering=1000, timeout=0.2, errors="http")
-    client = await lab.sending(router, request("POST", length=10) + b"123")
+    router = await lab.router(node := lab.node(), post_buffering=1000, timeout=0.2, errors="http")
+    client = await lab.open(router, request("POST", length=10) + b"123")
     assert (await client.some()).startswith(b"HTTP/1.1 408 ")
     client.eof()
     assert "7 bytes are missing" in await lab.log.line("408 body-timeout")
-    assert node.count == 0
+    assert node.connections == 0
     await router.at_rest()
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
 async def test_a_client_that_ends_inside_its_body_bothers_no_node(lab: Lab, size: int) -> None:
-    node = lab.node()
-    router = await lab.router(to=(node.address,), post_buffering=100_000)
-    client = await lab.sending(router, request("POST", length=size) + b"123")
+    router = await lab.router(node := lab.node(), post_buffering=100_000)
+    client = await lab.open(router, request("POST", length=size) + b"123")
     client.eof()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
-    assert node.count == 0
+    assert (await router.at_rest()).client_aborts == 1
+    assert node.connections == 0
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES.keys())
@@ -134,12 +121,12 @@ async def test_a_collected_post_is_not_sent_again_either(lab: Lab) -> None:
     bad, good = lab.node(closes_without_a_byte), lab.node()
     router = await lab.router(to=(bad.address, good.address), post_buffering=1000)
     assert await lab.ask(router, request("POST", length=3) + b"abc") == b""
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_an_unknown_key_is_refused_before_the_body_is_read(lab: Lab) -> None:
     router = await lab.subscribed(post_buffering=1000, errors="http")
-    client = await lab.sending(router, request("POST", length=10))
+    client = await lab.open(router, request("POST", length=10))
     assert (await client.some()).startswith(b"HTTP/1.1 404 ")
     client.eof()
     await router.at_rest()
@@ -147,16 +134,13 @@ async def test_an_unknown_key_is_refused_before_the_body_is_read(lab: Lab) -> No
 
 async def test_a_client_that_resets_while_the_node_works_is_noticed(lab: Lab) -> None:
     """uWSGI looks no more at a client whose body it has spooled."""
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,), post_buffering=1000)
-    client = await lab.sending(router, request("POST", length=5000) + bytes(5000))
-    upstream = await node.next()
-    await upstream.packet()
+    router = await lab.router(node := lab.held(), post_buffering=1000)
+    client = await lab.open(router, request("POST", length=5000) + bytes(5000))
+    upstream, _ = await node.next_packet()
     await upstream.exactly(5000)
     client.reset()
     await upstream.ending()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_half_close_behind_the_body_reaches_the_node_behind_the_body(lab: Lab) -> None:
@@ -167,8 +151,8 @@ async def test_a_half_close_behind_the_body_reaches_the_node_behind_the_body(lab
         got.append(len(await peer.rest()))
         await peer.send(OK)
 
-    router = await lab.router(to=(lab.node(script, unix=True).address,), post_buffering=1000)
-    client = await lab.sending(router, request("POST", length=2_000_000))
+    router = await lab.router(lab.node(script, unix=True), post_buffering=1000)
+    client = await lab.open(router, request("POST", length=2_000_000))
     await client.send(bytes(2_000_000))
     client.eof()
     assert await client.rest() == OK
@@ -176,17 +160,14 @@ async def test_a_half_close_behind_the_body_reaches_the_node_behind_the_body(lab
 
 
 async def test_without_a_length_nothing_is_collected(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,), post_buffering=1000)
-    await lab.sending(router, request("POST") + b"streamed")
-    upstream = await node.next()
-    await upstream.packet()
+    router = await lab.router(node := lab.held(), post_buffering=1000)
+    await lab.open(router, request("POST") + b"streamed")
+    upstream, _ = await node.next_packet()
     assert await upstream.exactly(8) == b"streamed"
 
 
 async def test_many_bodies_at_once_do_not_mix(lab: Lab) -> None:
-    node = lab.node(answers_with_its_request())
-    router = await lab.router(to=(node.address,), post_buffering=5000)
+    router = await lab.router(lab.node(answers_with_its_request()), post_buffering=5000)
     whole = [
         request("POST", length=size) + bytes([size % 251]) * size for size in range(4990, 5010)
     ]

@@ -5,20 +5,19 @@ import socket
 
 import pytest
 
-from tests.router.proxy.inside import client_link
-from tests.router.proxy.inside import upload as upload_of
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
+from tests.lab.clients import Peer
+from tests.lab.inside import client_link, upload_of
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.scripts import (
     Script,
+    Then,
     closes_without_a_byte,
-    echoes,
-    held_by_the_test,
+    echoes_behind_the_packet,
     never_answers,
-    request,
-    until,
+    plays,
 )
+from tests.lab.waiting import until
 from uwsgi_router.router.net.link import HIGH
 from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 
@@ -27,9 +26,8 @@ MEGABYTE = 1024 * 1024
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
 async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> None:
-    node = lab.node(echoes, unix=unix)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request("POST", length=8 * MEGABYTE))
+    router = await lab.router(lab.node(echoes_behind_the_packet, unix=unix))
+    client = await lab.open(router, request("POST", length=8 * MEGABYTE))
     body = bytes(range(256)) * (8 * MEGABYTE // 256)
 
     async def upload() -> None:
@@ -45,18 +43,11 @@ async def test_8_megabytes_in_both_directions_at_once(lab: Lab, unix: bool) -> N
 async def test_a_half_close_reaches_the_node_and_the_answer_still_comes(
     lab: Lab, unix: bool
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
-    node = lab.node(script, unix=unix)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(plays(Then.END, OK), unix=unix))
+    client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(lab: Lab) -> None:
@@ -67,9 +58,9 @@ async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(l
         got.append(await peer.rest())
         await peer.send(OK)
 
-    router = await lab.router(to=(lab.node(script).address,))
+    router = await lab.router(lab.node(script))
     body = bytes(3 * MEGABYTE)
-    client = await lab.sending(router, request("POST", length=len(body)))
+    client = await lab.open(router, request("POST", length=len(body)))
     await client.send(body)
     client.eof()
     assert await client.rest() == OK
@@ -77,33 +68,29 @@ async def test_a_half_close_after_a_body_reaches_the_node_behind_its_last_byte(l
 
 
 async def test_eof_inside_a_body_is_an_abort_and_marks_nothing(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
-    client = await lab.sending(router, request("POST", length=100) + b"half")
-    upstream = await node.next()
-    await upstream.packet()
+    client = await lab.open(router, request("POST", length=100) + b"half")
+    upstream, _ = await node.next_packet()
     client.eof()
     assert (await upstream.ending())[0] == b"half"
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.failcnt == 0
     assert announced.reference == 0
     assert lab.log.having("failed") == []
 
 
 async def test_a_reset_by_the_client_closes_the_node_at_once(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await lab.subscribed()
     announced = router.announce(node.address)
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     client.reset()
     await upstream.ending()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
     assert announced.failcnt == 0
 
 
@@ -113,26 +100,21 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
         while True:
             await peer.send(bytes(65_536))
 
-    node = lab.node(script)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(script))
+    client = await lab.open(router, request())
     await client.some()
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,), abort_on_eof=True)
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    router = await lab.router(node := lab.held(), abort_on_eof=True)
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     client.eof()
     await upstream.ending()
     assert await client.rest() == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def _send_until_stuck(peer: Peer, enough: int) -> int:
@@ -154,12 +136,11 @@ def _shallow(peer: Peer) -> None:
 
 
 async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab: Lab) -> None:
-    node = lab.node(held_by_the_test, unix=True)
+    node = lab.held(unix=True)
     path = str(lab.path())
-    router = await lab.router(to=(node.address,), listen=(path,))
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    router = await lab.router(node, listen=(path,))
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     _shallow(upstream)
     sent = await _send_until_stuck(upstream, 20 * MEGABYTE)
     assert sent < 4 * MEGABYTE
@@ -170,10 +151,10 @@ async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab:
 
 
 async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab: Lab) -> None:
-    node = lab.node(held_by_the_test, unix=True)
+    node = lab.held(unix=True)
     path = str(lab.path())
-    router = await lab.router(to=(node.address,), listen=(path,))
-    client = await lab.sending(router, request("POST", length=100 * MEGABYTE))
+    router = await lab.router(node, listen=(path,))
+    client = await lab.open(router, request("POST", length=100 * MEGABYTE))
     _shallow(client)
     upstream = await node.next()
     sent = await _send_until_stuck(client, 20 * MEGABYTE)
@@ -188,13 +169,13 @@ async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab:
 async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab: Lab) -> None:
     """A body that starts early waits in the kernel, not in the process."""
     hole = lab.black_hole()
-    router = await lab.router(to=(hole.address,), listen=(str(lab.path()),))
+    router = await lab.router(hole, listen=(str(lab.path()),))
     size = 2 * MEGABYTE
-    client = await lab.sending(router, request("POST", length=size))
+    client = await lab.open(router, request("POST", length=size))
     _shallow(client)
     sent = await _send_until_stuck(client, size)
     assert upload_of(router).count <= MAX_BUFFERED + router.config.buffer_size
-    node = lab.node(echoes, on=hole.listen())
+    node = lab.node(echoes_behind_the_packet, on=hole.listen())
 
     async def upload() -> None:
         await client.send(bytes(size - sent))
@@ -202,20 +183,16 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
 
     _, answer = await asyncio.gather(upload(), client.rest())
     assert len(answer) == size
-    assert node.count == 1
+    assert node.connections == 1
 
 
 # --- early answers ---
 
 
 def answers_early(answer: bytes, *, read: int = 0) -> Script:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(read)
-        await peer.send(answer)
-        # Closing with unread bytes resets: so does uWSGI when an application ignores a body.
+    # Closing with unread bytes resets: so does uWSGI when an application ignores a body.
 
-    return script
+    return plays(read, answer)
 
 
 TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x" * 5000
@@ -223,17 +200,15 @@ TOO_LARGE = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n" + b"x
 
 async def test_an_answer_during_the_upload_is_delivered_whole(lab: Lab) -> None:
     """The upload stops, and the client is closed lingering: it reads the answer, then the end."""
-    node = lab.node(answers_early(TOO_LARGE, read=1000))
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
+    router = await lab.router(lab.node(answers_early(TOO_LARGE, read=1000)))
+    client = await lab.open(router, request("POST", length=50 * MEGABYTE) + bytes(MEGABYTE))
     assert await client.rest() == TOO_LARGE
     # Still sending, as clients do: nobody resets it.
     for _ in range(10):
         await client.send(bytes(65_536))
     client.eof()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
-    assert sum(router.gateway.counters.failed.values()) == 0
+    assert (await router.at_rest()).completed == 1
+    assert sum(router.counters.failed.values()) == 0
 
 
 @pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
@@ -243,26 +218,19 @@ async def test_an_answer_to_a_body_that_the_node_never_read_is_delivered_whole(
 ) -> None:
     """An application that ignores a small body makes its worker reset after a complete answer."""
     node = lab.node(answers_early(OK), unix=unix)
-    router = await lab.router(to=(node.address,), post_buffering=buffered)
+    router = await lab.router(node, post_buffering=buffered)
     for _ in range(5):
-        client = await lab.sending(router, request("POST", length=20_000) + bytes(20_000))
+        client = await lab.open(router, request("POST", length=20_000) + bytes(20_000))
         assert await client.ending() == (OK, "closed")
-    await router.at_rest()
-    assert router.gateway.counters.completed == 5
+    assert (await router.at_rest()).completed == 5
 
 
 async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: Lab) -> None:
     """An orderly end would make half an answer pass for the whole."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half of an ans")
-        await client_has_it.wait()
-        peer.reset()
-
     client_has_it = asyncio.Event()
-    router = await lab.router(to=(lab.node(script).address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(plays(b"half of an ans", client_has_it, Then.RESET)))
+    client = await lab.open(router, request())
     got = await client.some()
     client_has_it.set()
     assert (got, await client.ending()) == (b"half of an ans", (b"", "reset"))
@@ -273,11 +241,7 @@ async def test_a_reset_inside_an_answer_without_a_body_resets_the_client(lab: La
 async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
     """The uwsgi protocol frames nothing: the web server in front knows what is missing."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half of an ans")
-
-    router = await lab.router(to=(lab.node(script).address,))
+    router = await lab.router(lab.node(plays(b"half of an ans")))
     assert await lab.ask(router) == b"half of an ans"
 
 
@@ -287,13 +251,8 @@ async def test_an_end_inside_an_answer_ends_the_clients(lab: Lab) -> None:
 async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
     """The timeout is over both directions together."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(12)
-        await peer.send(OK)
-
-    router = await lab.router(to=(lab.node(script).address,), timeout=0.5)
-    client = await lab.sending(router, request("POST", length=12))
+    router = await lab.router(lab.node(plays(12, OK)), timeout=0.5)
+    client = await lab.open(router, request("POST", length=12))
     for _ in range(12):
         await asyncio.sleep(0.1)  # a slow client, not waiting for anything
         await client.send(b"x")
@@ -301,8 +260,7 @@ async def test_traffic_in_one_direction_keeps_a_request_alive(lab: Lab) -> None:
 
 
 async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab) -> None:
-    node = lab.node(never_answers)
-    router = await lab.router(to=(node.address,), timeout=0.2)
+    router = await lab.router(node := lab.node(never_answers), timeout=0.2)
     assert await lab.ask(router) == b""
     line = await lab.log.line("504 no-answer-in-time")
     assert node.address in line
@@ -311,23 +269,16 @@ async def test_a_node_that_never_answers_is_given_up_after_the_timeout(lab: Lab)
 
 
 async def test_a_node_that_stalls_inside_its_answer_is_given_up_after_the_timeout(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"half")
-        await asyncio.Event().wait()
-
-    node = lab.node(script)
-    router = await lab.router(to=(node.address,), timeout=0.2)
-    client = await lab.sending(router, request())
+    router = await lab.router(node := lab.node(plays(b"half", asyncio.Event())), timeout=0.2)
+    client = await lab.open(router, request())
     assert await client.ending() == (b"half", "reset")
     assert node.address in await lab.log.line("504 stalled")
     await router.at_rest()
 
 
 async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -> None:
-    node = lab.node(never_answers)
-    router = await lab.router(to=(node.address,), timeout=0.2, errors="http")
-    client = await lab.sending(router, request("POST", length=10) + b"1234")
+    router = await lab.router(lab.node(never_answers), timeout=0.2, errors="http")
+    client = await lab.open(router, request("POST", length=10) + b"1234")
     answer = await client.some()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert "6 bytes are missing" in await lab.log.line("408 body-timeout")
@@ -339,14 +290,8 @@ async def test_a_client_that_stalls_inside_its_body_is_blamed_itself(lab: Lab) -
 async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int) -> None:
     """Whether the node is done with its answer or not."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(bytes(size))
-
-    router = await lab.router(
-        to=(lab.node(script).address,), timeout=0.3, listen=(str(lab.path()),)
-    )
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(plays(bytes(size))), timeout=0.3, listen=(str(lab.path()),))
+    client = await lab.open(router, request())
     await lab.log.line("408 client-stalled")
     await router.at_rest()
     assert lab.log.having("stalled;") == []
@@ -354,8 +299,8 @@ async def test_a_client_that_reads_nothing_is_blamed_itself(lab: Lab, size: int)
 
 
 async def test_a_websocket_like_exchange_relays_each_message_at_once(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node(echoes).address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(lab.node(echoes_behind_the_packet))
+    client = await lab.open(router, request())
     for message in (b"one", b"two", b"three"):
         await client.send(message)
         assert await client.exactly(len(message)) == message
@@ -374,8 +319,7 @@ async def test_many_requests_at_once_all_get_their_own_answer(lab: Lab) -> None:
         *(lab.ask(router, request(PATH_INFO=f"/{number}")) for number in range(60))
     )
     assert answers == [f"/{number}".encode() * 1000 for number in range(60)]
-    await router.at_rest()
-    assert router.gateway.counters.completed == 60
+    assert (await router.at_rest()).completed == 60
 
 
 async def test_nothing_is_left_open_after_each_way_of_ending(lab: Lab) -> None:
@@ -385,7 +329,7 @@ async def test_nothing_is_left_open_after_each_way_of_ending(lab: Lab) -> None:
     nodes = [router.announce(node.address) for node in (good, silent)]
     for _ in range(6):
         await lab.ask(router)
-        client = await lab.sending(router, request("POST", length=9))
+        client = await lab.open(router, request("POST", length=9))
         client.reset()
     await router.at_rest()
     assert [node.reference for node in nodes] == [0, 0]

@@ -4,18 +4,18 @@ import asyncio
 
 import pytest
 
-from tests.router.proxy.inside import phases, route
-from tests.router.proxy.nodes import (
-    OK,
-    Lab,
-    Peer,
+from tests.lab.inside import phases, route
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.scripts import (
     Script,
+    Then,
     closes_without_a_byte,
     never_answers,
-    request,
+    plays,
     resets_without_a_byte,
-    until,
 )
+from tests.lab.waiting import until
 
 ENDS: dict[str, Script] = {"closes": closes_without_a_byte, "resets": resets_without_a_byte}
 
@@ -30,12 +30,11 @@ async def test_a_safe_request_is_sent_again_to_another_node(
     marked = router.announce(bad.address)
     router.announce(good.address)
     assert await lab.ask(router, request(method)) == OK
-    assert (bad.count, good.count) == (1, 1)
+    assert (bad.connections, good.connections) == (1, 1)
     # Nothing is known against it: it may have been stopping.
     assert (marked.failcnt, marked.death_mark) == (0, False)
-    await router.at_rest()
-    assert router.gateway.counters.resent == 1
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).resent == 1
+    assert router.counters.completed == 1
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", ""])
@@ -43,7 +42,7 @@ async def test_no_other_request_is_ever_sent_again(lab: Lab, method: str) -> Non
     bad, good = lab.node(closes_without_a_byte), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request(method)) == b""
-    assert (bad.count, good.count) == (1, 0)
+    assert (bad.connections, good.connections) == (1, 0)
     assert bad.address in await lab.log.line("502 no-answer")
     await router.at_rest()
 
@@ -52,31 +51,23 @@ async def test_a_get_with_a_body_is_not_sent_again(lab: Lab) -> None:
     bad, good = lab.node(closes_without_a_byte), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request(length=3) + b"abc") == b""
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_a_get_with_bytes_behind_it_is_not_sent_again(lab: Lab) -> None:
     """Whatever they are, the node may have acted on them."""
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.exactly(4)
-
-    bad, good = lab.node(script), lab.node()
+    bad, good = lab.node(plays(4)), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router, request() + b"more") == b""
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_not_after_a_byte_of_an_answer(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(b"H")
-
-    bad, good = lab.node(script), lab.node()
+    bad, good = lab.node(plays(b"H")), lab.node()
     router = await lab.router(to=(bad.address, good.address))
     assert await lab.ask(router) == b"H"
-    assert good.count == 0
+    assert good.connections == 0
 
 
 async def test_not_after_a_timeout(lab: Lab) -> None:
@@ -84,7 +75,7 @@ async def test_not_after_a_timeout(lab: Lab) -> None:
     bad, good = lab.node(never_answers), lab.node()
     router = await lab.router(to=(bad.address, good.address), timeout=0.2)
     assert await lab.ask(router) == b""
-    assert good.count == 0
+    assert good.connections == 0
     await lab.log.line("504 no-answer-in-time")
 
 
@@ -92,10 +83,9 @@ async def test_at_most_once(lab: Lab) -> None:
     nodes = [lab.node(closes_without_a_byte) for _ in range(3)]
     router = await lab.router(to=tuple(node.address for node in nodes), errors="http")
     assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
-    assert sum(node.count for node in nodes) == 2
+    assert sum(node.connections for node in nodes) == 2
     await lab.log.line("502 no-answer")
-    await router.at_rest()
-    assert router.gateway.counters.resent == 1
+    assert (await router.at_rest()).resent == 1
 
 
 async def test_not_to_the_same_node(lab: Lab) -> None:
@@ -103,22 +93,17 @@ async def test_not_to_the_same_node(lab: Lab) -> None:
     router = await lab.subscribed(errors="http")
     announced = router.announce(node.address)
     assert (await lab.ask(router)).startswith(b"HTTP/1.1 502 ")
-    assert node.count == 1
+    assert node.connections == 1
     assert "ended the connection without an answer" in await lab.log.line("failed: 502")
     assert announced.failcnt == 0
     await router.at_rest()
 
 
 async def test_a_half_close_is_passed_on_to_the_second_node_too(lab: Lab) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        assert await peer.rest() == b""
-        await peer.send(OK)
-
     router = await lab.router(
-        to=(lab.node(closes_without_a_byte).address, lab.node(script).address)
+        to=(lab.node(closes_without_a_byte).address, lab.node(plays(Then.END, OK)).address)
     )
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     client.eof()
     assert await client.rest() == OK
 
@@ -127,13 +112,9 @@ async def test_the_time_that_the_first_node_took_is_not_taken_from_the_second(la
     """The second one's connect has the whole connect timeout."""
     leave = asyncio.Event()
 
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await leave.wait()
-
     hole = lab.black_hole()
     router = await lab.subscribed(timeout=1.5)
-    router.announce(lab.node(script).address)
+    router.announce(lab.node(plays(leave)).address)
     asked = asyncio.get_running_loop().create_task(lab.ask(router))
     await until(lambda: phases(router) == ["answer"])
     second = router.announce(hole.address)
@@ -153,7 +134,6 @@ async def test_an_end_on_a_large_packet_names_the_nodes_buffer_size(
     lab: Lab, method: str, size: int, hint: bool
 ) -> None:
     """uWSGI's workers refuse packets over 4096 bytes in exactly this way."""
-    node = lab.node(closes_without_a_byte)
-    router = await lab.router(to=(node.address,))
+    router = await lab.router(lab.node(closes_without_a_byte))
     await lab.ask(router, request(method, HTTP_COOKIE="x" * size))
     assert ("buffer-size" in await lab.log.line("failed: 502")) is hint

@@ -5,8 +5,11 @@ import os
 
 import pytest
 
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import KEY, OK, Lab, Router, held_by_the_test, request, until
+from tests.lab.inside import phases
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, request
+from tests.lab.router import Router
+from tests.lab.waiting import until
 
 
 def open_sockets() -> int:
@@ -26,11 +29,9 @@ def pause_accepting(router: Router) -> None:
 
 
 async def test_a_request_under_way_is_finished(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
-    upstream = await node.next()
-    await upstream.packet()
+    router = await lab.router(node := lab.held())
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await lab.log.line("finishing")
     await upstream.send(OK)
@@ -41,9 +42,8 @@ async def test_a_request_under_way_is_finished(lab: Lab) -> None:
 
 
 async def test_new_clients_are_refused_meanwhile(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(node := lab.held())
+    client = await lab.open(router, request())
     upstream = await node.next()
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await lab.log.line("finishing")
@@ -56,9 +56,9 @@ async def test_new_clients_are_refused_meanwhile(lab: Lab) -> None:
 
 async def test_who_waits_in_the_backlog_is_still_served(lab: Lab) -> None:
     """Closing the listener would reset these."""
-    router = await lab.router(to=(lab.node().address,))
+    router = await lab.router(lab.node())
     pause_accepting(router)
-    clients = [await lab.sending(router, request()) for _ in range(5)]
+    clients = [await lab.open(router, request()) for _ in range(5)]
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     assert [await client.rest() for client in clients] == [OK] * 5
     await stopping
@@ -68,8 +68,8 @@ async def test_a_held_request_is_still_released_by_an_announce(lab: Lab) -> None
     router = await lab.subscribed(hold=30)
     router.announce("127.0.0.1:9")
     router.leave("127.0.0.1:9")
-    client = await lab.sending(router, request())
-    await until(lambda: router.gateway.counters.holding)
+    client = await lab.open(router, request())
+    await until(lambda: router.counters.holding)
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     await lab.log.line("finishing")
     router.announce(lab.node().address)
@@ -78,22 +78,21 @@ async def test_a_held_request_is_still_released_by_an_announce(lab: Lab) -> None
 
 
 async def test_what_outlasts_the_mercy_is_cut_off_and_logged(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
-    router = await lab.router(to=(node.address,))
-    client = await lab.sending(router, request())
+    router = await lab.router(node := lab.held())
+    client = await lab.open(router, request())
     await (await node.next()).packet()
     await router.stop(0.05)
     assert (await client.ending())[0] == b""
     assert "1 requests are cut off" in await lab.log.line("reload-mercy=0.05")
     await router.at_rest()
-    assert router.gateway.counters.failed["stopped"] == 1
+    assert router.counters.failed["stopped"] == 1
 
 
 @pytest.mark.parametrize("mercy", [0, 0.2])
 async def test_nothing_is_left_open(lab: Lab, mercy: float) -> None:
     """Whatever the sessions were doing, those in the backlog included."""
     before = open_sockets()
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     hole, busy = lab.black_hole(), lab.busy_unix()
     router = await lab.subscribed(hold=30, post_buffering=100)
     router.announce(node.address)
@@ -110,11 +109,11 @@ async def test_nothing_is_left_open(lab: Lab, mercy: float) -> None:
         request(host="busy"),
         request(host="gone"),
     )
-    clients = [await lab.sending(router, data) for data in sent]
+    clients = [await lab.open(router, data) for data in sent]
     all_of_them = {"request", "answer", "body", "connect", "busy", "hold"}
     await until(lambda: set(phases(router)) == all_of_them)
     pause_accepting(router)
-    clients.append(await lab.sending(router, request()))
+    clients.append(await lab.open(router, request()))
     await router.stop(mercy)
     assert router.gateway.active_sessions == 0
     nodes = list(router.table.registry.pools[KEY].nodes)
@@ -129,7 +128,7 @@ async def test_nothing_is_left_open(lab: Lab, mercy: float) -> None:
 
 
 async def test_a_client_that_never_sent_a_request_does_not_hold_up_the_stop(lab: Lab) -> None:
-    router = await lab.router(to=(lab.node().address,), timeout=60)
+    router = await lab.router(lab.node(), timeout=60)
     client = await lab.client(router)
     await until(lambda: router.gateway.active_sessions == 1)
     began = asyncio.get_running_loop().time()

@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.http_lab import (
-    OK,
-    Head,
-    HttpPeer,
-    HttpRouter,
-    Web,
-    always,
-    ask,
+from tests.lab.clients import Peer
+from tests.lab.inside import (
+    client_link,
     counts,
+    node_links,
     nodes_of,
-    says,
+    only_node,
+    phases,
     upstreams_of,
 )
-from tests.router.proxy.inside import client_link, node_links, phases
-from tests.router.proxy.nodes import Peer, Scripted, a_few_turns, held_by_the_test, until
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, Message, ask, says
+from tests.lab.nodes import Node
+from tests.lab.router import Router
+from tests.lab.scripts import always
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.net.link import HIGH
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -69,7 +70,7 @@ def close(code: int, reason: str = "", *, mask: bool) -> bytes:
     return frame(8, code.to_bytes(2, "big") + reason.encode(), mask=mask)
 
 
-async def received_close(peer: HttpPeer, *, masked: bool) -> int:
+async def received_close(peer: Peer, *, masked: bool) -> int:
     """Read a Close frame; its code."""
     first, second = await peer.exactly(2)
     assert first == 0x88
@@ -80,20 +81,19 @@ async def received_close(peer: HttpPeer, *, masked: bool) -> int:
 
 
 async def opened(
-    web: Web, *, http: bool = True, unix: bool = False, early: bytes = b"", **options: Any
-) -> tuple[HttpRouter, HttpPeer, HttpPeer]:
+    lab: Lab, *, http: bool = True, unix: bool = False, early: bytes = b"", **options: Any
+) -> tuple[Router, Peer, Peer]:
     """An open tunnel: router, client, node's end."""
     options = {"websockets": True, "keepalive": 0, **options}
-    node = web.node(held_by_the_test, unix=unix)
-    router = await web.http(to=(node.address,), backend_http=http, **options)
-    client = await web.open(router, handshake() + early)
+    router = await lab.http(node := lab.held(unix=unix), backend_http=http, **options)
+    client = await lab.open(router, handshake() + early)
     upstream = await upgraded(node, http=http)
     await upstream.send(switching())
     assert (await client.answer()).status == 101
     return router, client, upstream
 
 
-async def until_stuck(peer: HttpPeer) -> int:
+async def until_stuck(peer: Peer) -> int:
     """Send until the other side takes nothing more; return how many bytes."""
     sent = stuck = 0
     while stuck < 20 and sent < 30 * MEGABYTE:
@@ -106,8 +106,8 @@ async def until_stuck(peer: HttpPeer) -> int:
     return sent
 
 
-async def upgraded(node: Scripted, *, http: bool) -> HttpPeer:
-    upstream = HttpPeer(await node.next())
+async def upgraded(node: Node, *, http: bool) -> Peer:
+    upstream = await node.next()
     if http:
         request = await upstream.head()
         assert request.get("upgrade") == b"websocket"
@@ -126,8 +126,8 @@ async def upgraded(node: Scripted, *, http: bool) -> HttpPeer:
 
 @pytest.mark.parametrize("http", [False, True])
 @pytest.mark.parametrize("check", [False, True])
-async def test_a_tunnel_carries_frames_both_ways(web: Web, http: bool, check: bool) -> None:
-    router, client, upstream = await opened(web, http=http, websocket_check=check)
+async def test_a_tunnel_carries_frames_both_ways(lab: Lab, http: bool, check: bool) -> None:
+    router, client, upstream = await opened(lab, http=http, websocket_check=check)
     for text in (b"one", b"two", b"x" * 60_000):
         await client.send(frame(1, text, mask=True))
         assert await upstream.exactly(len(frame(1, text, mask=True))) == frame(1, text, mask=True)
@@ -136,15 +136,13 @@ async def test_a_tunnel_carries_frames_both_ways(web: Web, http: bool, check: bo
     upstream.eof()
     assert await client.rest() == b""
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
-async def test_the_101_is_passed_on_as_the_node_said_it(web: Web) -> None:
-    node = web.http_node(always(switching("Sec-WebSocket-Protocol: chat"), close=True))
-    router = await web.to(node, websockets=True)
-    client = await web.open(router, handshake("Sec-WebSocket-Protocol: chat"))
-    answer = await client.answer()
+async def test_the_101_is_passed_on_as_the_node_said_it(lab: Lab) -> None:
+    node = lab.http_node(always(switching("Sec-WebSocket-Protocol: chat"), close=True))
+    router = await lab.to(node, websockets=True)
+    answer = await lab.get(router, handshake("Sec-WebSocket-Protocol: chat"))
     assert answer.start == b"HTTP/1.1 101 Switching Protocols"
     assert answer.get("connection") == b"Upgrade"
     assert answer.get("upgrade") == b"websocket"
@@ -153,11 +151,10 @@ async def test_the_101_is_passed_on_as_the_node_said_it(web: Web) -> None:
 
 
 @pytest.mark.parametrize("http", [False, True])
-async def test_bytes_that_a_client_sends_early_wait_for_the_101(web: Web, http: bool) -> None:
+async def test_bytes_that_a_client_sends_early_wait_for_the_101(lab: Lab, http: bool) -> None:
     early = frame(1, b"early", mask=True)
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=http, websockets=True)
-    client = await web.open(router, handshake() + early)
+    router = await lab.http(node := lab.held(), backend_http=http, websockets=True)
+    client = await lab.open(router, handshake() + early)
     upstream = await upgraded(node, http=http)
     await a_few_turns()
     with pytest.raises(BlockingIOError):
@@ -167,28 +164,27 @@ async def test_bytes_that_a_client_sends_early_wait_for_the_101(web: Web, http: 
     assert (await client.answer()).status == 101
 
 
-async def test_bytes_that_a_node_sends_with_its_101_are_not_lost(web: Web) -> None:
+async def test_bytes_that_a_node_sends_with_its_101_are_not_lost(lab: Lab) -> None:
     hello = frame(1, b"hello", mask=False)
-    node = web.http_node(always(switching() + hello))
-    router = await web.to(node, websockets=True)
-    client = await web.open(router, handshake())
+    router = await lab.to(lab.http_node(always(switching() + hello)), websockets=True)
+    client = await lab.open(router, handshake())
     assert (await client.answer()).status == 101
     assert await client.exactly(len(hello)) == hello
     client.reset()
 
 
-async def test_interim_answers_may_come_before_the_101(web: Web) -> None:
-    node = web.http_node(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" + switching(), close=True))
-    router = await web.to(node, websockets=True)
-    client = await web.open(router, handshake())
+async def test_interim_answers_may_come_before_the_101(lab: Lab) -> None:
+    node = lab.http_node(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" + switching(), close=True))
+    router = await lab.to(node, websockets=True)
+    client = await lab.open(router, handshake())
     assert [(await client.answer()).status for _ in range(2)] == [103, 101]
 
 
-async def test_a_node_that_refuses_answers_like_any_other(web: Web) -> None:
+async def test_a_node_that_refuses_answers_like_any_other(lab: Lab) -> None:
     """What the client has said early is no request, and nobody is given it as one."""
-    node = web.http_node(always(says(b"no", status="403 Forbidden")))
-    router = await web.to(node, websockets=True)
-    client = await web.open(router, handshake() + ask("/smuggled"))
+    node = lab.http_node(always(says(b"no", status="403 Forbidden")))
+    router = await lab.to(node, websockets=True)
+    client = await lab.open(router, handshake() + ask("/smuggled"))
     answer = await client.answer()
     assert (answer.status, answer.body, answer.closes) == (403, b"no", True)
     assert await client.rest() == b""
@@ -196,52 +192,48 @@ async def test_a_node_that_refuses_answers_like_any_other(web: Web) -> None:
     await router.at_rest()
     assert [request.target for request in node.requests] == [b"/chat"]
     # Nothing was sent behind the request: the node's connection is as good as any.
-    assert await counts(router, nodes_of(router)[0]) == (0, 1)
+    assert await counts(router, only_node(router)) == (0, 1)
 
 
 async def test_a_handshake_may_use_a_kept_connection_and_a_tunnel_never_leaves_one(
-    web: Web,
+    lab: Lab,
 ) -> None:
-    async def answer(peer: HttpPeer, request: Head) -> bool:
+    async def answer(peer: Peer, request: Message) -> bool:
         await peer.send(switching() if request.target == b"/chat" else OK)
         return request.target != b"/chat"
 
-    node = web.http_node(answer)
-    router = await web.to(node, websockets=True)
-    await web.get(router)
-    client = await web.open(router, handshake())
+    router = await lab.to(node := lab.http_node(answer), websockets=True)
+    await lab.get(router)
+    client = await lab.open(router, handshake())
     assert (await client.answer()).status == 101
     client.eof()
     assert await client.rest() == b""
     assert node.connections == 1
-    assert await counts(router, nodes_of(router)[0]) == (0, 0)
+    assert await counts(router, only_node(router)) == (0, 0)
 
 
-async def test_without_the_option_an_upgrade_is_not_passed_on(web: Web) -> None:
-    node = web.http_node()
-    router = await web.to(node)
-    client = await web.open(router, handshake())
-    assert (await client.answer()).status == 200
+async def test_without_the_option_an_upgrade_is_not_passed_on(lab: Lab) -> None:
+    router = await lab.to(node := lab.http_node())
+    assert (await lab.get(router, handshake())).status == 200
     assert node.requests[0].get("upgrade") is None
     assert node.requests[0].get("connection") is None
 
 
 @pytest.mark.parametrize("asked", [ask(), handshake()])
-async def test_a_101_that_nobody_asked_for_is_no_answer(web: Web, asked: bytes) -> None:
+async def test_a_101_that_nobody_asked_for_is_no_answer(lab: Lab, asked: bytes) -> None:
     protocol = "websocket" if asked == ask() else "h2c"
-    node = web.http_node(always(switching(protocol=protocol), close=True))
-    router = await web.to(node, websockets=True)
-    assert (await web.get(router, asked)).status == 502
+    node = lab.http_node(always(switching(protocol=protocol), close=True))
+    router = await lab.to(node, websockets=True)
+    assert (await lab.get(router, asked)).status == 502
 
 
 @pytest.mark.parametrize("http", [False, True])
-async def test_with_raw_body_any_upgrade_is_passed_on(web: Web, http: bool) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=http, raw_body=True, keepalive=0)
-    client = await web.open(
+async def test_with_raw_body_any_upgrade_is_passed_on(lab: Lab, http: bool) -> None:
+    router = await lab.http(node := lab.held(), backend_http=http, raw_body=True, keepalive=0)
+    client = await lab.open(
         router, ask("/", "Connection: Upgrade", "Upgrade: my-protocol/1") + b"early"
     )
-    upstream = HttpPeer(await node.next())
+    upstream = await node.next()
     if http:
         assert (await upstream.head()).get("upgrade") == b"my-protocol/1"
     else:
@@ -261,20 +253,19 @@ async def test_with_raw_body_any_upgrade_is_passed_on(web: Web, http: bool) -> N
 
 
 @pytest.mark.parametrize("http", [False, True])
-async def test_a_client_may_end_first_and_still_hear_the_rest(web: Web, http: bool) -> None:
-    router, client, upstream = await opened(web, http=http)
+async def test_a_client_may_end_first_and_still_hear_the_rest(lab: Lab, http: bool) -> None:
+    router, client, upstream = await opened(lab, http=http)
     await client.send(b"last words")
     client.eof()
     assert await upstream.rest() == b"last words"
     await upstream.send(b"answer")
     upstream.eof()
     assert await client.rest() == b"answer"
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
-async def test_a_node_may_end_first_and_still_hear_the_rest(web: Web) -> None:
-    router, client, upstream = await opened(web)
+async def test_a_node_may_end_first_and_still_hear_the_rest(lab: Lab) -> None:
+    router, client, upstream = await opened(lab)
     await upstream.send(b"last words")
     upstream.eof()
     assert await client.rest() == b"last words"
@@ -284,9 +275,9 @@ async def test_a_node_may_end_first_and_still_hear_the_rest(web: Web) -> None:
     await router.at_rest()
 
 
-async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(web: Web) -> None:
+async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(lab: Lab) -> None:
     """It would be kept up to the timeout, although nobody is there."""
-    router, client, upstream = await opened(web, timeout=60)
+    router, client, upstream = await opened(lab, timeout=60)
     await upstream.send(b"last words")
     upstream.close()
     assert await client.rest() == b"last words"
@@ -300,9 +291,9 @@ async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(web: Web)
     await router.at_rest()
 
 
-async def test_a_node_that_reads_no_more_is_heard_to_its_end(web: Web) -> None:
+async def test_a_node_that_reads_no_more_is_heard_to_its_end(lab: Lab) -> None:
     """What the client still says goes nowhere, and nobody waits for it to end."""
-    router, client, upstream = await opened(web, unix=True, timeout=60)
+    router, client, upstream = await opened(lab, unix=True, timeout=60)
     await until_stuck(client)
     upstream.sock.shutdown(socket.SHUT_RD)
     # The kernel tells nobody before there is room to write.
@@ -316,8 +307,8 @@ async def test_a_node_that_reads_no_more_is_heard_to_its_end(web: Web) -> None:
     await router.at_rest()
 
 
-async def test_what_a_client_said_last_reaches_a_slow_node(web: Web) -> None:
-    router, client, upstream = await opened(web, unix=True, timeout=60)
+async def test_what_a_client_said_last_reaches_a_slow_node(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, unix=True, timeout=60)
     upstream.eof()
     assert await client.rest() == b""
     sent = await until_stuck(client)
@@ -327,9 +318,9 @@ async def test_what_a_client_said_last_reaches_a_slow_node(web: Web) -> None:
     await router.at_rest()
 
 
-async def test_what_a_node_said_last_reaches_a_slow_client(web: Web) -> None:
+async def test_what_a_node_said_last_reaches_a_slow_client(lab: Lab) -> None:
     """Although the client, not having read it, says something that nobody is there to take."""
-    router, client, upstream = await opened(web, unix=True, timeout=60, listen=(str(web.path()),))
+    router, client, upstream = await opened(lab, unix=True, timeout=60, listen=(str(lab.path()),))
     # More than the kernel keeps, less than makes us wait.
     await upstream.send(bytes(400_000))
     upstream.close()
@@ -342,49 +333,48 @@ async def test_what_a_node_said_last_reaches_a_slow_client(web: Web) -> None:
 
 
 @pytest.mark.parametrize("who", ["client", "node"])
-async def test_a_reset_ends_both_sides(web: Web, who: str) -> None:
-    router, client, upstream = await opened(web)
+async def test_a_reset_ends_both_sides(lab: Lab, who: str) -> None:
+    router, client, upstream = await opened(lab)
     gone, other = (client, upstream) if who == "client" else (upstream, client)
     gone.reset()
     assert (await other.ending())[0] == b""
     await router.at_rest()
-    counters = router.gateway.counters
+    counters = router.counters
     assert (counters.client_aborts, counters.failed["reset"]) == (
         (1, 0) if who == "client" else (0, 1)
     )
 
 
-async def test_a_side_that_does_not_answer_an_end_is_not_waited_for_for_ever(web: Web) -> None:
-    router, client, upstream = await opened(web, timeout=0.05)
+async def test_a_side_that_does_not_answer_an_end_is_not_waited_for_for_ever(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, timeout=0.05)
     upstream.eof()
     assert await client.rest() == b""
     await router.at_rest()
     assert (await upstream.ending())[0] == b""
 
 
-async def test_a_silent_tunnel_is_ended_and_a_talking_one_is_not(web: Web) -> None:
-    router, client, upstream = await opened(web, websocket_timeout=0.1)
+async def test_a_silent_tunnel_is_ended_and_a_talking_one_is_not(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, websocket_timeout=0.1)
     for _ in range(8):
         await client.send(b"x")
         await asyncio.sleep(0.03)  # a slow talker
     assert await upstream.exactly(8) == b"x" * 8
     assert await client.ending() == (b"", "closed")
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
-async def test_the_other_timeouts_do_not_end_a_tunnel(web: Web) -> None:
+async def test_the_other_timeouts_do_not_end_a_tunnel(lab: Lab) -> None:
     _router, client, upstream = await opened(
-        web, timeout=0.05, headers_timeout=0.05, connect_timeout=0.05
+        lab, timeout=0.05, headers_timeout=0.05, connect_timeout=0.05
     )
     await asyncio.sleep(0.15)  # longer than any of them
     await client.send(b"still here")
     assert await upstream.exactly(10) == b"still here"
 
 
-async def test_a_side_that_reads_nothing_stops_the_other(web: Web) -> None:
-    router, client, upstream = await opened(web)
+async def test_a_side_that_reads_nothing_stops_the_other(lab: Lab) -> None:
+    router, client, upstream = await opened(lab)
     sent = await until_stuck(client)
     (link,) = node_links(router)
     assert link.backlog <= HIGH + router.config.buffer_size
@@ -393,15 +383,15 @@ async def test_a_side_that_reads_nothing_stops_the_other(web: Web) -> None:
     assert len(await upstream.exactly(sent)) == sent
 
 
-async def test_a_tunnel_has_a_place_as_long_as_it_lasts(web: Web) -> None:
-    router, client, upstream = await opened(web, backend_connections=1)
+async def test_a_tunnel_has_a_place_as_long_as_it_lasts(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, backend_connections=1)
     (node,) = nodes_of(router)
     assert upstreams_of(router).counts(node) == (1, 0)
-    waiting = await web.open(router, ask())
-    await until(lambda: router.gateway.counters.queueing == 1)
+    waiting = await lab.open(router, ask())
+    await until(lambda: router.counters.queueing == 1)
     client.eof()
     upstream.close()
-    await until(lambda: router.gateway.counters.queueing == 0)
+    await until(lambda: router.counters.queueing == 0)
     waiting.reset()
 
 
@@ -424,11 +414,11 @@ VIOLATIONS = {
 
 @pytest.mark.parametrize("case", VIOLATIONS.values(), ids=VIOLATIONS)
 async def test_who_breaks_the_protocol_ends_the_tunnel_and_both_are_told_why(
-    web: Web, case: tuple[str, bytes, int]
+    lab: Lab, case: tuple[str, bytes, int]
 ) -> None:
     who, data, code = case
     router, client, upstream = await opened(
-        web, websocket_check=True, websocket_max_frame=1000, websocket_max_message=1500
+        lab, websocket_check=True, websocket_max_frame=1000, websocket_max_message=1500
     )
     good = frame(1, b"good", mask=who == "client")
     source, target = (client, upstream) if who == "client" else (upstream, client)
@@ -440,19 +430,18 @@ async def test_who_breaks_the_protocol_ends_the_tunnel_and_both_are_told_why(
         await source.send(frame(0, bytes(900), mask=True))
     await received_close_or_end(client, masked=False, code=code)
     await received_close_or_end(upstream, masked=True, code=code)
-    assert "broke the WebSocket" in await web.log.line("502 bad-frame")
+    assert "broke the WebSocket" in await lab.log.line("502 bad-frame")
     client.close()
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"bad-frame": 1}
+    assert (await router.at_rest()).failed == {"bad-frame": 1}
 
 
-async def received_close_or_end(peer: HttpPeer, *, masked: bool, code: int) -> None:
+async def received_close_or_end(peer: Peer, *, masked: bool, code: int) -> None:
     assert await received_close(peer, masked=masked) == code
     assert (await peer.ending())[0] == b""
 
 
-async def test_good_frames_in_the_same_read_as_a_bad_one_are_passed_on(web: Web) -> None:
-    _router, client, upstream = await opened(web, websocket_check=True)
+async def test_good_frames_in_the_same_read_as_a_bad_one_are_passed_on(lab: Lab) -> None:
+    _router, client, upstream = await opened(lab, websocket_check=True)
     good = frame(1, b"good", mask=True)
     await client.send(good + frame(1, b"bad", mask=False))
     assert await upstream.exactly(len(good)) == good
@@ -461,8 +450,8 @@ async def test_good_frames_in_the_same_read_as_a_bad_one_are_passed_on(web: Web)
     client.close()
 
 
-async def test_no_close_is_put_inside_another_frame(web: Web) -> None:
-    _router, client, upstream = await opened(web, websocket_check=True)
+async def test_no_close_is_put_inside_another_frame(lab: Lab) -> None:
+    _router, client, upstream = await opened(lab, websocket_check=True)
     begun = frame(2, bytes(500), mask=False)[:100]
     await upstream.send(begun)
     assert await client.exactly(100) == begun
@@ -472,16 +461,15 @@ async def test_no_close_is_put_inside_another_frame(web: Web) -> None:
     client.close()
 
 
-async def test_a_close_handshake_ends_both_connections(web: Web) -> None:
-    router, client, upstream = await opened(web, websocket_check=True)
+async def test_a_close_handshake_ends_both_connections(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, websocket_check=True)
     await client.send(close(1000, mask=True))
     assert await received_close(upstream, masked=True) == 1000
     await upstream.send(close(1000, mask=False))
     assert await received_close(client, masked=False) == 1000
     assert await client.rest() == b""
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 @pytest.mark.parametrize(
@@ -494,19 +482,17 @@ async def test_a_close_handshake_ends_both_connections(web: Web) -> None:
     ],
     ids=["accept", "protocol", "extension", "no-accept"],
 )
-async def test_a_handshake_that_does_not_fit_is_no_answer(web: Web, answer: bytes) -> None:
-    node = web.http_node(always(answer, close=True))
-    router = await web.to(node, websockets=True, websocket_check=True)
-    assert (await web.get(router, handshake())).status == 502
-    await web.log.line("502 bad-answer")
+async def test_a_handshake_that_does_not_fit_is_no_answer(lab: Lab, answer: bytes) -> None:
+    node = lab.http_node(always(answer, close=True))
+    router = await lab.to(node, websockets=True, websocket_check=True)
+    assert (await lab.get(router, handshake())).status == 502
+    await lab.log.line("502 bad-answer")
 
 
-async def test_early_frames_are_checked_too(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(
-        to=(node.address,), backend_http=True, websockets=True, websocket_check=True
-    )
-    client = await web.open(router, handshake() + frame(1, b"bad", mask=False))
+async def test_early_frames_are_checked_too(lab: Lab) -> None:
+    node = lab.held()
+    router = await lab.http(node, backend_http=True, websockets=True, websocket_check=True)
+    client = await lab.open(router, handshake() + frame(1, b"bad", mask=False))
     upstream = await upgraded(node, http=True)
     await upstream.send(switching())
     assert (await client.answer()).status == 101
@@ -515,8 +501,8 @@ async def test_early_frames_are_checked_too(web: Web) -> None:
     client.close()
 
 
-async def test_a_silent_checked_tunnel_is_told_why_it_ends(web: Web) -> None:
-    router, client, upstream = await opened(web, websocket_check=True, websocket_timeout=0.05)
+async def test_a_silent_checked_tunnel_is_told_why_it_ends(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, websocket_check=True, websocket_timeout=0.05)
     await received_close_or_end(client, masked=False, code=1001)
     # Its own goodbye is not answered with a reset.
     await client.send(close(1001, mask=True))
@@ -525,8 +511,8 @@ async def test_a_silent_checked_tunnel_is_told_why_it_ends(web: Web) -> None:
     await router.at_rest()
 
 
-async def test_a_router_that_stops_says_goodbye_with_1001(web: Web) -> None:
-    router, client, upstream = await opened(web, websocket_check=True)
+async def test_a_router_that_stops_says_goodbye_with_1001(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, websocket_check=True)
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     assert await received_close(client, masked=False) == 1001
     assert await received_close(upstream, masked=True) == 1001
@@ -537,12 +523,12 @@ async def test_a_router_that_stops_says_goodbye_with_1001(web: Web) -> None:
     client.eof()
     await client.ending()
     await stopping
-    assert web.log.having("cut off") == []
+    assert lab.log.having("cut off") == []
 
 
-async def test_a_stop_does_not_wait_for_a_client_that_goes_on_talking(web: Web) -> None:
+async def test_a_stop_does_not_wait_for_a_client_that_goes_on_talking(lab: Lab) -> None:
     """The node has gone after its goodbye; what the client still sends is for nobody."""
-    router, client, upstream = await opened(web, websocket_check=True)
+    router, client, upstream = await opened(lab, websocket_check=True)
     stopping = asyncio.get_running_loop().create_task(router.stop(30))
     assert await received_close(upstream, masked=True) == 1001
     await upstream.send(close(1001, mask=False))
@@ -553,22 +539,22 @@ async def test_a_stop_does_not_wait_for_a_client_that_goes_on_talking(web: Web) 
     await client.rest()
     client.close()
     await stopping
-    assert web.log.having("cut off") == []
+    assert lab.log.having("cut off") == []
 
 
-async def test_an_unchecked_tunnel_lasts_until_the_mercy_is_over(web: Web) -> None:
-    router, client, upstream = await opened(web)
+async def test_an_unchecked_tunnel_lasts_until_the_mercy_is_over(lab: Lab) -> None:
+    router, client, upstream = await opened(lab)
     stopping = asyncio.get_running_loop().create_task(router.stop(0.2))
-    await web.log.line("finishing")
+    await lab.log.line("finishing")
     await client.send(b"still here")
     assert await upstream.exactly(10) == b"still here"
     await stopping
     assert (await client.ending())[0] == b""
 
 
-async def test_large_messages_pass_a_checked_tunnel_unchanged(web: Web) -> None:
+async def test_large_messages_pass_a_checked_tunnel_unchanged(lab: Lab) -> None:
     """In pieces of any size."""
-    _router, client, upstream = await opened(web, websocket_check=True)
+    _router, client, upstream = await opened(lab, websocket_check=True)
     data = b"".join(frame(2, bytes(range(256)) * 200, mask=True) for _ in range(20))
 
     async def upload() -> None:
@@ -579,18 +565,18 @@ async def test_large_messages_pass_a_checked_tunnel_unchanged(web: Web) -> None:
     assert got == data
 
 
-async def test_many_tunnels_at_once(web: Web) -> None:
+async def test_many_tunnels_at_once(lab: Lab) -> None:
     async def echo(peer: Peer) -> None:
-        wire = HttpPeer(peer)
+        wire = peer
         await wire.head()
         await wire.send(switching())
         while data := await wire.some():
             await wire.send(data)
 
-    router = await web.http(to=(web.node(echo).address,), backend_http=True, websockets=True)
+    router = await lab.http(lab.node(echo), backend_http=True, websockets=True)
 
     async def talk(number: int) -> None:
-        client = await web.open(router, handshake())
+        client = await lab.open(router, handshake())
         await client.answer()
         for _ in range(5):
             await client.send(b"%04d" % number)
@@ -606,11 +592,11 @@ async def test_many_tunnels_at_once(web: Web) -> None:
 
 
 @pytest.mark.parametrize("http", [True, False])
-async def test_bytes_of_an_open_tunnel_are_counted_at_once(web: Web, http: bool) -> None:
+async def test_bytes_of_an_open_tunnel_are_counted_at_once(lab: Lab, http: bool) -> None:
     """A rate taken from these numbers must not show hours of traffic in its last second."""
-    router, client, upstream = await opened(web, http=http)
+    router, client, upstream = await opened(lab, http=http)
     (node,) = nodes_of(router)
-    counters = router.gateway.counters
+    counters = router.counters
     before = (node.rx, node.tx, counters.bytes_received, counters.bytes_sent)
     await client.send(b"u" * 1000)
     assert await upstream.exactly(1000) == b"u" * 1000
@@ -620,19 +606,17 @@ async def test_bytes_of_an_open_tunnel_are_counted_at_once(web: Web, http: bool)
     assert [b - a for a, b in zip(before, after, strict=True)] == [1000, 3000, 1000, 3000]
 
 
-async def test_bytes_of_a_long_answer_are_counted_at_once(web: Web) -> None:
-    node = web.node(held_by_the_test)
-    router = await web.http(to=(node.address,), backend_http=True, keepalive=0)
-    client = await web.open(router, ask())
-    upstream = HttpPeer(await node.next())
-    await upstream.head()
+async def test_bytes_of_a_long_answer_are_counted_at_once(lab: Lab) -> None:
+    router = await lab.http(node := lab.held(), backend_http=True, keepalive=0)
+    client = await lab.open(router, ask())
+    upstream, _ = await node.next_head()
     await upstream.send(says(b"", "Content-Length: 5000", length=False) + b"x" * 2000)
     head = await client.head()
     assert await client.exactly(2000) == b"x" * 2000
     (one,) = nodes_of(router)
     assert one.tx > 2000
-    assert router.gateway.counters.bytes_sent > 2000
-    assert router.gateway.counters.bytes_received == len(ask())
+    assert router.counters.bytes_sent > 2000
+    assert router.counters.bytes_received == len(ask())
     await upstream.send(b"x" * 3000)
     assert head.status == 200
     assert await client.exactly(3000) == b"x" * 3000

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.compiled import PLAIN_ONLY
-from tests.router.proxy.nodes import until
+from tests.lab.waiting import until
 from uwsgi_router.protocol.address import parse_address
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller

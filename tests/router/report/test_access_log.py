@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.proxy.nodes import until
+from tests.lab.clock import TimedLoop
+from tests.lab.waiting import until
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.report import access_log
 from uwsgi_router.router.report.access_entry import Entry, json_line, text_line, timestamp
@@ -48,46 +49,13 @@ FAILED = replace(
 )
 
 
-class Handle:
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call = call
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-class Loop:
+class Loop(TimedLoop):
     """A loop whose time the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.timers: list[tuple[float, Handle]] = []
-        self.calls = 0
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, call: Callable[[], None]) -> Handle:
-        self.timers.append((self.now + delay, Handle(call)))
-        return self.timers[-1][1]
-
-    def after(self, seconds: float) -> None:
-        until = self.now + seconds
-        while due := [timer for timer in self.timers if timer[0] <= until]:
-            timer = min(due, key=lambda timer: timer[0])
-            self.timers.remove(timer)
-            self.now = timer[0]
-            if not timer[1].cancelled:
-                self.calls += 1
-                timer[1].call()
-        self.now = until
 
     def open(self, path: Path | str, form: Literal["text", "json"] = "text") -> AccessLog:
         # 2026-01-02T03:04:05.678 is when the requests of these tests begin.
-        loop = cast("asyncio.AbstractEventLoop", cast("Any", self))
         log = AccessLog(str(path), form, wall_clock=lambda: 1_767_323_045.678 + ENTRY.total)
-        log.start(loop)
+        log.start(self.as_loop)
         return log
 
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import BlackHole, Lab, Log, Peer, Scripted, held_by_the_test
+from tests.lab.clients import Peer
+from tests.lab.clock import LoopAhead
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.nodes import BlackHole
+from tests.lab.scripts import plays
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.cache import Hit, decode_command, encode_hit
 from uwsgi_router.router.core.failure import Failure
@@ -22,20 +27,6 @@ WALL = 1_700_000_000.0
 GRACE = 30.0
 
 
-class Loop:
-    """The running loop, with a clock that a test may move."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.ahead = 0.0
-
-    def time(self) -> float:
-        return self._loop.time() + self.ahead
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-
 class Server:
     """Another server: what its cache holds, and what it was asked."""
 
@@ -44,7 +35,7 @@ class Server:
         self.ends: dict[bytes, int] = {}
         self.asked: list[bytes] = []
         self.caches: list[bytes] = []
-        self.node: Scripted = lab.node(self._answer)
+        self.node = lab.node(self._answer)
         self.address = self.node.address
 
     async def _answer(self, peer: Peer) -> None:
@@ -63,12 +54,12 @@ Make = Callable[..., RemoteCache]
 
 
 @pytest.fixture
-async def loop() -> Loop:
-    return Loop()
+async def loop() -> LoopAhead:
+    return LoopAhead()
 
 
 @pytest.fixture
-async def make(loop: Loop) -> AsyncIterator[Make]:
+async def make(loop: LoopAhead) -> AsyncIterator[Make]:
     made: list[RemoteCache] = []
 
     def make(address: str, deadline: float = 5.0, name: str = "nodes") -> RemoteCache:
@@ -108,7 +99,7 @@ async def test_a_name_instead_of_an_address(lab: Lab, make: Make) -> None:
 
 
 async def test_hits_and_misses_are_remembered_for_a_moment(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"old"
@@ -125,7 +116,9 @@ async def test_hits_and_misses_are_remembered_for_a_moment(
     assert await value(remote) == b"new"
 
 
-async def test_an_item_is_not_remembered_beyond_its_end(lab: Lab, make: Make, loop: Loop) -> None:
+async def test_an_item_is_not_remembered_beyond_its_end(
+    lab: Lab, make: Make, loop: LoopAhead
+) -> None:
     server = Server(lab)
     server.items[b"key"] = b"v"
     server.ends[b"key"] = int(WALL) + 1
@@ -137,7 +130,7 @@ async def test_an_item_is_not_remembered_beyond_its_end(lab: Lab, make: Make, lo
 
 
 async def test_an_item_that_is_asked_for_again_keeps_its_turns(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"v"
@@ -178,21 +171,21 @@ async def test_what_is_remembered_is_bounded(
 
 
 async def test_a_server_that_does_not_answer_costs_one_deadline_then_a_moment_nothing(
-    lab: Lab, make: Make, loop: Loop, log: Log
+    lab: Lab, make: Make, loop: LoopAhead, log: Log
 ) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     remote = make(node.address, deadline=0.1)
     with pytest.raises(NoAnswer, match=r"no answer within 0\.1 s") as caught:
         await remote.get(b"key")
     assert caught.value.timed_out
     with pytest.raises(NoAnswer):
         await remote.get(b"other")
-    assert node.count == 1
+    assert node.connections == 1
     assert log.having(f"cache nodes@{node.address} does not answer: no answer within 0.1 s")
     loop.ahead += module.REST
     with pytest.raises(NoAnswer):
         await remote.get(b"other")
-    assert node.count == 2
+    assert node.connections == 2
 
 
 async def test_a_black_hole_costs_one_deadline(make: Make) -> None:
@@ -210,7 +203,7 @@ async def test_a_refused_connection_says_so(make: Make) -> None:
 
 
 async def test_an_item_that_was_known_is_used_while_the_server_is_away(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items = {b"key": b"v", b"ends": b"w"}
@@ -238,11 +231,7 @@ async def test_an_item_that_was_known_is_used_while_the_server_is_away(
 async def test_an_answer_that_makes_no_sense(
     lab: Lab, make: Make, answer: bytes, reason: str
 ) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.packet()
-        await peer.send(answer)
-
-    remote = make(lab.node(script).address)
+    remote = make(lab.node(plays(answer)).address)
     # It says nothing about other keys: they are asked for at once.
     for key in (b"key", b"other"):
         with pytest.raises(NoAnswer, match=reason):
@@ -257,7 +246,7 @@ def forwarder(remote: RemoteCache, loop: Any, *, last_resort: bool = True) -> Re
     return RemoteCacheForwarder(remote, loop, GRACE, last_resort=last_resort, deadline=5.0)
 
 
-async def chosen(forwarder: RemoteCacheForwarder, loop: Loop, key: str = "key") -> str | None:
+async def chosen(forwarder: RemoteCacheForwarder, loop: LoopAhead, key: str = "key") -> str | None:
     found = forwarder.choose(asking(key), (), loop.time())
     if found is None and forwarder.must_search(asking(key), loop.time()):
         found = await forwarder.search(asking(key), ())
@@ -265,7 +254,7 @@ async def chosen(forwarder: RemoteCacheForwarder, loop: Loop, key: str = "key") 
 
 
 async def test_nodes_of_a_remote_item_take_turns_at_once_when_remembered(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"/a|/b"
@@ -278,7 +267,7 @@ async def test_nodes_of_a_remote_item_take_turns_at_once_when_remembered(
     assert server.asked == [b"key"]
 
 
-async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: Loop) -> None:
+async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: LoopAhead) -> None:
     server = Server(lab)
     server.items[b"example.com"] = b"/a"
     cached = forwarder(make(server.address), loop)
@@ -287,7 +276,7 @@ async def test_each_form_of_the_key_is_asked_for(lab: Lab, make: Make, loop: Loo
 
 
 async def test_a_key_that_is_missing_is_unknown_for_a_moment(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     cached = forwarder(make(Server(lab).address), loop)
     assert await chosen(cached, loop) is None
@@ -298,13 +287,13 @@ async def test_a_key_that_is_missing_is_unknown_for_a_moment(
 
 
 async def test_no_answer_is_told_as_such_unless_a_fallback_can_answer(
-    lab: Lab, make: Make, loop: Loop
+    lab: Lab, make: Make, loop: LoopAhead
 ) -> None:
     refusing = make("127.0.0.1:1")
     with pytest.raises(Failure, match=r"the cache nodes@127\.0\.0\.1:1 does not answer: Conn") as e:
         await chosen(forwarder(refusing, loop), loop)
     assert (e.value.status, e.value.reason, e.value.option) == (502, "cache", "")
-    silent = make(lab.node(held_by_the_test).address, deadline=0.05)
+    silent = make(lab.held().address, deadline=0.05)
     with pytest.raises(Failure) as e:
         await chosen(forwarder(silent, loop), loop)
     assert (e.value.status, e.value.option, e.value.value) == (504, "connect-timeout", 5.0)
@@ -314,7 +303,7 @@ async def test_no_answer_is_told_as_such_unless_a_fallback_can_answer(
 
 
 async def test_a_remote_value_that_does_not_parse_names_the_item(
-    lab: Lab, make: Make, loop: Loop, caplog: pytest.LogCaptureFixture
+    lab: Lab, make: Make, loop: LoopAhead, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = Server(lab)
     server.items[b"key"] = b"a:x"
@@ -323,8 +312,10 @@ async def test_a_remote_value_that_does_not_parse_names_the_item(
     assert "b'a:x'" in caplog.text
 
 
-async def test_closing_gives_up_the_queries_under_way(lab: Lab, make: Make, loop: Loop) -> None:
-    node = lab.node(held_by_the_test)
+async def test_closing_gives_up_the_queries_under_way(
+    lab: Lab, make: Make, loop: LoopAhead
+) -> None:
+    node = lab.held()
     cached = forwarder(make(node.address), loop)
     task = asyncio.get_running_loop().create_task(chosen(cached, loop))
     await node.next()

@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.router.proxy.nodes import OK, Lab, Log, Peer, answers_with_its_request, request
+from tests.lab.clients import Peer
+from tests.lab.clock import Clock
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.messages import OK, request
+from tests.lab.scripts import answers_with_its_request
 from tests.router.routing.requests import asking
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.config.errors import StartError
@@ -23,16 +28,6 @@ from uwsgi_router.router.routing.code import CodeForwarder, build_code_forwarder
 from uwsgi_router.router.routing.code_file import PREFIX, CodeError, CodeFile
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
 from uwsgi_router.subscriptions.node import Node
-
-
-class Clock:
-    """Stands still unless a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Coded:
@@ -605,7 +600,7 @@ async def test_other_requests_go_on_while_an_async_function_waits(lab: Lab) -> N
         return node.address
 
     router = await lab.router(use_code_string=choose)
-    waiting = await lab.sending(router, request(host="slow.example"))
+    waiting = await lab.open(router, request(host="slow.example"))
     await asked.wait()
     assert await lab.ask(router) == OK
     go.set()

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Lab, Names, Peer, Script, held_by_the_test
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.names import Names
+from tests.lab.scripts import Script, held_by_the_test
 from tests.subscriptions.table import Table
 from uwsgi_router.protocol.uwsgi import PONG
 from uwsgi_router.router.config.health_checks import Checks
@@ -123,7 +126,7 @@ async def test_a_socket_of_another_user_is_not_asked(lab: Lab, resolver: Resolve
     why = await probe(node, Checks(ping=True), resolver)
     assert why is not None
     assert "not to the tenant 12345" in why
-    assert scripted.count == 0
+    assert scripted.connections == 0
 
 
 async def test_a_get_is_asked_as_a_client_of_the_node_would_ask(

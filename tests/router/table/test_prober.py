@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Lab, Log, Peer, Script, a_few_turns, held_by_the_test, until
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.log import Log
+from tests.lab.scripts import Script, held_by_the_test
+from tests.lab.waiting import a_few_turns, until
 from tests.subscriptions.table import Table, words
 from uwsgi_router.protocol.uwsgi import PONG
 from uwsgi_router.router.config.health_checks import Checks
@@ -221,16 +225,16 @@ async def test_only_so_many_checks_run_at_once(
     checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 3)
-    one, node = checked(), lab.node(held_by_the_test)
+    one, node = checked(), lab.held()
     for number in range(10):
         one.announce(node.address, b"key%d" % number)
-    await until(lambda: node.count == 3)
+    await until(lambda: node.connections == 3)
     for _ in range(5):
         await a_few_turns()
-    assert node.count == 3
+    assert node.connections == 3
     # One that ends makes place for the next.
     (await node.next()).close()
-    await until(lambda: node.count == 4)
+    await until(lambda: node.connections == 4)
 
 
 async def test_checks_begin_no_faster_than_their_number_in_a_second(
@@ -281,7 +285,7 @@ async def test_nodes_that_have_left_are_forgotten_however_many_come_and_go(check
 
 
 async def test_a_verdict_on_a_node_that_left_meanwhile_is_nothing(checked: Make, lab: Lab) -> None:
-    one, node = checked(fall=1), lab.node(held_by_the_test)
+    one, node = checked(fall=1), lab.held()
     one.announce(node.address)
     peer = await node.next()
     one.leave(node.address)

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.messages import KEY
+from tests.lab.tables import BoundTable
+from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.destinations import Route
-from uwsgi_router.router.net.listeners import bind_datagram, bind_stream
+from uwsgi_router.router.net.listeners import bind_stream
 from uwsgi_router.router.table import table as module
 from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.table import Table
-
-KEY = b"example.com"
 
 
 class Wire:
@@ -54,36 +55,17 @@ class Wire:
         self.sock.close()
 
 
-class Router:
-    """A table, its datagram socket, and a listener that nobody connects to."""
+class Router(BoundTable):
+    """A table that tells other routers, and a listener that nobody connects to."""
 
     def __init__(self, *wires: Wire, **config: Any) -> None:
-        resubscribe = tuple(wire.text for wire in wires)
-        self.bound = bind_datagram("127.0.0.1:0", ProcessConfig(), Inherited())
+        super().__init__(resubscribe=tuple(wire.text for wire in wires), **config)
         self.listeners = bind_stream("127.0.0.1:0", ProcessConfig(), Inherited())
-        self.table = Table(
-            SubscriptionConfig(resubscribe=resubscribe, **config), asyncio.get_running_loop()
-        )
-        self.table.start(self.bound)
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.connect(self.where)
         self.table.resubscribe(Announced.of(self.listeners, "uwsgi"), [])
 
-    @property
-    def where(self) -> Any:
-        return self.bound[0].sock.getsockname()
-
-    def say(self, command: Any, address: str = "127.0.0.1:4001", **fields: Any) -> None:
-        self.sock.send(encode(Subscription(command, KEY, address, **fields)))
-
-    def nodes(self) -> list[str]:
-        pool = self.table.registry.pools.get(KEY)
-        return [] if pool is None else [node.name for node in pool.nodes]
-
     def close(self) -> None:
-        self.table.close()
-        self.sock.close()
-        for bound in (*self.bound, *self.listeners):
+        super().close()
+        for bound in self.listeners:
             bound.close()
 
 

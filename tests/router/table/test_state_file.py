@@ -5,13 +5,14 @@ import os
 import socket
 import stat
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.waiting import until
+from tests.router.conftest import Start
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import (
@@ -333,16 +334,8 @@ async def test_certificates_are_looked_at_again(path: Path, tmp_path: Path, log:
 # --- The program ---
 
 
-@pytest.fixture
-async def instances() -> AsyncIterator[list[Instance]]:
-    instances: list[Instance] = []
-    yield instances
-    for instance in instances:
-        await instance.stop(0)
-
-
 async def test_each_table_of_the_program_has_its_place_in_the_file(
-    tmp_path: Path, path: Path, instances: list[Instance], log: Log
+    tmp_path: Path, path: Path, instances: list[Instance], start: Start, log: Log
 ) -> None:
     servers = [str(tmp_path / "one"), str(tmp_path / "two")]
     routers = tuple(
@@ -352,9 +345,7 @@ async def test_each_table_of_the_program_has_its_place_in_the_file(
     configuration = Configuration(ProcessConfig(), SubscriptionConfig(state=str(path)), routers)
 
     async def started() -> list[list[bytes]]:
-        instances.append(instance := Instance(configuration))
-        instance.bind()
-        await instance.start()
+        await start(instance := Instance(configuration))
         return keys(instance)
 
     def keys(instance: Instance) -> list[list[bytes]]:

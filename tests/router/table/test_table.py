@@ -2,46 +2,29 @@
 
 import asyncio
 import ipaddress
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.messages import KEY
+from tests.lab.tables import BoundTable
+from tests.lab.waiting import until
 from tests.subscriptions.signing import NOW, ec_key, publish, signed
-from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
-from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
+from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.table import table as module
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.signature import SignCheck
 
 
-class Announcer:
+class Announcer(BoundTable):
     """A table on a UDP port, and a socket that sends to it."""
 
-    def __init__(
-        self, wall_clock: Callable[[], float] = lambda: float(NOW), **options: Any
-    ) -> None:
-        config = SubscriptionConfig(**options)
-        self.bound: list[BoundSocket] = bind_datagram("127.0.0.1:0", ProcessConfig(), Inherited())
-        self.table = Table(config, asyncio.get_running_loop(), wall_clock=wall_clock)
-        self.table.start(self.bound)
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.connect(self.bound[0].sock.getsockname())
-
-    def announce(self, address: str, key: bytes = b"example.com", **fields: Any) -> None:
-        self.sock.send(encode(Subscription("subscribe", key, address, **fields)))
-
-    def close(self) -> None:
-        self.table.close()
-        self.sock.close()
-        for bound in self.bound:
-            bound.close()
+    def announce(self, address: str, key: bytes = KEY, **fields: Any) -> None:
+        self.say("subscribe", address, key, **fields)
 
 
 @pytest.fixture
@@ -57,7 +40,7 @@ async def test_announces_and_leaves_are_logged(announcer: Announcer, log: Log) -
     assert "[example.com]" in line
     assert "127.0.0.1:3031" in line  # the datagram's source address
     await log.line("new pool example.com (wrr)")
-    announcer.sock.send(encode(Subscription("unsubscribe", b"example.com", ":3031")))
+    announcer.say("unsubscribe", ":3031")
     await log.line("as failed: it unsubscribed")
     await log.line("no nodes left")
 

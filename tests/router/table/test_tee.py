@@ -6,39 +6,28 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.router.proxy.nodes import Log, until
+from tests.lab.log import Log
+from tests.lab.tables import BoundTable
+from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
-from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
-from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.listeners import bind_datagram
 from uwsgi_router.router.table import tee as module
-from uwsgi_router.router.table.table import Table
 
 SUBSCRIBE = encode(Subscription("subscribe", b"example.com", ":3031"))
 UNSUBSCRIBE = encode(Subscription("unsubscribe", b"example.com", ":3031"))
 
 
-class Router:
-    """A table with its datagram socket, that sends to ``tee``."""
+def router(port: int, *tee: int) -> BoundTable:
+    """A table that sends to ``tee``."""
+    return BoundTable(port=port, tee=tuple(f"127.0.0.1:{to}" for to in tee))
 
-    def __init__(self, port: int, *tee: int) -> None:
-        config = SubscriptionConfig(tee=tuple(f"127.0.0.1:{to}" for to in tee))
-        self.bound = bind_datagram(f"127.0.0.1:{port}", ProcessConfig(), Inherited())
-        self.table = Table(config, asyncio.get_running_loop())
-        self.table.start(self.bound)
 
-    def knows(self) -> bool:
-        return bool(self.table.registry.pools)
-
-    def close(self) -> None:
-        self.table.close()
-        for bound in self.bound:
-            bound.close()
+def knows(router: BoundTable) -> bool:
+    return bool(router.table.registry.pools)
 
 
 @pytest.fixture
-async def routers() -> AsyncIterator[list[Router]]:
-    routers: list[Router] = []
+async def routers() -> AsyncIterator[list[BoundTable]]:
+    routers: list[BoundTable] = []
     yield routers
     for router in routers:
         router.close()
@@ -78,10 +67,10 @@ def arrived(sock: socket.socket) -> list[bytes]:
 
 
 async def test_what_is_accepted_goes_on_byte_for_byte_and_what_is_refused_does_not(
-    routers: list[Router], second: socket.socket, log: Log
+    routers: list[BoundTable], second: socket.socket, log: Log
 ) -> None:
     (port,) = free_ports(1)
-    routers.append(Router(port, second.getsockname()[1]))
+    routers.append(router(port, second.getsockname()[1]))
     strange = SUBSCRIBE[:1] + (len(SUBSCRIBE) + 5).to_bytes(2, "little") + SUBSCRIBE[3:]
     strange += b"\x03\x00new\x02\x00ok"  # a variable that we don't know
     forbidden = encode(Subscription("subscribe", b"k", ":1", modifier1=22))
@@ -91,24 +80,24 @@ async def test_what_is_accepted_goes_on_byte_for_byte_and_what_is_refused_does_n
 
 
 async def test_each_datagram_goes_on_once_to_each_however_often_it_comes(
-    routers: list[Router], second: socket.socket, log: Log
+    routers: list[BoundTable], second: socket.socket, log: Log
 ) -> None:
     (port,) = free_ports(1)
-    routers.append(Router(port, second.getsockname()[1]))
+    routers.append(router(port, second.getsockname()[1]))
     say(port, *[SUBSCRIBE] * 20, UNSUBSCRIBE)
     await log.line("no nodes left")
     assert arrived(second) == [SUBSCRIBE, UNSUBSCRIBE]
 
 
 async def test_said_again_later_it_goes_on_again(
-    routers: list[Router],
+    routers: list[BoundTable],
     second: socket.socket,
     log: Log,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "ONCE", 0.01)
     (port,) = free_ports(1)
-    routers.append(Router(port, second.getsockname()[1]))
+    routers.append(router(port, second.getsockname()[1]))
     say(port, SUBSCRIBE)
     await log.line("new node")
     # Not a wait for something: the time that has to pass.
@@ -120,18 +109,18 @@ async def test_said_again_later_it_goes_on_again(
 
 @pytest.mark.parametrize("count", [2, 3])
 async def test_routers_that_send_to_each_other_in_a_circle_stop(
-    routers: list[Router], count: int, second: socket.socket
+    routers: list[BoundTable], count: int, second: socket.socket
 ) -> None:
     ports = free_ports(count)
     for number, port in enumerate(ports):
         watcher = [second.getsockname()[1]] if number == 0 else []
-        routers.append(Router(port, ports[(number + 1) % count], *watcher))
+        routers.append(router(port, ports[(number + 1) % count], *watcher))
     say(ports[0], SUBSCRIBE)
-    await until(lambda: all(router.knows() for router in routers))
+    await until(lambda: all(knows(router) for router in routers))
     say(ports[0], UNSUBSCRIBE)
-    await until(lambda: not any(router.knows() for router in routers))
+    await until(lambda: not any(knows(router) for router in routers))
     # A marker through all of them: whatever went round and round is now behind us.
     marker = encode(Subscription("subscribe", b"marker", ":1"))
     say(ports[0], marker)
-    await until(lambda: all(router.knows() for router in routers))
+    await until(lambda: all(knows(router) for router in routers))
     assert arrived(second) == [SUBSCRIBE, UNSUBSCRIBE, marker]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.clock import Clock
 from tests.subscriptions.client.conftest import Hearing
 from uwsgi_router.subscriptions.client.announcement import Announcement, announcement
 from uwsgi_router.subscriptions.client.announcer import Announcer
@@ -15,16 +16,7 @@ from uwsgi_router.subscriptions.client.errors import SubscribeError
 ADDRESS = "127.0.0.1:8000"
 
 
-class Clock:
-    """Time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
+WALL = 1_700_000_000.0
 Ready = Callable[..., Announcer]
 
 
@@ -34,7 +26,7 @@ def ready() -> Iterator[Ready]:
     made = []
 
     def make(*announcements: Announcement, clock: Clock | None = None) -> Announcer:
-        clock = clock or Clock()
+        clock = clock or Clock(WALL)
         announcer = Announcer(announcements, unix_time=clock, clock=clock)
         made.append(announcer)
         announcer.resolve()
@@ -81,7 +73,7 @@ def test_a_leave_can_be_repeated(ready: Ready, hearing: Hearing) -> None:
 
 
 def test_times_of_signatures_always_grow(ready: Ready, hearing: Hearing, keys: Path) -> None:
-    clock = Clock()
+    clock = Clock(WALL)
     announcer = ready(node(hearing, signing=("SHA1", str(keys / "ec.pem"))), clock=clock)
     times = []
     for step in (0, 0, 1, -100, 200):

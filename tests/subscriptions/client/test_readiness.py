@@ -8,7 +8,7 @@ from socketserver import UnixStreamServer
 
 import pytest
 
-from tests.peers.process import free_port
+from tests.lab.processes import free_port
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.readiness import Check
 

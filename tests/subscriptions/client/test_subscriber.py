@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import uwsgi_router.subscriptions
-from tests.peers.process import wait_until
+from tests.lab.waiting import wait_until
 from tests.subscriptions.client.conftest import Hearing
 from uwsgi_router.subscriptions import SubscribeError, Subscriber, subscribe
 

@@ -4,19 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.router.proxy.nodes import (
-    KEY,
-    OK,
-    Lab,
-    Peer,
-    Router,
-    Scripted,
-    a_few_turns,
-    held_by_the_test,
-    request,
-    status_of,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import KEY, OK, request, status_of
+from tests.lab.nodes import Node
+from tests.lab.router import Router
+from tests.lab.scripts import held_by_the_test
+from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
     Drained,
@@ -25,12 +19,12 @@ from uwsgi_router.router.admin.control.operator import (
 )
 
 
-async def running(lab: Lab, **options: object) -> tuple[Router, Scripted, Peer, Peer]:
+async def running(lab: Lab, **options: object) -> tuple[Router, Node, Peer, Peer]:
     """A router with one node that works on one request; both ends of that."""
     node = lab.node(held_by_the_test)
     router = await lab.subscribed(**options)
     router.announce(node.address)
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     upstream = await node.next()
     await upstream.packet()
     return router, node, client, upstream
@@ -84,7 +78,7 @@ async def test_requests_for_a_drained_key_get_503_and_running_ones_their_answer(
     assert status_of(answer) == 503
     assert f"are drained: {node.address}".encode() in answer
     await ends(upstream, client)
-    assert node.count == 1
+    assert node.connections == 1
 
 
 async def test_with_hold_they_wait_until_it_is_enabled(lab: Lab) -> None:
@@ -92,11 +86,11 @@ async def test_with_hold_they_wait_until_it_is_enabled(lab: Lab) -> None:
     router = await lab.subscribed(hold=30)
     router.announce(node.address)
     operator(router).drain(node.address, by="a test")
-    client = await lab.sending(router, request())
+    client = await lab.open(router, request())
     await until(lambda: router.gateway.counters.holding == 1)
     router.announce(node.address)
     await a_few_turns()
-    assert node.count == 0
+    assert node.connections == 0
     assert operator(router).enable(node.address, by="a test") == 1
     assert await client.rest() == OK
 

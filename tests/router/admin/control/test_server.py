@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
+from tests.lab.clients import Peer
+from tests.lab.lab import Lab
+from tests.lab.messages import OK, request
+from tests.lab.router import Router
+from tests.lab.scripts import held_by_the_test
+from tests.lab.waiting import a_few_turns
 from tests.router.admin.stats.test_server import unix_listener
-from tests.router.proxy.nodes import OK, Lab, Peer, Router, a_few_turns, held_by_the_test, request
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
 from uwsgi_router.router.admin.control.server import ControlServer, Limits
 from uwsgi_router.router.config.errors import StartError
@@ -109,7 +114,7 @@ async def test_a_drain_answers_when_the_last_request_has_ended(lab: Lab) -> None
     async with serving(lab) as (router, path):
         node = lab.node(held_by_the_test)
         router.announce(node.address)
-        client = await lab.sending(router, request())
+        client = await lab.open(router, request())
         upstream = await node.next()
         await upstream.packet()
         waiting = asyncio.get_running_loop().create_task(

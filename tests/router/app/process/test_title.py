@@ -1,10 +1,10 @@
 """The name in ``top``."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.lab.processes import run_python
 
 TITLE = """
 import sys
@@ -28,15 +28,11 @@ def test_procname_is_shown_up_to_15_bytes(
     procname: str | None, prefix: str | None, shown: str
 ) -> None:
     program = TITLE.format(root=str(Path(__file__).parents[4]), procname=procname, prefix=prefix)
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_python(program, check=True)
     assert done.stdout == f"{shown}\n"
 
 
 def test_without_options_the_name_stays() -> None:
     program = TITLE.format(root=str(Path(__file__).parents[4]), procname=None, prefix=None)
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_python(program, check=True)
     assert done.stdout.startswith("python")

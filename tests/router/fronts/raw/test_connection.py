@@ -5,15 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import (
-    Lab,
-    Peer,
-    Router,
-    a_few_turns,
-    held_by_the_test,
-    until,
-)
+from tests.lab.clients import Peer
+from tests.lab.inside import phases
+from tests.lab.lab import Lab
+from tests.lab.router import Router
+from tests.lab.waiting import a_few_turns, until
 
 MEGABYTE = 1024 * 1024
 
@@ -36,11 +32,10 @@ async def test_bytes_pass_both_ways_and_an_answer_survives_the_clients_end(
         await peer.send(b"you said " + asked)
 
     router = await raw(lab, lab.node(script, unix=unix).address)
-    client = await lab.sending(router, b"hello\0\xff")
+    client = await lab.open(router, b"hello\0\xff")
     client.eof()
     assert await client.rest() == b"you said hello\0\xff"
-    await router.at_rest()
-    assert router.gateway.counters.completed == 1
+    assert (await router.at_rest()).completed == 1
 
 
 async def test_the_node_may_be_the_first_to_speak(lab: Lab) -> None:
@@ -75,7 +70,7 @@ async def test_both_may_send_at_once(lab: Lab) -> None:
 async def test_what_is_said_before_there_is_a_node_reaches_it(lab: Lab) -> None:
     hole = lab.black_hole()
     router = await raw(lab, hole.address)
-    client = await lab.sending(router, b"early ")
+    client = await lab.open(router, b"early ")
     await until(lambda: phases(router) == ["connect"])
     await client.send(b"bird")
     lab.node(echoes, on=hole.listen())
@@ -87,20 +82,18 @@ async def test_what_is_said_before_there_is_a_node_reaches_it(lab: Lab) -> None:
 
 async def test_the_next_node_is_tried_if_one_is_down(lab: Lab) -> None:
     router = await raw(lab, lab.refused_tcp(), lab.refused_unix(), lab.node(echoes).address)
-    client = await lab.sending(router, b"x")
+    client = await lab.open(router, b"x")
     assert await client.exactly(1) == b"x"
     client.eof()
-    await router.at_rest()
-    assert router.gateway.counters.retries == 2
+    assert (await router.at_rest()).retries == 2
 
 
 async def test_without_a_node_the_connection_is_closed_and_the_log_says_why(lab: Lab) -> None:
     router = await raw(lab, lab.refused_tcp())
-    client = await lab.sending(router, b"")
+    client = await lab.open(router, b"")
     assert await client.rest() == b""
     assert "502 connect" in await lab.log.line("request ")
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"connect": 1}
+    assert (await router.at_rest()).failed == {"connect": 1}
 
 
 async def test_a_node_may_say_nothing_at_all(lab: Lab) -> None:
@@ -110,11 +103,11 @@ async def test_a_node_may_say_nothing_at_all(lab: Lab) -> None:
         assert await peer.rest() == b"a line for syslog"
 
     router = await raw(lab, lab.node(script).address)
-    client = await lab.sending(router, b"a line for syslog")
+    client = await lab.open(router, b"a line for syslog")
     client.eof()
     assert await client.ending() == (b"", "closed")
     await router.at_rest()
-    assert (router.gateway.counters.completed, router.gateway.counters.failed) == (1, {})
+    assert (router.counters.completed, router.counters.failed) == (1, {})
     assert not lab.log.lines
 
 
@@ -124,29 +117,25 @@ async def test_a_node_that_resets_without_a_word_has_failed(lab: Lab) -> None:
         peer.reset()
 
     router = await raw(lab, lab.node(script).address)
-    client = await lab.sending(router, b"x")
+    client = await lab.open(router, b"x")
     assert await client.rest() == b""
     await lab.log.line("no-answer")
-    await router.at_rest()
-    assert router.gateway.counters.failed == {"no-answer": 1}
+    assert (await router.at_rest()).failed == {"no-answer": 1}
 
 
 async def test_a_client_that_resets_ends_the_nodes_connection(lab: Lab) -> None:
-    node = lab.node(held_by_the_test)
+    node = lab.held()
     router = await raw(lab, node.address)
-    client = await lab.sending(router, b"x")
+    client = await lab.open(router, b"x")
     upstream = await node.next()
     assert await upstream.exactly(1) == b"x"
     client.reset()
     assert (await upstream.ending())[0] == b""
-    await router.at_rest()
-    assert router.gateway.counters.client_aborts == 1
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_a_node_that_reads_nothing_stops_the_client(lab: Lab) -> None:
-    router = await raw(
-        lab, lab.node(held_by_the_test, unix=True).address, listen=(str(lab.path()),)
-    )
+    router = await raw(lab, lab.held(unix=True).address, listen=(str(lab.path()),))
     client = await lab.client(router)
     sent = stuck = 0
     while stuck < 20 and sent < 50 * MEGABYTE:
@@ -161,8 +150,8 @@ async def test_a_node_that_reads_nothing_stops_the_client(lab: Lab) -> None:
 
 
 async def test_silence_ends_it_after_the_timeout(lab: Lab) -> None:
-    router = await raw(lab, lab.node(held_by_the_test).address, timeout=0.1)
-    client = await lab.sending(router, b"x")
+    router = await raw(lab, lab.held().address, timeout=0.1)
+    client = await lab.open(router, b"x")
     assert await client.rest() == b""
     assert "option=rawrouter-timeout=0.1" in await lab.log.line("failed: ")
     await router.at_rest()
@@ -170,10 +159,10 @@ async def test_silence_ends_it_after_the_timeout(lab: Lab) -> None:
 
 async def test_bytes_are_counted_at_once(lab: Lab) -> None:
     router = await raw(lab, lab.node(echoes).address)
-    client = await lab.sending(router, b"12345")
+    client = await lab.open(router, b"12345")
     assert await client.exactly(5) == b"12345"
     (node,) = router.gateway.static_nodes or ()
-    counters = router.gateway.counters
+    counters = router.counters
     assert (node.rx, node.tx, counters.bytes_received, counters.bytes_sent) == (5, 5, 5, 5)
     assert node.reference == 1
     client.close()

@@ -1,4 +1,4 @@
-"""A WebSocket echo server of the ``websockets`` package: in a thread, or ``python -m tests.http.echo PORT``."""
+"""A WebSocket echo server of the ``websockets`` package: in a thread, or ``python -m tests.lab.echo PORT``."""
 
 import contextlib
 import sys

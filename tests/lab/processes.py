@@ -5,28 +5,14 @@ import random
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from tests.lab.waiting import wait_until
 
 _given: set[int] = set()
-
-
-def wait_until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
-    """Ask again and again until the answer is true, and return it.
-
-    Raises:
-        AssertionError: naming what did not happen in time.
-    """
-    end = time.monotonic() + seconds
-    while True:
-        if answer := condition():
-            return answer
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -46,6 +32,27 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         _given.add(port)
         return port
     raise AssertionError("no free port")
+
+
+def accepts(address: str) -> bool:
+    """Whether anybody accepts a connection at ``host:port``."""
+    host, port = address.rsplit(":", 1)
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def run(*argv: str, check: bool = False, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, and keep what it prints."""
+    settings = {"capture_output": True, "text": True, "timeout": 50, **settings}
+    return subprocess.run(argv, check=check, **settings)
+
+
+def run_python(
+    code: str, *, check: bool = False, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run these lines in a Python of their own."""
+    return run(sys.executable, "-c", code, check=check, **settings)
 
 
 class Process:
@@ -122,6 +129,22 @@ class Process:
         except ProcessLookupError:
             pass
         self._popen.wait()
+
+    def wait_until_it_accepts(self, address: str) -> None:
+        """Wait until it accepts connections there."""
+
+        def accepting() -> bool:
+            assert self.running(), f"{self.name} did not start:\n{self.output()}"
+            return accepts(address)
+
+        wait_until(accepting, f"{self.name} accepts")
+
+    def peak_memory(self) -> int:
+        """Return the most bytes of memory that it ever held at once."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmHWM in /proc")
 
     def output(self) -> str:
         """Return everything it printed so far."""

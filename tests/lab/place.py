@@ -9,18 +9,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.peers.http_router import HttpRouter
-from tests.peers.load import Load
-from tests.peers.nginx import Nginx
-from tests.peers.process import Process
-from tests.peers.router import Command, Router
-from tests.peers.servers import Server
-from tests.peers.vassal import BlackHole, Vassal
+from tests.lab.commands import Command, HttpRouter, OtherRouter, Router
+from tests.lab.load import Load
+from tests.lab.nginx import Nginx
+from tests.lab.nodes import Node
+from tests.lab.processes import Process
+from tests.lab.servers import Server, SilentVassal, Vassal
 
 P = TypeVar("P", bound=Process)
 
 
-class Lab:
+class Place:
     """Starts programs; at the end stops them, last one first, and shows what they printed.
 
     pytest shows that only for a test that failed.
@@ -37,6 +36,16 @@ class Lab:
     def http_router(self, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router; see :class:`HttpRouter`."""
         return self._started(HttpRouter(self.directory, *options, **settings))
+
+    def http_before(self, node: Node | Server, *options: str) -> HttpRouter:
+        """Start an HTTP router in front of a node that keeps its clients."""
+        http = ["--http-backend-http"] if node.proto == "http" else []
+        to = f"--http-to={node.address}"
+        return self.http_router("--http-keepalive", to, *http, *options)
+
+    def other_router(self, *options: str) -> OtherRouter:
+        """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""
+        return self._started(OtherRouter(self.directory, *options))
 
     def server(self, kind: str, **settings: Any) -> Server:
         """Start an application server; see :class:`Server`."""
@@ -67,9 +76,9 @@ class Lab:
         load.start()
         return load
 
-    def black_hole(self, router: Router, *, announce_every: float) -> BlackHole:
+    def black_hole(self, router: Router, *, announce_every: float) -> SilentVassal:
         """Make a node that never answers a connect; it announces itself once it is started."""
-        hole = BlackHole(router.announce, announce_every=announce_every)
+        hole = SilentVassal(router.announce, announce_every=announce_every)
         self._stack.callback(hole.close)
         return hole
 
@@ -89,11 +98,11 @@ class Lab:
 
 
 @contextmanager
-def temporary() -> Iterator[Lab]:
-    """Make a lab for several tests, in a directory whose name is short enough for UNIX sockets."""
+def temporary() -> Iterator[Place]:
+    """Make a place in a directory whose name is short enough for UNIX sockets."""
     directory = Path(tempfile.mkdtemp(prefix="e2e-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
-        lab = Lab(directory, stack)
-        stack.callback(lab.show_logs)
-        yield lab
+        place = Place(directory, stack)
+        stack.callback(place.show_logs)
+        yield place

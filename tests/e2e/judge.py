@@ -5,15 +5,14 @@ What a vector says in words about the node (``must``) is a function here, of the
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.http.answers import Seen
-from tests.http.nodes import AFTER
-from tests.http.vectors import Exchange, Vector
+from tests.e2e.vectors import AFTER, Exchange, Vector
+from tests.lab.messages import Message
 
 #: What a node answers; anything else comes from the router.
 OF_THE_NODE = frozenset({101, 200, 204, 304})
 
 
-def judge(vector: Vector, seen: Exchange, at_node: Iterable[Seen]) -> list[str]:
+def judge(vector: Vector, seen: Exchange, at_node: Iterable[Message]) -> list[str]:
     """Return what is wrong; [] if nothing is.
 
     Args:
@@ -22,7 +21,7 @@ def judge(vector: Vector, seen: Exchange, at_node: Iterable[Seen]) -> list[str]:
         at_node: what the node saw since.
     """
     problems = list(seen.problems)
-    whole = [request for request in at_node if request.whole and request.target != AFTER]
+    whole = [request for request in at_node if request.whole and request.target != AFTER.encode()]
     statuses = seen.statuses
     if statuses in vector.accepted:
         if len(whole) != len(seen.final):
@@ -38,7 +37,7 @@ def judge(vector: Vector, seen: Exchange, at_node: Iterable[Seen]) -> list[str]:
     return problems
 
 
-def begun(at_node: Iterable[Seen]) -> list[Seen]:
+def begun(at_node: Iterable[Message]) -> list[Message]:
     """Return the requests that were begun and not ended, though no vector is a reason for that.
 
     A body in chunks that turns out bad may have been begun at a node that it is streamed to, and one
@@ -47,20 +46,20 @@ def begun(at_node: Iterable[Seen]) -> list[Seen]:
     return [
         request
         for request in at_node
-        if not request.whole and not request.chunked and request.body != b"abc"
+        if not request.whole and request.framing != "chunked" and request.body != b"abc"
     ]
 
 
-def _complaints(vector: Vector, seen: Exchange, whole: Sequence[Seen]) -> list[str]:
+def _complaints(vector: Vector, seen: Exchange, whole: Sequence[Message]) -> list[str]:
     problems = []
     for request, response in zip(whole, seen.final, strict=False):
-        expected = f"{request.method} {request.target} ".encode("latin-1")
+        expected = b"%b %b " % (request.method, request.target)
         if response.body and not response.body.startswith(expected):
-            problems.append(f"{request.target} was answered with {response.body!r}")
-        hop = HOP_BY_HOP & request.fields.keys()
-        if request.fields.get("upgrade") == ["websocket"]:
+            problems.append(f"{request.target!r} was answered with {response.body!r}")
+        hop = {name for name in HOP_BY_HOP if request.values(name)}
+        if request.get("upgrade") == b"websocket":
             hop -= {"upgrade", "connection"}
-        if request.chunked:
+        if request.framing == "chunked":
             hop -= {"transfer-encoding"}
         if hop:
             problems.append(f"the node was sent {sorted(hop)}")
@@ -74,7 +73,7 @@ HOP_BY_HOP = frozenset(
     | {"te", "trailer", "transfer-encoding", "upgrade"}
 )
 
-Check = Callable[[Seen], list[str]]
+Check = Callable[[Message], list[str]]
 
 
 def _is(what: str, actual: object, expected: object) -> list[str]:
@@ -83,38 +82,48 @@ def _is(what: str, actual: object, expected: object) -> list[str]:
 
 def _without(*names: str) -> Check:
     return lambda seen: [
-        f"{name}: {seen.fields[name]} arrived" for name in names if name in seen.fields
+        f"{name}: {seen.values(name)} arrived" for name in names if seen.values(name)
     ]
 
 
-def _body(seen: Seen) -> list[str]:
+def _body(seen: Message) -> list[str]:
     return _is("the body", seen.body, b"hello")
 
 
-def _canonical(seen: Seen) -> list[str]:
-    return _body(seen) + _is("the length", seen.length, "5")
+def _length(seen: Message) -> bytes | None:
+    return seen.variables.get(b"CONTENT_LENGTH") or seen.get("content-length")
 
 
-def _same_framing(seen: Seen) -> list[str]:
-    length = [] if seen.chunked else _is("the length", seen.length, "5")
-    return _body(seen) + _is("Host", seen.fields["host"], ["example.com"]) + length
+def _canonical(seen: Message) -> list[str]:
+    return _body(seen) + _is("the length", _length(seen), b"5")
+
+
+def _same_framing(seen: Message) -> list[str]:
+    length = [] if seen.framing == "chunked" else _is("the length", _length(seen), b"5")
+    return _body(seen) + _is("Host", seen.get("host"), b"example.com") + length
 
 
 def _path(expected: str) -> Check:
-    return lambda seen: [] if seen.path is None else _is("PATH_INFO", seen.path, expected)
+    return lambda seen: (
+        _is("PATH_INFO", seen.variables[b"PATH_INFO"], expected.encode()) if seen.variables else []
+    )
 
 
-def _no_dots(seen: Seen) -> list[str]:
-    return ["a '..' in PATH_INFO"] if ".." in (seen.path or "").split("/") else []
+def _no_dots(seen: Message) -> list[str]:
+    return (
+        ["a '..' in PATH_INFO"]
+        if b".." in seen.variables.get(b"PATH_INFO", b"").split(b"/")
+        else []
+    )
 
 
-def _forwarded_for(seen: Seen) -> list[str]:
-    chain = [address.strip() for address in ",".join(seen.fields["x-forwarded-for"]).split(",")]
-    return [] if chain in (["1.2.3.4"], ["1.2.3.4", "127.0.0.1"]) else [f"the chain is {chain}"]
+def _forwarded_for(seen: Message) -> list[str]:
+    chain = [address.strip() for address in (seen.get("x-forwarded-for") or b"").split(b",")]
+    return [] if chain in ([b"1.2.3.4"], [b"1.2.3.4", b"127.0.0.1"]) else [f"the chain is {chain}"]
 
 
-def _absolute(seen: Seen) -> list[str]:
-    return _path("/")(seen) + _is("Host", seen.fields["host"], ["real.example"])
+def _absolute(seen: Message) -> list[str]:
+    return _path("/")(seen) + _is("Host", seen.get("host"), b"real.example")
 
 
 MUST: dict[str, Check] = {
@@ -129,14 +138,14 @@ MUST: dict[str, Check] = {
     "chunk-trailer-forbidden": _same_framing,
     "underscore-name": _forwarded_for,
     "proxy-header": _without("proxy"),
-    "dup-cookie": lambda seen: _is("Cookie", seen.fields["cookie"], ["a=1; b=2"]),
+    "dup-cookie": lambda seen: _is("Cookie", seen.get("cookie"), b"a=1; b=2"),
     "conn-nominated": _without("x-secret"),
     "absolute-form-no-path": _absolute,
-    "options-star": lambda seen: _is("the target", seen.target, "*"),
+    "options-star": lambda seen: _is("the target", seen.target, b"*"),
     "target-pct-dotdot": _no_dots,
     "target-dotdot": _path("/b"),
     "target-double-slash": _path("//evil.example/x"),
     # The nodes are announced for example.com only: that there is an answer shows the key.
-    "host-upper": lambda seen: _is("Host", seen.fields["host"][0].lower(), "example.com"),
+    "host-upper": lambda seen: _is("Host", (seen.get("host") or b"").lower(), b"example.com"),
     "h2c-upgrade": _without("upgrade", "http2-settings"),
 }

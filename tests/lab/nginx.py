@@ -4,8 +4,8 @@ import http.client
 import os
 from pathlib import Path
 
-from tests.peers import programs
-from tests.peers.process import Process, free_port, wait_until
+from tests.lab import programs
+from tests.lab.processes import Process, free_port
 
 _CONFIGURATION = """
 daemon off;
@@ -61,7 +61,7 @@ class Nginx(Process):
 
     def wait_ready(self) -> None:
         """Wait until it accepts connections."""
-        wait_until(self._answers, "nginx accepts")
+        self.wait_until_it_accepts(f"127.0.0.1:{self.port}")
 
     def errors(self) -> str:
         """Return nginx's error log."""
@@ -80,17 +80,6 @@ class Nginx(Process):
             return Answer(response.status, response.read())
         finally:
             connection.close()
-
-    def _answers(self) -> bool:
-        assert self.running(), f"nginx did not start:\n{self.output()}{self.errors()}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.connect()
-        except ConnectionRefusedError:
-            return False
-        finally:
-            connection.close()
-        return True
 
 
 class Answer:

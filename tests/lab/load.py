@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from tests.peers.process import wait_until
+from tests.lab.waiting import wait_until
 
 #: Requests after which a load ends by itself, however a test goes wrong.
 MAXIMUM = 20_000

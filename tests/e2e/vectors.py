@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.http.client import BadResponse, Client, Ended, Response
-from tests.http.nodes import AFTER
+from tests.lab.clients import Client
+from tests.lab.messages import Message
+from tests.lab.reader import Bad, Ended
 
 PATH = Path(__file__).parent.parent / "vectors" / "http-requests.jsonl"
+#: A path that tests ask for besides the vectors' own.
+AFTER = "/after-the-vector"
 #: Seconds that an answer or an end may take. The router's deadline for heads must be shorter.
 PATIENCE = 5.0
 
@@ -58,7 +61,7 @@ class Exchange:
         problems: what no client should see, whatever was sent.
     """
 
-    responses: list[Response] = field(default_factory=list)
+    responses: list[Message] = field(default_factory=list)
     ending: str = "open"
     problems: list[str] = field(default_factory=list)
 
@@ -68,7 +71,7 @@ class Exchange:
         return tuple(response.status for response in self.responses)
 
     @property
-    def final(self) -> list[Response]:
+    def final(self) -> list[Message]:
         """The responses that are not interim ones."""
         return [response for response in self.responses if _final(response.status)]
 
@@ -138,13 +141,13 @@ def exchange(vector: Vector, address: str) -> Exchange:
         _send(vector, client)
         try:
             while len(seen.final) < vector.responses:
-                seen.responses.append(client.response())
+                seen.responses.append(client.answer())
             _finish(vector, client, seen)
         except Ended as exc:
             seen.ending = exc.how
         except TimeoutError:
             seen.problems.append("nothing came, and no end")
-        except BadResponse as exc:
+        except Bad as exc:
             seen.problems.append(str(exc))
             seen.ending = "closed"
     return seen
@@ -159,7 +162,7 @@ def _send(vector: Vector, client: Client) -> None:
             return  # It was refused before all was sent: what came says so.
     if vector.half_close:
         try:
-            client.half_close()
+            client.eof()
         except OSError:
             pass
 
@@ -173,8 +176,8 @@ def _finish(vector: Vector, client: Client, seen: Exchange) -> None:
         seen.ending = "kept"
         return
     if vector.http10:
-        tokens = (last.get("connection") or "").lower()
-        closes = "keep-alive" not in tokens
+        tokens = (last.get("connection") or b"").lower()
+        closes = b"keep-alive" not in tokens
     else:
         closes = last.closes
     if closes or vector.close_after or vector.half_close:
@@ -187,7 +190,7 @@ def _finish(vector: Vector, client: Client, seen: Exchange) -> None:
             seen.problems.append("it closed without having said so")
         return
     client.request("GET", AFTER, "Connection: close")
-    answer = client.response()
+    answer = client.answer()
     rest, _ = client.ending()
     if answer.status != 200 or AFTER.encode() not in answer.body or rest:
         seen.problems.append(f"then another request got {answer!r} {answer.body!r} {rest!r}")

@@ -1,1 +1,0 @@
-"""A strict HTTP client, recording nodes and the vectors: what tests of the HTTP router look through."""

@@ -1,0 +1,38 @@
+"""Waiting for what has no event of its own."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Nothing in the tests takes so many seconds unless it hangs.
+PATIENCE = 10.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look at each turn of the loop."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
+
+
+async def a_few_turns() -> None:
+    """Let the loop look at its descriptors several times: nothing may happen meanwhile."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def wait_until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+    """Ask again and again until the answer is true, and return it: for other processes.
+
+    Raises:
+        AssertionError: naming what did not happen in time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        if answer := condition():
+            return answer
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.01)
