@@ -168,10 +168,10 @@ class AssembledRouter:
         assert self.gateway is not None
         self.gateway.start(self.streams, self.redirecting)
 
-    def close_stats(self) -> None:
+    async def close_stats(self) -> None:
         """Serve statistics no more."""
         if self._stats_server is not None:
-            self._stats_server.close()
+            await self._stats_server.close()
 
     def close_log(self) -> None:
         """Write the last lines of the access log."""

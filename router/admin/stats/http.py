@@ -41,7 +41,7 @@ class Refused(ValueError):
         self.status = status
 
 
-def speaks_http(received: bytes) -> bool | None:
+def speaks_http(received: bytes | bytearray) -> bool | None:
     """Tell whether a client that sent these bytes wants HTTP; None if too few came to tell."""
     match = _METHOD.match(received)
     if match is None:
@@ -49,7 +49,7 @@ def speaks_http(received: bytes) -> bool | None:
     return True if match[0].endswith(b" ") else None
 
 
-def head_is_complete(received: bytes) -> bool:
+def head_is_complete(received: bytes | bytearray) -> bool:
     """True if the empty line after the headers has come."""
     return _END.search(received) is not None
 

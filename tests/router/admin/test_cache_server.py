@@ -13,8 +13,9 @@ from tests.router.admin.stats.test_server import loopback_listener, unix_listene
 from tests.router.proxy.nodes import Log, Peer
 from uwsgi_router.protocol.cache import Command, Hit, decode_hit, encode_command
 from uwsgi_router.protocol.uwsgi import encode_header
-from uwsgi_router.router.admin.cache_server import CacheServer, Limits
+from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.config.model import CacheConfig
+from uwsgi_router.router.net.service import ServiceLimits
 from uwsgi_router.router.routing.cache_store import Cache, Caches
 
 WALL = 1_700_000_000.0
@@ -62,7 +63,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(limits: Limits | None = None, path: Path | None = None) -> AsyncIterator[Served]:
+async def serving(
+    limits: ServiceLimits | None = None, path: Path | None = None
+) -> AsyncIterator[Served]:
     listener = unix_listener(str(path)) if path else loopback_listener()
     served = Served(listener.sock.getsockname(), Caches(CONFIGS))
     loop = asyncio.get_running_loop()
@@ -187,7 +190,7 @@ async def test_a_client_that_leaves_without_a_word_is_no_news(log: Log) -> None:
 
 
 async def test_a_client_that_trickles_is_cut_off(log: Log) -> None:
-    async with serving(Limits(total=0.2)) as served:
+    async with serving(ServiceLimits(total=0.2)) as served:
         peer = await served.connect()
         await peer.send(b"o")
         assert (await peer.ending())[0] == b""
@@ -196,7 +199,7 @@ async def test_a_client_that_trickles_is_cut_off(log: Log) -> None:
 
 
 async def test_only_so_many_are_served_at_once_the_others_wait() -> None:
-    async with serving(Limits(connections=2)) as served:
+    async with serving(ServiceLimits(connections=2)) as served:
         silent = [await served.connect() for _ in range(2)]
         # These two have to be accepted before the third one comes.
         for peer in silent:
