@@ -3,6 +3,7 @@
 from typing import Final
 
 from uwsgi_router.protocol.node_address import Target, TargetError, parse_target
+from uwsgi_router.protocol.text import to_text
 
 #: As many as a key of the subscription server may have.
 MAX_NODES: Final = 1_000
@@ -25,11 +26,7 @@ def parse_value(value: bytes) -> tuple[Target, ...]:
     if len(elements) > MAX_NODES:
         raise ValueProblem(f"more than {MAX_NODES} nodes")
     try:
-        targets = tuple(
-            parse_target(element.decode("utf-8", "surrogateescape"))
-            for element in elements
-            if element
-        )
+        targets = tuple(parse_target(to_text(element)) for element in elements if element)
     except TargetError as exc:
         raise ValueProblem(str(exc)) from exc
     if not targets:

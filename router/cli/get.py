@@ -14,6 +14,7 @@ from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from uwsgi_router.protocol.address import Address, AddressError, InetAddress, parse_address
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.protocol.uwsgi import PacketError, encode_packet
 from uwsgi_router.router.cli.exchange import exchange
 from uwsgi_router.router.cli.peer import Body, GetError, Phases
@@ -159,7 +160,7 @@ def request_variables(
         "CONTENT_TYPE": "" if body is None else "application/octet-stream",
         "CONTENT_LENGTH": "" if body is None else str(body.size),
         "REQUEST_URI": path,
-        "PATH_INFO": unquote_to_bytes(os.fsencode(bare)).decode("utf-8", "surrogateescape"),
+        "PATH_INFO": to_text(unquote_to_bytes(os.fsencode(bare))),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REQUEST_SCHEME": "http",
         "REMOTE_ADDR": "127.0.0.1",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from uwsgi_router.protocol.address import Address, InetAddress
+from uwsgi_router.protocol.text import show
 
 _CHUNK: Final = 65_536
 
@@ -48,7 +49,7 @@ class Phases:
     def show_head(self, head: bytes) -> None:
         """Show the head of an answer."""
         if self.verbose:
-            for line in head.decode("utf-8", "backslashreplace").splitlines():
+            for line in show(head).splitlines():
                 print(f"< {line}", file=sys.stderr)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from uwsgi_router.protocol.control import Question
-from uwsgi_router.router.core.log import printable
+from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
     VARIABLE,
@@ -175,4 +175,4 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _text(text: str) -> str:
     """What a peer announced may hold anything: nothing of it reaches the terminal but text."""
-    return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return printable(show(text))

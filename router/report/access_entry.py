@@ -7,6 +7,8 @@ from functools import lru_cache
 from json import JSONEncoder
 from typing import Final
 
+from uwsgi_router.protocol.text import show
+
 #: Bytes shown of a target, and of any other text.
 MAX_TARGET: Final = 2048
 MAX_TEXT: Final = 256
@@ -123,4 +125,4 @@ def _text(value: bytes, limit: int = MAX_TEXT) -> str:
     r"""Return UTF-8 as text; bytes that are not are shown as ``\xNN``."""
     if len(value) > limit:
         value = value[:limit] + b"..."
-    return value.decode("utf-8", "backslashreplace")
+    return show(value)

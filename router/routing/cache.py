@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
@@ -60,7 +61,7 @@ class ItemForwarder(RotatingForwarder):
         """
         nodes = self._nodes_of(item.value)
         if isinstance(nodes, ValueProblem):
-            shown = key.decode("utf-8", "backslashreplace")
+            shown = show(key)
             self._limited.error(
                 key,
                 "the item %s of the cache %s names no nodes, requests for it fail: %r: %s",

@@ -14,6 +14,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address, InetAddress, parse_address
 from uwsgi_router.protocol.cache import Command, decode_hit, encode_command
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.connect import Endpoint, begin, endpoint, outcome
@@ -78,7 +79,7 @@ class RemoteCache:
         name, _, address = text.partition("@")
         self.text = text
         self.deadline = deadline
-        self._name = name.encode("utf-8", "surrogateescape")
+        self._name = to_bytes(name)
         self._address: Address = parse_address(address)
         self._loop = loop
         self._resolver = resolver

@@ -20,11 +20,11 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, RouterConfig
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.core.text import show
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.code_file import CodeError, CodeFile, Function
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
