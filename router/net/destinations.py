@@ -16,12 +16,12 @@ from uwsgi_router.protocol.address import (
     Address,
     InetAddress,
     UnixAddress,
-    is_ip,
     parse_datagram_address,
 )
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
-from uwsgi_router.router.net.resolver import TTL
+from uwsgi_router.router.net.connect import Endpoint, endpoint, ip_endpoint
+from uwsgi_router.router.net.own import local_address
+from uwsgi_router.router.net.resolver import TTL, look_up
 from uwsgi_router.subscriptions.whereabouts import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
@@ -111,8 +111,9 @@ class Destinations:
     def start(self) -> None:
         """Find out where they are, now and again."""
         for destination in self._destinations:
-            if not _is_name(destination.address):
-                self._found(destination, [_literal(destination.address)])
+            where = endpoint(destination.address)
+            if where is not None:
+                self._found(destination, [where])
             self._tasks.append(self._loop.create_task(self._follow(destination)))
 
     def close(self) -> None:
@@ -147,25 +148,25 @@ class Destinations:
 
     async def _follow(self, destination: Destination) -> None:
         while True:
-            if _is_name(destination.address):
+            where = endpoint(destination.address)
+            if where is None:
                 await self._look_up(destination)
                 await asyncio.sleep(TTL)
             else:
                 await asyncio.sleep(TTL)
                 # The way there may have changed.
-                self._found(destination, [_literal(destination.address)])
+                self._found(destination, [where])
 
     async def _look_up(self, destination: Destination) -> None:
         address = destination.address
         assert isinstance(address, InetAddress)
         try:
-            found = await self._loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError) as exc:
+            found = await look_up(self._loop, address, socket.SOCK_DGRAM)
+        except OSError as exc:
             # Where it was, it may still be: names fail for a while.
             self.trouble(destination, f"its name can't be resolved: {exc}")
             return
-        hosts = dict.fromkeys(str(info[4][0]) for info in found)
-        self._found(destination, [ip_endpoint(host, address.port) for host in hosts])
+        self._found(destination, [ip_endpoint(host, address.port) for host in found])
 
     def _found(self, destination: Destination, endpoints: Sequence[Endpoint]) -> None:
         routes: list[Route] = []
@@ -181,7 +182,7 @@ class Destinations:
                 reason = "it is this router itself"
                 continue
             try:
-                routes.append(Route((family, where), _local_address((family, where))))
+                routes.append(Route((family, where), local_address((family, where))))
             except OSError as exc:
                 reason = exc.strerror or str(exc)
         if not routes:
@@ -189,26 +190,3 @@ class Destinations:
         # An address of each family is mostly one machine, which is to be told once.
         ipv4 = [route for route in routes if route.endpoint[0] == socket.AF_INET]
         destination.routes = tuple(ipv4 or routes)
-
-
-def _is_name(address: Address) -> bool:
-    return isinstance(address, InetAddress) and not is_ip(address.host)
-
-
-def _literal(address: Address) -> Endpoint:
-    if isinstance(address, UnixAddress):
-        return socket.AF_UNIX, address.path
-    return ip_endpoint(address.host, address.port)
-
-
-def _local_address(endpoint: Endpoint) -> str:
-    """Return this machine's address on the way to another; nothing is sent to find out.
-
-    Raises:
-        OSError: there is no way.
-    """
-    family, where = endpoint
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(where)
-        host: str = probe.getsockname()[0]
-    return host
