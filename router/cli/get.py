@@ -14,8 +14,11 @@ from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from uwsgi_router.protocol.address import Address, AddressError, InetAddress, parse_address
+from uwsgi_router.protocol.control import MAX_TIMEOUT
 from uwsgi_router.protocol.text import to_text
 from uwsgi_router.protocol.uwsgi import PacketError, encode_packet
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed, seconds, unread
 from uwsgi_router.router.cli.exchange import exchange
 from uwsgi_router.router.cli.peer import Body, GetError, Phases
 
@@ -28,17 +31,13 @@ def main(args: list[str]) -> int:
     try:
         send = _over_http(parsed) if "://" in parsed.address else _over_uwsgi(parsed)
     except (AddressError, PacketError, GetError) as exc:
-        print(f"uwsgi-router get: {exc}", file=sys.stderr)
-        return 2
+        return failed("get", exc, 2)
     try:
         status = send(Phases(parsed.verbose))
     except GetError as exc:
-        print(f"uwsgi-router get: {exc}", file=sys.stderr)
-        return 1
+        return failed("get", exc)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     return 0 if status < 400 else 1
 
 
@@ -68,10 +67,10 @@ def _over_http(parsed: argparse.Namespace) -> Callable[[Phases], int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="uwsgi-router get",
-        description="Send one request over the uwsgi protocol, or over HTTP.",
-        epilog="Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
+    parser = commands.parser(
+        "get",
+        "Send one request over the uwsgi protocol, or over HTTP.",
+        "Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
     )
     parser.add_argument(
         "address",
@@ -98,19 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds(0.001, MAX_TIMEOUT),
         default=60.0,
         help="how long to wait for each step: connect, send, next bytes (default: 60)",
     )
     parser.add_argument("--data", metavar="FILE", help="send this as a POST body; - is stdin")
     return parser
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds
 
 
 def _open_body(name: str | None) -> Body | None:

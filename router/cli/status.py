@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import printable, show
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed, key_of, unread
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
     VARIABLE,
@@ -55,28 +57,24 @@ def main(args: list[str]) -> int:
             sys.stdout.flush()
             if not nodes and not parsed.watch:
                 about = "" if parsed.key is None else f" of the key {parsed.key}"
-                print(f"uwsgi-router status: there is no node{about}", file=sys.stderr)
-                return 1 if parsed.key is not None else 0
+                status = 1 if parsed.key is not None else 0
+                return failed("status", f"there is no node{about}", status)
             if not parsed.watch:
                 return 0
             time.sleep(INTERVAL)
     except CannotAsk as exc:
-        print(f"uwsgi-router status: {exc}", file=sys.stderr)
-        return 1
+        return failed("status", exc)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     except KeyboardInterrupt:
         return 0 if parsed.watch else 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="uwsgi-router status",
-        description="Show the nodes that announced themselves to a running router.",
-        epilog="Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "status",
+        "Show the nodes that announced themselves to a running router.",
+        "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
     )
     parser.add_argument("key", nargs="?", metavar="KEY", help="only the nodes of this key")
     parser.add_argument("--json", action="store_true", help="for scripts: one JSON object")
@@ -98,9 +96,8 @@ def add_control(parser: argparse.ArgumentParser) -> None:
 
 
 def _asked(path: str, key: str | None) -> list[Node]:
-    raw = None if key is None else os.fsencode(key)
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=raw))
+        lines = control.ask(Question("status", key=key_of(key)))
         return [line["node"] for line in lines if "node" in line]
 
 
