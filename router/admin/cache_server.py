@@ -13,7 +13,7 @@ from uwsgi_router.protocol.cache import (
     FORM_GET,
     FORM_VARIABLES,
     OK,
-    Command,
+    CacheCommand,
     Hit,
     decode_command,
     encode_hit,
@@ -28,7 +28,7 @@ from uwsgi_router.router.routing.cache_store import Cache, Caches, NotStored
 log = logging.getLogger("uwsgi-router.cache")
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command that is not carried out; ``str()`` says why."""
 
 
@@ -62,7 +62,7 @@ class CacheServer(Service):
         """Carry out the client's command."""
         try:
             answer = await self._answer(client)
-        except (PacketError, Refused) as exc:
+        except (PacketError, CommandRefused) as exc:
             self._limited.warning("refused", "refused a cache command from %s: %s", client, exc)
         else:
             await client.send(answer)
@@ -77,7 +77,7 @@ class CacheServer(Service):
 
         Raises:
             PacketError: what came is no command.
-            Refused: it can't be carried out.
+            CommandRefused: it can't be carried out.
         """
         data = b""
         while (read := decode_command(data)) is None:
@@ -90,7 +90,7 @@ class CacheServer(Service):
         command, end = read
         cache = self._caches.find(command.cache)
         if cache is None:
-            raise Refused(f"there is no cache {command.cache[:80]!r}")
+            raise CommandRefused(f"there is no cache {command.cache[:80]!r}")
         if command.name in {"set", "update"}:
             value = command.value
             if value is None:
@@ -100,7 +100,7 @@ class CacheServer(Service):
 
     async def _value(self, client: ServiceClient, cache: Cache, size: int, begun: bytes) -> bytes:
         if size > cache.config.max_value:
-            raise Refused(f"a value of {size} bytes, at most {cache.config.max_value} fit")
+            raise CommandRefused(f"a value of {size} bytes, at most {cache.config.max_value} fit")
         value = bytearray(begun)
         while len(value) < size:
             more = await client.recv()
@@ -109,7 +109,7 @@ class CacheServer(Service):
             value += more
         return bytes(value[:size])
 
-    def _store(self, cache: Cache, command: Command, value: bytes) -> bytes:
+    def _store(self, cache: Cache, command: CacheCommand, value: bytes) -> bytes:
         try:
             cache.store(
                 command.key,
@@ -119,10 +119,10 @@ class CacheServer(Service):
                 overwrite=command.name == "update",
             )
         except NotStored as exc:
-            raise Refused(f"{command.name} {command.key[:80]!r}: {exc}") from exc
+            raise CommandRefused(f"{command.name} {command.key[:80]!r}: {exc}") from exc
         return OK if command.form == FORM_VARIABLES else b""
 
-    def _other(self, cache: Cache, command: Command) -> bytes:
+    def _other(self, cache: Cache, command: CacheCommand) -> bytes:
         now = self._loop.time()
         if command.name == "clear":
             cache.clear()
@@ -136,7 +136,7 @@ class CacheServer(Service):
         if item is None:
             return encode_miss(command.form)
         if command.form == FORM_GET and len(item.value) > MAX_DATASIZE:
-            raise Refused(f"{len(item.value)} bytes are too many for modifier2 {FORM_GET}")
+            raise CommandRefused(f"{len(item.value)} bytes are too many for modifier2 {FORM_GET}")
         ends = 0
         if item.expires != inf:
             ends = ceil(self._wall_clock() + item.expires - now)

@@ -20,7 +20,7 @@ from uwsgi_router.protocol.uwsgi import PacketError, encode_packet
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, seconds, unread
 from uwsgi_router.router.cli.exchange import exchange
-from uwsgi_router.router.cli.peer import Body, GetError, Phases
+from uwsgi_router.router.cli.peer import GetError, Phases, RequestBody
 
 _HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
 
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open_body(name: str | None) -> Body | None:
+def _open_body(name: str | None) -> RequestBody | None:
     if name is None:
         return None
     try:
@@ -120,15 +120,15 @@ def _open_body(name: str | None) -> Body | None:
         file.seek(0)
     except OSError as exc:
         raise GetError(f"cannot read {name}: {exc.strerror}") from exc
-    return Body(file, size)
+    return RequestBody(file, size)
 
 
-def _in_memory(content: bytes) -> Body:
-    return Body(BytesIO(content), len(content))
+def _in_memory(content: bytes) -> RequestBody:
+    return RequestBody(BytesIO(content), len(content))
 
 
 def request_variables(
-    address: Address, path: str, headers: list[str], extra: list[str], body: Body | None
+    address: Address, path: str, headers: list[str], extra: list[str], body: RequestBody | None
 ) -> list[tuple[bytes, bytes]]:
     """Return the variables that a web server would send, in its order.
 

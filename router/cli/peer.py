@@ -21,7 +21,7 @@ class GetError(Exception):
 
 
 @dataclass(slots=True)
-class Body:
+class RequestBody:
     """What is sent after the head.
 
     Attributes:
@@ -53,7 +53,7 @@ class Phases:
                 print(f"< {line}", file=sys.stderr)
 
 
-class Peer:
+class PeerConnection:
     """One connection, from connect to close. Use it in ``with``.
 
     Args:
@@ -118,7 +118,7 @@ class Peer:
         self.phases.tell(f"sent {len(data)} bytes of {what}")
 
     @contextmanager
-    def sending(self, body: Body | None) -> Iterator[None]:
+    def sending(self, body: RequestBody | None) -> Iterator[None]:
         """Send a body meanwhile, because a server may answer before it has read everything."""
         if body is None:
             yield
@@ -136,7 +136,7 @@ class Peer:
                     pass
                 sender.join()
 
-    def _send_body(self, body: Body) -> None:
+    def _send_body(self, body: RequestBody) -> None:
         left = body.size
         try:
             while left and (chunk := body.file.read(min(left, _CHUNK))):

@@ -42,7 +42,7 @@ _COLUMNS: Final = (
 )
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
-Node = Mapping[str, Any]
+NodeLine = Mapping[str, Any]
 
 
 def main(args: list[str]) -> int:
@@ -95,13 +95,13 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _asked(path: str, key: str | None) -> list[Node]:
+def _asked(path: str, key: str | None) -> list[NodeLine]:
     with Control(path, _PATIENCE) as control:
         lines = control.ask(Question("status", key=key_of(key)))
         return [line["node"] for line in lines if "node" in line]
 
 
-def as_json(nodes: Sequence[Node]) -> str:
+def as_json(nodes: Sequence[NodeLine]) -> str:
     """Return one object: keys in order, each with its nodes."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
@@ -110,7 +110,7 @@ def as_json(nodes: Sequence[Node]) -> str:
     return json.dumps({"keys": keys}, indent=2) + "\n"
 
 
-def _shown(node: Node) -> Node:
+def _shown(node: NodeLine) -> NodeLine:
     """Leave out what stands above; bytes that are not UTF-8 would stop strict readers."""
     return {
         name: _text(value) if isinstance(value, str) else value
@@ -119,7 +119,7 @@ def _shown(node: Node) -> Node:
     }
 
 
-def as_table(nodes: Sequence[Node]) -> str:
+def as_table(nodes: Sequence[NodeLine]) -> str:
     """Return a table for people."""
     if not nodes:
         return ""
@@ -137,15 +137,15 @@ def as_table(nodes: Sequence[Node]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_key(nodes: Iterable[Node]) -> dict[tuple[str, str, str], list[Node]]:
-    keys: dict[tuple[str, str, str], list[Node]] = {}
+def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLine]]:
+    keys: dict[tuple[str, str, str], list[NodeLine]] = {}
     for node in nodes:
         of_key = (_text(node["table"]), _text(node["key"]), node["algorithm"])
         keys.setdefault(of_key, []).append(node)
     return keys
 
 
-def _row(node: Node) -> list[str]:
+def _row(node: NodeLine) -> list[str]:
     weight = f"{node['weight']}"
     if node["set_weight"] is not None:
         weight += f" (announced {node['announced_weight']})"

@@ -33,7 +33,7 @@ MAX_ADDRESSES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DatagramRoute:
     """One address of a destination.
 
     Attributes:
@@ -65,7 +65,7 @@ class Destination:
     def __init__(self, text: str) -> None:
         self.text = text
         self.address: Address = parse_datagram_address(text)
-        self.routes: tuple[Route, ...] = ()
+        self.routes: tuple[DatagramRoute, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Destination {self.text} routes={len(self.routes)}>"
@@ -125,7 +125,7 @@ class Destinations:
             sock.close()
         self._opened.clear()
 
-    def send(self, destination: Destination, route: Route, datagram: bytes) -> None:
+    def send(self, destination: Destination, route: DatagramRoute, datagram: bytes) -> None:
         """Send one datagram to one address, or note why that is impossible."""
         family, where = route.endpoint
         try:
@@ -169,20 +169,20 @@ class Destinations:
         self._found(destination, [ip_endpoint(host, address.port) for host in found])
 
     def _found(self, destination: Destination, endpoints: Sequence[Endpoint]) -> None:
-        routes: list[Route] = []
+        routes: list[DatagramRoute] = []
         reason = "it has no address"
         for family, where in endpoints[:MAX_ADDRESSES]:
             if isinstance(where, bytes):
                 if self._is_own(UnixAddress(where)):
                     reason = "it is this router itself"
                 else:
-                    routes.append(Route((family, where), None))
+                    routes.append(DatagramRoute((family, where), None))
                 continue
             if self._is_own(InetAddress(*where)):
                 reason = "it is this router itself"
                 continue
             try:
-                routes.append(Route((family, where), local_address((family, where))))
+                routes.append(DatagramRoute((family, where), local_address((family, where))))
             except OSError as exc:
                 reason = exc.strerror or str(exc)
         if not routes:

@@ -22,7 +22,7 @@ _json: Final = JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
-class Entry:
+class AccessEntry:
     """What is said of a request. Seconds are None for what did not happen.
 
     Attributes:
@@ -68,7 +68,7 @@ def _second(whole: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def text_line(entry: Entry, begun: str) -> bytes:
+def text_line(entry: AccessEntry, begun: str) -> bytes:
     """Return the fields separated by spaces, each a word of visible ASCII; the request line is in quotes."""
     return (
         f"{begun} {_escaped(_bytes(entry.id))} {_escaped(entry.client)}"
@@ -97,7 +97,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.6f}"
 
 
-def json_line(entry: Entry, begun: str) -> bytes:
+def json_line(entry: AccessEntry, begun: str) -> bytes:
     """Return an object on one line of ASCII; its keys are the attributes of an entry."""
     connect, first_byte = entry.connect, entry.first_byte
     fields = {

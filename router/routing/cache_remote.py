@@ -14,7 +14,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address, InetAddress, parse_address
 from uwsgi_router.protocol.bounded import Bounded
-from uwsgi_router.protocol.cache import Command, decode_hit, encode_command
+from uwsgi_router.protocol.cache import CacheCommand, decode_hit, encode_command
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.core.log import RateLimited
@@ -185,7 +185,7 @@ class RemoteCache:
             OSError: no connection, or it broke.
             PacketError: the answer makes no sense.
         """
-        packet = encode_command(Command("get", key, self._name))
+        packet = encode_command(CacheCommand("get", key, self._name))
         sock, connected = begin(await self._endpoint())
         with sock:
             if not connected:

@@ -12,7 +12,7 @@ from uwsgi_router.protocol.address import (
     parse_port,
 )
 from uwsgi_router.subscriptions.client.errors import SubscribeError
-from uwsgi_router.subscriptions.client.servers import Target, is_loopback
+from uwsgi_router.subscriptions.client.servers import ServerAddress, is_loopback
 
 _AUTO: Final = "auto"
 
@@ -57,7 +57,7 @@ def check_address(text: str) -> str:
     return str(address)
 
 
-def settle(text: str, targets: Iterable[Target]) -> str:
+def settle(text: str, targets: Iterable[ServerAddress]) -> str:
     """Make ``auto:PORT`` the local address on the route to the first target; return others as they are.
 
     Towards a UNIX socket the route is the loopback.
@@ -78,12 +78,12 @@ def settle(text: str, targets: Iterable[Target]) -> str:
     raise SubscribeError(f"address {text!r}: no server to ask the route to")
 
 
-def needs_shared_file(text: str, target: Target) -> bool:
+def needs_shared_file(text: str, target: ServerAddress) -> bool:
     """True if the router at ``target`` reaches this UNIX socket only through a directory that both share."""
     return not isinstance(parse_address(text), InetAddress) and not target.is_this_machine()
 
 
-def unreachable(text: str, target: Target) -> str | None:
+def unreachable(text: str, target: ServerAddress) -> str | None:
     """Return why the router at ``target`` can't reach a node at this address, None if it may well."""
     address = parse_address(text)
     if not isinstance(address, InetAddress) or not is_loopback(address.host):

@@ -19,7 +19,7 @@ from uwsgi_router.subscriptions.client.announcement import Announcement
 from uwsgi_router.subscriptions.client.drain import Withdrawn
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.notify import NotifySocket
-from uwsgi_router.subscriptions.client.servers import Server, Sockets, Target
+from uwsgi_router.subscriptions.client.servers import Server, ServerAddress, Sockets
 
 log = logging.getLogger("subscriptions.client")
 
@@ -58,9 +58,9 @@ class Announcer:
         self._clock = clock
         self._lock = threading.Lock()
         self._sockets = Sockets()
-        self._targets: dict[Server, tuple[Target, ...]] = {}
+        self._targets: dict[Server, tuple[ServerAddress, ...]] = {}
         self._keys: dict[Announcement, list[tuple[str, int]]] = {}
-        self._told: dict[tuple[Entry, Target], float] = {}
+        self._told: dict[tuple[Entry, ServerAddress], float] = {}
         self._troubles: dict[str, str] = {}
         self._unix = 0
         self._left = False
@@ -194,7 +194,7 @@ class Announcer:
         else:
             self._trouble(f"the check file {file}", "it is not there, so nothing is announced")
 
-    def _reachable(self, announcement: Announcement) -> list[Target]:
+    def _reachable(self, announcement: Announcement) -> list[ServerAddress]:
         reachable = []
         for target in self._targets.get(announcement.server, ()):
             reason = unreachable(announcement.address, target)
@@ -205,7 +205,7 @@ class Announcer:
         return reachable
 
     def _withdraw(self, condition: Callable[[Entry], bool]) -> bool:
-        nodes: dict[Entry, list[Target]] = {}
+        nodes: dict[Entry, list[ServerAddress]] = {}
         for entry, target in self._told:
             if condition(entry):
                 nodes.setdefault(entry, []).append(target)
@@ -220,7 +220,7 @@ class Announcer:
 
     # Saying it
 
-    def _send(self, command: Command, nodes: Mapping[Entry, Iterable[Target]]) -> bool:
+    def _send(self, command: Command, nodes: Mapping[Entry, Iterable[ServerAddress]]) -> bool:
         """Send a datagram for each entry to each of its targets; return True if all went well.
 
         IPv4 and IPv6 may lead to the same router, which takes no signature's time twice: so each family has its own.

@@ -24,7 +24,7 @@ _EXAMPLE_PORT: Final = 3032
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServerAddress:
     """One address of a server.
 
     Attributes:
@@ -114,14 +114,14 @@ class Server:
         host = self.address.host
         return host == "localhost" or (is_ip(host) and is_loopback(host))
 
-    def resolve(self) -> tuple[Target, ...]:
+    def resolve(self) -> tuple[ServerAddress, ...]:
         """Return all its addresses; blocks while a name is looked up.
 
         Raises:
             OSError: if the name has none.
         """
         if isinstance(self.address, UnixAddress):
-            return (Target(socket.AF_UNIX, self.address.path),)
+            return (ServerAddress(socket.AF_UNIX, self.address.path),)
         try:
             found = socket.getaddrinfo(
                 self.address.host,
@@ -131,7 +131,7 @@ class Server:
             )
         except UnicodeError as exc:
             raise OSError(f"{self.address.host} is no host name") from exc
-        targets = [Target(int(family), sockaddr) for family, _, _, _, sockaddr in found]  # type: ignore[arg-type]
+        targets = [ServerAddress(int(family), sockaddr) for family, _, _, _, sockaddr in found]  # type: ignore[arg-type]
         return tuple(dict.fromkeys(targets))
 
 
@@ -147,9 +147,9 @@ class Sockets:
     """
 
     def __init__(self) -> None:
-        self._open: dict[Target, socket.socket] = {}
+        self._open: dict[ServerAddress, socket.socket] = {}
 
-    def send(self, target: Target, datagram: bytes) -> OSError | None:
+    def send(self, target: ServerAddress, datagram: bytes) -> OSError | None:
         """Send; return what went wrong. It is tried twice, because an error may be about the datagram before."""
         trouble = self._try(target, datagram)
         if trouble is not None and target.family != socket.AF_UNIX:
@@ -158,7 +158,7 @@ class Sockets:
             return again or trouble
         return trouble
 
-    def _try(self, target: Target, datagram: bytes) -> OSError | None:
+    def _try(self, target: ServerAddress, datagram: bytes) -> OSError | None:
         try:
             sock = self._open.get(target)
             if sock is None:
@@ -176,7 +176,7 @@ class Sockets:
             self._close(target)
         return None
 
-    def keep(self, targets: Iterable[Target]) -> None:
+    def keep(self, targets: Iterable[ServerAddress]) -> None:
         """Close the sockets of all other targets."""
         for target in self._open.keys() - set(targets):
             self._close(target)
@@ -185,7 +185,7 @@ class Sockets:
         """Close all."""
         self.keep(())
 
-    def _close(self, target: Target) -> None:
+    def _close(self, target: ServerAddress) -> None:
         sock = self._open.pop(target, None)
         if sock is not None:
             sock.close()

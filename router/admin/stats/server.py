@@ -75,10 +75,10 @@ class StatsServer(Service):
             elif not self._wait_for_http:
                 chunks = self._document()
             elif received:
-                raise http.Refused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1 request.")
+                raise http.RequestRefused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1 request.")
             else:
                 return
-        except http.Refused as exc:
+        except http.RequestRefused as exc:
             head = http.answer_head(exc.status, "text/plain; charset=utf-8")
             chunks = (head,) if received.startswith(b"HEAD ") else (head, f"{exc}\n".encode())
         for chunk in chunks:
@@ -88,7 +88,7 @@ class StatsServer(Service):
         """Read up to the end of a request head; False if what comes, or does not come, is no request.
 
         Raises:
-            Refused: the head is not whole, not in time, or too long.
+            RequestRefused: the head is not whole, not in time, or too long.
         """
         limits = self._limits
         try:
@@ -98,7 +98,7 @@ class StatsServer(Service):
                 while not http.head_is_complete(received):
                     if len(received) > http.MAX_HEAD:
                         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-                        raise http.Refused(status, "The request head is too long.")
+                        raise http.RequestRefused(status, "The request head is too long.")
                     data = await client.recv(4096)
                     if not received:
                         first.reschedule(self._loop.time() + limits.request)
@@ -107,14 +107,16 @@ class StatsServer(Service):
                     if speaks is False or not (data or speaks):
                         return False
                     if not data:
-                        raise http.Refused(HTTPStatus.BAD_REQUEST, "The request ends in its head.")
+                        raise http.RequestRefused(
+                            HTTPStatus.BAD_REQUEST, "The request ends in its head."
+                        )
         except TimeoutError:
             if received:
                 text = "The request took too long."
-                raise http.Refused(HTTPStatus.REQUEST_TIMEOUT, text) from None
+                raise http.RequestRefused(HTTPStatus.REQUEST_TIMEOUT, text) from None
         return bool(received)
 
-    def _page(self, request: http.Request) -> Iterator[bytes]:
+    def _page(self, request: http.StatsRequest) -> Iterator[bytes]:
         if request.path == "/metrics":
             now, wall = self._loop.time(), self._wall_clock()
             content_type, body = (

@@ -11,7 +11,7 @@ import pytest
 from tests.router.proxy.nodes import Log, until
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.router.net import destinations as module
-from uwsgi_router.router.net.destinations import Destinations, Route
+from uwsgi_router.router.net.destinations import DatagramRoute, Destinations
 from uwsgi_router.subscriptions.gate import nobody
 
 Answers = dict[str, list[str]]
@@ -118,7 +118,7 @@ async def test_a_machine_with_addresses_of_both_families_is_told_once(
     names["router.example"] = ["::1", "127.0.0.1"]
     (destination,) = started(stack, "router.example:9")
     await until(lambda: bool(destination.routes))
-    assert destination.routes == (Route((socket.AF_INET, ("127.0.0.1", 9)), "127.0.0.1"),)
+    assert destination.routes == (DatagramRoute((socket.AF_INET, ("127.0.0.1", 9)), "127.0.0.1"),)
 
 
 async def test_a_name_that_fails_stays_where_it_was_and_is_told_once(

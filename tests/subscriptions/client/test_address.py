@@ -7,12 +7,12 @@ import pytest
 
 from uwsgi_router.subscriptions.client.address import check_address, is_auto, settle, unreachable
 from uwsgi_router.subscriptions.client.errors import SubscribeError
-from uwsgi_router.subscriptions.client.servers import Target
+from uwsgi_router.subscriptions.client.servers import ServerAddress
 
-LOCAL = Target(socket.AF_INET, ("127.0.0.1", 3032))
+LOCAL = ServerAddress(socket.AF_INET, ("127.0.0.1", 3032))
 # From the block for documentation: nobody is there, and no packet is sent.
-ELSEWHERE = Target(socket.AF_INET, ("192.0.2.1", 3032))
-UNIX = Target(socket.AF_UNIX, b"/run/announce.sock")
+ELSEWHERE = ServerAddress(socket.AF_INET, ("192.0.2.1", 3032))
+UNIX = ServerAddress(socket.AF_UNIX, b"/run/announce.sock")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_auto_is_the_local_address_on_the_route() -> None:
     assert is_auto("auto:8000")
     assert settle("auto:8000", [LOCAL]) == "127.0.0.1:8000"
     assert settle("auto:8000", [UNIX]) == "127.0.0.1:8000"
-    six = Target(socket.AF_INET6, ("::1", 3032, 0, 0))
+    six = ServerAddress(socket.AF_INET6, ("::1", 3032, 0, 0))
     assert settle("auto:8000", [six]) == "[::1]:8000"
 
 

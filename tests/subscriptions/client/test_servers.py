@@ -7,7 +7,7 @@ import pytest
 
 from tests.subscriptions.client.conftest import Hearing
 from uwsgi_router.subscriptions.client.errors import SubscribeError
-from uwsgi_router.subscriptions.client.servers import Server, Sockets, Target
+from uwsgi_router.subscriptions.client.servers import Server, ServerAddress, Sockets
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_mistakes(text: str, reason: str) -> None:
 
 def test_all_addresses_of_a_name() -> None:
     found = Server.parse("localhost:3032").resolve()
-    assert Target(socket.AF_INET, ("127.0.0.1", 3032)) in found
+    assert ServerAddress(socket.AF_INET, ("127.0.0.1", 3032)) in found
     assert len(found) == len(set(found))
 
 
