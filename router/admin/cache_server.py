@@ -22,7 +22,7 @@ from uwsgi_router.protocol.cache import (
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, PacketError
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.net.service import Service, ServiceClient, ServiceLimits
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 from uwsgi_router.router.routing.cache_store import Cache, Caches, NotStored
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -32,7 +32,7 @@ class CommandRefused(Exception):
     """A command that is not carried out; ``str()`` says why."""
 
 
-class CacheServer(Service):
+class CacheServer(BoundedService):
     """Carries out commands on all caches.
 
     Args:

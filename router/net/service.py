@@ -104,7 +104,7 @@ class ServiceClient:
             pass
 
 
-class Service(ABC):
+class BoundedService(ABC):
     """Accepts clients and serves each in a task of its own.
 
     Args:

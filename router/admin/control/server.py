@@ -27,7 +27,7 @@ from uwsgi_router.router.admin.control.operator import (
 )
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.net.service import Service, ServiceClient, ServiceLimits
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 
 log = logging.getLogger("uwsgi-router.control")
 
@@ -47,7 +47,7 @@ class ControlLimits(ServiceLimits):
     pause: float = 0.01
 
 
-class ControlServer(Service):
+class ControlServer(BoundedService):
     """Answers questions.
 
     Args:
@@ -75,7 +75,7 @@ class ControlServer(Service):
     async def serve(self, client: ServiceClient) -> None:
         """Answer one question after the other."""
         who = str(client)
-        questions = _Lines(client)
+        questions = _Questions(client)
         while True:
             try:
                 async with asyncio.timeout(self._limits.idle):
@@ -127,7 +127,7 @@ class ControlServer(Service):
         except UnknownNode as exc:
             return encode_refusal(str(exc))
 
-    async def _waited(self, questions: "_Lines", wait: "_Wait") -> bytes | None:
+    async def _waited(self, questions: "_Questions", wait: "_Wait") -> bytes | None:
         """Wait for a node's last requests; return the answer, None if the client left meanwhile."""
         ended = self._loop.create_task(wait.going.ended(wait.limit))
         left = self._loop.create_task(questions.end())
@@ -184,7 +184,7 @@ class _Wait:
     limit: float
 
 
-class _Lines:
+class _Questions:
     """What a client sends, a line at a time."""
 
     def __init__(self, client: ServiceClient) -> None:

@@ -18,7 +18,7 @@ from uwsgi_router.router.admin.stats.document import describe
 from uwsgi_router.router.admin.stats.encoding import encode
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.net.service import Service, ServiceClient, ServiceLimits
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class StatsLimits(ServiceLimits):
     """Without a byte taken by the client."""
 
 
-class StatsServer(Service):
+class StatsServer(BoundedService):
     """Serves one router's numbers.
 
     Args:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.router.admin.stats.test_server import everything, loopback_listener, unix_listener
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.net.service import Service, ServiceClient, ServiceLimits
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 
 
-class Echo(Service):
+class Echo(BoundedService):
     """Sends back what came first; ``slow``: who was cut off."""
 
     def __init__(self, listener: BoundSocket, limits: ServiceLimits) -> None:
