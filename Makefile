@@ -25,7 +25,7 @@ compiled-test:
 	$(PYTHON) -m venv build/compiled/venv
 	UWSGI_ROUTER_COMPILE=1 build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
 	# What is tested must not be the sources: they are not there.
-	git ls-files -z --cached --others --exclude-standard bench docs scripts tests '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
+	git ls-files -z --cached --others --exclude-standard bench docs scripts tests tools '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
 	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not peers" tests/protocol tests/router tests/subscriptions
 

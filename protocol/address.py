@@ -21,6 +21,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from uwsgi_router.protocol.text import show, to_bytes
+
 # sun_path holds 108 bytes; a path needs its terminating NUL, an abstract name brings its own.
 MAX_UNIX_PATH = 107
 # What a subscription may announce (uWSGI: core/subscription.c).
@@ -84,8 +86,8 @@ class UnixAddress:
 
     def __str__(self) -> str:
         if self.is_abstract:
-            return "@" + self.path[1:-1].decode("utf-8", "backslashreplace")
-        return self.path.decode("utf-8", "backslashreplace")
+            return "@" + show(self.path[1:-1])
+        return show(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ def _index(text: str, expected: str) -> int:
 
 
 def _abstract(name: str, max_path: int) -> UnixAddress:
-    raw = name.encode("utf-8", "surrogateescape")
+    raw = to_bytes(name)
     if not raw or b"\0" in raw:
         raise AddressError("an abstract UNIX name needs at least one character and no NUL")
     if len(raw) + 2 > max_path + 1:
@@ -214,7 +216,7 @@ def _abstract(name: str, max_path: int) -> UnixAddress:
 
 
 def _unix(path: str, max_path: int) -> UnixAddress:
-    raw = path.encode("utf-8", "surrogateescape")
+    raw = to_bytes(path)
     if b"\0" in raw:
         raise AddressError("a UNIX socket path must not hold a NUL")
     if len(raw) > max_path:

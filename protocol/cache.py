@@ -45,7 +45,7 @@ OK: Final = encode_packet([(b"status", b"ok")], MODIFIER_CACHE, FORM_VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CacheCommand:
     """Command of a cache client.
 
     Attributes:
@@ -67,7 +67,7 @@ class Command:
     form: int = FORM_VARIABLES
 
 
-def encode_command(command: Command) -> bytes:
+def encode_command(command: CacheCommand) -> bytes:
     """Make the packet of form 17; the value has to follow it.
 
     Raises:
@@ -85,7 +85,7 @@ def encode_command(command: Command) -> bytes:
     return encode_packet(variables, MODIFIER_CACHE, FORM_VARIABLES)
 
 
-def decode_command(data: bytes) -> tuple[Command, int] | None:
+def decode_command(data: bytes) -> tuple[CacheCommand, int] | None:
     """Read the packet that a client's bytes begin with.
 
     Args:
@@ -112,13 +112,13 @@ def decode_command(data: bytes) -> tuple[Command, int] | None:
         return _of_variables(payload), end
     if form == FORM_SET:
         key, value = _key_and_value(payload)
-        return Command("set", key, value=value, form=form), end
+        return CacheCommand("set", key, value=value, form=form), end
     if not payload:
         raise PacketError("the key is empty")
-    return Command("del" if form == FORM_DEL else "get", payload, form=form), end
+    return CacheCommand("del" if form == FORM_DEL else "get", payload, form=form), end
 
 
-def _of_variables(block: bytes) -> Command:
+def _of_variables(block: bytes) -> CacheCommand:
     found = _once(decode_variables(block, _WANTED))
     name = found.get(b"cmd", b"").decode("latin-1")
     if name not in _NAMES:
@@ -130,7 +130,7 @@ def _of_variables(block: bytes) -> Command:
     stores = name in {"set", "update"}
     if stores and not size:
         raise PacketError(f"cmd={name} without a size")
-    return Command(
+    return CacheCommand(
         name,
         key,
         found.get(b"cache", b""),

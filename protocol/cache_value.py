@@ -3,6 +3,7 @@
 from typing import Final
 
 from uwsgi_router.protocol.named_node import NamedNode, NamedNodeError, parse_named_node
+from uwsgi_router.protocol.text import to_text
 
 #: As many as a key of the subscription server may have.
 MAX_NODES: Final = 1_000
@@ -25,11 +26,7 @@ def parse_value(value: bytes) -> tuple[NamedNode, ...]:
     if len(elements) > MAX_NODES:
         raise ValueProblem(f"more than {MAX_NODES} nodes")
     try:
-        targets = tuple(
-            parse_named_node(element.decode("utf-8", "surrogateescape"))
-            for element in elements
-            if element
-        )
+        targets = tuple(parse_named_node(to_text(element)) for element in elements if element)
     except NamedNodeError as exc:
         raise ValueProblem(str(exc)) from exc
     if not targets:

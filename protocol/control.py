@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
 from uwsgi_router.protocol.subscription import MAX_KEY, MAX_WEIGHT
+from uwsgi_router.protocol.text import to_bytes, to_text
 
 VERSION: Final = 1
 #: Bytes of a question's line, its end included.
@@ -85,7 +86,7 @@ def encode_question(question: Question) -> bytes:
     if question.node:
         members["node"] = question.node
     if question.key is not None:
-        members["key"] = text_of(question.key)
+        members["key"] = to_text(question.key)
     if question.timeout:
         members["timeout"] = question.timeout
     if question.weight is not None:
@@ -160,11 +161,6 @@ def decode_answer(line: bytes) -> dict[str, Any]:
     return members
 
 
-def text_of(raw: bytes) -> str:
-    """Return bytes of a peer as text; what is not UTF-8 becomes lone surrogates."""
-    return raw.decode("utf-8", "surrogateescape")
-
-
 def _object(line: bytes) -> dict[str, Any]:
     try:
         members = json.loads(line)
@@ -177,7 +173,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _raw(text: str) -> bytes:
     try:
-        return text.encode("utf-8", "surrogateescape")
+        return to_bytes(text)
     except UnicodeEncodeError:
         raise ControlError("the text has surrogates that stand for no byte") from None
 

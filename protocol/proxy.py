@@ -44,7 +44,7 @@ _ADDRESS_SIZES: Final = {
     b"\x32": 108,
 }
 
-Endpoint = tuple[str, int]
+HostPort = tuple[str, int]
 
 
 class ProxyError(ValueError):
@@ -62,8 +62,8 @@ class ProxyHeader:
         size: bytes of the header; the connection's own bytes begin there.
     """
 
-    source: Endpoint | None
-    destination: Endpoint | None
+    source: HostPort | None
+    destination: HostPort | None
     size: int
 
 
@@ -182,7 +182,7 @@ def _shown(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return str(mapped or address)
 
 
-def encode_proxy_v1(source: Endpoint | None, destination: Endpoint | None) -> bytes:
+def encode_proxy_v1(source: HostPort | None, destination: HostPort | None) -> bytes:
     """Make a header of version 1.
 
     Args:
@@ -200,8 +200,8 @@ def encode_proxy_v1(source: Endpoint | None, destination: Endpoint | None) -> by
 
 
 def encode_proxy_v2(
-    source: Endpoint | None,
-    destination: Endpoint | None,
+    source: HostPort | None,
+    destination: HostPort | None,
     tlvs: Iterable[tuple[int, bytes]] = (),
 ) -> bytes:
     """Make a header of version 2.
@@ -229,7 +229,7 @@ def encode_proxy_v2(
     return _V2_SIGNATURE + command + family + len(payload).to_bytes(2) + payload
 
 
-def _packed(source: Endpoint, destination: Endpoint) -> tuple[int, bytes]:
+def _packed(source: HostPort, destination: HostPort) -> tuple[int, bytes]:
     """Return (4 or 6, both addresses and ports as version 2 has them)."""
     try:
         first, second = ipaddress.ip_address(source[0]), ipaddress.ip_address(destination[0])

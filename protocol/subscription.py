@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.address import AddressError, parse_node_address
+from uwsgi_router.protocol.text import to_bytes, to_text
 from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MODIFIER_SUBSCRIPTION,
@@ -187,7 +188,7 @@ def encode(subscription: Subscription) -> bytes:
         (b"report", b"1" if s.report else None),
         (b"backup", b"%d" % s.backup if s.backup else None),
         (b"proto", s.proto.encode() if s.proto != "uwsgi" else None),
-        (b"algo", s.algo.encode("utf-8", "surrogateescape") if s.algo is not None else None),
+        (b"algo", to_bytes(s.algo) if s.algo is not None else None),
         (b"vassal", s.vassal),
         (b"via", b",".join(s.via) or None),
         (b"unix", b"%d" % s.unix if s.unix is not None else None),
@@ -259,7 +260,7 @@ def _number(values: Mapping[bytes, bytes], name: bytes) -> int:
 
 def _text(values: Mapping[bytes, bytes], name: bytes) -> str | None:
     value = values.get(name)
-    return value.decode("utf-8", "surrogateescape") if value else None
+    return to_text(value) if value else None
 
 
 def _proto(text: str | None) -> Proto:

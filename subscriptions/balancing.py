@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from operator import attrgetter
 from typing import Final
 
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 #: Clients whose node is remembered for iphash; then all are forgotten, which costs a pass each.
@@ -199,9 +200,7 @@ def _home(
 ) -> SubscribedNode | None:
     """Return the node that ranks first for a client."""
     if candidates.seeds is None:
-        candidates.seeds = [
-            _hash(node.name.encode("utf-8", "surrogateescape")) for node in candidates.nodes
-        ]
+        candidates.seeds = [_hash(to_bytes(node.name)) for node in candidates.nodes]
     hashed = _hash(client)
     best, found = -1, None
     for node, seed in zip(candidates.nodes, candidates.seeds, strict=True):

@@ -46,6 +46,15 @@ def receive(sock: socket.socket, size: int) -> tuple[bytes, object, Credentials 
     return datagram, sender, None
 
 
+def credentials_of(sock: socket.socket) -> Credentials | None:
+    """Return who connected to a UNIX stream socket, None if the kernel does not tell."""
+    try:
+        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    except OSError:
+        return None
+    return Credentials(*_UCRED.unpack(data))
+
+
 def may_use_key(credentials: Credentials, directories: Sequence[bytes], key: bytes) -> bool:
     """Return True if in one of ``directories`` a file named like the key belongs to the sender.
 

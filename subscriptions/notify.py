@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.sender import Sender
 
@@ -104,7 +105,4 @@ def _send(sock: socket.socket, path: bytes, text: bytes, uid: int | None) -> str
 
 def _plain(raw: bytes) -> str:
     """Show bytes on one line; only what would break it is written differently."""
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    return printable(show(raw))

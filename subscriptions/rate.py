@@ -1,10 +1,10 @@
 """Rate limit for datagrams: a token bucket for each sender."""
 
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.subscriptions.sender import Sender
 
 #: A sender that was quiet may send so many seconds' worth at once: all nodes of a host start together.
@@ -22,13 +22,12 @@ class RateLimit:
         max_sources: how many are remembered.
     """
 
-    __slots__ = ("_buckets", "_max_sources", "_per_second")
+    __slots__ = ("_buckets", "_per_second")
 
     def __init__(self, per_second: float, *, max_sources: int = 10_000) -> None:
         self._per_second = per_second
-        self._max_sources = max_sources
         # source -> (datagrams left, when that was so); who was heard last stands last.
-        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+        self._buckets: Bounded[Hashable, tuple[float, float]] = Bounded(max_sources)
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -44,8 +43,6 @@ class RateLimit:
         allowed = left >= 1
         self._buckets[source] = (left - 1 if allowed else left), now
         self._buckets.move_to_end(source)
-        if len(self._buckets) > self._max_sources:
-            self._buckets.popitem(last=False)
         return allowed
 
 

@@ -12,11 +12,11 @@ accepted twice (see :mod:`uwsgi_router.subscriptions.replay`); key files are rea
 import os
 import re
 import stat
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.refusal import Refused
@@ -94,7 +94,7 @@ class KeyFiles:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         # name -> (what tells that the file is the same, the key or why there is none).
-        self._known: OrderedDict[str, tuple[tuple[int, ...], PublicKey | str]] = OrderedDict()
+        self._known: Bounded[str, tuple[tuple[int, ...], PublicKey | str]] = Bounded(MAX_KEY_FILES)
 
     def load(self, name: str) -> "PublicKey":
         """Return the key in the file called ``name``.
@@ -108,8 +108,6 @@ class KeyFiles:
             known = self._known.get(name)
             if known is None or known[0] != identity:
                 known = self._known[name] = identity, _read(path)
-                if len(self._known) > MAX_KEY_FILES:
-                    self._known.popitem(last=False)
         except OSError as exc:
             self._known.pop(name, None)
             raise Refused("key-file", f"no public key: {path}: {exc.strerror}") from None

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast, get_args
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
+from uwsgi_router.protocol.text import to_bytes, to_text
 from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import Registry
@@ -127,16 +128,16 @@ def _members(registry: Registry, epoch: float, wall: float) -> Iterator[dict[str
         for node in nodes:
             yield _node(node, pool.algorithm)
         if not nodes:
-            yield {"known": _text(pool.key), "since": round(wall)}
+            yield {"known": to_text(pool.key), "since": round(wall)}
     for key, since, owner in registry.remembered():
-        known: dict[str, Any] = {"known": _text(key), "since": round(epoch + since)}
+        known: dict[str, Any] = {"known": to_text(key), "since": round(epoch + since)}
         if owner is not None:
             known["owner"] = owner
         yield known
 
 
 def _node(node: SubscribedNode, algorithm: str) -> dict[str, Any]:
-    members: dict[str, Any] = {"key": _text(node.key), "address": node.name, "algo": algorithm}
+    members: dict[str, Any] = {"key": to_text(node.key), "address": node.name, "algo": algorithm}
     for name in _NUMBERS:
         number = getattr(node, "announced_weight" if name == "weight" else name)
         if number != (name == "weight"):
@@ -144,13 +145,13 @@ def _node(node: SubscribedNode, algorithm: str) -> dict[str, Any]:
     if node.proto != "uwsgi":
         members["proto"] = node.proto
     if node.vassal is not None:
-        members["vassal"] = _text(node.vassal)
+        members["vassal"] = to_text(node.vassal)
     if node.via:
-        members["via"] = [_text(router) for router in node.via]
+        members["via"] = [to_text(router) for router in node.via]
     if node.sni is not None:
-        members["sni_key"], members["sni_crt"] = _text(node.sni.key), _text(node.sni.crt)
+        members["sni_key"], members["sni_crt"] = to_text(node.sni.key), to_text(node.sni.crt)
         if node.sni.ca is not None:
-            members["sni_ca"] = "!" * node.sni.ca_required + _text(node.sni.ca)
+            members["sni_ca"] = "!" * node.sni.ca_required + to_text(node.sni.ca)
     if node.source is not None:
         members["source"] = node.source
     if node.credentials is not None:
@@ -169,14 +170,10 @@ def _node(node: SubscribedNode, algorithm: str) -> dict[str, Any]:
 def _used(used: Used) -> dict[str, Any]:
     members: dict[str, Any] = {"signer": used.signer, "floor": used.floor}
     if used.node is not None:
-        members["key"], members["address"] = _text(used.node[0]), used.node[1]
+        members["key"], members["address"] = to_text(used.node[0]), used.node[1]
     if used.hole is not None:
         members["hole"] = used.hole
     return members
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
 
 
 # --- Reading ---
@@ -261,7 +258,7 @@ def _read_node(members: Mapping[str, Any]) -> SavedNode:
         _string(members, "address"),
         algo=_string(members, "algo") if "algo" in members else None,
         proto=cast("Proto", proto),
-        via=tuple(router.encode("utf-8", "surrogateescape") for router in via),
+        via=tuple(to_bytes(router) for router in via),
         **given,
     )
     source = _string(members, "source") if "source" in members else None
@@ -296,7 +293,7 @@ def _string(members: Mapping[str, Any], name: str) -> str:
 
 def _raw(members: Mapping[str, Any], name: str) -> bytes:
     try:
-        return _string(members, name).encode("utf-8", "surrogateescape")
+        return to_bytes(_string(members, name))
     except UnicodeEncodeError:
         raise StateError(f"{name} is no text") from None
 

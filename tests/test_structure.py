@@ -81,6 +81,18 @@ def classes() -> dict[str, tuple[ast.ClassDef, list[str]]]:
 
 
 CLASSES = classes()
+#: uwsgiconf's name, which users write; what it stands for is a forwarder too.
+SHARED = {"Forwarder"}
+
+
+def test_no_two_classes_share_a_name() -> None:
+    found = [
+        node.name
+        for path in FILES
+        for node in tree_of(path).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert {name for name in found if found.count(name) > 1} == SHARED
 
 
 def attributes_of(name: str) -> set[str]:

@@ -4,6 +4,7 @@ import ipaddress
 import re
 from typing import Final
 
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.http.errors import HttpError, quoted
 
 MAX_HOST: Final = 255
@@ -14,7 +15,7 @@ _HOST = re.compile(
     rb"(?:(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
 )
 _KNOWN_HOSTS: Final = 1024
-_known: set[bytes] = set()
+_known: Final[dict[bytes, None]] = Bounded(_KNOWN_HOSTS)
 
 
 def check_host(value: bytes) -> None:
@@ -37,9 +38,7 @@ def check_host(value: bytes) -> None:
         raise HttpError(
             400, "bad-host", f"{quoted(value)} is no host name or address with or without a port"
         )
-    if len(_known) >= _KNOWN_HOSTS:
-        _known.clear()
-    _known.add(value)
+    _known[value] = None
 
 
 def _is_ipv6(address: bytes | None) -> bool:

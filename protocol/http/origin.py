@@ -12,6 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.http.fields import is_forwarding, names
 from uwsgi_router.protocol.http.request import RequestHead
 
@@ -47,7 +48,7 @@ class TrustedPeers:
         texts = tuple(texts)
         self._on_unix = "unix" in texts
         self._networks = tuple(_network(text) for text in texts if text != "unix")
-        self._remembered: dict[str, bool] = {}
+        self._remembered: dict[str, bool] = Bounded(_MAX_REMEMBERED)
 
     def __contains__(self, address: str) -> bool:
         """Say whether a peer is trusted; "" is a peer on a UNIX socket, and what is no address is never trusted."""
@@ -61,8 +62,6 @@ class TrustedPeers:
         except ValueError:
             return False
         found = any(parsed in network for network in self._networks)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
         self._remembered[address] = found
         return found
 

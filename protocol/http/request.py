@@ -170,7 +170,7 @@ class RequestHead:  # noqa: PLW1641
         return self.minor > 0 or b"keep-alive" in self.connection
 
 
-class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
+class _ConnectionValues(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
     """Cache of Connection values -> (elements, those of them that are names of fields to drop)."""
 
     def __missing__(self, value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
@@ -184,7 +184,7 @@ class _Connections(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]]):
         )
 
 
-_connections: Final = _Connections()
+_connections: Final = _ConnectionValues()
 
 
 def parse_request(

@@ -41,7 +41,7 @@ class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
         return self.keep(line, (number, reason, min(int(minor), 1), status_line(number, reason)))
 
 
-class Connections(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
+class ConnectionValues(BoundedCache[tuple[bool | None, frozenset[bytes]]]):
     """Cache of Connection values -> (says close: True, keep-alive: False, neither: None; fields to drop)."""
 
     def __missing__(self, value: bytes) -> tuple[bool | None, frozenset[bytes]]:
@@ -56,4 +56,4 @@ def status_line(status: int, reason: bytes) -> bytes:
 
 
 status_lines: Final = StatusLines()
-connections: Final = Connections()
+connections: Final = ConnectionValues()

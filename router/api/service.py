@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Self
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.app.instance import Instance
@@ -188,7 +189,7 @@ class Service(ABC):
 
 
 def _key(key: str | bytes | None) -> bytes | None:
-    return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    return to_bytes(key) if isinstance(key, str) else key
 
 
 def _warn_of_the_process(configuration: Configuration) -> None:

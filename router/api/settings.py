@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.config import crosschecks, table
 from uwsgi_router.router.config.build import build
@@ -121,7 +122,7 @@ def text_of(call: str, parameter: str, option: Option, value: object) -> str:
         expected = "%(, $( and @( would be replaced where an ini file is read: not allowed here"
         raise ParameterError(call, parameter, value, expected)
     try:
-        text.encode("utf-8", "surrogateescape")
+        to_bytes(text)
         option.kind.parse(text)
     except UnicodeEncodeError:
         raise ParameterError(call, parameter, value, "expected text that UTF-8 can encode") from None  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.stats.server import StatsServer
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
@@ -168,10 +169,10 @@ class AssembledRouter:
         assert self.gateway is not None
         self.gateway.start(self.streams, self.redirecting)
 
-    def close_stats(self) -> None:
+    async def close_stats(self) -> None:
         """Serve statistics no more."""
         if self._stats_server is not None:
-            self._stats_server.close()
+            await self._stats_server.close()
 
     def close_log(self) -> None:
         """Write the last lines of the access log."""
@@ -183,7 +184,7 @@ def _uwsgi(config: RouterConfig) -> Front:
     force_key = config.force_key
     return UwsgiFront(
         UwsgiParser(
-            force_key=force_key.encode("utf-8", "surrogateescape") if force_key else None,
+            force_key=to_bytes(force_key) if force_key else None,
             keep_modifiers=config.keep_modifiers,
         )
     )

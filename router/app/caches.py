@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.cache_reach import is_local, not_local
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CacheItem, ProcessConfig
@@ -25,9 +26,9 @@ def build_caches(process: ProcessConfig) -> Caches:
 
 
 def _add(caches: Caches, item: CacheItem, line: str) -> None:
-    key = item.key.encode("utf-8", "surrogateescape")
+    key = to_bytes(item.key)
     if item.value is not None:
-        value = item.value.encode("utf-8", "surrogateescape")
+        value = to_bytes(item.value)
     else:
         try:
             with open(item.key, "rb") as file:
@@ -37,7 +38,7 @@ def _add(caches: Caches, item: CacheItem, line: str) -> None:
     if item.cache is None:
         targets = list(caches)
     else:
-        cache = caches.find(item.cache.encode("utf-8", "surrogateescape"))
+        cache = caches.find(to_bytes(item.cache))
         if cache is None:
             raise StartError(f"{line}: there is no cache {item.cache}")
         targets = [cache]

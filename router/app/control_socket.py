@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_stream
@@ -27,7 +28,7 @@ def bind_control_socket(process: ProcessConfig, inherited: Inherited) -> list[Bo
             if one.file is not None:
                 # The owner first: until then nobody but ourselves can connect.
                 set_access(
-                    path.encode("utf-8", "surrogateescape"),
+                    to_bytes(path),
                     process.chmod_control_socket,
                     process.chown_control_socket,
                     option="control-socket",

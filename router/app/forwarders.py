@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from uwsgi_router.protocol.address import AddressError, parse_address
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.net.poller import Poller
@@ -61,7 +62,7 @@ def build_forwarder(
                 table.registry,
                 table.report,
                 loop.time,
-                fallback_key.encode("utf-8", "surrogateescape") if fallback_key else None,
+                to_bytes(fallback_key) if fallback_key else None,
             )
         if config.use_base is not None:
             return PathForwarder.from_base(config.use_base)
@@ -95,7 +96,7 @@ def _cache_forwarder(
 ) -> Forwarder:
     last_resort = not config.fallback
     if "@" not in use_cache:
-        cache = caches.find(use_cache.encode("utf-8", "surrogateescape"))
+        cache = caches.find(to_bytes(use_cache))
         if cache is None:
             which = f"cache called {use_cache}" if use_cache else "cache"
             raise StartError(

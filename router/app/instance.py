@@ -176,7 +176,7 @@ class Instance:
                 await asked.close()
         await self.tables.close()
         for router in self.routers:
-            router.close_stats()
+            await router.close_stats()
         if self._names is not None:
             self._names.close()
         for router in self.routers:

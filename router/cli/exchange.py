@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 from uwsgi_router.protocol.address import Address
-from uwsgi_router.router.cli.peer import Body, GetError, Peer, Phases
+from uwsgi_router.router.cli.peer import GetError, PeerConnection, Phases, RequestBody
 
 # No web server takes a longer head; an answer without an end of its head must not fill the memory.
 MAX_HEAD: Final = 1024 * 1024
@@ -19,7 +19,7 @@ _CONTENT_LENGTH = re.compile(
 def exchange(
     address: Address,
     packet: bytes,
-    body: Body | None,
+    body: RequestBody | None,
     timeout: float,
     phases: Phases,
     *,
@@ -39,7 +39,7 @@ def exchange(
         GetError: if no whole answer came.
         BrokenPipeError: if nobody reads standard output any more.
     """
-    with Peer(address, timeout, phases) as peer:
+    with PeerConnection(address, timeout, phases) as peer:
         peer.send(packet, "variables")
         with peer.sending(body):
             status, missing = _receive(peer)
@@ -48,7 +48,7 @@ def exchange(
     return status
 
 
-def _receive(peer: Peer) -> tuple[int, int]:
+def _receive(peer: PeerConnection) -> tuple[int, int]:
     """Read one answer to the end of the connection; return status and missing bytes of body."""
     received = bytearray()
     end = None
@@ -90,7 +90,7 @@ def _receive(peer: Peer) -> tuple[int, int]:
     return int(status[1]), (promised or 0) - size
 
 
-def not_http(peer: Peer, received: bytes | bytearray) -> GetError:
+def not_http(peer: PeerConnection, received: bytes | bytearray) -> GetError:
     """Show what came, and return the error that says what it is not."""
     sys.stdout.buffer.write(received)
     sys.stdout.buffer.flush()

@@ -9,7 +9,7 @@ import h11
 
 from uwsgi_router.protocol.address import Address, parse_address
 from uwsgi_router.router.cli.exchange import MAX_HEAD, not_http
-from uwsgi_router.router.cli.peer import Body, GetError, Peer, Phases
+from uwsgi_router.router.cli.peer import GetError, PeerConnection, Phases, RequestBody
 from uwsgi_router.version import __version__
 
 SCHEME: Final = "http://"
@@ -66,7 +66,9 @@ def _absolute(path: str) -> str:
     return path if path.startswith("/") else "/" + path
 
 
-def request(url: Url, method: str, fields: list[tuple[str, str]], body: Body | None) -> h11.Request:
+def request(
+    url: Url, method: str, fields: list[tuple[str, str]], body: RequestBody | None
+) -> h11.Request:
     """Return the request to send.
 
     Args:
@@ -97,7 +99,7 @@ def request(url: Url, method: str, fields: list[tuple[str, str]], body: Body | N
 
 
 def exchange_http(
-    address: Address, asked: h11.Request, body: Body | None, timeout: float, phases: Phases
+    address: Address, asked: h11.Request, body: RequestBody | None, timeout: float, phases: Phases
 ) -> int:
     """Send a request, write the body of its answer to stdout; return its status.
 
@@ -117,7 +119,7 @@ def exchange_http(
     if body is None:
         connection.send(h11.EndOfMessage())
     assert head is not None
-    with Peer(address, timeout, phases) as peer:
+    with PeerConnection(address, timeout, phases) as peer:
         peer.send(head, "head")
         with peer.sending(body):
             return _Answer(peer, connection).read()
@@ -126,7 +128,7 @@ def exchange_http(
 class _Answer:
     """Answer to one request, as it comes."""
 
-    def __init__(self, peer: Peer, connection: h11.Connection) -> None:
+    def __init__(self, peer: PeerConnection, connection: h11.Connection) -> None:
         self._peer = peer
         self._connection = connection
         # Until the head is understood: if it can't be, the user wants to see it.

@@ -14,9 +14,13 @@ from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from uwsgi_router.protocol.address import Address, AddressError, InetAddress, parse_address
+from uwsgi_router.protocol.control import MAX_TIMEOUT
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.protocol.uwsgi import PacketError, encode_packet
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed, seconds, unread
 from uwsgi_router.router.cli.exchange import exchange
-from uwsgi_router.router.cli.peer import Body, GetError, Phases
+from uwsgi_router.router.cli.peer import GetError, Phases, RequestBody
 
 _HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
 
@@ -27,17 +31,13 @@ def main(args: list[str]) -> int:
     try:
         send = _over_http(parsed) if "://" in parsed.address else _over_uwsgi(parsed)
     except (AddressError, PacketError, GetError) as exc:
-        print(f"uwsgi-router get: {exc}", file=sys.stderr)
-        return 2
+        return failed("get", exc, 2)
     try:
         status = send(Phases(parsed.verbose))
     except GetError as exc:
-        print(f"uwsgi-router get: {exc}", file=sys.stderr)
-        return 1
+        return failed("get", exc)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     return 0 if status < 400 else 1
 
 
@@ -67,10 +67,10 @@ def _over_http(parsed: argparse.Namespace) -> Callable[[Phases], int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="uwsgi-router get",
-        description="Send one request over the uwsgi protocol, or over HTTP.",
-        epilog="Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
+    parser = commands.parser(
+        "get",
+        "Send one request over the uwsgi protocol, or over HTTP.",
+        "Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
     )
     parser.add_argument(
         "address",
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds(0.001, MAX_TIMEOUT),
         default=60.0,
         help="how long to wait for each step: connect, send, next bytes (default: 60)",
     )
@@ -105,14 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds
-
-
-def _open_body(name: str | None) -> Body | None:
+def _open_body(name: str | None) -> RequestBody | None:
     if name is None:
         return None
     try:
@@ -127,15 +120,15 @@ def _open_body(name: str | None) -> Body | None:
         file.seek(0)
     except OSError as exc:
         raise GetError(f"cannot read {name}: {exc.strerror}") from exc
-    return Body(file, size)
+    return RequestBody(file, size)
 
 
-def _in_memory(content: bytes) -> Body:
-    return Body(BytesIO(content), len(content))
+def _in_memory(content: bytes) -> RequestBody:
+    return RequestBody(BytesIO(content), len(content))
 
 
 def request_variables(
-    address: Address, path: str, headers: list[str], extra: list[str], body: Body | None
+    address: Address, path: str, headers: list[str], extra: list[str], body: RequestBody | None
 ) -> list[tuple[bytes, bytes]]:
     """Return the variables that a web server would send, in its order.
 
@@ -159,7 +152,7 @@ def request_variables(
         "CONTENT_TYPE": "" if body is None else "application/octet-stream",
         "CONTENT_LENGTH": "" if body is None else str(body.size),
         "REQUEST_URI": path,
-        "PATH_INFO": unquote_to_bytes(os.fsencode(bare)).decode("utf-8", "surrogateescape"),
+        "PATH_INFO": to_text(unquote_to_bytes(os.fsencode(bare))),
         "SERVER_PROTOCOL": "HTTP/1.1",
         "REQUEST_SCHEME": "http",
         "REMOTE_ADDR": "127.0.0.1",

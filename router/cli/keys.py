@@ -6,9 +6,10 @@ the private one is for the node. Nothing that exists is ever overwritten.
 
 import argparse
 import os
-import sys
 from typing import Final
 
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.subscriptions.signature import key_file_name
 
 #: What may be made: RSA with so many bits, or a curve.
@@ -25,8 +26,7 @@ def main(args: list[str]) -> int:
     try:
         private, public = make_pair(parsed.domain, parsed.dir, parsed.type)
     except KeysError as exc:
-        print(f"uwsgi-router keys: {exc}", file=sys.stderr)
-        return 1
+        return failed("keys", exc)
     directory = os.path.abspath(parsed.dir)
     key = os.path.abspath(private)
     print(f"public key, for the router:  {public}")
@@ -38,11 +38,9 @@ def main(args: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="uwsgi-router keys", description="Make keys for signed announces."
-    )
-    commands = parser.add_subparsers(required=True, metavar="new")
-    new = commands.add_parser("new", description="Make the pair of keys for one domain.")
+    parser = commands.parser("keys", "Make keys for signed announces.")
+    kinds = parser.add_subparsers(required=True, metavar="new")
+    new = kinds.add_parser("new", description="Make the pair of keys for one domain.")
     new.add_argument("domain", metavar="DOMAIN", help="the key that nodes announce: example.com")
     new.add_argument("--dir", default=".", help="where to put both files (default: here)")
     new.add_argument(

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from uwsgi_router.protocol.address import Address, InetAddress
+from uwsgi_router.protocol.text import show
 
 _CHUNK: Final = 65_536
 
@@ -20,7 +21,7 @@ class GetError(Exception):
 
 
 @dataclass(slots=True)
-class Body:
+class RequestBody:
     """Body of the request, from a file.
 
     Attributes:
@@ -48,11 +49,11 @@ class Phases:
     def show_head(self, head: bytes) -> None:
         """Show the head of an answer."""
         if self.verbose:
-            for line in head.decode("utf-8", "backslashreplace").splitlines():
+            for line in show(head).splitlines():
                 print(f"< {line}", file=sys.stderr)
 
 
-class Peer:
+class PeerConnection:
     """Connection to a server, from connect to close. Use it in ``with``.
 
     Args:
@@ -117,7 +118,7 @@ class Peer:
         self.phases.tell(f"sent {len(data)} bytes of {what}")
 
     @contextmanager
-    def sending(self, body: Body | None) -> Iterator[None]:
+    def sending(self, body: RequestBody | None) -> Iterator[None]:
         """Send a body meanwhile, because a server may answer before it has read everything."""
         if body is None:
             yield
@@ -135,7 +136,7 @@ class Peer:
                     pass
                 sender.join()
 
-    def _send_body(self, body: Body) -> None:
+    def _send_body(self, body: RequestBody) -> None:
         left = body.size
         try:
             while left and (chunk := body.file.read(min(left, _CHUNK))):

@@ -16,7 +16,7 @@ from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import setup
-from uwsgi_router.router.net.activation import Inherited, ServiceNotifier
+from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 from uwsgi_router.version import __version__
 
 log = logging.getLogger("uwsgi-router")
@@ -36,7 +36,7 @@ def run(configuration: Configuration) -> int:
     for line in configuration.warnings:
         log.warning("%s", line)
     who = identity(process, configuration.routers)
-    notifier = ServiceNotifier.from_environment(os.environ)
+    notifier = SystemdNotifier.from_environment(os.environ)
     instance = Instance(configuration, Inherited.from_environment(os.environ, os.getpid()))
     set_title(process.procname, process.procname_prefix)
     raise_descriptor_limit()
@@ -80,7 +80,7 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     return uvloop.new_event_loop
 
 
-async def _serve(instance: Instance, notifier: ServiceNotifier, mercy: float) -> None:
+async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     graceful, at_once = asyncio.Event(), asyncio.Event()
 

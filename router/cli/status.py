@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from uwsgi_router.protocol.control import Question
-from uwsgi_router.router.core.log import printable
+from uwsgi_router.protocol.text import printable, show
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed, key_of, unread
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
     VARIABLE,
@@ -40,7 +42,7 @@ _COLUMNS: Final = (
 )
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
-Node = Mapping[str, Any]
+NodeLine = Mapping[str, Any]
 
 
 def main(args: list[str]) -> int:
@@ -55,28 +57,24 @@ def main(args: list[str]) -> int:
             sys.stdout.flush()
             if not nodes and not parsed.watch:
                 about = "" if parsed.key is None else f" of the key {parsed.key}"
-                print(f"uwsgi-router status: there is no node{about}", file=sys.stderr)
-                return 1 if parsed.key is not None else 0
+                status = 1 if parsed.key is not None else 0
+                return failed("status", f"there is no node{about}", status)
             if not parsed.watch:
                 return 0
             time.sleep(INTERVAL)
     except CannotAsk as exc:
-        print(f"uwsgi-router status: {exc}", file=sys.stderr)
-        return 1
+        return failed("status", exc)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return unread()
     except KeyboardInterrupt:
         return 0 if parsed.watch else 130
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="uwsgi-router status",
-        description="Show the nodes that announced themselves to a running router.",
-        epilog="Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        "status",
+        "Show the nodes that announced themselves to a running router.",
+        "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
     )
     parser.add_argument("key", nargs="?", metavar="KEY", help="only the nodes of this key")
     parser.add_argument("--json", action="store_true", help="for scripts: one JSON object")
@@ -97,14 +95,13 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _asked(path: str, key: str | None) -> list[Node]:
-    raw = None if key is None else os.fsencode(key)
+def _asked(path: str, key: str | None) -> list[NodeLine]:
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=raw))
+        lines = control.ask(Question("status", key=key_of(key)))
         return [line["node"] for line in lines if "node" in line]
 
 
-def as_json(nodes: Sequence[Node]) -> str:
+def as_json(nodes: Sequence[NodeLine]) -> str:
     """Return one object: keys in order, each with its nodes."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
@@ -113,7 +110,7 @@ def as_json(nodes: Sequence[Node]) -> str:
     return json.dumps({"keys": keys}, indent=2) + "\n"
 
 
-def _shown(node: Node) -> Node:
+def _shown(node: NodeLine) -> NodeLine:
     """Leave out what stands above; bytes that are not UTF-8 would stop strict readers."""
     return {
         name: _text(value) if isinstance(value, str) else value
@@ -122,7 +119,7 @@ def _shown(node: Node) -> Node:
     }
 
 
-def as_table(nodes: Sequence[Node]) -> str:
+def as_table(nodes: Sequence[NodeLine]) -> str:
     """Return a table for people."""
     if not nodes:
         return ""
@@ -140,15 +137,15 @@ def as_table(nodes: Sequence[Node]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _by_key(nodes: Iterable[Node]) -> dict[tuple[str, str, str], list[Node]]:
-    keys: dict[tuple[str, str, str], list[Node]] = {}
+def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLine]]:
+    keys: dict[tuple[str, str, str], list[NodeLine]] = {}
     for node in nodes:
         of_key = (_text(node["table"]), _text(node["key"]), node["algorithm"])
         keys.setdefault(of_key, []).append(node)
     return keys
 
 
-def _row(node: Node) -> list[str]:
+def _row(node: NodeLine) -> list[str]:
     weight = f"{node['weight']}"
     if node["set_weight"] is not None:
         weight += f" (announced {node['announced_weight']})"
@@ -175,4 +172,4 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def _text(text: str) -> str:
     """Return a peer's text with nothing in it that would act on the terminal."""
-    return printable(text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    return printable(show(text))

@@ -5,12 +5,13 @@ be done, 2 for a command line that makes no sense, 130 if it was interrupted.
 """
 
 import argparse
-import os
 import sys
 from typing import Any
 
 from uwsgi_router.protocol.control import MAX_TIMEOUT, Question
 from uwsgi_router.protocol.subscription import MAX_WEIGHT
+from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.commands import failed, key_of, seconds
 from uwsgi_router.router.cli.status import add_control
 from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 
@@ -30,16 +31,16 @@ def drain(args: list[str]) -> int:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds(0, MAX_TIMEOUT),
         default=60.0,
         help="how long to wait for running requests; 0: not at all (default: 60)",
     )
     parsed = parser.parse_args(args)
     node = parsed.node
     try:
-        done = _do(parsed, Question("drain", node, _key(parsed.key), timeout=parsed.timeout))
+        done = _do(parsed, Question("drain", node, key_of(parsed.key), timeout=parsed.timeout))
     except CannotAsk as exc:
-        return _failed("drain", exc)
+        return failed("drain", exc)
     except KeyboardInterrupt:
         # The question was asked: the router has done what it asks for.
         print(
@@ -61,9 +62,9 @@ def enable(args: list[str]) -> int:
     """Take back a drain."""
     parsed = _parser("enable", "Let NODE have requests again after `drain`.").parse_args(args)
     try:
-        _do(parsed, Question("enable", parsed.node, _key(parsed.key)))
+        _do(parsed, Question("enable", parsed.node, key_of(parsed.key)))
     except CannotAsk as exc:
-        return _failed("enable", exc)
+        return failed("enable", exc)
     print(f"{parsed.node} is enabled")
     return 0
 
@@ -80,20 +81,17 @@ def weight(args: list[str]) -> int:
     parsed = parser.parse_args(args)
     number = parsed.weight or None
     try:
-        _do(parsed, Question("weight", parsed.node, _key(parsed.key), weight=number))
+        _do(parsed, Question("weight", parsed.node, key_of(parsed.key), weight=number))
     except CannotAsk as exc:
-        return _failed("weight", exc)
+        return failed("weight", exc)
     what = "the weight that it announces" if number is None else f"the weight {number}"
     print(f"{parsed.node} has {what}")
     return 0
 
 
 def _parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"uwsgi-router {name}",
-        description=description,
-        epilog=epilog or "Exit status: 0 if it was done, 1 if not, 2 for wrong use.",
-        allow_abbrev=False,
+    parser = commands.parser(
+        name, description, epilog or "Exit status: 0 if it was done, 1 if not, 2 for wrong use."
     )
     parser.add_argument("node", metavar="NODE", help="its address as in `uwsgi-router status`")
     parser.add_argument("--key", help="only as a node of this key (default: of all keys)")
@@ -106,24 +104,8 @@ def _do(parsed: argparse.Namespace, question: Question) -> dict[str, Any]:
         return control.do(question)
 
 
-def _key(key: str | None) -> bytes | None:
-    return None if key is None else os.fsencode(key)
-
-
 def _of(key: str | None) -> str:
     return "" if key is None else f" of the key {key}"
-
-
-def _failed(command: str, exc: CannotAsk) -> int:
-    print(f"uwsgi-router {command}: {exc}", file=sys.stderr)
-    return 1
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= MAX_TIMEOUT:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds up to a day")
-    return seconds
 
 
 def _weight(text: str) -> int:

@@ -12,6 +12,7 @@ import time
 from typing import Final
 
 from uwsgi_router.protocol.subscription import Command, Subscription, encode
+from uwsgi_router.protocol.text import show
 from uwsgi_router.protocol.uwsgi import HEADER_SIZE, PacketError, decode_header, decode_variables
 
 #: Seconds between two announces; a router believes 17 s of silence.
@@ -104,7 +105,7 @@ class Vassal:
         while left and (data := sock.recv(min(left, 65_536))):
             left -= len(data)
         self._requests += 1
-        target = variables.get(b"REQUEST_URI", b"/").decode("utf-8", "backslashreplace")
+        target = show(variables.get(b"REQUEST_URI", b"/"))
         text = (
             f"Hello from vassal {self._name}, pid {os.getpid()}: "
             f"request {self._requests}, {target}\n"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import inf
 
+from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 
@@ -51,15 +52,6 @@ def setup(config: ProcessConfig) -> None:
         logging.getLogger(ROOT).warning(
             "logto=%s: logging over UDP is not supported, using stderr", config.logto
         )
-
-
-def printable(text: str) -> str:
-    r"""Escape what is not printable as Python would: ``\n``, ``\x1b``, ``\u202e``, surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 class LineFormatter(logging.Formatter):

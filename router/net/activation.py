@@ -147,7 +147,7 @@ def _file_name(address: SockAddr) -> bytes:
     return path if path.startswith(b"\0") else os.path.realpath(path)
 
 
-class ServiceNotifier:
+class SystemdNotifier:
     """Notifier of the service manager (sd_notify); does nothing if nobody asked."""
 
     def __init__(self, address: str | None) -> None:
@@ -159,7 +159,7 @@ class ServiceNotifier:
             log.warning("NOTIFY_SOCKET=%s is not a UNIX socket: nobody is notified", address)
 
     @classmethod
-    def from_environment(cls, environ: MutableMapping[str, str]) -> "ServiceNotifier":
+    def from_environment(cls, environ: MutableMapping[str, str]) -> "SystemdNotifier":
         """Take NOTIFY_SOCKET out of the environment."""
         return cls(environ.pop("NOTIFY_SOCKET", None))
 

@@ -16,12 +16,12 @@ from uwsgi_router.protocol.address import (
     Address,
     InetAddress,
     UnixAddress,
-    is_ip,
     parse_datagram_address,
 )
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
-from uwsgi_router.router.net.resolver import TTL
+from uwsgi_router.router.net.connect import Endpoint, endpoint, ip_endpoint
+from uwsgi_router.router.net.own import local_address
+from uwsgi_router.router.net.resolver import TTL, look_up
 from uwsgi_router.subscriptions.node_address import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
@@ -33,7 +33,7 @@ MAX_ADDRESSES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DatagramRoute:
     """Route to a destination: one of its addresses.
 
     Attributes:
@@ -65,7 +65,7 @@ class Destination:
     def __init__(self, text: str) -> None:
         self.text = text
         self.address: Address = parse_datagram_address(text)
-        self.routes: tuple[Route, ...] = ()
+        self.routes: tuple[DatagramRoute, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Destination {self.text} routes={len(self.routes)}>"
@@ -111,8 +111,9 @@ class Destinations:
     def start(self) -> None:
         """Start resolving names, and resolve them again every TTL seconds."""
         for destination in self._destinations:
-            if not _is_name(destination.address):
-                self._found(destination, [_literal(destination.address)])
+            where = endpoint(destination.address)
+            if where is not None:
+                self._found(destination, [where])
             self._tasks.append(self._loop.create_task(self._follow(destination)))
 
     def close(self) -> None:
@@ -124,7 +125,7 @@ class Destinations:
             sock.close()
         self._opened.clear()
 
-    def send(self, destination: Destination, route: Route, datagram: bytes) -> None:
+    def send(self, destination: Destination, route: DatagramRoute, datagram: bytes) -> None:
         """Send one datagram to one address, or note why that is impossible."""
         family, where = route.endpoint
         try:
@@ -147,41 +148,41 @@ class Destinations:
 
     async def _follow(self, destination: Destination) -> None:
         while True:
-            if _is_name(destination.address):
+            where = endpoint(destination.address)
+            if where is None:
                 await self._look_up(destination)
                 await asyncio.sleep(TTL)
             else:
                 await asyncio.sleep(TTL)
                 # The way there may have changed.
-                self._found(destination, [_literal(destination.address)])
+                self._found(destination, [where])
 
     async def _look_up(self, destination: Destination) -> None:
         address = destination.address
         assert isinstance(address, InetAddress)
         try:
-            found = await self._loop.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-        except (OSError, UnicodeError) as exc:
+            found = await look_up(self._loop, address, socket.SOCK_DGRAM)
+        except OSError as exc:
             # Where it was, it may still be: names fail for a while.
             self.trouble(destination, f"its name can't be resolved: {exc}")
             return
-        hosts = dict.fromkeys(str(info[4][0]) for info in found)
-        self._found(destination, [ip_endpoint(host, address.port) for host in hosts])
+        self._found(destination, [ip_endpoint(host, address.port) for host in found])
 
     def _found(self, destination: Destination, endpoints: Sequence[Endpoint]) -> None:
-        routes: list[Route] = []
+        routes: list[DatagramRoute] = []
         reason = "it has no address"
         for family, where in endpoints[:MAX_ADDRESSES]:
             if isinstance(where, bytes):
                 if self._is_own(UnixAddress(where)):
                     reason = "it is this router itself"
                 else:
-                    routes.append(Route((family, where), None))
+                    routes.append(DatagramRoute((family, where), None))
                 continue
             if self._is_own(InetAddress(*where)):
                 reason = "it is this router itself"
                 continue
             try:
-                routes.append(Route((family, where), _local_address((family, where))))
+                routes.append(DatagramRoute((family, where), local_address((family, where))))
             except OSError as exc:
                 reason = exc.strerror or str(exc)
         if not routes:
@@ -189,26 +190,3 @@ class Destinations:
         # An address of each family is mostly one machine, which is to be told once.
         ipv4 = [route for route in routes if route.endpoint[0] == socket.AF_INET]
         destination.routes = tuple(ipv4 or routes)
-
-
-def _is_name(address: Address) -> bool:
-    return isinstance(address, InetAddress) and not is_ip(address.host)
-
-
-def _literal(address: Address) -> Endpoint:
-    if isinstance(address, UnixAddress):
-        return socket.AF_UNIX, address.path
-    return ip_endpoint(address.host, address.port)
-
-
-def _local_address(endpoint: Endpoint) -> str:
-    """Return this machine's address on the way to another; nothing is sent to find out.
-
-    Raises:
-        OSError: there is no way.
-    """
-    family, where = endpoint
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(where)
-        host: str = probe.getsockname()[0]
-    return host

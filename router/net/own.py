@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable
 
 from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 from uwsgi_router.subscriptions.node_address import IPAddress, ip_of
 
 #: Names that mean this machine without any look-up.
@@ -80,14 +81,24 @@ def _identity(path: bytes) -> tuple[int, int] | None:
 def _is_here(ip: IPAddress) -> bool:
     """Return True if ``ip`` is an address of this machine.
 
-    The route to an address of one's own begins at that address; nothing is sent to find that out.
+    The route to an address of one's own begins at that address.
     """
     if ip.is_loopback:
         return True
-    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    try:
+        return ip_of(local_address(ip_endpoint(str(ip), 9))) == ip
+    except OSError:
+        return False
+
+
+def local_address(endpoint: Endpoint) -> str:
+    """Return this machine's IP address on the way to another; nothing is sent to find out.
+
+    Raises:
+        OSError: there is no way.
+    """
+    family, where = endpoint
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((str(ip), 9))
-            return ip_of(probe.getsockname()[0]) == ip
-        except OSError:
-            return False
+        probe.connect(where)
+        host: str = probe.getsockname()[0]
+    return host

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 
 # Names stand for whatever runs now (containers, headless services): asked again about this often.
@@ -33,7 +34,7 @@ class Resolver:
     ) -> None:
         self._loop = loop
         self._is_own = is_own
-        self._known: dict[tuple[str, int], tuple[float, list[Endpoint]]] = {}
+        self._known: Bounded[tuple[str, int], tuple[float, list[Endpoint]]] = Bounded(MAX_NAMES)
         self._running: dict[tuple[str, int], asyncio.Task[list[Endpoint]]] = {}
 
     def fresh(self, address: InetAddress) -> list[Endpoint] | None:
@@ -75,31 +76,36 @@ class Resolver:
     async def _look_up(self, address: InetAddress) -> list[Endpoint]:
         key = (address.host, address.port)
         try:
-            found = await self._loop.getaddrinfo(
-                address.host, address.port, type=socket.SOCK_STREAM
-            )
-        except (OSError, UnicodeError) as exc:
+            hosts = await look_up(self._loop, address, socket.SOCK_STREAM)
+        except OSError:
             known = self._known.get(key)
             if known is None:
-                if isinstance(exc, UnicodeError):
-                    raise OSError(f"{address.host} is no host name") from exc
                 raise
-            self._remember(key, known[1])
+            self._known[key] = self._loop.time(), known[1]
             return known[1]
-        hosts = [str(info[4][0]) for info in found]
         others = [host for host in hosts if not self._is_own(InetAddress(host, address.port))]
         if hosts and not others:
             raise OSError(errno.ELOOP, f"{address} is this router itself")
-        answer = list(dict.fromkeys(ip_endpoint(host, address.port) for host in others))
-        self._remember(key, answer)
+        answer = [ip_endpoint(host, address.port) for host in others]
+        self._known[key] = self._loop.time(), answer
         return answer
-
-    def _remember(self, key: tuple[str, int], answer: list[Endpoint]) -> None:
-        if key not in self._known and len(self._known) >= MAX_NAMES:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (self._loop.time(), answer)
 
     def close(self) -> None:
         """Forget the look-ups under way."""
         for task in list(self._running.values()):
             task.cancel()
+
+
+async def look_up(
+    loop: asyncio.AbstractEventLoop, address: InetAddress, kind: socket.SocketKind
+) -> list[str]:
+    """Return every IP address of a name, each once, in the system's order.
+
+    Raises:
+        OSError: the name has none, or is none.
+    """
+    try:
+        found = await loop.getaddrinfo(address.host, address.port, type=kind)
+    except UnicodeError as exc:
+        raise OSError(f"{address.host} is no host name") from exc
+    return list(dict.fromkeys(str(info[4][0]) for info in found))

@@ -7,6 +7,8 @@ from functools import lru_cache
 from json import JSONEncoder
 from typing import Final
 
+from uwsgi_router.protocol.text import show
+
 #: Bytes shown of a target, and of any other text.
 MAX_TARGET: Final = 2048
 MAX_TEXT: Final = 256
@@ -20,7 +22,7 @@ _json: Final = JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
-class Entry:
+class AccessEntry:
     """Entry of the access log. Seconds are None for what did not happen.
 
     Attributes:
@@ -66,7 +68,7 @@ def _second(whole: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def text_line(entry: Entry, begun: str) -> bytes:
+def text_line(entry: AccessEntry, begun: str) -> bytes:
     """Return the fields separated by spaces, each a word of visible ASCII; the request line is in quotes."""
     return (
         f"{begun} {_escaped(_bytes(entry.id))} {_escaped(entry.client)}"
@@ -95,7 +97,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.6f}"
 
 
-def json_line(entry: Entry, begun: str) -> bytes:
+def json_line(entry: AccessEntry, begun: str) -> bytes:
     """Return an object on one line of ASCII; its keys are the attributes of an entry."""
     connect, first_byte = entry.connect, entry.first_byte
     fields = {
@@ -123,4 +125,4 @@ def _text(value: bytes, limit: int = MAX_TEXT) -> str:
     r"""Return UTF-8 as text; bytes that are not are shown as ``\xNN``."""
     if len(value) > limit:
         value = value[:limit] + b"..."
-    return value.decode("utf-8", "backslashreplace")
+    return show(value)

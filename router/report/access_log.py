@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.report.access_entry import Entry, json_line, text_line, timestamp
+from uwsgi_router.router.report.access_entry import AccessEntry, json_line, text_line, timestamp
 
 #: Seconds that a line may wait for others.
 DELAY: Final = 0.2
@@ -93,7 +93,7 @@ class AccessLog:
         self._loop = loop
         self._look_at = loop.time() + LOOK
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: AccessEntry) -> None:
         """Log a request that has just ended; never waits, and never raises."""
         line = self._line(entry, timestamp(self._wall_clock() - entry.total))
         if len(self._pending) + len(line) > MAX_PENDING:

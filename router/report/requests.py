@@ -4,9 +4,9 @@ import logging
 from time import monotonic
 from typing import Final
 
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.core.text import show
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.node import Node

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
@@ -18,8 +20,7 @@ from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.cache")
 
-# Values that were read lately, forgotten all at once when there are too many; nodes, the oldest forgotten first. A node
-# that is forgotten loses its memory of failures, no more.
+# Values that were read lately, and their nodes. A node that is forgotten loses its memory of failures, no more.
 MAX_VALUES: Final = 4_096
 MAX_NODES: Final = 16_384
 
@@ -31,10 +32,6 @@ class ItemForwarder(RotatingForwarder):
         name: the cache's, for the log.
         gracetime: seconds for which a node is passed over after a failed connect.
         last_resort: no fallback is configured.
-
-    Attributes:
-        max_values: values that are remembered.
-        max_nodes: nodes that are.
     """
 
     def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
@@ -42,9 +39,8 @@ class ItemForwarder(RotatingForwarder):
             gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
         )
         self._name = name or "(the first)"
-        self.max_values, self.max_nodes = MAX_VALUES, MAX_NODES
-        self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = {}
-        self._nodes: dict[tuple[str, int], UnannouncedNode] = {}
+        self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = Bounded(MAX_VALUES)
+        self._nodes: dict[tuple[str, int], UnannouncedNode] = Bounded(MAX_NODES)
         self._limited = RateLimited(log)
 
     def __repr__(self) -> str:
@@ -60,7 +56,7 @@ class ItemForwarder(RotatingForwarder):
         """
         nodes = self._nodes_of(item.value)
         if isinstance(nodes, ValueProblem):
-            shown = key.decode("utf-8", "backslashreplace")
+            shown = show(key)
             self._limited.error(
                 key,
                 "the item %s of the cache %s names no nodes, requests for it fail: %r: %s",
@@ -93,16 +89,9 @@ class ItemForwarder(RotatingForwarder):
                     for target in targets
                 )
                 for node in found:
-                    self._remember(node)
-            if len(self._values) >= self.max_values:
-                self._values.clear()
+                    self._nodes[node.name, node.modifier1] = node
             self._values[value] = found
         return found
-
-    def _remember(self, node: UnannouncedNode) -> None:
-        if len(self._nodes) >= self.max_nodes:
-            del self._nodes[next(iter(self._nodes))]
-        self._nodes[node.name, node.modifier1] = node
 
 
 class CacheForwarder(ItemForwarder):

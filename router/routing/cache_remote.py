@@ -13,7 +13,9 @@ from math import inf
 from typing import Final
 
 from uwsgi_router.protocol.address import Address, InetAddress, parse_address
-from uwsgi_router.protocol.cache import Command, decode_hit, encode_command
+from uwsgi_router.protocol.bounded import Bounded
+from uwsgi_router.protocol.cache import CacheCommand, decode_hit, encode_command
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.connect import Endpoint, begin, endpoint, outcome
@@ -78,12 +80,12 @@ class RemoteCache:
         name, _, address = text.partition("@")
         self.text = text
         self.deadline = deadline
-        self._name = name.encode("utf-8", "surrogateescape")
+        self._name = to_bytes(name)
         self._address: Address = parse_address(address)
         self._loop = loop
         self._resolver = resolver
         self._wall_clock = wall_clock
-        self._remembered: dict[bytes, _Remembered] = {}
+        self._remembered: dict[bytes, _Remembered] = Bounded(MAX_REMEMBERED)
         self._queries: dict[bytes, asyncio.Task[Item | None]] = {}
         self._places = asyncio.Semaphore(MAX_QUERIES)
         self._last_failure = ("", False)
@@ -166,20 +168,15 @@ class RemoteCache:
         now = self._loop.time()
         known = self._remembered.pop(key, None)
         if found is None:
-            self._keep(key, _Remembered(None, now + MISS_TTL))
+            self._remembered[key] = _Remembered(None, now + MISS_TTL)
             return None
         value, ends = found
         left = ends - self._wall_clock() if ends else inf
         item = known.item if known is not None and known.item is not None else Item(value)
         # The turns go on: it is the same item, asked for again.
         item.value, item.expires = value, now + left
-        self._keep(key, _Remembered(item, now + min(HIT_TTL, left)))
+        self._remembered[key] = _Remembered(item, now + min(HIT_TTL, left))
         return item
-
-    def _keep(self, key: bytes, answer: _Remembered) -> None:
-        if len(self._remembered) >= MAX_REMEMBERED:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[key] = answer
 
     async def _ask(self, key: bytes) -> tuple[bytes, int] | None:
         """Return (value, epoch second of its end or 0), or None.
@@ -188,7 +185,7 @@ class RemoteCache:
             OSError: no connection, or it broke.
             PacketError: the answer makes no sense.
         """
-        packet = encode_command(Command("get", key, self._name))
+        packet = encode_command(CacheCommand("get", key, self._name))
         sock, connected = begin(await self._endpoint())
         with sock:
             if not connected:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Final
 
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.model import CacheConfig
 from uwsgi_router.router.core.log import RateLimited
 
@@ -172,9 +173,7 @@ class Caches:
     """Caches of the process, by name; the first one is meant where none is named."""
 
     def __init__(self, configs: tuple[CacheConfig, ...] = ()) -> None:
-        self._caches = {
-            config.name.encode("utf-8", "surrogateescape"): Cache(config) for config in configs
-        }
+        self._caches = {to_bytes(config.name): Cache(config) for config in configs}
 
     def __bool__(self) -> bool:
         return bool(self._caches)

@@ -18,13 +18,14 @@ import traceback
 import types
 from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from uwsgi_router.protocol.bounded import Bounded
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, RouterConfig
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.core.text import show
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.code_file import CodeError, CodeFile, Function
 from uwsgi_router.router.routing.code_result import ResultError, parse_node, texts_of
@@ -32,8 +33,8 @@ from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.code")
 
-# Addresses that were named lately; forgotten all at once when there are too many.
-_MAX_NODES = 1024
+# Nodes that were named lately.
+_MAX_NODES: Final = 1024
 # A function that fails for every request tells so once a minute for each place where it does.
 _LINES_PER_SECOND = 1 / 60
 
@@ -84,7 +85,7 @@ class CodeForwarder(Forwarder):
         self._limit = limit
         self._timeout = timeout
         self._reload = reload
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Node] = Bounded(_MAX_NODES)
         self._limited = RateLimited(log, per_second=_LINES_PER_SECOND, clock=clock)
 
     def __repr__(self) -> str:
@@ -180,10 +181,7 @@ class CodeForwarder(Forwarder):
     def _node(self, text: str) -> Node:
         node = self._nodes.get(text)
         if node is None:
-            node = parse_node(text)
-            if len(self._nodes) >= _MAX_NODES:
-                self._nodes.clear()
-            self._nodes[text] = node
+            node = self._nodes[text] = parse_node(text)
         return node
 
     # --- what went wrong ---

@@ -1,6 +1,7 @@
 """Results of an operator's function: texts, and the nodes that they name."""
 
 from uwsgi_router.protocol.named_node import NamedNodeError, parse_named_node
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.subscriptions.node import Node
 
 
@@ -20,7 +21,7 @@ def texts_of(result: object) -> list[str]:
     texts = []
     for part in parts:
         if isinstance(part, bytes):
-            texts.append(part.decode("utf-8", "surrogateescape"))
+            texts.append(to_text(part))
         elif isinstance(part, str):
             texts.append(part)
         else:

@@ -5,6 +5,7 @@ directories or picks any TCP target; here it can do neither.
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from uwsgi_router.protocol.address import (
     Address,
@@ -13,12 +14,13 @@ from uwsgi_router.protocol.address import (
     parse_address,
     parse_port,
 )
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
 
-# Addresses that were asked for lately; forgotten all at once when there are too many.
-_MAX_NODES = 1024
+# Nodes of keys that were asked for lately.
+_MAX_NODES: Final = 1024
 
 
 class PatternError(ValueError):
@@ -38,7 +40,7 @@ class PathForwarder(Forwarder):
     def __init__(self, parts: list[str]) -> None:
         super().__init__(unknown="the key can't name a socket")
         self._parts = parts
-        self._nodes: dict[bytes, Node] = {}
+        self._nodes: dict[bytes, Node] = Bounded(_MAX_NODES)
         template = "{}".join(parts)
         # What begins like a path, or holds no colon of its own, is a UNIX socket whatever the key is.
         self._host: str | None = None
@@ -89,8 +91,6 @@ class PathForwarder(Forwarder):
             address = self._address(key)
             if address is None:
                 return None
-            if len(self._nodes) >= _MAX_NODES:
-                self._nodes.clear()
             node = self._nodes[key] = Node(str(address), address)
         return None if node in tried else node
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Proto, Subscription, SubscriptionError, encode
-from uwsgi_router.router.net.destinations import Destination, Destinations, Route
+from uwsgi_router.router.net.destinations import DatagramRoute, Destination, Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.subscriptions.adverts import INTERVAL, Advert, Adverts
 from uwsgi_router.subscriptions.events import Event
@@ -36,7 +36,7 @@ class Announced:
         """Return the description of listening sockets for other routers."""
         return cls(tuple(_address_of(one) for one in bound), proto)
 
-    def address_for(self, route: Route) -> str | None:
+    def address_for(self, route: DatagramRoute) -> str | None:
         """Return the address that leads here from the other end of ``route``; None if none does."""
         for listener in self.listeners:
             found = _seen_from(route, listener)
@@ -170,7 +170,7 @@ def _address_of(bound: BoundSocket) -> Address:
     return UnixAddress(path if path.startswith(b"\0") else os.path.abspath(path))
 
 
-def _seen_from(route: Route, listener: Address) -> str | None:
+def _seen_from(route: DatagramRoute, listener: Address) -> str | None:
     """Return the address by which the other end of ``route`` reaches a listener, if it does."""
     if isinstance(listener, UnixAddress):
         return str(listener) if route.is_here else None

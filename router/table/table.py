@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Subscription
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.core.text import show
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.table.gate import build_gate

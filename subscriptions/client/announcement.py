@@ -12,6 +12,7 @@ from uwsgi_router.protocol.subscription import (
     SubscriptionError,
     encode,
 )
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.subscriptions.client.address import check_address, is_auto
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.servers import Server
@@ -132,7 +133,7 @@ class Announcement:
         try:
             bare = Subscription(
                 command=command,
-                key=key.encode("utf-8", "surrogateescape"),
+                key=to_bytes(key),
                 address=self.address,
                 modifier1=modifier1,
                 modifier2=self.modifier2,

@@ -16,7 +16,7 @@ from uwsgi_router.subscriptions.client.process import CannotStart
 from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
-from uwsgi_router.subscriptions.client.supervisor import Plan, Supervisor
+from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
 
 log = logging.getLogger("subscriptions.client")
 
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
         return 130
 
 
-async def _run(plan: Plan) -> int:
+async def _run(plan: SubscribePlan) -> int:
     return await Supervisor(plan, os.environ).run()
 
 
-def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> Plan:
+def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribePlan:
     """Read a command line.
 
     Raises:
@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> Plan:
             "there is no program: write -- and then the program with its arguments"
         )
     key = next((a.key for a in announcements if a.key), "")
-    return Plan(
+    return SubscribePlan(
         announcements=announcements,
         program=program,
         check=Check.parse(options.check, key) if options.check else Check(),

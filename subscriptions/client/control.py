@@ -12,6 +12,7 @@ from uwsgi_router.protocol.control import (
     decode_answer,
     encode_question,
 )
+from uwsgi_router.protocol.text import to_bytes
 
 #: The variable that names the socket, and its path if nothing does.
 VARIABLE: Final = "UWSGI_ROUTER_CONTROL"
@@ -125,7 +126,7 @@ def drained(path: str, nodes: Iterable[tuple[str, str]], limit: float) -> bool:
             question = Question(
                 "drain",
                 address,
-                key.encode("utf-8", "surrogateescape"),
+                to_bytes(key),
                 timeout=max(0.0, end - time.monotonic()),
                 wait_only=True,
             )

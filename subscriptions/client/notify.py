@@ -15,6 +15,7 @@ import time
 from typing import Final
 
 from uwsgi_router.protocol.subscription import MAX_NOTIFY
+from uwsgi_router.protocol.text import show
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 log = logging.getLogger("subscriptions.client")
@@ -89,7 +90,7 @@ class NotifySocket:
         """Log what has arrived."""
         for _ in range(_BATCH):
             try:
-                text = self._sock.recv(_MAX_READ).decode("utf-8", "backslashreplace")
+                text = show(self._sock.recv(_MAX_READ))
             except OSError:
                 return
             line = "".join(c if c.isprintable() else "?" for c in text)[:_MAX_SHOWN]

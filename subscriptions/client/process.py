@@ -122,7 +122,7 @@ class Program:
                 self.ended.set_result(code if code >= 0 else 128 - code)
 
 
-class Signals:
+class ProgramSignals:
     """Handler of all signals that can be caught, for as long as a ``with`` block lasts.
 
     What was ignored when we started stays ignored (``nohup``).

@@ -14,7 +14,7 @@ from uwsgi_router.subscriptions.client.announcer import Announcer
 from uwsgi_router.subscriptions.client.background import keep_announcing
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.environment import environment, fill_in
-from uwsgi_router.subscriptions.client.process import Program, Signals
+from uwsgi_router.subscriptions.client.process import Program, ProgramSignals
 from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, Schedule
 from uwsgi_router.subscriptions.client.subscriber import notify_socket
@@ -33,7 +33,7 @@ _AGAIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SubscribePlan:
     """Parameters of a supervised program, as the command line gives them.
 
     Attributes:
@@ -61,7 +61,7 @@ class Supervisor:
         environ: the program's environment before anything is added.
     """
 
-    def __init__(self, plan: Plan, environ: Mapping[str, str]) -> None:
+    def __init__(self, plan: SubscribePlan, environ: Mapping[str, str]) -> None:
         self._plan = plan
         self._environ = environ
         self._program: Program | None = None
@@ -82,7 +82,7 @@ class Supervisor:
             plan.announcements, notify=notify_socket(plan.announcements, plan.notify)
         )
         try:
-            with Signals(self._on_signal, self._reap):
+            with ProgramSignals(self._on_signal, self._reap):
                 await _first(self._prepare(announcer), self._stopping.wait())
                 if self._stopping.is_set():
                     return 128 + self._stopped_by

@@ -21,7 +21,7 @@ from uwsgi_router.protocol.address import (
 )
 from uwsgi_router.protocol.cache import (
     FORM_VARIABLES,
-    Command,
+    CacheCommand,
     Hit,
     decode_command,
     decode_hit,
@@ -179,7 +179,7 @@ def cache_command(data: bytes) -> str:
         assert decode_one(data[:end]) == decode_one(data[:end] + b"more") == (what, end)
         if isinstance(what, Hit):
             assert decode_hit(encode_hit(what)) is not None
-        elif isinstance(what, Command) and what.form == FORM_VARIABLES:
+        elif isinstance(what, CacheCommand) and what.form == FORM_VARIABLES:
             again = decode_command(encode_command(what))
             assert again is not None
             assert again[0] == what

@@ -13,7 +13,7 @@ from uwsgi_router.protocol.cache import (
     FORM_STREAM,
     FORM_VARIABLES,
     OK,
-    Command,
+    CacheCommand,
     Hit,
     decode_command,
     decode_hit,
@@ -33,7 +33,7 @@ CAPTURED = {
 KEYS = st.binary(min_size=1, max_size=60)
 NUMBERS = st.integers(1, 10**12 - 1)
 STORES = st.builds(
-    Command,
+    CacheCommand,
     st.sampled_from(["set", "update"]),
     KEYS,
     cache=st.binary(max_size=20),
@@ -41,7 +41,7 @@ STORES = st.builds(
     size=NUMBERS,
 )
 READS = st.builds(
-    Command, st.sampled_from(["get", "del", "exists", "clear"]), KEYS, st.binary(max_size=20)
+    CacheCommand, st.sampled_from(["get", "del", "exists", "clear"]), KEYS, st.binary(max_size=20)
 )
 COMMANDS = STORES | READS
 HITS = st.builds(Hit, NUMBERS, st.integers(0, 10**12 - 1))
@@ -52,7 +52,7 @@ def variables(*pairs: tuple[bytes, bytes]) -> bytes:
 
 
 @given(COMMANDS)
-def test_commands_survive(command: Command) -> None:
+def test_commands_survive(command: CacheCommand) -> None:
     packet = encode_command(command)
     assert decode_command(packet) == (command, len(packet))
 
@@ -65,7 +65,7 @@ def test_answers_survive(hit: Hit) -> None:
 
 @given(COMMANDS, HITS)
 def test_byte_by_byte_nothing_is_known_before_the_packet_is_whole(
-    command: Command, hit: Hit
+    command: CacheCommand, hit: Hit
 ) -> None:
     for packet, decode in (
         (encode_command(command), decode_command),
@@ -75,7 +75,7 @@ def test_byte_by_byte_nothing_is_known_before_the_packet_is_whole(
 
 
 @given(COMMANDS, HITS, st.binary(max_size=40))
-def test_what_follows_the_packet_is_the_value(command: Command, hit: Hit, rest: bytes) -> None:
+def test_what_follows_the_packet_is_the_value(command: CacheCommand, hit: Hit, rest: bytes) -> None:
     for packet, read in (
         (encode_command(command), decode_command(encode_command(command) + rest)),
         (encode_hit(hit), decode_hit(encode_hit(hit) + rest)),
@@ -101,17 +101,17 @@ def test_any_payload_is_read_or_refused(payload: bytes, form: int) -> None:
     [
         (
             "update",
-            Command("update", b"example.com", b"nodes", expires=30, size=14),
+            CacheCommand("update", b"example.com", b"nodes", expires=30, size=14),
             b"127.0.0.1:3031",
         ),
-        ("set", Command("set", b"k", b"nodes", size=1), b"v"),
-        ("get", Command("get", b"k", b"nodes"), b""),
-        ("exists", Command("exists", b"k", b"nodes"), b""),
-        ("del", Command("del", b"k", b"nodes"), b""),
-        ("clear", Command("clear", b"", b"nodes"), b""),
+        ("set", CacheCommand("set", b"k", b"nodes", size=1), b"v"),
+        ("get", CacheCommand("get", b"k", b"nodes"), b""),
+        ("exists", CacheCommand("exists", b"k", b"nodes"), b""),
+        ("del", CacheCommand("del", b"k", b"nodes"), b""),
+        ("clear", CacheCommand("clear", b"", b"nodes"), b""),
     ],
 )
-def test_what_real_uwsgis_client_sends(name: str, command: Command, value: bytes) -> None:
+def test_what_real_uwsgis_client_sends(name: str, command: CacheCommand, value: bytes) -> None:
     data = CAPTURED[name]
     read = decode_command(data)
     assert read is not None
@@ -131,7 +131,7 @@ def test_uwsgis_client_says_the_size_twice() -> None:
     twice = ((b"cmd", b"update"), (b"key", b"k"), (b"size", b"5"), (b"size", b"5"))
     read = decode_command(variables(*twice))
     assert read is not None
-    assert read[0] == Command("update", b"k", size=5)
+    assert read[0] == CacheCommand("update", b"k", size=5)
     with pytest.raises(PacketError, match="two different values of size"):
         decode_command(variables(*twice, (b"size", b"6")))
 
@@ -139,7 +139,7 @@ def test_uwsgis_client_says_the_size_twice() -> None:
 def test_variables_that_nobody_knows_are_passed_over() -> None:
     read = decode_command(variables((b"cmd", b"clear"), (b"new", b"x")))
     assert read is not None
-    assert read[0] == Command("clear")
+    assert read[0] == CacheCommand("clear")
 
 
 @pytest.mark.parametrize(
@@ -189,13 +189,13 @@ def test_plain_forms_that_are_refused(packet: bytes, reason: str) -> None:
 @pytest.mark.parametrize(
     ("form", "payload", "command"),
     [
-        (FORM_GET, b"key", Command("get", b"key", form=0)),
-        (FORM_SET, b"\x01\x00k\x01\x00v", Command("set", b"k", value=b"v", form=1)),
-        (FORM_DEL, b"key", Command("del", b"key", form=2)),
-        (FORM_STREAM, b"key", Command("get", b"key", form=5)),
+        (FORM_GET, b"key", CacheCommand("get", b"key", form=0)),
+        (FORM_SET, b"\x01\x00k\x01\x00v", CacheCommand("set", b"k", value=b"v", form=1)),
+        (FORM_DEL, b"key", CacheCommand("del", b"key", form=2)),
+        (FORM_STREAM, b"key", CacheCommand("get", b"key", form=5)),
     ],
 )
-def test_plain_forms(form: int, payload: bytes, command: Command) -> None:
+def test_plain_forms(form: int, payload: bytes, command: CacheCommand) -> None:
     packet = encode_header(111, len(payload), form) + payload
     assert decode_command(packet) == (command, len(packet))
 
@@ -228,4 +228,4 @@ def test_answers_that_make_no_sense(packet: bytes, reason: str) -> None:
 
 def test_a_key_that_fits_no_packet() -> None:
     with pytest.raises(PacketError, match="a packet holds at most"):
-        encode_command(Command("get", b"k" * 65_530))
+        encode_command(CacheCommand("get", b"k" * 65_530))

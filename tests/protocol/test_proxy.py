@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from uwsgi_router.protocol.proxy import (
     MAX_V1,
     MAX_V2,
-    Endpoint,
+    HostPort,
     ProxyError,
     ProxyHeader,
     encode_proxy_v1,
@@ -54,7 +54,7 @@ def refused(data: bytes) -> bool:
 
 
 @given(PAIRS, st.binary(max_size=30))
-def test_version_1_survives(pair: tuple[Endpoint, Endpoint], more: bytes) -> None:
+def test_version_1_survives(pair: tuple[HostPort, HostPort], more: bytes) -> None:
     raw = encode_proxy_v1(*pair)
     assert len(raw) <= MAX_V1
     assert parse_proxy_header(raw + more) == ProxyHeader(*pair, size=len(raw))
@@ -64,7 +64,7 @@ def test_version_1_survives(pair: tuple[Endpoint, Endpoint], more: bytes) -> Non
 
 @given(PAIRS, TLVS, st.binary(max_size=30))
 def test_version_2_survives(
-    pair: tuple[Endpoint, Endpoint], tlvs: list[tuple[int, bytes]], more: bytes
+    pair: tuple[HostPort, HostPort], tlvs: list[tuple[int, bytes]], more: bytes
 ) -> None:
     raw = encode_proxy_v2(*pair, tlvs)
     assert parse_proxy_header(raw + more) == ProxyHeader(*pair, size=len(raw))
@@ -107,7 +107,7 @@ def test_anything_else_is_refused(data: bytes) -> None:
 
 
 @given(PAIRS, st.integers(0, 15), st.integers(0, 255))
-def test_a_broken_signature(pair: tuple[Endpoint, Endpoint], at: int, byte: int) -> None:
+def test_a_broken_signature(pair: tuple[HostPort, HostPort], at: int, byte: int) -> None:
     raw = bytearray(encode_proxy_v2(*pair))
     before = raw[at]
     raw[at] = byte
@@ -241,7 +241,7 @@ def test_who_came_by_udp_is_named_too() -> None:
         (("192.0.2.7\r\nX", 1), ("192.0.2.7", 1)),
     ],
 )
-def test_what_no_header_can_say(source: Endpoint, destination: Endpoint) -> None:
+def test_what_no_header_can_say(source: HostPort, destination: HostPort) -> None:
     with pytest.raises(ProxyError):
         encode_proxy_v1(source, destination)
     with pytest.raises(ProxyError):

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from uwsgi_router.protocol.control import text_of
-from uwsgi_router.router.core.text import show
+from uwsgi_router.protocol.text import show, to_text
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.events import (
     Event,
@@ -271,7 +270,7 @@ def _tell(table: Table, node: SubscribedNode, events: list[Event], what: str, by
 def _status(table: str, pool: NodePool, node: SubscribedNode, now: float) -> NodeStatus:
     return NodeStatus(
         table=table,
-        key=text_of(pool.key),
+        key=to_text(pool.key),
         algorithm=pool.algorithm,
         node=node.name,
         state=node.state,

@@ -1,14 +1,12 @@
 """The control socket: operators and announcing clients ask, one line each way (protocol/control.py).
 
-A UNIX socket, so that the permissions of its file say who may connect; who may connect may drain. Nothing here can hold
-up the router: few connections at once, the rest waits in the kernel's backlog; each question and each piece of an
-answer has its time; all connections together get a small part of the event loop's time, however much they ask.
+A UNIX socket, so that the permissions of its file say who may connect; who may connect may drain. Each question and
+each piece of an answer has its time; all connections together get a small part of the event loop's time, however much
+they ask.
 """
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
@@ -22,28 +20,24 @@ from uwsgi_router.protocol.control import (
 )
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
-    Drained,
     DrainWait,
     NodeStatus,
     Operator,
     UnknownNode,
 )
 from uwsgi_router.router.core.log import RateLimited
-from uwsgi_router.router.net.acceptor import Acceptor, Peer
-from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 
 log = logging.getLogger("uwsgi-router.control")
 
-_CREDENTIALS = struct.Struct("3i")
-
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ControlLimits(ServiceLimits):
     """Limits on the cost of one client, and of all together; times in seconds."""
 
     connections: int = 256
-    """Served at once."""
+    total: float | None = None
     idle: float = 30.0
     """For a whole question, from the answer before it."""
     stalled: float = 10.0
@@ -53,14 +47,14 @@ class Limits:
     pause: float = 0.01
 
 
-class ControlServer:
+class ControlServer(BoundedService):
     """Answers questions.
 
     Args:
         listeners: the sockets, listening; closed with the server.
         operator: does what is asked.
         loop: the event loop.
-        limits: see :class:`Limits`.
+        limits: see :class:`ControlLimits`.
     """
 
     def __init__(
@@ -69,89 +63,45 @@ class ControlServer:
         operator: Operator,
         *,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits | None = None,
+        limits: ControlLimits | None = None,
     ) -> None:
+        self._limits = limits or ControlLimits()
+        super().__init__(listeners, loop, self._limits)
         self._operator = operator
-        self._loop = loop
-        self._limits = limits or Limits()
-        self._acceptor = Acceptor(loop, listeners, self._connected)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed = False
         self._turn = asyncio.Lock()
         self._spent = 0.0
         self._limited = RateLimited(log)
 
-    def start(self) -> None:
-        """Begin to accept."""
-        self._acceptor.start()
-
-    async def close(self) -> None:
-        """Close the sockets, and cut the clients there are."""
-        self._closed = True
-        self._acceptor.stop(drain=False)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _connected(self, bare: socket.SocketType, _peer: Peer) -> None:
-        sock = to_socket(bare)
-        task = self._loop.create_task(self._serve(sock))
-        self._tasks.add(task)
-        # Not in _serve: a task that is cancelled before its first step never gets to its "finally".
-        task.add_done_callback(lambda done: self._ended(done, sock))
-        if len(self._tasks) >= self._limits.connections:
-            self._acceptor.pause()
-
-    def _ended(self, task: "asyncio.Task[None]", sock: socket.socket) -> None:
-        sock.close()
-        self._tasks.discard(task)
-        if not self._closed:
-            self._acceptor.resume()
-
-    async def _serve(self, sock: socket.socket) -> None:
-        """One connection, to its end."""
-        who = _who(sock)
-        client = _Client(sock, self._loop)
-        try:
-            while True:
-                async with asyncio.timeout(self._limits.idle):
-                    line = await client.line()
-                if line is None:
-                    return
-                if not await self._answer(client, line, who):
-                    return
-        except TimeoutError:
-            self._limited.info(
-                "slow", "cut off a control client, %s: nothing asked, or the answer not taken", who
-            )
-        except OSError:
-            pass
-        except Exception:
-            log.exception("a bug: a question of %s was lost", who)
-
-    async def _answer(self, client: "_Client", line: bytes, who: str) -> bool:
-        """Answer a question; False if the client left meanwhile."""
-        async with self._turn:
-            began = self._loop.time()
-            answer = self._begin(line, who)
-            await self._rest(began)
-        if isinstance(answer, _Wait):
+    async def serve(self, client: ServiceClient) -> None:
+        """Answer one question after the other."""
+        who = str(client)
+        questions = _Questions(client)
+        while True:
             try:
-                done = await self._waited(client, answer)
-            except DrainCancelled as exc:
-                answer = encode_refusal(str(exc))
-            else:
+                async with asyncio.timeout(self._limits.idle):
+                    line = await questions.next()
+            except ControlError as exc:
+                await self._send(client, encode_refusal(str(exc)))
+                return
+            if line is None:
+                return
+            async with self._turn:
+                began = self._loop.time()
+                answer = self._begin(line, who)
+                await self._rest(began)
+            if isinstance(answer, _Wait):
+                done = await self._waited(questions, answer)
                 if done is None:
-                    return False
-                answer = encode_done(nodes=done.nodes, running=done.running, known=done.known)
-        elif not isinstance(answer, bytes):
-            count = 0
-            while lines := await self._some(answer):
-                count += len(lines)
-                await self._send(client, b"".join(lines))
-            answer = encode_done(nodes=count)
-        await self._send(client, answer)
-        return True
+                    return
+                answer = done
+            elif not isinstance(answer, bytes):
+                answer = await self._listed(client, answer)
+            await self._send(client, answer)
+
+    def cut_off(self, client: ServiceClient) -> None:
+        """Log that a client was too slow."""
+        text = "cut off a control client, %s: nothing asked, or the answer not taken"
+        self._limited.info("slow", text, client)
 
     def _begin(self, line: bytes, who: str) -> "bytes | _Wait | Iterator[NodeStatus]":
         """Do what can be done at once; return the answer, or what it is made of."""
@@ -177,17 +127,30 @@ class ControlServer:
         except UnknownNode as exc:
             return encode_refusal(str(exc))
 
-    async def _waited(self, client: "_Client", wait: "_Wait") -> Drained | None:
-        """Wait for a node's last requests; None if the client left meanwhile."""
+    async def _waited(self, questions: "_Questions", wait: "_Wait") -> bytes | None:
+        """Wait for a node's last requests; return the answer, None if the client left meanwhile."""
         ended = self._loop.create_task(wait.going.ended(wait.limit))
-        left = self._loop.create_task(client.left())
+        left = self._loop.create_task(questions.end())
         try:
             await asyncio.wait((ended, left), return_when=asyncio.FIRST_COMPLETED)
-            return ended.result() if ended.done() else None
+            if not ended.done():
+                return None
+            done = ended.result()
+            return encode_done(nodes=done.nodes, running=done.running, known=done.known)
+        except DrainCancelled as exc:
+            return encode_refusal(str(exc))
         finally:
             ended.cancel()
             left.cancel()
             await asyncio.gather(ended, left, return_exceptions=True)
+
+    async def _listed(self, client: ServiceClient, nodes: Iterator[NodeStatus]) -> bytes:
+        """Send the lines of a status, and return the last one."""
+        count = 0
+        while lines := await self._some(nodes):
+            count += len(lines)
+            await self._send(client, b"".join(lines))
+        return encode_done(nodes=count)
 
     async def _some(self, nodes: Iterator[NodeStatus]) -> list[bytes]:
         """Return the next lines of a status, as many as a slice of time makes."""
@@ -208,7 +171,7 @@ class ControlServer:
             self._spent = 0.0
             await asyncio.sleep(self._limits.pause)
 
-    async def _send(self, client: "_Client", data: bytes) -> None:
+    async def _send(self, client: ServiceClient, data: bytes) -> None:
         async with asyncio.timeout(self._limits.stalled):
             await client.send(data)
 
@@ -221,19 +184,19 @@ class _Wait:
     limit: float
 
 
-class _Client:
-    """A connection, a line at a time."""
+class _Questions:
+    """Questions of a client, a line at a time."""
 
-    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        self._sock = sock
-        self._loop = loop
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
         self._received = b""
 
-    async def line(self) -> bytes | None:
+    async def next(self) -> bytes | None:
         """Return the next line, None at the end.
 
         Raises:
             OSError: the client reset the connection.
+            ControlError: the line is too long.
         """
         while True:
             line, end, rest = self._received.partition(b"\n")
@@ -241,12 +204,11 @@ class _Client:
                 self._received = rest
                 return line
             if len(self._received) > MAX_QUESTION:
-                await self.send(encode_refusal(f"the line is longer than {MAX_QUESTION} bytes"))
-                return None
+                raise ControlError(f"the line is longer than {MAX_QUESTION} bytes")
             if not await self._more():
                 return None
 
-    async def left(self) -> None:
+    async def end(self) -> None:
         """Return when the client has closed the connection, or sends more than anybody has to say."""
         try:
             while len(self._received) <= MAX_QUESTION and await self._more():
@@ -255,20 +217,6 @@ class _Client:
             pass
 
     async def _more(self) -> bool:
-        data = await self._loop.sock_recv(self._sock, MAX_QUESTION)
+        data = await self._client.recv(MAX_QUESTION)
         self._received += data
         return bool(data)
-
-    async def send(self, data: bytes) -> None:
-        """Send all of it."""
-        await self._loop.sock_sendall(self._sock, data)
-
-
-def _who(sock: socket.socket) -> str:
-    """Say who connected, for the log."""
-    try:
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    except OSError:
-        return "somebody"
-    pid, uid, _ = _CREDENTIALS.unpack(raw)
-    return f"user {uid}, process {pid}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.admin.stats.source import KeptConnections, StatsSource
 from uwsgi_router.router.routing.static import StaticNode
 from uwsgi_router.subscriptions.node import SubscribedNode
@@ -66,7 +67,7 @@ def describe(source: StatsSource, *, now: float, wall: float) -> Document:
             "active_sessions": source.active_sessions,
         },
         name=source.name,
-        sockets=[printable(socket) for socket in source.sockets],
+        sockets=[show(socket) for socket in source.sockets],
         static_nodes=_static_nodes(source.static_nodes, epoch),
         subscriptions=None
         if registry is None
@@ -86,15 +87,6 @@ def document(source: StatsSource, *, now: float, wall: float) -> dict[str, objec
     return whole | pieces.tail
 
 
-def printable(text: str | bytes) -> str:
-    r"""Make text of any bytes that a peer announced: what is not UTF-8 is shown as ``\xNN``.
-
-    JSON has no way to carry such bytes, and a lone surrogate stops strict readers.
-    """
-    raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
-    return raw.decode("utf-8", "backslashreplace")
-
-
 @lru_cache(maxsize=16_384)
 def bucket(key: bytes) -> int:
     """Return the number of uWSGI's hash bucket for a key (``hash`` in the document): 0 to 65534.
@@ -109,7 +101,7 @@ def bucket(key: bytes) -> int:
 
 def _working_directory() -> str:
     try:
-        return printable(os.getcwd())
+        return show(os.getcwd())
     except OSError:  # it was removed, or may not be read by this user
         return ""
 
@@ -119,7 +111,7 @@ def _static_nodes(nodes: Iterable[StaticNode] | None, epoch: float) -> list[Memb
         return None
     return [
         {
-            "name": printable(node.name),
+            "name": show(node.name),
             "hits": node.requests,
             "grace": 0 if node.failed_at is None else int(epoch + node.failed_at),
         }
@@ -136,7 +128,7 @@ def _subscriptions(
     for number, pool in sorted(numbered, key=itemgetter(0)):
         yield (
             {
-                "key": printable(pool.key),
+                "key": show(pool.key),
                 "hash": number,
                 "hits": pool.hits,
                 "sni_enabled": int(pool.sni is not None),
@@ -148,8 +140,8 @@ def _subscriptions(
 
 def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Members:
     return {
-        "name": printable(node.name),
-        "vassal": printable(node.vassal or b""),
+        "name": show(node.name),
+        "vassal": show(node.vassal or b""),
         "modifier1": node.modifier1,
         "modifier2": node.modifier2,
         "last_check": int(epoch + node.last_seen),
@@ -173,7 +165,7 @@ def _node(node: SubscribedNode, upstreams: KeptConnections, epoch: float) -> Mem
         "suspect": int(node.suspect),
         "resting": int(node.ejected),
         "unhealthy": int(bool(node.check_failure)),
-        "check": printable(node.check_failure),
+        "check": show(node.check_failure),
         "drained": int(node.drained),
         "kept": upstreams.counts(node)[1],
     }

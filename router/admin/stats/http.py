@@ -21,7 +21,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class StatsRequest:
     """Request for a page that can be answered.
 
     Attributes:
@@ -33,7 +33,7 @@ class Request:
     head_only: bool
 
 
-class Refused(ValueError):
+class RequestRefused(ValueError):
     """Refusal of a request; ``str()`` is the text of the answer."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
@@ -41,7 +41,7 @@ class Refused(ValueError):
         self.status = status
 
 
-def speaks_http(received: bytes) -> bool | None:
+def speaks_http(received: bytes | bytearray) -> bool | None:
     """Return whether a client that sent these bytes wants HTTP; None if too few came to tell."""
     match = _METHOD.match(received)
     if match is None:
@@ -49,12 +49,12 @@ def speaks_http(received: bytes) -> bool | None:
     return True if match[0].endswith(b" ") else None
 
 
-def head_is_complete(received: bytes) -> bool:
+def head_is_complete(received: bytes | bytearray) -> bool:
     """Return True if the empty line after the headers has come."""
     return _END.search(received) is not None
 
 
-def parse(received: bytes, *, loopback: bool) -> Request:
+def parse(received: bytes, *, loopback: bool) -> StatsRequest:
     """Read a request whose head is complete.
 
     Args:
@@ -64,27 +64,27 @@ def parse(received: bytes, *, loopback: bool) -> Request:
             names that no stranger can own are served.
 
     Raises:
-        Refused: with the status to answer.
+        RequestRefused: with the status to answer.
     """
     line = _REQUEST_LINE.match(received)
     if line is None:
-        raise Refused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1 request.")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1 request.")
     end = _END.search(received)
     hosts = _HOST.findall(received, line.end() - 1, end.end() if end else len(received))
     if len(hosts) > 1:
-        raise Refused(HTTPStatus.BAD_REQUEST, "There is more than one Host.")
+        raise RequestRefused(HTTPStatus.BAD_REQUEST, "There is more than one Host.")
     if loopback and hosts and not _is_local(hosts[0]):
-        raise Refused(
+        raise RequestRefused(
             HTTPStatus.MISDIRECTED_REQUEST,
             "On loopback only localhost, IP addresses and names without a dot are served.",
         )
     method = line[1]
     path = line[2].partition(b"?")[0].decode("ascii")
     if path not in {"/", "/metrics"}:
-        raise Refused(HTTPStatus.NOT_FOUND, "There are / (the stats document) and /metrics.")
+        raise RequestRefused(HTTPStatus.NOT_FOUND, "There are / (the stats document) and /metrics.")
     if method not in {b"GET", b"HEAD"}:
-        raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.")
-    return Request(path, method == b"HEAD")
+        raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.")
+    return StatsRequest(path, method == b"HEAD")
 
 
 def answer_head(status: HTTPStatus, content_type: str) -> bytes:

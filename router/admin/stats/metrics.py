@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from uwsgi_router.router.admin.stats.document import printable
+from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.routing.static import StaticNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -216,10 +216,8 @@ def label(value: str | bytes) -> str:
     """Return a label value that is printable, and different for different input."""
     if isinstance(value, str) and value.isprintable() and "\\" not in value:
         return value
-    text = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-    return _CONTROL.sub(
-        lambda match: f"\\x{ord(match[0]):02x}", printable(text.replace(b"\\", b"\\\\"))
-    )
+    text = to_bytes(value) if isinstance(value, str) else value
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", show(text.replace(b"\\", b"\\\\")))
 
 
 def _slices(family: Metric) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ _HIGHEST_ID = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class ProcessIdentity:
     """User and groups to become.
 
     Attributes:
@@ -35,7 +35,7 @@ class Identity:
     groups: tuple[int, ...] = ()
 
 
-def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Identity:
+def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> ProcessIdentity:
     """Look up the user and groups that the configuration names.
 
     Raises:
@@ -43,14 +43,14 @@ def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Identit
     """
     uid = _only("uid", (router.uid for router in routers)) or process.uid
     gid = _only("gid", (router.gid for router in routers)) or process.gid
-    return Identity(
+    return ProcessIdentity(
         uid=None if uid is None else _user(uid),
         gid=None if gid is None else _group("gid", gid),
         groups=tuple(_group("additional-gids", text) for text in process.additional_gids),
     )
 
 
-def drop(wanted: Identity) -> None:
+def drop(wanted: ProcessIdentity) -> None:
     """Become ``wanted``; without root, say so and stay, as uWSGI does.
 
     Raises:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Counted, Identity, Recoder
+from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone
 from uwsgi_router.router.fronts.http.pace import Pace
@@ -69,14 +70,18 @@ class HttpBody(Body):
 
     @property
     def cut_off(self) -> bool:
-        """True if the client can't have sent its whole body; what was not read yet may be the rest of it.
-
-        Where chunks end is seen when they are read: then a body that was cut off is told apart.
-        """
+        """True if the client, which has ended, can't have sent its whole body; while it waits it lies in the pump."""
         pump, request = self.pump, self.request
-        if pump.state is BUFFERING and request.has_body:
-            return not request.chunked and len(pump.buffered) < request.content_length
-        return not self.complete
+        if pump.state is not BUFFERING or not request.has_body:
+            return not self.complete
+        if not request.chunked:
+            return len(pump.buffered) < request.content_length
+        chunks = self.collector()
+        try:
+            chunks.feed(pump.buffered)
+        except BodyError:
+            return False  # Whoever reads it says what is wrong.
+        return not chunks.done
 
     @property
     def missing(self) -> str:

@@ -152,9 +152,5 @@ def failure_page(
 ) -> bytes:
     """Return the whole answer to a request that failed, or was refused."""
     return settings.pages.answer(
-        failure.status.value,
-        failure.reason,
-        request_id,
-        head_only=head_only,
-        retry_after=1 if failure.status is HTTPStatus.SERVICE_UNAVAILABLE else None,
+        failure.status.value, failure.reason, request_id, head_only=head_only
     )

@@ -22,7 +22,7 @@ from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.router.proxy.pump import MAX_BUFFERED, Requests
-from uwsgi_router.router.report.access_entry import Entry
+from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 
 ACME: Final = b"/.well-known/acme-challenge/"
@@ -322,7 +322,7 @@ class HttpConnection(Connection):
             head, status, first_byte = client.request.head, client.status, client.first_byte
             method, target, protocol = head.method, head.target, head.protocol
         access_log.write(
-            Entry(
+            AccessEntry(
                 id=outcome.id,
                 client=outcome.client or outcome.peer.encode(),
                 method=method,

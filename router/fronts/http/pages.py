@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
+from uwsgi_router.router.fronts.error_head import error_head, phrase_of
+
 #: Bytes that a page may have: each is kept in memory.
 MAX_PAGE: Final = 1024 * 1024
 
@@ -14,9 +16,6 @@ _TYPES: Final = {
     ".json": "application/json",
     ".txt": "text/plain; charset=utf-8",
 }
-_PHRASES: Final = {int(status): status.phrase for status in HTTPStatus}
-# CONNECT is what is refused (RFC 9110 section 15.5.6 wants the others named).
-_ALLOW: Final = "Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE"
 # What a Location can't hold as it is: anything but visible ASCII (RFC 3986 section 2).
 _not_visible: Final = re.compile(rb"[^!-~]")
 _port: Final = re.compile(rb":[0-9]*\Z")
@@ -47,47 +46,21 @@ class ErrorPages:
     def __repr__(self) -> str:
         return f"<ErrorPages {sorted(self._pages)}>"
 
-    def answer(
-        self,
-        status: int,
-        reason: str,
-        request_id: str,
-        *,
-        head_only: bool,
-        retry_after: int | None = None,
-        close: bool = True,
-    ) -> bytes:
-        """Return a whole HTTP/1.1 answer.
+    def answer(self, status: int, reason: str, request_id: str, *, head_only: bool) -> bytes:
+        """Return a whole HTTP/1.1 answer, whose connection is closed.
 
         Args:
             status: 400 to 599.
             reason: one word, as in :class:`uwsgi_router.router.core.failure.Failure`.
             request_id: what the log calls the request.
             head_only: the request's method is HEAD.
-            retry_after: seconds until the client may try again, or None.
-            close: the connection is closed afterwards.
         """
-        phrase = _PHRASES.get(status, "Error")
         page = self._pages.get(status)
         if page is None:
-            body = f"{status} {phrase}\nrequest {request_id}\n".encode("ascii", "backslashreplace")
-            page = "text/plain; charset=us-ascii", body
+            text = f"{status} {phrase_of(status)}\nrequest {request_id}\n"
+            page = "text/plain; charset=us-ascii", text.encode("ascii", "backslashreplace")
         kind, body = page
-        lines = [
-            f"HTTP/1.1 {status} {phrase}",
-            f"Content-Type: {kind}",
-            f"Content-Length: {len(body)}",
-            "Cache-Control: no-store",
-            f"X-Uwsgi-Router-Request: {request_id}",
-            f"X-Uwsgi-Router-Reason: {reason}",
-        ]
-        if retry_after is not None:
-            lines.append(f"Retry-After: {retry_after}")
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            lines.append(_ALLOW)
-        if close:
-            lines.append("Connection: close")
-        head = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n"
+        head = error_head(status, reason, request_id, kind, len(body))
         return head if head_only else head + body
 
 

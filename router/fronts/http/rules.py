@@ -2,6 +2,7 @@
 
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.protocol.uwsgi import encode_variables
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.proxy.front import Listener
@@ -57,8 +58,7 @@ class HttpRules:
         self.knows_raw = config.manage_source or config.manage_rtsp
         self.server_name_as_host = config.server_name_as_http_host
         self.extra = encode_variables(
-            (name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape"))
-            for name, value in config.variables
+            (to_bytes(name), to_bytes(value)) for name, value in config.variables
         )
         self._manage_source = config.manage_source
         self._websockets = config.websockets

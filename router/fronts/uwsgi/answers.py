@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.fronts.error_head import error_head
 
 
 def response_head(head: ResponseHead, length: int | None) -> bytes:
@@ -25,18 +26,8 @@ def response_head(head: ResponseHead, length: int | None) -> bytes:
 
 def failure_answer(failure: Failure, request_id: str) -> bytes:
     """Return the answer that a web server in front passes on (``fastrouter-errors=http``)."""
-    body = f"{failure.status.value} {failure.status.phrase}: {failure.text}\nrequest {request_id}\n".encode(
-        "ascii", "backslashreplace"
-    )
-    lines = [
-        f"HTTP/1.1 {failure.status.value} {failure.status.phrase}",
-        "Content-Type: text/plain; charset=us-ascii",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        f"X-Uwsgi-Router-Request: {request_id}",
-        f"X-Uwsgi-Router-Reason: {failure.reason}",
-    ]
-    if failure.status is HTTPStatus.SERVICE_UNAVAILABLE:
-        lines.append("Retry-After: 1")
-    lines.append("Connection: close")
-    return "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+    status = failure.status
+    text = f"{status.value} {status.phrase}: {failure.text}\nrequest {request_id}\n"
+    body = text.encode("ascii", "backslashreplace")
+    kind = "text/plain; charset=us-ascii"
+    return error_head(status.value, failure.reason, request_id, kind, len(body)) + body

@@ -12,10 +12,11 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.log import Log
 from tests.router.admin.stats.test_server import loopback_listener, unix_listener
-from uwsgi_router.protocol.cache import Command, Hit, decode_hit, encode_command
+from uwsgi_router.protocol.cache import CacheCommand, Hit, decode_hit, encode_command
 from uwsgi_router.protocol.uwsgi import encode_header
-from uwsgi_router.router.admin.cache_server import CacheServer, Limits
+from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.config.model import CacheConfig
+from uwsgi_router.router.net.service import ServiceLimits
 from uwsgi_router.router.routing.cache_store import Cache, Caches
 
 WALL = 1_700_000_000.0
@@ -55,15 +56,17 @@ class Served:
         return answer
 
     async def update(self, key: bytes, value: bytes, cache: bytes = b"", expires: int = 0) -> bytes:
-        command = Command("update", key, cache, expires, len(value))
+        command = CacheCommand("update", key, cache, expires, len(value))
         return await self.raw(encode_command(command) + value)
 
     async def do(self, name: str, key: bytes = b"", cache: bytes = b"") -> bytes:
-        return await self.raw(encode_command(Command(name, key, cache)))  # type: ignore[arg-type]
+        return await self.raw(encode_command(CacheCommand(name, key, cache)))  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def serving(limits: Limits | None = None, path: Path | None = None) -> AsyncIterator[Served]:
+async def serving(
+    limits: ServiceLimits | None = None, path: Path | None = None
+) -> AsyncIterator[Served]:
     listener = unix_listener(str(path)) if path else loopback_listener()
     served = Served(listener.sock.getsockname(), Caches(CONFIGS))
     loop = asyncio.get_running_loop()
@@ -82,13 +85,13 @@ async def test_every_command_does_what_it_says(log: Log) -> None:
         assert await served.update(b"k", b"one") == OK
         assert served.value(b"k") == b"one"
         assert await served.do("exists", b"k") == OK
-        assert await served.raw(encode_command(Command("set", b"k", size=3)) + b"two") == b""
+        assert await served.raw(encode_command(CacheCommand("set", b"k", size=3)) + b"two") == b""
         assert served.value(b"k") == b"one"
         assert await served.do("del", b"k") == OK
         assert await served.do("del", b"k") == b""
         assert await served.do("exists", b"k") == b""
         assert await served.do("get", b"k") == b""
-        assert await served.raw(encode_command(Command("set", b"k", size=3)) + b"two") == OK
+        assert await served.raw(encode_command(CacheCommand("set", b"k", size=3)) + b"two") == OK
         assert await served.do("clear") == OK
         assert len(served.cache()) == 0
 
@@ -146,7 +149,7 @@ async def test_the_plain_forms_and_their_headers() -> None:
 
 async def test_a_command_may_come_byte_by_byte_and_over_unix(tmp_path: Path) -> None:
     async with serving(path=tmp_path / "c") as served:
-        data = encode_command(Command("update", b"k", size=5)) + b"value" + b"and more"
+        data = encode_command(CacheCommand("update", b"k", size=5)) + b"value" + b"and more"
         peer = await served.connect()
         for index in range(len(data)):
             await peer.send(data[index : index + 1])
@@ -160,9 +163,9 @@ async def test_a_command_may_come_byte_by_byte_and_over_unix(tmp_path: Path) -> 
     [
         (b"GET / HTTP/1.1\r\n\r\n", "modifier1 is 71"),
         (b"o\x05\x00\x11\x00", "it ended after 5 bytes, inside the packet"),
-        (encode_command(Command("update", b"k", size=9)) + b"short", "it ended after 5 of 9"),
-        (encode_command(Command("update", b"k", size=100_001)), "at most 100000 fit"),
-        (encode_command(Command("update", b"k" * 21, size=1)) + b"v", "keysize is 20"),
+        (encode_command(CacheCommand("update", b"k", size=9)) + b"short", "it ended after 5 of 9"),
+        (encode_command(CacheCommand("update", b"k", size=100_001)), "at most 100000 fit"),
+        (encode_command(CacheCommand("update", b"k" * 21, size=1)) + b"v", "keysize is 20"),
     ],
 )
 async def test_what_is_refused_leaves_no_trace_but_a_line(
@@ -188,7 +191,7 @@ async def test_a_client_that_leaves_without_a_word_is_no_news(log: Log) -> None:
 
 
 async def test_a_client_that_trickles_is_cut_off(log: Log) -> None:
-    async with serving(Limits(total=0.2)) as served:
+    async with serving(ServiceLimits(total=0.2)) as served:
         peer = await served.connect()
         await peer.send(b"o")
         assert (await peer.ending())[0] == b""
@@ -197,7 +200,7 @@ async def test_a_client_that_trickles_is_cut_off(log: Log) -> None:
 
 
 async def test_only_so_many_are_served_at_once_the_others_wait() -> None:
-    async with serving(Limits(connections=2)) as served:
+    async with serving(ServiceLimits(connections=2)) as served:
         silent = [await served.connect() for _ in range(2)]
         # These two have to be accepted before the third one comes.
         for peer in silent:

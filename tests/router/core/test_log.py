@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
-from uwsgi_router.router.core.log import LineFormatter, RateLimited, printable, setup
+from uwsgi_router.router.core.log import LineFormatter, RateLimited, setup
 
 
 @pytest.fixture

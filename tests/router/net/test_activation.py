@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.processes import run_python
-from uwsgi_router.router.net.activation import Inherited, ServiceNotifier
+from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 
 LISTEN = """
 import os, socket, sys
@@ -134,7 +134,7 @@ def test_the_service_manager_hears_of_start_and_stop(tmp_path: Path, abstract: b
         manager.bind(name.replace("@", "\0", 1))
         manager.settimeout(5)
         environ = {"NOTIFY_SOCKET": name}
-        notifier = ServiceNotifier.from_environment(environ)
+        notifier = SystemdNotifier.from_environment(environ)
         assert environ == {}
         notifier.ready("serving\nREADY=0")
         notifier.status("3 requests")
@@ -148,15 +148,15 @@ def test_the_service_manager_hears_of_start_and_stop(tmp_path: Path, abstract: b
 
 
 def test_nobody_is_notified_who_did_not_ask(caplog: pytest.LogCaptureFixture) -> None:
-    ServiceNotifier.from_environment({}).ready("up")
+    SystemdNotifier.from_environment({}).ready("up")
     assert not caplog.text
 
 
 def test_a_manager_that_is_gone_stops_nobody(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ServiceNotifier(str(tmp_path / "gone")).ready("up")
-    ServiceNotifier("vsock:2:1234").ready("up")
+    SystemdNotifier(str(tmp_path / "gone")).ready("up")
+    SystemdNotifier("vsock:2:1234").ready("up")
     assert "cannot notify the service manager: No such file" in caplog.text
     assert "vsock:2:1234 is not a UNIX socket" in caplog.text
     assert all(record.levelno == logging.WARNING for record in caplog.records)

@@ -12,7 +12,7 @@ from tests.lab.log import Log
 from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.router.net import destinations as module
-from uwsgi_router.router.net.destinations import Destinations, Route
+from uwsgi_router.router.net.destinations import DatagramRoute, Destinations
 from uwsgi_router.subscriptions.gate import never_own
 
 Answers = dict[str, list[str]]
@@ -122,7 +122,7 @@ async def test_a_machine_with_addresses_of_both_families_is_told_once(
     names["router.example"] = ["::1", "127.0.0.1"]
     (destination,) = started(stack, "router.example:9")
     await until(lambda: bool(destination.routes))
-    assert destination.routes == (Route((socket.AF_INET, ("127.0.0.1", 9)), "127.0.0.1"),)
+    assert destination.routes == (DatagramRoute((socket.AF_INET, ("127.0.0.1", 9)), "127.0.0.1"),)
 
 
 async def test_a_name_that_fails_stays_where_it_was_and_is_told_once(

@@ -25,10 +25,10 @@ from tests.lab.clock import TimedLoop
 from tests.lab.waiting import until
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.report import access_log
-from uwsgi_router.router.report.access_entry import Entry, json_line, text_line, timestamp
+from uwsgi_router.router.report.access_entry import AccessEntry, json_line, text_line, timestamp
 from uwsgi_router.router.report.access_log import DELAY, FULL, LOOK, MAX_PENDING, AccessLog
 
-ENTRY = Entry(
+ENTRY = AccessEntry(
     id="ab12cd-1f",
     client=b"192.0.2.7",
     method=b"GET",
@@ -73,7 +73,7 @@ def read(file: Path) -> dict[str, str]:
     return cast("dict[str, str]", json.loads(file.read_bytes()))
 
 
-def numbered(number: int) -> Entry:
+def numbered(number: int) -> AccessEntry:
     return replace(ENTRY, id=str(number))
 
 
@@ -153,7 +153,7 @@ wild = st.builds(
 
 
 @given(wild)
-def test_nothing_that_peers_send_ends_a_text_line_or_makes_a_field(entry: Entry) -> None:
+def test_nothing_that_peers_send_ends_a_text_line_or_makes_a_field(entry: AccessEntry) -> None:
     line = text_line(entry, "TIME").decode("ascii")
     assert line.endswith("\n")
     assert line[:-1].isprintable()
@@ -166,7 +166,7 @@ def test_nothing_that_peers_send_ends_a_text_line_or_makes_a_field(entry: Entry)
 
 
 @given(wild)
-def test_nothing_that_peers_send_breaks_out_of_json(entry: Entry) -> None:
+def test_nothing_that_peers_send_breaks_out_of_json(entry: AccessEntry) -> None:
     line = json_line(entry, "TIME").decode("ascii")
     assert line[:-1].isprintable()
     fields = json.loads(line)
@@ -175,7 +175,7 @@ def test_nothing_that_peers_send_breaks_out_of_json(entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("make", [text_line, json_line])
-def test_a_line_is_bounded(make: Callable[[Entry, str], bytes]) -> None:
+def test_a_line_is_bounded(make: Callable[[AccessEntry, str], bytes]) -> None:
     long = b"\xff" * 70_000
     entry = replace(
         ENTRY, client=long, method=long, target=long, protocol=long, key=long, node="x" * 70_000

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from tests.router.routing.requests import asking
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.router.config.model import CacheConfig
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.routing.cache import CacheForwarder
@@ -179,7 +180,7 @@ def test_a_request_gets_no_node_twice() -> None:
 
 def test_nodes_and_values_that_are_remembered_are_bounded() -> None:
     cached = Cached()
-    cached.forwarder.max_values, cached.forwarder.max_nodes = 10, 20
+    cached.forwarder._values, cached.forwarder._nodes = Bounded(10), Bounded(20)
     for number in range(100):
         cached.update("key", f"/n{number}|/m{number}")
         assert cached.node() is not None

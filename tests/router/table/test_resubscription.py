@@ -18,7 +18,7 @@ from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.destinations import Route
+from uwsgi_router.router.net.destinations import DatagramRoute
 from uwsgi_router.router.net.listeners import bind_stream
 from uwsgi_router.router.table import table as module
 from uwsgi_router.router.table.resubscription import Announced, announced_by
@@ -211,11 +211,11 @@ async def test_certificates_and_the_bound_address(
     assert router.table.registry.pools[KEY].sni is None
 
 
-HERE4 = Route((socket.AF_INET, ("127.0.0.1", 5)), "127.0.0.1")
-OWN4 = Route((socket.AF_INET, ("10.0.0.1", 5)), "10.0.0.1")
-FAR4 = Route((socket.AF_INET, ("10.0.0.9", 5)), "10.0.0.1")
-FAR6 = Route((socket.AF_INET6, ("fd00::9", 5)), "fd00::1")
-UNIX = Route((socket.AF_UNIX, b"/s"), None)
+HERE4 = DatagramRoute((socket.AF_INET, ("127.0.0.1", 5)), "127.0.0.1")
+OWN4 = DatagramRoute((socket.AF_INET, ("10.0.0.1", 5)), "10.0.0.1")
+FAR4 = DatagramRoute((socket.AF_INET, ("10.0.0.9", 5)), "10.0.0.1")
+FAR6 = DatagramRoute((socket.AF_INET6, ("fd00::9", 5)), "fd00::1")
+UNIX = DatagramRoute((socket.AF_UNIX, b"/s"), None)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ UNIX = Route((socket.AF_UNIX, b"/s"), None)
     ],
 )
 def test_the_address_that_leads_here_from_there(
-    listeners: list[Address], route: Route, address: str | None
+    listeners: list[Address], route: DatagramRoute, address: str | None
 ) -> None:
     """uWSGI tells its first address as it is configured, ``:3031`` too, which leads to nobody."""
     assert Announced(tuple(listeners)).address_for(route) == address

@@ -19,14 +19,16 @@ from tests.lab.scripts import held_by_the_test
 from tests.lab.waiting import a_few_turns
 from tests.router.admin.stats.test_server import unix_listener
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
-from uwsgi_router.router.admin.control.server import ControlServer, Limits
+from uwsgi_router.router.admin.control.server import ControlLimits, ControlServer
 from uwsgi_router.router.config.errors import StartError
 
 STATUS = encode_question(Question("status"))
 
 
 @asynccontextmanager
-async def serving(lab: Lab, limits: Limits | None = None) -> AsyncIterator[tuple[Router, str]]:
+async def serving(
+    lab: Lab, limits: ControlLimits | None = None
+) -> AsyncIterator[tuple[Router, str]]:
     """A router, and a control socket of it with these limits."""
     router = await lab.subscribed()
     path = str(lab.path())
@@ -133,7 +135,7 @@ async def test_a_drain_answers_when_the_last_request_has_ended(lab: Lab) -> None
 
 
 async def test_who_leaves_while_he_waits_is_waited_for_no_longer(lab: Lab) -> None:
-    async with serving(lab, Limits(connections=1)) as (router, path):
+    async with serving(lab, ControlLimits(connections=1)) as (router, path):
         router.announce("127.0.0.1:9").reference += 1
         peer = await connect(path)
         await peer.send(encode_question(Question("drain", "127.0.0.1:9", timeout=86_400)))
@@ -168,7 +170,7 @@ async def test_a_line_without_end_is_refused(lab: Lab) -> None:
 
 
 async def test_who_asks_nothing_is_cut_off(lab: Lab) -> None:
-    async with serving(lab, Limits(idle=0.1)) as (_, path):
+    async with serving(lab, ControlLimits(idle=0.1)) as (_, path):
         peer = await connect(path)
         await peer.send(b"{")
         assert await peer.rest() == b""
@@ -177,7 +179,7 @@ async def test_who_asks_nothing_is_cut_off(lab: Lab) -> None:
 
 
 async def test_who_takes_no_answer_is_cut_off(lab: Lab) -> None:
-    async with serving(lab, Limits(stalled=0.1)) as (router, path):
+    async with serving(lab, ControlLimits(stalled=0.1)) as (router, path):
         for port in range(1, 500):
             router.announce(f"127.0.0.1:{port}")
         peer = await connect(path)
@@ -217,7 +219,7 @@ async def test_a_flood_harms_neither_requests_nor_other_clients(lab: Lab) -> Non
 
 
 async def test_only_so_many_are_served_at_once_the_others_wait(lab: Lab) -> None:
-    async with serving(lab, Limits(connections=2)) as (_, path):
+    async with serving(lab, ControlLimits(connections=2)) as (_, path):
         silent = [await connect(path) for _ in range(2)]
         for peer in silent:
             await peer.send(STATUS)

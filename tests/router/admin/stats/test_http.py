@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uwsgi_router.router.admin.stats.http import (
-    Refused,
-    Request,
+    RequestRefused,
+    StatsRequest,
     head_is_complete,
     parse,
     speaks_http,
@@ -34,14 +34,14 @@ def test_anything_else_is_not_http(start: bytes) -> None:
 @pytest.mark.parametrize(
     ("head", "request_"),
     [
-        (b"GET / HTTP/1.1\r\nHost: localhost:9191\r\n\r\n", Request("/", head_only=False)),
-        (b"GET / HTTP/1.0\r\n\r\n", Request("/", head_only=False)),
-        (b"GET / HTTP/1.1\nHost: x\n\n", Request("/", head_only=False)),
-        (b"GET /metrics?format=text HTTP/1.1\r\n\r\n", Request("/metrics", head_only=False)),
-        (b"HEAD /metrics HTTP/1.1\r\n\r\nrest", Request("/metrics", head_only=True)),
+        (b"GET / HTTP/1.1\r\nHost: localhost:9191\r\n\r\n", StatsRequest("/", head_only=False)),
+        (b"GET / HTTP/1.0\r\n\r\n", StatsRequest("/", head_only=False)),
+        (b"GET / HTTP/1.1\nHost: x\n\n", StatsRequest("/", head_only=False)),
+        (b"GET /metrics?format=text HTTP/1.1\r\n\r\n", StatsRequest("/metrics", head_only=False)),
+        (b"HEAD /metrics HTTP/1.1\r\n\r\nrest", StatsRequest("/metrics", head_only=True)),
     ],
 )
-def test_requests_that_are_answered(head: bytes, request_: Request) -> None:
+def test_requests_that_are_answered(head: bytes, request_: StatsRequest) -> None:
     assert head_is_complete(head)
     assert parse(head, loopback=True) == request_
 
@@ -63,7 +63,7 @@ def test_requests_that_are_answered(head: bytes, request_: Request) -> None:
     ],
 )
 def test_requests_that_are_refused(head: bytes, status: HTTPStatus) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parse(head, loopback=False)
     assert refused.value.status is status
 
@@ -86,7 +86,7 @@ def test_names_that_no_stranger_can_own_are_served_on_loopback(host: bytes) -> N
 )
 def test_names_of_a_web_page_are_refused_on_loopback_only(host: bytes) -> None:
     head = b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         parse(head, loopback=True)
     assert refused.value.status is HTTPStatus.MISDIRECTED_REQUEST
     assert parse(head, loopback=False).path == "/"
@@ -102,5 +102,5 @@ def test_garbage_is_parsed_or_refused(garbage: bytes, loopback: bool) -> None:
     for head in (garbage, b"GET / HTTP/1.1\r\n" + garbage + b"\r\n\r\n"):
         assert speaks_http(head) in {True, False, None}
         if head_is_complete(head):
-            with suppress(Refused):
+            with suppress(RequestRefused):
                 assert parse(head, loopback=loopback).path in {"/", "/metrics"}

@@ -11,12 +11,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.router.admin.stats.fixtures import WALL, Source, announce
-from uwsgi_router.router.admin.stats.server import Limits, StatsServer
+from uwsgi_router.router.admin.stats.server import StatsLimits, StatsServer
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.subscriptions.registry import Registry
 
 #: Short silences, so that tests are quick; everything else as in production.
-QUICK = Limits(peek=0.05)
+QUICK = StatsLimits(peek=0.05)
 
 
 def loopback_listener(family: socket.AddressFamily = socket.AF_INET) -> BoundSocket:
@@ -40,7 +40,7 @@ async def serving(
     source: Source | None = None,
     *,
     listener: BoundSocket | None = None,
-    limits: Limits = QUICK,
+    limits: StatsLimits = QUICK,
     wait_for_http: bool = False,
 ) -> AsyncIterator["Port"]:
     loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ async def serving(
     try:
         yield port
     finally:
-        server.close()
+        await server.close()
         port.close()
 
 
@@ -283,7 +283,7 @@ async def test_large_document_arrives_whole_and_others_are_served_meanwhile() ->
     ],
     ids=["nothing taken", "total time"],
 )
-async def test_client_that_does_not_read_is_cut(limits: Limits) -> None:
+async def test_client_that_does_not_read_is_cut(limits: StatsLimits) -> None:
     async with serving(large_source(9_000), limits=limits) as port:
         client = await port.connect(receive_buffer=4096)
         client.shutdown(socket.SHUT_WR)

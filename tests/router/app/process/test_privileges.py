@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_router.router.app.process.privileges import Identity, identity
+from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig
 
@@ -16,14 +16,14 @@ root_only = pytest.mark.skipif(os.getuid() != 0, reason="only root can become so
 
 def test_names_and_numbers_name_users_and_groups() -> None:
     process = ProcessConfig(uid="nobody", gid="7", additional_gids=("daemon", "8"))
-    assert identity(process, [RouterConfig()]) == Identity(65534, 7, (1, 8))
-    assert identity(ProcessConfig(), []) == Identity(None, None)
+    assert identity(process, [RouterConfig()]) == ProcessIdentity(65534, 7, (1, 8))
+    assert identity(ProcessConfig(), []) == ProcessIdentity(None, None)
 
 
 def test_the_routers_own_identity_wins() -> None:
     process = ProcessConfig(uid="1", gid="1")
     routers = [RouterConfig(uid="nobody"), RouterConfig(uid="nobody", gid="2"), RouterConfig()]
-    assert identity(process, routers) == Identity(65534, 2)
+    assert identity(process, routers) == ProcessIdentity(65534, 2)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ BECOME = """
 import logging, os, sys
 sys.path.insert(0, sys.argv[1])
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.app.process.privileges import Identity, drop
+from uwsgi_router.router.app.process.privileges import ProcessIdentity, drop
 logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
 os.setgroups([4, 5])
 try:
@@ -65,7 +65,7 @@ print(os.getresuid(), os.getresgid(), os.getgroups())
 """
 
 
-def become(*wanted: Identity) -> list[str]:
+def become(*wanted: ProcessIdentity) -> list[str]:
     """Drop to each of ``wanted`` in turn, in a child; return its log and who it was then."""
     root = str(Path(__file__).parents[4])
     command = [sys.executable, "-c", BECOME, root, repr(wanted)]
@@ -74,7 +74,7 @@ def become(*wanted: Identity) -> list[str]:
 
 @root_only
 def test_user_group_and_supplementary_groups_change_for_good() -> None:
-    assert become(Identity(65534, 65533, (8,))) == [
+    assert become(ProcessIdentity(65534, 65533, (8,))) == [
         "INFO running as uid 65534, gid 65533, groups [8]",
         "(65534, 65534, 65534) (65533, 65533, 65533) [8]",
     ]
@@ -82,19 +82,21 @@ def test_user_group_and_supplementary_groups_change_for_good() -> None:
 
 @root_only
 def test_supplementary_groups_of_root_are_dropped() -> None:
-    assert become(Identity(65534, 65534))[-1].endswith("[]")
+    assert become(ProcessIdentity(65534, 65534))[-1].endswith("[]")
 
 
 @root_only
 def test_a_user_without_a_group_keeps_roots_and_is_told() -> None:
-    lines = become(Identity(65534, None))
+    lines = become(ProcessIdentity(65534, None))
     assert lines[1] == "WARNING uid without gid: the process still has the group root"
     assert lines[2] == "(65534, 65534, 65534) (0, 0, 0) []"
 
 
 @root_only
 def test_without_root_the_options_are_ignored_with_a_warning() -> None:
-    lines = become(Identity(65534, 65534), Identity(65534, 65534), Identity(1, 1))
+    lines = become(
+        ProcessIdentity(65534, 65534), ProcessIdentity(65534, 65534), ProcessIdentity(1, 1)
+    )
     assert lines[1:] == [
         "WARNING uid and gid are ignored: only root can change them (we are 65534)",
         "(65534, 65534, 65534) (65534, 65534, 65534) []",
@@ -103,11 +105,11 @@ def test_without_root_the_options_are_ignored_with_a_warning() -> None:
 
 @root_only
 def test_staying_root_is_told() -> None:
-    lines = become(Identity(None, None))
+    lines = become(ProcessIdentity(None, None))
     assert lines == ["WARNING running as root; set uid and gid", "(0, 0, 0) (0, 0, 0) [4, 5]"]
 
 
 @root_only
 def test_a_refusal_of_the_system_is_one_clear_line() -> None:
-    lines = become(Identity(1, 2**32 - 1))
+    lines = become(ProcessIdentity(1, 2**32 - 1))
     assert lines[0] == "cannot change to uid 1, gid 4294967295: Invalid argument"

@@ -74,17 +74,11 @@ def test_head_gets_the_same_fields_without_a_body() -> None:
     assert read(head, "HEAD").fields == read(whole).fields
 
 
-def test_a_connection_that_is_kept_is_not_said_to_close() -> None:
-    answer = read(ErrorPages(()).answer(404, "unknown-key", "i", head_only=False, close=False))
-    assert "connection" not in answer.fields
-    assert answer.kept
-
-
-def test_retry_after_is_said_if_known() -> None:
+def test_only_who_may_find_a_node_later_is_told_to_come_again() -> None:
     pages = ErrorPages(())
-    answer = read(pages.answer(503, "no-node", "i", head_only=False, retry_after=17))
-    assert answer.fields["retry-after"] == "17"
-    assert "retry-after" not in read(pages.answer(503, "busy", "i", head_only=False)).fields
+    answer = read(pages.answer(503, "no-node", "i", head_only=False))
+    assert answer.fields["retry-after"] == "1"
+    assert "retry-after" not in read(pages.answer(502, "connect", "i", head_only=False)).fields
 
 
 def test_a_refused_method_is_told_the_others() -> None:

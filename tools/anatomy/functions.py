@@ -1,4 +1,4 @@
-"""Opcodes and calls per request, by function and by layer, from :mod:`bench.anatomy.opcodes`."""
+"""Opcodes and calls per request, by function and by layer, from :mod:`tools.anatomy.opcodes`."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.anatomy.chains import Chain, running
 from bench.programs import ROOT, our_router
+from tools.anatomy.chains import Chain, running
 
 #: Seconds until a report is written.
 _PATIENCE = 30.0
@@ -93,7 +93,7 @@ def measure(chain: Chain, loop: str, count: int) -> list[Function]:
     """
     with tempfile.TemporaryDirectory(prefix="anatomy-") as directory:
         report = f"{directory}/opcodes"
-        counting = [sys.executable, "-m", "bench.anatomy.opcodes", report]
+        counting = [sys.executable, "-m", "tools.anatomy.opcodes", report]
         with running(
             chain, loop, lambda command: [*counting, *command[len(our_router()) :]]
         ) as chained:
@@ -107,7 +107,7 @@ def measure(chain: Chain, loop: str, count: int) -> list[Function]:
 
 
 def read(report: str, root: Path = ROOT) -> list[Function]:
-    """Read a report of :mod:`bench.anatomy.opcodes`.
+    """Read a report of :mod:`tools.anatomy.opcodes`.
 
     Args:
         report: JSON.

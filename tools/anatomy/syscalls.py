@@ -5,8 +5,8 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from bench.anatomy.chains import Running
 from bench.programs import MeasureError, find
+from tools.anatomy.chains import Running
 
 #: Seconds that strace may take to attach or to write its table.
 _PATIENCE = 20.0

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.anatomy.cpu import Cpu
-from bench.anatomy.functions import Function, by_layer
-from bench.anatomy.syscalls import Syscall
 from bench.report import markdown
+from tools.anatomy.cpu import Cpu
+from tools.anatomy.functions import Function, by_layer
+from tools.anatomy.syscalls import Syscall
 
 _NOTHING = "-"
 #: What happens less often in a request is left out of tables.

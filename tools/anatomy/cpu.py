@@ -9,8 +9,8 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.anatomy.chains import Running
 from bench.measure import cpu_time
+from tools.anatomy.chains import Running
 
 #: Seconds of CPU that the router has to spend: 200 ticks.
 ENOUGH = 2.0

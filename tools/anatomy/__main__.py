@@ -1,4 +1,4 @@
-"""Command ``python -m bench.anatomy [SCENARIO …]``: profiles one request inside our router.
+"""Command ``python -m tools.anatomy [SCENARIO …]``: profiles one request inside our router.
 
 For each scenario: CPU, of user space and of the kernel; system calls by name; instructions in user
 space; opcodes and calls by function and by layer. What needs a program that is not there is left out, and
@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench import machine
-from bench.anatomy import cpu, functions, instructions, syscalls, tables
-from bench.anatomy.chains import CHAINS, running
 from bench.programs import MeasureError, MissingError, StartError
+from tools.anatomy import cpu, functions, instructions, syscalls, tables
+from tools.anatomy.chains import CHAINS, running
 
 _T = TypeVar("_T")
 
@@ -48,7 +48,7 @@ def main() -> int:
         print(first)
     if options.markdown:
         again = (
-            f"Made by `python -m bench.anatomy --top {options.top} --markdown FILE`, in one run.\n"
+            f"Made by `python -m tools.anatomy --top {options.top} --markdown FILE`, in one run.\n"
         )
         page = ("# The anatomy of a request\n", again, first, *sections)
         options.markdown.write_text("\n".join(page))
@@ -58,7 +58,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.anatomy",
+        prog="python -m tools.anatomy",
         description="Where the time of one request goes inside our router.",
     )
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(CHAINS)}; default: all")
@@ -77,7 +77,7 @@ def _options() -> argparse.Namespace:
 
 def _repeat(name: str, options: argparse.Namespace) -> str:
     how = ["--requests", str(options.requests), "--loop", options.loop]
-    return shlex.join(["python", "-m", "bench.anatomy", name, *how])
+    return shlex.join(["python", "-m", "tools.anatomy", name, *how])
 
 
 class Measuring:

@@ -4,8 +4,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bench.anatomy.chains import Chain, running
 from bench.programs import MeasureError, find
+from tools.anatomy.chains import Chain, running
 
 #: Seconds that a dump may take.
 _PATIENCE = 60

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import heads
-from bench.anatomy.clients import BODY, Clients, Kept, Passing, connect
 from bench.micro.packets import nginx_variables
 from bench.programs import ROOT, Program, accepts, free_port
 from bench.scenarios import fastrouters, http_routers
 from bench.scenarios.nodes import lean
 from bench.scenarios.variants import Variant
+from tools.anatomy.clients import BODY, Clients, Kept, Passing, connect
 from uwsgi_router.protocol.uwsgi import encode_packet
 
 #: Given the router's command, the one to run instead.

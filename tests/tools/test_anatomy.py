@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.anatomy import functions, instructions, syscalls, tables
-from bench.anatomy.__main__ import Measuring
-from bench.anatomy.chains import CHAINS, running
-from bench.anatomy.clients import BODY, CONNECTIONS, Kept, Passing, connect
-from bench.anatomy.cpu import Cpu
-from bench.anatomy.functions import Function, Layer
-from bench.anatomy.syscalls import Syscall
 from bench.programs import ROOT, MeasureError, MissingError, find, free_port
 from bench.scenarios.nodes import lean
 from tests.lab.processes import run
+from tools.anatomy import functions, instructions, syscalls, tables
+from tools.anatomy.__main__ import Measuring
+from tools.anatomy.chains import CHAINS, running
+from tools.anatomy.clients import BODY, CONNECTIONS, Kept, Passing, connect
+from tools.anatomy.cpu import Cpu
+from tools.anatomy.functions import Function, Layer
+from tools.anatomy.syscalls import Syscall
 from uwsgi_router.protocol.uwsgi import encode_packet
 
 STRACE = """\
@@ -140,14 +140,14 @@ def test_the_tables_are_of_one_request() -> None:
         150_000.4,
         [parse, talk],
     )
-    text = tables.section(found, 1, "python -m bench.anatomy http")
+    text = tables.section(found, 1, "python -m tools.anatomy http")
     assert "| http | 45.0 | 27.0 | 18.0 | 3.1 | 150,000 | 400 | 3.0 |" in text
     assert "median of 3 batches, 40.0 to 50.0 µs; 60% of it in user space." in text
     assert "| `recvfrom` | 3.00 | 0.50 |\n| `brk` | 0.05 |  |\n\n" in text
     assert "| protocol/ | 300.0 | 75.0% | 2.00 |" in text
     assert "| `parse` | `protocol/http/request.py:9` | 300.0 | 75.0% | 2.00 |" in text
     assert "Session.talk" not in text
-    assert text.endswith("Counts: of 100 requests. Again: `python -m bench.anatomy http`\n")
+    assert text.endswith("Counts: of 100 requests. Again: `python -m tools.anatomy http`\n")
 
 
 def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,6 +198,6 @@ def test_system_calls_are_counted() -> None:
 
 
 def test_an_unknown_scenario_is_one_sentence() -> None:
-    done = run(sys.executable, "-m", "bench.anatomy", "bulk", cwd=ROOT)
+    done = run(sys.executable, "-m", "tools.anatomy", "bulk", cwd=ROOT)
     assert done.returncode == 2
     assert "error: no scenario 'bulk'; there are http, http-uwsgi, fastrouter, " in done.stderr

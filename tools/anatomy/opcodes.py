@@ -1,4 +1,4 @@
-"""The router, counting the opcodes that it runs: ``python -m bench.anatomy.opcodes REPORT OPTION…``.
+"""The router, counting the opcodes that it runs: ``python -m tools.anatomy.opcodes REPORT OPTION…``.
 
 The first SIGPROF begins counting. Each writes what was counted since the one before, as JSON, to
 REPORT.1, REPORT.2 and so on; it is there as soon as it is whole. What is in C (the parser's regular

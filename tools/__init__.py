@@ -1,0 +1,1 @@
+"""Programs for developers, beside the benchmarks and of the same parts."""
