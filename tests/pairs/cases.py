@@ -1,6 +1,6 @@
 """The axes of the table of pairs, and the combinations of their values."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from itertools import product
 
@@ -11,6 +11,7 @@ BACKS = ("uwsgi", "http")
 #: What follows the head of the request.
 BODIES = {
     "none": "nothing",
+    "empty": "a body of no bytes, with its Content-Length",
     "length": "a body of Content-Length bytes",
     "chunked": "a chunked body with an extension and a trailer",
     "expect": "the same as length, when a 100 has come",
@@ -49,6 +50,7 @@ ANSWERS = {
     "204": "204 No Content",
     "304": "304 Not Modified, with the length of what was not modified",
     "early-hints": "103 Early Hints, then a body of Content-Length bytes",
+    "forbidden": "403 Forbidden instead of an upgrade",
 }
 #: The version of an HTTP client; 1.0+ asks to be kept, 1.0- says no Host.
 CLIENTS = ("1.1", "1.0", "1.0+", "1.0-")
@@ -98,6 +100,7 @@ _HTTP = {"front": ("http",), "back": BACKS}
 _COUNTED = ("length", "expect")
 _FRAMED = (*_COUNTED, "chunked", "expect-chunked")
 _WAITING = ("held", "busy", "full")
+_ANSWERS = tuple(answer for answer in ANSWERS if answer != "forbidden")
 
 #: Axis values with which faults were found before, each with those that it can meet.
 FURTHER = tuple(
@@ -165,14 +168,15 @@ FURTHER = tuple(
             combinations(
                 **_BOTH,
                 pool=("one", "full"),
-                answer=tuple(ANSWERS),
+                answer=_ANSWERS,
                 client=("1.1", "1.0", "1.0+"),
             ),
             combinations(
                 **_BOTH,
                 body=("length", "chunked"),
-                answer=tuple(answer for answer in ANSWERS if answer != "head"),
+                answer=tuple(answer for answer in _ANSWERS if answer != "head"),
             ),
+            combinations(**_BOTH, body=("websocket",), pool=("one", "full"), answer=("forbidden",)),
             combinations(
                 **_HTTP,
                 body=("none", "length"),
@@ -194,12 +198,27 @@ FURTHER = tuple(
 )
 
 
+#: All combinations, also those that make no sense.
+TABLE = tuple(dict.fromkeys((*MAIN, *FURTHER)))
+#: Values of each axis.
+AXES: dict[str, Collection[str]] = {
+    "front": FRONTS,
+    "back": BACKS,
+    "body": BODIES,
+    "pool": POOLS,
+    "answer": ANSWERS,
+    "client": CLIENTS,
+    "option": OPTIONS,
+    "end": ENDS,
+}
+
+
 def senseless(case: Case) -> str:
     """Return why there is nothing to test; "" if there is."""
-    return next((why for why, applies in _SENSELESS.items() if applies(case)), "")
+    return next((why for why, applies in SENSELESS.items() if applies(case)), "")
 
 
-_SENSELESS: dict[str, Callable[[Case], bool]] = {
+SENSELESS: dict[str, Callable[[Case], bool]] = {
     "a web server takes chunks apart: its packet says CONTENT_LENGTH": lambda case: (
         case.front == "uwsgi" and case.body in {"chunked", "expect-chunked"}
     ),
@@ -227,7 +246,10 @@ _SENSELESS: dict[str, Callable[[Case], bool]] = {
     "with http-raw-body no connection of a node is kept": lambda case: (
         case.pool in {"dies", "closes"} and case.front == "http" and case.body == "raw"
     ),
+    "chunks of an HTTP/1.0 client are refused, whichever node there is": lambda case: (
+        case.client in {"1.0", "1.0+"} and "chunked" in case.body and case.pool == "two"
+    ),
     "RTSP is refused for HTTP nodes, whatever becomes of them": lambda case: (
-        case.body == "rtsp" and case.back == "http" and case.pool not in {"one", "two", "none"}
+        case.body == "rtsp" and case.back == "http" and case.pool not in {"one", "none"}
     ),
 }

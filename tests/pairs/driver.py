@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
@@ -94,6 +95,8 @@ class Run:
     async def _stage(self) -> None:
         """Start nodes and router, and bring them where the request is to find them."""
         case, web = self._case, self._web
+        # No kept connection is too old, however slow the machine is.
+        web.timing = replace(web.timing, stale=60)
         addresses: list[str] = []
         if case.pool in {"refused", "other", "unanswered"}:
             first = web.black_hole().address if case.pool == "unanswered" else web.refused_tcp()
@@ -137,7 +140,7 @@ class Run:
     async def _start(self, addresses: tuple[str, ...]) -> Router:
         case, web = self._case, self._web
         options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
-        options["backend_http"] = case.back == "http"
+        options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
         if addresses:
             options["to"] = addresses
         if case.front == "uwsgi":

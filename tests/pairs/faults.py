@@ -21,11 +21,13 @@ class Fault:
     """Something wrong.
 
     Attributes:
+        name: for the table.
         why: what is wrong, and what would be right.
         where: tells the combinations.
         shows: what the lines about it begin with; (): the client waits for ever.
     """
 
+    name: str
     why: str
     where: Callable[[Case], bool]
     shows: tuple[str, ...]
@@ -71,35 +73,41 @@ def _has_bytes_that_nobody_took(case: Case) -> bool:
             else collected_early(case)
         )
         return not taken
-    return reason == "unknown-key" or (case.body == "raw" and case.back == "http")
+    surplus = (case.body == "raw" and case.back == "http") or case.answer == "forbidden"
+    return reason == "unknown-key" or surplus
 
 
 FAULTS = (
     Fault(
+        "no 100",
         "a client that waits for a 100 before it sends bytes without a length gets none, and waits for ever;"
         " right: the router says 100 when a node is connected, for http-raw-body and http-manage-source too",
         _waits_for_ever,
         (),
     ),
     Fault(
+        "half-close",
         "an HTTP client that half-closes behind its whole body while the request waits (hold, busy, queue) counts as"
         " gone; right: it is a half-close, and the answer is delivered",
         _ends_while_it_waits,
         ("seen", "talks", "counted", "nodes", "access"),
     ),
     Fault(
+        "retry counted",
         "a request that is sent again because a node ended the connection counts as a connect retry, though no"
         " connect failed; right: it counts as resent only",
         lambda case: case.pool == "quits" and not reason_of(case),
         (r"counted\.retries",),
     ),
     Fault(
+        "no Host",
         "without a Host a uwsgi node gets an empty HTTP_X_FORWARDED_HOST, and an HTTP node the machine's name;"
         " right: neither gets any, for the client said none",
         lambda case: (case.front, case.client) == ("http", "1.0-"),
         (r"seen\.0\.head\.fields",),
     ),
     Fault(
+        "bytes in",
         "the access log's `in` leaves out bytes that were read and that no node took: bodies of requests that failed"
         " or waited, heads that were refused; right: all bytes that were read for the request",
         _has_bytes_that_nobody_took,

@@ -109,7 +109,7 @@ class PairNode:
             seen.framing = coding
             while piece := await wire.chunk():
                 seen.body += piece
-        elif length:
+        elif length and int(length):
             seen.framing = "length"
             try:
                 seen.body = await wire.exactly(int(length))

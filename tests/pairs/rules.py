@@ -101,8 +101,15 @@ def reason_of(case: Case) -> str:
 
 
 def is_stream(case: Case) -> bool:
-    """Return True if both sides talk until both have ended; HTTP/1.0 knows no upgrade (RFC 9110 section 7.8)."""
-    return case.body in STREAMS and not (case.body == "websocket" and case.client.startswith("1.0"))
+    """Return True if both sides talk until both have ended."""
+    if case.body == "websocket":
+        return asks_for_upgrade(case) and case.answer != "forbidden"
+    return case.body in STREAMS
+
+
+def asks_for_upgrade(case: Case) -> bool:
+    """Return True for a WebSocket; HTTP/1.0 knows no upgrade (RFC 9110 section 7.8)."""
+    return case.body == "websocket" and not case.client.startswith("1.0")
 
 
 def node_says_continue(case: Case) -> bool:
@@ -158,7 +165,7 @@ def gets_of(case: Case, reason: str) -> str:
         return "nothing"
     if is_stream(case):
         return "stream"
-    if case.body in {"none", "websocket"}:
+    if case.body in {"none", "empty", "websocket"}:
         return "nothing"
     if case.option == "raw-body" and case.body in CHUNKED and case.back == "uwsgi":
         return "as it comes"
@@ -185,6 +192,8 @@ def status_of(case: Case, reason: str) -> int:
         return STATUS[reason] if case.front == "http" or case.option == "errors" else 0
     if case.body == "websocket" and is_stream(case):
         return 101
+    if case.answer == "forbidden":
+        return 403
     return int(case.answer) if case.answer.isdigit() else 200
 
 
@@ -198,7 +207,7 @@ def framing_of(case: Case, gets: str, reason: str) -> str:
         return "nothing"
     if case.front == "uwsgi":
         return "end"
-    if case.answer in {"length", "early-hints"}:
+    if case.answer in {"length", "early-hints", "forbidden"}:
         return "length"
     if case.client.startswith("1.0"):
         return "end"
@@ -209,7 +218,10 @@ def kept_by_client(case: Case, gets: str, reason: str) -> bool:
     """Return True if the client's connection serves another request."""
     if case.front == "uwsgi" or reason or case.end or gets == "stream":
         return False
-    if is_stream(case) or case.option == "raw-body":
+    if asks_for_upgrade(case) or case.option == "raw-body":
+        return False
+    if case.body in STREAMS - {"websocket"}:
+        # Nobody knows where the request ends.
         return False
     return case.client in {"1.1", "1.0+"} and framing_of(case, gets, reason) != "end"
 

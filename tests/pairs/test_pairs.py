@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.pairs.cases import FURTHER, MAIN, Case, senseless
+from tests.pairs.cases import TABLE, Case, senseless
 from tests.pairs.driver import Run
 from tests.pairs.expected import expected
 from tests.pairs.faults import faults_of
@@ -25,7 +25,7 @@ class Known(Exception):
 def rows() -> list[Any]:
     """Return the combinations; those of which something wrong comes have to fail."""
     found = []
-    for case in dict.fromkeys((*MAIN, *FURTHER)):
+    for case in TABLE:
         if senseless(case):
             continue
         faults = faults_of(case)

@@ -4,7 +4,14 @@ import socket
 from dataclasses import dataclass
 
 from tests.pairs.cases import Case
-from tests.pairs.rules import CHUNKED, EXPECTING, Outcome, is_stream, node_says_continue
+from tests.pairs.rules import (
+    CHUNKED,
+    EXPECTING,
+    Outcome,
+    asks_for_upgrade,
+    is_stream,
+    node_says_continue,
+)
 from uwsgi_router.protocol.uwsgi import encode_packet
 
 KEY = "example.com"
@@ -20,6 +27,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _METHODS = {"none": "GET", "websocket": "GET", "source": "SOURCE", "expect-source": "SOURCE"}
 _FIELDS = {
+    "empty": ("Content-Length: 0",),
     "length": ("Content-Length: 4",),
     "expect": ("Content-Length: 4", "Expect: 100-continue"),
     "chunked": ("Transfer-Encoding: chunked",),
@@ -34,6 +42,7 @@ _FIELDS = {
     ),
 }
 _VARIABLES = {
+    "empty": {"CONTENT_LENGTH": "0"},
     "length": {"CONTENT_LENGTH": "4"},
     "expect": {"CONTENT_LENGTH": "4", "HTTP_EXPECT": "100-continue"},
     "websocket": {
@@ -91,8 +100,8 @@ def request_of(case: Case, number: int) -> Request:
     protocol = f"HTTP/{case.client[:3]}"
     if case.body == "rtsp":
         protocol = "RTSP/1.0"
-    bodies = {"none": b"", "length": BODY, "expect": BODY}
-    if case.body == "websocket" and not is_stream(case):
+    bodies = {"none": b"", "empty": b"", "length": BODY, "expect": BODY}
+    if case.body == "websocket" and not asks_for_upgrade(case):
         bodies["websocket"] = b""
     body = bodies.get(case.body, CHUNKS if case.body in CHUNKED else EARLY)
     if case.end == "abort":
@@ -178,11 +187,13 @@ def _http_head(case: Case, outcome: Outcome, number: int, port: int) -> Head:
         del known["x-forwarded-host"]
     if outcome.gets == "length":
         known["content-length"] = "4"
+    elif case.body == "empty":
+        known["content-length"] = "0"
     elif outcome.gets == "chunked":
         known["transfer-encoding"] = "chunked"
     if node_says_continue(case):
         known["expect"] = "100-continue"
-    if case.body == "websocket" and is_stream(case):
+    if asks_for_upgrade(case):
         known |= {
             "connection": "Upgrade",
             "upgrade": "websocket",
@@ -221,10 +232,12 @@ def _http_as_variables(
     }
     if case.client == "1.0-":
         del variables["HTTP_HOST"], variables["HTTP_X_FORWARDED_HOST"]
+    if case.body == "empty":
+        variables["CONTENT_LENGTH"] = "0"
     if case.body in CHUNKED and outcome.gets != "length":
         variables["HTTP_TRANSFER_ENCODING"] = "chunked"
         del variables["CONTENT_LENGTH"]
-    if case.body == "websocket" and is_stream(case):
+    if asks_for_upgrade(case):
         variables |= {
             "HTTP_CONNECTION": "Upgrade",
             "HTTP_UPGRADE": "websocket",
@@ -265,7 +278,7 @@ def said_by(case: Case, name: str) -> Said:
         return Said(_head(name, "204 No Content"))
     if case.answer == "304":
         return Said(_head(name, "304 Not Modified", length))
-    head = _head(name, "200 OK", length)
+    head = _head(name, "403 Forbidden" if case.answer == "forbidden" else "200 OK", length)
     if case.answer == "early-hints":
         return Said(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n" + head, body)
     return Said(head, b"" if case.answer == "head" else body)
