@@ -152,7 +152,7 @@ FURTHER = tuple(
             # Clients that end early.
             combinations(
                 **_BOTH,
-                body=("none", "length", "chunked"),
+                body=("none", "empty", "length", "chunked", "websocket", "raw", "source", "rtsp"),
                 pool=("one", *_WAITING, "refused"),
                 option=("", "post-buffering"),
                 end=("half-close",),

@@ -84,8 +84,9 @@ class PairClient:
         if self._outcome.gets == "stream" and not self._outcome.reason:
             answer.framing = "stream"
             answer.body = await wire.exactly(len(HELLO))
-            await wire.send(LATE)
-            wire.peer.eof()
+            if not self._case.end:
+                await wire.send(LATE)
+                wire.peer.eof()
             answer.body += await wire.rest()
         elif request.method == "HEAD" or status in _BODILESS:
             if fields.get("connection") == "close" or self._case.front == "uwsgi":

@@ -105,7 +105,8 @@ def _seen(asked: list[_Asked], facts: Facts) -> list[Seen]:
                 last[name] = last.get(name, -1) + 1
             seen = Seen(name, last[name], head, outcome.gets, _body(case, outcome))
             died = name == "quits" or (case.pool == "dies" and not seen.connection)
-            seen.ended = case.end == "half-close" and case.back == "uwsgi" and not died
+            hears_end = case.back == "uwsgi" or outcome.gets == "stream"
+            seen.ended = case.end == "half-close" and hears_end and not died
             if case.answer == "forbidden" and (case.front, case.back) == ("uwsgi", "uwsgi"):
                 # Between two that speak uwsgi all bytes pass as they come.
                 seen.surplus = EARLY
@@ -124,7 +125,8 @@ def _seen(asked: list[_Asked], facts: Facts) -> list[Seen]:
 def _body(case: Case, outcome: Outcome) -> bytes:
     if outcome.gets in {"length", "chunked"}:
         return BODY[:2] if case.end == "abort" else BODY
-    return {"stream": EARLY + LATE, "as it comes": CHUNKS}.get(outcome.gets, b"")
+    early = EARLY if case.end else EARLY + LATE
+    return {"stream": early, "as it comes": CHUNKS}.get(outcome.gets, b"")
 
 
 def _nodes(asked: list[_Asked], facts: Facts) -> dict[str, NodeCounts]:

@@ -93,6 +93,26 @@ FAULTS = (
         ("seen", "talks", "counted", "nodes", "access"),
     ),
     Fault(
+        "early lost",
+        "an HTTP client that half-closes behind a WebSocket's handshake and first frames: a uwsgi node gets the end"
+        " before its 101, and the frames never; right: frames, then the end, as an HTTP node gets them",
+        lambda case: (
+            (case.front, case.back, case.end) == ("http", "uwsgi", "half-close")
+            and case.body == "websocket"
+        ),
+        (r"seen\.0\.body",),
+    ),
+    Fault(
+        "raw kept",
+        "with http-raw-body the connection of an HTTP node is kept if the client half-closes; right: as docs/http.md"
+        " says, it never is",
+        lambda case: (
+            (case.front, case.back, case.end) == ("http", "http", "half-close")
+            and case.body == "raw"
+        ),
+        (r"nodes\.one\.kept",),
+    ),
+    Fault(
         "retry counted",
         "a request that is sent again because a node ended the connection counts as a connect retry, though no"
         " connect failed; right: it counts as resent only",

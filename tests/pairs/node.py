@@ -130,5 +130,6 @@ class PairNode:
             head = b"HTTP/1.0 200 OK\r\nX-Node: %b\r\n\r\n" % self.name.encode()
         await wire.send(head + HELLO)
         seen.body += await wire.rest()
+        seen.ended = self._case.end == "half-close"
         await wire.send(BYE)
         return False
