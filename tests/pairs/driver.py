@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
 from dataclasses import replace
@@ -50,6 +51,8 @@ _FOR_POOL: dict[str, dict[str, object]] = {
     "full": {"backend_connections": 1},
     "unanswered": {"connect_timeout": 0.05},
 }
+#: Of this process alone: others may still connect to ports of 127.0.0.1 that were theirs a moment ago.
+_HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 _ANNOUNCED = {"announced", "other", "none", "held", "unknown"}
 _SECONDS = re.compile(r"=\d+\.\d+s")
 
@@ -133,6 +136,8 @@ class Run:
     def _node(self, name: str, on: socket.socket | None = None) -> str:
         node = PairNode(name, self._case, self._outcome, self._seen)
         self._nodes.append(node)
+        if on is None:
+            on = socket.create_server((_HERE, 0))
         address = self._web.node(node.play, on=on).address
         self.facts.addresses[name] = address
         return address
@@ -141,6 +146,7 @@ class Run:
         case, web = self._case, self._web
         options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
+        options["listen"] = (f"{_HERE}:0",)
         if addresses:
             options["to"] = addresses
         if case.front == "uwsgi":
