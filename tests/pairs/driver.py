@@ -93,6 +93,11 @@ class Run:
                 await self._ask(number)
         return await self._end(waiting)
 
+    async def stop(self) -> None:
+        """End what still waits: a request that hangs would hold up the end of its test."""
+        for router in self._web._routers:
+            await router.stop()
+
     # --- the stage ---
 
     async def _stage(self) -> None:

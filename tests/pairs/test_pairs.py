@@ -42,8 +42,11 @@ def rows() -> list[Any]:
 async def test_a_combination(web: Web, case: Case) -> None:
     outcome, faults = outcome_of(case), faults_of(case)
     run = Run(web, case, outcome)
-    async with asyncio.timeout(PATIENCE if all(fault.shows for fault in faults) else SOON):
-        found = await run.result()
+    try:
+        async with asyncio.timeout(PATIENCE if all(fault.shows for fault in faults) else SOON):
+            found = await run.result()
+    finally:
+        await run.stop()
     lines = differences(found, expected(case, outcome, run.facts))
     others = [line for line in lines if not any(fault.is_behind(line) for fault in faults)]
     mended = [fault.why for fault in faults if not any(map(fault.is_behind, lines))]
