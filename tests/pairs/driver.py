@@ -104,7 +104,7 @@ class Run:
         """Start nodes and router, and bring them where the request is to find them."""
         case, web = self._case, self._web
         # No kept connection is too old, however slow the machine is.
-        web.timing = replace(web.timing, stale=60)
+        web.timing = replace(web.timing, trusted_idle=60)
         addresses: list[str] = []
         if case.pool in {"refused", "other", "unanswered"}:
             first = web.black_hole().address if case.pool == "unanswered" else web.refused_tcp()
@@ -255,7 +255,7 @@ class Run:
         await router.stop()
         for scripted in web._nodes:
             # Their last reads have to come to an end; what is left accepts.
-            await until(lambda scripted=scripted: len(scripted._tasks) == 1)  # type: ignore[misc]
+            await until(lambda scripted=scripted: not scripted._tasks)  # type: ignore[misc]
         counters = router.gateway.counters
         for node in self._nodes:
             self.facts.traffic[node.name] = (

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from tests.pairs.cases import Case
 from tests.pairs.rules import (
-    CHUNKED,
-    COUNTED,
     collected_early,
     gets_of,
     is_collected,
@@ -48,18 +46,9 @@ def _waits_for_ever(case: Case) -> bool:
     return case.body == "expect-source"
 
 
-def _ends_while_it_waits(case: Case) -> bool:
-    return (
-        (case.front, case.end) == ("http", "half-close")
-        and case.body in COUNTED | CHUNKED
-        and case.pool in {"held", "busy", "full"}
-        and not collected_early(case)
-    )
-
-
 def _has_bytes_that_nobody_took(case: Case) -> bool:
     reason = reason_of(case)
-    if case.front == "uwsgi" or _ends_while_it_waits(case):
+    if case.front == "uwsgi":
         return False
     if reason == "bad-coding":
         return True
@@ -84,13 +73,6 @@ FAULTS = (
         " right: the router says 100 when a node is connected, for http-raw-body and http-manage-source too",
         _waits_for_ever,
         (),
-    ),
-    Fault(
-        "half-close",
-        "an HTTP client that half-closes behind its whole body while the request waits (hold, busy, queue) counts as"
-        " gone; right: it is a half-close, and the answer is delivered",
-        _ends_while_it_waits,
-        ("seen", "talks", "counted", "nodes", "access"),
     ),
     Fault(
         "early lost",

@@ -1,11 +1,12 @@
 """What the table takes from the lab of the router's tests; the only module here that knows it."""
 
+from tests.lab.clients import Peer
+from tests.lab.inside import Left, left_of, nodes_of, phases, upstreams_of
+from tests.lab.lab import Lab as Web
+from tests.lab.router import Router
+from tests.lab.waiting import a_few_turns, until
+from tests.router.conftest import lab as web
 from tests.router.conftest import log
-from tests.router.proxy.conftest import web
-from tests.router.proxy.http_lab import Web, left_of, nodes_of, upstreams_of
-from tests.router.proxy.http_lab import _Left as Left
-from tests.router.proxy.inside import phases
-from tests.router.proxy.nodes import Peer, Router, a_few_turns, until
 
 __all__ = [
     "Left",
