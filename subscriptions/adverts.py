@@ -97,13 +97,16 @@ class Adverts:
     Args:
         registry: the table.
         router: this router.
+        interval: see below.
+
+    Attributes:
         interval: seconds between two adverts of a key.
     """
 
     def __init__(self, registry: Registry, router: bytes, interval: float = INTERVAL) -> None:
         self._registry = registry
         self._router = router
-        self._interval = interval
+        self.interval = interval
         self._changed: dict[bytes, None] = dict.fromkeys(registry.pools)
         # In the order in which they were told last.
         self._told: OrderedDict[bytes, _Told] = OrderedDict()
@@ -146,7 +149,7 @@ class Adverts:
                 found.append((key, self._tell(key, current, now)))
         for _ in range(min(len(self._told), limit - len(found))):
             key, told = next(iter(self._told.items()))
-            if now - told.at < self._interval:
+            if now - told.at < self.interval:
                 break
             current = self._current(key)
             if current is None and self._is_stale(key):
@@ -161,7 +164,7 @@ class Adverts:
         if self._changed:
             return 0.0
         for told in self._told.values():
-            return max(0.0, told.at + self._interval - now)
+            return max(0.0, told.at + self.interval - now)
         return None
 
     def withdraw(self) -> list[bytes]:

@@ -34,13 +34,20 @@ class Health:
     Args:
         max_fails: failed requests in a row after which a node is ejected; 0: never.
         checked_first: nodes that speak one of these are used only once a check has succeeded.
+        first_ejection: seconds of the first ejection; the next is twice as long.
     """
 
-    __slots__ = ("_checked_first", "_ejected", "_max_fails")
+    __slots__ = ("_checked_first", "_ejected", "_first_ejection", "_max_fails")
 
-    def __init__(self, max_fails: int = 5, checked_first: Collection[Proto] = ()) -> None:
+    def __init__(
+        self,
+        max_fails: int = 5,
+        checked_first: Collection[Proto] = (),
+        first_ejection: float = FIRST_EJECTION,
+    ) -> None:
         self._max_fails = max_fails
         self._checked_first = checked_first
+        self._first_ejection = first_ejection
         self._ejected: dict[SubscribedNode, float] = {}
 
     def __repr__(self) -> str:
@@ -97,7 +104,7 @@ class Health:
         if node.fails < self._max_fails:
             return []
         # Until it answers, each further failure is enough for the next ejection.
-        node.ejection = min(2 * node.ejection or FIRST_EJECTION, LONGEST_EJECTION)
+        node.ejection = min(2 * node.ejection or self._first_ejection, LONGEST_EJECTION)
         node.ejected = True
         node.rank_changed()
         self._ejected[node] = now + node.ejection

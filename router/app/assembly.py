@@ -70,6 +70,7 @@ class AssembledRouter:
 
     Args:
         config: see below.
+        timing: times that no option sets.
 
     Attributes:
         config: checked already.
@@ -80,8 +81,9 @@ class AssembledRouter:
         gateway: the router at work, once it was made.
     """
 
-    def __init__(self, config: RouterConfig) -> None:
+    def __init__(self, config: RouterConfig, timing: Timing) -> None:
         self.config = config
+        self._timing = timing
         self.streams: list[BoundSocket] = []
         self.redirecting: list[tuple[BoundSocket, int]] = []
         self.stats: list[BoundSocket] = []
@@ -102,7 +104,9 @@ class AssembledRouter:
         self._front = FRONTS[config.kind](config)
         if isinstance(config, HttpRouterConfig):
             if config.access_log is not None:
-                self.access_log = AccessLog(config.access_log, config.access_log_format)
+                self.access_log = AccessLog(
+                    config.access_log, config.access_log_format, delay=self._timing.log_delay
+                )
             for redirect in config.redirects:
                 bound = bind_stream(redirect.listen, process, inherited, shared)
                 self.redirecting += [(one, redirect.port or 0) for one in bound]

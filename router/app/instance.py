@@ -20,6 +20,7 @@ from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.routing.cache_store import Caches
+from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
 
@@ -33,7 +34,8 @@ class Instance:
     Args:
         configuration: checked already.
         inherited: sockets that are open already.
-        timing: times that no option sets.
+        timing: of the routers: times that no option sets.
+        table_timing: likewise, of the tables of announced nodes.
 
     Attributes:
         routers: in the order of the configuration.
@@ -46,12 +48,13 @@ class Instance:
         configuration: Configuration,
         inherited: Inherited | None = None,
         timing: Timing | None = None,
+        table_timing: TableTiming | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
-        self.routers = [AssembledRouter(config) for config in configuration.routers]
-        self.tables = Tables(configuration.subscription)
+        self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
+        self.tables = Tables(configuration.subscription, table_timing)
         self.shared: Shared | None = None
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []

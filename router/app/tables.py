@@ -17,6 +17,7 @@ from uwsgi_router.router.table.prober import Prober
 from uwsgi_router.router.table.resubscription import announced_by
 from uwsgi_router.router.table.state_file import StateFile
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 
 
 class Tables:
@@ -24,13 +25,15 @@ class Tables:
 
     Args:
         config: of all of them.
+        timing: times that no option sets.
 
     Attributes:
         probers: the health checks.
     """
 
-    def __init__(self, config: SubscriptionConfig) -> None:
+    def __init__(self, config: SubscriptionConfig, timing: TableTiming | None = None) -> None:
         self._config = config
+        self._timing = timing or TableTiming()
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._resubscribing: list[BoundSocket] = []
         self._by_address: dict[str, Table] = {}
@@ -96,7 +99,7 @@ class Tables:
                 f"{router.kind}-subscription-server: these addresses belong to different tables: "
                 + ", ".join(router.subscription_servers)
             )
-        table = known[0] if known else Table(self._config, loop, is_own=is_own)
+        table = known[0] if known else Table(self._config, loop, is_own=is_own, timing=self._timing)
         fresh = [text for text in router.subscription_servers if text not in tables]
         for text in fresh:
             tables[text] = table
@@ -114,12 +117,16 @@ class Tables:
         if config.state is not None:
             # Its times have to mean something to the next run.
             wall_clock = time.time  # noqa: TID251
-            self._state = StateFile(config.state, self._named(), loop, wall_clock=wall_clock)
+            self._state = StateFile(
+                config.state, self._named(), loop, wall_clock=wall_clock, timing=self._timing
+            )
             self._state.restore()
             self._state.start()
         if config.check is not None:
             for table in self:
-                prober = Prober(config.check, table.registry, table.report, resolver, loop)
+                prober = Prober(
+                    config.check, table.registry, table.report, resolver, loop, self._timing
+                )
                 table.watch(prober.note)
                 self.probers.append(prober)
         if not config.resubscribe:

@@ -81,6 +81,7 @@ class Destinations:
         is_own: tells the addresses that this program listens on: nothing is sent there.
         bound: sockets to send from, at most one of each family; for other families there is one
             with a port that the kernel chooses, and keeps.
+        ttl: seconds for which the addresses of a name are used.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Destinations:
         *,
         is_own: Callable[[Address], bool],
         bound: Sequence[socket.socket] = (),
+        ttl: float = TTL,
     ) -> None:
+        self._ttl = ttl
         self._option = option
         self._destinations = tuple(map(Destination, dict.fromkeys(texts)))
         self._loop = loop
@@ -109,7 +112,7 @@ class Destinations:
         return iter(self._destinations)
 
     def start(self) -> None:
-        """Start resolving names, and resolve them again every TTL seconds."""
+        """Start resolving names, and resolve them again every ``ttl`` seconds."""
         for destination in self._destinations:
             where = endpoint(destination.address)
             if where is not None:
@@ -151,9 +154,9 @@ class Destinations:
             where = endpoint(destination.address)
             if where is None:
                 await self._look_up(destination)
-                await asyncio.sleep(TTL)
+                await asyncio.sleep(self._ttl)
             else:
-                await asyncio.sleep(TTL)
+                await asyncio.sleep(self._ttl)
                 # The way there may have changed.
                 self._found(destination, [where])
 

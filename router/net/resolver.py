@@ -25,13 +25,16 @@ class Resolver:
     Args:
         loop: the event loop.
         is_own: tells addresses that the router itself listens on: a name may lead there, but no request follows it.
+        patience: seconds that an old answer is held back for a new one.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[InetAddress], bool] = lambda _address: False,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._loop = loop
         self._is_own = is_own
         self._known: Bounded[tuple[str, int], tuple[float, list[Endpoint]]] = Bounded(MAX_NAMES)
@@ -62,7 +65,7 @@ class Resolver:
         known = self._known.get(key)
         if known is not None:
             # DNS that hangs must not take nodes away that still run, either.
-            await asyncio.wait((task,), timeout=PATIENCE)
+            await asyncio.wait((task,), timeout=self._patience)
             if not task.done():
                 return known[1]
         # A request that gives up must not cancel the look-up of the others.

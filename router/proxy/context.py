@@ -36,6 +36,7 @@ class Timing:
         body_window: over which the rate of a body is measured (``http-body-rate``).
         first_look: for the look-up of one name of a configured node at the start.
         resolve_again: between two look-ups of the names of configured nodes.
+        log_delay: until lines of the access log are written.
         last_request: for clients without a whole request to send one, when the router stops.
     """
 
@@ -45,6 +46,7 @@ class Timing:
     body_window: float = 30.0
     last_request: float = 2.0
     first_look: float = 5.0
+    log_delay: float = 0.2
     resolve_again: float = TTL
 
 

@@ -1,6 +1,6 @@
 """Access log: one line for each request, written without blocking.
 
-Lines are collected and written together, at the latest after :data:`DELAY` seconds. Regular files are written at once
+Lines are collected and written together, at the latest after a delay. Regular files are written at once
 (the kernel takes them into its cache). A pipe, terminal or socket may have a reader that has stopped, so it is written
 without blocking, and what it does not take is kept up to :data:`MAX_PENDING` bytes; further lines are dropped and
 counted. Standard output is shared with other processes, whose calls would begin to fail if we made it non-blocking: a
@@ -57,6 +57,8 @@ class AccessLog:
         format: Literal["text", "json"],  # noqa: A002
         *,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251
+        delay: float = DELAY,
+        stdout: int = _STDOUT,
     ) -> None:
         """Open the log.
 
@@ -64,6 +66,8 @@ class AccessLog:
             path: file to append to, made if absent; "" is standard output.
             format: ``text``: fields separated by spaces; ``json``: an object a line.
             wall_clock: seconds since the epoch.
+            delay: seconds until lines are written, at most.
+            stdout: descriptor of standard output.
 
         Raises:
             StartError: if it can't be opened.
@@ -72,9 +76,11 @@ class AccessLog:
         self._line = text_line if format == "text" else json_line
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wall_clock = wall_clock
+        self._delay = delay
+        self._stdout = stdout
         self._limited = RateLimited(logging.getLogger("uwsgi-router.access-log"), per_second=1 / 60)
         try:
-            self._output = _Output(path)
+            self._output = _Output(path, stdout)
         except OSError as exc:
             name = f"the access log {path}" if path else "the access log to standard output"
             raise StartError(f"cannot write {name}: {exc.strerror}") from exc
@@ -108,14 +114,14 @@ class AccessLog:
         if len(self._pending) >= FULL and not self._blocked:
             self._flush()
         if self._pending and self._timer is None:
-            self._timer = self._loop.call_later(DELAY, self._tick)
+            self._timer = self._loop.call_later(self._delay, self._tick)
 
     def reopen(self) -> None:
         """Open the file by its name again (after logrotate); if it can't be, the old one is kept."""
         if self._output.identity is None:
             return
         try:
-            output = _Output(self._path)
+            output = _Output(self._path, self._stdout)
         except OSError as exc:
             self._limited.error(
                 "reopen", "cannot open %s again, the old one is kept: %s", self._path, exc.strerror
@@ -140,7 +146,7 @@ class AccessLog:
         before = len(self._pending)
         self._flush()
         if self._pending:
-            delay = RETRY if len(self._pending) < before else DELAY
+            delay = RETRY if len(self._pending) < before else self._delay
             self._timer = self._loop.call_later(delay, self._tick)
 
     def _flush(self) -> None:
@@ -186,7 +192,7 @@ class _Output:
         identity: device and inode of a regular file that has a name; None of anything else.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, stdout: int) -> None:
         """Open it.
 
         Raises:
@@ -203,7 +209,7 @@ class _Output:
             return
         if sys.__stdout__ is None:
             raise OSError(errno.EBADF, "it was closed before the program started")
-        self._fd = os.dup(_STDOUT)
+        self._fd = os.dup(stdout)
         mode = os.fstat(self._fd).st_mode
         if stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=self._fd)

@@ -66,6 +66,7 @@ class RemoteCache:
         resolver: for a host name.
         deadline: seconds that one query may take, its connect included.
         wall_clock: returns the epoch, in which the other server says when an item ends.
+        remember: keys whose answers are remembered.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class RemoteCache:
         resolver: Resolver,
         deadline: float,
         wall_clock: Callable[[], float],
+        remember: int = MAX_REMEMBERED,
     ) -> None:
         name, _, address = text.partition("@")
         self.text = text
@@ -85,7 +87,7 @@ class RemoteCache:
         self._loop = loop
         self._resolver = resolver
         self._wall_clock = wall_clock
-        self._remembered: dict[bytes, _Remembered] = Bounded(MAX_REMEMBERED)
+        self._remembered: dict[bytes, _Remembered] = Bounded(remember)
         self._queries: dict[bytes, asyncio.Task[Item | None]] = {}
         self._places = asyncio.Semaphore(MAX_QUERIES)
         self._last_failure = ("", False)

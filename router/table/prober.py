@@ -14,6 +14,7 @@ from typing import Final
 from uwsgi_router.router.config.health_checks import Checks
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.probe import probe
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed, NodeRemoved
 from uwsgi_router.subscriptions.health import UNCHECKED
 from uwsgi_router.subscriptions.node import GONE, SubscribedNode
@@ -21,13 +22,6 @@ from uwsgi_router.subscriptions.registry import Registry
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 
-#: Checks under way at once.
-AT_ONCE: Final = 64
-#: Checks that begin in a second, in the long run; and how many may follow at once after a delay.
-PER_SECOND: Final = 1000
-BURST: Final = 50
-#: Seconds between the checks of a node that must pass one before it is used.
-FIRST_INTERVAL: Final = 1.0
 # Multiples of it fall evenly into any interval (the golden ratio's fraction).
 _SPREAD: Final = 0.6180339887498949
 
@@ -57,6 +51,7 @@ class Prober:
         report: told when a node has become healthy or unhealthy.
         resolver: for nodes whose address is a name.
         loop: the event loop.
+        timing: times and rates that no option sets.
     """
 
     def __init__(
@@ -66,12 +61,14 @@ class Prober:
         report: Callable[[list[Event]], None],
         resolver: Resolver,
         loop: asyncio.AbstractEventLoop,
+        timing: TableTiming | None = None,
     ) -> None:
         self._checks = checks
         self._health = registry.health
         self._report = report
         self._resolver = resolver
         self._loop = loop
+        self._timing = timing or TableTiming()
         self._records: dict[SubscribedNode, _Record] = {}
         self._queue: list[_Record] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -110,7 +107,7 @@ class Prober:
                     self._records.pop(node, None)
                 case _:
                     pass
-        if len(self._queue) > 2 * len(self._records) + AT_ONCE:
+        if len(self._queue) > 2 * len(self._records) + self._timing.checks_at_once:
             self._queue = [record for record in self._queue if self._is_current(record)]
             heapify(self._queue)
         if changed:
@@ -134,9 +131,11 @@ class Prober:
     def _begin_due(self) -> None:
         """Begin the checks that are due, and schedule the next."""
         self._cancel_timer()
-        now = self._loop.time()
-        self._next_start = max(self._next_start, now - BURST / PER_SECOND)
-        while self._queue and len(self._running) < AT_ONCE:
+        timing, now = self._timing, self._loop.time()
+        self._next_start = max(
+            self._next_start, now - timing.checks_in_a_row / timing.checks_a_second
+        )
+        while self._queue and len(self._running) < timing.checks_at_once:
             record = self._queue[0]
             if not self._is_current(record):
                 heappop(self._queue)
@@ -146,7 +145,7 @@ class Prober:
                 self._timer = self._loop.call_at(at, self._begin_due)
                 return
             heappop(self._queue)
-            self._next_start += 1 / PER_SECOND
+            self._next_start += 1 / timing.checks_a_second
             task = self._loop.create_task(self._check(record))
             self._running.add(task)
             task.add_done_callback(self._ended)
@@ -173,7 +172,7 @@ class Prober:
             self._judge(record, verdict)
         interval = self._checks.interval
         if record.first:
-            interval = min(interval, FIRST_INTERVAL)
+            interval = min(interval, self._timing.first_check)
         record.due = max(record.due + interval, self._loop.time())
         heappush(self._queue, record)
 

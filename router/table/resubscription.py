@@ -10,7 +10,7 @@ from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.protocol.subscription import Proto, Subscription, SubscriptionError, encode
 from uwsgi_router.router.net.destinations import DatagramRoute, Destination, Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.subscriptions.adverts import INTERVAL, Advert, Adverts
+from uwsgi_router.subscriptions.adverts import Advert, Adverts
 from uwsgi_router.subscriptions.events import Event
 from uwsgi_router.subscriptions.node_address import ip_of
 
@@ -107,7 +107,7 @@ class Resubscription:
         self._timer = None
         now = self._loop.time()
         # Of very many keys more at once, or a round would take longer than an interval.
-        batch = max(BATCH, round(2 * len(self._adverts) * STEP / INTERVAL))
+        batch = max(BATCH, round(2 * len(self._adverts) * STEP / self._adverts.interval))
         for key, advert in self._adverts.take(now, batch):
             self._tell(key, advert)
         due = self._adverts.due(now)

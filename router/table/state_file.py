@@ -11,14 +11,12 @@ from typing import Final
 
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.state import MAX_SIZE, Saved, StateError, lines_of, parse
 
 log = logging.getLogger("uwsgi-router.state")
 
-#: A change is written after so many seconds, together with those that follow it.
-SOON: Final = 1.0
-#: Seconds between two writings, at least; at least so many times the time that the last one took.
-INTERVAL: Final = 10.0
+#: Between two writings at least so many times the time that the last one took.
 REST: Final = 10
 #: Seconds for which everything else has to wait at once, and seconds that it then has for itself.
 SLICE: Final = 0.002
@@ -33,6 +31,7 @@ class StateFile:
         tables: by name.
         loop: the event loop.
         wall_clock: seconds since the epoch.
+        timing: times that no option sets.
     """
 
     def __init__(
@@ -42,11 +41,13 @@ class StateFile:
         loop: asyncio.AbstractEventLoop,
         *,
         wall_clock: Callable[[], float],
+        timing: TableTiming | None = None,
     ) -> None:
         self._path = os.path.abspath(path)
         self._tables = dict(tables)
         self._loop = loop
         self._wall_clock = wall_clock
+        self._timing = timing or TableTiming()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._writing: asyncio.Future[None] | None = None
@@ -109,7 +110,7 @@ class StateFile:
     async def _keep_writing(self) -> None:
         while True:
             await self._changed.wait()
-            await asyncio.sleep(SOON)
+            await asyncio.sleep(self._timing.save_soon)
             self._changed.clear()
             began = self._loop.time()
             chunks = await self._in_slices()
@@ -117,7 +118,7 @@ class StateFile:
                 None, self._try, lambda done=chunks: write(self._path, done)
             )
             await asyncio.shield(self._writing)
-            await asyncio.sleep(max(INTERVAL, REST * (self._loop.time() - began)))
+            await asyncio.sleep(max(self._timing.save_again, REST * (self._loop.time() - began)))
 
     def _lines(self) -> Iterator[bytes]:
         tables = {name: (table.registry, table.used_times) for name, table in self._tables.items()}

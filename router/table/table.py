@@ -22,7 +22,8 @@ from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
 from uwsgi_router.router.table.tee import Tee
-from uwsgi_router.subscriptions.adverts import INTERVAL, Adverts
+from uwsgi_router.router.table.timing import TableTiming
+from uwsgi_router.subscriptions.adverts import Adverts
 from uwsgi_router.subscriptions.events import (
     Event,
     NodeAdded,
@@ -48,10 +49,6 @@ from uwsgi_router.subscriptions.state import SavedNode, SavedTable
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 
-#: Seconds between two looks for nodes that became stale.
-SWEEP: Final = 1.0
-#: Seconds between two looks for signatures that need no remembering any more.
-FORGET: Final = 60.0
 #: Seconds between two lines about the same: refused datagrams of one sender for one cause and key.
 QUIET: Final = 10.0
 
@@ -80,6 +77,7 @@ class Table:
         loop: the event loop.
         is_own: tells the addresses that this program listens on, which no node can have.
         wall_clock: seconds since the epoch, which signed announces are dated in.
+        timing: times that no option sets.
 
     Attributes:
         registry: the nodes.
@@ -96,8 +94,10 @@ class Table:
         *,
         is_own: Callable[[Address], bool] = never_own,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251
+        timing: TableTiming | None = None,
     ) -> None:
         self._loop = loop
+        self._timing = timing or TableTiming()
         self._wall_clock = wall_clock
         self._gate = build_gate(config, is_own)
         self._notifier = Notifier(is_own)
@@ -109,7 +109,7 @@ class Table:
         except SniError as exc:
             raise StartError(str(exc)) from exc
         self.used_times = self._gate.used_times
-        self._forget_at = loop.time() + FORGET
+        self._forget_at = loop.time() + self._timing.forget
         self._tolerance = config.tolerance
         self.registry = Registry(
             started=loop.time(),
@@ -122,7 +122,9 @@ class Table:
             protocols=frozenset({"uwsgi", "http"}),
             router=self._router_id,
             health=Health(
-                config.max_fails, () if config.check is None else config.check.checked_first
+                config.max_fails,
+                () if config.check is None else config.check.checked_first,
+                self._timing.first_ejection,
             ),
         )
         self._listeners: list[TableListener] = []
@@ -132,7 +134,7 @@ class Table:
         self._tee: Tee | None = None
         if config.tee:
             copies = Destinations("subscription-tee", config.tee, loop, is_own=is_own)
-            self._tee = Tee(copies, loop)
+            self._tee = Tee(copies, loop, self._timing.tee)
         self._on_change: Callable[[], None] = lambda: None
         self._watchers: list[Callable[[Sequence[Event]], None]] = []
         self._limited = RateLimited(log, per_second=1 / QUIET)
@@ -164,7 +166,7 @@ class Table:
             self._servers.append(server)
         if self._timer is None:
             # Once, however many routers share the table.
-            self._timer = self._loop.call_later(SWEEP, self._sweep)
+            self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
             if self._tee is not None:
                 self._tee.start()
 
@@ -230,7 +232,7 @@ class Table:
             is_own=self._is_own,
             bound=bound,
         )
-        adverts = Adverts(self.registry, self._router_id, INTERVAL)
+        adverts = Adverts(self.registry, self._router_id, self._timing.announce)
         self._resubscription = Resubscription(adverts, destinations, announced, self._loop)
         self._resubscription.start()
 
@@ -268,11 +270,11 @@ class Table:
             self._resubscription.close()
 
     def _sweep(self) -> None:
-        self._timer = self._loop.call_later(SWEEP, self._sweep)
+        self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
         now = self._loop.time()
         self.report(self.registry.sweep(now))
         if now >= self._forget_at:
-            self._forget_at = now + FORGET
+            self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())
 
     def report(self, events: list[Event]) -> None:

@@ -8,10 +8,7 @@ from typing import Final
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.subscriptions.expiring_set import ExpiringSet
 
-#: The same datagram is sent on once in so many seconds: routers that send to each other would
-#: otherwise never stop. A node that says the same again says nothing new.
-ONCE: Final = 2.0
-#: Datagrams that are remembered for that time.
+#: Datagrams that are remembered, so that each is sent on once in a while.
 REMEMBERED: Final = 100_000
 
 
@@ -21,12 +18,15 @@ class Tee:
     Args:
         destinations: where to; started and closed with this.
         loop: the event loop.
+        once: seconds within which a datagram is sent on once.
     """
 
-    def __init__(self, destinations: Destinations, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, destinations: Destinations, loop: asyncio.AbstractEventLoop, once: float
+    ) -> None:
         self._destinations = destinations
         self._now: Callable[[], float] = loop.time
-        self._sent: ExpiringSet[bytes] = ExpiringSet(ONCE, REMEMBERED)
+        self._sent: ExpiringSet[bytes] = ExpiringSet(once, REMEMBERED)
 
     def __repr__(self) -> str:
         return f"<Tee {self._destinations!r}>"

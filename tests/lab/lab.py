@@ -15,6 +15,7 @@ from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.table.timing import TableTiming
 
 
 class Lab:
@@ -24,6 +25,7 @@ class Lab:
         self.tmp_path = tmp_path
         self.log = log
         self.timing = timing or Timing()
+        self.table_timing = TableTiming()
         self._names = 0
         self._nodes: list[Node] = []
         self._routers: list[Router] = []
@@ -132,7 +134,13 @@ class Lab:
         subscription: dict[str, Any] | None,
         process: dict[str, Any] | None,
     ) -> Router:
-        router = Router(config, self.timing, subscription=subscription, process=process)
+        router = Router(
+            config,
+            self.timing,
+            subscription=subscription,
+            process=process,
+            table_timing=self.table_timing,
+        )
         self._routers.append(router)
         return await router.start()
 

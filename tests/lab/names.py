@@ -41,8 +41,8 @@ class Names(LoopAhead):
         self.answers[host] = addresses
         self._came.set()
 
-    def resolver(self) -> Resolver:
-        return Resolver(self.as_loop)
+    def resolver(self, patience: float = 1.0) -> Resolver:
+        return Resolver(self.as_loop, patience=patience)
 
     def given_to(self, router: Router) -> Self:
         """Let this answer the router's questions from now on."""

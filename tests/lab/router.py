@@ -18,6 +18,7 @@ from uwsgi_router.router.config.model import (
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.node import SubscribedNode
 
 
@@ -33,6 +34,7 @@ class Router:
         *,
         subscription: dict[str, Any] | None = None,
         process: dict[str, Any] | None = None,
+        table_timing: TableTiming | None = None,
     ) -> None:
         self.config = config
         self.instance = Instance(
@@ -42,6 +44,7 @@ class Router:
                 routers=(config,),
             ),
             timing=timing,
+            table_timing=table_timing,
         )
         self.started = self.stopped = False
 

@@ -12,17 +12,23 @@ from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import bind_datagram
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 
 
 class BoundTable:
     """A table that listens, and a socket that sends to it."""
 
     def __init__(
-        self, *, port: int = 0, wall_clock: Callable[[], float] = time.time, **options: Any
+        self,
+        *,
+        port: int = 0,
+        wall_clock: Callable[[], float] = time.time,
+        timing: TableTiming | None = None,
+        **options: Any,
     ) -> None:
         self.bound = bind_datagram(f"127.0.0.1:{port}", ProcessConfig(), Inherited())
         config, loop = SubscriptionConfig(**options), asyncio.get_running_loop()
-        self.table = Table(config, loop, wall_clock=wall_clock)
+        self.table = Table(config, loop, wall_clock=wall_clock, timing=timing)
         self.table.start(self.bound)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(self.where)

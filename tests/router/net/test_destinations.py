@@ -11,7 +11,6 @@ import pytest
 from tests.lab.log import Log
 from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress
-from uwsgi_router.router.net import destinations as module
 from uwsgi_router.router.net.destinations import DatagramRoute, Destinations
 from uwsgi_router.subscriptions.gate import never_own
 
@@ -56,6 +55,7 @@ def started(
     *texts: str,
     is_own: object = never_own,
     bound: list[socket.socket] | None = None,
+    ttl: float = 5.0,
 ) -> Destinations:
     made = Destinations(
         "subscription-tee",
@@ -63,6 +63,7 @@ def started(
         asyncio.get_running_loop(),
         is_own=is_own,  # type: ignore[arg-type]
         bound=bound or [],
+        ttl=ttl,
     )
     made.start()
     stack.callback(made.close)
@@ -101,12 +102,9 @@ async def test_the_same_address_twice_is_one(stack: ExitStack) -> None:
     assert len(list(started(stack, "127.0.0.1:9", "127.0.0.1:9"))) == 1
 
 
-async def test_all_addresses_of_a_name_and_later_others(
-    stack: ExitStack, names: Answers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "TTL", 0.01)
+async def test_all_addresses_of_a_name_and_later_others(stack: ExitStack, names: Answers) -> None:
     names["routers.example"] = ["127.0.0.1", "127.0.0.2"]
-    (destination,) = started(stack, "routers.example:9")
+    (destination,) = started(stack, "routers.example:9", ttl=0.01)
 
     def hosts() -> list[object]:
         return [route.endpoint[1][0] for route in destination.routes]
@@ -126,11 +124,10 @@ async def test_a_machine_with_addresses_of_both_families_is_told_once(
 
 
 async def test_a_name_that_fails_stays_where_it_was_and_is_told_once(
-    stack: ExitStack, names: Answers, monkeypatch: pytest.MonkeyPatch, log: Log
+    stack: ExitStack, names: Answers, log: Log
 ) -> None:
-    monkeypatch.setattr(module, "TTL", 0.01)
     names["router.example"] = ["127.0.0.1"]
-    (destination,) = started(stack, "router.example:9")
+    (destination,) = started(stack, "router.example:9", ttl=0.01)
     await until(lambda: bool(destination.routes))
     del names["router.example"]
     line = await log.line("can't be resolved")

@@ -19,7 +19,7 @@ from tests.lab.waiting import a_few_turns, until
 from uwsgi_router.protocol.uwsgi import PONG, decode_header
 from uwsgi_router.router.admin.stats.document import document
 from uwsgi_router.router.config.health_checks import Checks
-from uwsgi_router.subscriptions import health
+from uwsgi_router.router.table.timing import TableTiming
 
 SOON = Checks(ping=True, interval=0.01, rise=2, fall=2)
 POST = request("POST", length=0)
@@ -147,9 +147,9 @@ async def with_spare(lab: Lab, script: Script, **options: object) -> Router:
     ids=["closes", "resets", "never answers"],
 )
 async def test_a_node_that_fails_requests_in_a_row_is_ejected_while_others_serve(
-    lab: Lab, script: Script, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, script: Script
 ) -> None:
-    monkeypatch.setattr(health, "FIRST_EJECTION", 60.0)
+    lab.table_timing = TableTiming(first_ejection=60.0)
     router = await with_spare(lab, script, timeout=0.3)
     bad, good = router.table.registry.pools[b"example.com"].nodes
     while not bad.ejected:

@@ -270,8 +270,8 @@ class AccessLog:
 
 
 @pytest.fixture
-def log_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uwsgi_router.router.report.access_log.DELAY", 0.0)
+def log_at_once(lab: Lab) -> None:
+    lab.timing = replace(lab.timing, log_delay=0.0)
 
 
 pytestmark = pytest.mark.usefixtures("log_at_once")

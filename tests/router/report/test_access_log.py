@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from tests.lab.clock import TimedLoop
 from tests.lab.waiting import until
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.report import access_log
 from uwsgi_router.router.report.access_entry import AccessEntry, json_line, text_line, timestamp
 from uwsgi_router.router.report.access_log import DELAY, FULL, LOOK, MAX_PENDING, AccessLog
 
@@ -52,9 +51,16 @@ FAILED = replace(
 class Loop(TimedLoop):
     """A loop whose time the test moves."""
 
+    stdout = 1
+
     def open(self, path: Path | str, form: Literal["text", "json"] = "text") -> AccessLog:
         # 2026-01-02T03:04:05.678 is when the requests of these tests begin.
-        log = AccessLog(str(path), form, wall_clock=lambda: 1_767_323_045.678 + ENTRY.total)
+        log = AccessLog(
+            str(path),
+            form,
+            wall_clock=lambda: 1_767_323_045.678 + ENTRY.total,
+            stdout=self.stdout,
+        )
         log.start(self.as_loop)
         return log
 
@@ -403,7 +409,9 @@ def terminal() -> tuple[int, int]:
 
 
 @pytest.fixture(params=[pipe, stream, terminal, "another user's pipe"])
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+def reader(
+    request: pytest.FixtureRequest, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Reader]:
     if callable(request.param):
         ours, theirs = request.param()
     else:
@@ -413,7 +421,7 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
             raise PermissionError(13, "Permission denied", path)
 
         monkeypatch.setattr(os, "open", refuse)
-    monkeypatch.setattr(access_log, "_STDOUT", ours)
+    loop.stdout = ours
     yield Reader(ours, theirs)
     os.close(ours)
     os.close(theirs)
@@ -502,10 +510,10 @@ def test_other_processes_still_write_to_it_as_before(loop: Loop, reader: Reader)
 
 
 def test_a_reader_that_went_away_is_an_error_of_the_log_only(
-    loop: Loop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    loop: Loop, caplog: pytest.LogCaptureFixture
 ) -> None:
     ours, theirs = pipe()
-    monkeypatch.setattr(access_log, "_STDOUT", ours)
+    loop.stdout = ours
     log = loop.open("")
     os.close(theirs)
     log.write(numbered(1))
@@ -516,11 +524,9 @@ def test_a_reader_that_went_away_is_an_error_of_the_log_only(
     os.close(ours)
 
 
-def test_standard_output_may_be_a_file(
-    loop: Loop, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_standard_output_may_be_a_file(loop: Loop, file: Path) -> None:
     with file.open("wb", buffering=0) as stdout:
-        monkeypatch.setattr(access_log, "_STDOUT", stdout.fileno())
+        loop.stdout = stdout.fileno()
         stdout.write(b"before\n")
         log = loop.open("")
         log.write(numbered(1))

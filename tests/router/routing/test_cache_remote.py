@@ -62,7 +62,9 @@ async def loop() -> LoopAhead:
 async def make(loop: LoopAhead) -> AsyncIterator[Make]:
     made: list[RemoteCache] = []
 
-    def make(address: str, deadline: float = 5.0, name: str = "nodes") -> RemoteCache:
+    def make(
+        address: str, deadline: float = 5.0, name: str = "nodes", remember: int = 10_000
+    ) -> RemoteCache:
         any_loop: Any = loop
         remote = RemoteCache(
             f"{name}@{address}",
@@ -70,6 +72,7 @@ async def make(loop: LoopAhead) -> AsyncIterator[Make]:
             resolver=Resolver(any_loop),
             deadline=deadline,
             wall_clock=lambda: WALL,
+            remember=remember,
         )
         made.append(remote)
         return remote
@@ -160,11 +163,8 @@ async def test_concurrent_requests_for_a_key_share_one_query_and_one_may_leave(
     assert server.asked == [b"key"]
 
 
-async def test_what_is_remembered_is_bounded(
-    lab: Lab, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 5)
-    remote = make(Server(lab).address)
+async def test_what_is_remembered_is_bounded(lab: Lab, make: Make) -> None:
+    remote = make(Server(lab).address, remember=5)
     for number in range(20):
         assert await remote.get(b"%d" % number) is None
     assert len(remote._remembered) == 5

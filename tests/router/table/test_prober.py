@@ -20,6 +20,7 @@ from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table import prober as module
 from uwsgi_router.router.table.probe import probe
 from uwsgi_router.router.table.prober import Prober
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.events import Event, NodeHealthy, NodeUnhealthy
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.node import SubscribedNode
@@ -52,13 +53,14 @@ class Checked:
 
     def __post_init__(self) -> None:
         options = {"interval": SOON, "timeout": 5.0, "rise": 2, "fall": 3, **self.options}
+        timing = options.pop("timing", None)
         checks = Checks(ping=options.pop("ping", True), **options)
         self.table = Table(
             health=Health(checked_first=checks.checked_first), protocols={"uwsgi", "http"}
         )
         loop = asyncio.get_running_loop()
         self.resolver = Resolver(loop)
-        self.prober = Prober(checks, self.registry, self._report, resolver=self.resolver, loop=loop)
+        self.prober = Prober(checks, self.registry, self._report, self.resolver, loop, timing)
 
     @property
     def registry(self) -> Registry:
@@ -158,11 +160,11 @@ async def test_a_new_node_is_used_at_once_unless_it_has_to_be_checked_first(
     assert first.table.choose() == node.name
 
 
-async def test_a_node_that_is_not_up_yet_is_asked_again_soon(
-    checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FIRST_INTERVAL", SOON)
-    one, mood = checked(interval=1000.0, rise=5, first=True), Mood(well=False)
+async def test_a_node_that_is_not_up_yet_is_asked_again_soon(checked: Make, lab: Lab) -> None:
+    one, mood = (
+        checked(timing=TableTiming(first_check=SOON), interval=1000.0, rise=5, first=True),
+        Mood(well=False),
+    )
     one.announce(lab.node(mood).address)
     await until(lambda: mood.pings > 4)
     assert [line.split()[0] for line in one.told] == ["NodeUnhealthy"]
@@ -221,11 +223,8 @@ async def test_a_node_that_now_speaks_what_is_not_checked_is_not_ill_for_ever(
     assert one.table.choose() == address
 
 
-async def test_only_so_many_checks_run_at_once(
-    checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "AT_ONCE", 3)
-    one, node = checked(), lab.held()
+async def test_only_so_many_checks_run_at_once(checked: Make, lab: Lab) -> None:
+    one, node = checked(timing=TableTiming(checks_at_once=3)), lab.held()
     for number in range(10):
         one.announce(node.address, b"key%d" % number)
     await until(lambda: node.connections == 3)
@@ -238,11 +237,10 @@ async def test_only_so_many_checks_run_at_once(
 
 
 async def test_checks_begin_no_faster_than_their_number_in_a_second(
-    checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    checked: Make, lab: Lab
 ) -> None:
-    monkeypatch.setattr(module, "PER_SECOND", 20)
-    monkeypatch.setattr(module, "BURST", 1)
-    one, mood = checked(interval=0.001), Mood()
+    timing = TableTiming(checks_a_second=20, checks_in_a_row=1)
+    one, mood = checked(interval=0.001, timing=timing), Mood()
     loop = asyncio.get_running_loop()
     address = lab.node(mood).address
     for number in range(10):
@@ -252,11 +250,11 @@ async def test_checks_begin_no_faster_than_their_number_in_a_second(
     assert loop.time() - began >= 7 / 20 - 0.1
 
 
-async def test_every_node_gets_its_turn_when_there_are_too_many(
-    checked: Make, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "AT_ONCE", 1)
-    one, moods = checked(interval=0.001), [Mood() for _ in range(8)]
+async def test_every_node_gets_its_turn_when_there_are_too_many(checked: Make, lab: Lab) -> None:
+    one, moods = (
+        checked(interval=0.001, timing=TableTiming(checks_at_once=1)),
+        [Mood() for _ in range(8)],
+    )
     for number, mood in enumerate(moods):
         one.announce(lab.node(mood).address, b"key%d" % number)
     await until(lambda: all(mood.pings >= 3 for mood in moods))

@@ -20,9 +20,9 @@ from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.destinations import DatagramRoute
 from uwsgi_router.router.net.listeners import bind_stream
-from uwsgi_router.router.table import table as module
 from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 
 
 class Wire:
@@ -139,15 +139,14 @@ async def test_a_router_that_ends_says_so(things: list[Any], log: Log) -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 async def test_routers_in_a_circle_send_no_more_than_their_refresh(
-    things: list[Any], log: Log, monkeypatch: pytest.MonkeyPatch, count: int
+    things: list[Any], log: Log, count: int
 ) -> None:
     """In uWSGI one datagram becomes 20,000 a second here."""
     interval = 0.2
-    monkeypatch.setattr(module, "INTERVAL", interval)
     loop = asyncio.get_running_loop()
     wires = [Wire() for _ in range(count)]
     things += wires
-    routers = [Router(wire) for wire in wires]
+    routers = [Router(wire, timing=TableTiming(announce=interval)) for wire in wires]
     things += routers
     for number, wire in enumerate(wires):
         wire.to = routers[(number + 1) % count].where

@@ -21,9 +21,9 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
-from uwsgi_router.router.table import state_file as module
 from uwsgi_router.router.table.state_file import StateFile, read, write
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.grant import Grant
 from uwsgi_router.subscriptions.permission import PortRange, Tenant
 from uwsgi_router.subscriptions.sender import Credentials
@@ -38,10 +38,14 @@ SERVER = "127.0.0.1:3032"
 class Run:
     """A table with its file; ``wall`` is what the clock says."""
 
-    def __init__(self, path: Path, wall: float = WALL, **config: Any) -> None:
+    def __init__(
+        self, path: Path, wall: float = WALL, timing: TableTiming | None = None, **config: Any
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.table = Table(SubscriptionConfig(state=str(path), **config), loop)
-        self.file = StateFile(str(path), {SERVER: self.table}, loop, wall_clock=lambda: wall)
+        self.file = StateFile(
+            str(path), {SERVER: self.table}, loop, wall_clock=lambda: wall, timing=timing
+        )
         self.file.restore()
 
     def announce(
@@ -177,12 +181,8 @@ def test_a_file_is_replaced_whole_or_not_at_all(path: Path) -> None:
     assert os.listdir(path.parent) == ["state"]
 
 
-async def test_changes_are_written_soon_and_not_for_each_announce(
-    path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SOON", 0.02)
-    monkeypatch.setattr(module, "INTERVAL", 0.02)
-    run = Run(path)
+async def test_changes_are_written_soon_and_not_for_each_announce(path: Path, log: Log) -> None:
+    run = Run(path, timing=TableTiming(save_soon=0.02, save_again=0.02))
     run.file.start()
     run.announce()
     await until(path.exists)
@@ -207,10 +207,9 @@ async def test_a_directory_that_takes_nothing_is_told_once(tmp_path: Path, log: 
 
 
 async def test_a_large_table_is_written_without_keeping_anybody_waiting(
-    path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+    path: Path, log: Log
 ) -> None:
-    monkeypatch.setattr(module, "SOON", 0.0)
-    run = Run(path)
+    run = Run(path, timing=TableTiming(save_soon=0.0))
     for number in range(20_000):
         run.table.registry.apply(
             Subscription("subscribe", b"k%d" % (number // 10), f"10.0.0.1:{number + 1}"),
@@ -218,13 +217,14 @@ async def test_a_large_table_is_written_without_keeping_anybody_waiting(
             now=0.0,
         )
     run.file.start()
+    # Of our own: on a busy machine others take their share.
     longest, turns = 0.0, 0
     run.announce()
     written = path.exists
     while not written():
-        began = time.monotonic()
+        began = time.thread_time()
         await asyncio.sleep(0)
-        longest, turns = max(longest, time.monotonic() - began), turns + 1
+        longest, turns = max(longest, time.thread_time() - began), turns + 1
     assert turns > 20
     assert longest < 0.1
     assert len(read(str(path)).tables[0].nodes) == 20_001

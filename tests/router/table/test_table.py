@@ -15,8 +15,8 @@ from tests.lab.waiting import until
 from tests.subscriptions.signing import NOW, ec_key, publish, signed
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import SubscriptionConfig
-from uwsgi_router.router.table import table as module
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.signature import SignCheck
 
 
@@ -66,10 +66,9 @@ async def test_many_bad_datagrams_make_one_line_a_second(announcer: Announcer, l
 
 
 async def test_a_silent_node_is_noticed_without_any_request(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Log,
 ) -> None:
-    monkeypatch.setattr(module, "SWEEP", 0.02)
-    announcer = Announcer(tolerance=0.1)
+    announcer = Announcer(timing=TableTiming(sweep=0.02), tolerance=0.1)
     announcer.announce("/a")
     assert "no announce for 0.1 s" in await log.line("it is stale")
     await until(lambda: not announcer.table.registry.pools)
@@ -77,11 +76,10 @@ async def test_a_silent_node_is_noticed_without_any_request(
 
 
 async def test_nothing_happens_any_more_after_close(
-    log: Log, monkeypatch: pytest.MonkeyPatch
+    log: Log,
 ) -> None:
     """However many routers had the table started."""
-    monkeypatch.setattr(module, "SWEEP", 0.01)
-    announcer = Announcer(tolerance=0.05)
+    announcer = Announcer(timing=TableTiming(sweep=0.01), tolerance=0.05)
     announcer.table.start([])
     announcer.announce("/a")
     await log.line("new node")
@@ -126,15 +124,14 @@ async def test_signatures_that_can_not_be_checked_stop_the_start(tmp_path: Path)
         Table(SubscriptionConfig(sign_check=check), asyncio.get_running_loop())
 
 
-async def test_old_signatures_are_forgotten_now_and_then(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SWEEP", 0.01)
-    monkeypatch.setattr(module, "FORGET", 0.01)
+async def test_old_signatures_are_forgotten_now_and_then(log: Log, tmp_path: Path) -> None:
+    timing = TableTiming(sweep=0.01, forget=0.01)
     publish(tmp_path, ec_key())
     wall = float(NOW)
     check = SignCheck("SHA256", str(tmp_path))
-    announcer = Announcer(wall_clock=lambda: wall, sign_check=check, sign_tolerance=60.0)
+    announcer = Announcer(
+        timing=timing, wall_clock=lambda: wall, sign_check=check, sign_tolerance=60.0
+    )
     announcer.sock.send(signed(ec_key()))
     await log.line("new node")
     gate = announcer.table._gate

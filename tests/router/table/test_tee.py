@@ -10,15 +10,15 @@ from tests.lab.log import Log
 from tests.lab.tables import BoundTable
 from tests.lab.waiting import until
 from uwsgi_router.protocol.subscription import Subscription, encode
-from uwsgi_router.router.table import tee as module
+from uwsgi_router.router.table.timing import TableTiming
 
 SUBSCRIBE = encode(Subscription("subscribe", b"example.com", ":3031"))
 UNSUBSCRIBE = encode(Subscription("unsubscribe", b"example.com", ":3031"))
 
 
-def router(port: int, *tee: int) -> BoundTable:
+def router(port: int, *tee: int, timing: TableTiming | None = None) -> BoundTable:
     """A table that sends to ``tee``."""
-    return BoundTable(port=port, tee=tuple(f"127.0.0.1:{to}" for to in tee))
+    return BoundTable(port=port, timing=timing, tee=tuple(f"127.0.0.1:{to}" for to in tee))
 
 
 def knows(router: BoundTable) -> bool:
@@ -93,11 +93,9 @@ async def test_said_again_later_it_goes_on_again(
     routers: list[BoundTable],
     second: socket.socket,
     log: Log,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "ONCE", 0.01)
     (port,) = free_ports(1)
-    routers.append(router(port, second.getsockname()[1]))
+    routers.append(router(port, second.getsockname()[1], timing=TableTiming(tee=0.01)))
     say(port, SUBSCRIBE)
     await log.line("new node")
     # Not a wait for something: the time that has to pass.
