@@ -139,7 +139,7 @@ def _judged(call: str, parameter: str, value: object, lines: list[Line]) -> None
     verdicts = judge(lines, ())
     for problem in verdicts.problems:
         raise ParameterError(call, parameter, value, problem.message)
-    if any(option.standing is Standing.WORKS and not option.target for _, option in verdicts.seen):
+    if any(option.standing is Standing.WORKS and not option.part for _, option in verdicts.seen):
         raise ParameterError(call, parameter, value, "it is no option of a router")
     for warning in verdicts.warnings:
         warnings.warn(f"{call}({parameter}={value!r}): {warning.message}", stacklevel=_STACK)

@@ -36,7 +36,7 @@ def build(
         except ValueError as error:
             problems.append(Problem(line.where, _bad(line, value, str(error))))
             continue
-        part, _, name = option.target.partition(".")
+        part, name = option.part, option.field
         if not option.repeatable:
             fields[part][name] = parsed
         elif isinstance(parsed, list):

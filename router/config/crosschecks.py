@@ -9,6 +9,7 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
+from uwsgi_router.router.config.option import without_effect
 
 # uWSGI's order: the first of these that is set decides, the others are not used (routers-core sheet, 3.8).
 PRECEDENCE = (
@@ -22,13 +23,6 @@ PRECEDENCE = (
 )
 ANNOUNCE_INTERVAL = 10
 _CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
-# For nodes that speak HTTP.
-_BACKEND = (
-    ("backend_connections", "backend-connections"),
-    ("backend_keepalive", "backend-keepalive"),
-    ("backend_queue", "backend-queue"),
-    ("backend_queue_timeout", "backend-queue-timeout"),
-)
 
 
 def missing(configuration: Configuration) -> list[Problem]:
@@ -77,10 +71,12 @@ def oddities(configuration: Configuration) -> list[Problem]:
     for router in configuration.routers:
         found += _forwarders(router, configuration.process)
         found += _addresses(router)
+        found += without_effect(router, prefix=router.kind)
         if isinstance(router, HttpRouterConfig):
             found += http_checks.oddities(router)
     found += _subscriptions(configuration.subscription)
     found += _control(configuration)
+    found += without_effect(configuration.process)
     found += cache_checks.oddities(configuration)
     found += subscription_checks.oddities(configuration)
     routers = configuration.routers
@@ -108,37 +104,13 @@ def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
         found.append(
             f"{_CALLED[prefix]} knows no node, so every request fails: give one of {names}"
         )
-    if router.cheap and not router.subscription_servers:
-        found.append(
-            f"{prefix}-cheap without {prefix}-subscription-server: no node can ever announce itself"
-        )
-    if router.fallback_on_no_key and not router.fallback:
-        found.append(f"{prefix}-fallback-on-no-key without {prefix}-fallback has no effect")
-    if router.subscription_fallback_key and not subscribed:
-        found.append(
-            f"{prefix}-subscription-fallback-key has no effect without {prefix}-subscription-server"
-        )
     if router.use_socket is not None:
         found += _socket(router.use_socket, prefix, process)
-    return found + _backend(router, subscribed=subscribed)
-
-
-def _backend(router: RouterConfig, *, subscribed: bool) -> list[str]:
-    """Settings for nodes that speak HTTP, where there can be none."""
-    if router.backend_http:
-        if subscribed and not router.fallback:
-            return [
-                f"{router.kind}-backend-http has no effect: announced nodes say themselves what they speak"
-            ]
-        return []
-    if router.subscription_servers:
-        return []
-    default = RouterConfig()
-    return [
-        f"{router.kind}-{option} has no effect without {router.kind}-backend-http"
-        for field, option in _BACKEND
-        if getattr(router, field) != getattr(default, field)
-    ]
+    if router.backend_http and subscribed and not router.fallback:
+        found.append(
+            f"{prefix}-backend-http has no effect: announced nodes say themselves what they speak"
+        )
+    return found
 
 
 def _socket(use_socket: str, prefix: str, process: ProcessConfig) -> list[str]:
@@ -172,11 +144,7 @@ def _addresses(router: RouterConfig) -> list[str]:
 def _control(configuration: Configuration) -> list[str]:
     process = configuration.process
     if process.control_socket is None:
-        if (process.chmod_control_socket, process.chown_control_socket) == (0o600, None):
-            return []
-        return [
-            "chmod-control-socket and chown-control-socket have no effect without control-socket"
-        ]
+        return []
     found = []
     if not any(router.subscription_servers for router in configuration.routers):
         found.append(

@@ -36,8 +36,8 @@ def test_where_no_file_says_who_may_connect_there_is_none(path: str) -> None:
 @pytest.mark.parametrize(
     ("options", "warning"),
     [
-        (["--chmod-control-socket", "660"], "have no effect without control-socket"),
-        (["--chown-control-socket", "root"], "have no effect without control-socket"),
+        (["--chmod-control-socket", "660"], "without control-socket has no effect"),
+        (["--chown-control-socket", "root"], "without control-socket has no effect"),
         (
             ["--control-socket", "/c", "--chmod-control-socket", "666"],
             "every user of this machine may drain",

@@ -37,7 +37,7 @@ START = "fastrouter = 127.0.0.1:3031\n"
         ),
         (
             "fastrouter-to = :1\nfastrouter-subscription-fallback-key = k",
-            "fastrouter-subscription-fallback-key has no effect",
+            "fastrouter-subscription-fallback-key without",
         ),
         (
             "fastrouter-use-socket = 1\nsocket = :1",

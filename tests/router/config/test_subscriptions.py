@@ -224,7 +224,7 @@ def test_without_a_subscription_server_nothing_is_passed_on_or_kept(files: Files
         for name in ("subscription-tee", "sni-allow-dir", "subscription-state")
     ]
     assert files.warnings(UDP + "fastrouter-resubscribe-bind = 10.0.0.1:1") == [
-        "fastrouter-resubscribe-bind has no effect without fastrouter-resubscribe"
+        "fastrouter-resubscribe-bind without fastrouter-resubscribe has no effect"
     ]
 
 
