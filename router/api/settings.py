@@ -66,7 +66,7 @@ class Settings:
         """
         problems: list[Problem] = []
         verdicts = judge(list(self.lines()), ())
-        configuration = build(verdicts.used, lambda line: line.value, problems)
+        configuration = build(verdicts.used, lambda line: line.value, problems, set())
         for problem in problems:
             raise ParameterError(call, "configuration", None, problem.message)
         return configuration
@@ -88,10 +88,9 @@ def checked(configuration: Configuration, call: str) -> Configuration:
         ParameterError: if something is missing, such as an address to listen on.
     """
     on = configuration.routers[0].listen if configuration.routers else ()
-    for problem in crosschecks.missing(configuration):
-        raise ParameterError(call, "on", ", ".join(on) or None, problem.message)
-    oddities = tuple(problem.message for problem in crosschecks.oddities(configuration))
-    return replace(configuration, warnings=oddities)
+    for message in (*crosschecks.absent(configuration), *crosschecks.missing(configuration)):
+        raise ParameterError(call, "on", ", ".join(on) or None, message)
+    return replace(configuration, warnings=tuple(crosschecks.oddities(configuration)))
 
 
 def text_of(call: str, parameter: str, option: Option, value: object) -> str:

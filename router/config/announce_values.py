@@ -10,7 +10,7 @@ from uwsgi_router.protocol.address import (
     parse_datagram_address,
     parse_port,
 )
-from uwsgi_router.router.config.values import Kind, integer
+from uwsgi_router.router.config.values import Kind, integer, refuse_bare_port
 from uwsgi_router.subscriptions.credentials import OVERFLOW_UID
 from uwsgi_router.subscriptions.permission import PortRange, Tenant
 from uwsgi_router.subscriptions.signature import SignCheck, digest_name
@@ -132,6 +132,7 @@ def _number(name: str, given: dict[str, str], default: int) -> int:
 
 def _server(text: str) -> str:
     """Read where another router listens to announces."""
+    refuse_bare_port(text)
     try:
         address = parse_datagram_address(text)
     except AddressError as error:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from uwsgi_router.protocol.address import AddressError, parse_address
 from uwsgi_router.router.config.types import CacheConfig, CacheItem
-from uwsgi_router.router.config.values import SWITCH, Argument, Kind, integer
+from uwsgi_router.router.config.values import SWITCH, Argument, Kind, integer, refuse_bare_port
 
 MAX_ITEMS = 10_000_000
 #: Values name nodes; a limit, because several clients at once may send one.
@@ -83,10 +83,11 @@ def _count(given: dict[str, str], names: tuple[str, ...], low: int, high: int) -
         raise ValueError(f"expected only one of {', '.join(found)}")
     if not found:
         return None
+    text = given.pop(found[0])
     try:
-        number = integer("N", low, high).parse(given.pop(found[0]))
+        number = integer("N", low, high).parse(text)
     except ValueError as error:
-        raise ValueError(f"{error} for {found[0]}") from None
+        raise ValueError(f"{error} for {found[0]}, not {text}") from None
     assert isinstance(number, int)
     return number
 
@@ -137,6 +138,7 @@ def _use_cache(text: str) -> str:
 def _socket(text: str) -> str:
     if text.startswith(("=", "fd://")):
         raise ValueError("expected host:port, [v6]:port or a socket path")
+    refuse_bare_port(text)
     try:
         parse_address(text, allow_port_zero=True)
     except AddressError as error:

@@ -1,7 +1,7 @@
 """What is odd about a configuration as a whole, although every line of it is fine."""
 
+from uwsgi_router.protocol.address import InetAddress, parse_listen_address
 from uwsgi_router.router.config import cache_checks, http_checks, subscription_checks
-from uwsgi_router.router.config.lines import Problem
 from uwsgi_router.router.config.model import (
     Configuration,
     HttpRouterConfig,
@@ -25,27 +25,28 @@ ANNOUNCE_INTERVAL = 10
 _CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
 
 
-def missing(configuration: Configuration) -> list[Problem]:
-    """What has to be there before anything can start."""
+def absent(configuration: Configuration) -> list[str]:
+    """Return that there is no router, or none that listens."""
     if not configuration.routers:
-        return [
-            Problem(
-                "",
-                "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on, or see "
-                "uwsgi-router --help",
-            )
-        ]
-    found = []
+        text = "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on"
+        return [f"{text}, or see uwsgi-router --help"]
+    return [
+        f"{_CALLED[router.kind]} has no address: give {router.kind} = ADDRESS to listen on"
+        for router in configuration.routers
+        if not _listens(router)
+    ]
+
+
+def missing(configuration: Configuration) -> list[str]:
+    """Return what has to be there before anything can start."""
+    found: list[str] = []
     for router in configuration.routers:
-        if not _listens(router):
-            called = _CALLED[router.kind]
-            found.append(f"{called} has no address: give {router.kind} = ADDRESS to listen on")
         found += _shared(router, len(configuration.process.shared_sockets))
         if isinstance(router, HttpRouterConfig):
             found += http_checks.missing(router, configuration.process)
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)
-    return [Problem("", message) for message in found]
+    return found
 
 
 def _listens(router: RouterConfig) -> bool:
@@ -65,12 +66,13 @@ def _shared(router: RouterConfig, count: int) -> list[str]:
     ]
 
 
-def oddities(configuration: Configuration) -> list[Problem]:
+def oddities(configuration: Configuration) -> list[str]:
     """What will start and hardly do what was meant."""
     found: list[str] = []
     for router in configuration.routers:
         found += _forwarders(router, configuration.process)
         found += _addresses(router)
+        found += _open_to_all(router)
         found += without_effect(router, prefix=router.kind)
         if isinstance(router, HttpRouterConfig):
             found += http_checks.oddities(router)
@@ -85,7 +87,7 @@ def oddities(configuration: Configuration) -> list[Problem]:
         found.append(
             f"socket: nothing listens there, and without {options} nothing is forwarded there"
         )
-    return [Problem("", message) for message in found]
+    return found
 
 
 def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
@@ -138,6 +140,21 @@ def _addresses(router: RouterConfig) -> list[str]:
     pattern = router.use_pattern
     if pattern and "%s" not in pattern.replace("%%", ""):
         found.append(f"{prefix}-use-pattern has no %s: every key gives the same address")
+    return found
+
+
+def _open_to_all(router: RouterConfig) -> list[str]:
+    """Whoever reaches a fastrouter is taken for a web server: it may say any client's address, user and scheme."""
+    if router.kind != "fastrouter":
+        return []
+    found = []
+    for text in router.listen:
+        address = parse_listen_address(text)
+        if isinstance(address, InetAddress) and address.is_every_interface:
+            found.append(
+                f"fastrouter = {text}: every machine that reaches it is believed like your web server: listen on"
+                f" 127.0.0.1:{address.port}, an address that only web servers reach, or a socket path"
+            )
     return found
 
 

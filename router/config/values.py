@@ -162,6 +162,7 @@ def _mode(text: str) -> int:
 
 
 def _socket_path(text: str) -> str:
+    refuse_bare_port(text)
     if not text or text.startswith(("@", "=", "fd://")) or ":" in text.partition("/")[0]:
         raise ValueError(
             "expected a socket's path: only its file's permissions say who may connect"
@@ -176,7 +177,18 @@ def _octal(text: str) -> int:
     return int(text, 8)
 
 
+def refuse_bare_port(text: str) -> None:
+    """A number alone would be the path of a socket in the working directory, which nobody means.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"expected an address: for a port write :{text}, a path needs a slash")
+
+
 def _listen(text: str) -> str:
+    refuse_bare_port(text)
     _checked(parse_listen_address, text)
     return text
 
@@ -184,16 +196,20 @@ def _listen(text: str) -> str:
 def _node(text: str) -> str:
     if "," in text and ":" in text and not text.startswith(("/", "@")):
         raise ValueError("expected one address, without modifier; repeat the option for more")
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"expected an address: for a port of this machine write 127.0.0.1:{text}")
     _checked(parse_address, text)
     return text
 
 
 def _datagram(text: str) -> str:
+    refuse_bare_port(text)
     _checked(parse_datagram_address, text)
     return text
 
 
 def _stats(text: str) -> str:
+    refuse_bare_port(text)
     _checked(lambda value: parse_address(value, allow_port_zero=True), text)
     return text
 

@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.subscriptions.whereabouts import IPAddress, ip_of
 
 #: Names that mean this machine without any look-up.
@@ -91,3 +91,11 @@ def _is_here(ip: IPAddress) -> bool:
             return ip_of(probe.getsockname()[0]) == ip
         except OSError:
             return False
+
+
+def is_this_machine(address: InetAddress) -> bool:
+    """Return True if a host, as written, is this machine; names are not looked up."""
+    if address.host.lower().removesuffix(".") in _THIS_MACHINE:
+        return True
+    ip = ip_of(address.host)
+    return ip is not None and (ip.is_unspecified or _is_here(ip))

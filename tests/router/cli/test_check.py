@@ -22,7 +22,7 @@ def check(text: str, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[in
 
 
 def test_a_file_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = check("master = true\nfastrouter = :3031\nfastrouter-to = :3032", capsys)
+    code, out = check("master = true\nfastrouter = 127.0.0.1:3031\nfastrouter-to = :3032", capsys)
     assert code == 0
     assert out == (
         "options:\n"
@@ -33,7 +33,9 @@ def test_a_file_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_warnings_alone_are_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = check("fastrouter = :3031\nfastrouter-to = :3032\nfastrouter-workers = 4", capsys)
+    code, out = check(
+        "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\nfastrouter-workers = 4", capsys
+    )
     assert code == 0
     assert (
         "warnings:\n  a.ini:4: fastrouter-workers: not yet: one process serves everything\n" in out
@@ -54,9 +56,11 @@ def test_everything_is_reported_at_once(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_each_file_is_read_on_its_own(capsys: pytest.CaptureFixture[str]) -> None:
     Path("b.ini").write_text(
-        "[uwsgi]\nfastrouter-to = :1\n[ok]\nfastrouter = :1\nfastrouter-to = :2\n"
+        "[uwsgi]\nfastrouter-to = :1\n[ok]\nfastrouter = 127.0.0.1:1\nfastrouter-to = :2\n"
     )
-    code, out = check("fastrouter = :3031\nfastrouter-to = :3032", capsys, "b.ini", "b.ini:ok")
+    code, out = check(
+        "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032", capsys, "b.ini", "b.ini:ok"
+    )
     assert code == 1
     summaries = [line for line in out.splitlines() if re.match(r"\S+\.ini\S*: ", line)]
     assert summaries == [

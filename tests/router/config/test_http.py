@@ -26,7 +26,8 @@ def test_without_options_everything_has_its_default(files: Files) -> None:
 
 def test_a_fastrouter_and_an_http_router_in_one_file(files: Files) -> None:
     fast, web = files.load(
-        START + "fastrouter = :3031\nfastrouter-to = :2\nhttp-timeout = 5\nfastrouter-timeout = 6"
+        START
+        + "fastrouter = 127.0.0.1:3031\nfastrouter-to = :2\nhttp-timeout = 5\nfastrouter-timeout = 6"
     ).routers
     assert fast == RouterConfig(listen=(":3031",), to=(":2",), timeout=6.0)
     assert web == HttpRouterConfig(listen=(ON,), to=(":1",), timeout=5.0)
@@ -140,7 +141,7 @@ def test_bad_values_say_what_was_expected(line: str, message: str, files: Files)
 
 
 def test_the_proxy_protocol_of_all_sockets_needs_no_http_router(files: Files) -> None:
-    text = "fastrouter = :1\nfastrouter-to = :2\nenable-proxy-protocol = true"
+    text = "fastrouter = 127.0.0.1:1\nfastrouter-to = :2\nenable-proxy-protocol = true"
     assert files.load(text).routers == (RouterConfig(listen=(":1",), to=(":2",)),)
 
 
@@ -149,25 +150,25 @@ def test_an_http_router_is_built_in(files: Files) -> None:
 
 
 def test_redirecting_alone_needs_no_node(files: Files) -> None:
-    assert files.warnings("http-to-https = :80") == []
+    assert files.odd("http-to-https = :80") == []
 
 
 # -- what has to be there
 
 
 def test_an_error_page_that_is_not_there_is_an_error(files: Files) -> None:
-    assert files.errors(f"{START}http-error-page = 502:/nowhere/502.html") == [
+    assert files.wrong(f"{START}http-error-page = 502:/nowhere/502.html") == [
         "http-error-page = 502:/nowhere/502.html: there is no such file"
     ]
     directory = files.directory
-    (error,) = files.errors(f"{START}http-error-page = 502={directory}")
+    (error,) = files.wrong(f"{START}http-error-page = 502={directory}")
     assert error.endswith(": there is no such file")
 
 
 def test_an_error_page_stands_below_chdir(files: Files) -> None:
     files.write("page", "pages/502.html")
     text = f"{START}http-error-page = 502:pages/502.html\nchdir = {files.directory}"
-    assert files.errors(text) == []
+    assert files.wrong(text) == []
 
 
 def test_an_error_page_that_may_not_be_read_is_an_error(
@@ -176,7 +177,7 @@ def test_an_error_page_that_may_not_be_read_is_an_error(
     page = files.write("page", "502.html")
     # The superuser, as whom tests may run, may read everything.
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    (error,) = files.errors(f"{START}http-error-page = 502:{page}")
+    (error,) = files.wrong(f"{START}http-error-page = 502:{page}")
     assert error.endswith(": it may not be read")
 
 
@@ -191,7 +192,7 @@ def test_an_error_page_that_may_not_be_read_is_an_error(
     ],
 )  # fmt: skip
 def test_what_is_missing_is_an_error(text: str, error: str, files: Files) -> None:
-    (found,) = files.errors(text)
+    (found,) = files.wrong(text)
     assert found.startswith(error)
 
 
@@ -229,26 +230,26 @@ def test_what_is_missing_is_an_error(text: str, error: str, files: Files) -> Non
     ],
 )
 def test_oddities_are_warned_of(text: str, warning: str, files: Files) -> None:
-    (found,) = files.warnings(START + text)
+    (found,) = files.odd(START + text)
     assert found.startswith(warning)
 
 
 def test_error_pages_that_nobody_will_see_are_warned_of(files: Files) -> None:
     page = files.write("page", "502.html")
-    assert files.warnings(f"{START}http-errors = close\nhttp-error-page = 502:{page}") == [
+    assert files.odd(f"{START}http-errors = close\nhttp-error-page = 502:{page}") == [
         "http-error-page with http-errors = close has no effect"
     ]
 
 
 def test_what_announced_nodes_speak_is_their_own_business(files: Files) -> None:
     text = "http = :80\nhttp-subscription-server = 127.0.0.1:2\nhttp-backend-http = true"
-    (found,) = files.warnings(text)
+    (found,) = files.odd(text)
     assert found.startswith("http-backend-http has no effect: announced nodes say themselves")
-    assert files.warnings(f"{text}\nhttp-fallback = :3") == []
+    assert files.odd(f"{text}\nhttp-fallback = :3") == []
 
 
 def test_a_router_without_a_node_is_warned_of(files: Files) -> None:
-    (found,) = files.warnings("http = :80")
+    (found,) = files.odd("http = :80")
     assert found.startswith(
         "the HTTP router knows no node, so every request fails: give one of http-"
     )
@@ -266,4 +267,4 @@ def test_a_router_without_a_node_is_warned_of(files: Files) -> None:
     ],
 )
 def test_what_is_usual_is_not(text: str, files: Files) -> None:
-    assert files.warnings(START + text) == []
+    assert files.odd(START + text) == []
