@@ -15,10 +15,8 @@ from uwsgi_router.router.api.forwarders import (
 )
 from uwsgi_router.router.api.service import Service
 from uwsgi_router.router.api.settings import Settings, checked
-from uwsgi_router.router.config import fastrouter, http, table
+from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
-
-_GROUPS = {fastrouter.GROUP: "fastrouter", http.GROUP: "http"}
 
 
 class Router(Service):
@@ -188,7 +186,7 @@ class Router(Service):
         if not name.isascii() or name != name.strip() or not name:
             raise ParameterError(call, "name", name, "there is no such option")
         option = table.find(name)
-        if option is not None and _GROUPS.get(option.group, self.alias) != self.alias:
+        if option is not None and table.ROUTERS.get(option.group, self.alias) != self.alias:
             raise ParameterError(call, "name", name, "it is an option of another kind of router")
         return self._set("set_option", **{name: (name, list(values) or True)})
 

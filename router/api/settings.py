@@ -67,7 +67,7 @@ class Settings:
         """
         problems: list[Problem] = []
         verdicts = judge(list(self.lines()), ())
-        configuration = build(verdicts.used, lambda line: line.value, problems)
+        configuration = build(verdicts.used, lambda line: line.value, problems, set())
         for problem in problems:
             raise ParameterError(call, "configuration", None, problem.message)
         return configuration
@@ -89,10 +89,9 @@ def checked(configuration: Configuration, call: str) -> Configuration:
         ParameterError: if something is missing, such as an address to listen on.
     """
     on = configuration.routers[0].listen if configuration.routers else ()
-    for problem in crosschecks.missing(configuration):
-        raise ParameterError(call, "on", ", ".join(on) or None, problem.message)
-    oddities = tuple(problem.message for problem in crosschecks.oddities(configuration))
-    return replace(configuration, warnings=oddities)
+    for message in (*crosschecks.absent(configuration), *crosschecks.missing(configuration)):
+        raise ParameterError(call, "on", ", ".join(on) or None, message)
+    return replace(configuration, warnings=tuple(crosschecks.oddities(configuration)))
 
 
 def text_of(call: str, parameter: str, option: Option, value: object) -> str:
@@ -140,7 +139,7 @@ def _judged(call: str, parameter: str, value: object, lines: list[Line]) -> None
     verdicts = judge(lines, ())
     for problem in verdicts.problems:
         raise ParameterError(call, parameter, value, problem.message)
-    if any(option.standing is Standing.WORKS and not option.target for _, option in verdicts.seen):
+    if any(option.standing is Standing.WORKS and not option.part for _, option in verdicts.seen):
         raise ParameterError(call, parameter, value, "it is no option of a router")
     for warning in verdicts.warnings:
         warnings.warn(f"{call}({parameter}={value!r}): {warning.message}", stacklevel=_STACK)

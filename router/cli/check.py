@@ -1,81 +1,148 @@
-"""Command ``check FILE…``: validates configuration files without starting.
+"""``uwsgi-router check FILE...``: every mistake of a configuration, and the class of each option, without starting.
 
-Each file is read on its own, as ``uwsgi-router FILE`` would, with the environment that is there.
+Each file is read on its own, as ``uwsgi-router FILE`` would, with the environment that is there; what follows ``--`` is
+a command line. Start and check judge by the same code (``router/app/prepare/``).
 """
 
+import argparse
+import json
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from uwsgi_router.router.config.lines import ConfigurationExit, Problem
+from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.config.lines import ConfigurationExit, Problem, Severity
 from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.option import Standing
 
-USAGE = "usage: uwsgi-router check FILE.ini[:SECTION]...\n"
+USAGE = "uwsgi-router check [--strict] [--json] FILE.ini[:SECTION]... | -- OPTIONS..."
 
 
 def main(args: list[str]) -> int:
-    """Check files.
+    """Check files, or a command line.
 
     Args:
-        args: the files' names, with ``:SECTION`` where wanted.
+        args: the files' names, with ``:SECTION`` where wanted; or a command line behind ``--``.
 
     Returns:
-        1 if any file has an error, 2 for a wrong call, else 0; warnings alone are no error.
+        1 if any has an error (or, with ``--strict``, a warning), 2 for a wrong call, else 0.
     """
-    if not args or any(arg.startswith("-") for arg in args):
-        sys.stderr.write(USAGE)
+    own, dashes, line = _split(args)
+    parser = argparse.ArgumentParser(prog="uwsgi-router check", usage=USAGE, add_help=False)
+    parser.add_argument("--strict", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("files", nargs="*")
+    try:
+        asked = parser.parse_args(own)
+    except SystemExit:
         return 2
-    clean = True
-    for file in args:
-        clean = _check(file) and clean
+    if asked.help:
+        sys.stdout.write(f"usage: {USAGE}\n")
+        return 0
+    if bool(asked.files) == bool(dashes):
+        sys.stderr.write(f"usage: {USAGE}\n")
+        return 2
+    called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line)]
+    results = [_look(name, words) for name, words in called]
+    if asked.json:
+        sys.stdout.write(json.dumps([_document(*one) for one in results], indent=2) + "\n")
+    else:
+        for one in results:
+            sys.stdout.writelines(_text(*one))
+    clean = all(_passes(report, strict=asked.strict) for _name, report, _code in results)
     return 0 if clean else 1
 
 
-def _check(file: str) -> bool:
+def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in args:
+        return args, False, []
+    at = args.index("--")
+    return args[:at], True, args[at + 1 :]
+
+
+def _look(name: str, words: Sequence[str]) -> tuple[str, Report | None, int]:
+    """Return a name, the report, and the code of ``exit = CODE`` if there is no report because of it."""
     try:
-        report = examine(["--ini", file], os.environ)
+        return name, prepare(examine(words, os.environ)), 0
     except ConfigurationExit as stop:
-        sys.stdout.write(f"{file}: says exit = {stop.code}; nothing after that was read\n")
+        return name, None, stop.code
+
+
+def _passes(report: Report | None, *, strict: bool) -> bool:
+    if report is None:
         return True
-    _show("errors", report.problems)
-    _show("warnings", report.warnings)
-    _show_options(report)
-    summary = f"{_count(report.problems, 'error')}, {_count(report.warnings, 'warning')}"
-    sys.stdout.write(f"{file}: {summary}\n")
-    return not report.problems
+    if strict:
+        return not (report.problems or report.warnings)
+    return not _of(report, Severity.ERROR)
 
 
-def _show(title: str, problems: Sequence[Problem]) -> None:
-    if problems:
-        sys.stdout.write(f"{title}:\n")
-        sys.stdout.writelines(f"  {problem}\n" for problem in problems)
+def _of(report: Report, severity: Severity) -> list[Problem]:
+    return [one for one in (*report.problems, *report.warnings) if one.severity is severity]
 
 
-def _show_options(report: Report) -> None:
-    if not report.options:
+def _text(name: str, report: Report | None, code: int) -> Iterator[str]:
+    if report is None:
+        yield f"{name}: says exit = {code}; nothing after that was read\n"
         return
-    sys.stdout.write("options:\n")
+    for title, severity in (
+        ("errors", Severity.ERROR),
+        ("depends on where it runs", Severity.DEPENDS),
+        ("warnings", Severity.WARNING),
+    ):
+        problems = _of(report, severity)
+        if problems:
+            yield f"{title}:\n"
+            yield from (f"  {problem}\n" for problem in problems)
+    yield from _options(report)
+    counts = [
+        _count(len(_of(report, Severity.ERROR)), "error"),
+        _count(len(_of(report, Severity.WARNING)), "warning"),
+    ]
+    depends = len(_of(report, Severity.DEPENDS))
+    if depends:
+        counts.append(f"{depends} that depend{'s' if depends == 1 else ''} on where it runs")
+    yield f"{name}: {', '.join(counts)}\n"
+
+
+def _options(report: Report) -> Iterator[str]:
+    if report.options:
+        yield "options:\n"
     for standing in Standing:
-        names = dict.fromkeys(
-            line.name
-            for line, option in report.options
-            if option.standing is standing and line.name != "ini"
-        )
+        names = _names(report, standing)
         if names:
             label = f"  {standing.value}: "
-            sys.stdout.write(
-                textwrap.fill(
-                    ", ".join(names),
-                    100,
-                    initial_indent=label.ljust(25),
-                    subsequent_indent=" " * 25,
-                    break_on_hyphens=False,
-                )
-                + "\n"
+            text = textwrap.fill(
+                ", ".join(names),
+                100,
+                initial_indent=label.ljust(25),
+                subsequent_indent=" " * 25,
+                break_on_hyphens=False,
             )
+            yield f"{text}\n"
 
 
-def _count(problems: Sequence[Problem], noun: str) -> str:
-    return f"{len(problems)} {noun}{'' if len(problems) == 1 else 's'}"
+def _names(report: Report, standing: Standing) -> list[str]:
+    found = dict.fromkeys(
+        line.name
+        for line, option in report.options
+        if option.standing is standing and line.name != "ini"
+    )
+    return list(found)
+
+
+def _document(name: str, report: Report | None, code: int) -> dict[str, Any]:
+    if report is None:
+        return {"name": name, "exit": code, "problems": [], "options": {}}
+    problems = [
+        {"severity": one.severity.name.lower(), "where": one.where, "message": one.message}
+        for one in (*report.problems, *report.warnings)
+    ]
+    options = {standing.value: _names(report, standing) for standing in Standing}
+    return {"name": name, "problems": problems, "options": options}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

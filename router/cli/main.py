@@ -73,18 +73,19 @@ def _help(names: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from uwsgi_router.router.config.lines import ConfigurationError, ConfigurationExit  # noqa: PLC0415
-    from uwsgi_router.router.config.load import load  # noqa: PLC0415
+    from uwsgi_router.router.app.prepare.prepare import prepare  # noqa: PLC0415
+    from uwsgi_router.router.config.lines import ConfigurationExit  # noqa: PLC0415
+    from uwsgi_router.router.config.load import examine  # noqa: PLC0415
 
     try:
-        configuration = load(arguments, os.environ)
+        report = prepare(examine(arguments, os.environ))
     except ConfigurationExit as stop:
         sys.stdout.writelines(f"{line}\n" for line in stop.prints)
         return stop.code
-    except ConfigurationError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"uwsgi-router: {problem}\n")
-        return error.exit_code
+    if report.problems:
+        sys.stderr.writelines(f"uwsgi-router: {problem}\n" for problem in report.problems)
+        return 2 if report.usage else 1
+    configuration = report.configuration
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
     from uwsgi_router.router.cli.run import run  # noqa: PLC0415

@@ -68,7 +68,7 @@ def _long(text: str, words: list[str], lines: list[Line], problems: list[Problem
 def _letters(text: str, words: list[str], lines: list[Line], problems: list[Problem]) -> None:
     while text:
         letter, text = text[0], text[1:]
-        option = table.LETTERS.get(letter)
+        option = table.letters().get(letter)
         if option is None:
             problems.append(Problem(COMMAND_LINE, f"unknown option -{letter}"))
             return

@@ -1,9 +1,10 @@
 """Settings that take effect become the typed configuration."""
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
-from uwsgi_router.router.config.lines import COMMAND_LINE, Line, Problem
+from uwsgi_router.router.config.lines import COMMAND_LINE, Line, Problem, Severity
 from uwsgi_router.router.config.model import (
     Configuration,
     HttpRouterConfig,
@@ -13,6 +14,8 @@ from uwsgi_router.router.config.model import (
 )
 from uwsgi_router.router.config.option import Option
 
+_PLACEHOLDER: Final = re.compile(r"%\([^()]*\)")
+_VARIABLE: Final = re.compile(r"\$\(([^()]*)\)")
 _PARTS = ("process", "subscription", "fastrouter", "http", "any-http")
 
 
@@ -20,6 +23,7 @@ def build(
     used: list[tuple[Line, Option]],
     expand: Callable[[Line], str],
     problems: list[Problem],
+    unread: set[str],
 ) -> Configuration:
     """Read every value and put it where it belongs.
 
@@ -27,16 +31,23 @@ def build(
         used: settings and their options, in order; of an option that does not repeat the last one counts.
         expand: gives a setting's value with placeholders replaced.
         problems: gets values that cannot be read.
+        unread: gets the names of their options.
     """
     fields: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
     for line, option in used:
         value = expand(line)
+        undefined = None if option.kind.free else _undefined(line, value)
+        if undefined is not None:
+            problems.append(undefined)
+            unread |= set(option.names)
+            continue
         try:
             parsed = option.kind.parse(value)
         except ValueError as error:
             problems.append(Problem(line.where, _bad(line, value, str(error))))
+            unread |= set(option.names)
             continue
-        part, _, name = option.target.partition(".")
+        part, name = option.part, option.field
         if not option.repeatable:
             fields[part][name] = parsed
         elif isinstance(parsed, list):
@@ -66,17 +77,31 @@ def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
         yield HttpRouterConfig(**(fields["any-http"] | http))
 
 
+def _undefined(line: Line, value: str) -> Problem | None:
+    """Return that a placeholder, or a variable, in a value stands for nothing."""
+    placeholder = _PLACEHOLDER.search(value)
+    if placeholder is not None:
+        text = f"{_shown(line)}: {placeholder[0]} is not defined, got {value!r}"
+        return Problem(line.where, text)
+    variable = _VARIABLE.search(value)
+    if variable is not None:
+        text = f"{_shown(line)}: the environment has no variable {variable[1]}, got {value!r}"
+        return Problem(line.where, text, Severity.DEPENDS)
+    return None
+
+
+def _shown(line: Line) -> str:
+    return f"--{line.name}" if line.where == COMMAND_LINE else line.name
+
+
 def _frozen(value: object) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 def _bad(line: Line, value: str, expected: str) -> str:
-    name = f"--{line.name}" if line.where == COMMAND_LINE else line.name
     hint = ""
     if value[:1] in ("'", '"'):
         hint = " (quotes belong to the value here: leave them out)"
     elif " ;" in value or " #" in value:
         hint = " (a comment needs a line of its own)"
-    elif "%(" in value or "$(" in value:
-        hint = " (a placeholder or variable in it is not defined)"
-    return f"{name}: {expected}, got {value!r}{hint}"
+    return f"{_shown(line)}: {expected}, got {value!r}{hint}"

@@ -54,8 +54,6 @@ def oddities(configuration: Configuration) -> list[str]:
     for item in process.cache_items:
         if used and (item.cache is None or item.cache in used):
             found += _unreadable(item)
-    if process.cache_socket_public and not process.cache_sockets:
-        found.append("cache-socket-public without cache-socket has no effect")
     return found
 
 

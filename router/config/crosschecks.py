@@ -1,7 +1,7 @@
 """What is odd about a configuration as a whole, although every line of it is fine."""
 
+from uwsgi_router.protocol.address import InetAddress, parse_listen_address
 from uwsgi_router.router.config import cache_checks, http_checks, subscription_checks
-from uwsgi_router.router.config.lines import Problem
 from uwsgi_router.router.config.model import (
     Configuration,
     HttpRouterConfig,
@@ -9,6 +9,7 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
+from uwsgi_router.router.config.option import without_effect
 
 # uWSGI's order: the first of these that is set decides, the others are not used (plugins/corerouter/corerouter.c).
 PRECEDENCE = (
@@ -22,36 +23,30 @@ PRECEDENCE = (
 )
 ANNOUNCE_INTERVAL = 10
 _CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
-# For nodes that speak HTTP.
-_BACKEND = (
-    ("backend_connections", "backend-connections"),
-    ("backend_keepalive", "backend-keepalive"),
-    ("backend_queue", "backend-queue"),
-    ("backend_queue_timeout", "backend-queue-timeout"),
-)
 
 
-def missing(configuration: Configuration) -> list[Problem]:
-    """What has to be there before anything can start."""
+def absent(configuration: Configuration) -> list[str]:
+    """Return that there is no router, or none that listens."""
     if not configuration.routers:
-        return [
-            Problem(
-                "",
-                "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on, or see "
-                "uwsgi-router --help",
-            )
-        ]
-    found = []
+        text = "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on"
+        return [f"{text}, or see uwsgi-router --help"]
+    return [
+        f"{_CALLED[router.kind]} has no address: give {router.kind} = ADDRESS to listen on"
+        for router in configuration.routers
+        if not _listens(router)
+    ]
+
+
+def missing(configuration: Configuration) -> list[str]:
+    """Return what has to be there before anything can start."""
+    found: list[str] = []
     for router in configuration.routers:
-        if not _listens(router):
-            called = _CALLED[router.kind]
-            found.append(f"{called} has no address: give {router.kind} = ADDRESS to listen on")
         found += _shared(router, len(configuration.process.shared_sockets))
         if isinstance(router, HttpRouterConfig):
             found += http_checks.missing(router, configuration.process)
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)
-    return [Problem("", message) for message in found]
+    return found
 
 
 def _listens(router: RouterConfig) -> bool:
@@ -71,16 +66,19 @@ def _shared(router: RouterConfig, count: int) -> list[str]:
     ]
 
 
-def oddities(configuration: Configuration) -> list[Problem]:
+def oddities(configuration: Configuration) -> list[str]:
     """What will start and hardly do what was meant."""
     found: list[str] = []
     for router in configuration.routers:
         found += _forwarders(router, configuration.process)
         found += _addresses(router)
+        found += _open_to_all(router)
+        found += without_effect(router, prefix=router.kind)
         if isinstance(router, HttpRouterConfig):
             found += http_checks.oddities(router)
     found += _subscriptions(configuration.subscription)
     found += _control(configuration)
+    found += without_effect(configuration.process)
     found += cache_checks.oddities(configuration)
     found += subscription_checks.oddities(configuration)
     routers = configuration.routers
@@ -89,7 +87,7 @@ def oddities(configuration: Configuration) -> list[Problem]:
         found.append(
             f"socket: nothing listens there, and without {options} nothing is forwarded there"
         )
-    return [Problem("", message) for message in found]
+    return found
 
 
 def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
@@ -108,37 +106,13 @@ def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
         found.append(
             f"{_CALLED[prefix]} knows no node, so every request fails: give one of {names}"
         )
-    if router.cheap and not router.subscription_servers:
-        found.append(
-            f"{prefix}-cheap without {prefix}-subscription-server: no node can ever announce itself"
-        )
-    if router.fallback_on_no_key and not router.fallback:
-        found.append(f"{prefix}-fallback-on-no-key without {prefix}-fallback has no effect")
-    if router.subscription_fallback_key and not subscribed:
-        found.append(
-            f"{prefix}-subscription-fallback-key has no effect without {prefix}-subscription-server"
-        )
     if router.use_socket is not None:
         found += _socket(router.use_socket, prefix, process)
-    return found + _backend(router, subscribed=subscribed)
-
-
-def _backend(router: RouterConfig, *, subscribed: bool) -> list[str]:
-    """Settings for nodes that speak HTTP, where there can be none."""
-    if router.backend_http:
-        if subscribed and not router.fallback:
-            return [
-                f"{router.kind}-backend-http has no effect: announced nodes say themselves what they speak"
-            ]
-        return []
-    if router.subscription_servers:
-        return []
-    default = RouterConfig()
-    return [
-        f"{router.kind}-{option} has no effect without {router.kind}-backend-http"
-        for field, option in _BACKEND
-        if getattr(router, field) != getattr(default, field)
-    ]
+    if router.backend_http and subscribed and not router.fallback:
+        found.append(
+            f"{prefix}-backend-http has no effect: announced nodes say themselves what they speak"
+        )
+    return found
 
 
 def _socket(use_socket: str, prefix: str, process: ProcessConfig) -> list[str]:
@@ -169,14 +143,25 @@ def _addresses(router: RouterConfig) -> list[str]:
     return found
 
 
+def _open_to_all(router: RouterConfig) -> list[str]:
+    """Whoever reaches a fastrouter is taken for a web server: it may say any client's address, user and scheme."""
+    if router.kind != "fastrouter":
+        return []
+    found = []
+    for text in router.listen:
+        address = parse_listen_address(text)
+        if isinstance(address, InetAddress) and address.is_every_interface:
+            found.append(
+                f"fastrouter = {text}: every machine that reaches it is believed like your web server: listen on"
+                f" 127.0.0.1:{address.port}, an address that only web servers reach, or a socket path"
+            )
+    return found
+
+
 def _control(configuration: Configuration) -> list[str]:
     process = configuration.process
     if process.control_socket is None:
-        if (process.chmod_control_socket, process.chown_control_socket) == (0o600, None):
-            return []
-        return [
-            "chmod-control-socket and chown-control-socket have no effect without control-socket"
-        ]
+        return []
     found = []
     if not any(router.subscription_servers for router in configuration.routers):
         found.append(

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from uwsgi_router.router.config import table
+from uwsgi_router.router.config import table, unsupported
 from uwsgi_router.router.config.option import Option, Standing
 
 WIDTH = 100
@@ -31,7 +31,7 @@ def overview() -> str:
     """The whole help."""
     parts = [USAGE]
     groups: dict[str, list[Option]] = {}
-    for option in table.SPELLED_OUT:
+    for option in table.spelled_out():
         groups.setdefault(option.group, []).append(option)
     parts += [
         "\n".join([f"{group}:", *(_entry(option) for option in options), ""])
@@ -49,7 +49,7 @@ def about(name: str) -> str | None:
         name: with or without leading dashes.
     """
     name = name.lstrip("-")
-    option = table.find(name) or (table.LETTERS.get(name) if len(name) == 1 else None)
+    option = table.find(name) or (table.letters().get(name) if len(name) == 1 else None)
     if option is None:
         return None
     lines = [_signature(option).strip()]
@@ -98,9 +98,9 @@ def _signature(option: Option) -> str:
 
 
 def _topics(standing: Standing) -> Iterator[str]:
-    for topic in table.TOPICS:
+    for topic in unsupported.topics():
         if topic.standing is standing:
-            count = sum(1 for _ in topic.options())
+            count = len(topic.options)
             refused = "refused: " if topic.refused else ""
             text = f"{topic.title} ({count}): {refused}{topic.reason}"
             yield textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")

@@ -63,7 +63,7 @@ def parse(
                     Problem(where, f"{name} stands for nothing here, and no name is left")
                 )
                 continue
-            lines.append(Line(meant, substitute(kept, magic), where))
+            lines.append(Line(meant, substitute(kept, magic), where, section=section))
     if not seen:
         problems.append(Problem(file, f"there is no section [{section}] in this file"))
     return lines

@@ -1,5 +1,6 @@
 """What every source of configuration is turned into: named values that know where they were written."""
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,25 @@ class Line:
         value: after ``=``, without the white space around it; "" if there is none.
         where: ``FILE:LINE``, :data:`COMMAND_LINE` or :data:`ENVIRONMENT`.
         placeholder: True if it can only be a placeholder (``set-placeholder``).
+        section: of the file.
     """
 
     name: str
     value: str
     where: str
     placeholder: bool = False
+    section: str = ""
+
+
+class Severity(enum.Enum):
+    """How much a problem matters."""
+
+    ERROR = "error"
+    """Nothing can start with it."""
+    DEPENDS = "depends on where it runs"
+    """Nothing can start with it here and now: as another user, in another environment it might."""
+    WARNING = "warning"
+    """It starts, and hardly does what was meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +45,12 @@ class Problem:
     Attributes:
         where: as in :class:`Line`, or "" for the configuration as a whole.
         message: what is wrong, what was expected, what to do.
+        severity: how much it matters.
     """
 
     where: str
     message: str
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Iterator
 
-from uwsgi_router.router.config import names, table
+from uwsgi_router.router.config import table, unsupported
 from uwsgi_router.router.config.help import described
-from uwsgi_router.router.config.option import Option, Standing
+from uwsgi_router.router.config.option import Option, Provenance, Standing
 
 INTRODUCTION = """\
 # Options
@@ -31,11 +31,14 @@ may have decimals. Sizes are bytes. Of an option that is not marked *repeatable*
 """
 
 
+_MARKS = {Provenance.UWSGI: "", Provenance.UNRELEASED: "*", Provenance.OURS: "**"}
+
+
 def page() -> str:
     """The whole page, in Markdown."""
     parts = [INTRODUCTION]
     groups: dict[str, list[Option]] = {}
-    for option in table.SPELLED_OUT:
+    for option in table.spelled_out():
         groups.setdefault(option.group, []).append(option)
     for group, options in groups.items():
         parts.append(f"## {group[0].upper()}{group[1:]}\n")
@@ -48,7 +51,8 @@ def page() -> str:
 
 
 def _row(option: Option) -> str:
-    shown = ", ".join(map(_name, option.names))
+    mark = _MARKS[option.origin]
+    shown = ", ".join(f"{mark}`{name}`{mark}" for name in option.names)
     if option.short:
         shown += f", `-{option.short}`"
     value = f"`{option.kind.shown}`" if option.kind.shown else "switch"
@@ -57,22 +61,17 @@ def _row(option: Option) -> str:
     return f"| {shown} | {_cell(value)} | {_cell(option.help)} | {_cell(described(option))} |"
 
 
-def _name(name: str) -> str:
-    mark = "**" if name in names.OURS else "*" if name in names.UNRELEASED else ""
-    return f"{mark}`{name}`{mark}"
-
-
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
 def _topics(standing: Standing) -> Iterator[str]:
-    for topic in table.TOPICS:
+    for topic in unsupported.topics():
         if topic.standing is standing:
             outcome = ""
             if standing is Standing.NOT_YET:
                 outcome = "Refused: " if topic.refused else "Accepted with a warning: "
-            listed = ", ".join(f"`{option.name}`" for option in topic.options())
+            listed = ", ".join(f"`{option.name}`" for option in topic.options)
             yield f"### {topic.title[0].upper()}{topic.title[1:]}\n\n{outcome}{topic.reason}.\n\n{listed}\n"
 
 

@@ -1,289 +1,308 @@
-"""Options of the whole process and of the table of announced nodes.
+"""Configuration of the process: listening sockets, user, files, caches, control socket."""
 
-Source: uWSGI 2.0.31's own list of options (core/uwsgi.c). Defaults are those of
-``router.config.ProcessConfig`` and ``SubscriptionConfig``.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from uwsgi_router.router.config import values
-from uwsgi_router.router.config.option import Option
-from uwsgi_router.router.config.values import FILE, SWITCH, TEXT, Kind, integer, seconds
+from uwsgi_router.router.config.cache_values import (
+    CACHE,
+    CACHE_SOCKET,
+    ITEM,
+    ITEM_FILE,
+    MAX_ITEMS,
+    MAX_VALUE,
+)
+from uwsgi_router.router.config.option import Provenance, Spelling, option, switch
+from uwsgi_router.router.config.types import CacheConfig, CacheItem
+from uwsgi_router.router.config.values import FILE, TEXT, integer, seconds
 
-SOCKETS = "listening sockets"
-PROCESS = "process"
-SUBSCRIPTIONS = "subscriptions"
-
-
-def _process(
-    group: str,
-    name: str,
-    kind: Kind,
-    target: str,
-    help_: str,
-    *,
-    aliases: tuple[str, ...] = (),
-    short: str = "",
-    repeatable: bool = False,
-) -> Option:
-    return Option(
-        name=name,
-        kind=kind,
-        target=f"process.{target}",
-        help=help_,
-        group=group,
-        aliases=aliases,
-        short=short,
-        repeatable=repeatable,
-    )
+SOCKETS: Final = "listening sockets"
+PROCESS: Final = "process"
+CACHES: Final = "caches"
+_OURS: Final = Provenance.OURS
 
 
-def _subscription(name: str, kind: Kind, target: str, help_: str, *aliases: str) -> Option:
-    return Option(
-        name=name,
-        kind=kind,
-        target=f"subscription.{target}",
-        help=help_,
-        group=SUBSCRIPTIONS,
-        aliases=aliases,
-    )
+@dataclass(frozen=True, slots=True)
+class ProcessConfig:
+    """The process as a whole."""
 
-
-OPTIONS: tuple[Option, ...] = (
-    _process(
-        SOCKETS,
+    listen: int = option(
         "listen",
         integer("N", 1, 65_535),
-        "listen",
-        "Connections that may wait to be accepted, per socket (100).",
+        "Connections that may wait to be accepted, per socket.",
+        default=100,
+        group=SOCKETS,
         short="l",
-    ),
-    _process(
-        SOCKETS,
+    )
+    shared_sockets: tuple[str, ...] = option(
         "shared-socket",
         values.LISTEN,
-        "shared_sockets",
         "Open this socket first; others name it =N, counted from 0.",
+        default=(),
+        group=SOCKETS,
         aliases=("undeferred-shared-socket",),
         repeatable=True,
-    ),
-    _process(
-        SOCKETS,
+    )
+    worker_sockets: tuple[str, ...] = option(
         "socket",
         values.LISTEN,
-        "worker_sockets",
         "An application's socket: nothing listens there, a router's use-socket=N forwards to it.",
+        default=(),
+        group=SOCKETS,
         aliases=("uwsgi-socket",),
         short="s",
         repeatable=True,
-    ),
-    _process(
-        SOCKETS,
+    )
+    chmod_socket: int | None = option(
         "chmod-socket",
         values.MODE,
-        "chmod_socket",
         "Mode of UNIX sockets; without a value 666.",
+        default=None,
+        group=SOCKETS,
         aliases=("chmod",),
         short="C",
-    ),
-    _process(SOCKETS, "chown-socket", values.OWNER, "chown_socket", "Owner of UNIX sockets."),
-    _process(
-        SOCKETS,
+    )
+    chown_socket: str | None = option(
+        "chown-socket", values.OWNER, "Owner of UNIX sockets.", default=None, group=SOCKETS
+    )
+    control_socket: str | None = option(
         "control-socket",
         values.SOCKET_PATH,
-        "control_socket",
         "UNIX socket for uwsgi-router status, drain, enable and weight; who may connect may drain.",
-    ),
-    _process(
-        SOCKETS,
+        default=None,
+        group=SOCKETS,
+        origin=_OURS,
+    )
+    chmod_control_socket: int = option(
         "chmod-control-socket",
         values.OCTAL,
-        "chmod_control_socket",
-        "Mode of the control socket (600).",
-    ),
-    _process(
-        SOCKETS,
+        "Mode of the control socket.",
+        default=0o600,
+        group=SOCKETS,
+        origin=_OURS,
+        needs=("control_socket",),
+    )
+    chown_control_socket: str | None = option(
         "chown-control-socket",
         values.OWNER,
-        "chown_control_socket",
         "Owner of the control socket.",
-    ),
-    _process(
-        SOCKETS,
+        default=None,
+        group=SOCKETS,
+        origin=_OURS,
+        needs=("control_socket",),
+    )
+    defer_accept: bool = switch(
         "no-defer-accept",
-        values.SWITCH_OFF,
-        "defer_accept",
         "Accept TCP connections before their first bytes are there.",
-    ),
-    _process(
-        SOCKETS,
-        "reuse-port",
-        SWITCH,
-        "reuse_port",
-        "Let several programs listen on the same address.",
-    ),
-    _process(
-        SOCKETS,
-        "freebind",
-        SWITCH,
-        "freebind",
-        "Listen also on addresses that this machine lacks yet.",
-    ),
-    _process(
-        SOCKETS,
-        "so-keepalive",
-        SWITCH,
-        "so_keepalive",
-        "Let the kernel probe idle TCP connections.",
-    ),
-    _process(
-        SOCKETS,
+        kind=values.SWITCH_OFF,
+        default=True,
+        group=SOCKETS,
+    )
+    reuse_port: bool = switch(
+        "reuse-port", "Let several programs listen on the same address.", group=SOCKETS
+    )
+    freebind: bool = switch(
+        "freebind", "Listen also on addresses that this machine lacks yet.", group=SOCKETS
+    )
+    so_keepalive: bool = switch(
+        "so-keepalive", "Let the kernel probe idle TCP connections.", group=SOCKETS
+    )
+    so_sndbuf: int | None = option(
         "socket-sndbuf",
         values.BYTES,
-        "so_sndbuf",
         "Size of the kernel's send buffers.",
-    ),
-    _process(
-        SOCKETS,
+        default=None,
+        group=SOCKETS,
+    )
+    so_rcvbuf: int | None = option(
         "socket-rcvbuf",
         values.BYTES,
-        "so_rcvbuf",
         "Size of the kernel's receive buffers.",
-    ),
-    _process(PROCESS, "uid", values.USER, "uid", "Run as this user once everything is bound."),
-    _process(
-        PROCESS,
+        default=None,
+        group=SOCKETS,
+    )
+    uid: str | None = option(
+        "uid",
+        values.USER,
+        "Run as this user once everything is bound.",
+        default=None,
+        group=PROCESS,
+    )
+    gid: str | None = option(
         "gid",
         values.GROUP,
-        "gid",
         "Run as this group once everything is bound; other groups are dropped.",
-    ),
-    _process(
-        PROCESS,
+        default=None,
+        group=PROCESS,
+    )
+    additional_gids: tuple[str, ...] = option(
         "add-gid",
         values.GROUP,
-        "additional_gids",
         "Keep this group too when privileges are dropped.",
+        default=(),
+        group=PROCESS,
         repeatable=True,
-    ),
-    _process(
-        PROCESS,
+    )
+    pidfile: str | None = option(
         "pidfile",
         FILE,
-        "pidfile",
         "Write the process id here, before privileges are dropped.",
-    ),
-    _process(
-        PROCESS,
+        default=None,
+        group=PROCESS,
+    )
+    safe_pidfile: str | None = option(
         "safe-pidfile",
         FILE,
-        "safe_pidfile",
         "Write the process id here, after privileges were dropped.",
+        default=None,
+        group=PROCESS,
         aliases=("pidfile2", "safe-pidfile2"),
-    ),
-    _process(
-        PROCESS,
+    )
+    logto: str | None = option(
         "logto",
         FILE,
-        "logto",
         "Append log lines to this file instead of standard error.",
+        default=None,
+        group=PROCESS,
         aliases=("logto2",),
-    ),
-    _process(
-        PROCESS,
+    )
+    log_date: bool = option(
         "log-date",
         values.DATE,
-        "log_date",
-        "Begin log lines with date and time (on; a format of one's own is not used).",
+        "Begin log lines with date and time.",
+        default=True,
+        group=PROCESS,
         aliases=("logdate",),
-    ),
-    _process(PROCESS, "umask", values.OCTAL, "umask", "Mask for the modes of new files."),
-    _process(PROCESS, "chdir", values.DIRECTORY, "chdir", "Working directory."),
-    _process(PROCESS, "procname", TEXT, "procname", "Name of the process in ps."),
-    _process(
-        PROCESS,
+        shown="on; a format of one's own is not used",
+    )
+    umask: int | None = option(
+        "umask", values.OCTAL, "Mask for the modes of new files.", default=None, group=PROCESS
+    )
+    chdir: str | None = option(
+        "chdir", values.DIRECTORY, "Working directory.", default=None, group=PROCESS
+    )
+    procname: str | None = option(
+        "procname", TEXT, "Name of the process in ps.", default=None, group=PROCESS
+    )
+    procname_prefix: str | None = option(
         "procname-prefix",
         TEXT,
-        "procname_prefix",
         "Put this before the name of the process.",
-    ),
-    _process(
-        PROCESS,
-        "procname-prefix-spaced",
-        values.SPACED,
-        "procname_prefix",
-        "Put this and a blank before the name of the process.",
-    ),
-    _process(
-        PROCESS,
+        default=None,
+        group=PROCESS,
+        spellings=(
+            Spelling(
+                "procname-prefix-spaced",
+                values.SPACED,
+                "Put this and a blank before the name of the process.",
+            ),
+        ),
+    )
+    reload_mercy: float = option(
         "reload-mercy",
         seconds(zero=0.0),
-        "reload_mercy",
-        "On SIGTERM, let running requests finish for so long (60).",
-    ),
-    _process(
-        PROCESS,
+        "On SIGTERM, let running requests finish for so long.",
+        default=60.0,
+        group=PROCESS,
+    )
+    env: Mapping[str, str] = option(
         "env",
         values.ASSIGNMENT,
-        "env",
         "Set an environment variable before anything starts.",
+        default={},
+        group=PROCESS,
         repeatable=True,
-    ),
-    _process(
-        PROCESS,
+    )
+    event_loop: Literal["auto", "uvloop", "asyncio"] = option(
         "event-loop",
         values.choice("auto", "uvloop", "asyncio"),
-        "event_loop",
-        "Event loop; auto takes uvloop where it is installed (auto).",
-    ),
-    _process(
-        PROCESS,
+        "Event loop; auto takes uvloop where it is installed.",
+        default="auto",
+        group=PROCESS,
+        origin=_OURS,
+    )
+    stats_http: bool = switch(
         "stats-http",
-        SWITCH,
-        "stats_http",
         "Stats ports wait for an HTTP request instead of writing first.",
-    ),
-    _process(
-        PROCESS,
-        "stats-minified",
-        SWITCH,
-        "stats_minified",
-        "No white space in statistics.",
-        aliases=("stats-min",),
-    ),
-    _subscription(
-        "subscription-tolerance",
-        seconds(zero=17.0),
-        "tolerance",
-        "A node that was silent for so long is not chosen while another lives (17).",
-    ),
-    _subscription(
-        "subscription-algo",
-        values.choice("wrr", "lrc", "wlrc", "iphash"),
-        "algorithm",
-        "How a node of a key is chosen, unless its first announce says otherwise (wrr).",
-    ),
-    _subscription(
-        "subscription-dotsplit",
-        SWITCH,
-        "dotsplit",
-        "If www.example.com has no node, look for .example.com, then .com.",
-    ),
-    _subscription(
-        "subscription-mountpoints",
-        integer("N", 0, 64),
-        "mountpoints",
-        "The first N segments of the path belong to the key (0).",
-        "subscription-mountpoint",
-    ),
-    _subscription(
-        "subscription-max-keys",
-        integer("N", 1, 10_000_000),
-        "max_keys",
-        "Keys that may be known at once (10000).",
-    ),
-    _subscription(
-        "subscription-max-nodes",
-        integer("N", 1, 1_000_000),
-        "max_nodes_per_key",
-        "Nodes that one key may have (1000).",
-    ),
-)
+        group=PROCESS,
+    )
+    stats_minified: bool = switch(
+        "stats-minified", "No white space in statistics.", group=PROCESS, aliases=("stats-min",)
+    )
+    named_caches: tuple[CacheConfig, ...] = option(
+        "cache2",
+        CACHE,
+        "Have a cache of N items; also keysize, blocksize (largest value), purge_lru, clear_on_full, no_expire…",
+        default=(),
+        group=CACHES,
+        repeatable=True,
+    )
+    default_cache_items: int | None = option(
+        "cache",
+        integer("N", 1, MAX_ITEMS),
+        "Have a cache called default of N items.",
+        default=None,
+        group=CACHES,
+    )
+    default_cache_max_value: int = option(
+        "cache-blocksize",
+        integer("BYTES", 1, MAX_VALUE),
+        "Largest value in the cache called default.",
+        default=65_536,
+        group=CACHES,
+        needs=("default_cache_items",),
+    )
+    default_cache_expire: bool = switch(
+        "cache-no-expire",
+        "Items of the cache called default stay, whatever end was asked for.",
+        kind=values.SWITCH_OFF,
+        default=True,
+        group=CACHES,
+        needs=("default_cache_items",),
+    )
+    cache_items: tuple[CacheItem, ...] = option(
+        "add-cache-item",
+        ITEM,
+        "Have this item in the cache from the start; without a name in every cache.",
+        default=(),
+        group=CACHES,
+        repeatable=True,
+    )
+    cache_files: tuple[CacheItem, ...] = option(
+        "load-file-in-cache",
+        ITEM_FILE,
+        "Have an item whose key is this path and whose value is what is in the file.",
+        default=(),
+        group=CACHES,
+        repeatable=True,
+    )
+    cache_sockets: tuple[str, ...] = option(
+        "cache-socket",
+        CACHE_SOCKET,
+        "Take commands of uWSGI's cache clients here; a UNIX socket or a loopback address.",
+        default=(),
+        group=CACHES,
+        repeatable=True,
+        origin=_OURS,
+    )
+    cache_socket_public: bool = switch(
+        "cache-socket-public",
+        "Let cache-socket be any address: whoever reaches it decides where requests go.",
+        group=CACHES,
+        origin=_OURS,
+        needs=("cache_sockets",),
+    )
+
+    @property
+    def caches(self) -> tuple[CacheConfig, ...]:
+        """Every cache; the first is meant where none is named."""
+        if self.default_cache_items is None:
+            return self.named_caches
+        default = CacheConfig(
+            "default",
+            self.default_cache_items,
+            max_value=self.default_cache_max_value,
+            expire=self.default_cache_expire,
+        )
+        return (default, *self.named_caches)

@@ -2,6 +2,7 @@
 
 from uwsgi_router.protocol.address import InetAddress, parse_datagram_address
 from uwsgi_router.router.config.model import Configuration, SubscriptionConfig
+from uwsgi_router.router.config.option import changed, declared, without_effect
 from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import MAX_NODES
 
@@ -33,11 +34,11 @@ def oddities(configuration: Configuration) -> list[str]:
     if not udp and not unix:
         return [
             f"{name} has no effect: there is no subscription server"
-            for name in _given(subscription)
+            for field, name in changed(subscription).items()
+            # The others say how a table works, if there is one.
+            if declared(SubscriptionConfig)[field].group
         ]
-    found = []
-    if subscription.resubscribe_bind is not None and not subscription.resubscribe:
-        found.append("fastrouter-resubscribe-bind has no effect without fastrouter-resubscribe")
+    found = without_effect(subscription)
     if subscription.sign_check is None:
         found += [
             _unsigned(name, text, subscription) for name, text in udp if not _is_loopback(text)
@@ -61,25 +62,6 @@ def _servers(configuration: Configuration) -> tuple[list[tuple[str, str]], list[
             inet = isinstance(parse_datagram_address(text), InetAddress)
             (udp if inet else unix).append((f"{router.kind}-subscription-server", text))
     return udp, unix
-
-
-def _given(subscription: SubscriptionConfig) -> list[str]:
-    names = {
-        _SIGN: subscription.sign_check,
-        "subscriptions-sign-check-tolerance": subscription.sign_tolerance,
-        "subscriptions-sign-skip-uid": subscription.sign_skip_uids,
-        _CREDENTIALS: subscription.use_credentials,
-        "subscriptions-credentials-check": subscription.credentials_dirs,
-        "subscriptions-allow-from": subscription.allow_from,
-        "subscriptions-own-address": subscription.own_address,
-        "subscriptions-tenant": subscription.tenants,
-        "fastrouter-resubscribe": subscription.resubscribe,
-        "subscription-tee": subscription.tee,
-        "sni-allow-dir": subscription.sni_allow_dirs,
-        "subscription-state": subscription.state,
-        "subscription-check": subscription.check,
-    }
-    return [name for name, value in names.items() if value]
 
 
 def _signatures(subscription: SubscriptionConfig) -> list[str]:

@@ -1,61 +1,75 @@
-"""The option table: every name that uWSGI 2.0.31 knows, and ours."""
+"""The table of options: every name that uWSGI 2.0.31 knows, and ours."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
 
-from uwsgi_router.router.config import (
-    application,
-    caches,
-    fastrouter,
-    health,
-    http,
-    language,
-    later,
-    process,
-    settled,
-    subscriptions,
-)
-from uwsgi_router.router.config.option import Option
-from uwsgi_router.router.config.topic import Topic
+from uwsgi_router.router.config import language, unsupported
+from uwsgi_router.router.config.http import HttpRouterConfig
+from uwsgi_router.router.config.option import Option, Scope, options_of
+from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
+from uwsgi_router.router.config.router import RouterConfig
+from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionConfig
 
-SPELLED_OUT: tuple[Option, ...] = (
-    fastrouter.OPTIONS
-    + http.OPTIONS
-    + caches.OPTIONS
-    + process.OPTIONS
-    + subscriptions.OPTIONS
-    + health.OPTIONS
-    + language.OPTIONS
-)
-"""Options with a help text of their own, in the order of the help."""
-
-TOPICS: tuple[Topic, ...] = settled.TOPICS + later.TOPICS + application.TOPICS
-"""The others."""
+_FASTROUTER: Final = "fastrouter"
+_HTTP: Final = "HTTP router"
+# The prefix of a router's options, by their heading.
+ROUTERS: Final = {_FASTROUTER: "fastrouter", _HTTP: "http"}
 
 
-def _index(options: Iterable[Option]) -> tuple[dict[str, Option], dict[str, Option]]:
-    names: dict[str, Option] = {}
-    letters: dict[str, Option] = {}
-    for option in options:
-        for name in option.names:
-            assert name not in names, name
-            names[name] = option
-        if option.short:
-            assert option.short not in letters, option.short
-            letters[option.short] = option
-    return names, letters
+@cache
+def spelled_out() -> tuple[Option, ...]:
+    """Return the options with a help text of their own, in the order of the help."""
+    process = options_of(ProcessConfig, "process", PROCESS, Scope.PROCESS)
+    return (
+        *options_of(RouterConfig, "fastrouter", _FASTROUTER, Scope.SITE, prefix="fastrouter"),
+        *unsupported.options_of("fastrouter", _FASTROUTER),
+        *options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http"),
+        *unsupported.options_of("http", _HTTP),
+        *(one for one in process if one.group == CACHES),
+        *(one for one in process if one.group != CACHES),
+        *options_of(SubscriptionConfig, "subscription", SUBSCRIPTIONS, Scope.PROCESS),
+        *language.OPTIONS,
+    )
 
 
-NAMES, LETTERS = _index([*SPELLED_OUT, *(option for topic in TOPICS for option in topic.options())])
+@cache
+def names() -> Mapping[str, Option]:
+    """Return every option by each of its names."""
+    found: dict[str, Option] = {}
+    for one in _all():
+        for name in one.names:
+            assert name not in found, name
+            found[name] = one
+    return found
+
+
+@cache
+def letters() -> Mapping[str, Option]:
+    """Return the options that have a letter, by it."""
+    found: dict[str, Option] = {}
+    for one in _all():
+        if one.short:
+            assert one.short not in found, one.short
+            found[one.short] = one
+    return found
+
+
+def _all() -> tuple[Option, ...]:
+    return (
+        *spelled_out(),
+        *(one for topic in unsupported.topics() for one in topic.options),
+    )
 
 
 def find(name: str) -> Option | None:
-    """The option of this name or alias."""
-    return NAMES.get(name)
+    """Return the option of this name or alias."""
+    return names().get(name)
 
 
 def nearest(name: str) -> str | None:
-    """The known name that looks most like this one, if any does."""
+    """Return the known name that looks most like this one, if any does."""
     wanted = name.lower().replace("_", "-")
-    close = difflib.get_close_matches(wanted, NAMES, n=1, cutoff=0.75)
+    close = difflib.get_close_matches(wanted, names(), n=1, cutoff=0.75)
     return close[0] if close else None

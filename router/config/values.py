@@ -15,7 +15,7 @@ from uwsgi_router.protocol.address import (
     parse_listen_address,
 )
 from uwsgi_router.protocol.http.origin import TrustedPeers
-from uwsgi_router.router.config.model import CodeString
+from uwsgi_router.router.config.types import CodeString
 
 MAX_SECONDS = 366 * 24 * 3600
 MAX_BYTES = 1 << 40
@@ -43,12 +43,28 @@ class Kind:
         parse: text to value; raises ``ValueError`` with what was expected.
         argument: whether the command line needs one.
         boolean: true and false are values, too.
+        zero: what 0 is read as, if that is not 0.
+        free: ``%(word)`` and ``$(WORD)`` may be part of a value.
+        octal: numbers are written to the base of eight.
     """
 
     shown: str
     parse: Callable[[str], object]
     argument: Argument = Argument.REQUIRED
     boolean: bool = False
+    zero: float | None = None
+    free: bool = False
+    octal: bool = False
+
+    def show(self, value: object) -> str:
+        """Return a value as one would write it."""
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        if isinstance(value, int) and self.octal:
+            return f"{value:o}"
+        if isinstance(value, tuple):
+            return ", ".join(map(str, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def is_on(text: str) -> bool:
@@ -56,8 +72,15 @@ def is_on(text: str) -> bool:
     return text.strip().lower() not in OFF_WORDS
 
 
-def _is_off(text: str) -> bool:
-    return not is_on(text)
+def _switch(text: str) -> bool:
+    word = text.strip().lower()
+    if word and word not in ON_WORDS | OFF_WORDS:
+        raise ValueError("expected true or false (or yes, no, on, off, 1, 0, or nothing for true)")
+    return is_on(word)
+
+
+def _switch_off(text: str) -> bool:
+    return not _switch(text)
 
 
 def _text(text: str) -> str:
@@ -86,7 +109,7 @@ def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind
             raise ValueError(expected)
         return number
 
-    return Kind(shown, parse)
+    return Kind(shown, parse, zero=zero)
 
 
 def seconds(*, zero: float | None = None) -> Kind:
@@ -106,7 +129,7 @@ def seconds(*, zero: float | None = None) -> Kind:
             raise ValueError("expected at most a year of seconds")
         return value
 
-    return Kind("SECONDS", parse)
+    return Kind("SECONDS", parse, zero=zero)
 
 
 def switch_or(kind: Kind, *, on: object, off: object) -> Kind:
@@ -139,6 +162,7 @@ def _mode(text: str) -> int:
 
 
 def _socket_path(text: str) -> str:
+    refuse_bare_port(text)
     if not text or text.startswith(("@", "=", "fd://")) or ":" in text.partition("/")[0]:
         raise ValueError(
             "expected a socket's path: only its file's permissions say who may connect"
@@ -153,7 +177,18 @@ def _octal(text: str) -> int:
     return int(text, 8)
 
 
+def refuse_bare_port(text: str) -> None:
+    """A number alone would be the path of a socket in the working directory, which nobody means.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"expected an address: for a port write :{text}, a path needs a slash")
+
+
 def _listen(text: str) -> str:
+    refuse_bare_port(text)
     _checked(parse_listen_address, text)
     return text
 
@@ -161,16 +196,20 @@ def _listen(text: str) -> str:
 def _node(text: str) -> str:
     if "," in text and ":" in text and not text.startswith(("/", "@")):
         raise ValueError("expected one address, without modifier; repeat the option for more")
+    if text.isascii() and text.isdigit():
+        raise ValueError(f"expected an address: for a port of this machine write 127.0.0.1:{text}")
     _checked(parse_address, text)
     return text
 
 
 def _datagram(text: str) -> str:
+    refuse_bare_port(text)
     _checked(parse_datagram_address, text)
     return text
 
 
 def _stats(text: str) -> str:
+    refuse_bare_port(text)
     _checked(lambda value: parse_address(value, allow_port_zero=True), text)
     return text
 
@@ -250,12 +289,12 @@ TEXT = Kind("TEXT", _text)
 FILE = Kind("FILE", _text)
 DIRECTORY = Kind("DIRECTORY", _text)
 KEY = Kind("KEY", _key)
-SWITCH = Kind("", is_on, Argument.NONE, boolean=True)
-SWITCH_OFF = Kind("", _is_off, Argument.NONE, boolean=True)
-SWITCH_WORD = Kind("[true|false]", is_on, Argument.WORD, boolean=True)
+SWITCH = Kind("", _switch, Argument.NONE, boolean=True)
+SWITCH_OFF = Kind("", _switch_off, Argument.NONE, boolean=True)
+SWITCH_WORD = Kind("[true|false]", _switch, Argument.WORD, boolean=True)
 DATE = Kind("[true|false]", is_on, Argument.OPTIONAL)
 MODE = Kind("[MODE]", _mode, Argument.OPTIONAL)
-OCTAL = Kind("MODE", _octal)
+OCTAL = Kind("MODE", _octal, octal=True)
 SOCKET_PATH = Kind("PATH", _socket_path)
 LISTEN = Kind("ADDRESS", _listen)
 NODE = Kind("ADDRESS", _node)
@@ -268,7 +307,7 @@ BASE = Kind("PREFIX", _base)
 USER = Kind("USER", _text)
 GROUP = Kind("GROUP", _text)
 OWNER = Kind("USER[:GROUP]", _owner)
-ASSIGNMENT = Kind("NAME=VALUE", _assignment)
+ASSIGNMENT = Kind("NAME=VALUE", _assignment, free=True)
 SPACED = Kind("TEXT", lambda text: _text(text) + " ")
 COUNT = integer("N", 0, 1_000_000)
 BYTES = integer("BYTES", 0, MAX_BYTES)

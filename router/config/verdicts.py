@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from uwsgi_router.router.config import language, table
 from uwsgi_router.router.config.argv import unknown
-from uwsgi_router.router.config.lines import COMMAND_LINE, ENVIRONMENT, Line, Problem
+from uwsgi_router.router.config.lines import COMMAND_LINE, ENVIRONMENT, Line, Problem, Severity
 from uwsgi_router.router.config.option import Option, Standing
 from uwsgi_router.router.config.values import Argument, is_on
 
@@ -68,15 +68,15 @@ def judge(lines: Sequence[Line], placeholders: Collection[str]) -> Verdicts:
             group = refused if option.refused else later
             group.setdefault((option.group, option.instead), []).append(line)
     _unknown(unknowns, verdicts)
+    _contradictions(verdicts)
     _application(application, verdicts)
     for (_, instead), members in refused.items():
         verdicts.problems.append(
             Problem(members[0].where, f"{_named(members)}: not yet: {instead}")
         )
     for (_, instead), members in later.items():
-        verdicts.warnings.append(
-            Problem(members[0].where, f"{_named(members)}: not yet: {instead}")
-        )
+        text = f"{_named(members)}: not yet: {instead}"
+        verdicts.warnings.append(Problem(members[0].where, text, Severity.WARNING))
     return verdicts
 
 
@@ -93,11 +93,25 @@ def _unknown(lines: Iterable[Line], verdicts: Verdicts) -> None:
             if line.name not in _NO_OPTIONS:
                 variable = "UWSGI_" + line.name.upper().replace("-", "_")
                 message = f"{variable} is neither an option nor used as %({line.name}): ignored"
-                verdicts.warnings.append(Problem(ENVIRONMENT, message))
+                verdicts.warnings.append(Problem(ENVIRONMENT, message, Severity.WARNING))
             continue
         message = unknown(line.name)
         message += f" (as a placeholder it would be used somewhere as %({line.name}))"
         verdicts.problems.append(Problem(line.where, message))
+
+
+def _contradictions(verdicts: Verdicts) -> None:
+    """Warn of an option that one section of a file gives two values, of which only the last one counts."""
+    values: dict[tuple[str, str, str], Line] = {}
+    for line, option in verdicts.used:
+        file, colon, number = line.where.rpartition(":")
+        if option.repeatable or not colon or not number.isdecimal():
+            continue
+        before = values.get((file, line.section, option.name))
+        values[file, line.section, option.name] = line
+        if before is not None and before.value != line.value and before.where != line.where:
+            text = f"{line.name}: {before.where} says {before.value or 'nothing'}, and this line counts"
+            verdicts.warnings.append(Problem(line.where, text, Severity.WARNING))
 
 
 def _application(lines: Sequence[Line], verdicts: Verdicts) -> None:
@@ -105,7 +119,7 @@ def _application(lines: Sequence[Line], verdicts: Verdicts) -> None:
     near = [line for line in lines if line.where == ENVIRONMENT]
     if near:
         message = f"{_named(near)}: for an application, which uwsgi-router does not run: ignored"
-        verdicts.warnings.append(Problem(ENVIRONMENT, message))
+        verdicts.warnings.append(Problem(ENVIRONMENT, message, Severity.WARNING))
     asked = [line for line in lines if line.where != ENVIRONMENT]
     if asked:
         verdicts.problems.append(

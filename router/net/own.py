@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import Iterable
 
-from uwsgi_router.protocol.address import Address, UnixAddress
+from uwsgi_router.protocol.address import Address, InetAddress, UnixAddress
 from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
 from uwsgi_router.subscriptions.node_address import IPAddress, ip_of
 
@@ -102,3 +102,11 @@ def local_address(endpoint: Endpoint) -> str:
         probe.connect(where)
         host: str = probe.getsockname()[0]
     return host
+
+
+def is_this_machine(address: InetAddress) -> bool:
+    """Return True if a host, as written, is this machine; names are not looked up."""
+    if address.host.lower().removesuffix(".") in _THIS_MACHINE:
+        return True
+    ip = ip_of(address.host)
+    return ip is not None and (ip.is_unspecified or _is_here(ip))

@@ -15,7 +15,7 @@ from tests.lab.processes import run
 from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
 from uwsgi_router.router.admin.stats import metrics
 from uwsgi_router.router.config.crosschecks import PRECEDENCE
-from uwsgi_router.router.config.table import NAMES
+from uwsgi_router.router.config.table import names
 from uwsgi_router.router.core import reasons
 from uwsgi_router.subscriptions.registry import Registry
 
@@ -54,7 +54,7 @@ def test_links_lead_somewhere(page: str, link: str) -> None:
 
 
 def test_options_that_the_pages_name_exist() -> None:
-    known = set(NAMES)
+    known = set(names())
     named = {
         name
         for text in TEXTS.values()

@@ -41,12 +41,14 @@ def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Process
     Raises:
         StartError: on an unknown user or group, or if routers ask for different ones.
     """
-    uid = _only("uid", (router.uid for router in routers)) or process.uid
-    gid = _only("gid", (router.gid for router in routers)) or process.gid
+    users = [(f"{router.kind}-uid", router.uid) for router in routers]
+    groups = [(f"{router.kind}-gid", router.gid) for router in routers]
+    user = _only("uid", users) or ("uid", process.uid)
+    group = _only("gid", groups) or ("gid", process.gid)
     return ProcessIdentity(
-        uid=None if uid is None else _user(uid),
-        gid=None if gid is None else _group("gid", gid),
-        groups=tuple(_group("additional-gids", text) for text in process.additional_gids),
+        uid=None if user[1] is None else _user(user[0], user[1]),
+        gid=None if group[1] is None else _group(group[0], group[1]),
+        groups=tuple(_group("add-gid", text) for text in process.additional_gids),
     )
 
 
@@ -81,21 +83,21 @@ def drop(wanted: ProcessIdentity) -> None:
         log.warning("uid without gid: the process still has the group root")
 
 
-def _only(option: str, values: Iterable[str | None]) -> str | None:
-    given = {value for value in values if value is not None}
-    if len(given) > 1:
-        asked = " and ".join(sorted(given))
+def _only(option: str, values: Iterable[tuple[str, str | None]]) -> tuple[str, str] | None:
+    given = [(name, value) for name, value in values if value is not None]
+    if len({value for _name, value in given}) > 1:
+        asked = " and ".join(sorted({value for _name, value in given}))
         raise StartError(f"routers of one process cannot run as {asked}: give one {option}")
-    return given.pop() if given else None
+    return given[0] if given else None
 
 
-def _user(text: str) -> int:
+def _user(option: str, text: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
         return int(text)
     try:
         return pwd.getpwnam(text).pw_uid
     except KeyError:
-        raise StartError(f"uid = {text}: no such user") from None
+        raise StartError(f"{option} = {text}: no such user") from None
 
 
 def _group(option: str, text: str) -> int:

@@ -18,7 +18,7 @@ from uwsgi_router.router.api import (
     RouterHttp,
 )
 from uwsgi_router.router.config.load import load
-from uwsgi_router.router.config.model import HttpRouterConfig, RedirectListener
+from uwsgi_router.router.config.model import HttpRouterConfig
 
 ON = "127.0.0.1:8080"
 
@@ -37,131 +37,6 @@ def read_back(router: RouterHttp) -> object:
         loaded = load([os.fspath(path)], {"HOME": "/home/me"})
     (config,) = loaded.routers
     return config
-
-
-def test_all_parameters(tmp_path: Path) -> None:
-    page = tmp_path / "502.html"
-    page.write_text("away")
-    router = (
-        RouterHttp(ON, forward_to=["127.0.0.1:1", "/b"])
-        .set_basic_params(
-            fallback_node="127.0.0.1:2",
-            concurrent_events=64,
-            cheap_mode=True,
-            stats_server="127.0.0.1:3",
-            quiet=True,
-            buffer_size=8192,
-            keepalive=15,
-        )
-        .set_connections_params(
-            timeout_socket=2, retry_delay=3, timeout_headers=4, timeout_backend=0.5
-        )
-        .set_manage_params(
-            chunked_input=True,
-            chunked_output=True,
-            gzip=True,
-            websockets=True,
-            source_method=True,
-            rtsp=True,
-            proxy_protocol=["10.0.0.0/8", "unix"],
-        )
-        .set_owner_params(uid="www-data", gid=33)
-        .set_postbuffering_params(size=6, store_dir="/var/tmp")
-        .set_backend_params(http=True, connections=7, keepalive=8, queue=9, queue_timeout=10)
-        .set_request_params(
-            to_https=[":80", ":81,8443"],
-            trusted_proxies=["192.168.0.0/16", "::1"],
-            max_head=2048,
-            max_fields=11,
-            body_limit=12,
-            body_rate=13,
-            expect_limit=14,
-            modifier1=9,
-            modifier2=1,
-            variables={"A": "1", "B": "x=y"},
-            server_name_as_host=True,
-            raw_body=True,
-        )
-        .set_websocket_params(timeout=15, check=True, max_frame=1000, max_message=2000)
-        .set_extra_params(
-            errors="http",
-            error_pages={502: os.fspath(page)},
-            access_log="/var/log/access.log",
-            access_log_format="json",
-            response_buffering=16,
-            retry_max=17,
-            fallback_nokey=True,
-            hold=18,
-            hold_max=19,
-            hold_max_bytes=20,
-            abort_on_eof=True,
-            code_limit=0.2,
-            code_timeout=3,
-            code_reload=True,
-            mercy=4,
-        )
-    )
-    assert config(router) == HttpRouterConfig(
-        listen=(ON,),
-        to=("127.0.0.1:1", "/b"),
-        fallback=("127.0.0.1:2",),
-        cheap=True,
-        stats=("127.0.0.1:3",),
-        quiet=True,
-        buffer_size=8192,
-        keepalive=15.0,
-        timeout=2.0,
-        gracetime=3.0,
-        headers_timeout=4.0,
-        connect_timeout=0.5,
-        chunked_input=True,
-        auto_chunked=True,
-        auto_gzip=True,
-        websockets=True,
-        manage_source=True,
-        manage_rtsp=True,
-        proxy_protocol=("10.0.0.0/8", "unix"),
-        uid="www-data",
-        gid="33",
-        post_buffering=6,
-        post_buffering_dir="/var/tmp",
-        backend_http=True,
-        backend_connections=7,
-        backend_keepalive=8.0,
-        backend_queue=9,
-        backend_queue_timeout=10.0,
-        redirects=(RedirectListener(":80"), RedirectListener(":81", 8443)),
-        trusted_proxies=("192.168.0.0/16", "::1"),
-        max_head=2048,
-        max_fields=11,
-        body_limit=12,
-        body_rate=13,
-        manage_expect=14,
-        modifier1=9,
-        modifier2=1,
-        variables=(("A", "1"), ("B", "x=y")),
-        server_name_as_http_host=True,
-        raw_body=True,
-        websocket_timeout=15.0,
-        websocket_check=True,
-        websocket_max_frame=1000,
-        websocket_max_message=2000,
-        error_pages=((502, os.fspath(page)),),
-        access_log="/var/log/access.log",
-        access_log_format="json",
-        response_buffering=16,
-        max_retries=17,
-        fallback_on_no_key=True,
-        hold=18.0,
-        hold_max=19,
-        hold_max_bytes=20,
-        abort_on_eof=True,
-        code_limit=0.2,
-        code_timeout=3.0,
-        code_reload=True,
-    )
-    assert router.configuration.process.reload_mercy == 4
-    assert read_back(router) == config(router)
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,20 @@ class Files:
         return [self.shorten(problem) for problem in report.problems]
 
     def warnings(self, text: str) -> list[str]:
-        """What is warned of."""
+        """What is warned of, likewise."""
         report = self.examine(text)
         assert not report.problems, report.problems
         return [self.shorten(problem) for problem in report.warnings]
+
+    def wrong(self, text: str) -> list[str]:
+        """What is wrong, without the places."""
+        return [self.shorten(problem.message) for problem in self.examine(text).problems]
+
+    def odd(self, text: str) -> list[str]:
+        """What is warned of, without the places."""
+        report = self.examine(text)
+        assert not report.problems, report.problems
+        return [self.shorten(problem.message) for problem in report.warnings]
 
     def shorten(self, text: object) -> str:
         """Leave the directory out of a message."""

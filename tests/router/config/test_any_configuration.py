@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.router.config.configuring import Files
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
-from uwsgi_router.router.config.table import NAMES
+from uwsgi_router.router.config.table import names
 
 INCLUDES = {"ini", "include", "inherit", "for-glob", "for-readline"}  # would look at real files
 
@@ -17,7 +17,7 @@ WORDS = st.text(alphabet=st.sampled_from("ab01:/@.,;#%$()[]=+-* \0\"'\u0661é"),
 VALUES = st.one_of(
     WORDS, st.sampled_from(["%(a)", "$(HOME)", "%(b 1 +)", "=0", "127.0.0.1:1", "1", "%n%s"])
 )
-KEYS = st.one_of(st.sampled_from(sorted(set(NAMES) - INCLUDES)), st.sampled_from("ab"), WORDS)
+KEYS = st.one_of(st.sampled_from(sorted(set(names()) - INCLUDES)), st.sampled_from("ab"), WORDS)
 LINES = st.lists(st.tuples(KEYS, VALUES), max_size=12)
 
 

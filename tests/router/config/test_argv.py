@@ -118,7 +118,7 @@ def test_the_environment_gives_options_that_the_command_line_overrides() -> None
 
 def test_unknown_variables_of_the_environment_only_warn() -> None:
     configuration = load(
-        ["--fastrouter=:1", "--fastrouter-to=:2"], {"UWSGI_NOSUCH": "1", "UWSGI_MODULE": "app"}
+        ["--fastrouter=/a", "--fastrouter-to=:2"], {"UWSGI_NOSUCH": "1", "UWSGI_MODULE": "app"}
     )
     assert configuration.warnings == (
         "environment: UWSGI_NOSUCH is neither an option nor used as %(nosuch): ignored",
@@ -128,7 +128,7 @@ def test_unknown_variables_of_the_environment_only_warn() -> None:
 
 def test_a_variable_of_the_environment_may_be_a_placeholder() -> None:
     environ = {"UWSGI_NODE_PORT": "3031"}
-    configuration = load(["--fastrouter=:1", "--fastrouter-to=127.0.0.1:%(node-port)"], environ)
+    configuration = load(["--fastrouter=/a", "--fastrouter-to=127.0.0.1:%(node-port)"], environ)
     assert configuration.routers[0].to == ("127.0.0.1:3031",)
     assert configuration.warnings == ()
 

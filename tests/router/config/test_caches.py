@@ -43,7 +43,7 @@ NODES = "cache2 = name=nodes,items=10"
     ],
 )
 def test_cache2(text: str, expected: CacheConfig, files: Files) -> None:
-    process = files.load(f"fastrouter = :1\ncache2 = {text}").process
+    process = files.load(f"fastrouter = 127.0.0.1:1\ncache2 = {text}").process
     assert process.caches == (expected,)
 
 
@@ -66,13 +66,13 @@ def test_cache2(text: str, expected: CacheConfig, files: Files) -> None:
     ],
 )
 def test_cache2_that_is_refused(text: str, message: str, files: Files) -> None:
-    (error,) = files.errors(f"fastrouter = :1\ncache2 = {text}")
+    (error,) = files.errors(f"fastrouter = 127.0.0.1:1\ncache2 = {text}")
     assert error.startswith("router.ini:3: cache2: ")
     assert message in error
 
 
 def test_the_cache_called_default(files: Files) -> None:
-    text = "fastrouter = :1\ncache = 7\ncache-blocksize = 9\ncache-no-expire = true"
+    text = "fastrouter = 127.0.0.1:1\ncache = 7\ncache-blocksize = 9\ncache-no-expire = true"
     process = files.load(text + f"\n{NODES}").process
     assert process.caches == (
         CacheConfig("default", 7, max_value=9, expire=False),
@@ -82,7 +82,7 @@ def test_the_cache_called_default(files: Files) -> None:
 
 def test_items_and_files(files: Files) -> None:
     process = files.load(
-        f"fastrouter = :1\n{NODES}\nadd-cache-item = nodes a.com=127.0.0.1:1,5|b:2\n"
+        f"fastrouter = 127.0.0.1:1\n{NODES}\nadd-cache-item = nodes a.com=127.0.0.1:1,5|b:2\n"
         "add-cache-item = b=c=d\nload-file-in-cache = nodes /etc/my nodes\nload-file-in-cache = /f"
     ).process
     assert process.cache_items == (
@@ -134,7 +134,7 @@ def test_use_cache(text: str, expected: str, files: Files) -> None:
     ],
 )
 def test_what_does_not_go_together_is_one_clear_error(text: str, error: str, files: Files) -> None:
-    assert files.errors(text) == [error]
+    assert files.wrong(text) == [error]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_does_not_go_together_is_one_clear_error(text: str, error: str, fil
     ],
 )
 def test_values_that_are_refused(line: str, message: str, files: Files) -> None:
-    (error,) = files.errors(f"{NODES}\nfastrouter = :1\n{line}")
+    (error,) = files.wrong(f"{NODES}\nfastrouter = 127.0.0.1:1\n{line}")
     assert message in error
 
 
@@ -171,7 +171,7 @@ def test_values_that_are_refused(line: str, message: str, files: Files) -> None:
     ],
 )
 def test_oddities(text: str, warning: str, files: Files) -> None:
-    assert [w for w in files.warnings(text) if w.startswith(warning)]
+    assert [w for w in files.odd(text) if w.startswith(warning)]
 
 
 @pytest.mark.parametrize(
@@ -184,5 +184,5 @@ def test_oddities(text: str, warning: str, files: Files) -> None:
     ],
 )
 def test_what_is_usual_is_not(text: str, files: Files) -> None:
-    odd = [w for w in files.warnings(text) if "decides" not in w and "default is used" not in w]
+    odd = [w for w in files.odd(text) if "decides" not in w and "default is used" not in w]
     assert odd == []

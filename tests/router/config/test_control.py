@@ -36,8 +36,8 @@ def test_where_no_file_says_who_may_connect_there_is_none(path: str) -> None:
 @pytest.mark.parametrize(
     ("options", "warning"),
     [
-        (["--chmod-control-socket", "660"], "have no effect without control-socket"),
-        (["--chown-control-socket", "root"], "have no effect without control-socket"),
+        (["--chmod-control-socket", "660"], "without control-socket has no effect"),
+        (["--chown-control-socket", "root"], "without control-socket has no effect"),
         (
             ["--control-socket", "/c", "--chmod-control-socket", "666"],
             "every user of this machine may drain",
@@ -50,7 +50,7 @@ def test_what_is_odd(options: list[str], warning: str) -> None:
 
 
 def test_without_announced_nodes_there_is_nothing_to_steer() -> None:
-    argv = ["--fastrouter", ":3031", "--fastrouter-to", ":1", "--control-socket", "/c"]
+    argv = ["--fastrouter", "127.0.0.1:3031", "--fastrouter-to", ":1", "--control-socket", "/c"]
     (line,) = load(argv, {}).warnings
     assert "no announced nodes" in line
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from uwsgi_router.router.config import table
+from uwsgi_router.router.config import table, unsupported
 from uwsgi_router.router.config.help import about, overview
 from uwsgi_router.router.config.page import page
 
@@ -11,8 +11,8 @@ PAGE = Path(__file__).parents[3] / "docs" / "options.md"
 
 def test_the_help_names_every_option_of_ours_and_every_topic() -> None:
     text = overview()
-    assert [o.name for o in table.SPELLED_OUT if f"--{o.name}" not in text] == []
-    assert [t.title for t in table.TOPICS if t.title not in text] == []
+    assert [o.name for o in table.spelled_out() if f"--{o.name}" not in text] == []
+    assert [t.title for t in unsupported.topics() if t.title not in text] == []
 
 
 def test_the_help_fits_a_wide_terminal() -> None:
@@ -45,4 +45,4 @@ def test_the_page_tells_apart_what_uwsgi_does_not_know() -> None:
 
 def test_the_page_holds_every_name() -> None:
     text = page()
-    assert [name for name in table.NAMES if f"`{name}`" not in text] == []
+    assert [name for name in table.names() if f"`{name}`" not in text] == []

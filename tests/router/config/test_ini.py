@@ -78,7 +78,7 @@ def test_lines_know_where_they_stand() -> None:
     found = parse(
         "[uwsgi]\n\na = b", file="x.ini", section="uwsgi", magic={}, problems=[], warnings=[]
     )
-    assert found == [Line("a", "b", "x.ini:3")]
+    assert found == [Line("a", "b", "x.ini:3", section="uwsgi")]
 
 
 @given(st.text(max_size=200))
@@ -135,7 +135,7 @@ def test_percent_signs(text: str, expected: str) -> None:
 
 
 def test_the_key_of_a_pattern_is_no_magic_variable(files: Files) -> None:
-    pattern = "fastrouter = :1\nfastrouter-use-pattern = /run/%s/app.sock"
+    pattern = "fastrouter = 127.0.0.1:1\nfastrouter-use-pattern = /run/%s/app.sock"
     report = files.examine(pattern)
     assert report.configuration.routers[0].use_pattern == "/run/%s/app.sock"
     assert [files.shorten(w)[:60] for w in report.warnings] == [

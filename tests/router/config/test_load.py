@@ -1,7 +1,5 @@
 """From settings to the typed configuration: values, classes, messages."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,191 +8,9 @@ from tests.router.config.configuring import Files, command_line
 from uwsgi_router.router.config.lines import ConfigurationError
 from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import (
-    CodeString,
-    HttpRouterConfig,
-    ProcessConfig,
     RouterConfig,
-    SubscriptionConfig,
 )
-from uwsgi_router.router.config.table import SPELLED_OUT
-
-
-def test_every_field_of_a_router_can_be_set(files: Files) -> None:
-    router = files.router(
-        """
-        fastrouter-subscription-server = 127.0.0.1:7000
-        fastrouter-use-pattern = /run/%%s.sock
-        fastrouter-use-base = /run/
-        fastrouter-use-code-string = 0:mapper.py:choose
-        fastrouter-code-limit = 0.2
-        fastrouter-code-timeout = 3
-        fastrouter-code-reload = true
-        fastrouter-use-socket = 1
-        fastrouter-to = 127.0.0.1:1
-        fastrouter-to = node:2
-        fastrouter-fallback = [::1]:3
-        fastrouter-fallback-on-no-key = true
-        fastrouter-subscription-fallback-key = default
-        fastrouter-force-key = fixed
-        fastrouter-cheap
-        fastrouter-quiet = true
-        fastrouter-gracetime = 4
-        fastrouter-max-retries = 5
-        fastrouter-buffer-size = 6000
-        fastrouter-timeout = 7
-        fastrouter-connect-timeout = 0.5
-        fastrouter-post-buffering = 8
-        fastrouter-post-buffering-dir = /var/tmp
-        fastrouter-stats = 127.0.0.1:9
-        fastrouter-errors = http
-        fastrouter-hold = 10
-        fastrouter-hold-max = 11
-        fastrouter-hold-max-bytes = 12
-        fastrouter-keep-modifiers = true
-        fastrouter-abort-on-eof = true
-        fastrouter-backend-http = true
-        fastrouter-backend-connections = 13
-        fastrouter-backend-keepalive = 14
-        fastrouter-backend-queue = 15
-        fastrouter-backend-queue-timeout = 16
-        fastrouter-uid = www-data
-        fastrouter-gid = 33
-        """
-    )
-    assert router == RouterConfig(
-        listen=("127.0.0.1:3031",),
-        subscription_servers=("127.0.0.1:7000",),
-        use_pattern="/run/%s.sock",
-        use_base="/run/",
-        use_code_string=CodeString("mapper.py", "choose"),
-        code_limit=0.2,
-        code_timeout=3.0,
-        code_reload=True,
-        use_socket="1",
-        to=("127.0.0.1:1", "node:2"),
-        fallback=("[::1]:3",),
-        fallback_on_no_key=True,
-        subscription_fallback_key="default",
-        force_key="fixed",
-        cheap=True,
-        quiet=True,
-        gracetime=4.0,
-        max_retries=5,
-        buffer_size=6000,
-        timeout=7.0,
-        connect_timeout=0.5,
-        post_buffering=8,
-        post_buffering_dir="/var/tmp",
-        stats=("127.0.0.1:9",),
-        errors="http",
-        hold=10.0,
-        hold_max=11,
-        hold_max_bytes=12,
-        keep_modifiers=True,
-        abort_on_eof=True,
-        backend_http=True,
-        backend_connections=13,
-        backend_keepalive=14.0,
-        backend_queue=15,
-        backend_queue_timeout=16.0,
-        uid="www-data",
-        gid="33",
-    )
-
-
-def test_every_field_of_the_process_can_be_set(files: Files) -> None:
-    configuration = files.load(
-        """
-        fastrouter = :1
-        listen = 1024
-        no-defer-accept = true
-        reuse-port = true
-        freebind = true
-        so-keepalive = true
-        socket-sndbuf = 1
-        socket-rcvbuf = 2
-        chmod-socket = 664
-        chown-socket = www-data:www-data
-        uid = www-data
-        gid = 33
-        add-gid = 5
-        pidfile = /run/r.pid
-        safe-pidfile = /run/s.pid
-        logto = /var/log/r.log
-        log-date = false
-        umask = 022
-        chdir = /srv
-        procname = router
-        procname-prefix-spaced = site
-        reload-mercy = 3
-        shared-socket = 127.0.0.1:2
-        socket = 127.0.0.1:3
-        stats-http = true
-        stats-min = true
-        env = A=1
-        env = B=x=y
-        event-loop = asyncio
-        """
-    )
-    assert configuration.process == ProcessConfig(
-        listen=1024,
-        defer_accept=False,
-        reuse_port=True,
-        freebind=True,
-        so_keepalive=True,
-        so_sndbuf=1,
-        so_rcvbuf=2,
-        chmod_socket=0o664,
-        chown_socket="www-data:www-data",
-        uid="www-data",
-        gid="33",
-        additional_gids=("5",),
-        pidfile="/run/r.pid",
-        safe_pidfile="/run/s.pid",
-        logto="/var/log/r.log",
-        log_date=False,
-        umask=0o022,
-        chdir="/srv",
-        procname="router",
-        procname_prefix="site ",
-        reload_mercy=3.0,
-        shared_sockets=("127.0.0.1:2",),
-        worker_sockets=("127.0.0.1:3",),
-        stats_http=True,
-        stats_minified=True,
-        env={"A": "1", "B": "x=y"},
-        event_loop="asyncio",
-    )
-
-
-def test_every_field_of_the_table_of_nodes_can_be_set(files: Files) -> None:
-    configuration = files.load(
-        """
-        fastrouter = :1
-        subscription-tolerance = 31
-        subscription-algo = wlrc
-        subscription-dotsplit = true
-        subscription-mountpoint = 1
-        subscription-max-keys = 2
-        subscription-max-nodes = 3
-        """
-    )
-    assert configuration.subscription == SubscriptionConfig(31.0, "wlrc", True, 1, 2, 3)
-
-
-@pytest.mark.parametrize(
-    ("part", "prefix", "without"),
-    [
-        (ProcessConfig, "process", set()),
-        (SubscriptionConfig, "subscription", set()),
-        (RouterConfig, "fastrouter", {"kind"}),
-        # The Host field is the key, and clients have no modifiers.
-        (HttpRouterConfig, "http", {"kind", "force_key", "keep_modifiers"}),
-    ],
-)
-def test_no_field_is_out_of_reach(part: Any, prefix: str, without: set[str]) -> None:
-    reached = {o.target.partition(".")[2] for o in SPELLED_OUT if o.target.startswith(f"{prefix}.")}
-    assert set(part.__dataclass_fields__) - without == reached
+from uwsgi_router.router.config.table import spelled_out
 
 
 def test_without_options_everything_has_its_default(files: Files) -> None:
@@ -224,14 +40,24 @@ def test_values(line: str, field: str, value: object, files: Files) -> None:
     assert getattr(files.router(line), field) == value
 
 
-@pytest.mark.parametrize("word", ["", "true", "on", "yes", "1", "anything"])
-def test_switches_are_on_for_anything(word: str, files: Files) -> None:
+@pytest.mark.parametrize("word", ["", "true", "on", "yes", "1", "True", "ON"])
+def test_switches_are_on_for_four_words_and_nothing(word: str, files: Files) -> None:
     assert files.router(f"fastrouter-cheap = {word}").cheap
 
 
 @pytest.mark.parametrize("word", ["false", "off", "no", "0", "False", "OFF"])
 def test_switches_are_off_for_four_words(word: str, files: Files) -> None:
     assert not files.router(f"fastrouter-cheap = {word}").cheap
+
+
+@pytest.mark.parametrize("word", ["flase", "ture", "enabled", "2"])
+@pytest.mark.parametrize("name", ["fastrouter-cheap", "no-defer-accept", "http-websockets"])
+def test_a_switch_is_not_turned_on_by_a_slip(word: str, name: str, files: Files) -> None:
+    """In uWSGI it is; in cache2 too."""
+    with pytest.raises(ConfigurationError, match="expected true or false"):
+        files.router(f"{name} = {word}")
+    with pytest.raises(ConfigurationError, match=r"expected true or false .* for purge_lru"):
+        files.router(f"cache2 = name=a,items=1,purge_lru={word}")
 
 
 ADDRESS = "expected host:port, [v6]:port or a socket path"
@@ -276,19 +102,17 @@ FIXED = (
 )  # fmt: skip
 def test_bad_values_say_what_was_expected_and_where(line: str, message: str, files: Files) -> None:
     name = line.partition(" ")[0]
-    assert files.errors(f"fastrouter = :1\n{line}") == [f"router.ini:3: {name}: {message}"]
+    assert files.errors(f"fastrouter = 127.0.0.1:1\n{line}") == [f"router.ini:3: {name}: {message}"]
 
 
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
         ('fastrouter-to = "h:1"', "(quotes belong to the value here: leave them out)"),
-        ("fastrouter-to = h:%(port)", "(a placeholder or variable in it is not defined)"),
-        ("fastrouter-to = h:$(PORT)", "(a placeholder or variable in it is not defined)"),
     ],
 )
 def test_bad_values_say_what_may_have_happened(line: str, hint: str, files: Files) -> None:
-    (error,) = files.errors(f"fastrouter = :1\n{line}")
+    (error,) = files.errors(f"fastrouter = 127.0.0.1:1\n{line}")
     assert error.endswith(hint)
 
 
@@ -298,14 +122,14 @@ def test_a_socket_path_may_hold_a_comma(files: Files) -> None:
 
 def test_a_bad_value_of_the_command_line_names_the_option_as_written() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        command_line("--fastrouter=:1", "--fastrouter-timeout=x")
+        command_line("--fastrouter=127.0.0.1:1", "--fastrouter-timeout=x")
     assert str(caught.value).startswith("command line: --fastrouter-timeout: expected")
     assert caught.value.exit_code == 1
 
 
-@given(st.sampled_from([o for o in SPELLED_OUT if o.target]), st.text(max_size=30))
+@given(st.sampled_from([o for o in spelled_out() if o.part]), st.text(max_size=30))
 def test_any_value_is_read_or_refused_with_what_was_expected(option: object, text: str) -> None:
-    assert isinstance(option, type(SPELLED_OUT[0]))
+    assert isinstance(option, type(spelled_out()[0]))
     found = ""
     try:
         option.kind.parse(text)
@@ -328,7 +152,7 @@ def test_everything_that_is_wrong_is_told_at_once(files: Files) -> None:
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name(files: Files) -> None:
-    (error,) = files.errors("fastrouter = :1\nfastrouter-tu = :2")
+    (error,) = files.errors("fastrouter = 127.0.0.1:1\nfastrouter-tu = :2")
     assert error.startswith(
         "router.ini:3: unknown option fastrouter-tu; did you mean fastrouter-to? (as a placeholder"
     )
@@ -345,13 +169,13 @@ def test_an_unknown_option_is_refused_with_the_nearest_name(files: Files) -> Non
     ],
 )
 def test_an_unknown_key_that_is_used_is_a_placeholder(use: str, files: Files) -> None:
-    assert files.errors(f"fastrouter = :1\nmine = 1\n{use}") == []
+    assert files.errors(f"fastrouter = 127.0.0.1:1\nmine = 1\n{use}") == []
 
 
 def test_what_is_true_by_design_is_accepted_silently(files: Files) -> None:
     configuration = files.load(
         """
-        fastrouter = :1
+        fastrouter = 127.0.0.1:1
         fastrouter-to = :2
         master = true
         processes = 4
@@ -389,7 +213,7 @@ def test_what_is_true_by_design_is_accepted_silently(files: Files) -> None:
 def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
     line: str, what: str, files: Files
 ) -> None:
-    (warning,) = files.warnings(f"fastrouter = :1\nfastrouter-to = :2\n{line}\n{line}")
+    (warning,) = files.warnings(f"fastrouter = 127.0.0.1:1\nfastrouter-to = :2\n{line}\n{line}")
     assert warning.startswith(f"router.ini:4: {line.partition(' ')[0]}: not yet: ")
     assert what in warning
 
@@ -415,19 +239,19 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
 )
 def test_what_would_be_unsafe_or_out_of_reach_without_is_refused(line: str, files: Files) -> None:
     name = line.partition(" ")[0]
-    (error,) = files.errors(f"fastrouter = :1\nfastrouter-to = :2\n{line}")
+    (error,) = files.errors(f"fastrouter = 127.0.0.1:1\nfastrouter-to = :2\n{line}")
     assert error.startswith(f"router.ini:4: {name}: not yet: ")
 
 
 def test_a_switch_that_is_off_asks_for_nothing(files: Files) -> None:
-    text = "fastrouter = :1\nfastrouter-to = :2\nabstract-socket = false\nvhost = no\ntcp-nodelay = off"
+    text = "fastrouter = 127.0.0.1:1\nfastrouter-to = :2\nabstract-socket = false\nvhost = no\ntcp-nodelay = off"
     assert files.errors(text) == []
     assert files.warnings(text) == []
 
 
 def test_options_of_an_application_are_refused_all_at_once(files: Files) -> None:
     (error,) = files.errors(
-        "fastrouter = :1\nmodule = app:application\ncallable = app\npsgi = a.pl\nhttp-socket = :80"
+        "fastrouter = 127.0.0.1:1\nmodule = app:application\ncallable = app\npsgi = a.pl\nhttp-socket = :80"
     )
     assert error.startswith(
         "router.ini:3: module, psgi (router.ini:5), http-socket (router.ini:6): uwsgi-router runs no application."
@@ -437,7 +261,7 @@ def test_options_of_an_application_are_refused_all_at_once(files: Files) -> None
 
 def test_options_of_one_topic_give_one_message(files: Files) -> None:
     (error,) = files.errors(
-        "fastrouter = :1\nhttps = :80\nhttps-export-cert\nhttps = :81\nhttps2 = addr=:82"
+        "fastrouter = 127.0.0.1:1\nhttps = :80\nhttps-export-cert\nhttps = :81\nhttps2 = addr=:82"
     )
     assert error.startswith(
         "router.ini:3: https, https-export-cert (router.ini:4), https2 (router.ini:6): not yet: "

@@ -67,13 +67,15 @@ def test_a_condition_without_end_lasts_to_the_end(files: Files) -> None:
 
 
 def test_a_loop_without_end_is_told(files: Files) -> None:
-    assert files.errors("fastrouter = :1\nfor = a b\nprint = x") == [
+    assert files.errors("fastrouter = 127.0.0.1:1\nfor = a b\nprint = x") == [
         "router.ini:3: for without endfor"
     ]
 
 
 def test_blocks_cannot_be_nested(files: Files) -> None:
-    found = files.errors("fastrouter = :1\nif-env = HOME\nfor = a b\nprint = x\nendfor\nendif")
+    found = files.errors(
+        "fastrouter = 127.0.0.1:1\nif-env = HOME\nfor = a b\nprint = x\nendfor\nendif"
+    )
     assert found == ["router.ini:4: for inside if-env of router.ini:3: blocks cannot be nested"]
 
 
@@ -109,14 +111,14 @@ def test_a_section_alone_is_one_of_the_file_read_last(files: Files) -> None:
 
 def test_files_that_include_each_other_are_told(files: Files) -> None:
     files.write("[uwsgi]\ninclude = %drouter.ini\n", "inner.ini")
-    assert files.errors("fastrouter = :1\ninclude = %dinner.ini") == [
+    assert files.errors("fastrouter = 127.0.0.1:1\ninclude = %dinner.ini") == [
         "inner.ini:2: include: files include each other: router.ini[uwsgi] -> inner.ini[uwsgi] -> router.ini[uwsgi]"
     ]
 
 
 def test_a_configuration_cannot_grow_without_end(files: Files) -> None:
     files.write("[uwsgi]\nfor-times = 10000\nprint = x\nprint = y\nendfor\n", "many.ini")
-    found = files.errors("fastrouter = :1\nfor-times = 100\ninclude = %dmany.ini\nendfor")
+    found = files.errors("fastrouter = 127.0.0.1:1\nfor-times = 100\ninclude = %dmany.ini\nendfor")
     assert found[-1].endswith("more than 50000 lines of configuration")
 
 
@@ -136,7 +138,7 @@ def test_a_configuration_cannot_grow_without_end(files: Files) -> None:
     ],
 )
 def test_mistakes(line: str, message: str, files: Files) -> None:
-    found = files.errors(f"fastrouter = :1\n{line}\nendfor")
+    found = files.errors(f"fastrouter = 127.0.0.1:1\n{line}\nendfor")
     assert found[0].startswith(f"router.ini:3: {message}")
 
 

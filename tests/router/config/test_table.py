@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_router.router.config import names, table
-from uwsgi_router.router.config.option import Option, Standing
+from uwsgi_router.router.config import table
+from uwsgi_router.router.config.option import Option, Provenance, Standing
 from uwsgi_router.router.config.values import Argument
 
 LINES = (Path(__file__).parent / "uwsgi-2.0.31-options.txt").read_text().splitlines()
@@ -31,28 +31,31 @@ def test_there_are_as_many_as_the_program_listed() -> None:
 
 
 def test_every_option_of_uwsgi_is_in_the_table() -> None:
-    assert set(KNOWN) - set(table.NAMES) == set()
+    assert set(KNOWN) - set(table.names()) == set()
 
 
 def test_every_option_that_uwsgiconf_writes_is_in_the_table() -> None:
-    assert set(MASTER_ONLY) - set(table.NAMES) == set()
+    assert set(MASTER_ONLY) - set(table.names()) == set()
 
 
 def test_arguments_are_taken_from_the_command_line_as_uwsgi_does() -> None:
     different = {
         name
         for name, argument in KNOWN.items()
-        if table.NAMES[name].kind.argument.value != argument
+        if table.names()[name].kind.argument.value != argument
     }
     # uWSGI wants a word after these; uwsgi-router takes them with and without.
     assert different == {"fastrouter-quiet", "http-quiet", "http-server-name-as-http-host"}
-    assert {table.NAMES[name].kind.argument for name in different} == {Argument.WORD}
+    assert {table.names()[name].kind.argument for name in different} == {Argument.WORD}
 
 
 def test_what_uwsgi_does_not_know_is_told_apart() -> None:
-    shown = {name for option in table.SPELLED_OUT for name in option.names}
-    assert shown - set(KNOWN) == names.OURS | names.UNRELEASED
-    assert not names.OURS & names.UNRELEASED
+    shown = table.spelled_out()
+    told = {name for one in shown if one.origin is not Provenance.UWSGI for name in one.names}
+    assert {name for one in shown for name in one.names} - set(KNOWN) == told
+    assert {name for name in told if name in MASTER_ONLY} <= {
+        name for one in shown if one.origin is Provenance.UNRELEASED for name in one.names
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,11 +64,11 @@ def test_what_uwsgi_does_not_know_is_told_apart() -> None:
      ("l", "listen"), ("w", "module"), ("S", "set"), ("T", "enable-threads"), ("H", "home")],
 )  # fmt: skip
 def test_letters_are_those_of_uwsgi(letter: str, name: str) -> None:
-    assert table.LETTERS[letter].name == name
+    assert table.letters()[letter].name == name
 
 
 def options() -> list[Option]:
-    return list({id(option): option for option in table.NAMES.values()}.values())
+    return list({id(option): option for option in table.names().values()}.values())
 
 
 def test_what_does_not_work_says_why_and_what_instead() -> None:
@@ -138,7 +141,7 @@ def test_only_what_is_not_yet_is_refused_or_harmless() -> None:
     ],
 )
 def test_classes(name: str, standing: Standing, refused: bool) -> None:
-    option = table.NAMES[name]
+    option = table.names()[name]
     assert (option.standing, option.refused) == (standing, refused)
 
 

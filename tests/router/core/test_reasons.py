@@ -2,7 +2,7 @@
 
 import pytest
 
-from uwsgi_router.router.config.table import NAMES
+from uwsgi_router.router.config.table import names
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import Blame, Reason
@@ -19,7 +19,7 @@ def test_every_reason_has_a_word_of_its_own() -> None:
     "reason", [reason for reason in ALL if reason.option], ids=lambda r: r.word
 )
 def test_the_option_that_decides_it_exists(reason: Reason) -> None:
-    assert {f"fastrouter-{reason.option}", f"http-{reason.option}"} & set(NAMES)
+    assert {f"fastrouter-{reason.option}", f"http-{reason.option}"} & set(names())
 
 
 @pytest.mark.parametrize("reason", ALL, ids=lambda reason: reason.word)

@@ -32,8 +32,8 @@ def test_the_routers_own_identity_wins() -> None:
         (ProcessConfig(uid="nobody-here"), [], "uid = nobody-here: no such user"),
         (ProcessConfig(gid="-1"), [], "gid = -1: no such group"),
         (ProcessConfig(uid="99999999999"), [], "uid = 99999999999: no such user"),
-        (ProcessConfig(additional_gids=("x-x",)), [], "additional-gids = x-x: no such group"),
-        (ProcessConfig(), [RouterConfig(gid="x-x")], "gid = x-x: no such group"),
+        (ProcessConfig(additional_gids=("x-x",)), [], "add-gid = x-x: no such group"),
+        (ProcessConfig(), [RouterConfig(gid="x-x")], "fastrouter-gid = x-x: no such group"),
         (
             ProcessConfig(),
             [RouterConfig(uid="1"), RouterConfig(uid="2")],

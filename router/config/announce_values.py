@@ -1,12 +1,7 @@
-"""Options that decide who may announce what: uWSGI's ``subscriptions-…`` and ours.
-
-Also what is passed on to other routers, and what is kept. Source: uWSGI: core/uwsgi.c, core/subscription.c.
-Defaults are those of ``router.config.SubscriptionConfig``.
-"""
+"""Readers of the options that decide who may announce what, and of those that pass announces on."""
 
 import ipaddress
 import pwd
-from collections.abc import Callable
 
 from uwsgi_router.protocol.address import (
     AddressError,
@@ -15,15 +10,10 @@ from uwsgi_router.protocol.address import (
     parse_datagram_address,
     parse_port,
 )
-from uwsgi_router.router.config import values
-from uwsgi_router.router.config.option import Option
-from uwsgi_router.router.config.values import SWITCH, Kind, integer, seconds
+from uwsgi_router.router.config.values import Kind, integer, refuse_bare_port
 from uwsgi_router.subscriptions.credentials import OVERFLOW_UID
 from uwsgi_router.subscriptions.permission import PortRange, Tenant
 from uwsgi_router.subscriptions.signature import SignCheck, digest_name
-
-GROUP = "who may announce"
-ELSEWHERE = "other routers and other runs"
 
 _TENANT_KEYS = ("uid", "keys", "nodes", "max-keys", "max-nodes")
 _DEFAULT = Tenant(0, "", ())
@@ -140,39 +130,9 @@ def _number(name: str, given: dict[str, str], default: int) -> int:
     return number
 
 
-def _works(
-    name: str,
-    shown: str,
-    parse: Callable[[str], object],
-    target: str,
-    help_: str,
-    *,
-    repeatable: bool = False,
-) -> Option:
-    return _of_kind(name, Kind(shown, parse), target, help_, repeatable=repeatable)
-
-
-def _of_kind(
-    name: str,
-    kind: Kind,
-    target: str,
-    help_: str,
-    *,
-    repeatable: bool = False,
-    group: str = GROUP,
-) -> Option:
-    return Option(
-        name=name,
-        kind=kind,
-        target=f"subscription.{target}",
-        help=help_,
-        group=group,
-        repeatable=repeatable,
-    )
-
-
 def _server(text: str) -> str:
     """Read where another router listens to announces."""
+    refuse_bare_port(text)
     try:
         address = parse_datagram_address(text)
     except AddressError as error:
@@ -195,126 +155,9 @@ def _directory(text: str) -> str:
     return text
 
 
-_SERVER = Kind("ADDRESS", _server)
-
-_WHO: tuple[Option, ...] = (
-    _works(
-        "subscriptions-sign-check",
-        "DIGEST:DIRECTORY",
-        _sign_check,
-        "sign_check",
-        "Announces must be signed; the key's public key is KEY.pem in this directory.",
-    ),
-    _of_kind(
-        "subscriptions-sign-check-tolerance",
-        seconds(zero=86_400.0),
-        "sign_tolerance",
-        "A signed announce may be so old (86400; 0 means 86400).",
-    ),
-    _works(
-        "subscriptions-sign-skip-uid",
-        "USER",
-        _skipped_uid,
-        "sign_skip_uids",
-        "Processes of this user need not sign; over UNIX sockets, with subscriptions-use-credentials.",
-        repeatable=True,
-    ),
-    _of_kind(
-        "subscriptions-use-credentials",
-        SWITCH,
-        "use_credentials",
-        "Only processes of this machine may announce, and each node belongs to its user; over UNIX sockets.",
-    ),
-    _of_kind(
-        "subscriptions-credentials-check",
-        values.DIRECTORY,
-        "credentials_dirs",
-        "User and group of a file named like the key in this directory must be the sender's.",
-        repeatable=True,
-    ),
-    _works(
-        "subscriptions-allow-from",
-        "NETWORK",
-        _network,
-        "allow_from",
-        "Take UDP announces only from this network; a source address can be forged, a signature can't.",
-        repeatable=True,
-    ),
-    _of_kind(
-        "subscriptions-own-address",
-        SWITCH,
-        "own_address",
-        "Over UDP a sender may announce only nodes at its own address.",
-    ),
-    _works(
-        "subscriptions-tenant",
-        "uid=USER,keys=PATTERN,…",
-        _tenant,
-        "tenants",
-        "What a user may announce over UNIX sockets; also nodes=/PATH/*|HOST:PORT-PORT, max-keys=N, max-nodes=N.",
-        repeatable=True,
-    ),
-    _of_kind(
-        "subscription-max-rate",
-        integer("N", 0, 1_000_000),
-        "max_rate",
-        "Datagrams per second that one source may send in the long run; 0: any number (2000).",
-    ),
-    _of_kind(
-        "subscription-chmod-socket",
-        values.MODE,
-        "chmod_socket",
-        "Mode of subscription servers that are UNIX sockets; not given: by the umask, with tenants 666.",
-    ),
-)
-
-_ELSEWHERE: tuple[Option, ...] = (
-    _of_kind(
-        "fastrouter-resubscribe",
-        _SERVER,
-        "resubscribe",
-        "Announce this router to the subscription server of another one, as a node of each key that has nodes here.",
-        repeatable=True,
-        group=ELSEWHERE,
-    ),
-    _of_kind(
-        "http-resubscribe",
-        _SERVER,
-        "resubscribe",
-        "The same, in the words of the HTTP router: what is announced follows from the table, not from the router.",
-        repeatable=True,
-        group=ELSEWHERE,
-    ),
-    _of_kind(
-        "fastrouter-resubscribe-bind",
-        values.DATAGRAM,
-        "resubscribe_bind",
-        "Announce it from this address.",
-        group=ELSEWHERE,
-    ),
-    _of_kind(
-        "subscription-tee",
-        _SERVER,
-        "tee",
-        "Send each accepted announce on to another subscription server, unchanged.",
-        repeatable=True,
-        group=ELSEWHERE,
-    ),
-    _of_kind(
-        "sni-allow-dir",
-        Kind("DIRECTORY", _directory),
-        "sni_allow_dirs",
-        "Take announced certificates (sni_key, sni_crt, sni_ca) from below this directory.",
-        repeatable=True,
-        group=ELSEWHERE,
-    ),
-    _of_kind(
-        "subscription-state",
-        values.FILE,
-        "state",
-        "Keep the table of nodes in this file, so that a restarted router knows them at once.",
-        group=ELSEWHERE,
-    ),
-)
-
-OPTIONS: tuple[Option, ...] = _WHO + _ELSEWHERE
+SIGN_CHECK = Kind("DIGEST:DIRECTORY", _sign_check)
+SKIPPED_UID = Kind("USER", _skipped_uid)
+NETWORK = Kind("NETWORK", _network)
+TENANT = Kind("uid=USER,keys=PATTERN,…", _tenant)
+SERVER = Kind("ADDRESS", _server)
+DIRECTORY_BELOW = Kind("DIRECTORY", _directory)

@@ -1,13 +1,10 @@
-"""Options about the health of announced nodes: ``subscription-check`` and ``subscription-max-fails``; both are ours."""
+"""Reader of ``subscription-check``: health checks of announced nodes."""
 
 import re
 
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.health_checks import Checks
-from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.values import Kind, integer
-
-GROUP = "health of nodes"
 
 _DEFAULT = Checks()
 _NAMES = ("path", "status", "host", "interval", "rise", "fall", "timeout", "first")
@@ -95,20 +92,4 @@ def _read(kind: Kind, name: str, given: dict[str, str], default: float) -> float
     return value
 
 
-OPTIONS: tuple[Option, ...] = (
-    Option(
-        name="subscription-check",
-        kind=Kind("ping,/PATH,…", _check),
-        target="subscription.check",
-        help="Ask announced nodes at intervals whether they serve: ping uwsgi nodes, GET /PATH of HTTP nodes;"
-        " also status=200-399, host=NAME, interval=10, rise=2, fall=3, timeout=5, first=check.",
-        group=GROUP,
-    ),
-    Option(
-        name="subscription-max-fails",
-        kind=integer("N", 0, 1_000_000),
-        target="subscription.max_fails",
-        help="A node that failed so many requests in a row rests while others serve; 0: never (5).",
-        group=GROUP,
-    ),
-)
+CHECK = Kind("ping,/PATH,…", _check)

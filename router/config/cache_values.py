@@ -1,15 +1,11 @@
-"""Options of caches, and how their values are read (uWSGI: core/cache.c)."""
+"""Readers of the options of caches (``cache2`` and others)."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from uwsgi_router.protocol.address import AddressError, parse_address
-from uwsgi_router.router.config import values
-from uwsgi_router.router.config.model import CacheConfig, CacheItem
-from uwsgi_router.router.config.option import Option
-from uwsgi_router.router.config.values import Kind, integer, is_on
+from uwsgi_router.router.config.types import CacheConfig, CacheItem
+from uwsgi_router.router.config.values import SWITCH, Argument, Kind, integer, refuse_bare_port
 
-GROUP = "caches"
 MAX_ITEMS = 10_000_000
 #: Values name nodes; a limit, because several clients at once may send one.
 MAX_VALUE = 1024 * 1024
@@ -87,17 +83,24 @@ def _count(given: dict[str, str], names: tuple[str, ...], low: int, high: int) -
         raise ValueError(f"expected only one of {', '.join(found)}")
     if not found:
         return None
+    text = given.pop(found[0])
     try:
-        number = integer("N", low, high).parse(given.pop(found[0]))
+        number = integer("N", low, high).parse(text)
     except ValueError as error:
-        raise ValueError(f"{error} for {found[0]}") from None
+        raise ValueError(f"{error} for {found[0]}, not {text}") from None
     assert isinstance(number, int)
     return number
 
 
 def _switch(given: dict[str, str], *names: str) -> bool:
     # All are taken out, whatever the first one says.
-    found = [is_on(given.pop(name)) for name in names if name in given]
+    found = []
+    for name in names:
+        if name in given:
+            try:
+                found.append(SWITCH.parse(given.pop(name)))
+            except ValueError as error:
+                raise ValueError(f"{error} for {name}") from None
     return any(found)
 
 
@@ -135,6 +138,7 @@ def _use_cache(text: str) -> str:
 def _socket(text: str) -> str:
     if text.startswith(("=", "fd://")):
         raise ValueError("expected host:port, [v6]:port or a socket path")
+    refuse_bare_port(text)
     try:
         parse_address(text, allow_port_zero=True)
     except AddressError as error:
@@ -142,77 +146,8 @@ def _socket(text: str) -> str:
     return text
 
 
-USE_CACHE = Kind("[NAME[@ADDRESS]]", _use_cache, values.Argument.OPTIONAL)
-
-
-def _works(
-    name: str, shown: str, parse: Callable[[str], object], target: str, help_: str
-) -> Option:
-    return Option(
-        name=name,
-        kind=Kind(shown, parse),
-        target=f"process.{target}",
-        help=help_,
-        group=GROUP,
-        repeatable=True,
-    )
-
-
-OPTIONS: tuple[Option, ...] = (
-    _works(
-        "cache2",
-        "name=NAME,items=N,…",
-        _cache2,
-        "named_caches",
-        "Have a cache of N items; also keysize, blocksize (largest value), purge_lru, clear_on_full, no_expire…",
-    ),
-    Option(
-        name="cache",
-        kind=integer("N", 1, MAX_ITEMS),
-        target="process.default_cache_items",
-        help="Have a cache called default of N items.",
-        group=GROUP,
-    ),
-    Option(
-        name="cache-blocksize",
-        kind=integer("BYTES", 1, MAX_VALUE),
-        target="process.default_cache_max_value",
-        help="Largest value in the cache called default (65536).",
-        group=GROUP,
-    ),
-    Option(
-        name="cache-no-expire",
-        kind=values.SWITCH_OFF,
-        target="process.default_cache_expire",
-        help="Items of the cache called default stay, whatever end was asked for.",
-        group=GROUP,
-    ),
-    _works(
-        "add-cache-item",
-        "[CACHE ]KEY=VALUE",
-        _item,
-        "cache_items",
-        "Have this item in the cache from the start; without a name in every cache.",
-    ),
-    _works(
-        "load-file-in-cache",
-        "[CACHE ]PATH",
-        _file,
-        "cache_files",
-        "Have an item whose key is this path and whose value is what is in the file.",
-    ),
-    _works(
-        "cache-socket",
-        "ADDRESS",
-        _socket,
-        "cache_sockets",
-        "Take commands of uWSGI's cache clients here; a UNIX socket or a loopback address.",
-    ),
-    Option(
-        name="cache-socket-public",
-        kind=values.SWITCH,
-        target="process.cache_socket_public",
-        help="Let cache-socket be any address: whoever reaches it decides where requests go.",
-        group=GROUP,
-    ),
-)
+CACHE = Kind("name=NAME,items=N,…", _cache2)
+ITEM = Kind("[CACHE ]KEY=VALUE", _item, free=True)
+ITEM_FILE = Kind("[CACHE ]PATH", _file)
+CACHE_SOCKET = Kind("ADDRESS", _socket)
+USE_CACHE = Kind("[NAME[@ADDRESS]]", _use_cache, Argument.OPTIONAL)

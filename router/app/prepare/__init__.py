@@ -1,0 +1,1 @@
+"""Checks before the start: everything short of binding and serving."""

@@ -1,0 +1,180 @@
+"""Addresses of a configuration: two that can't be listened on at once, nodes that are the router, privileged ports."""
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from uwsgi_router.protocol.address import (
+    Address,
+    AddressError,
+    InetAddress,
+    UnixAddress,
+    parse_address,
+    parse_datagram_address,
+    parse_listen_address,
+)
+from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
+from uwsgi_router.router.net.own import is_this_machine
+
+_UNPRIVILEGED: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
+_CAP_NET_BIND_SERVICE: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """An address that is to be listened on.
+
+    Attributes:
+        option: that names it.
+        text: as configured.
+        address: what that means.
+        stream: TCP or a UNIX stream socket; else UDP or a UNIX datagram socket.
+    """
+
+    option: str
+    text: str
+    address: Address
+    stream: bool
+
+    @property
+    def shown(self) -> str:
+        """The setting, as in a file."""
+        return f"{self.option} = {self.text}"
+
+    def clashes(self, other: "ListenAddress") -> bool:
+        """Return True if both can't be listened on at once."""
+        one, two = self.address, other.address
+        if isinstance(one, UnixAddress) and isinstance(two, UnixAddress):
+            return os.path.abspath(one.path) == os.path.abspath(two.path)
+        if not (isinstance(one, InetAddress) and isinstance(two, InetAddress)):
+            return False
+        if self.stream != other.stream or not one.port or one.port != two.port:
+            return False
+        if one.is_every_interface or two.is_every_interface:
+            return ":" in one.host or ":" in two.host or _is_v4(one.host) == _is_v4(two.host)
+        return _host(one.host) == _host(two.host)
+
+
+def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
+    """Yield every address that is listened on; inherited and shared sockets are named by others."""
+    process = configuration.process
+    streams = [("shared-socket", text) for text in process.shared_sockets]
+    streams += [("cache-socket", text) for text in process.cache_sockets]
+    if process.control_socket is not None:
+        streams.append(("control-socket", process.control_socket))
+    datagrams: list[tuple[str, str]] = []
+    for router in configuration.routers:
+        streams += [(router.kind, text) for text in router.listen]
+        if isinstance(router, HttpRouterConfig):
+            streams += [("http-to-https", redirect.listen) for redirect in router.redirects]
+        streams += [(f"{router.kind}-stats", text) for text in router.stats]
+        datagrams += [
+            (f"{router.kind}-subscription-server", text) for text in router.subscription_servers
+        ]
+    for option, text in streams:
+        address = parse_listen_address(text)
+        if isinstance(address, InetAddress | UnixAddress):
+            yield ListenAddress(option, text, address, stream=True)
+    # Routers that name the same subscription server share it.
+    shared = {text: option for option, text in reversed(datagrams)}
+    for text, option in shared.items():
+        yield ListenAddress(option, text, parse_datagram_address(text), stream=False)
+
+
+def conflicts(configuration: Configuration) -> list[str]:
+    """Return a line for each address that another one, named before, takes already."""
+    if configuration.process.reuse_port:
+        return []
+    seen: list[ListenAddress] = []
+    found = []
+    for listener in listeners(configuration):
+        before = next((one for one in seen if one.clashes(listener)), None)
+        if before is None:
+            seen.append(listener)
+        elif (before.option, before.text, listener.option) == (
+            "http",
+            listener.text,
+            "http-to-https",
+        ):
+            continue  # The checks of the HTTP router tell.
+        elif before.text == listener.text and before.option == listener.option:
+            found.append(f"{listener.shown}: it is given twice")
+        else:
+            found.append(f"{listener.shown}: {before.shown} listens there already")
+    return found
+
+
+def own_nodes(configuration: Configuration) -> list[str]:
+    """Return a line for each configured node that is a router of this configuration: requests would go in circles."""
+    streams = [one for one in listeners(configuration) if one.stream]
+    found = []
+    for router in configuration.routers:
+        nodes = [(f"{router.kind}-to", text) for text in router.to]
+        nodes += [(f"{router.kind}-fallback", text) for text in router.fallback]
+        for option, text in nodes:
+            try:
+                node = parse_address(text)
+            except AddressError:
+                continue
+            for listener in streams:
+                if _leads_to(node, listener.address):
+                    found.append(f"{option} = {text}: {listener.shown} is this router itself")
+                    break
+    return found
+
+
+def privileged_ports(configuration: Configuration) -> list[str]:
+    """Return a line for each port that only root, or a process with the capability for it, may listen on."""
+    if os.geteuid() == 0 or _may_bind():
+        return []
+    try:
+        with open(_UNPRIVILEGED, encoding="ascii") as file:
+            first = int(file.read())
+    except (OSError, ValueError):
+        first = 1024
+    return [
+        f"{one.shown}: ports below {first} need root, or the capability CAP_NET_BIND_SERVICE"
+        for one in listeners(configuration)
+        if isinstance(one.address, InetAddress) and 0 < one.address.port < first
+    ]
+
+
+def _may_bind() -> bool:
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("CapEff:"):
+                    return bool(int(line.split()[1], 16) >> _CAP_NET_BIND_SERVICE & 1)
+    except (OSError, ValueError, IndexError):
+        pass
+    return False
+
+
+def _leads_to(node: Address, listener: Address) -> bool:
+    if isinstance(node, UnixAddress) or isinstance(listener, UnixAddress):
+        return (
+            isinstance(node, UnixAddress)
+            and isinstance(listener, UnixAddress)
+            and os.path.abspath(node.path) == os.path.abspath(listener.path)
+        )
+    if not listener.port or node.port != listener.port:
+        return False
+    if listener.is_every_interface:
+        return is_this_machine(node)
+    return _host(node.host) == _host(listener.host)
+
+
+def _host(text: str) -> str:
+    """Return a host in one spelling."""
+    if text.lower().removesuffix(".") == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text.lower().removesuffix(".")
+
+
+def _is_v4(host: str) -> bool:
+    return ":" not in host

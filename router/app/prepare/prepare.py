@@ -1,0 +1,48 @@
+"""Preparation of a configuration: every check that start and ``check`` have in common, short of binding and serving."""
+
+from dataclasses import replace
+
+from uwsgi_router.router.app.caches import build_caches
+from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
+from uwsgi_router.router.app.prepare.code import code_problems
+from uwsgi_router.router.app.prepare.files import file_problems
+from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.lines import Problem, Severity
+from uwsgi_router.router.config.load import Report, in_order
+
+
+def prepare(report: Report) -> Report:
+    """Look at what a configuration needs of this machine, and return the report with what was found.
+
+    Users are looked up, addresses compared, directories and files looked at, code parsed (not run).
+
+    Args:
+        report: of a configuration, from ``examine``.
+    """
+    if report.usage:
+        return report
+    configuration, places = report.configuration, report.places
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    who = ProcessIdentity(None, None)
+    try:
+        who = identity(configuration.process, configuration.routers)
+    except StartError as error:
+        problems += places.problems([str(error)])
+    problems += places.problems(conflicts(configuration))
+    problems += places.problems(own_nodes(configuration))
+    problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
+    problems += places.problems(code_problems(configuration))
+    problems += file_problems(configuration, who, places)
+    if configuration.process.chdir is None:
+        try:
+            build_caches(configuration.process)
+        except StartError as error:
+            problems += places.problems([str(error)])
+    found = dict.fromkeys([*report.problems, *problems])
+    return replace(
+        report,
+        problems=tuple(sorted(found, key=in_order)),
+        warnings=tuple(sorted([*report.warnings, *warnings], key=in_order)),
+    )

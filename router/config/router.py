@@ -1,0 +1,301 @@
+"""Configuration of one router: listeners, forwarder, timeouts, limits; what fastrouter and HTTP router share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from uwsgi_router.router.config import values
+from uwsgi_router.router.config.cache_values import USE_CACHE
+from uwsgi_router.router.config.option import Provenance, Scope, option, switch
+from uwsgi_router.router.config.types import CodeString
+from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integer, seconds
+
+_OURS: Final = Provenance.OURS
+_UNRELEASED: Final = Provenance.UNRELEASED
+_ROUTER: Final = Scope.ROUTER
+
+
+@dataclass(frozen=True, slots=True)
+class RouterConfig:
+    """One router; its options have its kind as prefix. Those without a scope of their own are a site's."""
+
+    kind: Literal["fastrouter", "http", "rawrouter"] = "fastrouter"
+    listen: tuple[str, ...] = option(
+        "",
+        values.LISTEN,
+        "Listen here for web servers that speak uwsgi.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
+    )
+
+    # --- nodes ---
+
+    use_cache: str | None = option(
+        "use-cache",
+        USE_CACHE,
+        "Forward to the nodes that the key's item names in this cache, or in the first; @ADDRESS: of that server.",
+        default=None,
+    )
+    use_pattern: str | None = option(
+        "use-pattern",
+        values.PATTERN,
+        "Forward to the address that results when %s is replaced by the key (in a file write %%s).",
+        default=None,
+    )
+    subscription_servers: tuple[str, ...] = option(
+        "subscription-server",
+        values.DATAGRAM,
+        "Listen here for nodes that announce themselves, and forward to those of the key.",
+        default=(),
+        repeatable=True,
+    )
+    use_base: str | None = option(
+        "use-base",
+        values.BASE,
+        "Forward to this prefix followed by the key; a directory needs its final slash.",
+        default=None,
+    )
+    # A function itself only in a router that a program made with the Python API.
+    use_code_string: CodeString | Callable[[bytes], object] | None = option(
+        "use-code-string",
+        values.CODE,
+        "Forward to what this Python function returns for the key: an address, or a list of them to try.",
+        default=None,
+        hash=False,
+    )
+    code_limit: float = option(
+        "code-limit",
+        SECONDS,
+        "Name the function in the log when it blocks all other requests for longer than this.",
+        default=0.1,
+        origin=_OURS,
+        needs=("use_code_string",),
+    )
+    code_timeout: float = option(
+        "code-timeout",
+        SECONDS,
+        "Give an async function up after so long.",
+        default=5.0,
+        origin=_OURS,
+        needs=("use_code_string",),
+    )
+    code_reload: bool = switch(
+        "code-reload",
+        "Read the function's file again when it has changed; a broken new version is not used.",
+        origin=_OURS,
+        needs=("use_code_string",),
+    )
+    use_socket: str | None = option(
+        "use-socket",
+        values.SOCKET_OR_INDEX,
+        "Forward to the N-th socket line (counted from 0; 0 if not given), or to this address.",
+        default=None,
+    )
+    to: tuple[str, ...] = option(
+        "to",
+        NODE,
+        "Forward to this node; repeated: to each in turn.",
+        default=(),
+        repeatable=True,
+    )
+    fallback: tuple[str, ...] = option(
+        "fallback",
+        NODE,
+        "Node to try when all others failed; repeated: in this order.",
+        default=(),
+        repeatable=True,
+    )
+    fallback_on_no_key: bool = switch(
+        "fallback-on-no-key",
+        "Use the fallback nodes also for keys that have no node.",
+        origin={"http": _OURS},
+        needs=("fallback",),
+    )
+    subscription_fallback_key: str | None = option(
+        "subscription-fallback-key",
+        values.KEY,
+        "Look this key up when the request's own has no node.",
+        default=None,
+        needs=("subscription_servers",),
+    )
+    force_key: str | None = option(
+        "force-key",
+        values.KEY,
+        "Every request has this key, whatever its variables say.",
+        default=None,
+        only="fastrouter",
+        origin=_UNRELEASED,
+    )
+    keep_modifiers: bool = switch(
+        "keep-modifiers",
+        "Forward the web server's modifiers, not the node's (0/0 for configured ones); refuse 22, 110, 111, 173.",
+        only="fastrouter",
+        origin=_OURS,
+    )
+
+    # --- connections to nodes, and waiting for them ---
+
+    connect_timeout: float = option(
+        "connect-timeout",
+        SECONDS,
+        "Give up on connecting to a node after so long and try the next.",
+        default=5.0,
+        origin={"fastrouter": _OURS},
+    )
+    gracetime: float = option(
+        "gracetime",
+        seconds(zero=30.0),
+        "Leave a node of {router}-to that failed alone for so long.",
+        default=30.0,
+    )
+    # None: each live node once; N: at most N + 1 attempts.
+    max_retries: int | None = option(
+        "max-retries",
+        COUNT,
+        "Connect to at most this many nodes after the first; not given: to each live node once.",
+        default=None,
+        origin={"fastrouter": _UNRELEASED, "http": _OURS},
+    )
+    backend_http: bool = switch(
+        "backend-http",
+        "Speak HTTP/1.1 to nodes that did not announce what they speak, and not uwsgi.",
+        origin={"fastrouter": _OURS, "http": _UNRELEASED},
+    )
+    # None: the cores that the node announced, without limit if it names none.
+    backend_connections: int | None = option(
+        "backend-connections",
+        integer("N", 1, 1_000_000),
+        "Connections to one HTTP node at once.",
+        default=None,
+        origin=_OURS,
+        needs=("backend_http", "subscription_servers"),
+        shown="as many as its announce has cores, else without limit",
+    )
+    backend_keepalive: float = option(
+        "backend-keepalive",
+        seconds(zero=0.0),
+        "Keep an idle connection to an HTTP node for so long, if the node names no time.",
+        default=1.5,
+        origin=_OURS,
+        needs=("backend_http", "subscription_servers"),
+        zero="not at all",
+    )
+    backend_queue: int = option(
+        "backend-queue",
+        COUNT,
+        "Requests that may wait at once for a connection to an HTTP node.",
+        default=1_000,
+        origin=_OURS,
+        needs=("backend_http", "subscription_servers"),
+    )
+    backend_queue_timeout: float | None = option(
+        "backend-queue-timeout",
+        SECONDS,
+        "Let each of them wait for so long.",
+        default=None,
+        origin=_OURS,
+        needs=("backend_http", "subscription_servers"),
+        shown="as {router}-timeout",
+    )
+    hold: float = option(
+        "hold",
+        seconds(zero=0.0),
+        "Let requests for a known key without a live node wait so long for one.",
+        default=0.0,
+        origin=_OURS,
+        needs=("subscription_servers",),
+        zero="not at all",
+    )
+    hold_max: int = option(
+        "hold-max",
+        COUNT,
+        "Requests that may wait at once.",
+        default=1_000,
+        origin=_OURS,
+        needs=("hold",),
+    )
+    hold_max_bytes: int = option(
+        "hold-max-bytes",
+        BYTES,
+        "Bytes of waiting requests that may be kept at once.",
+        default=64 * 1024 * 1024,
+        origin=_OURS,
+        needs=("hold",),
+    )
+    cheap: bool = switch(
+        "cheap",
+        "Accept connections only while at least one node is announced.",
+        scope=_ROUTER,
+        needs=("subscription_servers",),
+    )
+    quiet: bool = switch("quiet", "Do not log connects that failed.", kind=values.SWITCH_WORD)
+
+    # --- exchanges ---
+
+    timeout: float = option(
+        "timeout",
+        seconds(zero=60.0),
+        "End an exchange that was silent in both directions for so long.",
+        default=60.0,
+    )
+    buffer_size: int = option(
+        "buffer-size",
+        integer("BYTES", 1, 16 * 1024 * 1024, zero=65_536),
+        "Bytes read at once from a connection.",
+        default=65_536,
+    )
+    post_buffering: int = option(
+        "post-buffering",
+        BYTES,
+        "Read bodies whole before connecting: up to this size in memory, larger ones in a file.",
+        default=0,
+        origin={"http": _UNRELEASED},
+        zero="stream",
+    )
+    post_buffering_dir: str | None = option(
+        "post-buffering-dir",
+        values.DIRECTORY,
+        "Directory of these files.",
+        default=None,
+        origin={"http": _UNRELEASED},
+        shown="TMPDIR, or /tmp",
+    )
+    abort_on_eof: bool = switch(
+        "abort-on-eof",
+        "Take every end of input from a client as its departure, half-closed connections too.",
+        origin=_OURS,
+    )
+    errors: Literal["close", "http"] = option(
+        "errors",
+        values.choice("close", "http"),
+        "When no node can answer: close the connection, as uWSGI does, or answer 502, 503 or 504.",
+        default="close",
+        origin=_OURS,
+    )
+
+    # --- statistics, user ---
+
+    stats: tuple[str, ...] = option(
+        "stats",
+        values.STATS,
+        "Serve statistics here: JSON, and over HTTP also /metrics.",
+        default=(),
+        scope=_ROUTER,
+        aliases=("stats-server", "ss"),
+        repeatable=True,
+    )
+    uid: str | None = option(
+        "uid",
+        values.USER,
+        "Run as this user once everything is bound.",
+        default=None,
+        scope=_ROUTER,
+    )
+    gid: str | None = option(
+        "gid",
+        values.GROUP,
+        "Run as this group once everything is bound.",
+        default=None,
+        scope=_ROUTER,
+    )

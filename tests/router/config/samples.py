@@ -1,0 +1,56 @@
+"""A value for every option, which is not its default."""
+
+from uwsgi_router.router.config.option import Option
+
+# A value for each kind, none of them a default.
+SAMPLES = {
+    "": "true",
+    "[true|false]": "off",
+    "TEXT": "text",
+    "FILE": "/a/file",
+    "[FILE]": "/a/file",
+    "DIRECTORY": "/a/directory",
+    "KEY": "example.com",
+    "PATH": "/a/socket",
+    "MODE": "640",
+    "[MODE]": "640",
+    "N": "7",
+    "BYTES": "2048",
+    "[BYTES]": "2048",
+    "SECONDS": "2.5",
+    "[SECONDS]": "2.5",
+    "ADDRESS": "127.0.0.1:4000",
+    "[N|ADDRESS]": "127.0.0.1:4000",
+    "ADDRESS[,PORT]": "127.0.0.1:4000,4443",
+    "PATTERN": "/run/%s.sock",
+    "PREFIX": "/run/",
+    "0:FILE:FUNCTION": "0:/a/mapper.py:choose",
+    "USER": "root",
+    "GROUP": "root",
+    "USER[:GROUP]": "root:root",
+    "NAME=VALUE": "A=b",
+    "NETWORK": "10.0.0.0/8",
+    "NETWORK,…": "10.0.0.0/8,unix",
+    "[NETWORK,…]": "10.0.0.0/8,unix",
+    "STATUS:FILE": "502:/a/page",
+    "[NAME[@ADDRESS]]": "nodes",
+    "name=NAME,items=N,…": "name=nodes,items=5",
+    "[CACHE ]KEY=VALUE": "nodes a=127.0.0.1:1",
+    "[CACHE ]PATH": "nodes /a/file",
+    "DIGEST:DIRECTORY": "SHA256:/a/directory",
+    "uid=USER,keys=PATTERN,…": "uid=1000,keys=*.example",
+    "ping,/PATH,…": "ping,interval=3",
+    "auto|uvloop|asyncio": "asyncio",
+    "wrr|lrc|wlrc|iphash": "lrc",
+    "text|json": "json",
+}
+
+
+def sample(option: Option) -> str:
+    if option.name == "subscriptions-sign-skip-uid":
+        return "1000"
+    if option.kind.shown == "[true|false]":
+        return "off" if option.name == "log-date" else "true"
+    if option.kind.shown == "close|http":
+        return "close" if option.part == "http" else "http"
+    return SAMPLES[option.kind.shown]
