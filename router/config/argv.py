@@ -45,7 +45,7 @@ def command_line(argv: Sequence[str], problems: list[Problem]) -> list[Line]:
 
 
 def unknown(name: str, *, shown: str | None = None) -> str:
-    """The message for a name that is no option."""
+    """Return the message for a name that is no option."""
     close = table.nearest(name)
     hint = f"; did you mean {close}?" if close else ""
     return f"unknown option {shown or name}{hint}"

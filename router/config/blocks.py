@@ -46,12 +46,12 @@ class Block:
 
 
 def opens(name: str) -> bool:
-    """True if an option of this name begins a block."""
+    """Return True if an option of this name begins a block."""
     return name.startswith(("if-", "for-")) or name in _SHORT_FORMS
 
 
 def names_asked_for(line: Line) -> set[str]:
-    """The settings that a condition looks at."""
+    """Return the settings that a condition looks at."""
     if line.name not in ("if-opt", "if-not-opt"):
         return set()
     return {line.value.partition("=")[0].strip()}
@@ -60,7 +60,7 @@ def names_asked_for(line: Line) -> set[str]:
 def values(
     name: str, value: str, environ: Mapping[str, str], before: Sequence[Line]
 ) -> Sequence[str | None]:
-    """The values that a block is used for.
+    """Return the values that a block is used for.
 
     Args:
         name: the option that begins it.
@@ -98,7 +98,7 @@ def _loop(name: str, value: str) -> Sequence[str]:
 def _condition(
     what: str, value: str, environ: Mapping[str, str], before: Sequence[Line]
 ) -> str | None:
-    """What ``%(_)`` is if the condition holds, else None."""
+    """Return the value of ``%(_)`` if the condition holds, else None."""
     if what == "env":
         return environ.get(value)
     if what == "opt":

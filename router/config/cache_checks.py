@@ -8,7 +8,7 @@ _DEFINE = "define one, for example cache2 = name=nodes,items=1000"
 
 
 def missing(configuration: Configuration) -> list[str]:
-    """What has to be there before anything can start."""
+    """Return what is missing for a start."""
     process = configuration.process
     names = [cache.name for cache in process.caches]
     found = [f"there are two caches called {name}" for name in names if names.count(name) > 1][:1]
@@ -33,7 +33,7 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def oddities(configuration: Configuration) -> list[str]:
-    """What will start and hardly do what was meant."""
+    """Return what starts and hardly does what was meant."""
     process = configuration.process
     found = [
         f"cache2 = name={cache.name}: {', '.join(cache.unused)}: not yet: items are kept in memory only"

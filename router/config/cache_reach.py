@@ -1,4 +1,4 @@
-"""Who can reach the address of a cache socket."""
+"""Reach of a cache socket: this machine, or others too."""
 
 import ipaddress
 
@@ -6,7 +6,7 @@ from uwsgi_router.protocol.address import InetAddress, parse_address
 
 
 def is_local(text: str) -> bool:
-    """True if only programs of this machine can connect to ``text``."""
+    """Return True if only programs of this machine can connect to ``text``."""
     address = parse_address(text, allow_port_zero=True)
     if not isinstance(address, InetAddress) or address.host == "localhost":
         return True

@@ -1,4 +1,4 @@
-"""What is odd about a configuration as a whole, although every line of it is fine."""
+"""Cross checks of a configuration: settings that contradict each other, are missing, or have no effect."""
 
 from uwsgi_router.protocol.address import InetAddress, parse_listen_address
 from uwsgi_router.router.config import cache_checks, http_checks, subscription_checks
@@ -54,7 +54,7 @@ def _listens(router: RouterConfig) -> bool:
 
 
 def _shared(router: RouterConfig, count: int) -> list[str]:
-    """Listeners on shared sockets that are not there."""
+    """Return a line for each listener on a shared socket that is not there."""
     lines = "1 shared-socket line" if count == 1 else f"{count or 'no'} shared-socket lines"
     listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
     if isinstance(router, HttpRouterConfig):
@@ -67,7 +67,7 @@ def _shared(router: RouterConfig, count: int) -> list[str]:
 
 
 def oddities(configuration: Configuration) -> list[str]:
-    """What will start and hardly do what was meant."""
+    """Return what starts and hardly does what was meant."""
     found: list[str] = []
     for router in configuration.routers:
         found += _forwarders(router, configuration.process)
@@ -144,7 +144,7 @@ def _addresses(router: RouterConfig) -> list[str]:
 
 
 def _open_to_all(router: RouterConfig) -> list[str]:
-    """Whoever reaches a fastrouter is taken for a web server: it may say any client's address, user and scheme."""
+    """Return a line for each fastrouter that everybody reaches: it believes whom it reads, as a web server."""
     if router.kind != "fastrouter":
         return []
     found = []

@@ -1,4 +1,4 @@
-"""What is asked of nodes, and how often (``subscription-check``)."""
+"""Health checks of announced nodes: questions, intervals, thresholds (``subscription-check``)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ Options are uWSGI's, in files without the dashes, one per line, below [uwsgi]. U
 
 
 def overview() -> str:
-    """The whole help."""
+    """Return the whole help."""
     parts = [USAGE]
     groups: dict[str, list[Option]] = {}
     for option in table.spelled_out():
@@ -43,7 +43,7 @@ def overview() -> str:
 
 
 def about(name: str) -> str | None:
-    """What there is to say about one option, or None if there is no such option.
+    """Return what there is to say about one option, or None if there is no such option.
 
     Args:
         name: with or without leading dashes.
@@ -60,7 +60,7 @@ def about(name: str) -> str | None:
 
 
 def described(option: Option) -> str:
-    """The option's class, and what follows from it."""
+    """Return the option's class, and what follows from it."""
     if option.standing is Standing.WORKS:
         return "works"
     outcome = {

@@ -1,4 +1,4 @@
-"""Whether the settings of an HTTP router go together, and the files that it needs are there."""
+"""Cross checks of an HTTP router: settings that exclude each other, missing error pages."""
 
 import os
 
@@ -10,7 +10,7 @@ _VARIABLES = ("modifier1", "modifier2", "variables", "server_name_as_http_host")
 
 
 def missing(router: HttpRouterConfig, process: ProcessConfig) -> list[str]:
-    """What has to be there before anything can start."""
+    """Return what is missing for a start."""
     found = [
         f"http-to-https = {redirect.listen}: there is http = {redirect.listen}, too; only one can have that address"
         for redirect in router.redirects
@@ -31,7 +31,7 @@ def _unreadable(path: str) -> str | None:
 
 
 def oddities(router: HttpRouterConfig) -> list[str]:
-    """What will start and hardly do what was meant."""
+    """Return what starts and hardly does what was meant."""
     found = []
     if router.error_pages and router.errors == "close":
         found.append("http-error-page with http-errors = close has no effect")

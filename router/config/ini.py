@@ -70,7 +70,7 @@ def parse(
 
 
 def read_text(path: str) -> str:
-    """The text of a file, as it is; bytes that are no UTF-8 survive.
+    """Return the text of a file, as it is; bytes that are no UTF-8 survive.
 
     Raises:
         OSError: if it cannot be read, or is larger than :data:`MAX_FILE`.

@@ -1,4 +1,4 @@
-"""What every source of configuration is turned into: named values that know where they were written."""
+"""Lines of configuration, from whichever source: named values that know where they were written."""
 
 import enum
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Line:
 
 
 class Severity(enum.Enum):
-    """How much a problem matters."""
+    """Severity of a problem."""
 
     ERROR = "error"
     """Nothing can start with it."""

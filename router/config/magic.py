@@ -20,7 +20,7 @@ _MAGIC = re.compile(r"%([%\[A-Za-z0-9])")
 
 
 def of_process() -> dict[str, str]:
-    """The variables that are the same in every file."""
+    """Return the variables that are the same in every file."""
     now = dt.datetime.now(dt.UTC).timestamp()
     return {
         "%": "%",
@@ -40,7 +40,7 @@ def of_process() -> dict[str, str]:
 
 
 def of_file(path: str, section: str) -> dict[str, str]:
-    """The variables of one file, by their lower-case letters.
+    """Return the variables of one file, by their lower-case letters.
 
     Args:
         path: as the operator wrote it.

@@ -15,7 +15,7 @@ _METADATA: Final = "option"
 
 
 class Standing(enum.Enum):
-    """What uwsgi-router does about an option that uWSGI knows."""
+    """Standing of an option here: one of the four classes."""
 
     WORKS = "works"
     BY_DESIGN = "true by design"
@@ -27,7 +27,7 @@ class Standing(enum.Enum):
 
 
 class Provenance(enum.Enum):
-    """Who knows an option."""
+    """Provenance of an option: the program that knows it."""
 
     UWSGI = "uWSGI 2.0.31"
     UNRELEASED = "uWSGI's unreleased version"
@@ -35,7 +35,7 @@ class Provenance(enum.Enum):
 
 
 class Scope(enum.Enum):
-    """What an option is about."""
+    """Scope of an option."""
 
     PROCESS = "process"
     """The process as a whole, the table of announced nodes included."""
@@ -115,7 +115,7 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What a field says about its option; see :func:`option`."""
+    """Declaration of an option by a field; see :func:`option`."""
 
     name: str
     kind: Kind

@@ -26,8 +26,9 @@ and from the environment (`UWSGI_NAME=value`). Every option that uWSGI 2.0.31 kn
 Names in **bold** are ours, those in *italics* come from uWSGI's unreleased version: uWSGI 2.0.31 refuses both on its
 command line, and ignores them in files.
 
-Switches are off for `false`, `off`, `no` and `0`, and on for everything else, nothing included. Times are seconds, and
-may have decimals. Sizes are bytes. Of an option that is not marked *repeatable* the last occurrence counts.
+Switches are on for `true`, `on`, `yes`, `1` and nothing, and off for `false`, `off`, `no` and `0`; anything else is
+refused. Times are seconds, and may have decimals. Sizes are bytes. Of an option that is not marked *repeatable* the
+last occurrence counts.
 """
 
 
@@ -35,7 +36,7 @@ _MARKS = {Provenance.UWSGI: "", Provenance.UNRELEASED: "*", Provenance.OURS: "**
 
 
 def page() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page, in Markdown."""
     parts = [INTRODUCTION]
     groups: dict[str, list[Option]] = {}
     for option in table.spelled_out():

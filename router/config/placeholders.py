@@ -25,7 +25,7 @@ class ExpansionError(ValueError):
 
 
 def names_in(text: str) -> set[str]:
-    """The placeholders that a text may use."""
+    """Return the placeholders that a text may use."""
     return {word for found in _PLACEHOLDER.findall(text) for word in found.split()}
 
 

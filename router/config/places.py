@@ -11,7 +11,7 @@ _NAME: Final = re.compile(r"[a-z0-9-]+")
 
 
 class Places:
-    """Where each option was given.
+    """Places of options.
 
     Messages about a whole configuration begin with the option that they are about: ``NAME`` or ``NAME = VALUE:``. Of an
     option that was given several times the last line with that value counts, else the last one.

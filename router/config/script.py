@@ -71,7 +71,7 @@ class Script:
             self.problems.append(Problem(self._block.where, f"{self._block.name} without endfor"))
 
     def prints(self) -> list[str]:
-        """The ``print`` lines so far, expanded."""
+        """Return the ``print`` lines so far, expanded."""
         return [
             self.expand(line)
             for line in self.lines
@@ -79,7 +79,7 @@ class Script:
         ]
 
     def expand(self, line: Line) -> str:
-        """The line's value expanded; what is wrong with it is noted as a problem."""
+        """Return the line's value expanded; what is wrong with it is noted as a problem."""
         try:
             return self.placeholders.expand(line.value)
         except ExpansionError as error:

@@ -200,7 +200,7 @@ class SubscriptionConfig:
     max_fails: int = option(
         "subscription-max-fails",
         integer("N", 0, 1_000_000),
-        "A node that failed so many requests in a row rests while others serve.",
+        "A node that failed so many requests in a row is ejected while others serve.",
         default=5,
         group=HEALTH,
         origin=_OURS,

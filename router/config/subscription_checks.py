@@ -1,4 +1,4 @@
-"""Whether what protects the table of announced nodes fits together, and protects anything."""
+"""Cross checks of what protects the table of announced nodes: rules that check nothing, or let nobody in."""
 
 from uwsgi_router.protocol.address import InetAddress, parse_datagram_address
 from uwsgi_router.router.config.model import Configuration, SubscriptionConfig
@@ -11,7 +11,7 @@ _CREDENTIALS = "subscriptions-use-credentials"
 
 
 def missing(configuration: Configuration) -> list[str]:
-    """What would check nothing, or let nobody in; an operator who asks for it must not believe that it works."""
+    """Return what would check nothing, or let nobody in: an operator who asks for it must not believe that it works."""
     udp, unix = _servers(configuration)
     if not udp and not unix:
         return []
@@ -28,7 +28,7 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def oddities(configuration: Configuration) -> list[str]:
-    """What will start and hardly do what was meant, or lets more people in than one might think."""
+    """Return what starts and hardly does what was meant, or lets more people in than one might think."""
     subscription = configuration.subscription
     udp, unix = _servers(configuration)
     if not udp and not unix:

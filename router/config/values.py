@@ -1,4 +1,4 @@
-"""How the text of an option becomes a value: one :class:`Kind` for each sort of value.
+"""Readers of option values: one :class:`Kind` for each sort of value.
 
 Every reader takes the text and returns the typed value, or raises ``ValueError`` with what was expected. uWSGI reads
 leading digits and ignores the rest (``10x`` is 10, ``abc`` is 0); a router that serves must not guess.
@@ -24,7 +24,7 @@ ON_WORDS = frozenset({"true", "on", "yes", "1"})
 
 
 class Argument(enum.Enum):
-    """What follows an option on the command line."""
+    """Need of an option for a value on the command line."""
 
     REQUIRED = "required"
     NONE = "none"
@@ -96,7 +96,7 @@ def _key(text: str) -> str:
 
 
 def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind:
-    """A whole number from ``low`` to ``high``; 0 means ``zero`` if that is given."""
+    """Return the kind of a whole number from ``low`` to ``high``; 0 means ``zero`` if that is given."""
 
     def parse(text: str) -> int:
         expected = f"expected a whole number from {low} to {high}"
@@ -113,7 +113,7 @@ def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind
 
 
 def seconds(*, zero: float | None = None) -> Kind:
-    """A time in seconds, with decimals if need be; 0 means ``zero`` if that is given, else it is refused."""
+    """Return the kind of a time in seconds, with decimals; 0 means ``zero`` if that is given, else it is refused."""
 
     def parse(text: str) -> float:
         whole, point, decimals = text.partition(".")
@@ -133,7 +133,7 @@ def seconds(*, zero: float | None = None) -> Kind:
 
 
 def switch_or(kind: Kind, *, on: object, off: object) -> Kind:
-    """A switch that may have a value of its own instead of true (``on``, as without a value) or false (``off``)."""
+    """Return the kind of a switch that may have a value of its own, instead of true (``on``) or false (``off``)."""
 
     def parse(text: str) -> object:
         word = text.strip().lower()
@@ -178,7 +178,7 @@ def _octal(text: str) -> int:
 
 
 def refuse_bare_port(text: str) -> None:
-    """A number alone would be the path of a socket in the working directory, which nobody means.
+    """Refuse a number alone: it would be the path of a socket in the working directory, which nobody means.
 
     Raises:
         ValueError: it is one.

@@ -1,4 +1,4 @@
-"""What becomes of each setting: used, accepted silently, accepted with a warning, refused.
+"""Verdicts on settings: used, accepted silently, accepted with a warning, refused.
 
 The settings of one topic share one message, so that a file of an application gives one line, not forty.
 """
@@ -21,7 +21,7 @@ _NO_OPTIONS = frozenset(
 
 @dataclass(slots=True)
 class Verdicts:
-    """What was found about the settings.
+    """Findings about the settings.
 
     Attributes:
         used: settings that take effect, with their option, in order.
@@ -81,7 +81,7 @@ def judge(lines: Sequence[Line], placeholders: Collection[str]) -> Verdicts:
 
 
 def _asks(line: Line, option: Option) -> bool:
-    """False if the value says that nothing is wanted: a switch that is off, one process."""
+    """Return False if the value says that nothing is wanted: a switch that is off, one process."""
     if option.kind.argument is Argument.NONE and not is_on(line.value):
         return False
     return line.value not in option.harmless
