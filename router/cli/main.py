@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-HELP = frozenset({"--help", "-h", "--usage"})
+HELP = frozenset({"--help", "-h", "--usage", "help"})
+VERSION = frozenset({"--version", "-V", "version"})
 COMMANDS = ("check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "weight")
 
 
@@ -30,12 +31,41 @@ def main(arguments: Sequence[str]) -> int:
         return _command(first)(rest)
     if first in HELP:
         return _help(rest)
-    if first == "--version":
+    if first == "--help-all":
+        from uwsgi_router.router.config.help import everything  # noqa: PLC0415
+
+        return _show(everything(_width()))
+    if first in VERSION:
         from uwsgi_router.version import __version__  # noqa: PLC0415
 
         sys.stdout.write(f"uwsgi-router {__version__}\n")
         return 0
+    meant = _meant(first)
+    if meant is not None:
+        sys.stderr.write(f"uwsgi-router: there is no command {first}; did you mean {meant}?\n")
+        return 2
     return _run(arguments)
+
+
+def _meant(word: str) -> str | None:
+    """Return the command that a word was probably meant to be; None: it is an option or a file."""
+    if not word.isalpha() or os.path.exists(word):
+        return None
+    import difflib  # noqa: PLC0415
+
+    close = difflib.get_close_matches(word, (*COMMANDS, "help", "version"), n=1)
+    return close[0] if close else None
+
+
+def _width() -> int:
+    import shutil  # noqa: PLC0415
+
+    return shutil.get_terminal_size().columns
+
+
+def _show(text: str) -> int:
+    sys.stdout.write(text)
+    return 0
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
@@ -62,9 +92,12 @@ def _help(names: Sequence[str]) -> int:
     from uwsgi_router.router.config import argv, help  # noqa: A004, PLC0415
 
     if not names:
-        sys.stdout.write(help.overview())
+        return _show(help.overview(_width()))
     for name in names:
-        text = help.about(name)
+        if name in COMMANDS:
+            text: str | None = f"uwsgi-router {name} --help tells about this command.\n"
+        else:
+            text = help.about(name) or help.matching(name, _width())
         if text is None:
             sys.stderr.write(f"uwsgi-router: {argv.unknown(name.lstrip('-'), shown=name)}\n")
             return 2

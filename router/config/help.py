@@ -1,4 +1,4 @@
-"""The text of ``--help``, made from the option table."""
+"""Help texts: one screen, one option, what has a word, every option; made from the table of options."""
 
 import textwrap
 from collections.abc import Iterator
@@ -8,38 +8,120 @@ from uwsgi_router.router.config.option import Option, Standing
 
 WIDTH = 100
 INDENT = 34
+_NARROW = 60
 
-USAGE = """\
-usage: uwsgi-router [options] [FILE.ini[:SECTION]]...     run routers
-       uwsgi-router check FILE...                         say what is wrong with files, and what each option does
-       uwsgi-router get ADDRESS [PATH] [-H HOST] [-v]     send one request over the uwsgi protocol
-       uwsgi-router keys new DOMAIN [--dir DIR]           make keys for signed announces
-       uwsgi-router subscribe [options] -- PROGRAM...     run a program, and announce it to routers once it serves
-       uwsgi-router status [KEY] [--json] [--watch]       show the announced nodes of a running router
-       uwsgi-router drain NODE [--timeout SECONDS]        let a node have no new requests, and wait for those it has
-       uwsgi-router enable NODE                           take that back
-       uwsgi-router weight NODE N                         set a node's share of the requests
-       uwsgi-router demo                                  run a fastrouter with two small applications
-       uwsgi-router --help [OPTION] | --version
+# What most configurations need, in the order in which one writes it.
+_OFTEN = (
+    "http",
+    "http-to",
+    "http-subscription-server",
+    "http-keepalive",
+    "http-websockets",
+    "fastrouter",
+    "fastrouter-subscription-server",
+    "http-stats",
+    "http-access-log",
+    "uid",
+)
+_USAGE = """\
+usage: uwsgi-router [options] [FILE.ini[:SECTION]]...
+       uwsgi-router COMMAND ...
 
-Options are uWSGI's, in files without the dashes, one per line, below [uwsgi]. UWSGI_SOME_OPTION in the environment is
---some-option. A name in parentheses is another name of the same option, a value in parentheses the default.
+Routers:
+  check FILE... | -- OPTIONS...       validate a configuration without starting
+  demo                                run both routers with two applications
+Nodes:
+  subscribe [options] -- PROGRAM...   run a program, announce it once it serves
+  status [KEY] [--json] [--watch]     show the nodes of a running router
+  drain NODE | enable NODE            take a node out of service, or back
+  weight NODE N                       set a node's share of the requests
+Tools:
+  get ADDRESS|URL [PATH]              send one request, over uwsgi or HTTP
+  keys new DOMAIN                     make keys for signed announces
+
+Often used options:
+"""
+_REST = """
+Examples:
+  uwsgi-router --http :8080 --http-to 127.0.0.1:8000 --http-backend-http
+  uwsgi-router /etc/uwsgi-router.ini
+
+Options are uWSGI's; in files without dashes, one per line, below [uwsgi]. More:
+  uwsgi-router help WORD     options whose name or text has this word
+  uwsgi-router --help-all    every option
+Exit codes: 0 all went well, 1 it did not, 2 a command line that makes no sense.
 """
 
 
-def overview() -> str:
-    """Return the whole help."""
-    parts = [USAGE]
+def overview(width: int = WIDTH) -> str:
+    """Return the help of one screen: commands, the options that most need, where the rest is.
+
+    Args:
+        width: of the terminal, characters.
+    """
+    width = max(_NARROW, min(width, WIDTH))
+    lines = []
+    for name in _OFTEN:
+        option = table.names()[name]
+        first = f"  --{name} {option.kind.shown}".rstrip()
+        if len(first) >= INDENT:
+            lines.append(first)
+            first = ""
+        short = textwrap.shorten(option.help, width - INDENT, placeholder="…")
+        lines.append(first.ljust(INDENT) + short)
+    return _USAGE + "\n".join(lines) + "\n" + _REST
+
+
+def everything(width: int = WIDTH) -> str:
+    """Return the help on every option.
+
+    Args:
+        width: of the terminal, characters.
+    """
+    width = max(_NARROW, min(width, WIDTH))
+    text = (
+        "Options are uWSGI's, in files without the dashes, one per line, below [uwsgi]. UWSGI_SOME_OPTION in the"
+        " environment is --some-option. A name in parentheses is another name of the same option, a value in"
+        " parentheses the default."
+    )
+    parts = [textwrap.fill(text, width) + "\n"]
     groups: dict[str, list[Option]] = {}
     for option in table.spelled_out():
         groups.setdefault(option.group, []).append(option)
     parts += [
-        "\n".join([f"{group}:", *(_entry(option) for option in options), ""])
+        "\n".join([f"{group}:", *(_entry(option, width) for option in options), ""])
         for group, options in groups.items()
     ]
-    parts.append("Other options of uWSGI's (--help OPTION tells about one of them):\n")
-    parts += ["\n".join([f"{title}:", *_topics(standing), ""]) for standing, title in _HEADINGS]
+    parts.append("Other options of uWSGI's (help OPTION tells about one of them):\n")
+    parts += [
+        "\n".join([f"{title}:", *_topics(standing, width), ""]) for standing, title in _HEADINGS
+    ]
     return "\n".join(parts)
+
+
+def matching(word: str, width: int = WIDTH) -> str | None:
+    """Return the options whose name, or text, has a word; None if there are none.
+
+    Args:
+        word: as somebody looks for it.
+        width: of the terminal, characters.
+    """
+    width, wanted = max(_NARROW, min(width, WIDTH)), word.lower().lstrip("-")
+    found = [
+        option
+        for option in table.spelled_out()
+        if any(wanted in name for name in option.names) or wanted in option.help.lower()
+    ]
+    others = [
+        name
+        for name, option in table.names().items()
+        if wanted in name and option.standing is not Standing.WORKS and option not in found
+    ]
+    lines = [_entry(option, width) for option in found]
+    if others:
+        text = f"Not here, or nothing to do: {', '.join(others)}"
+        lines.append(textwrap.fill(text, width, break_on_hyphens=False))
+    return "\n".join(lines) + "\n" if lines else None
 
 
 def about(name: str) -> str | None:
@@ -78,11 +160,11 @@ _HEADINGS = (
 )
 
 
-def _entry(option: Option) -> str:
+def _entry(option: Option, width: int) -> str:
     text = option.help
     if option.standing is not Standing.WORKS:
         text = f"{text} [{described(option)}]"
-    wrapped = textwrap.wrap(text, WIDTH - INDENT)
+    wrapped = textwrap.wrap(text, width - INDENT)
     first = _signature(option)
     if len(first) >= INDENT - 1:
         wrapped.insert(0, "")
@@ -97,10 +179,10 @@ def _signature(option: Option) -> str:
     return f"  {letter}--{option.name}{value}{also}"
 
 
-def _topics(standing: Standing) -> Iterator[str]:
+def _topics(standing: Standing, width: int) -> Iterator[str]:
     for topic in unsupported.topics():
         if topic.standing is standing:
             count = len(topic.options)
             refused = "refused: " if topic.refused else ""
             text = f"{topic.title} ({count}): {refused}{topic.reason}"
-            yield textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+            yield textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    ")

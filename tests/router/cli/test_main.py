@@ -10,12 +10,31 @@ from uwsgi_router.router.cli.main import main
 from uwsgi_router.version import __version__
 
 
-@pytest.mark.parametrize("word", ["--help", "-h", "--usage"])
+@pytest.mark.parametrize("word", ["--help", "-h", "--usage", "help"])
 def test_help(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 0
     assert capsys.readouterr().out.startswith(
         "usage: uwsgi-router [options] [FILE.ini[:SECTION]]..."
     )
+
+
+def test_help_on_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help-all"]) == 0
+    assert "--http-websocket-max-message BYTES" in capsys.readouterr().out
+
+
+def test_help_on_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "websocket"]) == 0
+    assert "--http-websocket-timeout" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("chek", "check"), ("staus", "status"), ("subscibe", "subscribe")]
+)
+def test_a_mistyped_command(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word, "a.ini"]) == 2
+    expected = f"uwsgi-router: there is no command {word}; did you mean {meant}?\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_help_about_one_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -31,8 +50,9 @@ def test_help_about_no_option(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--version"]) == 0
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
     assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
 
 

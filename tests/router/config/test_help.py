@@ -2,21 +2,45 @@
 
 from pathlib import Path
 
+import pytest
+
 from uwsgi_router.router.config import table, unsupported
-from uwsgi_router.router.config.help import about, overview
+from uwsgi_router.router.config.help import about, everything, matching, overview
 from uwsgi_router.router.config.page import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "options.md"
 
 
 def test_the_help_names_every_option_of_ours_and_every_topic() -> None:
-    text = overview()
+    text = everything()
     assert [o.name for o in table.spelled_out() if f"--{o.name}" not in text] == []
     assert [t.title for t in unsupported.topics() if t.title not in text] == []
 
 
-def test_the_help_fits_a_wide_terminal() -> None:
-    assert max(map(len, overview().splitlines())) <= 120
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    for text in (overview(width), everything(width), matching("timeout", width) or ""):
+        # A name may be longer than any line.
+        lines = [line for line in text.splitlines() if not line.startswith("  --")]
+        assert max(map(len, lines)) <= width
+
+
+def test_the_help_is_one_screen_that_says_where_the_rest_is() -> None:
+    text = overview(80)
+    assert len(text.splitlines()) <= 45
+    assert max(map(len, text.splitlines())) <= 80
+    assert "help WORD" in text
+    assert "--help-all" in text
+    assert "Exit codes" in text
+
+
+def test_options_are_found_by_a_word() -> None:
+    text = matching("websocket")
+    assert text is not None
+    assert "--http-websocket-timeout SECONDS" in text
+    assert "--http-keepalive" not in text
+    assert "Not here, or nothing to do: " in (matching("emperor") or "")
+    assert matching("qqqq") is None
 
 
 def test_one_option_is_explained_by_name_alias_or_letter() -> None:
