@@ -55,6 +55,8 @@ def test_a_file_that_cannot_be_loaded_is_one_line_and_exit_code_1(lab: Place) ->
     )
     assert ended.returncode == 1
     line = ended.stderr.splitlines()[-1]
-    assert line.startswith("uwsgi-router: fastrouter-use-code-string = 0:mapper.py:choose: ")
+    assert line.startswith(
+        "uwsgi-router: command line: fastrouter-use-code-string = 0:mapper.py:choose: "
+    )
     assert "mapper.py:2: '[' was never closed" in line
     assert "Traceback" not in ended.stderr

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from uwsgi_router.router.app.caches import build_caches
 from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
 from uwsgi_router.router.app.prepare.code import code_problems
 from uwsgi_router.router.app.prepare.files import file_problems
@@ -35,9 +34,13 @@ def prepare(report: Report) -> Report:
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(code_problems(configuration))
     problems += file_problems(configuration, who, places)
-    if configuration.process.chdir is None:
+    process = configuration.process
+    if (process.cache_items or process.cache_files) and process.chdir is None:
+        # Imported here, as it brings much that most configurations do not need.
+        from uwsgi_router.router.app.caches import build_caches  # noqa: PLC0415
+
         try:
-            build_caches(configuration.process)
+            build_caches(process)
         except StartError as error:
             problems += places.problems([str(error)])
     found = dict.fromkeys([*report.problems, *problems])
