@@ -53,7 +53,9 @@ class ListenAddress:
         if self.stream != other.stream or not one.port or one.port != two.port:
             return False
         if one.is_every_interface or two.is_every_interface:
-            return ":" in one.host or ":" in two.host or _is_v4(one.host) == _is_v4(two.host)
+            wide, narrow = (one, two) if one.is_every_interface else (two, one)
+            # [::] is every interface of both families.
+            return ":" in wide.host or ":" not in narrow.host
         return _host(one.host) == _host(two.host)
 
 
@@ -174,7 +176,3 @@ def _host(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return text.lower().removesuffix(".")
-
-
-def _is_v4(host: str) -> bool:
-    return ":" not in host

@@ -23,7 +23,6 @@ def prepare(report: Report) -> Report:
         return report
     configuration, places = report.configuration, report.places
     problems: list[Problem] = []
-    warnings: list[Problem] = []
     who = ProcessIdentity(None, None)
     try:
         who = identity(configuration.process, configuration.routers)
@@ -47,5 +46,4 @@ def prepare(report: Report) -> Report:
     return replace(
         report,
         problems=tuple(sorted(found, key=in_order)),
-        warnings=tuple(sorted([*report.warnings, *warnings], key=in_order)),
     )

@@ -92,6 +92,7 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     # Addresses.
     (("http = 127.0.0.1:80", "http = :80", GOOD[1]), 3, ERROR, "127.0.0.1:80 listens there"),
     (("http = :80", "http = :80", GOOD[1]), 3, ERROR, "it is given twice"),
+    (("http = [::]:80", "http = 127.0.0.1:80", GOOD[1]), 3, ERROR, "[::]:80 listens there"),
     ((*GOOD, "fastrouter = localhost:8080", FAST[1]), 2, ERROR, "localhost:8080 listens"),
     ((*GOOD, "http-stats = 127.0.0.1:8080"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
     ((*GOOD, "http-to-https = 127.0.0.1:8080"), 4, ERROR, "there is http = 127.0.0.1:8080, too"),
@@ -149,6 +150,7 @@ def test_a_mistake_is_found_at_its_place(
         ("http = :0", "http = :0", GOOD[1]),
         ("http = 127.0.0.1:1", "http = 127.0.0.2:1", "http-to = 127.0.0.3:1"),
         ("http = 127.0.0.1:1", "http-subscription-server = 127.0.0.1:1"),
+        ("http = [::1]:1", "http = 0.0.0.0:1", "http-to = 127.0.0.1:2"),
         ("http = :1", "http = :1", GOOD[1], "reuse-port = true"),
         (
             "http = :1",
