@@ -1,5 +1,6 @@
 """Preparation of a configuration: every check that start and ``check`` have in common, short of binding and serving."""
 
+import os
 from dataclasses import replace
 
 from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
@@ -9,6 +10,9 @@ from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
 from uwsgi_router.router.config.load import Report, in_order
+from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.subscriptions.gate import never_own
+from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
 def prepare(report: Report) -> Report:
@@ -42,8 +46,34 @@ def prepare(report: Report) -> Report:
             build_caches(process)
         except StartError as error:
             problems += places.problems([str(error)])
+    problems += places.problems(_of_announces(configuration))
     found = dict.fromkeys([*report.problems, *problems])
     return replace(
         report,
         problems=tuple(sorted(found, key=in_order)),
     )
+
+
+def _of_announces(configuration: Configuration) -> list[str]:
+    """Return a line for each directory of keys, or of certificates, that can't be used."""
+    subscription, chdir = configuration.subscription, configuration.process.chdir
+    found = []
+    check = subscription.sign_check
+    # Below a directory that is entered later nothing can be tried yet.
+    if check is not None and (chdir is None or os.path.isabs(check.directory)):
+        from uwsgi_router.router.table.gate import build_gate  # noqa: PLC0415 - as above
+
+        try:
+            build_gate(subscription, never_own)
+        except StartError as error:
+            found.append(str(error))
+    try:
+        SniFiles(subscription.sni_allow_dirs)
+    except SniError as error:
+        found.append(str(error))
+    found += [
+        f"subscriptions-credentials-check = {directory}: there is no such directory"
+        for directory in subscription.credentials_dirs
+        if not os.path.isdir(os.path.join(chdir or "", directory))
+    ]
+    return found

@@ -36,6 +36,7 @@ def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checked:
 
 GOOD = ("http = 127.0.0.1:8080", "http-to = 127.0.0.1:8000")
 FAST = ("fastrouter = 127.0.0.1:3031", "fastrouter-to = 127.0.0.1:3032")
+SUBSCRIBED = ("http = 127.0.0.1:8080", "http-subscription-server = 127.0.0.1:3032")
 # The lines of a file; the number of the one that is wrong; how much that matters; part of what is said.
 MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     # A switch with a misspelt value.
@@ -107,6 +108,20 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
         5,
         ERROR,
         "http-subscription-server = 127.0.0.1:2 listens there already",
+    ),
+    # Keys and certificates.
+    ((*SUBSCRIBED, "subscriptions-sign-check = SHA256:/no/such"), 4, ERROR, "is no directory that"),
+    ((*SUBSCRIBED, "sni-allow-dir = /no/such"), 4, ERROR, "/no/such"),
+    (
+        (
+            "http = :1",
+            "http-subscription-server = ./s",
+            "subscriptions-use-credentials = true",
+            "subscriptions-credentials-check = /no/such",
+        ),
+        5,
+        ERROR,
+        "there is no such directory",
     ),
     # A node that is the router.
     ((GOOD[0], "http-to = 127.0.0.1:8080"), 3, ERROR, "is this router itself"),
