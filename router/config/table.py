@@ -21,17 +21,36 @@ ROUTERS: Final = {_FASTROUTER: "fastrouter", _HTTP: "http"}
 @cache
 def spelled_out() -> tuple[Option, ...]:
     """Return the options with a help text of their own, in the order of the help."""
-    process = options_of(ProcessConfig, "process", PROCESS, Scope.PROCESS)
+    fastrouter, http, others = _working()
     return (
-        *options_of(RouterConfig, "fastrouter", _FASTROUTER, Scope.SITE, prefix="fastrouter"),
+        *fastrouter,
         *unsupported.options_of("fastrouter", _FASTROUTER),
-        *options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http"),
+        *http,
         *unsupported.options_of("http", _HTTP),
+        *others,
+    )
+
+
+@cache
+def _working() -> tuple[tuple[Option, ...], tuple[Option, ...], tuple[Option, ...]]:
+    """Return the options that work: of the fastrouter, of the HTTP router, others."""
+    process = options_of(ProcessConfig, "process", PROCESS, Scope.PROCESS)
+    others = (
         *(one for one in process if one.group == CACHES),
         *(one for one in process if one.group != CACHES),
         *options_of(SubscriptionConfig, "subscription", SUBSCRIPTIONS, Scope.PROCESS),
         *language.OPTIONS,
     )
+    fastrouter = options_of(
+        RouterConfig, "fastrouter", _FASTROUTER, Scope.SITE, prefix="fastrouter"
+    )
+    http = options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http")
+    return tuple(fastrouter), tuple(http), others
+
+
+@cache
+def _working_names() -> Mapping[str, Option]:
+    return {name: one for part in _working() for one in part for name in one.names}
 
 
 @cache
@@ -65,7 +84,8 @@ def _all() -> tuple[Option, ...]:
 
 def find(name: str) -> Option | None:
     """Return the option of this name or alias."""
-    return names().get(name)
+    # Reading what does not work costs more than the rest of the table, and most files have none of it.
+    return _working_names().get(name) or names().get(name)
 
 
 def nearest(name: str) -> str | None:

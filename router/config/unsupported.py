@@ -1,11 +1,10 @@
 """Options of uWSGI's that do not work here, read from ``unsupported.toml``, which says why and what happens instead."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from uwsgi_router.router.config.option import Option, Provenance, Standing
@@ -67,7 +66,9 @@ def options_of(router: str, group: str) -> list[Option]:
 
 @cache
 def _data() -> Mapping[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("unsupported.toml").read_text("utf-8"))
+    import tomllib  # noqa: PLC0415 - most starts do not need it
+
+    return tomllib.loads(Path(__file__).with_name("unsupported.toml").read_text("utf-8"))
 
 
 def _topic(data: Mapping[str, Any]) -> Topic:
