@@ -1,8 +1,7 @@
 """Settings that take effect become the typed configuration."""
 
-import re
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any
 
 from uwsgi_router.router.config.lines import COMMAND_LINE, Line, Problem, Severity
 from uwsgi_router.router.config.model import (
@@ -13,9 +12,8 @@ from uwsgi_router.router.config.model import (
     SubscriptionConfig,
 )
 from uwsgi_router.router.config.option import Option
+from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
-_PLACEHOLDER: Final = re.compile(r"%\([^()]*\)")
-_VARIABLE: Final = re.compile(r"\$\(([^()]*)\)")
 _PARTS = ("process", "subscription", "fastrouter", "http", "any-http")
 
 
@@ -79,11 +77,11 @@ def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
 
 def _undefined(line: Line, value: str) -> Problem | None:
     """Return that a placeholder, or a variable, in a value stands for nothing."""
-    placeholder = _PLACEHOLDER.search(value)
+    placeholder = PLACEHOLDER.search(value)
     if placeholder is not None:
         text = f"{_shown(line)}: {placeholder[0]} is not defined, got {value!r}"
         return Problem(line.where, text)
-    variable = _VARIABLE.search(value)
+    variable = VARIABLE.search(value)
     if variable is not None:
         text = f"{_shown(line)}: the environment has no variable {variable[1]}, got {value!r}"
         return Problem(line.where, text, Severity.DEPENDS)

@@ -9,9 +9,9 @@ side are put together. Where uWSGI leaves text as it is although it could be exp
 import re
 from collections.abc import Callable, Mapping
 
-_VARIABLE = re.compile(r"\$\(([^()]*)\)")
+VARIABLE = re.compile(r"\$\(([^()]*)\)")
 _FILE = re.compile(r"@\(([^()]*)\)")
-_PLACEHOLDER = re.compile(r"%\(([^()]*)\)")
+PLACEHOLDER = re.compile(r"%\(([^()]*)\)")
 _NUMBER = re.compile(r"\s*([+-]?\d{1,18})")
 _MARK = "\0("
 _STEPS = frozenset({"++", "--"})
@@ -26,7 +26,7 @@ class ExpansionError(ValueError):
 
 def names_in(text: str) -> set[str]:
     """Return the placeholders that a text may use."""
-    return {word for found in _PLACEHOLDER.findall(text) for word in found.split()}
+    return {word for found in PLACEHOLDER.findall(text) for word in found.split()}
 
 
 class Placeholders:
@@ -63,10 +63,10 @@ class Placeholders:
             return text
         if not self._open:
             self._done.clear()  # what was not defined may be by now
-        text = _VARIABLE.sub(lambda match: self._environ.get(match[1], match[0]), text)
+        text = VARIABLE.sub(lambda match: self._environ.get(match[1], match[0]), text)
         text = _FILE.sub(lambda match: self._file(match[1]), text)
         while True:
-            replaced = _PLACEHOLDER.sub(self._value, text)
+            replaced = PLACEHOLDER.sub(self._value, text)
             if len(replaced) > MAX_LENGTH:
                 raise ExpansionError("the value is longer than a megabyte")
             if replaced == text:
