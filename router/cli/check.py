@@ -4,7 +4,6 @@ Each file is read on its own, as ``uwsgi-router FILE`` would, with the environme
 a command line. Start and check judge by the same code (``router/app/prepare/``).
 """
 
-import argparse
 import json
 import os
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.cli import commands
 from uwsgi_router.router.config.lines import ConfigurationExit, Problem, Severity
 from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.option import Standing
@@ -30,21 +30,17 @@ def main(args: list[str]) -> int:
         1 if any has an error (or, with ``--strict``, a warning), 2 for a wrong call, else 0.
     """
     own, dashes, line = _split(args)
-    parser = argparse.ArgumentParser(prog="uwsgi-router check", usage=USAGE, add_help=False)
-    parser.add_argument("--strict", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--help", "-h", action="store_true")
-    parser.add_argument("files", nargs="*")
+    parser = commands.parser("check", "Find every mistake of a configuration, without starting.")
+    parser.usage = USAGE
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("files", nargs="*", metavar="FILE.ini[:SECTION]")
     try:
         asked = parser.parse_args(own)
-    except SystemExit:
-        return 2
-    if asked.help:
-        sys.stdout.write(f"usage: {USAGE}\n")
-        return 0
-    if bool(asked.files) == bool(dashes):
-        sys.stderr.write(f"usage: {USAGE}\n")
-        return 2
+        if bool(asked.files) == dashes:
+            parser.error("give files, or a command line behind --")
+    except SystemExit as stop:
+        return int(stop.code or 0)
     called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line)]
     results = [_look(name, words) for name, words in called]
     if asked.json:
