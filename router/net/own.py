@@ -37,7 +37,7 @@ class OwnAddresses:
             if address.is_abstract:
                 return address.path in self._abstract
             return _identity(address.path) in self._files
-        if address.host.lower().removesuffix(".") in _THIS_MACHINE:
+        if _means_here(address.host):
             return address.port in self._everywhere or any(
                 port == address.port and ip.is_loopback for ip, port in self._inet
             )
@@ -78,6 +78,11 @@ def _identity(path: bytes) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _means_here(host: str) -> bool:
+    """Return True for names that mean this machine without any look-up."""
+    return host.lower().removesuffix(".") in _THIS_MACHINE
+
+
 def _is_here(ip: IPAddress) -> bool:
     """Return True if ``ip`` is an address of this machine.
 
@@ -106,7 +111,7 @@ def local_address(endpoint: Endpoint) -> str:
 
 def is_this_machine(address: InetAddress) -> bool:
     """Return True if a host, as written, is this machine; names are not looked up."""
-    if address.host.lower().removesuffix(".") in _THIS_MACHINE:
+    if _means_here(address.host):
         return True
     ip = ip_of(address.host)
     return ip is not None and (ip.is_unspecified or _is_here(ip))

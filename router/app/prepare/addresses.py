@@ -46,10 +46,8 @@ class ListenAddress:
     def clashes(self, other: "ListenAddress") -> bool:
         """Return True if both can't be listened on at once."""
         one, two = self.address, other.address
-        if isinstance(one, UnixAddress) and isinstance(two, UnixAddress):
-            return os.path.abspath(one.path) == os.path.abspath(two.path)
-        if not (isinstance(one, InetAddress) and isinstance(two, InetAddress)):
-            return False
+        if isinstance(one, UnixAddress) or isinstance(two, UnixAddress):
+            return _same_file(one, two)
         if self.stream != other.stream or not one.port or one.port != two.port:
             return False
         if one.is_every_interface or two.is_every_interface:
@@ -154,13 +152,15 @@ def _may_bind() -> bool:
     return False
 
 
+def _same_file(one: Address, two: Address) -> bool:
+    if not (isinstance(one, UnixAddress) and isinstance(two, UnixAddress)):
+        return False
+    return os.path.abspath(one.path) == os.path.abspath(two.path)
+
+
 def _leads_to(node: Address, listener: Address) -> bool:
     if isinstance(node, UnixAddress) or isinstance(listener, UnixAddress):
-        return (
-            isinstance(node, UnixAddress)
-            and isinstance(listener, UnixAddress)
-            and os.path.abspath(node.path) == os.path.abspath(listener.path)
-        )
+        return _same_file(node, listener)
     if not listener.port or node.port != listener.port:
         return False
     if listener.is_every_interface:

@@ -36,47 +36,38 @@ def file_problems(
     if chdir is not None and not os.path.isdir(chdir):
         said(f"chdir = {chdir}: there is no such directory", chdir)
         return found
-    for option, path in _written(configuration):
-        directory = os.path.dirname(os.path.join(chdir or "", path)) or "."
-        if not os.path.isdir(directory):
-            said(f"{option} = {path}: there is no directory {directory}", directory)
-    for option, path in _written_later(configuration):
+    for option, path, later in _written(configuration):
         whole = os.path.join(chdir or "", path)
         directory = whole if option.endswith("-dir") else os.path.dirname(whole) or "."
         if not os.path.isdir(directory):
             said(f"{option} = {path}: there is no directory {directory}", directory)
-        elif not _may_write(directory, who):
+        elif later and not _may_write(directory, who):
             user = "this user" if who.uid is None else f"the user {who.uid}"
             said(f"{option} = {path}: {user} may not write into {directory}", directory)
     return found
 
 
-def _written(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    """Yield what is made before privileges are dropped: logs, the pid file, sockets."""
-    process = configuration.process
+def _written(configuration: Configuration) -> Iterator[tuple[str, str, bool]]:
+    """Yield options and paths of what is written, and whether that is once privileges are dropped."""
+    process, subscription = configuration.process, configuration.subscription
     if process.logto is not None and ":" not in process.logto:
-        yield "logto", process.logto
+        yield "logto", process.logto, False
     if process.pidfile is not None:
-        yield "pidfile", process.pidfile
+        yield "pidfile", process.pidfile, False
     for router in configuration.routers:
         if isinstance(router, HttpRouterConfig) and router.access_log:
-            yield "http-access-log", router.access_log
+            yield "http-access-log", router.access_log, False
     for listener in listeners(configuration):
         address = listener.address
         if isinstance(address, UnixAddress) and not address.is_abstract:
-            yield listener.option, os.fsdecode(address.path)
-
-
-def _written_later(configuration: Configuration) -> Iterator[tuple[str, str]]:
-    """Yield what is written once privileges are dropped."""
-    process, subscription = configuration.process, configuration.subscription
+            yield listener.option, os.fsdecode(address.path), False
     if process.safe_pidfile is not None:
-        yield "safe-pidfile", process.safe_pidfile
+        yield "safe-pidfile", process.safe_pidfile, True
     if subscription.state is not None:
-        yield "subscription-state", subscription.state
+        yield "subscription-state", subscription.state, True
     for router in configuration.routers:
         if router.post_buffering_dir is not None:
-            yield f"{router.kind}-post-buffering-dir", router.post_buffering_dir
+            yield f"{router.kind}-post-buffering-dir", router.post_buffering_dir, True
 
 
 def _may_write(directory: str, who: ProcessIdentity) -> bool:

@@ -1,6 +1,7 @@
 """Preparation of a configuration: every check that start and ``check`` have in common, short of binding and serving."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
@@ -42,35 +43,31 @@ def prepare(report: Report) -> Report:
         # Imported here, as it brings much that most configurations do not need.
         from uwsgi_router.router.app.caches import build_caches  # noqa: PLC0415
 
-        try:
-            build_caches(process)
-        except StartError as error:
-            problems += places.problems([str(error)])
+        problems += places.problems(_refusal(lambda: build_caches(process)))
     problems += places.problems(_of_announces(configuration))
     found = dict.fromkeys([*report.problems, *problems])
-    return replace(
-        report,
-        problems=tuple(sorted(found, key=in_order)),
-    )
+    return replace(report, problems=tuple(sorted(found, key=in_order)))
+
+
+def _refusal(step: Callable[[], object]) -> list[str]:
+    """Take a step of the start; return why it is refused, if it is."""
+    try:
+        step()
+    except (StartError, SniError) as error:
+        return [str(error)]
+    return []
 
 
 def _of_announces(configuration: Configuration) -> list[str]:
     """Return a line for each directory of keys, or of certificates, that can't be used."""
     subscription, chdir = configuration.subscription, configuration.process.chdir
-    found = []
+    found = _refusal(lambda: SniFiles(subscription.sni_allow_dirs))
     check = subscription.sign_check
     # Below a directory that is entered later nothing can be tried yet.
     if check is not None and (chdir is None or os.path.isabs(check.directory)):
         from uwsgi_router.router.table.gate import build_gate  # noqa: PLC0415 - as above
 
-        try:
-            build_gate(subscription, never_own)
-        except StartError as error:
-            found.append(str(error))
-    try:
-        SniFiles(subscription.sni_allow_dirs)
-    except SniError as error:
-        found.append(str(error))
+        found += _refusal(lambda: build_gate(subscription, never_own))
     found += [
         f"subscriptions-credentials-check = {directory}: there is no such directory"
         for directory in subscription.credentials_dirs
