@@ -46,6 +46,18 @@ class Peer(End):
         async with asyncio.timeout(PATIENCE):
             await self._loop.sock_sendall(self.sock, data)
 
+    async def send_until_stuck(self, most: int) -> int:
+        """Send up to ``most`` bytes, until nobody has taken one for a moment; return how many."""
+        sent = quiet = 0
+        while quiet < 20 and sent < most:
+            try:
+                sent += self.sock.send(bytes(65_536))
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+                await asyncio.sleep(0.005)
+        return sent
+
     async def some(self, size: int = 65_536) -> bytes:
         """The next bytes; b"" at the end."""
         if self.pending:

@@ -117,20 +117,6 @@ async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:
     assert (await router.at_rest()).client_aborts == 1
 
 
-async def _send_until_stuck(peer: Peer, enough: int) -> int:
-    """Send until nobody has taken a byte for a moment; returns the number of bytes taken."""
-    sent = 0
-    quiet = 0
-    while quiet < 20 and sent < enough:
-        try:
-            sent += peer.sock.send(bytes(65_536))
-            quiet = 0
-        except BlockingIOError:
-            quiet += 1
-        await asyncio.sleep(0.005)
-    return sent
-
-
 def _shallow(peer: Peer) -> None:
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
 
@@ -142,7 +128,7 @@ async def test_a_client_that_reads_nothing_stops_the_node_and_bounds_memory(lab:
     client = await lab.open(router, request())
     upstream, _ = await node.next_packet()
     _shallow(upstream)
-    sent = await _send_until_stuck(upstream, 20 * MEGABYTE)
+    sent = await upstream.send_until_stuck(20 * MEGABYTE)
     assert sent < 4 * MEGABYTE
     assert client_link(router).backlog <= HIGH + router.config.buffer_size
     # And it goes on when the client reads again.
@@ -157,7 +143,7 @@ async def test_a_node_that_reads_nothing_stops_the_client_and_bounds_memory(lab:
     client = await lab.open(router, request("POST", length=100 * MEGABYTE))
     _shallow(client)
     upstream = await node.next()
-    sent = await _send_until_stuck(client, 20 * MEGABYTE)
+    sent = await client.send_until_stuck(20 * MEGABYTE)
     assert sent < 4 * MEGABYTE
     await upstream.packet()
     assert len(await upstream.exactly(sent)) == sent
@@ -173,7 +159,7 @@ async def test_what_comes_while_no_node_is_connected_is_bounded_and_complete(lab
     size = 2 * MEGABYTE
     client = await lab.open(router, request("POST", length=size))
     _shallow(client)
-    sent = await _send_until_stuck(client, size)
+    sent = await client.send_until_stuck(size)
     assert upload_of(router).count <= MAX_BUFFERED + router.config.buffer_size
     node = lab.node(echoes_behind_the_packet, on=hole.listen())
 

@@ -93,19 +93,6 @@ async def opened(
     return router, client, upstream
 
 
-async def until_stuck(peer: Peer) -> int:
-    """Send until the other side takes nothing more; return how many bytes."""
-    sent = stuck = 0
-    while stuck < 20 and sent < 30 * MEGABYTE:
-        try:
-            sent += peer.sock.send(bytes(65_536))
-            stuck = 0
-        except BlockingIOError:
-            stuck += 1
-            await asyncio.sleep(0.002)
-    return sent
-
-
 async def upgraded(node: Node, *, http: bool) -> Peer:
     upstream = await node.next()
     if http:
@@ -294,7 +281,7 @@ async def test_a_client_does_not_keep_a_tunnel_to_a_node_that_has_gone(lab: Lab)
 async def test_a_node_that_reads_no_more_is_heard_to_its_end(lab: Lab) -> None:
     """What the client still says goes nowhere, and nobody waits for it to end."""
     router, client, upstream = await opened(lab, unix=True, timeout=60)
-    await until_stuck(client)
+    await client.send_until_stuck(30 * MEGABYTE)
     upstream.sock.shutdown(socket.SHUT_RD)
     # The kernel tells nobody before there is room to write.
     await upstream.rest()
@@ -311,7 +298,7 @@ async def test_what_a_client_said_last_reaches_a_slow_node(lab: Lab) -> None:
     router, client, upstream = await opened(lab, unix=True, timeout=60)
     upstream.eof()
     assert await client.rest() == b""
-    sent = await until_stuck(client)
+    sent = await client.send_until_stuck(30 * MEGABYTE)
     client.eof()
     assert len(await upstream.exactly(sent)) == sent
     assert await upstream.rest() == b""
@@ -375,7 +362,7 @@ async def test_the_other_timeouts_do_not_end_a_tunnel(lab: Lab) -> None:
 
 async def test_a_side_that_reads_nothing_stops_the_other(lab: Lab) -> None:
     router, client, upstream = await opened(lab)
-    sent = await until_stuck(client)
+    sent = await client.send_until_stuck(30 * MEGABYTE)
     (link,) = node_links(router)
     assert link.backlog <= HIGH + router.config.buffer_size
     assert sent < 30 * MEGABYTE

@@ -9,7 +9,7 @@ from tests.lab.clients import Peer
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
 from tests.lab.router import Router
-from tests.lab.waiting import a_few_turns, until
+from tests.lab.waiting import until
 
 MEGABYTE = 1024 * 1024
 
@@ -137,15 +137,7 @@ async def test_a_client_that_resets_ends_the_nodes_connection(lab: Lab) -> None:
 async def test_a_node_that_reads_nothing_stops_the_client(lab: Lab) -> None:
     router = await raw(lab, lab.held(unix=True).address, listen=(str(lab.path()),))
     client = await lab.client(router)
-    sent = stuck = 0
-    while stuck < 20 and sent < 50 * MEGABYTE:
-        try:
-            sent += client.sock.send(bytes(65_536))
-            stuck = 0
-        except BlockingIOError:
-            stuck += 1
-            await a_few_turns()
-    assert sent < 20 * MEGABYTE
+    assert await client.send_until_stuck(50 * MEGABYTE) < 20 * MEGABYTE
     client.close()
 
 
