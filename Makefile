@@ -42,8 +42,11 @@ unit: .venv/installed
 peers: .venv/installed
 	tests/peers/install.sh --with-debian-packages
 
-# A warning is an error; `make test` builds the site too, to throw it away.
+# The options page, the manual page (man docs/uwsgi-router.1) and the site. A warning is an error; `make test` builds the
+# site too, to throw it away, and says if a page is out of date.
 docs: .venv/installed
+	$(BIN)/python -m uwsgi_router.router.config.page >docs/options.md
+	$(BIN)/python -m uwsgi_router.router.cli.manual >docs/uwsgi-router.1
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
 
 fuzz: .venv/installed

@@ -1,9 +1,11 @@
 """``uwsgi-router check FILE...``: every mistake of a configuration, and the class of each option, without starting.
 
 Each file is read on its own, as ``uwsgi-router FILE`` would, with the environment that is there; what follows ``--`` is
-a command line. Start and check judge by the same code (``router/app/prepare/``).
+a command line. Start and check judge by the same code (``router/app/prepare/``); ``--load`` also
+loads what ``use-code-string`` names.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -17,7 +19,7 @@ from uwsgi_router.router.config.lines import ConfigurationExit, Problem, Severit
 from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.option import Standing
 
-USAGE = "uwsgi-router check [--strict] [--json] FILE.ini[:SECTION]... | -- OPTIONS..."
+USAGE = "uwsgi-router check [--strict] [--json] [--load] FILE.ini[:SECTION]... | -- OPTIONS..."
 
 
 def main(args: list[str]) -> int:
@@ -30,11 +32,7 @@ def main(args: list[str]) -> int:
         1 if any has an error (or, with ``--strict``, a warning), 2 for a wrong call, else 0.
     """
     own, dashes, line = _split(args)
-    parser = commands.parser("check", "Find every mistake of a configuration, without starting.")
-    parser.usage = USAGE
-    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("files", nargs="*", metavar="FILE.ini[:SECTION]")
+    parser = arguments()
     try:
         asked = parser.parse_args(own)
         if bool(asked.files) == dashes:
@@ -42,7 +40,7 @@ def main(args: list[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line)]
-    results = [_look(name, words) for name, words in called]
+    results = [_look(name, words, load=asked.load) for name, words in called]
     if asked.json:
         sys.stdout.write(json.dumps([_document(*one) for one in results], indent=2) + "\n")
     else:
@@ -52,6 +50,29 @@ def main(args: list[str]) -> int:
     return 0 if clean else 1
 
 
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of its command line, up to the ``--``."""
+    parser = commands.parser(
+        "check",
+        "Find every mistake of a configuration, without starting.",
+        "Exit status: 0 if there is no error, 1 if there is one (or a warning, with --strict), 2 for wrong use.",
+        (
+            "uwsgi-router check /etc/uwsgi-router.ini",
+            "uwsgi-router check --strict -- --http :8080 --http-to 127.0.0.1:8000",
+        ),
+    )
+    parser.usage = USAGE
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--load", action="store_true", help="load code of use-code-string, in a process of its own"
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE.ini[:SECTION]", help="files, or a command line behind --"
+    )
+    return parser
+
+
 def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
     if "--" not in args:
         return args, False, []
@@ -59,10 +80,10 @@ def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
     return args[:at], True, args[at + 1 :]
 
 
-def _look(name: str, words: Sequence[str]) -> tuple[str, Report | None, int]:
+def _look(name: str, words: Sequence[str], *, load: bool) -> tuple[str, Report | None, int]:
     """Return a name, the report, and the code of ``exit = CODE`` if there is no report because of it."""
     try:
-        return name, prepare(examine(words, os.environ)), 0
+        return name, prepare(examine(words, os.environ), load_code=load), 0
     except ConfigurationExit as stop:
         return name, None, stop.code
 

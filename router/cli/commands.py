@@ -2,14 +2,33 @@
 
 import argparse
 import os
+import shutil
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 
 
-def parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """Return a parser for ``uwsgi-router NAME``."""
+def parser(
+    name: str, description: str, status: str | None = None, examples: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """Return a parser for ``uwsgi-router NAME``.
+
+    Args:
+        name: of the command.
+        description: one sentence or more.
+        status: what the exit status says.
+        examples: whole command lines.
+    """
+    width = max(40, shutil.get_terminal_size().columns - 2)
+    parts = ["\n".join(["Examples:", *(f"  {line}" for line in examples)])] if examples else []
+    if status is not None:
+        parts.append(textwrap.fill(status, width))
     return argparse.ArgumentParser(
-        prog=f"uwsgi-router {name}", description=description, epilog=epilog, allow_abbrev=False
+        prog=f"uwsgi-router {name}",
+        description=textwrap.fill(description, width),
+        epilog="\n\n".join(parts) or None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
 
 

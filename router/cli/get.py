@@ -27,7 +27,7 @@ _HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
 
 def main(args: list[str]) -> int:
     """Send one request; return the exit status."""
-    parsed = _parser().parse_args(args)
+    parsed = arguments().parse_args(args)
     try:
         send = _over_http(parsed) if "://" in parsed.address else _over_uwsgi(parsed)
     except (AddressError, PacketError, GetError) as exc:
@@ -66,11 +66,17 @@ def _over_http(parsed: argparse.Namespace) -> Callable[[Phases], int]:
     return lambda phases: http.exchange_http(url.address, asked, body, parsed.timeout, phases)
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of its command line."""
     parser = commands.parser(
         "get",
         "Send one request over the uwsgi protocol, or over HTTP.",
         "Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
+        (
+            "uwsgi-router get 127.0.0.1:3031 /path -H www.example.com",
+            "uwsgi-router get /run/app.sock / --var SCRIPT_NAME=/app --data body.json",
+            "uwsgi-router get http://127.0.0.1:8080/health -v",
+        ),
     )
     parser.add_argument(
         "address",

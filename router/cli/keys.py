@@ -22,7 +22,7 @@ class KeysError(Exception):
 
 def main(args: list[str]) -> int:
     """Do what the command line says; return the exit status."""
-    parsed = _parser().parse_args(args)
+    parsed = arguments().parse_args(args)
     try:
         private, public = make_pair(parsed.domain, parsed.dir, parsed.type)
     except KeysError as exc:
@@ -37,8 +37,13 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = commands.parser("keys", "Make keys for signed announces.")
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of its command line."""
+    parser = commands.parser(
+        "keys",
+        "Make keys for signed announces.",
+        examples=("uwsgi-router keys new www.example.com --dir /etc/uwsgi-router/keys",),
+    )
     kinds = parser.add_subparsers(required=True, metavar="new")
     new = kinds.add_parser("new", description="Make the pair of keys for one domain.")
     new.add_argument("domain", metavar="DOMAIN", help="the key that nodes announce: example.com")

@@ -1,15 +1,13 @@
-"""Entry point of ``uwsgi-router``: dispatches subcommands, or runs routers.
-
-Commands are imported when they are asked for, so that starting a router loads nothing it does not run.
-"""
+"""Entry point of ``uwsgi-router``: dispatches subcommands, or runs routers."""
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from uwsgi_router.router.cli.command_table import COMMANDS
 
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
-COMMANDS = ("check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "weight")
 
 
 def command() -> int:
@@ -28,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     first, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if first in COMMANDS:
-        return _command(first)(rest)
+        return COMMANDS[first].run(rest)
     if first in HELP:
         return _help(rest)
     if first == "--help-all":
@@ -66,26 +64,6 @@ def _width() -> int:
 def _show(text: str) -> int:
     sys.stdout.write(text)
     return 0
-
-
-def _command(name: str) -> Callable[[list[str]], int]:
-    if name == "check":
-        from uwsgi_router.router.cli.check import main as command  # noqa: PLC0415
-    elif name == "get":
-        from uwsgi_router.router.cli.get import main as command  # noqa: PLC0415
-    elif name == "keys":
-        from uwsgi_router.router.cli.keys import main as command  # noqa: PLC0415
-    elif name == "status":
-        from uwsgi_router.router.cli.status import main as command  # noqa: PLC0415
-    elif name == "subscribe":
-        from uwsgi_router.router.cli.subscribe import main as command  # noqa: PLC0415
-    elif name in {"drain", "enable", "weight"}:
-        from uwsgi_router.router.cli import steer  # noqa: PLC0415
-
-        command = getattr(steer, name)
-    else:
-        from uwsgi_router.router.cli.demo import main as command  # noqa: PLC0415
-    return command
 
 
 def _help(names: Sequence[str]) -> int:

@@ -47,7 +47,7 @@ NodeLine = Mapping[str, Any]
 
 def main(args: list[str]) -> int:
     """Show what is there; return the exit status."""
-    parsed = _parser().parse_args(args)
+    parsed = arguments().parse_args(args)
     try:
         while True:
             nodes = _asked(parsed.control, parsed.key)
@@ -70,11 +70,16 @@ def main(args: list[str]) -> int:
         return 0 if parsed.watch else 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def arguments() -> argparse.ArgumentParser:
+    """Return the parser of its command line."""
     parser = commands.parser(
         "status",
         "Show the nodes that announced themselves to a running router.",
         "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
+        (
+            "uwsgi-router status --control /run/uwsgi-router/control",
+            "uwsgi-router status www.example.com --json",
+        ),
     )
     parser.add_argument("key", nargs="?", metavar="KEY", help="only the nodes of this key")
     parser.add_argument("--json", action="store_true", help="for scripts: one JSON object")

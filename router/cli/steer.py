@@ -19,14 +19,15 @@ from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 TIMED_OUT = 3
 
 
-def drain(args: list[str]) -> int:
-    """Drain a node: let it have no new requests, and wait for those that it has."""
+def drain_arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``drain``."""
     parser = _parser(
         "drain",
         "Let NODE have no new requests, and wait for those that it has. It stays so until `enable`, however often it"
         " announces itself, unless it leaves.",
         "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done,"
         " 2 for wrong use.",
+        ("uwsgi-router drain 10.0.0.5:8000 --timeout 30",),
     )
     parser.add_argument(
         "--timeout",
@@ -35,7 +36,12 @@ def drain(args: list[str]) -> int:
         default=60.0,
         help="how long to wait for running requests; 0: not at all (default: 60)",
     )
-    parsed = parser.parse_args(args)
+    return parser
+
+
+def drain(args: list[str]) -> int:
+    """Drain a node: let it have no new requests, and wait for those that it has."""
+    parsed = drain_arguments().parse_args(args)
     node = parsed.node
     try:
         done = _do(parsed, Question("drain", node, key_of(parsed.key), timeout=parsed.timeout))
@@ -58,9 +64,18 @@ def drain(args: list[str]) -> int:
     return 0
 
 
+def enable_arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``enable``."""
+    return _parser(
+        "enable",
+        "Let NODE have requests again after `drain`.",
+        examples=("uwsgi-router enable 10.0.0.5:8000",),
+    )
+
+
 def enable(args: list[str]) -> int:
     """Take back a drain."""
-    parsed = _parser("enable", "Let NODE have requests again after `drain`.").parse_args(args)
+    parsed = enable_arguments().parse_args(args)
     try:
         _do(parsed, Question("enable", parsed.node, key_of(parsed.key)))
     except CannotAsk as exc:
@@ -69,16 +84,25 @@ def enable(args: list[str]) -> int:
     return 0
 
 
-def weight(args: list[str]) -> int:
-    """Set a node's weight, or take that back."""
-    parser = _parser("weight", "Set NODE's share of the requests, whatever it announces.")
+def weight_arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``weight``."""
+    parser = _parser(
+        "weight",
+        "Set NODE's share of the requests, whatever it announces.",
+        examples=("uwsgi-router weight 10.0.0.5:8000 5 --key www.example.com",),
+    )
     parser.add_argument(
         "weight",
         metavar="N",
         type=_weight,
         help=f"1 to {MAX_WEIGHT}; `announced` or 0: what the node announces counts again",
     )
-    parsed = parser.parse_args(args)
+    return parser
+
+
+def weight(args: list[str]) -> int:
+    """Set a node's weight, or take that back."""
+    parsed = weight_arguments().parse_args(args)
     number = parsed.weight or None
     try:
         _do(parsed, Question("weight", parsed.node, key_of(parsed.key), weight=number))
@@ -89,10 +113,13 @@ def weight(args: list[str]) -> int:
     return 0
 
 
-def _parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    parser = commands.parser(
-        name, description, epilog or "Exit status: 0 if it was done, 1 if not, 2 for wrong use."
-    )
+def _parser(
+    name: str,
+    description: str,
+    status: str = "Exit status: 0 if it was done, 1 if not, 2 for wrong use.",
+    examples: tuple[str, ...] = (),
+) -> argparse.ArgumentParser:
+    parser = commands.parser(name, description, status, examples)
     parser.add_argument("node", metavar="NODE", help="its address as in `uwsgi-router status`")
     parser.add_argument("--key", help="only as a node of this key (default: of all keys)")
     add_control(parser)

@@ -38,6 +38,7 @@ Nodes:
 Tools:
   get ADDRESS|URL [PATH]              send one request, over uwsgi or HTTP
   keys new DOMAIN                     make keys for signed announces
+  completion bash|zsh|fish            print a script that completes all this
 
 Often used options:
 """

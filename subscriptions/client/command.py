@@ -79,7 +79,7 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
         SubscribeError: if what it says can't be announced.
         SystemExit: for --help, and for wrong use, which argparse explains.
     """
-    parser = _parser(prog)
+    parser = arguments_of(prog)
     own, program = _split(arguments)
     options = parser.parse_args(own)
     announcements = _announcements(options)
@@ -138,7 +138,8 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
     return tuple(made)
 
 
-def _parser(prog: str) -> argparse.ArgumentParser:
+def arguments_of(prog: str) -> argparse.ArgumentParser:
+    """Return the parser of the command line of a program called ``prog``."""
     parser = argparse.ArgumentParser(
         prog=prog,
         usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
 from uwsgi_router.router.app.prepare.code import code_problems
+from uwsgi_router.router.app.prepare.code_load import load_problems
 from uwsgi_router.router.app.prepare.files import file_problems
 from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
@@ -16,13 +17,14 @@ from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
-def prepare(report: Report) -> Report:
+def prepare(report: Report, *, load_code: bool = False) -> Report:
     """Look at what a configuration needs of this machine, and return the report with what was found.
 
-    Users are looked up, addresses compared, directories and files looked at, code parsed (not run).
+    Users are looked up, addresses compared, directories and files looked at; code is parsed.
 
     Args:
         report: of a configuration, from ``examine``.
+        load_code: load code in a child process, instead of parsing it.
     """
     if report.usage:
         return report
@@ -36,7 +38,10 @@ def prepare(report: Report) -> Report:
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
-    problems += places.problems(code_problems(configuration))
+    code = code_problems(configuration)
+    if load_code and not code:
+        code = [*load_problems(configuration, who)]
+    problems += places.problems(code)
     problems += file_problems(configuration, who, places)
     process = configuration.process
     if (process.cache_items or process.cache_files) and process.chdir is None:

@@ -1,0 +1,56 @@
+"""Table of the commands: the name, module and argument parser of each.
+
+A command's module is imported when the command is asked for, so that starting a router loads nothing it does not run.
+"""
+
+import argparse
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+_ROOM: Final = "uwsgi_router.router.cli"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Command ``uwsgi-router NAME``.
+
+    Attributes:
+        summary: one line for lists.
+        module: below ``router.cli``.
+        function: takes the arguments behind the name and returns the exit status.
+        parser: the function that returns its argument parser.
+    """
+
+    summary: str
+    module: str
+    function: str = "main"
+    parser: str = "arguments"
+
+    def run(self, arguments: list[str]) -> int:
+        """Do what the arguments say; return the exit status."""
+        call: Callable[[list[str]], int] = self._load(self.function)
+        return call(arguments)
+
+    def arguments(self) -> argparse.ArgumentParser:
+        """Return its argument parser, for what is written about the command."""
+        make: Callable[[], argparse.ArgumentParser] = self._load(self.parser)
+        return make()
+
+    def _load(self, name: str) -> Any:
+        return getattr(importlib.import_module(f"{_ROOM}.{self.module}"), name)
+
+
+COMMANDS: Final = {
+    "check": Command("find every mistake of a configuration, without starting", "check"),
+    "completion": Command("print a script that completes commands and options", "completion"),
+    "demo": Command("run both routers with two applications", "demo"),
+    "drain": Command("take a node out of service", "steer", "drain", "drain_arguments"),
+    "enable": Command("let a node have requests again", "steer", "enable", "enable_arguments"),
+    "get": Command("send one request, over uwsgi or HTTP", "get"),
+    "keys": Command("make keys for signed announces", "keys"),
+    "status": Command("show the nodes of a running router", "status"),
+    "subscribe": Command("run a program, announce it once it serves", "subscribe"),
+    "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
+}
