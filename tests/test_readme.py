@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_router.router.config.load import load
+from tests.router.config.configuring import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""The process as the system sees it: limits, identity, signals, its pid file and its name."""
+"""Error of a start that is refused."""
 
 
 class StartError(Exception):

@@ -56,20 +56,6 @@ class Problem:
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
-class ConfigurationError(Exception):
-    """The configuration cannot be used.
-
-    Attributes:
-        problems: everything that is wrong, in the order found.
-        exit_code: 2 if the command line itself is wrong, else 1.
-    """
-
-    def __init__(self, problems: Sequence[Problem], *, exit_code: int = 1) -> None:
-        super().__init__("\n".join(map(str, problems)))
-        self.problems = tuple(problems)
-        self.exit_code = exit_code
-
-
 class ConfigurationExit(Exception):
     """The configuration says ``exit``.
 

@@ -8,7 +8,7 @@ from typing import Final
 from uwsgi_router.router.config import argv as arguments
 from uwsgi_router.router.config import crosschecks
 from uwsgi_router.router.config.build import build
-from uwsgi_router.router.config.lines import ConfigurationError, Line, Problem, Severity
+from uwsgi_router.router.config.lines import Line, Problem, Severity
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.places import Places
@@ -87,20 +87,3 @@ def in_order(problem: Problem) -> tuple[bool, str, int]:
     """Order of files and lines; what is wrong with the whole comes last."""
     file, _, line = problem.where.rpartition(":")
     return not problem.where, file or line, int(line) if file and line.isdecimal() else 0
-
-
-def load(argv: Sequence[str], environ: Mapping[str, str]) -> Configuration:
-    """Read the configuration that is to run.
-
-    Args:
-        argv: the command line without the program's name.
-        environ: as in :func:`examine`.
-
-    Raises:
-        ConfigurationError: with every problem, if there is any.
-        ConfigurationExit: where the configuration says ``exit``.
-    """
-    report = examine(argv, environ)
-    if report.problems:
-        raise ConfigurationError(report.problems, exit_code=2 if report.usage else 1)
-    return report.configuration

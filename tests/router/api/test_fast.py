@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import uwsgi_router
+from tests.router.config.configuring import load
 from uwsgi_router.router.api import (
     ForwarderCache,
     ForwarderCode,
@@ -21,7 +22,6 @@ from uwsgi_router.router.api import (
     ParameterError,
     RouterFast,
 )
-from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import CodeString, RouterConfig, SubscriptionConfig
 
 ON = "127.0.0.1:3031"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.router.config.configuring import load
 from uwsgi_router.router.api import (
     ForwarderCode,
     ForwarderPath,
@@ -17,7 +18,6 @@ from uwsgi_router.router.api import (
     RouterFast,
     RouterHttp,
 )
-from uwsgi_router.router.config.load import load
 from uwsgi_router.router.config.model import HttpRouterConfig
 
 ON = "127.0.0.1:8080"

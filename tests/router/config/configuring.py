@@ -1,13 +1,36 @@
 """Writes configuration files and loads them, as the command would."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from uwsgi_router.router.config.load import Report, examine, load
+from uwsgi_router.router.config.lines import Problem
+from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 
 ENVIRONMENT = {"HOME": "/home/operator", "PATH": "/bin"}
+
+
+class ConfigurationError(Exception):
+    """Error: a configuration can't be used.
+
+    Attributes:
+        problems: everything that is wrong, in the order of lines.
+        usage: the command line itself is wrong.
+    """
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("\n".join(map(str, report.problems)))
+        self.problems: tuple[Problem, ...] = report.problems
+        self.usage = report.usage
+
+
+def load(argv: Sequence[str], environ: Mapping[str, str]) -> Configuration:
+    """Configuration of a command line that is in order."""
+    report = examine(argv, environ)
+    if report.problems:
+        raise ConfigurationError(report)
+    return report.configuration
 
 
 class Files:

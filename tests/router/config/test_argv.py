@@ -1,7 +1,6 @@
 import pytest
 
-from tests.router.config.configuring import Files, command_line, usage_errors
-from uwsgi_router.router.config.load import load
+from tests.router.config.configuring import Files, command_line, load, usage_errors
 
 
 def test_values_follow_an_equals_sign_or_as_the_next_word() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from uwsgi_router.router.config.lines import ConfigurationError
-from uwsgi_router.router.config.load import load
+from tests.router.config.configuring import ConfigurationError, load
 from uwsgi_router.router.config.model import Configuration
 
 ROUTER = ["--fastrouter", "127.0.0.1:3031", "--fastrouter-subscription-server", "127.0.0.1:3032"]

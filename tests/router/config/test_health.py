@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.router.config.configuring import Files
+from tests.router.config.configuring import ConfigurationError, Files
 from uwsgi_router.router.config.health_checks import Checks
-from uwsgi_router.router.config.lines import ConfigurationError
 
 UDP = "fastrouter = 127.0.0.1:3031\nfastrouter-subscription-server = 127.0.0.1:3032\n"
 

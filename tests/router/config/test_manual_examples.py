@@ -4,8 +4,7 @@ import shlex
 
 import pytest
 
-from tests.router.config.configuring import Files, command_line
-from uwsgi_router.router.config.load import load
+from tests.router.config.configuring import Files, command_line, load
 from uwsgi_router.router.config.model import RouterConfig
 
 USUAL = """
