@@ -6,7 +6,6 @@ loads what ``use-code-string`` names.
 """
 
 import argparse
-import json
 import os
 import sys
 import textwrap
@@ -42,6 +41,8 @@ def main(args: list[str]) -> int:
     called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line)]
     results = [_look(name, words, load=asked.load) for name, words in called]
     if asked.json:
+        import json  # noqa: PLC0415 - few ask for it
+
         sys.stdout.write(json.dumps([_document(*one) for one in results], indent=2) + "\n")
     else:
         for one in results:

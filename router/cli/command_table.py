@@ -3,16 +3,18 @@
 A command's module is imported when the command is asked for, so that starting a router loads nothing it does not run.
 """
 
-import argparse
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
 
-_ROOM: Final = "uwsgi_router.router.cli"
+# Not from typing, which takes longer to import than the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+_ROOM = "uwsgi_router.router.cli"
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """Command ``uwsgi-router NAME``.
 
@@ -23,26 +25,31 @@ class Command:
         parser: the function that returns its argument parser.
     """
 
-    summary: str
-    module: str
-    function: str = "main"
-    parser: str = "arguments"
+    __slots__ = ("function", "module", "parser", "summary")
+
+    def __init__(
+        self, summary: str, module: str, function: str = "main", parser: str = "arguments"
+    ) -> None:
+        self.summary = summary
+        self.module = module
+        self.function = function
+        self.parser = parser
 
     def run(self, arguments: list[str]) -> int:
         """Do what the arguments say; return the exit status."""
         call: Callable[[list[str]], int] = self._load(self.function)
         return call(arguments)
 
-    def arguments(self) -> argparse.ArgumentParser:
+    def arguments(self) -> "argparse.ArgumentParser":
         """Return its argument parser, for what is written about the command."""
         make: Callable[[], argparse.ArgumentParser] = self._load(self.parser)
         return make()
 
-    def _load(self, name: str) -> Any:
+    def _load(self, name: str) -> "Any":
         return getattr(importlib.import_module(f"{_ROOM}.{self.module}"), name)
 
 
-COMMANDS: Final = {
+COMMANDS = {
     "check": Command("find every mistake of a configuration, without starting", "check"),
     "completion": Command("print a script that completes commands and options", "completion"),
     "demo": Command("run both routers with two applications", "demo"),

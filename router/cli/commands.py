@@ -2,10 +2,12 @@
 
 import argparse
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Final
+
+_WIDTH: Final = 78
 
 
 def parser(
@@ -19,17 +21,28 @@ def parser(
         status: what the exit status says.
         examples: whole command lines.
     """
-    width = max(40, shutil.get_terminal_size().columns - 2)
     parts = ["\n".join(["Examples:", *(f"  {line}" for line in examples)])] if examples else []
     if status is not None:
-        parts.append(textwrap.fill(status, width))
+        parts.append(textwrap.fill(status, _WIDTH))
     return argparse.ArgumentParser(
         prog=f"uwsgi-router {name}",
-        description=textwrap.fill(description, width),
+        description=textwrap.fill(description, _WIDTH),
         epilog="\n\n".join(parts) or None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_formatter,
         allow_abbrev=False,
     )
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # With a width argparse does not import shutil, and with it three compressors.
+    try:
+        width = int(os.environ.get("COLUMNS", "")) or _WIDTH
+    except ValueError:
+        try:
+            width = os.get_terminal_size().columns - 2
+        except OSError:
+            width = _WIDTH
+    return argparse.RawDescriptionHelpFormatter(prog, width=max(40, width))
 
 
 def seconds(least: float, most: float) -> Callable[[str], float]:

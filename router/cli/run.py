@@ -8,9 +8,10 @@ from collections.abc import Callable
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
+from uwsgi_router.router.app.process.identity import identity
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
-from uwsgi_router.router.app.process.privileges import drop, identity
+from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError

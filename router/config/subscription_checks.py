@@ -4,7 +4,6 @@ from uwsgi_router.protocol.address import InetAddress, parse_datagram_address
 from uwsgi_router.router.config.model import Configuration, SubscriptionConfig
 from uwsgi_router.router.config.option import changed, declared, without_effect
 from uwsgi_router.subscriptions.node_address import ip_of
-from uwsgi_router.subscriptions.registry import MAX_NODES
 
 _SIGN = "subscriptions-sign-check"
 _CREDENTIALS = "subscriptions-use-credentials"
@@ -119,6 +118,9 @@ def _tenants(
         for uid in dict.fromkeys(uids)
         if uids.count(uid) > 1
     ]
+    # Imported for those who have tenants: it brings the table of nodes.
+    from uwsgi_router.subscriptions.registry import MAX_NODES  # noqa: PLC0415
+
     keys, nodes = sum(t.max_keys for t in tenants), sum(t.max_nodes for t in tenants)
     if keys > subscription.max_keys:
         found.append(

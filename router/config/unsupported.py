@@ -1,10 +1,10 @@
 """Options of uWSGI's that do not work here, read from ``unsupported.toml``, which says why and what happens instead."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 from uwsgi_router.router.config.option import Option, Provenance, Standing
@@ -68,7 +68,8 @@ def options_of(router: str, group: str) -> list[Option]:
 def _data() -> Mapping[str, Any]:
     import tomllib  # noqa: PLC0415 - most starts do not need it
 
-    return tomllib.loads(Path(__file__).with_name("unsupported.toml").read_text("utf-8"))
+    with open(os.path.join(os.path.dirname(__file__), "unsupported.toml"), "rb") as file:
+        return tomllib.load(file)
 
 
 def _topic(data: Mapping[str, Any]) -> Topic:

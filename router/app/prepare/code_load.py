@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from uwsgi_router.router.app.process.privileges import ProcessIdentity, drop
+from uwsgi_router.router.app.process.identity import ProcessIdentity
+from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, Configuration
 

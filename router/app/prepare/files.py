@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from uwsgi_router.protocol.address import UnixAddress
 from uwsgi_router.router.app.prepare.addresses import listeners
-from uwsgi_router.router.app.process.privileges import ProcessIdentity
+from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.config.lines import Problem, Severity
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.router.config.places import Places

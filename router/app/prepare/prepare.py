@@ -5,15 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
-from uwsgi_router.router.app.prepare.code import code_problems
-from uwsgi_router.router.app.prepare.code_load import load_problems
 from uwsgi_router.router.app.prepare.files import file_problems
-from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
+from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
 from uwsgi_router.router.config.load import Report, in_order
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
@@ -38,20 +35,28 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
-    code = code_problems(configuration)
-    if load_code and not code:
-        code = [*load_problems(configuration, who)]
-    problems += places.problems(code)
+    problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)
     process = configuration.process
     if (process.cache_items or process.cache_files) and process.chdir is None:
-        # Imported here, as it brings much that most configurations do not need.
+        # Imported here, and so below, as it brings much that most configurations do not need.
         from uwsgi_router.router.app.caches import build_caches  # noqa: PLC0415
 
         problems += places.problems(_refusal(lambda: build_caches(process)))
     problems += places.problems(_of_announces(configuration))
     found = dict.fromkeys([*report.problems, *problems])
     return replace(report, problems=tuple(sorted(found, key=in_order)))
+
+
+def _of_code(configuration: Configuration, who: ProcessIdentity | None) -> list[str]:
+    """Return a line for each function that can't be had; code is loaded only as somebody."""
+    if all(router.use_code_string is None for router in configuration.routers):
+        return []
+    from uwsgi_router.router.app.prepare.code import code_problems  # noqa: PLC0415
+    from uwsgi_router.router.app.prepare.code_load import load_problems  # noqa: PLC0415
+
+    found = code_problems(configuration)
+    return found or ([] if who is None else [*load_problems(configuration, who)])
 
 
 def _refusal(step: Callable[[], object]) -> list[str]:
@@ -70,7 +75,8 @@ def _of_announces(configuration: Configuration) -> list[str]:
     check = subscription.sign_check
     # Below a directory that is entered later nothing can be tried yet.
     if check is not None and (chdir is None or os.path.isabs(check.directory)):
-        from uwsgi_router.router.table.gate import build_gate  # noqa: PLC0415 - as above
+        from uwsgi_router.router.table.gate import build_gate  # noqa: PLC0415
+        from uwsgi_router.subscriptions.gate import never_own  # noqa: PLC0415
 
         found += _refusal(lambda: build_gate(subscription, never_own))
     found += [

@@ -8,7 +8,7 @@ import pytest
 
 from uwsgi_router.router.app.prepare.code_load import load_problems
 from uwsgi_router.router.app.prepare.prepare import prepare
-from uwsgi_router.router.app.process.privileges import ProcessIdentity
+from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.cli.main import main
 from uwsgi_router.router.config.load import Report, examine
 

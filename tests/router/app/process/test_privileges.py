@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_router.router.app.process.privileges import ProcessIdentity, identity
+from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig
 
@@ -53,7 +53,8 @@ BECOME = """
 import logging, os, sys
 sys.path.insert(0, sys.argv[1])
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.app.process.privileges import ProcessIdentity, drop
+from uwsgi_router.router.app.process.identity import ProcessIdentity
+from uwsgi_router.router.app.process.privileges import drop
 logging.basicConfig(level="INFO", format="%(levelname)s %(message)s", stream=sys.stdout)
 os.setgroups([4, 5])
 try:
