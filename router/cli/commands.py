@@ -5,12 +5,16 @@ import os
 import sys
 from collections.abc import Callable
 
+from uwsgi_router.version import __version__
+
 
 def parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
     """Return a parser for ``uwsgi-router NAME``."""
-    return argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog=f"uwsgi-router {name}", description=description, epilog=epilog, allow_abbrev=False
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
 
 
 def seconds(least: float, most: float) -> Callable[[str], float]:

@@ -17,6 +17,7 @@ from typing import Final
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
+from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.run import loop_factory
 from uwsgi_router.router.cli.vassal import Vassal
 from uwsgi_router.router.config.model import (
@@ -31,16 +32,14 @@ from uwsgi_router.router.net.activation import Inherited
 KEY: Final = "demo.example"
 NAMES: Final = ("blue", "green")
 
-_USAGE = "usage: uwsgi-router demo\n"
+_DESCRIPTION = "Start routers and two vassals on free ports, and say what to try with them."
 # How long requests and vassals have to finish.
 _MERCY: Final = 2.0
 
 
 def main(args: list[str]) -> int:
     """Run the demo until a signal ends it; return the exit status."""
-    if args:
-        sys.stderr.write(_USAGE)
-        return 0 if args in (["-h"], ["--help"]) else 2
+    commands.parser("demo", _DESCRIPTION).parse_args(args)
     setup(ProcessConfig())
     # Bound here, so that the ports are known and ours before anybody is told of them.
     http, listener, stats = (socket.create_server(("127.0.0.1", 0)) for _ in range(3))

@@ -17,6 +17,7 @@ from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
+from uwsgi_router.version import __version__
 
 log = logging.getLogger("subscriptions.client")
 
@@ -148,6 +149,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"{prog} {__version__}")
     add(
         "--server",
         metavar="HOST:PORT",

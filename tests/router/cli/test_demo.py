@@ -197,4 +197,5 @@ def test_a_client_that_speaks_nonsense_does_not_end_a_vassal(demo: Demo) -> None
 @pytest.mark.parametrize(("argument", "status"), [("--help", 0), ("extra", 2)])
 def test_it_takes_no_arguments(argument: str, status: int) -> None:
     done = run(*COMMAND, "demo", argument)
-    assert (done.returncode, done.stderr) == (status, "usage: uwsgi-router demo\n")
+    assert done.returncode == status
+    assert (done.stdout + done.stderr).startswith("usage: uwsgi-router demo")

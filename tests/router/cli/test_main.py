@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.processes import run_python
-from uwsgi_router.router.cli.main import main
+from uwsgi_router.router.cli.main import COMMANDS, main
 from uwsgi_router.version import __version__
 
 
@@ -56,6 +56,16 @@ def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_its_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main([name, "--version"])
+    except SystemExit as stop:  # argparse
+        code = int(stop.code or 0)
+    assert code == 0
+    assert capsys.readouterr().out == f"uwsgi-router {name} {__version__}\n"
+
+
 def test_a_wrong_command_line_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--fastruter", ":1"]) == 2
     expected = "uwsgi-router: command line: unknown option --fastruter; did you mean fastrouter?\n"
@@ -89,7 +99,7 @@ def test_what_cannot_start_is_1_with_one_line() -> None:
 
 def _cannot_start(address: str) -> None:
     arguments = ["--fastrouter", address, "--fastrouter-to", ":1"]
-    code = "import sys; from uwsgi_router.router.cli.main import main; "
+    code = "import sys; from uwsgi_router.router.cli.main import COMMANDS, main; "
     code += f"sys.exit(main({[*arguments, '--print', 'hello']!r}))"
     done = run_python(code)
     assert done.returncode == 1

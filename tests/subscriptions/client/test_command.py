@@ -6,6 +6,7 @@ import pytest
 
 from uwsgi_router.subscriptions.client.command import main, parse
 from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.version import __version__
 
 GOOD = ["--server", "127.0.0.1:3032", "--key", "example.com", "--address", "127.0.0.1:8000"]
 PROGRAM = ["--", "gunicorn", "-b", "{address}", "--", "x"]
@@ -101,6 +102,13 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     names = "server key address proto weight sign check drain drain-delay interval notify subscribe-to subscribe2"
     assert [name for name in names.split() if f"--{name}" not in text] == []
     assert "{address}" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"uwsgi-subscribe {__version__}\n"
 
 
 def test_the_module_is_the_command() -> None:
