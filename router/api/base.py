@@ -15,6 +15,7 @@ from uwsgi_router.router.api.forwarders import (
 )
 from uwsgi_router.router.api.service import Service
 from uwsgi_router.router.api.settings import Settings, checked
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
 
@@ -47,6 +48,7 @@ class Router(Service):
         self._settings = Settings()
         self._function: Callable[[bytes], object] | None = None
         self._function_name = ""
+        self._server: ForwarderSubscriptionServer | None = None
         self._called = type(self).__name__
         self._settings.put(self._called, "on", self.alias, on)
         if not isinstance(forward_to, Forwarder):
@@ -57,6 +59,8 @@ class Router(Service):
         else:
             name = f"{self.alias}-{forward_to.name}"
             self._settings.put(self._called, "forward_to", name, forward_to.value)
+        if isinstance(forward_to, ForwarderSubscriptionServer):
+            self._server = forward_to
 
     def __repr__(self) -> str:
         on = ", ".join(line.value for line in self._settings.lines() if line.name == self.alias)
@@ -204,6 +208,14 @@ class Router(Service):
             router = replace(configuration.routers[0], use_code_string=self._function)
             configuration = replace(configuration, routers=(router,))
         return checked(configuration, self._called)
+
+    def _commons(self, configuration: Configuration) -> Commons | None:
+        server = self._server
+        servers = configuration.routers[0].subscription_servers
+        if server is None or servers != (server.value,):
+            # set_option has given another one.
+            return None
+        return server.commons(configuration.subscription, self._called)
 
     def as_ini(self) -> str:
         """Return the text of the ini file that means the same to the command uwsgi-router.

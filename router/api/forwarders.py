@@ -1,10 +1,15 @@
 """Forwarders of the Python API: values of ``forward_to``, with uwsgiconf's names."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.settings import text_of
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
+from uwsgi_router.router.config.model import SubscriptionConfig
+from uwsgi_router.router.config.option import changed, differing
+from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.routing.code_file import refusal_of
 
 NodeNames = str | bytes | Sequence[str | bytes] | None
@@ -127,9 +132,42 @@ class ForwarderSocket(Forwarder):
 class ForwarderSubscriptionServer(Forwarder):
     """Forwarder to nodes that announce themselves: ``subscription-server``.
 
+    Routers of a program that are given the same object share its table of nodes. The options of
+    ``set_subscription_params`` and its like are those of the router that is started first; the others have the same, or
+    none.
+
     Args:
         address: the datagram address that they announce themselves to.
     """
 
     def __init__(self, address: str) -> None:
         super().__init__("address", "subscription-server", address)
+        self._commons: Commons | None = None
+
+    def commons(self, config: SubscriptionConfig, call: str) -> Commons:
+        """Return what the routers with this forwarder share, for one that starts.
+
+        Args:
+            config: the starting router's.
+            call: its class, for messages.
+
+        Raises:
+            ParameterError: if those that run have a table with other options.
+            RuntimeError: if they run on another event loop.
+        """
+        commons = self._commons
+        if commons is None or commons.empty:
+            commons = self._commons = Commons(config, Timing())
+            return commons
+        if commons.loop not in (None, asyncio.get_running_loop()):
+            raise RuntimeError(
+                "a router with the same ForwarderSubscriptionServer runs on another event loop"
+            )
+        other = differing(config, commons.config)
+        if other and changed(config):
+            expected = (
+                f"the router that runs with the same ForwarderSubscriptionServer has another {', '.join(other)}: "
+                "set the same for both, or set it for the one that is started first"
+            )
+            raise ParameterError(call, "forward_to", self, expected)
+        return commons

@@ -10,6 +10,7 @@ from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 
@@ -43,6 +44,10 @@ class Service(ABC):
     @abstractmethod
     def configuration(self) -> Configuration:
         """Configuration that runs, typed, as the command has it."""
+
+    @abstractmethod
+    def _commons(self, configuration: Configuration) -> Commons | None:
+        """Return what it shares with other routers of the program; None: nothing."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -140,7 +145,7 @@ class Service(ABC):
         _warn_of_the_process(configuration)
         for line in configuration.warnings:
             log.warning("%s", line)
-        instance = Instance(configuration)
+        instance = Instance(configuration, commons=self._commons(configuration))
         instance.bind()
         self._instance = instance
         self._mercy = configuration.process.reload_mercy

@@ -5,16 +5,15 @@ import logging
 import os
 import signal
 import socket
-from typing import Any
 
 import pytest
 
-from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import KEY, OK, request
 from tests.lab.scripts import answers_with_its_request
 from tests.lab.waiting import until
+from tests.router.api.asking import ANY_PORT, ask, connect
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.api import (
     ForwarderCode,
@@ -23,28 +22,6 @@ from uwsgi_router.router.api import (
     RouterFast,
     StartError,
 )
-
-ANY_PORT = "127.0.0.1:0"
-
-
-async def connect(address: str) -> Peer:
-    host, _, port = address.rpartition(":")
-    peer = Peer(socket.socket() if host else socket.socket(socket.AF_UNIX))
-    where: Any = (host, int(port)) if host else address
-    try:
-        await asyncio.get_running_loop().sock_connect(peer.sock, where)
-    except OSError:
-        peer.close()
-        raise
-    return peer
-
-
-async def ask(router: RouterFast, data: bytes | None = None) -> bytes:
-    peer = await connect(router.addresses[0])
-    await peer.send(data or request())
-    answer = await peer.rest()
-    peer.close()
-    return answer
 
 
 async def refused(address: str) -> bool:
