@@ -12,14 +12,18 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderPath,
     ForwarderSocket,
     ForwarderSubscriptionServer,
+    refusal_to_forward,
 )
+from uwsgi_router.router.api.judgement import judged
+from uwsgi_router.router.api.keywords import names_the_nearest
 from uwsgi_router.router.api.service import Service
-from uwsgi_router.router.api.settings import Settings, checked
+from uwsgi_router.router.api.settings import Settings
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
 
 
+@names_the_nearest
 class Router(Service):
     """Router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
 
@@ -51,6 +55,9 @@ class Router(Service):
         self._server: ForwarderSubscriptionServer | None = None
         self._called = type(self).__name__
         self._settings.put(self._called, "on", self.alias, on)
+        refusal = refusal_to_forward(forward_to)
+        if refusal is not None:
+            raise ParameterError(self._called, "forward_to", forward_to, refusal)
         if not isinstance(forward_to, Forwarder):
             self._settings.put(self._called, "forward_to", f"{self.alias}-to", forward_to)
         elif isinstance(forward_to, ForwarderCode) and forward_to.function is not None:
@@ -200,14 +207,18 @@ class Router(Service):
     def configuration(self) -> Configuration:
         """Configuration that these parameters mean, typed, as the command has it.
 
+        It is judged as ``uwsgi-router check`` judges a file. What is odd, or depends on where it runs (a port below
+        1024, a directory in /run), is in ``warnings``, which a start logs.
+
         Raises:
-            ParameterError: if there is no address to listen on.
+            ParameterError: if it can't run: there is no address to listen on, a file or a directory is missing, a node
+                is the router itself.
         """
         configuration = self._settings.configuration(self._called)
         if self._function is not None and configuration.routers:
             router = replace(configuration.routers[0], use_code_string=self._function)
             configuration = replace(configuration, routers=(router,))
-        return checked(configuration, self._called)
+        return judged(configuration, self._settings, type(self))
 
     def _commons(self, configuration: Configuration) -> Commons | None:
         server = self._server

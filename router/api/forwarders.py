@@ -1,9 +1,11 @@
 """Forwarders of the Python API: values of ``forward_to``, with uwsgiconf's names."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.keywords import names_the_nearest
 from uwsgi_router.router.api.settings import text_of
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
@@ -37,6 +39,7 @@ class Forwarder:
         return f"{type(self).__name__}({self.value!r})"
 
 
+@names_the_nearest
 class ForwarderPath(Forwarder):
     """Forwarder by a path: the key names a socket; ``use-base``, or ``use-pattern`` with ``%s`` in it.
 
@@ -60,6 +63,7 @@ class ForwarderPath(Forwarder):
         super().__init__("sockets_dir", name, sockets_dir)
 
 
+@names_the_nearest
 class ForwarderCode(Forwarder):
     """Forwarder by a function, which names the node: ``use-code-string``.
 
@@ -107,6 +111,7 @@ class ForwarderCode(Forwarder):
         super().__init__("script", "use-code-string", f"{language}:{script}:{func}")
 
 
+@names_the_nearest
 class ForwarderCache(Forwarder):
     """Forwarder by a cache, which names the nodes: ``use-cache``.
 
@@ -118,6 +123,7 @@ class ForwarderCache(Forwarder):
         super().__init__("cache_name", "use-cache", "" if cache_name is None else cache_name)
 
 
+@names_the_nearest
 class ForwarderSocket(Forwarder):
     """Forwarder to one node for everything: ``use-socket``.
 
@@ -129,6 +135,7 @@ class ForwarderSocket(Forwarder):
         super().__init__("socket", "use-socket", socket)
 
 
+@names_the_nearest
 class ForwarderSubscriptionServer(Forwarder):
     """Forwarder to nodes that announce themselves: ``subscription-server``.
 
@@ -171,3 +178,33 @@ class ForwarderSubscriptionServer(Forwarder):
             )
             raise ParameterError(call, "forward_to", self, expected)
         return commons
+
+
+def refusal_to_forward(forward_to: object) -> str | None:
+    """Return why requests can't be forwarded to something, and what to write instead; None if they can."""
+    match forward_to:
+        case None | str() | int() | float() | os.PathLike() | Forwarder():
+            return None
+        case type() if issubclass(forward_to, Forwarder):
+            return f"this is the class: give an object, {forward_to.__name__}(…)"
+        case Mapping():
+            return "wrap it: ForwarderCode(nodes.get), which is called with the key as bytes"
+        case _ if callable(forward_to):
+            return "wrap the function: ForwarderCode(function)"
+        case Sequence() if not isinstance(forward_to, bytes):
+            return _refusal_of_list(forward_to)
+    return "expected the address of a node, a list of them, or a forwarder"
+
+
+def _refusal_of_list(given: Sequence[object]) -> str | None:
+    if any(isinstance(one, Forwarder) for one in given):
+        if len(given) == 1:
+            return "a list is for addresses: give the forwarder without it"
+        return (
+            "a router has one forwarder, and a list is for addresses. To choose among several ways wrap a function that"
+            " returns addresses: ForwarderCode(function). The node to try when all others failed is"
+            " set_basic_params(fallback_node=…)"
+        )
+    if any(callable(one) for one in given):
+        return "a list is for addresses. Wrap one function: ForwarderCode(function)"
+    return None

@@ -10,6 +10,7 @@ from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.judgement import OF_THE_PROCESS
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -18,11 +19,6 @@ log = logging.getLogger("uwsgi-router")
 
 # Who steers nodes, for the log.
 _BY = "the program"
-# What the command does to its process, a program has to do itself.
-_OF_THE_PROCESS = (
-    "uid", "gid", "additional_gids", "pidfile", "safe_pidfile", "logto", "log_date", "umask", "chdir", "procname",
-    "procname_prefix", "env", "event_loop",
-)  # fmt: skip
 
 
 class Service(ABC):
@@ -200,7 +196,7 @@ def _key(key: str | bytes | None) -> bytes | None:
 def _warn_of_the_process(configuration: Configuration) -> None:
     default = ProcessConfig()
     process = configuration.process
-    ignored = [name for name in _OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
+    ignored = [name for name in OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
     for router in configuration.routers:
         ignored += [f"{router.kind}-{name}" for name in ("uid", "gid") if getattr(router, name)]
     if ignored:
