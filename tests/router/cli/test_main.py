@@ -68,7 +68,9 @@ def test_each_command_says_its_version(name: str, capsys: pytest.CaptureFixture[
 
 def test_a_wrong_command_line_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--fastruter", ":1"]) == 2
-    expected = "uwsgi-router: command line: unknown option --fastruter; did you mean fastrouter?\n"
+    expected = (
+        "uwsgi-router: command line: unknown option --fastruter; did you mean --fastrouter?\n"
+    )
     assert capsys.readouterr().err == expected
 
 
