@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 
+from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.version import __version__
 
 
 def parser(name: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
     """Return a parser for ``uwsgi-router NAME``."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog=f"uwsgi-router {name}", description=description, epilog=epilog, allow_abbrev=False
     )
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")

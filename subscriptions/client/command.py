@@ -5,10 +5,12 @@ import asyncio
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
+from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
@@ -82,7 +84,11 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     """
     parser = _parser(prog)
     own, program = _split(arguments)
-    options = parser.parse_args(own)
+    options, rest = parser.parse_known_args(own)
+    if rest and not rest[0].startswith("-"):
+        raise SubscribeError(f"write -- before the program: -- {shlex.join(rest)}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     announcements = _announcements(options)
     if not announcements:
         raise SubscribeError("nothing to announce: write --server HOST:PORT --key KEY")
@@ -140,7 +146,7 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=prog,
         usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
         description="Run PROGRAM and announce it to routers once it serves.",

@@ -55,6 +55,10 @@ def test_strings_of_uwsgi() -> None:
     [
         ([*GOOD], "there is no program: write -- and then the program"),
         ([*GOOD, "--"], "there is no program"),
+        (
+            [*GOOD, "gunicorn", "-b", "{address}"],
+            "write -- before the program: -- gunicorn -b '{address}'",
+        ),
         ([*PROGRAM], "nothing to announce: write --server HOST:PORT --key KEY"),
         ([*GOOD[:2], *GOOD[4:], *PROGRAM], "there is no key: write --key"),
         ([*GOOD[2:], *PROGRAM], "there is no server: write --server"),
@@ -84,7 +88,6 @@ def test_mistakes_are_one_line(
         ["--proto", "https"],
         ["--weight", "x"],
         ["--adress", "a"],
-        ["gunicorn"],
     ],
 )
 def test_wrong_use_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
