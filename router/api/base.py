@@ -197,6 +197,9 @@ class Router(Service):
         if not name.isascii() or name != name.strip() or not name:
             raise ParameterError(call, "name", name, "there is no such option")
         option = table.find(name)
+        if option is None and table.find(f"{self.alias}-{name}") is not None:
+            expected = f"there is no such option; did you mean {self.alias}-{name}?"
+            raise ParameterError(call, "name", name, expected)
         if option is not None and table.ROUTERS.get(option.group, self.alias) != self.alias:
             raise ParameterError(call, "name", name, "it is an option of another kind of router")
         return self._set("set_option", **{name: (name, list(values) or True)})

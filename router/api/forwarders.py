@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from weakref import WeakSet
 
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.keywords import names_the_nearest
@@ -13,6 +14,9 @@ from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.config.option import changed, differing
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.routing.code_file import refusal_of
+
+# Those that a router has been started with.
+_servers: "WeakSet[ForwarderSubscriptionServer]" = WeakSet()
 
 NodeNames = str | bytes | Sequence[str | bytes] | None
 """What a function may return: an address, ``address,modifier1``, a list of these to try in order, or nothing."""
@@ -151,6 +155,12 @@ class ForwarderSubscriptionServer(Forwarder):
         super().__init__("address", "subscription-server", address)
         self._commons: Commons | None = None
 
+    @property
+    def runs(self) -> bool:
+        """True while a router with it runs; not of port 0, which is another one each time."""
+        commons = self._commons
+        return commons is not None and not commons.empty and not self.value.endswith(":0")
+
     def commons(self, config: SubscriptionConfig, call: str) -> Commons:
         """Return what the routers with this forwarder share, for one that starts.
 
@@ -159,12 +169,19 @@ class ForwarderSubscriptionServer(Forwarder):
             call: its class, for messages.
 
         Raises:
-            ParameterError: if those that run have a table with other options.
+            ParameterError: if those that run have a table with other options, or another object for its address.
             RuntimeError: if they run on another event loop.
         """
         commons = self._commons
         if commons is None or commons.empty:
+            if any(other.value == self.value and other.runs for other in _servers):
+                expected = (
+                    "a router of this program has another ForwarderSubscriptionServer with this address: give both the"
+                    " same object"
+                )
+                raise ParameterError(call, "forward_to", self, expected)
             commons = self._commons = Commons(config, Timing())
+            _servers.add(self)
             return commons
         if commons.loop not in (None, asyncio.get_running_loop()):
             raise RuntimeError(

@@ -76,9 +76,17 @@ def test_an_unknown_keyword_names_the_nearest(call: Callable[[], object], messag
     assert told(call, TypeError) == message
 
 
-def test_an_unknown_option_names_the_nearest() -> None:
-    message = told(lambda: fast().set_option("fastrouter-tu", ":1"), ParameterError)
-    assert message.endswith("there is no such option; did you mean fastrouter-to?")
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("fastrouter-tu", "fastrouter-to"),
+        ("timeout", "fastrouter-timeout"),
+        ("to", "fastrouter-to"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(name: str, nearest: str) -> None:
+    message = told(lambda: fast().set_option(name, ":1"), ParameterError)
+    assert message.endswith(f"there is no such option; did you mean {nearest}?")
 
 
 @pytest.mark.parametrize(("cls", "example"), [(fast, "127.0.0.1:3031"), (http, "127.0.0.1:8080")])

@@ -9,6 +9,7 @@ import pytest
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import KEY, OK, request
+from tests.lab.processes import free_port
 from tests.lab.waiting import until
 from tests.router.api.asking import ANY_PORT, ask
 from uwsgi_router.protocol.subscription import Subscription, decode, encode
@@ -38,6 +39,12 @@ def pair() -> tuple[RouterFast, RouterHttp]:
 def waiting(router: RouterHttp) -> int:
     assert router._instance is not None
     return router._instance.gateways[0].counters.queueing
+
+
+@pytest.fixture
+def unused() -> str:
+    """An address for announces."""
+    return f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}"
 
 
 async def test_a_node_announces_itself_once_and_serves_both(lab: Lab, log: Log) -> None:
@@ -158,6 +165,16 @@ async def test_options_of_the_table_are_the_first_ones(log: Log) -> None:
     told = str(caught.value)
     assert "RouterHttp(forward_to=ForwarderSubscriptionServer(" in told
     assert "has another subscription-tolerance, subscription-algo: set the same for both" in told
+
+
+async def test_two_objects_for_one_address_are_refused(log: Log, unused: str) -> None:
+    fast = RouterFast(ANY_PORT, forward_to=ForwarderSubscriptionServer(unused))
+    http = RouterHttp(ANY_PORT, forward_to=ForwarderSubscriptionServer(unused))
+    async with fast:
+        with pytest.raises(ParameterError, match="give both the same object"):
+            await http.start()
+    async with http:
+        assert http.subscription_addresses == (unused,)
 
 
 async def test_one_that_cannot_start_leaves_the_other_alone(lab: Lab, log: Log) -> None:
