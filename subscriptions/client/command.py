@@ -149,7 +149,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     parser = CommandParser(
         prog=prog,
         usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
-        description="Run PROGRAM and announce it to routers once it serves.",
+        description="Run PROGRAM, and announce it once it serves: tell routers where it is, and for which host (KEY).",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
