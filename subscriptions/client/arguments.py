@@ -1,7 +1,6 @@
 """Argument parser of the commands: an unknown option names the nearest."""
 
 import argparse
-import difflib
 from typing import Final, NoReturn
 
 _UNKNOWN: Final = "unrecognized arguments: "
@@ -13,6 +12,9 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a message with the usage, and exit with 2."""
         if message.startswith(_UNKNOWN):
+            # Imported here: who makes no mistake need not wait for it.
+            import difflib  # noqa: PLC0415
+
             words = message.removeprefix(_UNKNOWN).split()
             wrong = next((word for word in words if word.startswith("-")), "").partition("=")[0]
             known = [name for action in self._actions for name in action.option_strings]
