@@ -126,7 +126,7 @@ def test_what_cannot_start_is_1_with_one_line() -> None:
 
 def _cannot_start(address: str) -> None:
     arguments = ["--fastrouter", address, "--fastrouter-to", ":1"]
-    code = "import sys; from uwsgi_router.router.cli.main import COMMANDS, main; "
+    code = "import sys; from uwsgi_router.router.cli.main import main; "
     code += f"sys.exit(main({[*arguments, '--print', 'hello']!r}))"
     done = run_python(code)
     assert done.returncode == 1
