@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -12,53 +11,61 @@ from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.until_ready import ReadyTiming, until_ready
 
 SOON = 0.001
+#: The status of the next answer, as far as these were logged.
+Answers = Callable[[list[str]], int]
 
 
-@asynccontextmanager
-async def answering(*statuses: int) -> AsyncIterator[str]:
-    """A program that answers its requests with these, in order; yields its address."""
-    left = list(statuses)
+async def logged(
+    caplog: pytest.LogCaptureFixture, timing: ReadyTiming, answers: Answers
+) -> list[str]:
+    """Return the statuses that were logged as reasons until the program answered with 200."""
+
+    def statuses() -> list[str]:
+        return [one.rpartition(" with ")[2] for one in caplog.messages if " with " in one]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % left.pop(0))
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % answers(statuses()))
         await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield "{}:{}".format(*server.sockets[0].getsockname())
-        assert left == []
-
-
-async def logged(
-    caplog: pytest.LogCaptureFixture, timing: ReadyTiming, *statuses: int
-) -> list[str]:
-    """Return the reasons that were logged until the last of these answers."""
-    check = Check.parse("/health", "example.com")
-    with caplog.at_level(logging.INFO):
-        async with answering(*statuses) as address:
-            await until_ready(check, address, timing)
-    return [message.rpartition(" with ")[2] for message in caplog.messages]
+        address = "{}:{}".format(*server.sockets[0].getsockname())
+        with caplog.at_level(logging.INFO):
+            await until_ready(Check.parse("/health", "example.com"), address, timing)
+    return statuses()
 
 
 async def test_nothing_is_logged_of_a_program_that_is_ready_in_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    timing = ReadyTiming(first=SOON, longest=SOON)
-    assert await logged(caplog, timing, 503, 503, 200) == []
+    left = [503, 503, 200]
+    timing = ReadyTiming(first=SOON, longest=SOON, tell=60)
+    assert await logged(caplog, timing, lambda _: left.pop(0)) == []
+    assert caplog.messages == []
 
 
 async def test_a_reason_is_logged_once_and_another_one_as_well(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    timing = ReadyTiming(first=SOON, longest=0.1, tell=0.01)
-    answers = [503] * 12 + [400, 400, 200]
-    assert await logged(caplog, timing, *answers) == ["503", "400"]
+    again = [503, 503, 503]
+
+    def answers(logged: list[str]) -> int:
+        if not logged:
+            return 503
+        return again.pop() if again else 400 if logged == ["503"] else 200
+
+    timing = ReadyTiming(first=SOON, longest=SOON, tell=0.01)
+    assert await logged(caplog, timing, answers) == ["503", "400"]
 
 
 async def test_a_reason_is_repeated(caplog: pytest.LogCaptureFixture) -> None:
-    timing = ReadyTiming(first=0.2, longest=0.2, tell=0.3, repeat=0.1)
-    assert (await logged(caplog, timing, 503, 503, 200))[:2] == ["503", "503"]
+    timing = ReadyTiming(first=SOON, longest=SOON, tell=0.01, repeat=0.01)
+    logged_at_least = 3
+    found = await logged(
+        caplog, timing, lambda logged: 200 if len(logged) >= logged_at_least else 503
+    )
+    assert found[:logged_at_least] == ["503"] * logged_at_least
 
 
 async def test_a_check_that_has_no_answer_yet_is_logged_too(
