@@ -133,7 +133,7 @@ class Signatures:
         except ImportError:
             raise SignatureError(
                 f"subscriptions-sign-check = {check}: the package cryptography is not installed"
-                " (pip install 'uwsgi-router[signatures]')"
+                " (pip install cryptography)"
             ) from None
         if not os.path.isdir(check.directory) or not os.access(check.directory, os.X_OK):
             raise SignatureError(

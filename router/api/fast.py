@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from uwsgi_router.router.api.base import Router
+from uwsgi_router.router.api.keywords import names_the_nearest
 
 
+@names_the_nearest
 class RouterFast(Router):
     """Load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from uwsgi_router.router.api.base import Router
+from uwsgi_router.router.api.keywords import names_the_nearest
 
 
+@names_the_nearest
 class RouterHttp(Router):
     """Load balancer for HTTP: takes requests from clients, finds a node by each one's host, and forwards them.
 

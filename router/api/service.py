@@ -10,6 +10,8 @@ from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.judgement import OF_THE_PROCESS
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 
@@ -17,11 +19,6 @@ log = logging.getLogger("uwsgi-router")
 
 # Who steers nodes, for the log.
 _BY = "the program"
-# What the command does to its process, a program has to do itself.
-_OF_THE_PROCESS = (
-    "uid", "gid", "additional_gids", "pidfile", "safe_pidfile", "logto", "log_date", "umask", "chdir", "procname",
-    "procname_prefix", "env", "event_loop",
-)  # fmt: skip
 
 
 class Service(ABC):
@@ -43,6 +40,10 @@ class Service(ABC):
     @abstractmethod
     def configuration(self) -> Configuration:
         """Configuration that runs, typed, as the command has it."""
+
+    @abstractmethod
+    def _commons(self, configuration: Configuration) -> Commons | None:
+        """Return what it shares with other routers of the program; None: nothing."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -140,7 +141,7 @@ class Service(ABC):
         _warn_of_the_process(configuration)
         for line in configuration.warnings:
             log.warning("%s", line)
-        instance = Instance(configuration)
+        instance = Instance(configuration, commons=self._commons(configuration))
         instance.bind()
         self._instance = instance
         self._mercy = configuration.process.reload_mercy
@@ -195,7 +196,7 @@ def _key(key: str | bytes | None) -> bytes | None:
 def _warn_of_the_process(configuration: Configuration) -> None:
     default = ProcessConfig()
     process = configuration.process
-    ignored = [name for name in _OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
+    ignored = [name for name in OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
     for router in configuration.routers:
         ignored += [f"{router.kind}-{name}" for name in ("uid", "gid") if getattr(router, name)]
     if ignored:

@@ -33,14 +33,13 @@ from uwsgi_router.router.table.table import Table
 
 
 class Shared:
-    """Shared parts of the routers of one process.
+    """Shared parts of routers that use the same connections and tables.
 
     Attributes:
         loop: the event loop.
         poller: of all connections.
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
-        caches: for ``use-cache=NAME``.
         timing: times that no option sets.
     """
 
@@ -48,14 +47,12 @@ class Shared:
         self,
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[Address], bool],
-        caches: Caches,
         timing: Timing,
     ) -> None:
         self.loop = loop
         self.poller = Poller(loop)
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
-        self.caches = caches
         self.timing = timing
 
     def close(self) -> None:
@@ -120,7 +117,9 @@ class AssembledRouter:
         for bound, _port in self.redirecting:
             yield bound
 
-    def make(self, shared: Shared, process: ProcessConfig, table: Table | None) -> Gateway:
+    def make(
+        self, shared: Shared, process: ProcessConfig, caches: Caches, table: Table | None
+    ) -> Gateway:
         """Make the gateway, and serve its statistics; it accepts nothing yet.
 
         Raises:
@@ -140,7 +139,7 @@ class AssembledRouter:
                 table,
                 loop,
                 poller=shared.poller,
-                caches=shared.caches,
+                caches=caches,
                 resolver=shared.resolver,
             ),
             fallback=FixedForwarder(config.fallback),

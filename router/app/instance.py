@@ -10,14 +10,13 @@ from uwsgi_router.router.admin.control.operator import Operator
 from uwsgi_router.router.admin.control.server import ControlServer
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.names import Names
-from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
-from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
@@ -36,6 +35,7 @@ class Instance:
         inherited: sockets that are open already.
         timing: of the routers: times that no option sets.
         table_timing: likewise, of the tables of announced nodes.
+        commons: what it shares with other instances of the program; None: nothing.
 
     Attributes:
         routers: in the order of the configuration.
@@ -49,12 +49,14 @@ class Instance:
         inherited: Inherited | None = None,
         timing: Timing | None = None,
         table_timing: TableTiming | None = None,
+        commons: Commons | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self.tables = Tables(configuration.subscription, table_timing)
+        self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
+        self.tables = self._commons.tables
         self.shared: Shared | None = None
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
@@ -85,7 +87,7 @@ class Instance:
             self._control_sockets = bind_control_socket(process, inherited)
             for router in self.routers:
                 router.bind(process, inherited, self._shared_sockets)
-            self.tables.bind(self._configuration.routers, process, inherited)
+            self._commons.join(self, self.routers, process, inherited)
         except BaseException:
             self.close_sockets()
             raise
@@ -116,15 +118,15 @@ class Instance:
         for bound in self._sockets():
             bound.unlink()
             bound.close()
+        self._commons.release(self)
 
     def _sockets(self) -> Iterator[BoundSocket]:
-        """Yield every socket that was bound."""
+        """Yield every socket that was bound, but for those of the tables."""
         yield from self._shared_sockets
         yield from self._cache_sockets
         yield from self._control_sockets
         for router in self.routers:
             yield from router.sockets()
-        yield from self.tables.sockets()
 
     # --- its life ---
 
@@ -133,10 +135,8 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         streams = [bound.sock for router in self.routers for bound in router.streams]
-        own = OwnAddresses(bound.sock for bound in self._sockets())
-        shared = self.shared = Shared(
-            loop, OwnAddresses(streams).__contains__, self._caches, self._timing
-        )
+        bound = [one.sock for one in (*self._sockets(), *self._commons.sockets())]
+        shared = self.shared = self._commons.enter(self, streams, bound)
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -147,9 +147,9 @@ class Instance:
             )
             self._cache_server.start()
         for router in self.routers:
-            table = self.tables.table_of(router.config, loop, own.__contains__)
-            router.make(shared, process, table)
-        self.tables.start(self.routers, shared.resolver, loop)
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            router.make(shared, process, self._caches, table)
+        await self._commons.start()
         if self._control_sockets:
             self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
             self._control_server.start()
@@ -166,7 +166,7 @@ class Instance:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
         if not any(bound.inherited for router in self.routers for bound in router.streams):
             # Otherwise the next process takes these listeners over, and requests wait there for it.
-            await self.tables.withdraw()
+            await self._commons.withdraw(self)
         for gateway in self.gateways:
             gateway.stop_accepting()
         await self._finish(mercy)
@@ -177,15 +177,13 @@ class Instance:
         for asked in (self._cache_server, self._control_server):
             if asked is not None:
                 await asked.close()
-        await self.tables.close()
+        await self._commons.leave(self)
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:
             self._names.close()
         for router in self.routers:
             router.close_log()
-        if self.shared is not None:
-            self.shared.close()
         self.close_sockets()
 
     async def _finish(self, mercy: float) -> None:

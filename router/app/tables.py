@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.operator import Operator
@@ -14,9 +14,9 @@ from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.prober import Prober
-from uwsgi_router.router.table.resubscription import announced_by
+from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.state_file import StateFile
-from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.table import Table, TableListener
 from uwsgi_router.router.table.timing import TableTiming
 
 
@@ -38,6 +38,8 @@ class Tables:
         self._resubscribing: list[BoundSocket] = []
         self._by_address: dict[str, Table] = {}
         self._state: StateFile | None = None
+        self._announced: dict[Table, Announced | None] = {}
+        self._started = False
         self.probers: list[Prober] = []
 
     def __iter__(self) -> Iterator[Table]:
@@ -60,11 +62,13 @@ class Tables:
             # They are other users, who otherwise could not send there.
             mode = 0o666
         for text in dict.fromkeys(text for one in routers for text in one.subscription_servers):
+            if text in self._datagrams:
+                continue
             bound = self._datagrams[text] = bind_datagram(text, process, inherited)
             for one in bound:
                 if one.file is not None and mode is not None:
                     os.chmod(one.sock.getsockname(), mode)
-        if config.resubscribe and config.resubscribe_bind is not None:
+        if config.resubscribe and config.resubscribe_bind and not self._resubscribing:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
 
     def sockets(self) -> Iterator[BoundSocket]:
@@ -106,13 +110,11 @@ class Tables:
         table.start([bound for text in fresh for bound in self._datagrams[text]])
         return table
 
-    def start(
-        self,
-        routers: Iterable[AssembledRouter],
-        resolver: Resolver,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        """Fill the tables with what was saved, check their nodes, and announce them to other routers."""
+    def start(self, resolver: Resolver, loop: asyncio.AbstractEventLoop) -> None:
+        """Fill the tables with what was saved, and check their nodes; does nothing if it was done."""
+        if self._started:
+            return
+        self._started = True
         config = self._config
         if config.state is not None:
             # Its times have to mean something to the next run.
@@ -129,7 +131,10 @@ class Tables:
                 )
                 table.watch(prober.note)
                 self.probers.append(prober)
-        if not config.resubscribe:
+
+    async def announce(self, routers: Sequence[AssembledRouter]) -> None:
+        """Announce the routers of each table to other routers, instead of those that were; none: withdraw it."""
+        if not self._config.resubscribe:
             return
         for table in self:
             announced = announced_by(
@@ -142,8 +147,17 @@ class Tables:
                     )
                 ]
             )
+            if announced == self._announced.get(table):
+                continue
+            await table.withdraw()
+            self._announced[table] = announced
             if announced is not None:
                 table.resubscribe(announced, [bound.sock for bound in self._resubscribing])
+
+    def detach(self, listener: TableListener) -> None:
+        """Tell a router no more of its table."""
+        for table in self:
+            table.unused_by(listener)
 
     def operator(self) -> Operator:
         """Return the operator of the tables; to be called once they have started."""
@@ -156,11 +170,6 @@ class Tables:
             if table not in names.values():
                 names[text] = table
         return names
-
-    async def withdraw(self) -> None:
-        """Withdraw this router at other routers; what they send meanwhile is still served."""
-        for table in self:
-            await table.withdraw()
 
     async def close(self) -> None:
         """End health checks, save the tables, and read no more announces."""

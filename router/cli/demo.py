@@ -154,7 +154,7 @@ async def _serve(instance: Instance, vassals: list[Child], text: str) -> None:
     def is_over(vassal: Child) -> None:
         loop.remove_reader(vassal.lifeline)
         vassal.reap()
-        print(f"The vassal {vassal.name} (pid {vassal.pid}) is gone.", flush=True)
+        print(f"The node {vassal.name} (pid {vassal.pid}) is gone.", flush=True)
 
     for vassal in vassals:
         loop.add_reader(vassal.lifeline, is_over, vassal)
@@ -174,9 +174,10 @@ def explain(router: RouterConfig, web: HttpRouterConfig, vassals: list[Child]) -
     url = f"http://{router.stats[0]}/"
     return f"""
 An HTTP router on {web.listen[0]}, a fastrouter on {router.listen[0]}, a subscription server for both
-on UDP {router.subscription_servers[0]}, and two vassals that announce themselves to it: {who}.
+on UDP {router.subscription_servers[0]}, and two nodes,
+small applications that announce themselves to it: {who}.
 
-Open this in a browser, or type it twice; one vassal answers, then the other:
+Open this in a browser, or type it twice; one node answers, then the other:
     curl http://{web.listen[0]}/
 Ask the fastrouter, as nginx does, in the uwsgi protocol:
     {program} get {router.listen[0]} / -H {KEY}

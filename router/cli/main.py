@@ -47,6 +47,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _meant(word: str) -> str | None:
     """Return the command that a word was probably meant to be; None: it is an option or a file."""
+    bare = word.removeprefix("--")
+    if bare != word and bare in COMMANDS:
+        from uwsgi_router.router.config import table  # noqa: PLC0415
+
+        return None if table.find(bare) else bare
     if not word.isalpha() or os.path.exists(word):
         return None
     import difflib  # noqa: PLC0415
@@ -73,9 +78,8 @@ def _help(names: Sequence[str]) -> int:
         return _show(help.overview(_width()))
     for name in names:
         if name in COMMANDS:
-            text: str | None = f"uwsgi-router {name} --help tells about this command.\n"
-        else:
-            text = help.about(name) or help.matching(name, _width())
+            return COMMANDS[name].run(["--help"])
+        text = help.about(name) or help.matching(name, _width())
         if text is None:
             sys.stderr.write(f"uwsgi-router: {argv.unknown(name.lstrip('-'), shown=name)}\n")
             return 2

@@ -1,4 +1,4 @@
-"""Cross checks of an HTTP router: settings that exclude each other, missing error pages."""
+"""Cross checks of an HTTP router: missing error pages, settings that have no effect."""
 
 import os
 
@@ -11,11 +11,7 @@ _VARIABLES = ("modifier1", "modifier2", "variables", "server_name_as_http_host")
 
 def missing(router: HttpRouterConfig, process: ProcessConfig) -> list[str]:
     """Return what is missing for a start."""
-    found = [
-        f"http-to-https = {redirect.listen}: there is http = {redirect.listen}, too; only one can have that address"
-        for redirect in router.redirects
-        if redirect.listen in router.listen
-    ]
+    found = []
     for status, file in router.error_pages:
         # chdir is done before anything is opened.
         problem = _unreadable(os.path.join(process.chdir or "", file))

@@ -284,12 +284,21 @@ def changed(config: Any, *, prefix: str | None = None) -> dict[str, str]:
         config: an instance of a class with declarations.
         prefix: as for :func:`options_of`.
     """
+    defaults = {one.name: default_of(one) for one in fields(config)}
+    return _differing(config, lambda name: defaults[name], prefix)
+
+
+def differing(config: Any, other: Any) -> list[str]:
+    """Return the names of the options whose values differ in two configurations of the same class."""
+    return list(_differing(config, lambda name: getattr(other, name), None).values())
+
+
+def _differing(config: Any, other: Callable[[str], object], prefix: str | None) -> dict[str, str]:
     named = _whole if prefix is None else _behind(prefix)
-    declarations = declared(type(config))
     return {
-        one.name: named(declarations[one.name].name)
-        for one in fields(config)
-        if one.name in declarations and getattr(config, one.name) != default_of(one)
+        name: named(declaration.name)
+        for name, declaration in declared(type(config)).items()
+        if getattr(config, name) != other(name)
     }
 
 

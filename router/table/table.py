@@ -146,6 +146,11 @@ class Table:
         """Tell ``listener`` what happens from now on."""
         self._listeners.append(listener)
 
+    def unused_by(self, listener: TableListener) -> None:
+        """Tell ``listener`` no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def start(self, sockets: Sequence[BoundSocket]) -> None:
         """Begin to read announces, and to look for stale nodes."""
         for bound in sockets:

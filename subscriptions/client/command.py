@@ -5,10 +5,12 @@ import asyncio
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
+from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
@@ -17,6 +19,7 @@ from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
+from uwsgi_router.version import __version__
 
 log = logging.getLogger("subscriptions.client")
 
@@ -81,7 +84,11 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     """
     parser = arguments_of(prog)
     own, program = _split(arguments)
-    options = parser.parse_args(own)
+    options, rest = parser.parse_known_args(own)
+    if rest and not rest[0].startswith("-"):
+        raise SubscribeError(f"write -- before the program: -- {shlex.join(rest)}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     announcements = _announcements(options)
     if not announcements:
         raise SubscribeError("nothing to announce: write --server HOST:PORT --key KEY")
@@ -140,15 +147,16 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
 
 def arguments_of(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command line of a program called ``prog``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=prog,
         usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
-        description="Run PROGRAM and announce it to routers once it serves.",
+        description="Run PROGRAM, and announce it once it serves: tell routers where it is, and for which host (KEY).",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"{prog} {__version__}")
     add(
         "--server",
         metavar="HOST:PORT",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.protocol.address import Address, InetAddress, parse_address
+from uwsgi_router.protocol.http.health import health_fields
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 # Seconds for each step. A program that is so slow when nobody asks is not ready.
@@ -76,8 +77,8 @@ class Check:
         connection = http.client.HTTPConnection("localhost", timeout=_PATIENCE)
         connection.sock = sock
         try:
-            headers = {"Host": self.host, "User-Agent": "uwsgi-subscribe", "Connection": "close"}
-            connection.request("GET", self.path, headers=headers)
+            fields = health_fields(self.host, "uwsgi-subscribe")
+            connection.request("GET", self.path, headers=dict(fields))
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as exc:
             return f"{address} does not answer GET {self.path}: {str(exc) or type(exc).__name__}"

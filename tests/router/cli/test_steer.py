@@ -94,7 +94,8 @@ async def test_without_a_router_it_is_1(
     lab: Lab, control: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(steer.drain, NODE) == 1
-    expected = f"uwsgi-router drain: {control}: there is no such socket; does the router have control-socket?\n"
+    advice = "start the router with control-socket = PATH, and name it here with --control PATH"
+    expected = f"uwsgi-router drain: {control}: there is no such socket: {advice}\n"
     assert capsys.readouterr().err == expected
     assert await run(steer.drain, NODE, "--control", lab.refused_unix()) == 1
     assert "no router listens there" in capsys.readouterr().err

@@ -138,8 +138,14 @@ async def test_a_get_is_asked_as_a_client_of_the_node_would_ask(
     assert await probe(node, Checks(path="/health?full=1"), resolver) == ""
     line, *fields = asked[0].decode().removesuffix("\r\n\r\n").split("\r\n")
     assert line == "GET /health?full=1 HTTP/1.1"
-    assert "Host: example.com" in fields
-    assert "User-Agent: uwsgi-router-check" in fields
+    expected = {
+        "Host: example.com",
+        "User-Agent: uwsgi-router-check",
+        "X-Forwarded-For: 127.0.0.1",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: example.com",
+    }
+    assert expected <= set(fields)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from uwsgi_router.subscriptions.client.command import main, parse
 from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.version import __version__
 
 GOOD = ["--server", "127.0.0.1:3032", "--key", "example.com", "--address", "127.0.0.1:8000"]
 PROGRAM = ["--", "gunicorn", "-b", "{address}", "--", "x"]
@@ -54,6 +55,10 @@ def test_strings_of_uwsgi() -> None:
     [
         ([*GOOD], "there is no program: write -- and then the program"),
         ([*GOOD, "--"], "there is no program"),
+        (
+            [*GOOD, "gunicorn", "-b", "{address}"],
+            "write -- before the program: -- gunicorn -b '{address}'",
+        ),
         ([*PROGRAM], "nothing to announce: write --server HOST:PORT --key KEY"),
         ([*GOOD[:2], *GOOD[4:], *PROGRAM], "there is no key: write --key"),
         ([*GOOD[2:], *PROGRAM], "there is no server: write --server"),
@@ -83,7 +88,6 @@ def test_mistakes_are_one_line(
         ["--proto", "https"],
         ["--weight", "x"],
         ["--adress", "a"],
-        ["gunicorn"],
     ],
 )
 def test_wrong_use_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +105,13 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     names = "server key address proto weight sign check drain drain-delay interval notify subscribe-to subscribe2"
     assert [name for name in names.split() if f"--{name}" not in text] == []
     assert "{address}" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"uwsgi-subscribe {__version__}\n"
 
 
 def test_the_module_is_the_command() -> None:

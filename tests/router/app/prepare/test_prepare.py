@@ -96,7 +96,16 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     (("http = [::]:80", "http = 127.0.0.1:80", GOOD[1]), 3, ERROR, "[::]:80 listens there"),
     ((*GOOD, "fastrouter = localhost:8080", FAST[1]), 2, ERROR, "localhost:8080 listens"),
     ((*GOOD, "http-stats = 127.0.0.1:8080"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
-    ((*GOOD, "http-to-https = 127.0.0.1:8080"), 4, ERROR, "there is http = 127.0.0.1:8080, too"),
+    ((*GOOD, "http-to-https = 127.0.0.1:8080"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
+    ((*GOOD, "http-to-https = :8080,8443"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
+    # Only what serves the same can share a port.
+    (
+        (*GOOD, "reuse-port = true", "http-to-https = 127.0.0.1:8080"),
+        5,
+        ERROR,
+        "http = 127.0.0.1:8080 listens there",
+    ),
+    (("http = /run/x", "http = /run/x", GOOD[1], "reuse-port = true"), 3, ERROR, "given twice"),
     (("http = /run/x", GOOD[1], "http-stats = /run/../run/x"), 4, ERROR, "http = /run/x listens"),
     (
         (
