@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.address import AddressError, parse_node_address
-from uwsgi_router.protocol.text import to_bytes, to_text
+from uwsgi_router.protocol.key import key_fault, normal_key
+from uwsgi_router.protocol.text import show, to_bytes, to_text
 from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MODIFIER_SUBSCRIPTION,
@@ -50,7 +51,25 @@ _PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in get_args(Proto)
 
 
 class SubscriptionError(ValueError):
-    """Refusal of a datagram; ``str()`` is the reason for the log."""
+    """Refusal of a datagram; ``str()`` is the reason for the log.
+
+    Attributes:
+        key: what it wanted to serve; None if that could not be read.
+        address: likewise where.
+        notify: where its sender wants to hear of the refusal; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        key: bytes | None = None,
+        address: str = "",
+        notify: bytes | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.key = key
+        self.address = address
+        self.notify = notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +78,8 @@ class Subscription:
 
     Attributes:
         command: what the node wants.
-        key: what it serves, 1 to 255 bytes, usually ``host`` or ``host:port``.
+        key: what it serves, 1 to 255 bytes, usually ``host`` or ``host:port``; given in any case, kept in the normal
+            form of :mod:`uwsgi_router.protocol.key`.
         address: where it is, as announced: 1 to 255 bytes, in a form of :mod:`uwsgi_router.protocol.address`.
         modifier1: what requests to it carry, 0 to 255.
         modifier2: likewise.
@@ -107,13 +127,17 @@ class Subscription:
     signed: bytes | None = None
 
     def __post_init__(self) -> None:
-        """Check every limit.
+        """Check every limit, and bring the key into its normal form.
 
         Raises:
             SubscriptionError: with the first that is not kept.
         """
         if not 1 <= len(self.key) <= MAX_KEY:
             raise SubscriptionError(f"the key has {len(self.key)} bytes, not 1 to {MAX_KEY}")
+        fault = key_fault(self.key)
+        if fault is not None:
+            raise SubscriptionError(fault)
+        object.__setattr__(self, "key", normal_key(self.key))
         _check_address(self.address)
         _check_number("modifier1", self.modifier1, MAX_MODIFIER)
         _check_number("modifier2", self.modifier2, MAX_MODIFIER)
@@ -161,7 +185,10 @@ def decode(datagram: bytes) -> Subscription:
         variables = decode_variables(block)
     except PacketError as exc:
         raise SubscriptionError(str(exc)) from None
-    return _subscription(_COMMANDS[modifier2], variables, block)
+    try:
+        return _subscription(_COMMANDS[modifier2], variables, block)
+    except SubscriptionError as exc:
+        raise _attributed(exc, dict(variables)) from None
 
 
 def encode(subscription: Subscription) -> bytes:
@@ -241,6 +268,18 @@ def _subscription(
         unix=_number(values, b"unix") if b"unix" in values else None,
         sign=sign,
         signed=_signed(variables, block) if sign else None,
+    )
+
+
+def _attributed(error: SubscriptionError, values: Mapping[bytes, bytes]) -> SubscriptionError:
+    """Return the refusal with what can be said about the datagram, for its sender and the log."""
+    notify = values.get(b"notify")
+    wants_to_know = values.get(b"report", b"0") != b"0" and notify and len(notify) <= MAX_NOTIFY
+    return SubscriptionError(
+        str(error),
+        values.get(b"key", b"")[: MAX_KEY + 1],
+        show(values.get(b"address", b"")[: MAX_ADDRESS + 1]),
+        notify if wants_to_know else None,
     )
 
 

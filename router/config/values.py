@@ -15,6 +15,8 @@ from uwsgi_router.protocol.address import (
     parse_listen_address,
 )
 from uwsgi_router.protocol.http.origin import TrustedPeers
+from uwsgi_router.protocol.key import key_fault
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.types import CodeString
 
 MAX_SECONDS = 366 * 24 * 3600
@@ -92,6 +94,9 @@ def _text(text: str) -> str:
 def _key(text: str) -> str:
     if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 255:
         raise ValueError("expected a key of 1 to 255 bytes")
+    fault = key_fault(to_bytes(text))
+    if fault is not None:
+        raise ValueError(f"expected a key that requests can have: {fault}")
     return text
 
 
