@@ -5,6 +5,9 @@ unsubscribe. uWSGI checks next to nothing of it, so a stray byte stream can crea
 key corrupts its memory. Here a datagram is taken whole or refused whole, with the reason.
 
 Clients of uWSGI's later branch send more keys than 2.0.31 knows; unknown keys are ignored.
+
+The address may have a scheme (:mod:`uwsgi_router.protocol.scheme`), which says what ``proto`` would; only here, so
+what is passed on is written plain (:func:`plain_datagram`).
 """
 
 import re
@@ -14,6 +17,7 @@ from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.address import AddressError, parse_node_address
 from uwsgi_router.protocol.key import key_fault, normal_key
+from uwsgi_router.protocol.scheme import split_scheme
 from uwsgi_router.protocol.text import show, to_bytes, to_text
 from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
@@ -245,11 +249,12 @@ def _subscription(
         raise SubscriptionError("there is no address")
     notify = values.get(b"notify")
     sign = values.get(b"sign") or None
+    address, proto = _node(values)
     via = values.get(b"via")
     return Subscription(
         command="unsubscribe" if _number(values, b"clear") else command,
         key=values[b"key"],
-        address=_address(values[b"address"]),
+        address=address,
         modifier1=_number(values, b"modifier1"),
         modifier2=_number(values, b"modifier2"),
         cores=_number(values, b"cores"),
@@ -257,7 +262,7 @@ def _subscription(
         weight=_number(values, b"weight") or 1,
         algo=_text(values, b"algo"),
         backup=_number(values, b"backup"),
-        proto=_proto(_text(values, b"proto")),
+        proto=proto,
         vassal=values.get(b"vassal") or None,
         notify=notify if notify and len(notify) <= MAX_NOTIFY else None,
         report=bool(_number(values, b"report")),
@@ -311,11 +316,46 @@ def _proto(text: str | None) -> Proto:
     return proto
 
 
-def _address(raw: bytes) -> str:
+def _node(values: Mapping[bytes, bytes]) -> tuple[str, Proto]:
+    """Return the plain address of a node, and what it speaks."""
+    raw = values[b"address"]
     try:
-        return raw.decode()
+        address, said = split_scheme(raw.decode())
     except UnicodeDecodeError:
         raise SubscriptionError(f"the address {raw[:40]!r} is not UTF-8 text") from None
+    except AddressError as exc:
+        raise SubscriptionError(f"the address {show(raw[:80])!r}: {exc}") from None
+    text = _text(values, b"proto")
+    proto = _proto(text)
+    if said is None or said == proto:
+        return address, proto
+    if text is not None:
+        raise SubscriptionError(f"the address {show(raw[:80])!r} says {said}, proto says {proto}")
+    return address, said
+
+
+def plain_datagram(datagram: bytes) -> bytes:
+    """Return an announce as routers understand it that know no schemes: with a plain address, and ``proto``.
+
+    Without a scheme, and if it is signed, it stays as it is: a signature covers what was said.
+
+    Args:
+        datagram: one that :func:`decode` has accepted.
+    """
+    if b":/" not in datagram and b"unix:" not in datagram.lower():
+        return datagram
+    variables = decode_variables(datagram[HEADER_SIZE:])
+    values = dict(variables)
+    address, proto = _node(values)
+    if values.get(b"sign") or address.encode() == values[b"address"]:
+        return datagram
+    plain = [pair for pair in variables if pair[0] not in {b"address", b"proto"}]
+    plain.insert(1, (b"address", address.encode()))
+    if proto != "uwsgi":
+        plain.append((b"proto", proto.encode()))
+    if HEADER_SIZE + sum(4 + len(name) + len(value) for name, value in plain) > MAX_DATAGRAM:
+        return datagram
+    return encode_packet(plain, datagram[0], datagram[3])
 
 
 def _check_address(address: str) -> None:

@@ -17,7 +17,7 @@ class RouterHttp(Router):
         on: the address to listen on, ``host:port`` or the path of a socket; port 0 takes a free one. It is needed
             to run, not to print.
         forward_to: where requests go: a forwarder; or the address of a node, or a list of them, taken in turn. Nodes
-            speak uwsgi, unless :meth:`set_backend_params` says otherwise.
+            speak uwsgi, unless their addresses (``http://127.0.0.1:8000``) or :meth:`set_backend_params` say otherwise.
 
     Raises:
         ParameterError: if one of them can't be used.
