@@ -137,8 +137,8 @@ class Supervisor:
     async def _ready(self, announcements: Sequence[Announcement]) -> None:
         loop = asyncio.get_running_loop()
         tell = loop.time() + _PATIENCE
-        for address in dict.fromkeys(a.address for a in _settled(announcements)):
-            while trouble := await in_thread(partial(self._plan.check.trouble, address)):
+        for address, proto in dict.fromkeys((a.address, a.proto) for a in _settled(announcements)):
+            while trouble := await in_thread(partial(self._plan.check.trouble, address, proto)):
                 if loop.time() >= tell:
                     log.warning("not announced yet: %s", trouble)
                     tell = loop.time() + 6 * _PATIENCE

@@ -75,6 +75,8 @@ class MessageAnswer(Answer):
             begun = client.begun or download.buffered
             raise self.stalled(download.count if begun else 0) from None
         except ResponseError as exc:
+            if not download.buffered.startswith(b"HTTP/"):
+                self.suspect("sends something else")
             text = f"{self.lease.node.name} sent no valid answer: {exc}"
             raise Failure(reasons.BAD_ANSWER, text) from exc
 
@@ -182,6 +184,7 @@ class MessageAnswer(Answer):
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
         if head.close:
+            self.suspect_refusal(head)
             return
         if download.buffered:
             self.site.reporter.surplus(lease.node, len(download.buffered))
