@@ -59,10 +59,13 @@ class Request:
         self.chunked = chunked
         self.raw = raw
 
-    @property
     @abstractmethod
-    def tunnel(self) -> bool:
-        """True if the client asks to go on with something else than HTTP (a WebSocket): then 101 opens a tunnel."""
+    def may_switch(self, *, http: bool) -> bool:
+        """Return True if a node is asked to go on with something else than HTTP: then its 101 opens a tunnel.
+
+        Args:
+            http: the node speaks HTTP; else uwsgi.
+        """
 
     @abstractmethod
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:

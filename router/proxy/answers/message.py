@@ -58,6 +58,8 @@ class MessageAnswer(Answer):
                     else:
                         download.buffered = data[head.size :]
                         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                            if not self.request.may_switch(http=back.keeps_connections):
+                                raise ResponseError("it switches protocols, and was not asked to")
                             tunnel = Tunnel(
                                 self.site.limits, client, self.lease, self.link, download
                             )
