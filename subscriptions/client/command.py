@@ -14,7 +14,7 @@ from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.process import CannotStart
-from uwsgi_router.subscriptions.client.readiness import Check
+from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
@@ -96,7 +96,7 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     return SubscribePlan(
         announcements=announcements,
         program=program,
-        check=Check.parse(options.check, key) if options.check else Check(),
+        check=Check.parse(options.check, key) if options.check else Check(host=host_of(key)),
         drain=Drain(options.drain, options.drain_delay, control_path(options.control, os.environ)),
         interval=options.interval,
         notify=options.notify,

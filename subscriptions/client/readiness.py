@@ -29,7 +29,7 @@ class Check:
     """
 
     path: str | None = None
-    host: str = ""
+    host: str = "localhost"
     address: Address | None = None
 
     @classmethod
@@ -43,8 +43,7 @@ class Check:
         Raises:
             SubscribeError: if it is something else.
         """
-        # A key may hold a mount point; ".example.com" is for all names below.
-        host = key.partition("/")[0].lstrip(".") or "localhost"
+        host = host_of(key)
         if url.startswith("/") and not re.search(r"\s", url):
             return cls(url, host)
         found = _URL.fullmatch(url)
@@ -70,7 +69,7 @@ class Check:
             return trouble
         node = parse_address(announced)
         if spoken is None or address != node:
-            other = spoken_instead(lambda: _connect(node), proto)
+            other = spoken_instead(lambda: _connect(node), proto, self.host)
         else:
             other = "http" if proto == "uwsgi" and spoken == "http" else None
         if other is None:
@@ -113,6 +112,12 @@ class Check:
         # gunicorn answers so in uwsgi, too.
         spoken: Literal["http"] | None = None if status == 400 else "http"
         return f"{address} answers GET {self.path} for {self.host} with {status}", spoken
+
+
+def host_of(key: str) -> str:
+    """Return the host that a program is asked for, by its key."""
+    # A key may hold a mount point; ".example.com" is for all names below.
+    return key.partition("/")[0].lstrip(".") or "localhost"
 
 
 def _connect(address: Address) -> socket.socket:

@@ -10,6 +10,8 @@ from socketserver import UnixStreamServer
 import pytest
 
 from tests.lab.processes import free_port
+from uwsgi_router.protocol.subscription import Proto
+from uwsgi_router.protocol.uwsgi import decode_variables
 from uwsgi_router.subscriptions.client.announcement import PROTOS
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.readiness import Check
@@ -160,7 +162,7 @@ def as_uwsgi(data: bytes) -> bytes | None:
     modifier1, size = data[0], int.from_bytes(data[1:3], "little")
     if modifier1 or size > 4096:
         return b""
-    return None if len(data) < 4 + size else b"HTTP/1.1 200 OK\r\n\r\n"
+    return None if len(data) < 4 + size else b"HTTP/1.1 404 Not Found\r\n\r\n"
 
 
 def as_gunicorn_in_uwsgi(data: bytes) -> bytes | None:
@@ -171,8 +173,18 @@ def as_gunicorn_in_uwsgi(data: bytes) -> bytes | None:
 def as_http(data: bytes) -> bytes | None:
     """What HTTP servers do: they wait for the end of a head, and refuse what begins none."""
     if not data.startswith((b"HEAD /", b"GET /")):
-        return b"HTTP/1.1 400 Bad Request\r\n\r\n"
+        return b"HTTP/1.1 400 Bad Request\r\n\r\n" if b"\r\n" in data else None
     return b"HTTP/1.1 204 No Content\r\n\r\n" if b"\r\n\r\n" in data else None
+
+
+def refusing(kind: Answer) -> Answer:
+    """A server whose application says 400 to everything."""
+
+    def answer(data: bytes) -> bytes | None:
+        said = kind(data)
+        return said and b"HTTP/1.1 400 Bad Request\r\n\r\n"
+
+    return answer
 
 
 @pytest.mark.parametrize("url", [None, "/health"])
@@ -200,11 +212,18 @@ def test_what_cannot_be_told_is_announced(server: Start) -> None:
         assert Check().trouble(ends, proto) is None
 
 
-def test_an_http_server_sees_no_request_of_ours(server: Start) -> None:
+@pytest.mark.parametrize(("kind", "proto"), [(as_http, "http"), (as_uwsgi, "uwsgi")])
+def test_an_application_may_refuse_everything(server: Start, kind: Answer, proto: Proto) -> None:
+    assert Check().trouble(server(refusing(kind)).address, proto) is None
+
+
+def test_the_application_is_asked_for_its_own_host(server: Start) -> None:
     one = server(as_http)
-    assert Check().trouble(one.address, "http") is None
-    assert one.heard
-    assert all(b"\r\n\r\n" not in data for data in one.heard)
+    assert Check(host="example.com").trouble(one.address, "http") is None
+    assert one.heard[0].startswith(b"HEAD / HTTP/1.1\r\nHost: example.com\r\n")
+    other = server(as_uwsgi)
+    assert Check(host="example.com").trouble(other.address, "uwsgi") is None
+    assert (b"HTTP_HOST", b"example.com") in decode_variables(other.heard[0][4:])
 
 
 def test_a_check_elsewhere_says_nothing_of_the_node(server: Start) -> None:
