@@ -31,7 +31,9 @@ def announced_as(lab: Place, server: Server, proto: str) -> str:
         to = f"127.0.0.1:{table.getsockname()[1]}"
         options = ("--server", to, "--key", "k.example", "--address", server.address)
         subscribe = (programs.uwsgi_router(), "subscribe", *options, "--proto", proto)
-        process = lab.program("subscribe", *subscribe, "--drain", "0s", "--", "sleep", "60")
+        process = lab.program(
+            f"subscribe-as-{proto}", *subscribe, "--drain", "0s", "--", "sleep", "60"
+        )
         process.wait_for_output(f"{server.address} ")
         table.setblocking(False)
         try:
