@@ -45,7 +45,8 @@ def announced_as(lab: Place, server: Server, proto: str) -> str:
     return output
 
 
-@pytest.mark.parametrize("kind", KINDS)
+# uWSGI's own HTTP parser takes a packet for a request, and its application answers: that can't be told from here.
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uwsgi-http11"])
 def test_subscribe_announces_no_program_that_speaks_something_else(lab: Place, kind: str) -> None:
     server = lab.server(kind)
     other = "http" if kind == "uwsgi" else "uwsgi"
