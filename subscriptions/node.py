@@ -56,6 +56,7 @@ class Node(Traffic):
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in and out.
         requests: successful connects, and further requests on connections that were kept.
+        refusals: answers 400 that closed the connection.
         failcnt: failed connects; for an announced node also unsubscribes and becoming stale.
         connecting: connects under way.
         slow: one of these has been unanswered for a second.
@@ -73,6 +74,7 @@ class Node(Traffic):
         "name",
         "proto",
         "reference",
+        "refusals",
         "requests",
         "slow",
         "socket_owner",
@@ -96,6 +98,7 @@ class Node(Traffic):
         self.proto: Proto = proto
         self.reference = 0
         self.requests = 0
+        self.refusals = 0
         self.failcnt = 0
         self.connecting = 0
         self.slow = False

@@ -107,7 +107,9 @@ class SubscriptionServer:
             self._gate.check_sender(sender, now)
             subscription = decode(datagram)
         except SubscriptionError as exc:
-            self._refused(Refusal(sender.name, "malformed", str(exc)))
+            self._refused(Refusal(sender.name, "malformed", str(exc), exc.key or None))
+            text = notify.refused(exc.key or b"", exc.address, str(exc))
+            self._answer(exc.notify, sender, text)
             return
         except Refused as exc:
             self._refused(Refusal(sender.name, exc.cause, exc.reason))
@@ -122,22 +124,22 @@ class SubscriptionServer:
             self._refused(Refusal(sender.name, exc.cause, exc.reason, subscription.key))
             if subscription.report:
                 text = notify.refused(subscription.key, subscription.address, exc.reason)
-                self._answer(subscription, sender, text)
+                self._answer(subscription.notify, sender, text)
             return
         self._accepted(datagram)
         if events:
             for event in events:
                 if isinstance(event, NodeAdded):
                     text = notify.accepted(event.key, event.node.name)
-                    self._answer(subscription, sender, text)
+                    self._answer(subscription.notify, sender, text)
             self._on_events(events)
 
-    def _answer(self, subscription: Subscription, sender: Sender, text: str) -> None:
-        if subscription.notify is None or self._notifier is None:
+    def _answer(self, path: bytes | None, sender: Sender, text: str) -> None:
+        if path is None or self._notifier is None:
             return
-        failure = self._notifier.send(subscription.notify, text, sender)
+        failure = self._notifier.send(path, text, sender)
         if failure is not None:
-            self._unheard(subscription.notify, failure)
+            self._unheard(path, failure)
 
 
 def sender_of(address: object, process: Credentials | None) -> Sender:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast, get_args
 
+from uwsgi_router.protocol.key import key_fault
 from uwsgi_router.protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
 from uwsgi_router.protocol.text import to_bytes, to_text
 from uwsgi_router.subscriptions.node import SubscribedNode
@@ -201,6 +202,8 @@ def parse(data: bytes) -> Saved:
                 tables.append(SavedTable(_string(members, "table"), _switch(members, "signed")))
             elif not tables:
                 raise StateError("it belongs to no table")
+            elif "signer" not in members and _is_unfit(members):
+                continue  # Earlier versions took keys that no request can have.
             elif "known" in members:
                 tables[-1].known.append(_read_known(members))
             elif "signer" in members:
@@ -212,6 +215,13 @@ def parse(data: bytes) -> Saved:
     if _object(len(lines), lines[-1]).get("end") != len(lines) - 2:
         raise StateError("it is not whole")
     return Saved(_number(head, "saved"), tables)
+
+
+def _is_unfit(members: Mapping[str, Any]) -> bool:
+    """Return True if the node or key of a line could not be announced today, because of its key."""
+    name = "known" if "known" in members else "key"
+    key = _raw(members, name)
+    return bool(key) and key_fault(key) is not None
 
 
 def _object(number: int, line: bytes) -> dict[str, Any]:
@@ -228,7 +238,7 @@ def _read_known(members: Mapping[str, Any]) -> tuple[bytes, float, int | None]:
     owner = _number(members, "owner") if "owner" in members else None
     key = _raw(members, "known")
     # For its checks: a key is what could be announced.
-    Subscription("subscribe", key, "/")
+    key = Subscription("subscribe", key, "/").key
     return key, float(_number(members, "since")), owner
 
 

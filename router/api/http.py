@@ -19,7 +19,7 @@ class RouterHttp(Router):
         on: the address to listen on, ``host:port`` or the path of a socket; port 0 takes a free one. It is needed
             to run, not to print.
         forward_to: where requests go: a forwarder; or the address of a node, or a list of them, taken in turn. Nodes
-            speak uwsgi, unless :meth:`set_backend_params` says otherwise.
+            speak uwsgi, unless their addresses (``http://127.0.0.1:8000``) or :meth:`set_backend_params` say otherwise.
 
     Raises:
         ParameterError: if one of them can't be used.
@@ -133,7 +133,7 @@ class RouterHttp(Router):
             chunked_input: ``http-chunked-input``: chunked bodies are passed on as they come, not read whole.
             chunked_output: ``http-auto-chunked``: with ``keepalive``, chunk answers without a length.
             gzip: ``http-auto-gzip``: compress answers whose node says ``uWSGI-Encoding: gzip``.
-            websockets: ``http-websockets``: open a tunnel when a node accepts a WebSocket.
+            websockets: ``http-websockets``: pass WebSockets to nodes that speak uwsgi, too.
             source_method: ``http-manage-source``: pass on everything that follows a request of method SOURCE.
             rtsp: ``http-manage-rtsp``: understand RTSP/1.0.
             proxy_protocol: ``http-enable-proxy-protocol``: connections begin with a PROXY header; all of them, or
@@ -220,7 +220,7 @@ class RouterHttp(Router):
         max_frame: int | None = None,
         max_message: int | None = None,
     ) -> Self:
-        """Set limits of WebSockets, which ``set_manage_params(websockets=True)`` lets through.
+        """Set limits of WebSockets.
 
         Args:
             timeout: ``http-websocket-timeout``, seconds of silence that end one (3600).

@@ -142,7 +142,7 @@ class AssembledRouter:
                 caches=caches,
                 resolver=shared.resolver,
             ),
-            fallback=FixedForwarder(config.fallback),
+            fallback=FixedForwarder(config.fallback, config.default_proto),
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,
@@ -150,7 +150,9 @@ class AssembledRouter:
             access_log=self.access_log,
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in self.streams), *config.subscription_servers],
-            static_nodes=StaticForwarder(config.to, config.gracetime, last_resort=False).nodes,
+            static_nodes=StaticForwarder(
+                config.to, config.gracetime, last_resort=False, proto=config.default_proto
+            ).nodes,
         )
         if table is not None:
             table.used_by(gateway)

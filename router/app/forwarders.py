@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Sequence
 
-from uwsgi_router.protocol.address import AddressError, parse_address
+from uwsgi_router.protocol.address import AddressError
+from uwsgi_router.protocol.named_node import parse_node
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import RouterConfig
@@ -51,11 +52,12 @@ def build_forwarder(
     """
     if config.use_cache is not None:
         return _cache_forwarder(config, config.use_cache, caches, loop, resolver)
+    proto = config.default_proto
     try:
         if config.use_pattern is not None and "%s" not in config.use_pattern:
-            return FixedForwarder([config.use_pattern])
+            return FixedForwarder([config.use_pattern], proto)
         if config.use_pattern is not None:
-            return PathForwarder.from_pattern(config.use_pattern)
+            return PathForwarder.from_pattern(config.use_pattern, proto)
         if table is not None:
             fallback_key = config.subscription_fallback_key
             return SubscriptionForwarder(
@@ -65,7 +67,7 @@ def build_forwarder(
                 to_bytes(fallback_key) if fallback_key else None,
             )
         if config.use_base is not None:
-            return PathForwarder.from_base(config.use_base)
+            return PathForwarder.from_base(config.use_base, proto)
     except PatternError as exc:
         option = "use-pattern" if config.use_pattern is not None else "use-base"
         raise StartError(
@@ -76,7 +78,7 @@ def build_forwarder(
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:
-            return FixedForwarder([address])
+            return FixedForwarder([address], proto)
         log.warning(
             "%s-use-socket=%s: the configuration has %d socket lines, counted from 0%s",
             config.kind,
@@ -84,7 +86,9 @@ def build_forwarder(
             len(worker_sockets),
             "" if config.to else "; every request will be refused",
         )
-    return StaticForwarder(config.to, config.gracetime, last_resort=not config.fallback)
+    return StaticForwarder(
+        config.to, config.gracetime, last_resort=not config.fallback, proto=proto
+    )
 
 
 def _cache_forwarder(
@@ -102,7 +106,9 @@ def _cache_forwarder(
             raise StartError(
                 f"{config.kind}-use-cache: there is no {which}: cache2 = name=NAME,items=N makes one"
             )
-        return CacheForwarder(cache, config.gracetime, last_resort=last_resort)
+        return CacheForwarder(
+            cache, config.gracetime, last_resort=last_resort, proto=config.default_proto
+        )
     remote = RemoteCache(
         use_cache,
         loop=loop,
@@ -117,6 +123,7 @@ def _cache_forwarder(
         config.gracetime,
         last_resort=last_resort,
         deadline=config.connect_timeout,
+        proto=config.default_proto,
     )
 
 
@@ -126,7 +133,7 @@ def _worker_socket(text: str, worker_sockets: Sequence[str]) -> str | None:
         index = int(text or "0")
         return worker_sockets[index] if index < len(worker_sockets) else None
     try:
-        parse_address(text)
+        parse_node(text)
     except AddressError as exc:
         raise StartError(f"use-socket={text}: {exc}") from exc
     return text

@@ -162,20 +162,23 @@ class HttpRouterConfig(RouterConfig):
         "raw-body",
         "Pass on everything that follows a head without a length, both ways, until one side closes.",
     )
-    websockets: bool = switch("websockets", "Open a tunnel when a node accepts a WebSocket.")
+    websockets: bool = switch(
+        "websockets",
+        "Pass WebSockets to nodes that speak uwsgi, too; those that speak HTTP get them anyway.",
+    )
     websocket_timeout: float = option(
         "websocket-timeout",
         SECONDS,
         "End a tunnel that was silent in both directions for so long.",
         default=3600.0,
         origin=_OURS,
-        needs=("websockets",),
+        needs=("websockets", "has_http_nodes"),
     )
     websocket_check: bool = switch(
         "websocket-check",
         "Check the handshake's answer and every frame, and end a WebSocket that breaks the rules.",
         origin=_OURS,
-        needs=("websockets",),
+        needs=("websockets", "has_http_nodes"),
     )
     websocket_max_frame: int = option(
         "websocket-max-frame",

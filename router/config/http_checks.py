@@ -31,10 +31,11 @@ def oddities(router: HttpRouterConfig) -> list[str]:
     found = []
     if router.error_pages and router.errors == "close":
         found.append("http-error-page with http-errors = close has no effect")
-    if router.backend_http and not router.subscription_servers:
+    if "uwsgi" not in router.node_protos:
         given = changed(router, prefix="http")
+        why = "http-backend-http" if router.backend_http else "nodes that speak HTTP"
         found += [
-            f"{given[field]} has no effect with http-backend-http: only uwsgi carries it"
+            f"{given[field]} has no effect with {why}: only uwsgi carries it"
             for field in _VARIABLES
             if field in given
         ]

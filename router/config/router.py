@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.cache_values import USE_CACHE
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
@@ -95,7 +96,7 @@ class RouterConfig:
     to: tuple[str, ...] = option(
         "to",
         NODE,
-        "Forward to this node; repeated: to each in turn.",
+        "Forward to this node, http://HOST:PORT if it speaks HTTP; repeated: to each in turn.",
         default=(),
         repeatable=True,
     )
@@ -169,7 +170,7 @@ class RouterConfig:
         "Connections to one HTTP node at once.",
         default=None,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as many as its announce has cores, else without limit",
     )
     backend_keepalive: float = option(
@@ -178,7 +179,7 @@ class RouterConfig:
         "Keep an idle connection to an HTTP node for so long, if the node names no time.",
         default=1.5,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         zero="not at all",
     )
     backend_queue: int = option(
@@ -187,7 +188,7 @@ class RouterConfig:
         "Requests that may wait at once for a connection to an HTTP node.",
         default=1_000,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
     )
     backend_queue_timeout: float | None = option(
         "backend-queue-timeout",
@@ -195,7 +196,7 @@ class RouterConfig:
         "Let each of them wait for so long.",
         default=None,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as {router}-timeout",
     )
     hold: float = option(
@@ -299,3 +300,26 @@ class RouterConfig:
         default=None,
         scope=_ROUTER,
     )
+
+    @property
+    def default_proto(self) -> NodeProto:
+        """Protocol of nodes that did not announce what they speak, and whose address does not say."""
+        return "http" if self.backend_http else "uwsgi"
+
+    @property
+    def node_protos(self) -> frozenset[NodeProto]:
+        """Protocols that nodes may speak, for all that the configuration says."""
+        if (
+            self.subscription_servers
+            or self.use_cache is not None
+            or self.use_code_string is not None
+        ):
+            return frozenset(("uwsgi", "http"))
+        named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
+        said = [split_scheme(text)[1] for text in named if text is not None]
+        return frozenset(one or self.default_proto for one in said or [None])
+
+    @property
+    def has_http_nodes(self) -> bool:
+        """True if some node may speak HTTP."""
+        return "http" in self.node_protos

@@ -57,7 +57,6 @@ class Limits:
         abort_on_eof: a client's half-close is its end.
         answers: requests that failed are answered; False: the connection is closed.
         backend_connections: limit of connections to one HTTP node; 0: none; None: the cores that it announced.
-        backend_http: unannounced nodes speak HTTP.
         backend_keepalive: seconds for which an idle connection to a node is kept.
         backend_queue: requests that may wait for a connection.
         backend_queue_timeout: seconds for which each may wait.
@@ -74,7 +73,6 @@ class Limits:
         "abort_on_eof",
         "answers",
         "backend_connections",
-        "backend_http",
         "backend_keepalive",
         "backend_queue",
         "backend_queue_timeout",
@@ -91,7 +89,6 @@ class Limits:
         self.abort_on_eof = config.abort_on_eof
         self.answers = config.errors != "close"
         self.backend_connections = config.backend_connections
-        self.backend_http = config.backend_http
         self.backend_keepalive = config.backend_keepalive
         self.backend_queue = config.backend_queue
         queue_timeout = config.backend_queue_timeout
@@ -137,11 +134,7 @@ class Site:
 
     def back_of(self, node: Node) -> Back:
         """Return the back that speaks a node's protocol."""
-        if node.proto == "http" or (
-            self.limits.backend_http and not isinstance(node, SubscribedNode)
-        ):
-            return self._http_back
-        return self._uwsgi_back
+        return self._http_back if node.proto == "http" else self._uwsgi_back
 
     def connection_limit(self, node: Node) -> int | None:
         """Return how many connections an HTTP node may have, idle and in use; None: any number."""

@@ -18,7 +18,7 @@ from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Context, Site
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Answers, Download
+from uwsgi_router.router.proxy.pump import Answers, RawDownload
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.report.requests import Outcome
 from uwsgi_router.subscriptions.node import Node
@@ -115,6 +115,7 @@ class Exchange:
                         body.leave()
                         lease.close()
                     if not client.begun:
+                        answer.suspect_silence("ends the connection without a byte")
                         self._retry_or_fail(lease, back, answer.download.error)
             if (
                 client.link.backlog
@@ -169,7 +170,7 @@ class Exchange:
         assert link is not None
         size = site.limits.buffer_size
         if back.is_opaque(request):
-            raw = Download(link, self.fiber, size)
+            raw = RawDownload(link, self.fiber, size)
             return RawAnswer(site, request, self.client, lease, back, raw)
         head_first = Answers(link, self.fiber, size, MAX_HEAD + 1)
         return MessageAnswer(site, request, self.client, lease, back, head_first)

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from uwsgi_router.protocol.address import parse_address
+from uwsgi_router.protocol.named_node import parse_node
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
@@ -13,11 +14,13 @@ class FixedForwarder(Forwarder):
 
     Args:
         addresses: in the order in which they are tried.
+        proto: what nodes speak whose addresses do not say.
     """
 
-    def __init__(self, addresses: Sequence[str]) -> None:
+    def __init__(self, addresses: Sequence[str], proto: NodeProto = "uwsgi") -> None:
         super().__init__()
-        self.nodes = [Node(text, parse_address(text)) for text in addresses]
+        named = map(parse_node, addresses)
+        self.nodes = [Node(one.name, one.address, proto=one.proto or proto) for one in named]
 
     def __repr__(self) -> str:
         return f"<FixedForwarder {self.nodes!r}>"

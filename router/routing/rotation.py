@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
 
@@ -16,8 +17,10 @@ class UnannouncedNode(Node):
 
     __slots__ = ("failed_at",)
 
-    def __init__(self, name: str, address: Address, *, modifier1: int = 0) -> None:
-        super().__init__(name, address, modifier1=modifier1)
+    def __init__(
+        self, name: str, address: Address, *, modifier1: int = 0, proto: NodeProto = "uwsgi"
+    ) -> None:
+        super().__init__(name, address, modifier1=modifier1, proto=proto)
         self.failed_at: float | None = None
 
     def connected(self) -> None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from uwsgi_router.protocol.address import InetAddress, parse_address
+from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.named_node import parse_node
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.connect import Endpoint, is_name
 from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
@@ -22,22 +24,33 @@ class StaticForwarder(RotatingForwarder):
         addresses: as configured. A host name stands for every address it has: see :meth:`resolved`.
         gracetime: seconds; see :class:`RotatingForwarder`.
         last_resort: no fallback is configured.
+        proto: what nodes speak whose addresses do not say.
 
     Attributes:
         names: the configured host names, for whoever resolves them.
     """
 
-    def __init__(self, addresses: Sequence[str], gracetime: float, *, last_resort: bool) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto = "uwsgi",
+    ) -> None:
         super().__init__(gracetime, last_resort=last_resort)
         self._groups: list[list[StaticNode]] = []
         self.names: dict[int, InetAddress] = {}
+        self._protos: list[NodeProto] = []
         for index, text in enumerate(addresses):
-            address = parse_address(text)
+            named = parse_node(text)
+            address = named.address
+            self._protos.append(named.proto or proto)
             if isinstance(address, InetAddress) and is_name(address):
                 self.names[index] = address
                 self._groups.append([])
             else:
-                self._groups.append([StaticNode(text, address)])
+                self._groups.append([StaticNode(named.name, address, proto=self._protos[index])])
         self._next = 0
         self.nodes: list[StaticNode] = []
         self._flatten()
@@ -50,13 +63,14 @@ class StaticForwarder(RotatingForwarder):
 
         Nodes that stay keep their counters and marks.
         """
-        port = self.names[index].port
+        port, proto = self.names[index].port, self._protos[index]
         addresses = [InetAddress(str(where[0]), port) for _family, where in endpoints]
         known = {node.address: node for node in self._groups[index]}
         if set(known) == set(addresses):
             return False
         self._groups[index] = [
-            known.get(address) or StaticNode(str(address), address) for address in addresses
+            known.get(address) or StaticNode(str(address), address, proto=proto)
+            for address in addresses
         ]
         self._flatten()
         return True

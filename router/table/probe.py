@@ -106,6 +106,8 @@ async def _read_pong(sock: socket.socket) -> None:
         if not more:
             raise _Failed("it ended the connection without an answer to the ping")
         data += more
+    if data == b"HTTP":
+        raise _Failed("it speaks HTTP, and did not announce that (proto=http)")
     if data[0] != MODIFIER_PING:
         raise _Failed("what it sent is no answer to a ping")
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
 from uwsgi_router.subscriptions.client.arguments import CommandParser
@@ -15,7 +16,7 @@ from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.process import CannotStart
-from uwsgi_router.subscriptions.client.readiness import Check
+from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
@@ -23,6 +24,8 @@ from uwsgi_router.version import __version__
 
 log = logging.getLogger("subscriptions.client")
 
+# What programs speak that uWSGI does not run.
+_USUAL: Final = "http"
 _SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 
@@ -100,7 +103,7 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     return SubscribePlan(
         announcements=announcements,
         program=program,
-        check=Check.parse(options.check, key) if options.check else Check(),
+        check=Check.parse(options.check, key) if options.check else Check(host=host_of(key)),
         drain=Drain(options.drain, options.drain_delay, control_path(options.control, os.environ)),
         interval=options.interval,
         notify=options.notify,
@@ -132,16 +135,21 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
                 balancing_weight=options.weight,
                 signing=options.sign,
                 protocol=options.proto,
+                default_protocol=_USUAL,
             )
             for key in options.key
         ]
-    shared = {
-        "address": options.address,
-        "weight": options.weight,
-        "protocol": options.proto,
-    }
-    made += [subscribe_to(text, **shared) for text in options.subscribe_to]
-    made += [subscribe2(text, **shared) for text in options.subscribe2]
+    for read, texts in ((subscribe_to, options.subscribe_to), (subscribe2, options.subscribe2)):
+        made += [
+            read(
+                text,
+                address=options.address,
+                weight=options.weight,
+                protocol=options.proto,
+                default_protocol=_USUAL,
+            )
+            for text in texts
+        ]
     return tuple(made)
 
 
@@ -173,9 +181,13 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     add(
         "--address",
         help="where the router finds the program: HOST:PORT, a UNIX socket's path, or auto:PORT, which is this"
-        " machine's address on the route to the server",
+        " machine's address on the route to the server; http://, uwsgi:// or unix: before it say what is spoken there",
     )
-    add("--proto", choices=PROTOS, default="http", help="what the program speaks (default: http)")
+    add(
+        "--proto",
+        choices=PROTOS,
+        help="what the program speaks, as a scheme of --address may say, too (default: http)",
+    )
     add("--weight", type=int, metavar="N", help="its share of the requests (default: 1)")
     add(
         "--sign",

@@ -132,8 +132,8 @@ class Supervisor:
         await keep_announcing(announcer, Schedule(self._plan.interval), well=well)
 
     async def _ready(self, announcements: Sequence[Announcement]) -> None:
-        for address in dict.fromkeys(a.address for a in _settled(announcements)):
-            await until_ready(self._plan.check, address, ReadyTiming())
+        for address, proto in dict.fromkeys((a.address, a.proto) for a in _settled(announcements)):
+            await until_ready(self._plan.check, address, proto, ReadyTiming())
 
     async def _withdraw(self, announcer: Announcer, program: Program) -> None:
         """Unsubscribe, and let the program serve on until what was sent to it before is done."""

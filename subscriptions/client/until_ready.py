@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from uwsgi_router.protocol.subscription import Proto
 from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.threads import in_thread
 
@@ -58,12 +59,13 @@ class _Reason:
         self._timer = self._loop.call_later(self._repeat, self._log)
 
 
-async def until_ready(check: Check, address: str, timing: ReadyTiming) -> None:
+async def until_ready(check: Check, address: str, proto: Proto, timing: ReadyTiming) -> None:
     """Return once a check succeeds.
 
     Args:
         check: what is asked.
         address: the program's, as announced.
+        proto: what it should speak.
         timing: when.
     """
     # A check itself takes seconds if nobody answers.
@@ -72,7 +74,7 @@ async def until_ready(check: Check, address: str, timing: ReadyTiming) -> None:
     try:
         while True:
             await asyncio.sleep(pause)
-            trouble = await in_thread(partial(check.trouble, address))
+            trouble = await in_thread(partial(check.trouble, address, proto))
             if trouble is None:
                 return
             reason.set(trouble)

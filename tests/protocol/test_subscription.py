@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lab.keys import normal_keys
 from uwsgi_router.protocol.subscription import (
     MAX_DATAGRAM,
     MAX_UNIX_TIME,
@@ -30,7 +31,7 @@ OPTIONAL_BYTES = st.none() | st.binary(min_size=1, max_size=60)
 SUBSCRIPTIONS = st.builds(
     Subscription,
     command=st.sampled_from(["subscribe", "unsubscribe"]),
-    key=st.binary(min_size=1, max_size=255),
+    key=normal_keys(),
     address=st.sampled_from(
         [
             "10.0.0.1:3031",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lab.keys import normal_keys
 from tests.subscriptions.table import KEY, Table
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.grant import Grant
@@ -26,7 +27,7 @@ from uwsgi_router.subscriptions.state import (
 WALL = 1_795_231_304.0
 EVERYTHING = Subscription(
     "subscribe",
-    b"\xff.example/\x00",
+    b"\xff.example/\xfe",
     "10.0.0.1:3031",
     modifier1=5,
     modifier2=6,
@@ -229,6 +230,17 @@ def test_anything_else_is_refused_whole(data: bytes, reason: str) -> None:
     assert str(refused.value).startswith(reason) or reason in str(refused.value)
 
 
+def test_a_key_that_an_earlier_version_took_and_no_request_can_have_is_left_out() -> None:
+    node = {"key": "example.com", "address": ":1", "algo": "wrr"}
+    upper = {"key": "Upper.Example.", "address": ":1", "algo": "wrr"}
+    data = document(
+        TABLE, {**node, "key": "example.com "}, node, upper, {"known": "a b", "since": 1}
+    )
+    (one,) = parse(data).tables
+    assert [saved.subscription.key for saved in one.nodes] == [b"example.com", b"upper.example"]
+    assert one.known == []
+
+
 @given(st.binary(max_size=300), st.integers(0, 500))
 def test_a_spoilt_file_never_does_more_than_to_be_refused(rubbish: bytes, place: int) -> None:
     table = Table()
@@ -241,7 +253,7 @@ def test_a_spoilt_file_never_does_more_than_to_be_refused(rubbish: bytes, place:
             pass
 
 
-@given(st.binary(min_size=1, max_size=20), st.integers(1, 5), st.booleans())
+@given(normal_keys(20), st.integers(1, 5), st.booleans())
 def test_what_is_written_is_read(key: bytes, count: int, leaving: bool) -> None:
     table = Table()
     for number in range(count):

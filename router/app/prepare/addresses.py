@@ -11,10 +11,10 @@ from uwsgi_router.protocol.address import (
     AddressError,
     InetAddress,
     UnixAddress,
-    parse_address,
     parse_datagram_address,
     parse_listen_address,
 )
+from uwsgi_router.protocol.named_node import parse_node
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.router.net.own import is_this_machine
 
@@ -115,7 +115,7 @@ def own_nodes(configuration: Configuration) -> list[str]:
         nodes += [(f"{router.kind}-fallback", text) for text in router.fallback]
         for option, text in nodes:
             try:
-                node = parse_address(text)
+                node = parse_node(text).address
             except AddressError:
                 continue
             for listener in streams:

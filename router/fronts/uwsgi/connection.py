@@ -9,7 +9,7 @@ from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_head
-from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
+from uwsgi_router.router.fronts.uwsgi.parser import TLS, Ping, UwsgiParser, is_tls
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.proxy.body import Body, buffer_limit
@@ -113,7 +113,7 @@ class UwsgiConnection(Connection):
             self._pong(ping.answer)
             return
         except PacketError as error:
-            reporter.refused(peer, str(error))
+            reporter.refused(peer, TLS if is_tls(self._data) else str(error))
             return
         except Failure as exc:
             failure = without_traceback(exc)

@@ -1,7 +1,9 @@
 """Answer base class: relays a node's response to the client."""
 
 from abc import abstractmethod
+from http import HTTPStatus
 
+from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -66,11 +68,38 @@ class Answer:
         if not body.complete and not self.link.backlog and not count:
             return body.stalled()
         timeout = self.site.limits.timeout
+        if not count:
+            self.suspect_silence("sends no byte")
         return Failure(
             reasons.STALLED if count else reasons.NO_ANSWER_IN_TIME,
             f"{self.lease.node.name} sent no byte for {timeout:g} s, {count} bytes came before",
             timeout,
         )
+
+    def suspect_silence(self, what: str) -> None:
+        """Log that the node may speak another protocol, if it has never sent a byte."""
+        if not self.lease.node.tx:
+            self.suspect(what)
+
+    def suspect(self, what: str) -> None:
+        """Log that the node may speak another protocol, unless it gets the client's bytes whatever they are."""
+        if self.back.packets or self.back.keeps_connections:
+            self.site.reporter.speaks_otherwise(self.lease.node, what)
+
+    def suspect_refusal(self, head: ResponseHead) -> None:
+        """Log that a uwsgi node may speak HTTP, if all its answers are what HTTP servers say to a packet.
+
+        An application's own 400 does not close the connection; a server's has its name at least. (But gunicorn closes
+        it, and adds its name, in uwsgi, too.)
+        """
+        if head.status != HTTPStatus.BAD_REQUEST or not head.close or not self.back.packets:
+            return
+        if head.minor or any(line[:7].lower() == b"server:" for line in head.lines):
+            node = self.lease.node
+            node.refusals += 1
+            # The others that it has now are not answered yet.
+            if node.refusals + node.reference - 1 >= node.requests:
+                self.suspect("answers every request with 400, as HTTP servers do")
 
     @property
     def broke(self) -> bool:

@@ -58,6 +58,8 @@ class MessageAnswer(Answer):
                     else:
                         download.buffered = data[head.size :]
                         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                            if not self.request.may_switch(http=back.keeps_connections):
+                                raise ResponseError("it switches protocols, and was not asked to")
                             tunnel = Tunnel(
                                 self.site.limits, client, self.lease, self.link, download
                             )
@@ -75,6 +77,8 @@ class MessageAnswer(Answer):
             begun = client.begun or download.buffered
             raise self.stalled(download.count if begun else 0) from None
         except ResponseError as exc:
+            if not download.buffered.startswith(b"HTTP/"):
+                self.suspect("sends something else")
             text = f"{self.lease.node.name} sent no valid answer: {exc}"
             raise Failure(reasons.BAD_ANSWER, text) from exc
 
@@ -182,6 +186,7 @@ class MessageAnswer(Answer):
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
         if head.close:
+            self.suspect_refusal(head)
             return
         if download.buffered:
             self.site.reporter.surplus(lease.node, len(download.buffered))

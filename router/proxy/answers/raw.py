@@ -2,9 +2,17 @@
 
 from typing import Final
 
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import TimedOut
+from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.context import Site
+from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import RawDownload
 
 _ANSWER: Final = Phase.ANSWER
 
@@ -12,11 +20,23 @@ _ANSWER: Final = Phase.ANSWER
 class RawAnswer(Answer):
     """Answer of unknown form, which ends with the node's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_raw",)
+
+    def __init__(
+        self,
+        site: Site,
+        request: Request,
+        client: Client,
+        lease: Lease,
+        back: Back,
+        download: RawDownload,
+    ) -> None:
+        Answer.__init__(self, site, request, client, lease, back, download)
+        self._raw = download
 
     async def relay(self) -> None:
         """Relay both ways until the node has ended its answer."""
-        client, download = self.client, self.download
+        client, download = self.client, self._raw
         body, fiber = client.body, download.fiber
         fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
         download.start_passing(client.link)
@@ -31,3 +51,14 @@ class RawAnswer(Answer):
             client.begun = download.count > 0
         if self.back.may_say_nothing and download.error is None:
             client.begun = True
+        if download.refusal:
+            self._look_at(download.refusal)
+
+    def _look_at(self, refusal: bytes) -> None:
+        """Look whether a 400 is what an HTTP server says to a packet."""
+        try:
+            head = parse_response(refusal, cgi=True)
+        except ResponseError:
+            return
+        if head is not None:
+            self.suspect_refusal(head)

@@ -40,6 +40,31 @@ def test_defaults() -> None:
     assert (plan.drain, plan.interval, plan.check.path) == (Drain(8, 5), 10, None)
 
 
+@pytest.mark.parametrize(
+    ("options", "proto"),
+    [
+        (["--address", "http://127.0.0.1:8000"], "http"),
+        (["--address", "uwsgi://127.0.0.1:8000"], "uwsgi"),
+        (["--address", "uwsgi://127.0.0.1:8000", "--proto", "uwsgi"], "uwsgi"),
+        (["--address", "127.0.0.1:8000", "--proto", "uwsgi"], "uwsgi"),
+    ],
+)
+def test_the_address_may_say_what_is_spoken_there(options: list[str], proto: str) -> None:
+    (announced,) = parse([*GOOD[:4], *options, *PROGRAM]).announcements
+    assert (announced.address, announced.proto) == ("127.0.0.1:8000", proto)
+
+
+def test_address_and_protocol_must_not_contradict_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--address", "uwsgi://127.0.0.1:8000", "--proto", "http"]
+    assert main([*GOOD[:4], *options, *PROGRAM]) == 2
+    assert (
+        capsys.readouterr().err
+        == "uwsgi-subscribe: address 'uwsgi://127.0.0.1:8000' says uwsgi, the protocol is http\n"
+    )
+
+
 def test_strings_of_uwsgi() -> None:
     strings = ["--subscribe-to", "127.0.0.1:3032:a", "--subscribe2", "server=/run/s,key=b,addr=@b"]
     plan = parse([*strings, "--address", "127.0.0.1:8000", *PROGRAM])

@@ -32,7 +32,7 @@ async def logged(
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         address = "{}:{}".format(*server.sockets[0].getsockname())
         with caplog.at_level(logging.INFO):
-            await until_ready(Check.parse("/health", "example.com"), address, timing)
+            await until_ready(Check.parse("/health", "example.com"), address, "http", timing)
     return statuses()
 
 
@@ -79,7 +79,9 @@ async def test_a_check_that_has_no_answer_yet_is_logged_too(
     async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
         address = "{}:{}".format(*server.sockets[0].getsockname())
         check = Check.parse("/health", "example.com")
-        waiting = asyncio.create_task(until_ready(check, address, ReadyTiming(SOON, tell=SOON)))
+        waiting = asyncio.create_task(
+            until_ready(check, address, "http", ReadyTiming(SOON, tell=SOON))
+        )
         await until(lambda: caplog.messages)
         waiting.cancel()
         held.set()
