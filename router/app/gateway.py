@@ -187,8 +187,10 @@ class Gateway:
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""
-        hold = self.context.site.hold
-        if hold:
+        site = self.context.site
+        for hold in (site.hold, site.settling):
+            if not hold:
+                continue
             for event in events:
                 if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     hold.node_announced(event.key)

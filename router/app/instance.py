@@ -19,6 +19,7 @@ from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -105,11 +106,10 @@ class Instance:
         )
         return listeners, servers, documents
 
-    def reopen_logs(self) -> None:
-        """Open log files by their names again: they have been renamed."""
-        for router in self.routers:
-            if router.access_log is not None:
-                router.access_log.reopen()
+    @property
+    def access_logs(self) -> list[AccessLog]:
+        """Access logs of the routers, once they are bound."""
+        return [router.access_log for router in self.routers if router.access_log is not None]
 
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""

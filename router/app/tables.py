@@ -11,8 +11,9 @@ from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
+from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.unix_file import SocketFileError, set_access
 from uwsgi_router.router.table.prober import Prober
 from uwsgi_router.router.table.resubscription import announced_by
 from uwsgi_router.router.table.state_file import StateFile
@@ -63,9 +64,19 @@ class Tables:
             bound = self._datagrams[text] = bind_datagram(text, process, inherited)
             for one in bound:
                 if one.file is not None and mode is not None:
-                    os.chmod(one.sock.getsockname(), mode)
+                    self._set_mode(one, mode)
         if config.resubscribe and config.resubscribe_bind is not None:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
+
+    @staticmethod
+    def _set_mode(bound: BoundSocket, mode: int) -> None:
+        try:
+            path = os.fsencode(bound.sock.getsockname())
+            set_access(path, mode, None, option="socket")
+        except SocketFileError as exc:
+            raise BindError(
+                f"cannot receive datagrams on {bound.name}: subscription-{exc}"
+            ) from exc
 
     def sockets(self) -> Iterator[BoundSocket]:
         """Yield what was bound."""

@@ -7,7 +7,12 @@ import pytest
 
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.config.model import (
+    Configuration,
+    ProcessConfig,
+    RouterConfig,
+    SubscriptionConfig,
+)
 
 
 def test_environment_umask_and_directory_are_taken_over(
@@ -27,12 +32,13 @@ def test_environment_umask_and_directory_are_taken_over(
         os.umask(umask)
 
 
-def test_without_options_everything_stays() -> None:
+@pytest.mark.parametrize(("given", "then"), [(0o022, 0o027), (0o000, 0o027), (0o077, 0o077)])
+def test_without_options_others_get_no_rights_and_the_rest_stays(given: int, then: int) -> None:
     before = os.getcwd()
-    umask = os.umask(0o021)
+    umask = os.umask(given)
     try:
         environment.apply(ProcessConfig())
-        assert os.umask(umask) == 0o021
+        assert os.umask(umask) == then
     finally:
         os.umask(umask)
     assert os.getcwd() == before
@@ -41,3 +47,25 @@ def test_without_options_everything_stays() -> None:
 def test_a_directory_that_cannot_be_entered_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=f"chdir = {tmp_path}/x: No such file or directory"):
         environment.apply(ProcessConfig(chdir=f"{tmp_path}/x"))
+
+
+FASTROUTER = RouterConfig(listen=(":1",), subscription_servers=(":2",))
+
+
+@pytest.mark.parametrize(
+    ("router", "state", "directory", "kept"),
+    [
+        (FASTROUTER, None, "/var/lib/r", "/var/lib/r/nodes"),
+        (FASTROUTER, None, "/var/lib/r:/var/lib/s", "/var/lib/r/nodes"),
+        (FASTROUTER, "/elsewhere", "/var/lib/r", "/elsewhere"),
+        (FASTROUTER, None, "", None),
+        (FASTROUTER, None, "relative", None),
+        (RouterConfig(listen=(":1",)), None, "/var/lib/r", None),
+    ],
+)
+def test_the_table_is_kept_where_systemd_says_unless_the_configuration_does(
+    router: RouterConfig, state: str | None, directory: str, kept: str | None
+) -> None:
+    given = Configuration(subscription=SubscriptionConfig(state=state), routers=(router,))
+    environ = {"STATE_DIRECTORY": directory} if directory else {}
+    assert environment.with_state_file(given, environ).subscription.state == kept
