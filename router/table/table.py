@@ -114,6 +114,7 @@ class Table:
         self.registry = Registry(
             started=loop.time(),
             tolerance=config.tolerance,
+            settling=self._timing.settling,
             algorithm=config.algorithm,
             dotsplit=config.dotsplit,
             mountpoints=config.mountpoints,
@@ -170,12 +171,13 @@ class Table:
             if self._tee is not None:
                 self._tee.start()
 
-    def restore(self, saved: SavedTable, wall: float) -> list[str]:
+    def restore(self, saved: SavedTable, wall: float, written: float) -> list[str]:
         """Take in what an earlier run saved; to be called before the first announce is heard.
 
         Args:
             saved: read from its file.
             wall: seconds since the epoch.
+            written: likewise, when it was saved.
 
         Returns:
             For each node that is left out, why.
@@ -206,6 +208,8 @@ class Table:
                 self.used_times.restore(used)
         # Not logged one by one: they are not new.
         self._tell(events)
+        if abs(wall - written) <= self._tolerance:
+            self.registry.settle()
         return left_out
 
     def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
