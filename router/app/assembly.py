@@ -30,6 +30,7 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 
 class Shared:
@@ -41,6 +42,7 @@ class Shared:
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
         caches: for ``use-cache=NAME``.
+        ejections: of configured nodes that fail requests.
         timing: times that no option sets.
     """
 
@@ -49,6 +51,7 @@ class Shared:
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[Address], bool],
         caches: Caches,
+        ejections: Ejections,
         timing: Timing,
     ) -> None:
         self.loop = loop
@@ -56,6 +59,7 @@ class Shared:
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
         self.caches = caches
+        self.ejections = ejections
         self.timing = timing
 
     def close(self) -> None:
@@ -142,8 +146,9 @@ class AssembledRouter:
                 poller=shared.poller,
                 caches=shared.caches,
                 resolver=shared.resolver,
+                ejections=shared.ejections,
             ),
-            fallback=FixedForwarder(config.fallback),
+            fallback=FixedForwarder(config.fallback, shared.ejections),
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,

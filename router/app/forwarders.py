@@ -21,6 +21,7 @@ from uwsgi_router.router.routing.path import PathForwarder, PatternError
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 log = logging.getLogger("uwsgi-router.fastrouter")
 
@@ -34,6 +35,7 @@ def build_forwarder(
     poller: Poller,
     caches: Caches,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -45,15 +47,16 @@ def build_forwarder(
         poller: has to know how late it is after an operator's function.
         caches: the caches of this process, for ``use-cache=NAME``.
         resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
+        ejections: of configured nodes that fail requests.
 
     Raises:
         StartError: if what is configured can't be used safely.
     """
     if config.use_cache is not None:
-        return _cache_forwarder(config, config.use_cache, caches, loop, resolver)
+        return _cache_forwarder(config, config.use_cache, caches, loop, resolver, ejections)
     try:
         if config.use_pattern is not None and "%s" not in config.use_pattern:
-            return FixedForwarder([config.use_pattern])
+            return FixedForwarder([config.use_pattern], ejections)
         if config.use_pattern is not None:
             return PathForwarder.from_pattern(config.use_pattern)
         if table is not None:
@@ -76,7 +79,7 @@ def build_forwarder(
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:
-            return FixedForwarder([address])
+            return FixedForwarder([address], ejections)
         log.warning(
             "%s-use-socket=%s: the configuration has %d socket lines, counted from 0%s",
             config.kind,
@@ -84,7 +87,9 @@ def build_forwarder(
             len(worker_sockets),
             "" if config.to else "; every request will be refused",
         )
-    return StaticForwarder(config.to, config.gracetime, last_resort=not config.fallback)
+    return StaticForwarder(
+        config.to, config.gracetime, last_resort=not config.fallback, ejections=ejections
+    )
 
 
 def _cache_forwarder(
@@ -93,6 +98,7 @@ def _cache_forwarder(
     caches: Caches,
     loop: asyncio.AbstractEventLoop,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     last_resort = not config.fallback
     if "@" not in use_cache:
@@ -102,7 +108,7 @@ def _cache_forwarder(
             raise StartError(
                 f"{config.kind}-use-cache: there is no {which}: cache2 = name=NAME,items=N makes one"
             )
-        return CacheForwarder(cache, config.gracetime, last_resort=last_resort)
+        return CacheForwarder(cache, config.gracetime, last_resort=last_resort, ejections=ejections)
     remote = RemoteCache(
         use_cache,
         loop=loop,
@@ -117,6 +123,7 @@ def _cache_forwarder(
         config.gracetime,
         last_resort=last_resort,
         deadline=config.connect_timeout,
+        ejections=ejections,
     )
 
 

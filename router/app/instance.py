@@ -22,6 +22,7 @@ from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
+from uwsgi_router.subscriptions.health import Ejections
 
 log = logging.getLogger("uwsgi-router")
 
@@ -135,7 +136,13 @@ class Instance:
         streams = [bound.sock for router in self.routers for bound in router.streams]
         own = OwnAddresses(bound.sock for bound in self._sockets())
         shared = self.shared = Shared(
-            loop, OwnAddresses(streams).__contains__, self._caches, self._timing
+            loop,
+            OwnAddresses(streams).__contains__,
+            self._caches,
+            Ejections(
+                self._configuration.subscription.max_fails, self.tables.timing.first_ejection
+            ),
+            self._timing,
         )
         if self._cache_sockets:
             self._cache_server = CacheServer(
@@ -159,8 +166,9 @@ class Instance:
             router.accept()
 
     def operator(self) -> Operator:
-        """Return the operator of the tables; to be called once it has started."""
-        return self.tables.operator()
+        """Return the operator of all nodes; to be called once it has started."""
+        configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
+        return self.tables.operator(configured)
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
-COMMANDS = ("check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "weight")
+COMMANDS = (
+    "check", "demo", "drain", "enable", "get", "keys", "status", "subscribe", "undrain", "weight",
+)  # fmt: skip
 
 
 def command() -> int:
@@ -79,10 +81,10 @@ def _command(name: str) -> Callable[[list[str]], int]:
         from uwsgi_router.router.cli.status import main as command  # noqa: PLC0415
     elif name == "subscribe":
         from uwsgi_router.router.cli.subscribe import main as command  # noqa: PLC0415
-    elif name in {"drain", "enable", "weight"}:
+    elif name in {"drain", "enable", "undrain", "weight"}:
         from uwsgi_router.router.cli import steer  # noqa: PLC0415
 
-        command = getattr(steer, name)
+        command = getattr(steer, {"undrain": "enable"}.get(name, name))
     else:
         from uwsgi_router.router.cli.demo import main as command  # noqa: PLC0415
     return command

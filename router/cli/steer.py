@@ -1,7 +1,7 @@
-"""Commands ``drain``, ``enable`` and ``weight``: change announced nodes of a running router.
+"""Commands ``drain``, ``enable`` (``undrain``) and ``weight``: change nodes of a running router.
 
 Exit status: 0 if it was done; of ``drain`` 3 if requests were still running when its time was over; 1 if it could not
-be done, 2 for a command line that makes no sense, 130 if it was interrupted.
+be done or there is no such node, 2 for a command line that makes no sense, 130 if it was interrupted.
 """
 
 import argparse
@@ -25,8 +25,8 @@ def drain(args: list[str]) -> int:
         "drain",
         "Let NODE have no new requests, and wait for those that it has. It stays so until `enable`, however often it"
         " announces itself, unless it leaves.",
-        "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done,"
-        " 2 for wrong use.",
+        "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done or"
+        " there is no such node, 2 for wrong use.",
     )
     parser.add_argument(
         "--timeout",
@@ -34,6 +34,9 @@ def drain(args: list[str]) -> int:
         type=seconds(0, MAX_TIMEOUT),
         default=60.0,
         help="how long to wait for running requests; 0: not at all (default: 60)",
+    )
+    parser.add_argument(
+        "--missing-ok", action="store_true", help="succeed if there is no such node, for scripts"
     )
     parsed = parser.parse_args(args)
     node = parsed.node
@@ -53,8 +56,11 @@ def drain(args: list[str]) -> int:
         return TIMED_OUT
     if done["nodes"]:
         print(f"{node} is drained and has no requests")
-    else:
-        print(f"{node} is in no pool{_of(parsed.key)}: there is nothing to drain")
+        return 0
+    missing = f"there is no node {node}{_of(parsed.key)}"
+    if not parsed.missing_ok:
+        return failed("drain", f"{missing}; `uwsgi-router status` shows them all")
+    print(f"{missing}: there is nothing to drain")
     return 0
 
 

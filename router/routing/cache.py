@@ -15,7 +15,9 @@ from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.cache_remote import NoAnswer, RemoteCache
 from uwsgi_router.router.routing.cache_store import Cache, Item
-from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
+from uwsgi_router.router.routing.configured import UnannouncedNode
+from uwsgi_router.router.routing.rotation import RotatingForwarder
+from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -32,11 +34,17 @@ class ItemForwarder(RotatingForwarder):
         name: the cache's, for the log.
         gracetime: seconds for which a node is passed over after a failed connect.
         last_resort: no fallback is configured.
+        ejections: of nodes that fail requests.
     """
 
-    def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
+    def __init__(
+        self, name: str, gracetime: float, *, last_resort: bool, ejections: Ejections | None = None
+    ) -> None:
         super().__init__(
-            gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
+            gracetime,
+            last_resort=last_resort,
+            ejections=ejections,
+            unknown="the cache has no item of this key",
         )
         self._name = name or "(the first)"
         self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = Bounded(MAX_VALUES)
@@ -97,8 +105,15 @@ class ItemForwarder(RotatingForwarder):
 class CacheForwarder(ItemForwarder):
     """Forwarder by a cache of this process: looks the key up, in each of its forms."""
 
-    def __init__(self, cache: Cache, gracetime: float, *, last_resort: bool) -> None:
-        super().__init__(cache.config.name, gracetime, last_resort=last_resort)
+    def __init__(
+        self,
+        cache: Cache,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        ejections: Ejections | None = None,
+    ) -> None:
+        super().__init__(cache.config.name, gracetime, last_resort=last_resort, ejections=ejections)
         self._cache = cache
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
@@ -127,8 +142,9 @@ class RemoteCacheForwarder(ItemForwarder):
         *,
         last_resort: bool,
         deadline: float,
+        ejections: Ejections | None = None,
     ) -> None:
-        super().__init__(remote.text, gracetime, last_resort=last_resort)
+        super().__init__(remote.text, gracetime, last_resort=last_resort, ejections=ejections)
         self._remote = remote
         self._loop = loop
         self._deadline = deadline
