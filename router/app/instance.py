@@ -13,6 +13,7 @@ from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.names import Names
+from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.activation import Inherited
@@ -106,6 +107,12 @@ class Instance:
             tuple(bound.address for bound in group) for group in groups
         )
         return listeners, servers, documents
+
+    def summaries(self) -> Iterator[tuple[str, str]]:
+        """Yield kinds of routers, and lines that say where each listens and where its requests go."""
+        for router in self.routers:
+            for line in summary(router, self.tables.servers_of(router.config)):
+                yield router.config.kind, line
 
     @property
     def access_logs(self) -> list[AccessLog]:

@@ -97,6 +97,8 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
     signals.install()
     await instance.start()
     tune_gc()
+    for kind, line in instance.summaries():
+        logging.getLogger(f"uwsgi-router.{kind}").info("%s", line)
     log.info(
         "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.core import reasons
@@ -60,7 +61,7 @@ class ConfiguredForwarder(Forwarder):
         weighted: each node has a share of the requests; else their order decides.
     """
 
-    weighted = False
+    weighted: ClassVar[bool] = False
 
     def __init__(
         self, ejections: Ejections | None = None, unknown: str = "no node is configured"

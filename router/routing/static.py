@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from math import gcd
-from typing import Final
+from typing import ClassVar, Final
 
 from uwsgi_router.protocol.address import InetAddress, parse_address
 from uwsgi_router.router.core.request import Request
@@ -35,7 +35,7 @@ class StaticForwarder(RotatingForwarder):
         names: the configured host names, for whoever resolves them.
     """
 
-    weighted = True
+    weighted: ClassVar[bool] = True
 
     def __init__(
         self,

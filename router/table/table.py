@@ -54,7 +54,6 @@ QUIET: Final = 10.0
 
 _REASONS: Final = {
     "connect": "a connect failed",
-    "unsubscribe": "it unsubscribed",
     "stale": "it is stale",
 }
 
@@ -334,13 +333,16 @@ class Table:
                     node.weight,
                     node.backup,
                 )
+            case NodeFailed(key, node, "unsubscribe"):
+                # Leaving in good order is no failure, and no reason to wake anybody.
+                log.info("[%s] %s leaves: it unsubscribed", show(key), node.name)
+            case NodeRefreshed(key, node, revived=True):
+                log.info("[%s] %s announces itself again", show(key), node.name)
             case NodeFailed(key, node, reason):
                 text = _REASONS[reason]
                 if reason == "stale":
                     text += f", no announce for {self._tolerance:g} s"
-                # Leaving in good order is no reason to wake anybody.
-                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
-                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
+                log.warning("[%s] marking %s as failed: %s", show(key), node.name, text)
             case NodeUnhealthy(key, node, why):
                 log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
             case NodeHealthy(key, node):
