@@ -46,6 +46,7 @@ def run(configuration: Configuration) -> int:
     # Before privileges are dropped: the new user may not be able to read where Python is installed.
     factory = loop_factory(process.event_loop)
     instance.bind()
+    environment.restrict_new_files(process)
     pidfiles: list[PidFile] = []
     try:
         if process.pidfile is not None:

@@ -20,13 +20,22 @@ def apply(config: ProcessConfig) -> None:
         StartError: if the directory can't be entered.
     """
     os.environ.update(config.env)
-    # Files of ours are nobody else's business; a stricter mask stays.
-    os.umask(os.umask(_UMASK) | _UMASK if config.umask is None else config.umask)
+    if config.umask is not None:
+        os.umask(config.umask)
     if config.chdir is not None:
         try:
             os.chdir(config.chdir)
         except OSError as exc:
             raise StartError(f"chdir = {config.chdir}: {exc.strerror}") from exc
+
+
+def restrict_new_files(config: ProcessConfig) -> None:
+    """Keep others out of files that are made from now on, unless ``umask`` says otherwise; a stricter mask stays.
+
+    To be called once sockets are bound: the mask that the process was started with may let a group connect to them.
+    """
+    if config.umask is None:
+        os.umask(os.umask(_UMASK) | _UMASK)
 
 
 def state_directory(environ: Mapping[str, str]) -> str | None:

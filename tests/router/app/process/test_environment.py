@@ -33,12 +33,23 @@ def test_environment_umask_and_directory_are_taken_over(
 
 
 @pytest.mark.parametrize(("given", "then"), [(0o022, 0o027), (0o000, 0o027), (0o077, 0o077)])
-def test_without_options_others_get_no_rights_and_the_rest_stays(given: int, then: int) -> None:
-    before = os.getcwd()
+def test_others_get_no_rights_on_files_unless_the_umask_is_given(given: int, then: int) -> None:
     umask = os.umask(given)
     try:
+        environment.restrict_new_files(ProcessConfig(umask=given))
+        assert os.umask(given) == given
+        environment.restrict_new_files(ProcessConfig())
+        assert os.umask(given) == then
+    finally:
+        os.umask(umask)
+
+
+def test_without_options_everything_stays() -> None:
+    before = os.getcwd()
+    umask = os.umask(0o021)
+    try:
         environment.apply(ProcessConfig())
-        assert os.umask(umask) == then
+        assert os.umask(umask) == 0o021
     finally:
         os.umask(umask)
     assert os.getcwd() == before
