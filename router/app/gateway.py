@@ -191,7 +191,7 @@ class Gateway:
         return [
             ConfiguredNodes(f"{kind}-{name}", forwarder)
             for name, forwarder in ((option, routing.forwarder), ("fallback", routing.fallback))
-            if isinstance(forwarder, ConfiguredForwarder) and forwarder.nodes
+            if isinstance(forwarder, ConfiguredForwarder) and forwarder.steered()
         ]
 
     @property
@@ -199,7 +199,7 @@ class Gateway:
         """The nodes that the configuration names, for metrics."""
         shown: list[UnannouncedNode] = list(self.static_nodes or ())
         for group in self.configured:
-            shown += [node for node in group.forwarder.nodes if node not in shown]
+            shown += [node for node in group.forwarder.steered() if node not in shown]
         return shown
 
     # --- what happens in the table ---

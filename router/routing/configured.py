@@ -57,7 +57,6 @@ class ConfiguredForwarder(Forwarder):
         unknown: as for :class:`Forwarder`.
 
     Attributes:
-        nodes: that an operator sees and steers; those that a cache names are none.
         weighted: each node has a share of the requests; else their order decides.
     """
 
@@ -69,9 +68,12 @@ class ConfiguredForwarder(Forwarder):
         super().__init__(unknown=unknown)
         self._ejections = Ejections() if ejections is None else ejections
         self._watchers: list[Callable[[], None]] = []
-        self.nodes: Sequence[UnannouncedNode] = ()
 
     # --- what the operator wants ---
+
+    def steered(self) -> Sequence[UnannouncedNode]:
+        """Return the nodes that an operator sees and steers; none that a cache names."""
+        return ()
 
     def drain(self, node: UnannouncedNode, drained: bool) -> bool:
         """Let a node have no new requests, or have them again; True if that is a change."""
@@ -134,7 +136,7 @@ class ConfiguredForwarder(Forwarder):
 
     def why_none(self, request: Request) -> Failure:
         """Return a failure that tells of drained nodes."""
-        for node in self.nodes:
+        for node in self.steered():
             if node.drained:
                 text = f"the nodes of this key that are up are drained: {node.name}"
                 return Failure(reasons.DRAINED, text)

@@ -36,6 +36,10 @@ class FixedForwarder(ConfiguredForwarder):
         untried = [node for node in self.nodes if not node.drained and node not in tried]
         return next((node for node in untried if not node.ejected), untried[0] if untried else None)
 
+    def steered(self) -> Sequence[UnannouncedNode]:
+        """Return the nodes that an operator sees and steers."""
+        return self.nodes
+
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Return True for every key, if there is a node."""
         return bool(self.nodes)

@@ -86,6 +86,10 @@ class StaticForwarder(RotatingForwarder):
         self.nodes = [node for group in self._groups for node in group]
         self._rotation = _turns(self.nodes)
 
+    def steered(self) -> Sequence[UnannouncedNode]:
+        """Return the nodes that an operator sees and steers."""
+        return self.nodes
+
     def weigh(self, node: UnannouncedNode, weight: int) -> bool:
         """Give a node a share of the requests; True if that is a change."""
         changed = super().weigh(node, weight)

@@ -205,7 +205,7 @@ class ConfiguredNodes:
             address = None
         return [
             ConfiguredNode(self, node)
-            for node in self.forwarder.nodes
+            for node in self.forwarder.steered()
             if node.name == name or node.address == address
         ]
 
@@ -231,7 +231,7 @@ class ConfiguredNodes:
                 drained=node.drained,
                 check="",
             )
-            for node in forwarder.nodes
+            for node in forwarder.steered()
         ]
 
 
