@@ -63,12 +63,18 @@ class Node(Traffic):
         suspect: a connect had not been answered in time, and none has succeeded since.
         socket_owner: user to whom its UNIX socket must belong when it is connected; None: to
             anybody.
+        fails: requests that it failed in a row (see subscriptions.health).
+        ejected: several requests in a row failed: it is chosen after others for a while.
+        ejection: seconds of its last ejection since it last answered; 0: there was none.
     """
 
     __slots__ = (
         "address",
         "connecting",
+        "ejected",
+        "ejection",
         "failcnt",
+        "fails",
         "modifier1",
         "modifier2",
         "name",
@@ -104,6 +110,9 @@ class Node(Traffic):
         self.slow = False
         self.suspect = False
         self.socket_owner: int | None = None
+        self.fails = 0
+        self.ejection = 0.0
+        self.ejected = False
 
     def __repr__(self) -> str:
         words = [
@@ -203,8 +212,6 @@ class SubscribedNode(Node):
         announced_weight: what it announced.
         set_weight: what the operator set; None: nothing.
         drained: the operator wants it to get no new requests.
-        ejected: several requests in a row failed: it is chosen after others for a while.
-        ejection: seconds of its last ejection since it last answered; 0: there was none.
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
         wrr: its credit in the current round (see subscriptions.balancing).
@@ -218,7 +225,6 @@ class SubscribedNode(Node):
         via: the routers that passed its announce on; (): it announced itself.
         sni: what TLS for its key needs, if it announced that.
         check_failure: why its checks fail, in our words; "": they don't, or there are none.
-        fails: requests that it failed in a row (see subscriptions.health).
     """
 
     __slots__ = (
@@ -230,9 +236,6 @@ class SubscribedNode(Node):
         "credentials",
         "death_mark",
         "drained",
-        "ejected",
-        "ejection",
-        "fails",
         "gid",
         "key",
         "last_requests",
@@ -283,9 +286,6 @@ class SubscribedNode(Node):
         self.via: tuple[bytes, ...] = ()
         self.sni: Sni | None = None
         self.check_failure = ""
-        self.fails = 0
-        self.ejection = 0.0
-        self.ejected = False
 
     def _marks(self) -> list[str]:
         marks = super()._marks()

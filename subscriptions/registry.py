@@ -59,6 +59,7 @@ class Registry:
     Args:
         started: when the program started, on the same clock as every ``now``.
         tolerance: seconds after its last announce at which a node becomes stale.
+        settling: seconds after the start within which every node announces itself, at most a tolerance.
         algorithm: for pools whose first announce asks for none that we have.
         dotsplit: whether ``.example.com`` answers for names below it.
         mountpoints: path segments that belong to a key; 0: none.
@@ -78,6 +79,7 @@ class Registry:
         *,
         started: float,
         tolerance: float = 17.0,
+        settling: float = 0.0,
         algorithm: str = "wrr",
         dotsplit: bool = False,
         mountpoints: int = 0,
@@ -99,6 +101,7 @@ class Registry:
         self._router = router
         self.health = Health() if health is None else health
         self._started = started
+        self._settling = min(settling, tolerance)
         self._pools: dict[bytes, NodePool] = {}
         self._count = 0
         self._announces = 0
@@ -382,6 +385,15 @@ class Registry:
         have heard of all nodes.
         """
         return now - self._started < self.tolerance or self.was_announced(key, now)
+
+    @property
+    def settled_at(self) -> float:
+        """Time from which on a key that nobody has announced is taken for an unknown one."""
+        return self._started + self._settling
+
+    def settle(self) -> None:
+        """Note that the table is whole already: an earlier run saved it a moment ago."""
+        self._settling = 0.0
 
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""

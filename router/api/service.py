@@ -8,7 +8,8 @@ from typing import Self
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
-from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
+from uwsgi_router.router.admin.control.nodes import NodeStatus
+from uwsgi_router.router.admin.control.operator import Operator, unknown_node
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.judgement import OF_THE_PROCESS
 from uwsgi_router.router.app.commons import Commons
@@ -60,13 +61,13 @@ class Service(ABC):
         """Real addresses of the stats servers."""
         return self._stats_addresses
 
-    # --- the nodes that announced themselves ---
+    # --- its nodes ---
 
     def status(self, key: str | bytes | None = None) -> list[NodeStatus]:
-        """Return the nodes that announced themselves, as ``uwsgi-router status`` shows them.
+        """Return the nodes, configured and announced ones, as ``uwsgi-router status`` shows them.
 
         Args:
-            key: only its nodes; None: all, in the order of keys.
+            key: only its nodes; None: all, configured ones first, then in the order of keys.
 
         Raises:
             RuntimeError: if it does not run; likewise below.
@@ -74,26 +75,35 @@ class Service(ABC):
         return list(self._operator().status(_key(key)))
 
     async def drain(
-        self, node: str, *, key: str | bytes | None = None, within: float = 60.0
+        self,
+        node: str,
+        *,
+        key: str | bytes | None = None,
+        within: float = 60.0,
+        missing_ok: bool = False,
     ) -> bool:
         """Drain a node: let it have no new requests, and wait for those that it has.
 
-        It stays so until :meth:`enable`, however often it announces itself, unless it leaves. A node that is not there
-        has no requests.
+        It stays so until :meth:`enable`, however often it announces itself, unless it leaves.
 
         Args:
             node: its address as in :meth:`status`.
             key: only as a node of this key; None: of all keys.
             within: seconds to wait at most; 0: not at all.
+            missing_ok: a node that is not there is no mistake: it has no requests.
 
         Returns:
             True if no request is left.
 
         Raises:
+            UnknownNode: if there is none.
             DrainCancelled: if it was enabled meanwhile, or left and came back.
         """
         going = self._operator().drain(node, _key(key), by=_BY)
-        return not (await going.ended(within)).running
+        ended = await going.ended(within)
+        if not (ended.nodes or missing_ok):
+            raise unknown_node(node, _key(key))
+        return not ended.running
 
     def enable(self, node: str, *, key: str | bytes | None = None) -> None:
         """Let a node have requests again after :meth:`drain`; arguments as there.
@@ -113,6 +123,7 @@ class Service(ABC):
 
         Raises:
             UnknownNode: if there is none.
+            NoWeight: if it is a configured node whose place decides, such as a fallback.
             ParameterError: if the weight can't be used.
         """
         if weight is not None and not 1 <= weight <= MAX_WEIGHT:

@@ -30,6 +30,7 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 
 class Shared:
@@ -40,6 +41,7 @@ class Shared:
         poller: of all connections.
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
+        ejections: of configured nodes that fail requests.
         timing: times that no option sets.
     """
 
@@ -47,12 +49,14 @@ class Shared:
         self,
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[Address], bool],
+        ejections: Ejections,
         timing: Timing,
     ) -> None:
         self.loop = loop
         self.poller = Poller(loop)
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
+        self.ejections = ejections
         self.timing = timing
 
     def close(self) -> None:
@@ -141,8 +145,9 @@ class AssembledRouter:
                 poller=shared.poller,
                 caches=caches,
                 resolver=shared.resolver,
+                ejections=shared.ejections,
             ),
-            fallback=FixedForwarder(config.fallback, config.default_proto),
+            fallback=FixedForwarder(config.fallback, config.default_proto, shared.ejections),
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,

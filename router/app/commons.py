@@ -13,6 +13,7 @@ from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.table.timing import TableTiming
+from uwsgi_router.subscriptions.health import Ejections
 
 
 class Commons:
@@ -88,7 +89,8 @@ class Commons:
         self._own[member] = OwnAddresses(sockets)
         if self._shared is None:
             loop = asyncio.get_running_loop()
-            self._shared = Shared(loop, self._is_own_stream, self._timing)
+            ejections = Ejections(self.config.max_fails, self.tables.timing.first_ejection)
+            self._shared = Shared(loop, self._is_own_stream, ejections, self._timing)
         return self._shared
 
     def is_own(self, address: Address) -> bool:

@@ -22,6 +22,7 @@ from uwsgi_router.router.routing.path import PathForwarder, PatternError
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 log = logging.getLogger("uwsgi-router.fastrouter")
 
@@ -35,6 +36,7 @@ def build_forwarder(
     poller: Poller,
     caches: Caches,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -46,16 +48,17 @@ def build_forwarder(
         poller: has to know how late it is after an operator's function.
         caches: the caches of this process, for ``use-cache=NAME``.
         resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
+        ejections: of configured nodes that fail requests.
 
     Raises:
         StartError: if what is configured can't be used safely.
     """
     if config.use_cache is not None:
-        return _cache_forwarder(config, config.use_cache, caches, loop, resolver)
+        return _cache_forwarder(config, config.use_cache, caches, loop, resolver, ejections)
     proto = config.default_proto
     try:
         if config.use_pattern is not None and "%s" not in config.use_pattern:
-            return FixedForwarder([config.use_pattern], proto)
+            return FixedForwarder([config.use_pattern], proto, ejections)
         if config.use_pattern is not None:
             return PathForwarder.from_pattern(config.use_pattern, proto)
         if table is not None:
@@ -78,7 +81,7 @@ def build_forwarder(
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:
-            return FixedForwarder([address], proto)
+            return FixedForwarder([address], proto, ejections)
         log.warning(
             "%s-use-socket=%s: the configuration has %d socket lines, counted from 0%s",
             config.kind,
@@ -87,7 +90,11 @@ def build_forwarder(
             "" if config.to else "; every request will be refused",
         )
     return StaticForwarder(
-        config.to, config.gracetime, last_resort=not config.fallback, proto=proto
+        config.to,
+        config.gracetime,
+        last_resort=not config.fallback,
+        proto=proto,
+        ejections=ejections,
     )
 
 
@@ -97,6 +104,7 @@ def _cache_forwarder(
     caches: Caches,
     loop: asyncio.AbstractEventLoop,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     last_resort = not config.fallback
     if "@" not in use_cache:
@@ -107,7 +115,11 @@ def _cache_forwarder(
                 f"{config.kind}-use-cache: there is no {which}: cache2 = name=NAME,items=N makes one"
             )
         return CacheForwarder(
-            cache, config.gracetime, last_resort=last_resort, proto=config.default_proto
+            cache,
+            config.gracetime,
+            last_resort=last_resort,
+            proto=config.default_proto,
+            ejections=ejections,
         )
     remote = RemoteCache(
         use_cache,
@@ -124,6 +136,7 @@ def _cache_forwarder(
         last_resort=last_resort,
         deadline=config.connect_timeout,
         proto=config.default_proto,
+        ejections=ejections,
     )
 
 

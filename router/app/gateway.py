@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
+from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.listeners import BoundSocket
@@ -20,6 +21,7 @@ from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.report.requests import Reporter
 from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.router.routing.configured import ConfiguredForwarder, UnannouncedNode
 from uwsgi_router.router.routing.static import StaticForwarder, StaticNode
 from uwsgi_router.subscriptions.events import (
     Event,
@@ -179,6 +181,27 @@ class Gateway:
             return self.forwarder.nodes
         return self._static_nodes
 
+    @property
+    def configured(self) -> list[ConfiguredNodes]:
+        """The nodes that the configuration names, for the operator: those that are used."""
+        routing, kind = self.context.site.routing, self.config.kind
+        option = "to" if isinstance(routing.forwarder, StaticForwarder) else "use-socket"
+        if self.config.use_pattern is not None:
+            option = "use-pattern"
+        return [
+            ConfiguredNodes(f"{kind}-{name}", forwarder)
+            for name, forwarder in ((option, routing.forwarder), ("fallback", routing.fallback))
+            if isinstance(forwarder, ConfiguredForwarder) and forwarder.steered()
+        ]
+
+    @property
+    def configured_nodes(self) -> list[UnannouncedNode]:
+        """The nodes that the configuration names, for metrics."""
+        shown: list[UnannouncedNode] = list(self.static_nodes or ())
+        for group in self.configured:
+            shown += [node for node in group.forwarder.steered() if node not in shown]
+        return shown
+
     # --- what happens in the table ---
 
     def datagram_refused(self) -> None:
@@ -187,8 +210,10 @@ class Gateway:
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""
-        hold = self.context.site.hold
-        if hold:
+        site = self.context.site
+        for hold in (site.hold, site.settling):
+            if not hold:
+                continue
             for event in events:
                 if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     hold.node_announced(event.key)

@@ -14,10 +14,12 @@ from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.names import Names
+from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -107,11 +109,16 @@ class Instance:
         )
         return listeners, servers, documents
 
-    def reopen_logs(self) -> None:
-        """Open log files by their names again: they have been renamed."""
+    def summaries(self) -> Iterator[tuple[str, str]]:
+        """Yield kinds of routers, and lines that say where each listens and where its requests go."""
         for router in self.routers:
-            if router.access_log is not None:
-                router.access_log.reopen()
+            for line in summary(router, self.tables.servers_of(router.config)):
+                yield router.config.kind, line
+
+    @property
+    def access_logs(self) -> list[AccessLog]:
+        """Access logs of the routers, once they are bound."""
+        return [router.access_log for router in self.routers if router.access_log is not None]
 
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
@@ -159,8 +166,9 @@ class Instance:
             router.accept()
 
     def operator(self) -> Operator:
-        """Return the operator of the tables; to be called once it has started."""
-        return self.tables.operator()
+        """Return the operator of all nodes; to be called once it has started."""
+        configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
+        return self.tables.operator(configured)
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from uwsgi_router.protocol.address import Address
+from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.admin.control.operator import Operator
 from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
+from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.unix_file import SocketFileError, set_access
 from uwsgi_router.router.table.prober import Prober
 from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.state_file import StateFile
@@ -28,12 +30,13 @@ class Tables:
         timing: times that no option sets.
 
     Attributes:
+        timing: see above.
         probers: the health checks.
     """
 
     def __init__(self, config: SubscriptionConfig, timing: TableTiming | None = None) -> None:
         self._config = config
-        self._timing = timing or TableTiming()
+        self.timing = timing or TableTiming()
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._resubscribing: list[BoundSocket] = []
         self._by_address: dict[str, Table] = {}
@@ -67,9 +70,19 @@ class Tables:
             bound = self._datagrams[text] = bind_datagram(text, process, inherited)
             for one in bound:
                 if one.file is not None and mode is not None:
-                    os.chmod(one.sock.getsockname(), mode)
+                    self._set_mode(one, mode)
         if config.resubscribe and config.resubscribe_bind and not self._resubscribing:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
+
+    @staticmethod
+    def _set_mode(bound: BoundSocket, mode: int) -> None:
+        try:
+            path = os.fsencode(bound.sock.getsockname())
+            set_access(path, mode, None, option="socket")
+        except SocketFileError as exc:
+            raise BindError(
+                f"cannot receive datagrams on {bound.name}: subscription-{exc}"
+            ) from exc
 
     def sockets(self) -> Iterator[BoundSocket]:
         """Yield what was bound."""
@@ -103,7 +116,7 @@ class Tables:
                 f"{router.kind}-subscription-server: these addresses belong to different tables: "
                 + ", ".join(router.subscription_servers)
             )
-        table = known[0] if known else Table(self._config, loop, is_own=is_own, timing=self._timing)
+        table = known[0] if known else Table(self._config, loop, is_own=is_own, timing=self.timing)
         fresh = [text for text in router.subscription_servers if text not in tables]
         for text in fresh:
             tables[text] = table
@@ -120,14 +133,14 @@ class Tables:
             # Its times have to mean something to the next run.
             wall_clock = time.time  # noqa: TID251
             self._state = StateFile(
-                config.state, self._named(), loop, wall_clock=wall_clock, timing=self._timing
+                config.state, self._named(), loop, wall_clock=wall_clock, timing=self.timing
             )
             self._state.restore()
             self._state.start()
         if config.check is not None:
             for table in self:
                 prober = Prober(
-                    config.check, table.registry, table.report, resolver, loop, self._timing
+                    config.check, table.registry, table.report, resolver, loop, self.timing
                 )
                 table.watch(prober.note)
                 self.probers.append(prober)
@@ -159,9 +172,9 @@ class Tables:
         for table in self:
             table.unused_by(listener)
 
-    def operator(self) -> Operator:
-        """Return the operator of the tables; to be called once they have started."""
-        return Operator(self._named(), asyncio.get_running_loop().time)
+    def operator(self, configured: Sequence[ConfiguredNodes] = ()) -> Operator:
+        """Return the operator of the tables, and of configured nodes; to be called once they have started."""
+        return Operator(self._named(), asyncio.get_running_loop().time, configured)
 
     def _named(self) -> dict[str, Table]:
         """Return each table by its first address, by which its part of a state file is known."""

@@ -59,5 +59,6 @@ COMMANDS = {
     "keys": Command("make keys for signed announces", "keys"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
+    "undrain": Command("the same as enable", "steer", "undrain", "undrain_arguments"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
+from uwsgi_router.router.app.process.handover import hand_over
 from uwsgi_router.router.app.process.identity import identity
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
@@ -16,7 +17,7 @@ from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 from uwsgi_router.version import __version__
 
@@ -31,6 +32,7 @@ def run(configuration: Configuration) -> int:
     Raises:
         StartError: if it can't start, with the one line for the operator.
     """
+    configuration = environment.with_state_file(configuration, os.environ)
     process = configuration.process
     environment.apply(process)
     setup(process)
@@ -45,10 +47,12 @@ def run(configuration: Configuration) -> int:
     # Before privileges are dropped: the new user may not be able to read where Python is installed.
     factory = loop_factory(process.event_loop)
     instance.bind()
+    environment.restrict_new_files(process)
     pidfiles: list[PidFile] = []
     try:
         if process.pidfile is not None:
             pidfiles.append(PidFile(process.pidfile))
+        hand_over(who, instance.access_logs, configuration.subscription.state)
         drop(who)
         if process.safe_pidfile is not None:
             pidfiles.append(PidFile(process.safe_pidfile))
@@ -89,10 +93,14 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
         graceful.set()
         at_once.set()
 
-    signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
+    signals = Signals(
+        loop, graceful=graceful.set, immediate=stop_now, reopen=lambda: _reopen_logs(instance)
+    )
     signals.install()
     await instance.start()
     tune_gc()
+    for kind, line in instance.summaries():
+        logging.getLogger(f"uwsgi-router.{kind}").info("%s", line)
     log.info(
         "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
     )
@@ -112,3 +120,12 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
         await asyncio.wait((stopping,))
     await instance.stop(0)
     signals.remove()
+
+
+def _reopen_logs(instance: Instance) -> None:
+    """Open log files by their names again: they have been renamed."""
+    file = log_file()
+    if file is not None:
+        file.reopen()
+    for access_log in instance.access_logs:
+        access_log.reopen()

@@ -211,10 +211,10 @@ class RouterConfig:
     hold_max: int = option(
         "hold-max",
         COUNT,
-        "Requests that may wait at once.",
+        "Requests that may wait at once; likewise, for 10 s after a start, of those for keys that are not known yet.",
         default=1_000,
         origin=_OURS,
-        needs=("hold",),
+        needs=("subscription_servers",),
     )
     hold_max_bytes: int = option(
         "hold-max-bytes",
@@ -222,7 +222,7 @@ class RouterConfig:
         "Bytes of waiting requests that may be kept at once.",
         default=64 * 1024 * 1024,
         origin=_OURS,
-        needs=("hold",),
+        needs=("subscription_servers",),
     )
     cheap: bool = switch(
         "cheap",

@@ -187,6 +187,7 @@ class SubscriptionConfig:
         default=None,
         group=ELSEWHERE,
         origin=_OURS,
+        shown="the file nodes in $STATE_DIRECTORY, if systemd gives one",
     )
     check: Checks | None = option(
         "subscription-check",

@@ -34,8 +34,8 @@ def oddities(configuration: Configuration) -> list[str]:
         return [
             f"{name} has no effect: there is no subscription server"
             for field, name in changed(subscription).items()
-            # The others say how a table works, if there is one.
-            if declared(SubscriptionConfig)[field].group
+            # The others say how a table works, if there is one; failures of configured nodes count, too.
+            if declared(SubscriptionConfig)[field].group and field != "max_fails"
         ]
     found = without_effect(subscription)
     if subscription.sign_check is None:

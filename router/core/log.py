@@ -5,15 +5,18 @@ plain arguments; the formatter here escapes it, in one place.
 """
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from math import inf
 
 from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.core.files import give, open_file
 
 ROOT = "uwsgi-router"
 
@@ -40,7 +43,7 @@ def setup(config: ProcessConfig) -> None:
     to_udp = config.logto is not None and ":" in config.logto
     if config.logto is not None and not to_udp:
         try:
-            handler = logging.FileHandler(config.logto, encoding="utf-8", errors="backslashreplace")
+            handler = LogFile(config.logto)
         except OSError as exc:
             raise StartError(f"cannot write the log file {config.logto}: {exc.strerror}") from exc
     handler.setFormatter(LineFormatter(dated=config.log_date))
@@ -52,6 +55,42 @@ def setup(config: ProcessConfig) -> None:
         logging.getLogger(ROOT).warning(
             "logto=%s: logging over UDP is not supported, using stderr", config.logto
         )
+
+
+class LogFile(logging.FileHandler):
+    """Log file of ``logto``."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        return open(open_file(self.baseFilename, flags), "a", encoding="utf-8", errors=self.errors)
+
+    def reopen(self) -> None:
+        """Open the file by its name again: it has been renamed; if it can't be opened, the old one is kept."""
+        try:
+            fresh = self._open()
+        except OSError as exc:
+            text = "cannot open %s again, the old one is kept: %s"
+            logging.getLogger(ROOT).error(  # noqa: TRY400 - the operator's one line
+                text, self.baseFilename, exc.strerror
+            )
+            return
+        old = self.setStream(fresh)
+        if old is not None:
+            old.close()
+
+    def give(self, uid: int, gid: int | None) -> None:
+        """Give the file to the user that the process becomes, so that it can be opened again."""
+        if self.stream is not None:
+            give(self.stream.fileno(), uid, gid)
+
+
+def log_file() -> LogFile | None:
+    """Return the log file of :func:`setup`, if there is one."""
+    found = (one for one in logging.getLogger().handlers if isinstance(one, LogFile))
+    return next(found, None)
 
 
 class LineFormatter(logging.Formatter):

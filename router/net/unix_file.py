@@ -6,6 +6,9 @@ import os
 import pwd
 import socket
 import stat
+from collections.abc import Callable
+
+from uwsgi_router.router.core.files import place_of
 
 
 class SocketFileError(Exception):
@@ -70,16 +73,28 @@ def set_access(path: bytes, mode: int | None, owner: str | None, *, option: str 
         except KeyError:
             raise SocketFileError(f"chown-{option} = {owner}: no such user or group") from None
         try:
-            os.chown(path, uid, gid)
+            _change(path, lambda file: os.chown(file, uid, gid))
         except OSError as exc:
             raise SocketFileError(
                 f"chown-{option} = {owner}: {exc.strerror}; only root may give files away"
             ) from exc
     if mode is not None:
         try:
-            os.chmod(path, mode)
+            _change(path, lambda file: os.chmod(file, mode))
         except OSError as exc:
             raise SocketFileError(f"chmod-{option} = {mode:o}: {exc.strerror}") from exc
+
+
+def _change(path: bytes, change: Callable[[str], None]) -> None:
+    """Change the socket file at ``path``, and nothing that somebody has put into its place."""
+    with place_of(os.fsdecode(path)) as (directory, name):
+        held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISSOCK(os.fstat(held).st_mode):
+            raise OSError(errno.ENOTSOCK, "it is no socket any more")
+        change(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
 
 
 class SocketFile:

@@ -110,11 +110,13 @@ class Site:
     Attributes:
         limits: for each request.
         routing: policy of choosing nodes.
-        hold: requests that wait for a node to announce itself.
+        hold: requests that wait for a node of a known key to announce itself.
+        settling: requests that wait for the first announce of their key, right after the start; bounded likewise, and
+            apart, so that they take no places of known keys.
         reporter: counters and log.
     """
 
-    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing")
+    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing", "settling")
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Site:
         self.routing = routing
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self.settling = Hold(config.hold_max, config.hold_max_bytes)
         self._uwsgi_back = uwsgi_back
         self._http_back = http_back
 
@@ -146,7 +149,9 @@ class Site:
     def awaited_keys(self, request: Request, now: float) -> frozenset[bytes]:
         """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
         forwarder = self.routing.forwarder
-        if not self.limits.hold or not forwarder.is_known(request, now):
+        if self.limits.hold and not forwarder.is_known(request, now):
+            return frozenset()
+        if not self.limits.hold and not forwarder.settled_at(request, now):
             return frozenset()
         return forwarder.awaited_keys(request)
 

@@ -17,7 +17,9 @@ from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.cache_remote import NoAnswer, RemoteCache
 from uwsgi_router.router.routing.cache_store import Cache, Item
-from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
+from uwsgi_router.router.routing.configured import UnannouncedNode
+from uwsgi_router.router.routing.rotation import RotatingForwarder
+from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -35,11 +37,23 @@ class ItemForwarder(RotatingForwarder):
         gracetime: seconds for which a node is passed over after a failed connect.
         last_resort: no fallback is configured.
         proto: what nodes speak whose addresses do not say.
+        ejections: of nodes that fail requests.
     """
 
-    def __init__(self, name: str, gracetime: float, *, last_resort: bool, proto: NodeProto) -> None:
+    def __init__(
+        self,
+        name: str,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto,
+        ejections: Ejections | None = None,
+    ) -> None:
         super().__init__(
-            gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
+            gracetime,
+            last_resort=last_resort,
+            ejections=ejections,
+            unknown="the cache has no item of this key",
         )
         self._name = name or "(the first)"
         self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = Bounded(MAX_VALUES)
@@ -107,9 +121,21 @@ class CacheForwarder(ItemForwarder):
     """Forwarder by a cache of this process: looks the key up, in each of its forms."""
 
     def __init__(
-        self, cache: Cache, gracetime: float, *, last_resort: bool, proto: NodeProto = "uwsgi"
+        self,
+        cache: Cache,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
     ) -> None:
-        super().__init__(cache.config.name, gracetime, last_resort=last_resort, proto=proto)
+        super().__init__(
+            cache.config.name,
+            gracetime,
+            last_resort=last_resort,
+            proto=proto,
+            ejections=ejections,
+        )
         self._cache = cache
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
@@ -139,8 +165,11 @@ class RemoteCacheForwarder(ItemForwarder):
         last_resort: bool,
         deadline: float,
         proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
     ) -> None:
-        super().__init__(remote.text, gracetime, last_resort=last_resort, proto=proto)
+        super().__init__(
+            remote.text, gracetime, last_resort=last_resort, proto=proto, ejections=ejections
+        )
         self._remote = remote
         self._loop = loop
         self._deadline = deadline

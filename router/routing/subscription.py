@@ -82,6 +82,11 @@ class SubscriptionForwarder(Forwarder):
         keys = self._announced_keys(request)
         return frozenset(keys).union(*(self._registry.related_keys(key) for key in keys))
 
+    def settled_at(self, request: Request, now: float) -> float:
+        """Return when the table is whole, if no form of the key was announced and the router has just started."""
+        settled_at = self._registry.settled_at
+        return 0.0 if now >= settled_at or self.has_nodes(request, now) else settled_at
+
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
         """Mark the node as gone: it is not chosen until it announces itself again."""
         assert isinstance(node, SubscribedNode)

@@ -73,7 +73,7 @@ class StateFile:
             if table is None:
                 left_out += [f"there is no table of {one.name} now"] * len(one.nodes)
             else:
-                left_out += table.restore(one, wall)
+                left_out += table.restore(one, wall, saved.saved)
         log.info(
             "%s: %d nodes restored, saved %.0f s ago",
             self._path,

@@ -54,7 +54,6 @@ QUIET: Final = 10.0
 
 _REASONS: Final = {
     "connect": "a connect failed",
-    "unsubscribe": "it unsubscribed",
     "stale": "it is stale",
 }
 
@@ -114,6 +113,7 @@ class Table:
         self.registry = Registry(
             started=loop.time(),
             tolerance=config.tolerance,
+            settling=self._timing.settling,
             algorithm=config.algorithm,
             dotsplit=config.dotsplit,
             mountpoints=config.mountpoints,
@@ -175,12 +175,13 @@ class Table:
             if self._tee is not None:
                 self._tee.start()
 
-    def restore(self, saved: SavedTable, wall: float) -> list[str]:
+    def restore(self, saved: SavedTable, wall: float, written: float) -> list[str]:
         """Take in what an earlier run saved; to be called before the first announce is heard.
 
         Args:
             saved: read from its file.
             wall: seconds since the epoch.
+            written: likewise, when it was saved.
 
         Returns:
             For each node that is left out, why.
@@ -211,6 +212,8 @@ class Table:
                 self.used_times.restore(used)
         # Not logged one by one: they are not new.
         self._tell(events)
+        if abs(wall - written) <= self._tolerance:
+            self.registry.settle()
         return left_out
 
     def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
@@ -335,13 +338,16 @@ class Table:
                     node.weight,
                     node.backup,
                 )
+            case NodeFailed(key, node, "unsubscribe"):
+                # Leaving in good order is no failure, and no reason to wake anybody.
+                log.info("[%s] %s leaves: it unsubscribed", show(key), node.name)
+            case NodeRefreshed(key, node, revived=True):
+                log.info("[%s] %s announces itself again", show(key), node.name)
             case NodeFailed(key, node, reason):
                 text = _REASONS[reason]
                 if reason == "stale":
                     text += f", no announce for {self._tolerance:g} s"
-                # Leaving in good order is no reason to wake anybody.
-                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
-                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
+                log.warning("[%s] marking %s as failed: %s", show(key), node.name, text)
             case NodeUnhealthy(key, node, why):
                 log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
             case NodeHealthy(key, node):

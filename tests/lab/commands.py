@@ -46,6 +46,8 @@ class Command(Process):
         notify.unlink(missing_ok=True)
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notified.bind(str(notify))
+        # As systemd's: everybody may.
+        notify.chmod(0o777)
         self._notified.settimeout(0.2)
         argv = [*_program(), *arguments]
         if programs.ROUTER_UNDER_TEST == "uwsgi":

@@ -5,7 +5,8 @@
 | TERM           | graceful stop; uWSGI reloads here unless told otherwise         |
 | INT, QUIT      | stop at once                                                   |
 | a second one   | stop at once; a third one ends the process without tidying up   |
-| HUP, USR1      | access logs are opened again (logrotate); nothing is reloaded   |
+| USR1           | log files are opened again (logrotate)                         |
+| HUP            | the same today; it will mean a reload                          |
 | USR2           | one log line: it has no effect                                 |
 | PIPE           | ignored: a broken connection is an error of its send            |
 """
@@ -20,6 +21,7 @@ log = logging.getLogger("uwsgi-router.signals")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _REOPENING = (signal.SIGHUP, signal.SIGUSR1)
+_ALSO = {signal.SIGHUP: "; nothing is reloaded yet, so send USR1: HUP will mean a reload"}
 _WITHOUT_EFFECT = (signal.SIGUSR2,)
 
 
@@ -81,7 +83,7 @@ class Signals:
             self._immediate()
 
     def _open_again(self, number: signal.Signals) -> None:
-        log.info("%s: access logs are opened again; there is nothing to reload yet", number.name)
+        log.info("%s: log files are opened again%s", number.name, _ALSO.get(number, ""))
         self._reopen()
 
     def _tell(self, number: signal.Signals) -> None:

@@ -41,8 +41,9 @@ async def test_announces_and_leaves_are_logged(announcer: Announcer, log: Log) -
     assert "127.0.0.1:3031" in line  # the datagram's source address
     await log.line("new pool example.com (wrr)")
     announcer.say("unsubscribe", ":3031")
-    await log.line("as failed: it unsubscribed")
+    assert await log.line("leaves") == "info [example.com] 127.0.0.1:3031 leaves: it unsubscribed"
     await log.line("no nodes left")
+    assert log.having("as failed") == []
 
 
 async def test_a_bad_datagram_is_refused_with_sender_and_reason_and_changes_nothing(
@@ -72,6 +73,17 @@ async def test_a_silent_node_is_noticed_without_any_request(
     announcer.announce("/a")
     assert "no announce for 0.1 s" in await log.line("it is stale")
     await until(lambda: not announcer.table.registry.pools)
+    announcer.close()
+
+
+async def test_a_silent_node_that_announces_itself_again_is_a_line(log: Log) -> None:
+    announcer = Announcer(timing=TableTiming(sweep=0.02), tolerance=1.0)
+    announcer.announce("/a")
+    announcer.announce("/a")
+    await log.line("it is stale")
+    assert log.having("again") == []
+    announcer.announce("/a")
+    assert await log.line("again") == "info [example.com] /a announces itself again"
     announcer.close()
 
 
