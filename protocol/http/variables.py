@@ -138,7 +138,9 @@ def request_block(
     parts += _variables_of(origin.passing(head.lines) if head.forwarded else head.lines)
     parts.append(chain)
     if origin.server_port is not None:
-        parts += (lengths[len(host)], host, our_port)
+        if host:
+            parts += (_FORWARDED_HOST, lengths[len(host)], host)
+        parts.append(our_port)
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)
@@ -150,7 +152,7 @@ def request_block(
 
 
 def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
-    """Return the origin's variables, split around the Host value if X-Forwarded-Host is sent."""
+    """Return the origin's variables: who it is, the chain, and our port, before which X-Forwarded-Host stands."""
     address, port, chain, scheme = (
         *(origin.address, origin.port),
         *(origin.forwarded_for, origin.scheme),
@@ -166,7 +168,6 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
         (
             *(_FORWARDED_FOR, _lengths[len(chain)], chain),
             *(_FORWARDED_PROTO, _lengths[len(scheme)], scheme),
-            _FORWARDED_HOST if origin.server_port is not None else b"",
         )
     )
     ours = origin.server_port
