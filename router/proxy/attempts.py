@@ -4,10 +4,12 @@ Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback on
 after a while.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import Reason
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
@@ -31,6 +33,31 @@ class RoutingPolicy:
     fallback_on_no_key: bool
 
 
+class PassedOver:
+    """Nodes that are not chosen: those that were tried, and all whose protocol can't say the request."""
+
+    __slots__ = ("_back_of", "_tried", "_unable")
+
+    def __init__(
+        self, tried: Sequence[Node], unable: Sequence[Back], back_of: Callable[[Node], Back]
+    ) -> None:
+        self._tried = tried
+        self._unable = unable
+        self._back_of = back_of
+
+    def __contains__(self, node: object) -> bool:
+        if node in self._tried:
+            return True
+        return isinstance(node, Node) and self._back_of(node) in self._unable
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._tried)
+
+    def __len__(self) -> int:
+        # Never 0: there is always something to look for.
+        return len(self._tried) + len(self._unable)
+
+
 class Attempts:
     """Attempts of one request: nodes tried, busy or full, and the last error.
 
@@ -38,10 +65,13 @@ class Attempts:
         request: to be answered.
         policy: of the request's site.
         forwarder: the policy's, for this request.
+        back_of: returns what a node speaks.
 
     Attributes:
         tried: nodes that are not chosen again.
-        made: number of failed connects, without those to busy nodes.
+        made: number of nodes that failed, without busy ones.
+        connects_failed: how many of them could not be connected.
+        refusal: why no node of a protocol can be told the request; None: all can.
         last_error: text of the last failure, for the log.
         cause: reason of the last failure.
         busy_until: end of the wait for busy nodes, on the loop's clock; 0: none yet; likewise ``hold_until`` and
@@ -54,12 +84,16 @@ class Attempts:
     """
 
     __slots__ = (
+        "_back_of",
         "_busy",
         "_forwarder",
         "_policy",
         "_request",
+        "_unable",
+        "_waited_for",
         "busy_until",
         "cause",
+        "connects_failed",
         "full",
         "hold_until",
         "last_error",
@@ -68,19 +102,30 @@ class Attempts:
         "only_busy",
         "owner",
         "queued_until",
+        "refusal",
         "timed_out",
         "tried",
     )
 
-    def __init__(self, request: Request, policy: RoutingPolicy, forwarder: Forwarder) -> None:
+    def __init__(
+        self,
+        request: Request,
+        policy: RoutingPolicy,
+        forwarder: Forwarder,
+        back_of: Callable[[Node], Back],
+    ) -> None:
         self._request = request
         self._policy = policy
         self._forwarder = forwarder
+        self._back_of = back_of
         # Most requests need none of these.
         self.tried: Sequence[Node] = ()
         self._busy: Sequence[Node] = ()
         self.full: Sequence[tuple[Node, Forwarder]] = ()
-        self.made = 0
+        self._waited_for: Sequence[Node] = ()
+        self._unable: Sequence[Back] = ()
+        self.refusal: Failure | None = None
+        self.made = self.connects_failed = 0
         self.last_error = ""
         self.cause = reasons.CONNECT
         self.last_node = ""
@@ -88,6 +133,13 @@ class Attempts:
         self.only_busy = False
         self.busy_until = self.hold_until = self.queued_until = 0.0
         self.owner = forwarder
+
+    @property
+    def passed_over(self) -> Collection[Node]:
+        """The nodes that are not chosen."""
+        if not self._unable:
+            return self.tried
+        return PassedOver(self.tried, self._unable, self._back_of)
 
     @property
     def may_go_on(self) -> bool:
@@ -103,7 +155,7 @@ class Attempts:
         if not self.may_go_on:
             return None
         self.owner = self._forwarder
-        return self._forwarder.choose(self._request, self.tried, now)
+        return self._forwarder.choose(self._request, self.passed_over, now)
 
     def next_fallback(self, now: float) -> Node | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
@@ -115,7 +167,7 @@ class Attempts:
         ):
             return None
         self.owner = policy.fallback
-        return policy.fallback.choose(self._request, self.tried, now)
+        return policy.fallback.choose(self._request, self.passed_over, now)
 
     def failed(
         self, node: Node, error: str, *, cause: Reason = reasons.CONNECT, timed_out: bool = False
@@ -123,6 +175,8 @@ class Attempts:
         """Record that ``node`` could not be connected, or did not answer: it is not chosen again."""
         self.tried = (*self.tried, node)
         self.made += 1
+        if cause is reasons.CONNECT:
+            self.connects_failed += 1
         self.last_error = error
         self.cause = cause
         self.last_node = node.name
@@ -133,6 +187,7 @@ class Attempts:
         """Record that ``node`` takes no connection just now (backlog full): others first, then this one again."""
         self.tried = (*self.tried, node)
         self._busy = (*self._busy, node)
+        self._wait_for(node)
         self.last_error = error
         self.last_node = node.name
 
@@ -140,6 +195,20 @@ class Attempts:
         """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
         self.tried = (*self.tried, node)
         self.full = (*self.full, (node, self.owner))
+        self._wait_for(node)
+
+    def _wait_for(self, node: Node) -> None:
+        if node not in self._waited_for:
+            self._waited_for = (*self._waited_for, node)
+
+    def was_waited_for(self, node: Node) -> bool:
+        """Return True if ``node`` was busy or full before: to look at it again is no further try."""
+        return node in self._waited_for
+
+    def unable(self, back: Back, refusal: Failure) -> None:
+        """Record that no node that speaks ``back``'s protocol can be told the request: only others are chosen."""
+        self._unable = (*self._unable, back)
+        self.refusal = refusal
 
     def freed(self, node: Node) -> None:
         """Record that one of ``node``'s connections is free, and reserved for this request."""
@@ -162,15 +231,16 @@ class Attempts:
         if self._busy:
             self.only_busy = not self.made
             self.made += len(self._busy)
+            self.connects_failed += len(self._busy)
             self._busy = ()
 
     @property
     def stopped_by_limit(self) -> bool:
         """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
-        return not self.may_go_on and self._forwarder.has_untried(self._request, self.tried)
+        return not self.may_go_on and self._forwarder.has_untried(self._request, self.passed_over)
 
     def restart(self) -> None:
         """Let every node be tried again, for one has announced itself."""
         self.tried = self._busy = self.full = ()
-        self.made = 0
+        self.made = self.connects_failed = 0
         self.only_busy = self.timed_out = False
