@@ -219,6 +219,7 @@ async def linger(connection: Connection) -> None:
             if data is None:
                 await fiber.pause()
             elif data:
+                connection.discarded += len(data)
                 fiber.touch()
             else:
                 break

@@ -33,9 +33,10 @@ class Connection(LinkOwner):
         peer: the client's (host, port); ("", 0) on a UNIX socket.
         number: number of this connection, counted since the router started.
         connections: the open ones of the router.
+        discarded: bytes that were read behind its last answer, for nobody.
     """
 
-    __slots__ = ("connections", "fiber", "link", "number", "peer")
+    __slots__ = ("connections", "discarded", "fiber", "link", "number", "peer")
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Connection(LinkOwner):
         self.link = Link(connections.poller, sock, self, traffic)
         self.peer = peer
         self.number = number
+        self.discarded = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"

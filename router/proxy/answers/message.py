@@ -86,6 +86,10 @@ class MessageAnswer(Answer):
         if not body.sending:
             if not body.pump.ended:
                 return
+            if self.request.tunnel:
+                # What came before the end goes before it: a tunnel passes both on, once it is open.
+                body.check_client()
+                return
             body.send_to(self.link, self.back, opaque=False)
         body.advance()
 
@@ -190,7 +194,7 @@ class MessageAnswer(Answer):
             not lease.slot
             or download.ended
             or self.link.backlog
-            or not (body.empty or body.complete)
+            or not (body.empty or (body.complete and not body.endless))
         ):
             return
         seconds = self.site.limits.backend_keepalive
