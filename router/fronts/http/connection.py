@@ -142,13 +142,14 @@ class HttpConnection(Connection):
         del self.pump  # it holds the fiber, and the link that holds this connection
 
     def hurry(self, seconds: float) -> None:
-        """Stop soon: close the connection if it has no request, at once if it has had one."""
+        """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
             if client.tunnel is not None:
                 client.send_close(None)
-        elif not (self.served and self.pump.buffered):
-            self.fiber.hurry(0.0 if self.served else seconds)
+        else:
+            idle = self.served and not self.pump.buffered
+            self.fiber.hurry(0.0 if idle else seconds)
 
     # --- reading ---
 
@@ -187,7 +188,7 @@ class HttpConnection(Connection):
             fiber.arm(_IDLE, self._settings.idle_timeout)
             self.pump.expect()
             if stopping:
-                self.hurry(0.0)
+                self.hurry(self._context.timing.last_request)
         elif not stopping:
             # Otherwise it was told already how long it has.
             fiber.arm(_REQUEST, self._settings.head_timeout)
@@ -209,7 +210,7 @@ class HttpConnection(Connection):
         parser = self._settings.parser
         request = parser.parse(data, self._origin, self.peer, self._listener, seen)
         if request is None:
-            if not seen and self.served:
+            if not seen and self.served and not self.connections.stopping:
                 self.fiber.arm(_REQUEST, self._settings.head_timeout)
             self._seen = size
             return None
@@ -236,6 +237,10 @@ class HttpConnection(Connection):
             return None
         if not timed_out:
             return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
+        if self.connections.stopping:
+            return Failure(
+                reasons.HEAD_TIMEOUT, "no whole head came before the router stopped", option=""
+            )
         timeout = self._settings.head_timeout
         return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
 
