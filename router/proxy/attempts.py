@@ -33,29 +33,41 @@ class RoutingPolicy:
     fallback_on_no_key: bool
 
 
+class Unable:
+    """Protocols in which a request can't be said, and why not."""
+
+    __slots__ = ("_back_of", "backs", "refusal")
+
+    def __init__(
+        self, backs: Sequence[Back], back_of: Callable[[Node], Back], refusal: Failure
+    ) -> None:
+        self.backs = backs
+        self._back_of = back_of
+        self.refusal = refusal
+
+    def is_of(self, node: Node) -> bool:
+        """Return True for a node that speaks one of them."""
+        return self._back_of(node) in self.backs
+
+
 class PassedOver:
     """Nodes that are not chosen: those that were tried, and all whose protocol can't say the request."""
 
-    __slots__ = ("_back_of", "_tried", "_unable")
+    __slots__ = ("_tried", "_unable")
 
-    def __init__(
-        self, tried: Sequence[Node], unable: Sequence[Back], back_of: Callable[[Node], Back]
-    ) -> None:
+    def __init__(self, tried: Sequence[Node], unable: Unable) -> None:
         self._tried = tried
         self._unable = unable
-        self._back_of = back_of
 
     def __contains__(self, node: object) -> bool:
-        if node in self._tried:
-            return True
-        return isinstance(node, Node) and self._back_of(node) in self._unable
+        return node in self._tried or (isinstance(node, Node) and self._unable.is_of(node))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._tried)
 
     def __len__(self) -> int:
-        # Never 0: there is always something to look for.
-        return len(self._tried) + len(self._unable)
+        # Never 0, which would mean that all may be chosen.
+        return len(self._tried) + 1
 
 
 class Attempts:
@@ -65,13 +77,12 @@ class Attempts:
         request: to be answered.
         policy: of the request's site.
         forwarder: the policy's, for this request.
-        back_of: returns what a node speaks.
 
     Attributes:
         tried: nodes that are not chosen again.
         made: number of nodes that failed, without busy ones.
         connects_failed: how many of them could not be connected.
-        refusal: why no node of a protocol can be told the request; None: all can.
+        unable: protocols in which the request can't be said; None: it was said in each that was tried.
         last_error: text of the last failure, for the log.
         cause: reason of the last failure.
         busy_until: end of the wait for busy nodes, on the loop's clock; 0: none yet; likewise ``hold_until`` and
@@ -84,12 +95,10 @@ class Attempts:
     """
 
     __slots__ = (
-        "_back_of",
         "_busy",
         "_forwarder",
         "_policy",
         "_request",
-        "_unable",
         "_waited_for",
         "busy_until",
         "cause",
@@ -102,29 +111,21 @@ class Attempts:
         "only_busy",
         "owner",
         "queued_until",
-        "refusal",
         "timed_out",
         "tried",
+        "unable",
     )
 
-    def __init__(
-        self,
-        request: Request,
-        policy: RoutingPolicy,
-        forwarder: Forwarder,
-        back_of: Callable[[Node], Back],
-    ) -> None:
+    def __init__(self, request: Request, policy: RoutingPolicy, forwarder: Forwarder) -> None:
         self._request = request
         self._policy = policy
         self._forwarder = forwarder
-        self._back_of = back_of
         # Most requests need none of these.
         self.tried: Sequence[Node] = ()
         self._busy: Sequence[Node] = ()
         self.full: Sequence[tuple[Node, Forwarder]] = ()
         self._waited_for: Sequence[Node] = ()
-        self._unable: Sequence[Back] = ()
-        self.refusal: Failure | None = None
+        self.unable: Unable | None = None
         self.made = self.connects_failed = 0
         self.last_error = ""
         self.cause = reasons.CONNECT
@@ -137,9 +138,7 @@ class Attempts:
     @property
     def passed_over(self) -> Collection[Node]:
         """The nodes that are not chosen."""
-        if not self._unable:
-            return self.tried
-        return PassedOver(self.tried, self._unable, self._back_of)
+        return self.tried if self.unable is None else PassedOver(self.tried, self.unable)
 
     @property
     def may_go_on(self) -> bool:
@@ -205,10 +204,10 @@ class Attempts:
         """Return True if ``node`` was busy or full before: to look at it again is no further try."""
         return node in self._waited_for
 
-    def unable(self, back: Back, refusal: Failure) -> None:
+    def cannot_say(self, back: Back, refusal: Failure, back_of: Callable[[Node], Back]) -> None:
         """Record that no node that speaks ``back``'s protocol can be told the request: only others are chosen."""
-        self._unable = (*self._unable, back)
-        self.refusal = refusal
+        backs = () if self.unable is None else self.unable.backs
+        self.unable = Unable((*backs, back), back_of, refusal)
 
     def freed(self, node: Node) -> None:
         """Record that one of ``node``'s connections is free, and reserved for this request."""

@@ -190,7 +190,7 @@ class Exchange:
             head = self._head = back.request_head(request, node, collected)
         except Failure as refusal:
             self._give_up()
-            route.unable(back, without_traceback(refusal))
+            route.cannot_say(back, without_traceback(refusal))
             return None
         if back.keeps_connections:
             limit = site.connection_limit(node)

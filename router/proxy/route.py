@@ -93,8 +93,7 @@ class Route(Waiter):
         return None
 
     def _begin_attempts(self) -> Attempts:
-        site = self._context.site
-        return Attempts(self._request, site.routing, self._forwarder, site.back_of)
+        return Attempts(self._request, self._context.site.routing, self._forwarder)
 
     async def next(self) -> Node:
         """Return the next node; wait if all are busy, at their connection limit, or, with hold, not announced yet.
@@ -132,7 +131,7 @@ class Route(Waiter):
                 await self._wait_for_busy(attempts)
             else:
                 keys = site.awaited_keys(request, now)
-                unable = attempts.refusal is not None and not attempts.made
+                unable = attempts.unable is not None and not attempts.made
                 if attempts.only_busy or unable or not keys or attempts.stopped_by_limit:
                     raise self._none(attempts)
                 await self._hold(attempts, keys)
@@ -276,9 +275,9 @@ class Route(Waiter):
         """Record that ``node`` takes no connection just now: others first, then this one again."""
         self._history().busy(node, error)
 
-    def unable(self, back: Back, refusal: Failure) -> None:
+    def cannot_say(self, back: Back, refusal: Failure) -> None:
         """Record that nodes of this protocol can't be told the request: others are asked; else this is its failure."""
-        self._history().unable(back, refusal)
+        self._history().cannot_say(back, refusal, self._context.site.back_of)
 
     def full(self, node: Node) -> None:
         """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
@@ -331,8 +330,8 @@ class Route(Waiter):
                 option, value = "max-retries", float(retries)
             status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
             return Failure(attempts.cause, text, value, option=option, status=status)
-        if attempts.refusal is not None:
-            return attempts.refusal
+        if attempts.unable is not None:
+            return attempts.unable.refusal
         now = self._fiber.loop.time()
         if not forwarder.is_known(self._request, now):
             return site.unknown_key()

@@ -1,7 +1,5 @@
 """Which node a request tries next, as bookkeeping alone."""
 
-from uwsgi_router.router.backs.http import HttpBack
-from uwsgi_router.router.backs.uwsgi import UwsgiBack
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.proxy.attempts import Attempts, RoutingPolicy
 from uwsgi_router.router.routing.fixed import FixedForwarder
@@ -18,7 +16,6 @@ REQUEST = UwsgiRequest(
     packet=b"",
     rest=b"",
 )
-BACKS = {name: UwsgiBack(opaque=True) for name in "abcxy"} | {"h": HttpBack()}
 
 
 def attempts(
@@ -34,7 +31,7 @@ def attempts(
         max_retries=max_retries,
         fallback_on_no_key=on_no_key,
     )
-    return Attempts(REQUEST, policy, policy.forwarder, lambda node: BACKS[node.name[0]])
+    return Attempts(REQUEST, policy, policy.forwarder)
 
 
 def chosen(attempts: Attempts) -> str | None:
