@@ -20,7 +20,7 @@ STATUS = {
     "no-node": 503,
     "unknown-key": 404,
     "no-answer": 502,
-    "bad-answer": 502,
+    "cut-short": 502,
     "rtsp": 501,
     "bad-coding": 400,
 }
@@ -96,7 +96,7 @@ def reason_of(case: Case) -> str:
         case.pool == "dies" and not is_sent_again(case) and not never_reuses(case)
     ):
         # A 100 is no answer, and no end of one.
-        return "bad-answer" if node_says_continue(case) else "no-answer"
+        return "cut-short" if node_says_continue(case) else "no-answer"
     return ""
 
 

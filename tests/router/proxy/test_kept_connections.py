@@ -339,7 +339,7 @@ async def test_not_after_a_byte_of_an_answer(lab: Lab, reused: bool) -> None:
     if reused:
         await lab.get(router)
     answer = await lab.get(router)
-    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"bad-answer")
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"cut-short")
     assert len(bad.requests) == 1 + reused
     assert good.requests == []
 
