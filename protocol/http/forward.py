@@ -41,9 +41,12 @@ def request_head(
     parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
     if origin is not None:
         before, after = origin.as_http or _forwarded_lines(origin)
-        if origin.server_port is not None:
-            before += _FORWARDED_HOST + host + after if head.host else after
-        parts.append(before)
+        if origin.server_port is None:
+            parts.append(before)
+        elif head.host:
+            parts.append(before + host + after)
+        else:
+            parts.append(before.removesuffix(_FORWARDED_HOST) + after)
     if chunked:
         parts.append(b"Transfer-Encoding: chunked")
     elif content_length is not None:
@@ -60,11 +63,13 @@ def request_head(
 
 
 def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
-    """Return the X-Forwarded block, split where X-Forwarded-Host stands if there is a Host."""
+    """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
     after = b""
-    if origin.server_port:
-        after = b"\r\nX-Forwarded-Port: " + origin.server_port
+    if origin.server_port is not None:
+        before += _FORWARDED_HOST
+        if origin.server_port:
+            after = b"\r\nX-Forwarded-Port: " + origin.server_port
     origin.as_http = (before, after)
     return before, after
 

@@ -139,8 +139,10 @@ def request_block(
     parts.append(chain)
     if origin.server_port is not None:
         if host:
-            parts += (_FORWARDED_HOST, lengths[len(host)], host)
-        parts.append(our_port)
+            parts += (lengths[len(host)], host, our_port)
+        else:
+            parts[-1] = chain.removesuffix(_FORWARDED_HOST)
+            parts.append(our_port)
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)
@@ -152,7 +154,7 @@ def request_block(
 
 
 def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
-    """Return the origin's variables: who it is, the chain, and our port, before which X-Forwarded-Host stands."""
+    """Return the origin's variables, split around the Host value if X-Forwarded-Host is sent."""
     address, port, chain, scheme = (
         *(origin.address, origin.port),
         *(origin.forwarded_for, origin.scheme),
@@ -168,6 +170,7 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
         (
             *(_FORWARDED_FOR, _lengths[len(chain)], chain),
             *(_FORWARDED_PROTO, _lengths[len(scheme)], scheme),
+            _FORWARDED_HOST if origin.server_port is not None else b"",
         )
     )
     ours = origin.server_port
