@@ -74,10 +74,10 @@ class MessageAnswer(Answer):
             # A 1xx is no part of an answer.
             begun = client.begun or download.buffered
             raise self.stalled(download.count if begun else 0) from None
-        except Truncated as exc:
+        except Truncated as ended:
             raise Failure(
-                reasons.CUT_SHORT, f"{self.lease.node.name} sent no whole answer: {exc}"
-            ) from exc
+                reasons.CUT_SHORT, f"{self.lease.node.name} sent no whole answer: {ended}"
+            ) from ended
         except ResponseError as exc:
             text = f"{self.lease.node.name} sent no valid answer: {exc}"
             raise Failure(reasons.BAD_ANSWER, text) from exc
