@@ -1,9 +1,12 @@
 """Request heads for nodes that speak HTTP/1.1, X-Forwarded fields included (RFC 9112 section 3)."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
+
+_FORWARDED_HOST: Final = b"\r\nX-Forwarded-Host: "
 
 
 def request_head(
@@ -38,7 +41,12 @@ def request_head(
     parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
     if origin is not None:
         before, after = origin.as_http or _forwarded_lines(origin)
-        parts.append(before if origin.server_port is None else before + host + after)
+        if origin.server_port is None:
+            parts.append(before)
+        elif head.host:
+            parts.append(before + host + after)
+        else:
+            parts.append(before.removesuffix(_FORWARDED_HOST) + after)
     if chunked:
         parts.append(b"Transfer-Encoding: chunked")
     elif content_length is not None:
@@ -59,7 +67,7 @@ def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
     after = b""
     if origin.server_port is not None:
-        before += b"\r\nX-Forwarded-Host: "
+        before += _FORWARDED_HOST
         if origin.server_port:
             after = b"\r\nX-Forwarded-Port: " + origin.server_port
     origin.as_http = (before, after)
