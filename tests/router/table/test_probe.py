@@ -73,7 +73,10 @@ async def test_a_ping_is_four_bytes_and_so_is_its_answer(
     [
         (b"", "it ended the connection without an answer to the ping"),
         (b"d\0", "it ended the connection without an answer to the ping"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what it sent is no answer to a ping"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "it speaks HTTP, and did not announce that (proto=http)",
+        ),
     ],
 )
 async def test_what_is_no_answer_to_a_ping(
