@@ -30,6 +30,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.activation import Inherited, SockAddr, adopt
 from uwsgi_router.router.net.binding import bind, explain
+from uwsgi_router.router.net.look_ups import look_up_now
 from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError
 
 log = logging.getLogger("uwsgi-router.listen")
@@ -258,7 +259,7 @@ def _targets(text: str, address: Address, kind: socket.SocketKind) -> list[tuple
         log.warning("%s: this host has no IPv6, listening on IPv4 only", text)
         return [(socket.AF_INET, ("0.0.0.0", address.port))]
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=kind)
+        found = look_up_now(address.host, address.port, kind)
     except (OSError, UnicodeError) as exc:
         raise BindError(
             f"cannot {_VERBS[kind]} {text}: the name {address.host} has no address ({exc})"
