@@ -5,18 +5,19 @@ plain arguments; the formatter here escapes it, in one place.
 """
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from io import TextIOWrapper
 from math import inf
+from typing import TextIO
 
 from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.core.files import give, open_file
+from uwsgi_router.router.core.output import LineOutput, as_text, open_for_lines
 
 ROOT = "uwsgi-router"
 
@@ -39,14 +40,15 @@ def setup(config: ProcessConfig) -> None:
     Raises:
         StartError: if the file cannot be opened.
     """
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    formatter = LineFormatter(dated=config.log_date)
+    handler: logging.Handler = logging.StreamHandler(_standard_error(formatter))
     to_udp = config.logto is not None and ":" in config.logto
     if config.logto is not None and not to_udp:
         try:
-            handler = LogFile(config.logto)
+            handler = LogFile(config.logto, formatter)
         except OSError as exc:
             raise StartError(f"cannot write the log file {config.logto}: {exc.strerror}") from exc
-    handler.setFormatter(LineFormatter(dated=config.log_date))
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -57,15 +59,52 @@ def setup(config: ProcessConfig) -> None:
         )
 
 
-class LogFile(logging.FileHandler):
-    """Log file of ``logto``."""
+def dropped_lines() -> int:
+    """Return how many lines could not be written, since the start."""
+    return sum(output.dropped for output in _outputs)
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+
+_outputs: list[LineOutput] = []
+
+
+def _output(
+    fd: int,
+    formatter: "LineFormatter",
+    failed: Callable[[str], None] = lambda _why: None,
+    *,
+    owned: bool,
+) -> TextIOWrapper:
+    def notice(count: int, why: str) -> str:
+        return formatter.line("%d lines were dropped: %s", count, why)
+
+    output = LineOutput(fd, notice, failed, owned=owned)
+    _outputs.append(output)
+    return as_text(output)
+
+
+def _standard_error(formatter: "LineFormatter") -> TextIO:
+    """Return standard error, from now on for everybody as a stream that never blocks."""
+    original = sys.__stderr__
+    if original is not None and sys.stderr is original:
+        sys.stderr = _output(original.fileno(), formatter, owned=False)
+    return sys.stderr
+
+
+class LogFile(logging.FileHandler):
+    """Log file of ``logto``; when it takes no lines, one on standard error says so."""
+
+    def __init__(self, path: str, formatter: "LineFormatter") -> None:
+        self._lines = formatter
+        super().__init__(path)
 
     def _open(self) -> TextIOWrapper:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        return open(open_file(self.baseFilename, flags), "a", encoding="utf-8", errors=self.errors)
+        fd = open_for_lines(self.baseFilename, open_file)
+        return _output(fd, self._lines, self._failed, owned=True)
+
+    def _failed(self, why: str) -> None:
+        text = "%s can't be written, lines are dropped until it can: %s"
+        if sys.stderr is not None:
+            sys.stderr.write(self._lines.line(text, self.baseFilename, why) + "\n")
 
     def reopen(self) -> None:
         """Open the file by its name again: it has been renamed; if it can't be opened, the old one is kept."""
@@ -103,6 +142,12 @@ class LineFormatter(logging.Formatter):
     def __init__(self, *, dated: bool) -> None:
         super().__init__(datefmt=_DATE)
         self._dated = dated
+
+    def line(self, msg: str, *args: object) -> str:
+        """Make the text of a warning about the log itself."""
+        return self.format(
+            logging.LogRecord(f"{ROOT}.log", logging.WARNING, "", 0, msg, args, None)
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         """Make the text of ``record``."""
