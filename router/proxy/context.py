@@ -37,6 +37,7 @@ class Timing:
         first_look: for the look-up of one name of a configured node at the start.
         resolve_again: between two look-ups of the names of configured nodes.
         log_delay: until lines of the access log are written.
+        look_at_files: between two looks at the files of listening UNIX sockets.
         last_request: for clients without a whole request to send one, when the router stops.
         last_linger: then, for clients that have been answered to end their connections.
     """
@@ -50,6 +51,7 @@ class Timing:
     first_look: float = 5.0
     log_delay: float = 0.2
     resolve_again: float = TTL
+    look_at_files: float = 1.0
 
 
 class Limits:

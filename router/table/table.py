@@ -111,7 +111,10 @@ class Table:
             raise StartError(str(exc)) from exc
         self.used_times = self._gate.used_times
         self._wall_clock = SigningClock(
-            wall_clock, monotonic, self.used_times, self._times_forgiven
+            wall_clock,
+            monotonic,
+            self.used_times,
+            lambda: self._on_change(),  # noqa: PLW0108 - it changes
         )
         self._forget_at = loop.time() + self._timing.forget
         self._tolerance = config.tolerance
@@ -173,6 +176,7 @@ class Table:
                 accepted=self._accepted,
             )
             server.start()
+            bound.on_replaced = server.move_to
             self._servers.append(server)
         if self._timer is None:
             # Once, however many routers share the table.
@@ -291,9 +295,6 @@ class Table:
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())
-
-    def _times_forgiven(self) -> None:
-        self._on_change()
 
     def report(self, events: list[Event]) -> None:
         """Log what happened in the table and pass it on."""

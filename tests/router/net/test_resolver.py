@@ -148,7 +148,7 @@ async def test_a_name_server_that_stays_silent_keeps_one_request_waiting_and_no_
 
 async def test_the_last_good_answer_of_a_silent_name_is_given_at_once() -> None:
     names = Names({"app.test": ["10.0.0.1"]})
-    resolver = names.resolver(patience=0.05)
+    resolver = names.resolver(patience=0.5)
     await resolver.resolve(APP)
     names.answers["app.test"] = None
     names.ahead = TTL + 0.1
@@ -157,7 +157,7 @@ async def test_the_last_good_answer_of_a_silent_name_is_given_at_once() -> None:
     began = loop.time()
     for _ in range(20):
         assert await resolver.resolve(APP, within=5.0) == v4("10.0.0.1")
-    assert loop.time() - began < 0.5
+    assert loop.time() - began < 0.4
     # The look-up fails at last, and the next one is silent again: nobody waits for that, either.
     names.comes("app.test", [])
     await until(lambda: not resolver._running)
@@ -165,7 +165,7 @@ async def test_the_last_good_answer_of_a_silent_name_is_given_at_once() -> None:
     names.ahead += TTL + 0.1
     began = loop.time()
     assert await resolver.resolve(APP, within=5.0) == v4("10.0.0.1")
-    assert loop.time() - began < 0.04
+    assert loop.time() - began < 0.4
     await until(lambda: names.asked == ["app.test"] * 3)
     names.comes("app.test", ["10.0.0.1"])
 
