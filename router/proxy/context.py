@@ -66,6 +66,7 @@ class Limits:
         backend_queue_timeout: seconds for which each may wait.
         buffer_size: bytes read at once.
         connect_timeout: seconds for one connect.
+        first_byte_timeout: seconds without a byte of an answer after which another node is asked; 0: none is.
         hold: seconds for which a request waits for a node to announce itself; 0: not at all.
         hold_max: requests that may wait at once.
         post_buffering: bytes of a spooled body in memory; 0: bodies are streamed.
@@ -82,6 +83,7 @@ class Limits:
         "backend_queue_timeout",
         "buffer_size",
         "connect_timeout",
+        "first_byte_timeout",
         "hold",
         "hold_max",
         "post_buffering",
@@ -99,6 +101,8 @@ class Limits:
         self.backend_queue_timeout = config.timeout if queue_timeout is None else queue_timeout
         self.buffer_size = config.buffer_size
         self.connect_timeout = config.connect_timeout
+        first_byte = config.first_byte_timeout
+        self.first_byte_timeout = first_byte if first_byte < config.timeout else 0.0
         self.hold = config.hold
         self.hold_max = config.hold_max
         self.post_buffering = config.post_buffering
