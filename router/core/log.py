@@ -17,7 +17,12 @@ from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.core.files import give, open_file
-from uwsgi_router.router.core.output import LineOutput, as_text, open_for_lines
+from uwsgi_router.subscriptions.client.output import (
+    LineOutput,
+    as_text,
+    open_for_lines,
+    standard_error,
+)
 
 ROOT = "uwsgi-router"
 
@@ -67,26 +72,14 @@ def dropped_lines() -> int:
 _outputs: list[LineOutput] = []
 
 
-def _output(
-    fd: int,
-    formatter: "LineFormatter",
-    failed: Callable[[str], None] = lambda _why: None,
-    *,
-    owned: bool,
-) -> TextIOWrapper:
-    def notice(count: int, why: str) -> str:
-        return formatter.line("%d lines were dropped: %s", count, why)
-
-    output = LineOutput(fd, notice, failed, owned=owned)
-    _outputs.append(output)
-    return as_text(output)
+def _notice(formatter: "LineFormatter") -> Callable[[int, str], str]:
+    return lambda count, why: formatter.line("%d lines were dropped: %s", count, why)
 
 
 def _standard_error(formatter: "LineFormatter") -> TextIO:
-    """Return standard error, from now on for everybody as a stream that never blocks."""
-    original = sys.__stderr__
-    if original is not None and sys.stderr is original:
-        sys.stderr = _output(original.fileno(), formatter, owned=False)
+    output = standard_error(_notice(formatter))
+    if output is not None:
+        _outputs.append(output)
     return sys.stderr
 
 
@@ -99,7 +92,9 @@ class LogFile(logging.FileHandler):
 
     def _open(self) -> TextIOWrapper:
         fd = open_for_lines(self.baseFilename, open_file)
-        return _output(fd, self._lines, self._failed, owned=True)
+        output = LineOutput(fd, _notice(self._lines), self._failed, owned=True)
+        _outputs.append(output)
+        return as_text(output)
 
     def _failed(self, why: str) -> None:
         text = "%s can't be written, lines are dropped until it can: %s"

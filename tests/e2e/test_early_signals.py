@@ -7,7 +7,6 @@ import pytest
 
 from tests.lab.place import Place
 from tests.lab.processes import Process
-from tests.lab.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
@@ -34,16 +33,3 @@ def test_while_it_imports(lab: Place, imported: str, number: signal.Signals) -> 
     router.wait_for_output(f"{imported}\n")
     ended(router, number)
     assert not (lab.directory / "router.sock").exists()
-
-
-@BOTH
-def test_while_it_binds(lab: Place, number: signal.Signals) -> None:
-    first, pidfile = lab.directory / "first.sock", lab.directory / "pid"
-    options = [f"--shared-socket={first}", f"--pidfile={pidfile}"]
-    router = starting(lab, *options)
-    wait_until(lambda: first.exists() or not router.running(), "its first socket is there")
-    router.signal(number)
-    # Its loop may have taken the signal over: then it ends as it always does.
-    assert router.wait() in {-number, 0}
-    assert "Traceback" not in router.output()
-    assert [path.name for path in lab.directory.iterdir()] == ["router.log"]

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,27 @@ def test_standard_error_that_nobody_reads(pipe: Pipe, number: signal.Signals) ->
     finally:
         router.process.kill()
         router.process.wait()
+
+
+def test_a_program_is_announced_all_the_same(pipe: Pipe) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket() as program:
+        for sock in (server, program):
+            sock.bind(("127.0.0.1", 0))
+            sock.settimeout(10)
+        program.listen()
+        host, port = server.getsockname()
+        address = "{}:{}".format(*program.getsockname())
+        argv = [programs.uwsgi_router(), "subscribe", f"--server={host}:{port}", "--key=a.example"]
+        argv += [f"--address={address}", "--interval=1s", "--drain=0s", "--", "sleep", "60"]
+        announcer = subprocess.Popen(argv, stderr=pipe.write, stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(2):
+                assert address.encode() in server.recv(4096)
+            announcer.send_signal(signal.SIGTERM)
+            assert announcer.wait(10) in {0, 128 + signal.SIGTERM}
+        finally:
+            announcer.kill()
+            announcer.wait()
 
 
 def test_a_disk_that_is_full(lab: Place) -> None:

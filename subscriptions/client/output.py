@@ -13,6 +13,7 @@ import io
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -132,6 +133,16 @@ def as_text(output: LineOutput) -> io.TextIOWrapper:
         errors="backslashreplace",
         write_through=True,
     )
+
+
+def standard_error(notice: Callable[[int, str], str]) -> LineOutput | None:
+    """Make standard error a stream that never blocks, for everybody; None if it is none, or is replaced already."""
+    original = sys.__stderr__
+    if original is None or sys.stderr is not original:
+        return None
+    output = LineOutput(original.fileno(), notice, owned=False)
+    sys.stderr = as_text(output)
+    return output
 
 
 def _open(path: str, flags: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from uwsgi_router.router.core.output import LineOutput, as_text, open_for_lines
+from uwsgi_router.subscriptions.client.output import LineOutput, as_text, open_for_lines
 
 FULL = "its reader is too slow"
 
