@@ -77,6 +77,17 @@ class SubscriptionServer:
         self._loop.add_reader(self._sock.fileno(), self._readable)
         self._started = True
 
+    def move_to(self, sock: socket.socket, _old: socket.socket) -> None:
+        """Read another socket of the same address from now on, after what waits in this one."""
+        if self._started:
+            self._loop.remove_reader(self._sock.fileno())
+            self._readable()
+        self._sock = sock
+        if self._has_credentials:
+            credentials.ask_for(sock)
+        if self._started:
+            self._loop.add_reader(sock.fileno(), self._readable)
+
     def close(self) -> None:
         """Read no more; may be called again."""
         if self._started:

@@ -26,7 +26,7 @@ from uwsgi_router.protocol.text import to_bytes, to_text
 from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import Registry
-from uwsgi_router.subscriptions.replay import ReplayMemory, Used
+from uwsgi_router.subscriptions.replay import HISTORY, MAX_AHEAD, ReplayMemory, Used
 from uwsgi_router.subscriptions.sender import Credentials
 
 FORMAT: Final = "uwsgi-router state"
@@ -174,6 +174,10 @@ def _used(used: Used) -> dict[str, Any]:
         members["key"], members["address"] = to_text(used.node[0]), used.node[1]
     if used.hole is not None:
         members["hole"] = used.hole
+    if used.recent:
+        members["recent"] = f"{used.recent:x}"
+    if used.ahead:
+        members["ahead"] = used.ahead
     return members
 
 
@@ -248,7 +252,23 @@ def _read_used(members: Mapping[str, Any]) -> Used:
         (_raw(members, "key"), _string(members, "address")) if "key" in members else None,
         _number(members, "floor"),
         _number(members, "hole") if "hole" in members else None,
+        _read_recent(members) if "recent" in members else 0,
+        _read_ahead(members) if "ahead" in members else (),
     )
+
+
+def _read_recent(members: Mapping[str, Any]) -> int:
+    text = _string(members, "recent")
+    if not 0 < len(text) <= HISTORY // 4 or text.strip("0123456789abcdef"):
+        raise StateError("recent is no history")
+    return int(text, 16)
+
+
+def _read_ahead(members: Mapping[str, Any]) -> tuple[int, ...]:
+    times = members["ahead"]
+    if not isinstance(times, list) or len(times) > MAX_AHEAD:
+        raise StateError("ahead is no list of times")
+    return tuple(_number({"ahead": time}, "ahead") for time in times)
 
 
 def _read_node(members: Mapping[str, Any]) -> SavedNode:

@@ -139,6 +139,7 @@ class RouterFast(Router):
         *,
         connect_timeout: float | None = None,
         errors: str | None = None,
+        first_byte_timeout: float | None = None,
         hold: float | None = None,
         hold_max: int | None = None,
         hold_max_bytes: int | None = None,
@@ -154,6 +155,8 @@ class RouterFast(Router):
         Args:
             connect_timeout: ``fastrouter-connect-timeout``, seconds until the next node is tried (5).
             errors: ``fastrouter-errors``: ``close``, or ``http`` to answer 502, 503 or 504 when no node can.
+            first_byte_timeout: ``fastrouter-first-byte-timeout``, seconds until another node is asked, once, for a safe
+                request whose answer has not begun (0: never).
             hold: ``fastrouter-hold``, seconds that requests wait for a node to announce itself (0).
             hold_max: ``fastrouter-hold-max``, how many may wait (1000).
             hold_max_bytes: ``fastrouter-hold-max-bytes``, and how many bytes of them (67108864).
@@ -171,6 +174,7 @@ class RouterFast(Router):
             "set_extra_params",
             connect_timeout=("fastrouter-connect-timeout", connect_timeout),
             errors=("fastrouter-errors", errors),
+            first_byte_timeout=("fastrouter-first-byte-timeout", first_byte_timeout),
             hold=("fastrouter-hold", hold),
             hold_max=("fastrouter-hold-max", hold_max),
             hold_max_bytes=("fastrouter-hold-max-bytes", hold_max_bytes),

@@ -249,6 +249,7 @@ class RouterHttp(Router):
         response_buffering: int | None = None,
         retry_max: int | None = None,
         fallback_nokey: bool | None = None,
+        first_byte_timeout: float | None = None,
         hold: float | None = None,
         hold_max: int | None = None,
         hold_max_bytes: int | None = None,
@@ -268,6 +269,8 @@ class RouterHttp(Router):
             response_buffering: ``http-response-buffering``, bytes of an answer kept for a slow client (0: 256 KiB).
             retry_max: ``http-max-retries``; not given: each live node is tried once.
             fallback_nokey: ``http-fallback-on-no-key``: use the fallback for keys that have no node, too.
+            first_byte_timeout: ``http-first-byte-timeout``, seconds until another node is asked, once, for a safe
+                request whose answer has not begun (0: never).
             hold: ``http-hold``, seconds that requests wait for a node to announce itself (0).
             hold_max: ``http-hold-max``, how many may wait (1000).
             hold_max_bytes: ``http-hold-max-bytes``, and how many bytes of them (67108864).
@@ -289,6 +292,7 @@ class RouterHttp(Router):
             response_buffering=("http-response-buffering", response_buffering),
             retry_max=("http-max-retries", retry_max),
             fallback_nokey=("http-fallback-on-no-key", fallback_nokey),
+            first_byte_timeout=("http-first-byte-timeout", first_byte_timeout),
             hold=("http-hold", hold),
             hold_max=("http-hold-max", hold_max),
             hold_max_bytes=("http-hold-max-bytes", hold_max_bytes),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
+from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
@@ -44,6 +45,9 @@ class Commons:
         self._held: set[object] = set()
         self._own: dict[object, OwnAddresses] = {}
         self._own_streams: dict[object, OwnAddresses] = {}
+        self._own_tables = OwnAddresses()
+        self._process = ProcessConfig()
+        self._file_watch: FileWatch | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -73,6 +77,7 @@ class Commons:
         """
         self._members[member] = routers
         self._held.add(member)
+        self._process = process
         self.tables.bind([router.config for router in routers], process, inherited)
 
     def enter(
@@ -83,10 +88,11 @@ class Commons:
         Args:
             member: that has joined.
             streams: its listeners: no request is sent there.
-            sockets: all that it has bound: no node announces itself there.
+            sockets: all that it has bound itself: no node announces itself there.
         """
         self._own_streams[member] = OwnAddresses(streams)
         self._own[member] = OwnAddresses(sockets)
+        self._look_at_own_tables()
         if self._shared is None:
             loop = asyncio.get_running_loop()
             ejections = Ejections(self.config.max_fails, self.tables.timing.first_ejection)
@@ -95,7 +101,7 @@ class Commons:
 
     def is_own(self, address: Address) -> bool:
         """Return True if an address is one of this program's."""
-        return any(address in own for own in self._own.values())
+        return address in self._own_tables or any(address in own for own in self._own.values())
 
     def _is_own_stream(self, address: Address) -> bool:
         return any(address in own for own in self._own_streams.values())
@@ -104,7 +110,20 @@ class Commons:
         """Begin to check and save the tables, and announce the routers of all members to other routers."""
         assert self._shared is not None
         self.tables.start(self._shared.resolver, self._shared.loop)
+        if self._file_watch is not None:
+            self._file_watch.close()
+        self._file_watch = FileWatch(
+            self.sockets(),
+            self._process,
+            self._shared.loop,
+            self._look_at_own_tables,
+            interval=self._timing.look_at_files,
+        )
+        self._file_watch.start()
         await self.tables.announce(self._routers())
+
+    def _look_at_own_tables(self) -> None:
+        self._own_tables = OwnAddresses(bound.sock for bound in self.sockets())
 
     async def withdraw(self, member: object) -> None:
         """Announce the routers of a member no more."""
@@ -122,6 +141,8 @@ class Commons:
             if router.gateway is not None:
                 self.tables.detach(router.gateway)
         if not self._members:
+            if self._file_watch is not None:
+                self._file_watch.close()
             await self.tables.close()
 
     def release(self, member: object) -> None:

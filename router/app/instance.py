@@ -12,6 +12,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
+from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
@@ -67,6 +68,7 @@ class Instance:
         self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._names: Names | None = None
+        self._file_watch: FileWatch | None = None
 
     @property
     def gateways(self) -> list[Gateway]:
@@ -135,15 +137,23 @@ class Instance:
         for router in self.routers:
             yield from router.sockets()
 
+    def _streams(self) -> Iterator[BoundSocket]:
+        """Yield the listeners of all routers."""
+        for router in self.routers:
+            yield from router.streams
+
+    def _enter(self) -> Shared:
+        """Tell which sockets are its own now, and return what it shares with others."""
+        streams = [bound.sock for bound in self._streams()]
+        return self._commons.enter(self, streams, [bound.sock for bound in self._sockets()])
+
     # --- its life ---
 
     async def start(self) -> None:
         """Begin to serve on the bound sockets."""
         loop = asyncio.get_running_loop()
         process = self._configuration.process
-        streams = [bound.sock for router in self.routers for bound in router.streams]
-        bound = [one.sock for one in (*self._sockets(), *self._commons.sockets())]
-        shared = self.shared = self._commons.enter(self, streams, bound)
+        shared = self.shared = self._enter()
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -164,6 +174,10 @@ class Instance:
         await self._names.start()
         for router in self.routers:
             router.accept()
+        # Those of acceptors are known only now.
+        interval = self._timing.look_at_files
+        self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
+        self._file_watch.start()
 
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
@@ -172,7 +186,9 @@ class Instance:
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
-        if not any(bound.inherited for router in self.routers for bound in router.streams):
+        if self._file_watch is not None:
+            self._file_watch.close()
+        if not any(bound.inherited for bound in self._streams()):
             # Otherwise the next process takes these listeners over, and requests wait there for it.
             await self._commons.withdraw(self)
         for gateway in self.gateways:

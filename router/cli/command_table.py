@@ -35,9 +35,16 @@ class Command:
         self.function = function
         self.parser = parser
 
-    def run(self, arguments: list[str]) -> int:
-        """Do what the arguments say; return the exit status."""
+    def run(self, arguments: list[str], loaded: Callable[[], None] | None = None) -> int:
+        """Do what the arguments say; return the exit status.
+
+        Args:
+            arguments: what follows the name.
+            loaded: called once its modules are imported.
+        """
         call: Callable[[list[str]], int] = self._load(self.function)
+        if loaded is not None:
+            loaded()
         return call(arguments)
 
     def arguments(self) -> "argparse.ArgumentParser":

@@ -16,6 +16,7 @@ import sys
 from typing import Final
 
 from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.process.early_stop import TidiedUp
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.cli import commands
@@ -41,6 +42,12 @@ def main(args: list[str]) -> int:
     """Run the demo until a signal ends it; return the exit status."""
     arguments().parse_args(args)
     setup(ProcessConfig())
+    with TidiedUp():
+        _run()
+    return 0
+
+
+def _run() -> None:
     # Bound here, so that the ports are known and ours before anybody is told of them.
     http, listener, stats = (socket.create_server(("127.0.0.1", 0)) for _ in range(3))
     table = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -71,7 +78,6 @@ def main(args: list[str]) -> int:
             vassal.end()
         for sock in sockets:
             sock.close()
-    return 0
 
 
 def arguments() -> argparse.ArgumentParser:

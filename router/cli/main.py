@@ -4,14 +4,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+from uwsgi_router.router.app.process import early_stop
 from uwsgi_router.router.cli.command_table import COMMANDS
 
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
+# They tidy up when they are interrupted.
+_INTERRUPTED = frozenset({"drain", "enable", "status", "subscribe", "weight"})
 
 
 def command() -> int:
     """Do what the command line of this process says: the entry point of ``uwsgi-router``."""
+    early_stop.end_at_once()
     return main(sys.argv[1:])
 
 
@@ -26,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     first, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if first in COMMANDS:
-        return COMMANDS[first].run(rest)
+        loaded = early_stop.raise_interrupts if first in _INTERRUPTED else None
+        return COMMANDS[first].run(rest, loaded)
     if first in HELP:
         return _help(rest)
     if first == "--help-all":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.process import environment
+from uwsgi_router.router.app.process.early_stop import TidiedUp
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
 from uwsgi_router.router.app.process.handover import hand_over
 from uwsgi_router.router.app.process.identity import identity
@@ -46,22 +47,23 @@ def run(configuration: Configuration) -> int:
     warn_of_short_backlog(process.listen)
     # Before privileges are dropped: the new user may not be able to read where Python is installed.
     factory = loop_factory(process.event_loop)
-    instance.bind()
-    environment.restrict_new_files(process)
     pidfiles: list[PidFile] = []
-    try:
-        if process.pidfile is not None:
-            pidfiles.append(PidFile(process.pidfile))
-        hand_over(who, instance.access_logs, configuration.subscription.state)
-        drop(who)
-        if process.safe_pidfile is not None:
-            pidfiles.append(PidFile(process.safe_pidfile))
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(instance, notifier, process.reload_mercy))
-    finally:
-        instance.close_sockets()
-        for pidfile in pidfiles:
-            pidfile.remove()
+    with TidiedUp():
+        try:
+            instance.bind()
+            environment.restrict_new_files(process)
+            if process.pidfile is not None:
+                pidfiles.append(PidFile(process.pidfile))
+            hand_over(who, instance.access_logs, configuration.subscription.state)
+            drop(who)
+            if process.safe_pidfile is not None:
+                pidfiles.append(PidFile(process.safe_pidfile))
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(_serve(instance, notifier, process.reload_mercy))
+        finally:
+            instance.close_sockets()
+            for pidfile in pidfiles:
+                pidfile.remove()
     return 0
 
 
@@ -85,6 +87,25 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     return uvloop.new_event_loop
 
 
+async def _started(
+    instance: Instance, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
+) -> bool:
+    """Start; return False if a signal came before it was done, which may wait for names.
+
+    Raises:
+        StartError: it can't start.
+    """
+    starting, stopping = loop.create_task(instance.start()), loop.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        stopping.cancel()
+        await starting
+        return True
+    starting.cancel()
+    await asyncio.wait((starting,))
+    return False
+
+
 async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     graceful, at_once = asyncio.Event(), asyncio.Event()
@@ -97,7 +118,10 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
         loop, graceful=graceful.set, immediate=stop_now, reopen=lambda: _reopen_logs(instance)
     )
     signals.install()
-    await instance.start()
+    if not await _started(instance, loop, graceful):
+        await instance.stop(0)
+        signals.remove()
+        return
     tune_gc()
     for kind, line in instance.summaries():
         logging.getLogger(f"uwsgi-router.{kind}").info("%s", line)

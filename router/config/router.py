@@ -240,6 +240,14 @@ class RouterConfig:
         "End an exchange that was silent in both directions for so long.",
         default=60.0,
     )
+    first_byte_timeout: float = option(
+        "first-byte-timeout",
+        seconds(zero=0.0),
+        "Ask another node, once, when one has sent nothing of the answer to a GET (or other safe request) for so long.",
+        default=0.0,
+        origin=_OURS,
+        zero="never",
+    )
     buffer_size: int = option(
         "buffer-size",
         integer("BYTES", 1, 16 * 1024 * 1024, zero=65_536),

@@ -67,6 +67,8 @@ class Acceptor:
         self._exhausted: asyncio.TimerHandle | None = None
         self._limited = RateLimited(log)
         self._on_error = on_error
+        for bound in self._bound:
+            bound.on_replaced = self._accepting_from(bound)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -118,6 +120,18 @@ class Acceptor:
                 self._loop.add_reader(bound.sock, self._readable, bound, int(bound.sock.family))
             else:
                 self._loop.remove_reader(bound.sock)
+
+    def _accepting_from(self, bound: BoundSocket) -> Callable[[socket.socket, socket.socket], None]:
+        """Return a function that goes on with another socket of ``bound``, once the old one is empty."""
+
+        def replaced(new: socket.socket, old: socket.socket) -> None:
+            if self._polling:
+                self._loop.remove_reader(old)
+                self._loop.add_reader(new, self._readable, bound, int(new.family))
+            # Whoever waits there would be reset.
+            self._drain(BoundSocket(old, bound.name))
+
+        return replaced
 
     def _readable(self, bound: BoundSocket, family: int) -> None:
         for _ in range(_BATCH):

@@ -98,19 +98,47 @@ def _change(path: bytes, change: Callable[[str], None]) -> None:
 
 
 class SocketFile:
-    """Socket file that we made, known again by device and inode."""
+    """Socket file that we made, known again by device and inode.
+
+    Attributes:
+        path: where it is.
+    """
 
     def __init__(self, path: bytes) -> None:
         """Remember the file at ``path``, just bound; as an absolute path, because we may chdir."""
-        self._path = os.path.abspath(path)
+        self.path = os.path.abspath(path)
         status = os.lstat(path)
         self._identity = status.st_dev, status.st_ino
 
     def remove(self) -> None:
         """Unlink it, unless another process put its own there meanwhile or we no longer may."""
         try:
-            status = os.lstat(self._path)
-            if (status.st_dev, status.st_ino) == self._identity:
-                os.unlink(self._path)
+            if self.is_there():
+                os.unlink(self.path)
         except OSError:
             pass
+
+    def is_there(self) -> bool:
+        """Return True if it is still the one at its path.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: it can't be looked at.
+        """
+        status = os.lstat(self.path)
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Give it to a user and a group, as far as that is permitted; never what others put into its place."""
+        held = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status = os.fstat(held)
+            if (status.st_dev, status.st_ino) != self._identity:
+                return
+            for owner in ((uid, -1), (-1, gid)):
+                try:
+                    os.chown(f"/proc/self/fd/{held}", *owner)
+                except PermissionError:
+                    pass
+        finally:
+            os.close(held)

@@ -37,6 +37,7 @@ class Timing:
         first_look: for the look-up of one name of a configured node at the start.
         resolve_again: between two look-ups of the names of configured nodes.
         log_delay: until lines of the access log are written.
+        look_at_files: between two looks at the files of listening UNIX sockets.
         last_request: for clients without a whole request to send one, when the router stops.
         last_linger: then, for clients that have been answered to end their connections.
     """
@@ -50,6 +51,7 @@ class Timing:
     first_look: float = 5.0
     log_delay: float = 0.2
     resolve_again: float = TTL
+    look_at_files: float = 1.0
 
 
 class Limits:
@@ -64,6 +66,7 @@ class Limits:
         backend_queue_timeout: seconds for which each may wait.
         buffer_size: bytes read at once.
         connect_timeout: seconds for one connect.
+        first_byte_timeout: seconds without a byte of an answer after which another node is asked; 0: none is.
         hold: seconds for which a request waits for a node to announce itself; 0: not at all.
         hold_max: requests that may wait at once.
         post_buffering: bytes of a spooled body in memory; 0: bodies are streamed.
@@ -80,6 +83,7 @@ class Limits:
         "backend_queue_timeout",
         "buffer_size",
         "connect_timeout",
+        "first_byte_timeout",
         "hold",
         "hold_max",
         "post_buffering",
@@ -97,6 +101,8 @@ class Limits:
         self.backend_queue_timeout = config.timeout if queue_timeout is None else queue_timeout
         self.buffer_size = config.buffer_size
         self.connect_timeout = config.connect_timeout
+        first_byte = config.first_byte_timeout
+        self.first_byte_timeout = first_byte if first_byte < config.timeout else 0.0
         self.hold = config.hold
         self.hold_max = config.hold_max
         self.post_buffering = config.post_buffering

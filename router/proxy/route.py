@@ -303,6 +303,18 @@ class Route(Waiter):
         if self._attempts is not None:
             self._attempts.busy_until = 0.0
 
+    def move_on(self, node: Node, error: str) -> bool:
+        """Choose another node for a request that ``node`` does not begin to answer; False if there is none."""
+        attempts, now = self._history(), self._context.poller.now
+        other = attempts.next_instead(node, error, now)
+        if other is None:
+            return False
+        self.owner.request_failed(node, now)
+        self.sent_again()
+        self._chosen(other, attempts.owner)
+        self._again = other
+        return True
+
     def _history(self) -> Attempts:
         attempts = self._attempts
         if attempts is None:

@@ -21,6 +21,7 @@ from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
+from uwsgi_router.router.table.signing_clock import SigningClock
 from uwsgi_router.router.table.tee import Tee
 from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.adverts import Adverts
@@ -76,6 +77,7 @@ class Table:
         loop: the event loop.
         is_own: tells the addresses that this program listens on, which no node can have.
         wall_clock: seconds since the epoch, which signed announces are dated in.
+        monotonic: seconds of a clock that nobody sets, which tells when the other one is.
         timing: times that no option sets.
 
     Attributes:
@@ -93,11 +95,11 @@ class Table:
         *,
         is_own: Callable[[Address], bool] = never_own,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251
+        monotonic: Callable[[], float] = time.monotonic,
         timing: TableTiming | None = None,
     ) -> None:
         self._loop = loop
         self._timing = timing or TableTiming()
-        self._wall_clock = wall_clock
         self._gate = build_gate(config, is_own)
         self._notifier = Notifier(is_own)
         self._config = config
@@ -108,6 +110,12 @@ class Table:
         except SniError as exc:
             raise StartError(str(exc)) from exc
         self.used_times = self._gate.used_times
+        self._wall_clock = SigningClock(
+            wall_clock,
+            monotonic,
+            self.used_times,
+            lambda: self._on_change(),  # noqa: PLW0108 - it changes
+        )
         self._forget_at = loop.time() + self._timing.forget
         self._tolerance = config.tolerance
         self.registry = Registry(
@@ -168,6 +176,7 @@ class Table:
                 accepted=self._accepted,
             )
             server.start()
+            bound.on_replaced = server.move_to
             self._servers.append(server)
         if self._timer is None:
             # Once, however many routers share the table.
@@ -210,6 +219,7 @@ class Table:
         if self.used_times is not None:
             for used in saved.used:
                 self.used_times.restore(used)
+            self._wall_clock.saved(wall, written)
         # Not logged one by one: they are not new.
         self._tell(events)
         if abs(wall - written) <= self._tolerance:
@@ -281,6 +291,7 @@ class Table:
         self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
         now = self._loop.time()
         self.report(self.registry.sweep(now))
+        self._wall_clock.look()
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())

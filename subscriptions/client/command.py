@@ -15,6 +15,7 @@ from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.output import standard_error
 from uwsgi_router.subscriptions.client.process import CannotStart
 from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
     except SubscribeError as exc:
         sys.stderr.write(f"{prog}: {exc}\n")
         return 2
+    standard_error(lambda count, why: f"{prog}: {count} lines were dropped: {why}")
     # The prefix is no format: it stands in front of it.
     logging.basicConfig(format=f"{prog}: %(message)s", level=logging.INFO, stream=sys.stderr)
     if plan.interval > TOLERANCE:

@@ -23,12 +23,13 @@ class BoundTable:
         *,
         port: int = 0,
         wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         timing: TableTiming | None = None,
         **options: Any,
     ) -> None:
         self.bound = bind_datagram(f"127.0.0.1:{port}", ProcessConfig(), Inherited())
         config, loop = SubscriptionConfig(**options), asyncio.get_running_loop()
-        self.table = Table(config, loop, wall_clock=wall_clock, timing=timing)
+        self.table = Table(config, loop, wall_clock=wall_clock, monotonic=monotonic, timing=timing)
         self.table.start(self.bound)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(self.where)

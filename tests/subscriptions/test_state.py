@@ -162,9 +162,21 @@ def test_signed_times_stay_used() -> None:
                 assert again.allows(*asked) == memory.allows(*asked)  # type: ignore[arg-type]
 
 
+def test_times_that_were_used_while_our_clock_was_ahead_outlive_a_restart() -> None:
+    memory = ReplayMemory(86_400)
+    for time in (100, 110, 120):
+        memory.use("k.pem", (b"k", "/a"), "subscribe", time)
+    memory.clock_went_back(105)
+    memory.use("k.pem", (b"k", "/a"), "subscribe", 107)
+    (one,) = parse(saved(Table(), memory)).tables
+    assert one.used == [Used("k.pem", (b"k", "/a"), 107, None, 0b10000001, (110, 120))]
+    assert list(memory.items()) == one.used
+
+
 HEAD = {"format": "uwsgi-router state", "version": 1, "saved": 5}
 TABLE = {"table": ":3032", "signed": False}
 NODE = {"key": "k", "address": "/a"}
+USED = {"signer": "k.pem", "key": "k", "address": "/a", "floor": 5}
 
 
 def document(*lines: Any, head: Any = HEAD, end: Any = None) -> bytes:
@@ -195,6 +207,12 @@ def test_what_the_examples_below_spoil_is_right() -> None:
         (document(TABLE, NODE, end=NODE), "it is not whole"),
         (document(TABLE, NODE, end={"end": 3}), "it is not whole"),
         (document(NODE), "line 2: it belongs to no table"),
+        (document(TABLE, USED | {"recent": "-1"}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"recent": ""}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"recent": "f" * 901}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"ahead": 5}), "line 3: ahead is no list of times"),
+        (document(TABLE, USED | {"ahead": [1] * 7201}), "line 3: ahead is no list of times"),
+        (document(TABLE, USED | {"ahead": [-1]}), "line 3: ahead is no number"),
         (document({"table": 5, "signed": False}), "line 2: table is no text"),
         (document({"table": ""}), "line 2: signed is neither"),
         (document(TABLE, {"address": "/a"}), "line 3: key is no text"),

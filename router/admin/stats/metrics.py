@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
+from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
@@ -122,6 +123,13 @@ class RouterCollector(Collector):
         )
         dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
         yield dropped
+        lines = CounterMetricFamily(
+            _PREFIX + "log_lines_dropped",
+            "Lines of the log that standard error or logto did not take, of this process.",
+            labels=["router"],
+        )
+        lines.add_metric(name, dropped_lines())
+        yield lines
         failed = CounterMetricFamily(
             _PREFIX + "requests_failed",
             "Requests that got no whole answer, by reason.",

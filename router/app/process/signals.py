@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 log = logging.getLogger("uwsgi-router.signals")
 
@@ -51,6 +52,7 @@ class Signals:
         self._immediate = immediate
         self._reopen = reopen
         self._force = force
+        self._previous: dict[signal.Signals, Any] = {}
         self._received = 0
         self._at_once = False
 
@@ -58,6 +60,7 @@ class Signals:
         """Take over the signals."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for number in _STOPPING:
+            self._previous[number] = signal.getsignal(number)
             self._loop.add_signal_handler(number, self._stop, number)
         for number in _REOPENING:
             self._loop.add_signal_handler(number, self._open_again, number)
@@ -65,9 +68,11 @@ class Signals:
             self._loop.add_signal_handler(number, self._tell, number)
 
     def remove(self) -> None:
-        """Give the signals their defaults back."""
+        """Give the signals their defaults back, and those that stop the handlers that they had."""
         for number in (*_STOPPING, *_REOPENING, *_WITHOUT_EFFECT):
             self._loop.remove_signal_handler(number)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _stop(self, number: signal.Signals) -> None:
         self._received += 1

@@ -38,17 +38,24 @@ class RawAnswer(Answer):
         """Relay both ways until the node has ended its answer."""
         client, download = self.client, self._raw
         body, fiber = client.body, download.fiber
-        fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
+        second = self.second_try
+        patience = self.site.limits.timeout if second is None else second.patience
+        fiber.arm(_ANSWER, patience, sliding=True)
         download.start_passing(client.link)
         body.send_to(self.link, self.back, opaque=True)
-        try:
-            while not download.ended:
-                body.advance()
-                await fiber.pause()
-        except TimedOut:
-            raise self.stalled(download.count) from None
-        finally:
-            client.begun = download.count > 0
+        waiting = True
+        while waiting:
+            waiting = False
+            try:
+                while not download.ended:
+                    body.advance()
+                    await fiber.pause()
+            except TimedOut:
+                waiting = self.waits_on(fiber, download.count)
+            finally:
+                client.begun = download.count > 0
+        if second is not None and second.moved_on:
+            return
         if self.back.may_say_nothing and download.error is None:
             client.begun = True
         if download.refusal:

@@ -153,6 +153,49 @@ async def test_old_signatures_are_forgotten_now_and_then(log: Log, tmp_path: Pat
     announcer.close()
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_locks_no_signed_node_out(
+    log: Log, tmp_path: Path
+) -> None:
+    timing = TableTiming(sweep=0.01)
+    publish(tmp_path, ec_key())
+    wall, monotonic = float(NOW), 10.0
+    announcer = Announcer(
+        timing=timing,
+        wall_clock=lambda: wall,
+        monotonic=lambda: monotonic,
+        sign_check=SignCheck("SHA256", str(tmp_path)),
+    )
+    announcer.sock.send(signed(ec_key()))
+    await log.line("new node")
+    wall += 3600.0
+    await log.line("the clock jumped ahead by 3600 s")
+    recorded = signed(ec_key(), NOW + 3605)
+    wall, monotonic = wall + 5.0, monotonic + 5.0
+    announcer.sock.send(recorded)
+    used = announcer.table.used_times
+    assert used is not None
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 3605])
+    # A recorded packet, or one of a node whose clock is still ahead, does have our clock forgiven.
+    announcer.sock.send(recorded)
+    assert "was used before" in await log.line("refused")
+    assert log.having("the clock went back") == []
+    wall -= 3600.0
+    await log.line("the clock went back by 3600 s")
+    assert len(log.having("(1 nodes)")) == 1
+    wall, monotonic = wall + 10.0, monotonic + 10.0
+    announcer.sock.send(signed(ec_key(), NOW + 15))
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 15])
+    # Far ahead of us is the future, whatever was used there.
+    announcer.sock.send(recorded)
+    await log.line("ahead: the client's clock or ours is wrong")
+    wall, monotonic = wall + 3590.0, monotonic + 3590.0
+    announcer.sock.send(recorded)
+    announcer.sock.send(signed(ec_key(), NOW + 3606))
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 3606])
+    assert len(log.having("the clock went back")) == 1
+    announcer.close()
+
+
 async def test_a_node_that_can_not_be_told_is_taken_in_all_the_same(
     announcer: Announcer, log: Log
 ) -> None:
