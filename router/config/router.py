@@ -253,6 +253,15 @@ class RouterConfig:
         origin={"http": _UNRELEASED},
         zero="stream",
     )
+    # No "needs": chunked bodies for uwsgi nodes are read whole in any case.
+    post_buffering_max_bytes: int = option(
+        "post-buffering-max-bytes",
+        BYTES,
+        "Bytes of all bodies that are read whole that may be in memory at once; what is beyond goes to files.",
+        default=64 * 1024 * 1024,
+        origin=_OURS,
+        zero="files only",
+    )
     post_buffering_dir: str | None = option(
         "post-buffering-dir",
         values.DIRECTORY,

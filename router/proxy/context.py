@@ -17,6 +17,7 @@ from uwsgi_router.router.net.resolver import TTL, Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.hold import Hold
+from uwsgi_router.router.proxy.spool import SpoolMemory
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.requests import Reporter
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -114,10 +115,19 @@ class Site:
         limits: for each request.
         routing: policy of choosing nodes.
         hold: requests that wait for a node to announce itself.
+        spool_memory: memory of the bodies that are read whole.
         reporter: counters and log.
     """
 
-    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing")
+    __slots__ = (
+        "_http_back",
+        "_uwsgi_back",
+        "hold",
+        "limits",
+        "reporter",
+        "routing",
+        "spool_memory",
+    )
 
     def __init__(
         self,
@@ -132,6 +142,7 @@ class Site:
         self.routing = routing
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self.spool_memory = SpoolMemory(config.post_buffering_max_bytes, reporter.counters)
         self._uwsgi_back = uwsgi_back
         self._http_back = http_back
 

@@ -162,7 +162,7 @@ class Exchange:
     async def _collect(self) -> None:
         """Spool the body, if there may be a node for it."""
         self.site.refuse_unknown(self.request, self.context.poller.now)
-        await self.body.collect()
+        await self.body.collect(self.site.spool_memory)
 
     def _answer_from(self, lease: Lease, back: Back) -> Answer:
         site, link, request = self.site, lease.link, self.request

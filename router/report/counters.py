@@ -1,7 +1,7 @@
 """Counters of one router: requests, failures, bytes, retries, as plain ints.
 
 Per-key and per-node numbers live where they arise, in the pools and nodes of the table; here is
-only what belongs to the router as a whole. All of them only grow, except ``holding``.
+only what belongs to the router as a whole. All of them only grow, except what is said to be so now.
 """
 
 from collections import defaultdict
@@ -32,6 +32,8 @@ class Counters:
         "requests",
         "resent",
         "retries",
+        "spilled",
+        "spooled_bytes",
     )
 
     def __init__(self) -> None:
@@ -61,6 +63,10 @@ class Counters:
         HTTP such a request is answered, and counted among the failed ones."""
         self.refused_datagrams = 0
         """Announces that were not understood, or that the table had no place for."""
+        self.spooled_bytes = 0
+        """Bytes of bodies that are read whole and are in memory now."""
+        self.spilled = 0
+        """Bodies that went to a file, small as they are, because others filled the memory for bodies."""
         self.clients = Traffic()
         """Bytes read from and written to clients."""
         self.accept_errors = 0

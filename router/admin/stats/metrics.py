@@ -39,6 +39,7 @@ _TOTALS = (
     ("resent", "Requests sent again because a node ended the connection without an answer."),
     ("held", "Requests that waited for a node of their key."),
     ("queued", "Requests that waited for a connection to an HTTP node."),
+    ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
     ("refused_packets", "Client connections closed because they sent no acceptable request."),
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
     ("bytes_received", "Bytes read from clients."),
@@ -54,6 +55,7 @@ _NAMES = {
     "resent": "requests_resent",
     "held": "requests_held",
     "queued": "requests_queued",
+    "spilled": "bodies_spilled",
     "bytes_received": "client_received_bytes",
     "bytes_sent": "client_sent_bytes",
 }
@@ -99,6 +101,11 @@ class RouterCollector(Collector):
                 "requests_queueing",
                 "Requests that wait for a connection to an HTTP node now.",
                 source.counters.queueing,
+            ),
+            (
+                "spooled_bytes",
+                "Bytes of bodies that are read whole and are in memory now.",
+                source.counters.spooled_bytes,
             ),
             (
                 "kept_connections",
