@@ -19,6 +19,7 @@ from uwsgi_router.router.fronts.raw.front import RawFront
 from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
@@ -40,6 +41,7 @@ class Shared:
         poller: of all connections.
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
+        descriptors: of this process.
         caches: for ``use-cache=NAME``.
         timing: times that no option sets.
     """
@@ -55,6 +57,7 @@ class Shared:
         self.poller = Poller(loop)
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
+        self.descriptors = Descriptors()
         self.caches = caches
         self.timing = timing
 
@@ -147,6 +150,7 @@ class AssembledRouter:
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,
+            descriptors=shared.descriptors,
             timing=shared.timing,
             access_log=self.access_log,
             registry=table.registry if table is not None else None,

@@ -29,6 +29,25 @@ class RouterConfig:
         repeatable=True,
     )
 
+    max_connections: int = option(
+        "max-connections",
+        integer("N", 0, 10_000_000),
+        "Clients' connections at once; the oldest idle ones are closed for new ones, or these are refused with 503.",
+        default=10_000,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
+    max_connections_per_client: int = option(
+        "max-connections-per-client",
+        integer("N", 0, 10_000_000),
+        "The same of one IPv4 address, or IPv6 network of 64 bits; UNIX sockets have no such limit.",
+        default=0,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
+
     # --- nodes ---
 
     use_cache: str | None = option(

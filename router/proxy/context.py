@@ -12,10 +12,12 @@ from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import TTL, Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.hold import Hold
 from uwsgi_router.router.proxy.spool import SpoolMemory
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
@@ -32,6 +34,7 @@ class Timing:
 
     Attributes:
         tick: between two looks at all deadlines; each may be met so much late.
+        idle_grace: for which a client may be idle and is not closed to make room for others.
         slow_connect: until an unanswered connect counts as slow.
         trusted_idle: for which a kept connection may have been idle and still carry a request that can't be sent again.
         body_window: over which the rate of a body is measured (``http-body-rate``).
@@ -42,6 +45,7 @@ class Timing:
     """
 
     tick: float = 0.25
+    idle_grace: float = 0.5
     slow_connect: float = 1.0
     trusted_idle: float = 1.0
     body_window: float = 30.0
@@ -194,10 +198,20 @@ class Context:
         resolver: of nodes' names.
         timing: times that no option sets.
         connections: the open ones of this router.
+        descriptors: of this process.
         site: policy for the requests.
     """
 
-    __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")
+    __slots__ = (
+        "connections",
+        "descriptors",
+        "loop",
+        "poller",
+        "resolver",
+        "site",
+        "timing",
+        "upstreams",
+    )
 
     def __init__(
         self,
@@ -207,6 +221,8 @@ class Context:
         resolver: Resolver,
         site: Site,
         timing: Timing,
+        descriptors: Descriptors,
+        limits: ConnectionLimits,
         ids: str,
     ) -> None:
         self.loop = loop
@@ -215,4 +231,7 @@ class Context:
         self.resolver = resolver
         self.site = site
         self.timing = timing
-        self.connections = Connections(loop, poller, timing.tick, ids)
+        self.descriptors = descriptors
+        self.connections = Connections(
+            loop, poller, timing.tick, ids, limits, site.reporter.counters, timing.idle_grace
+        )

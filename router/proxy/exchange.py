@@ -246,6 +246,7 @@ class Exchange:
             route.busy(node, text)
             if error.errno in SHORTAGE:
                 reporter.shortage(node, text)
+                self.context.descriptors.find_room()
             return
         reporter.unable_to_connect(node, route.failures, text)
         if error.errno in _BROKE:

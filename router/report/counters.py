@@ -25,8 +25,10 @@ class Counters:
         "failed",
         "held",
         "holding",
+        "idle_closed",
         "queued",
         "queueing",
+        "refused_connections",
         "refused_datagrams",
         "refused_packets",
         "requests",
@@ -69,6 +71,10 @@ class Counters:
         """Bodies that went to a file, small as they are, because others filled the memory for bodies."""
         self.clients = Traffic()
         """Bytes read from and written to clients."""
+        self.refused_connections: defaultdict[str, int] = defaultdict(int)
+        """Connections that were refused, by the option that limits them (without its prefix)."""
+        self.idle_closed = 0
+        """Idle clients whose connections were closed to make room for others."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
 

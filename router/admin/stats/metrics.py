@@ -44,6 +44,7 @@ _TOTALS = (
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
     ("bytes_received", "Bytes read from clients."),
     ("bytes_sent", "Bytes written to clients."),
+    ("idle_closed", "Idle client connections closed to make room for others."),
     ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
 )
 """Attributes of Counters that are shown one to one."""
@@ -54,6 +55,7 @@ _NAMES = {
     "retries": "connect_retries",
     "resent": "requests_resent",
     "held": "requests_held",
+    "idle_closed": "idle_connections_closed",
     "queued": "requests_queued",
     "spilled": "bodies_spilled",
     "bytes_received": "client_received_bytes",
@@ -122,6 +124,14 @@ class RouterCollector(Collector):
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
+        refused = CounterMetricFamily(
+            _PREFIX + "connections_refused",
+            "Client connections refused because there were too many, by the option that limits them.",
+            labels=["router", "option"],
+        )
+        for option, count in list(source.counters.refused_connections.items()):
+            refused.add_metric([*name, option], count)
+        yield refused
         dropped = CounterMetricFamily(
             _PREFIX + "access_log_lines_dropped",
             "Lines of the access log that its reader did not take in time.",

@@ -130,6 +130,8 @@ ADDED = {
     "unhealthy",
     "check",
     "drained",
+    "refused_connections",
+    "idle_closed",
 }
 
 
@@ -217,6 +219,8 @@ def test_static_nodes_and_subscriptions_are_left_out_when_not_configured() -> No
         "active_sessions",
         "fastrouter",
         "cheap",
+        "refused_connections",
+        "idle_closed",
     ]
 
 
