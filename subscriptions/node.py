@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Proto, Subscription
+from uwsgi_router.subscriptions.fair_room import Place
 from uwsgi_router.subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -187,9 +188,11 @@ class SubscribedNode(Node):
         key: that it announced.
         changed: called when its rank may have changed.
         order: its place among all nodes ever announced.
+        place: see below.
 
     Attributes:
         key: that it announced.
+        place: where it was first announced from: it counts against that place's share of the table.
         removed: it is not in the table any more.
         order: its place among all nodes ever announced, for ties.
         last_seen: when it last announced itself, on the loop's clock.
@@ -238,6 +241,7 @@ class SubscribedNode(Node):
         "order",
         "owner",
         "pid",
+        "place",
         "removed",
         "set_weight",
         "sni",
@@ -251,10 +255,18 @@ class SubscribedNode(Node):
     )
 
     def __init__(
-        self, name: str, address: Address, key: bytes, changed: Callable[[], None], *, order: int
+        self,
+        name: str,
+        address: Address,
+        key: bytes,
+        changed: Callable[[], None],
+        *,
+        order: int,
+        place: Place,
     ) -> None:
         super().__init__(name, address)
         self.key = key
+        self.place = place
         self._changed = changed
         self.removed = False
         self.order = order

@@ -19,24 +19,13 @@ from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.table.event_log import EventLog
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
 from uwsgi_router.router.table.tee import Tee
 from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.adverts import Adverts
-from uwsgi_router.subscriptions.events import (
-    Event,
-    NodeAdded,
-    NodeAnswers,
-    NodeEjected,
-    NodeFailed,
-    NodeHealthy,
-    NodeRefreshed,
-    NodeUnhealthy,
-    PoolAdded,
-    PoolRemoved,
-    SniChanged,
-)
+from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed
 from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.notify import Notifier
@@ -51,12 +40,6 @@ log = logging.getLogger("uwsgi-router.subscriptions")
 
 #: Seconds between two lines about the same: refused datagrams of one sender for one cause and key.
 QUIET: Final = 10.0
-
-_REASONS: Final = {
-    "connect": "a connect failed",
-    "unsubscribe": "it unsubscribed",
-    "stale": "it is stale",
-}
 
 
 class TableListener(Protocol):
@@ -110,7 +93,7 @@ class Table:
             raise StartError(str(exc)) from exc
         self.used_times = self._gate.used_times
         self._forget_at = loop.time() + self._timing.forget
-        self._tolerance = config.tolerance
+        self._event_log = EventLog(config.tolerance, loop.time)
         self.registry = Registry(
             started=loop.time(),
             tolerance=config.tolerance,
@@ -273,6 +256,7 @@ class Table:
         self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
         now = self._loop.time()
         self.report(self.registry.sweep(now))
+        self._event_log.sum_up()
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())
@@ -281,8 +265,7 @@ class Table:
         """Log what happened in the table and pass it on."""
         if not events:
             return
-        for event in events:
-            self._log(event)
+        self._event_log.write(events)
         self._tell(events)
 
     def _tell(self, events: list[Event]) -> None:
@@ -317,50 +300,6 @@ class Table:
                 exc,
             )
             return None
-
-    def _log(self, event: Event) -> None:
-        match event:
-            case PoolAdded(key, algorithm):
-                log.info("new pool %s (%s)", show(key), algorithm)
-            case NodeAdded(key, node):
-                log.info(
-                    "[%s] new node: %s (weight %d, backup %d)",
-                    show(key),
-                    node.name,
-                    node.weight,
-                    node.backup,
-                )
-            case NodeFailed(key, node, reason):
-                text = _REASONS[reason]
-                if reason == "stale":
-                    text += f", no announce for {self._tolerance:g} s"
-                # Leaving in good order is no reason to wake anybody.
-                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
-                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
-            case NodeUnhealthy(key, node, why):
-                log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
-            case NodeHealthy(key, node):
-                log.info("[%s] %s is used, its check succeeds", show(key), node.name)
-            case NodeEjected(key, node, seconds):
-                log.warning(
-                    "[%s] %s is ejected for %g s: it failed %d requests in a row",
-                    show(key),
-                    node.name,
-                    seconds,
-                    node.fails,
-                )
-            case NodeAnswers(key, node):
-                log.info("[%s] %s answers again", show(key), node.name)
-            case PoolRemoved(key):
-                log.info("[%s] no nodes left", show(key))
-            case SniChanged(key, sni) if sni is not None:
-                log.info(
-                    "[%s] its certificate is in %s; nothing here terminates TLS yet",
-                    show(key),
-                    show(sni.crt),
-                )
-            case _:
-                pass
 
     def _refused(self, refusal: Refusal) -> None:
         for listener in self._listeners:
