@@ -197,6 +197,7 @@ class SubscribedNode(Node):
         order: its place among all nodes ever announced, for ties.
         last_seen: when it last announced itself, on the loop's clock.
         last_requests: successful connects since then.
+        alive_at: when it last gave a sign of life: an announce, or requests that it served while announces were lost.
         cores: as announced; shown only.
         load: as announced; shown only.
         weight: share of the traffic, at least 1: the one that was set, else the announced one.
@@ -223,6 +224,8 @@ class SubscribedNode(Node):
 
     __slots__ = (
         "_changed",
+        "_requests_at",
+        "alive_at",
         "announced_weight",
         "backup",
         "check_failure",
@@ -272,6 +275,8 @@ class SubscribedNode(Node):
         self.order = order
         self.last_seen = 0.0
         self.last_requests = 0
+        self.alive_at = 0.0
+        self._requests_at = 0
         self.cores = 0
         self.load = 0
         self.weight = 1
@@ -344,8 +349,9 @@ class SubscribedNode(Node):
         self.load = subscription.load
         self.vassal = subscription.vassal
         self.via = subscription.via
-        self.last_seen = now
+        self.last_seen = self.alive_at = now
         self.last_requests = 0
+        self._requests_at = self.requests
         before = (self.death_mark, self.weight, self.backup)
         self.announced_weight = subscription.weight
         self.weight = self.announced_weight if self.set_weight is None else self.set_weight
@@ -353,6 +359,14 @@ class SubscribedNode(Node):
         self.death_mark = self.stale = False
         if before != (False, self.weight, self.backup):
             self.rank_changed()
+
+    def served_since_alive(self, now: float) -> bool:
+        """Return True if it has served requests since its last sign of life; that is one, too."""
+        if self.requests == self._requests_at:
+            return False
+        self._requests_at = self.requests
+        self.alive_at = now
+        return True
 
     def weigh(self, weight: int | None) -> None:
         """Set the weight, whatever the node announces; None: the announced weight counts again."""

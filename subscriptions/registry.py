@@ -320,7 +320,7 @@ class Registry:
                 self.health.restored(event.node)
                 if stale:
                     self._became_stale(event.node)
-                    event.node.last_seen = now - self.tolerance
+                    event.node.last_seen = event.node.alive_at = now - self.tolerance
         return events
 
     def remember(self, key: bytes, since: float, owner: int | None) -> None:
@@ -489,19 +489,27 @@ class Registry:
             return self._remove(node, now)
         return [NodeIdle(node.key, node)] if node.drained else []
 
-    def sweep(self, now: float) -> list[Event]:
-        """Mark nodes as stale, and remove those that were so for long; to be called about once a second."""
+    def sweep(self, now: float, *, lossy: bool = False) -> list[Event]:
+        """Mark nodes as stale, and remove those that were so for long; to be called about once a second.
+
+        Args:
+            now: the time.
+            lossy: announces were lost a moment ago: who served requests instead of being heard is not stale.
+        """
         events: list[Event] = []
         while self._live:
             node = next(iter(self._live))
-            if now - node.last_seen <= self.tolerance:
+            if now - node.alive_at <= self.tolerance:
                 break
+            if lossy and node.served_since_alive(now):
+                self._live.move_to_end(node)
+                continue
             self._became_stale(node)
             node.failcnt += 1
             events.append(NodeFailed(node.key, node, "stale"))
         while self._stale:
             node = next(iter(self._stale))
-            if now - node.last_seen <= (1 + LAST_RESORT) * self.tolerance:
+            if now - node.alive_at <= (1 + LAST_RESORT) * self.tolerance:
                 break
             del self._stale[node]
             node.stale = False

@@ -214,9 +214,13 @@ class Gateway:
 
     # --- what happens in the table ---
 
-    def datagram_refused(self) -> None:
-        """Count an announce that was refused."""
-        self.counters.refused_datagrams += 1
+    def datagrams_refused(self, count: int) -> None:
+        """Count announces that were refused."""
+        self.counters.refused_datagrams += count
+
+    def datagrams_lost(self, count: int) -> None:
+        """Count datagrams that the kernel had no room for."""
+        self.counters.lost_datagrams += count
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""

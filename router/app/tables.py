@@ -11,6 +11,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.lanes import second_lane
 from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.prober import Prober
@@ -64,6 +65,7 @@ class Tables:
             for one in bound:
                 if one.file is not None and mode is not None:
                     os.chmod(one.sock.getsockname(), mode)
+                one.second = second_lane(one)
         if config.resubscribe and config.resubscribe_bind is not None:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
 

@@ -50,12 +50,14 @@ class BoundSocket:
         name: the address as configured, which stats and logs show.
         inherited: True if another process opened it, so that it lives on when we close it.
         file: the socket file that we made, if any.
+        second: for UDP perhaps a second socket at the same address (:mod:`uwsgi_router.router.net.lanes`).
     """
 
     sock: socket.socket
     name: str
     inherited: bool = False
     file: SocketFile | None = None
+    second: socket.socket | None = None
 
     @property
     def address(self) -> str:
@@ -78,6 +80,8 @@ class BoundSocket:
         """Close it and remove its file."""
         self.unlink()
         self.sock.close()
+        if self.second is not None:
+            self.second.close()
 
 
 def show_sockaddr(sockaddr: SockAddr) -> str:

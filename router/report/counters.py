@@ -26,6 +26,7 @@ class Counters:
         "held",
         "holding",
         "idle_closed",
+        "lost_datagrams",
         "queued",
         "queueing",
         "refused_connections",
@@ -69,6 +70,8 @@ class Counters:
         """Bytes of bodies that are read whole and are in memory now."""
         self.spilled = 0
         """Bodies that went to a file, small as they are, because others filled the memory for bodies."""
+        self.lost_datagrams = 0
+        """Datagrams for the subscription servers that the kernel had no room for."""
         self.clients = Traffic()
         """Bytes read from and written to clients."""
         self.refused_connections: defaultdict[str, int] = defaultdict(int)

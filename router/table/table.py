@@ -20,6 +20,7 @@ from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.table.event_log import EventLog
+from uwsgi_router.router.table.flood import KnownSenders, Losses
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
 from uwsgi_router.router.table.tee import Tee
@@ -48,8 +49,11 @@ class TableListener(Protocol):
     def table_changed(self, events: Sequence[Event]) -> None:
         """Handle nodes that came, left, or changed."""
 
-    def datagram_refused(self) -> None:
-        """Count an announce that was refused."""
+    def datagrams_refused(self, count: int) -> None:
+        """Count announces that were refused."""
+
+    def datagrams_lost(self, count: int) -> None:
+        """Count datagrams that the kernel had no room for."""
 
 
 class Table:
@@ -94,6 +98,8 @@ class Table:
         self.used_times = self._gate.used_times
         self._forget_at = loop.time() + self._timing.forget
         self._event_log = EventLog(config.tolerance, loop.time)
+        self._known_senders = KnownSenders()
+        self._losses = Losses(config.allow_from, config.tolerance)
         self.registry = Registry(
             started=loop.time(),
             tolerance=config.tolerance,
@@ -132,26 +138,34 @@ class Table:
     def start(self, sockets: Sequence[BoundSocket]) -> None:
         """Begin to read announces, and to look for stale nodes."""
         for bound in sockets:
-            server = SubscriptionServer(
-                bound.sock,
-                self.registry,
-                self.report,
-                self._refused,
-                self._loop,
-                gate=self._gate,
-                wall_clock=self._wall_clock,
-                notifier=self._notifier,
-                unheard=self._unheard,
-                sni=self._sni_of,
-                accepted=self._accepted,
-            )
-            server.start()
-            self._servers.append(server)
+            self._losses.watch(bound)
+            self._serve(bound.sock)
+            if bound.second is not None:
+                self._serve(bound.second)
+                self._known_senders.add_lane(bound.sock)
         if self._timer is None:
             # Once, however many routers share the table.
             self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
             if self._tee is not None:
                 self._tee.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        """Read announces from a socket."""
+        server = SubscriptionServer(
+            sock,
+            self.registry,
+            self.report,
+            self._refused,
+            self._loop,
+            gate=self._gate,
+            wall_clock=self._wall_clock,
+            notifier=self._notifier,
+            unheard=self._unheard,
+            sni=self._sni_of,
+            accepted=self._accepted,
+        )
+        server.start()
+        self._servers.append(server)
 
     def restore(self, saved: SavedTable, wall: float) -> list[str]:
         """Take in what an earlier run saved; to be called before the first announce is heard.
@@ -255,8 +269,13 @@ class Table:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
         now = self._loop.time()
-        self.report(self.registry.sweep(now))
+        lost = self._losses.look(now)
+        if lost:
+            for listener in self._listeners:
+                listener.datagrams_lost(lost)
+        self.report(self.registry.sweep(now, lossy=self._losses.lasts(now)))
         self._event_log.sum_up()
+        self._known_senders.update(now)
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())
@@ -266,6 +285,7 @@ class Table:
         if not events:
             return
         self._event_log.write(events)
+        self._known_senders.note(events)
         self._tell(events)
 
     def _tell(self, events: list[Event]) -> None:
@@ -303,7 +323,9 @@ class Table:
 
     def _refused(self, refusal: Refusal) -> None:
         for listener in self._listeners:
-            listener.datagram_refused()
+            listener.datagrams_refused(refusal.count)
+        if refusal.cause == "rate":
+            self._known_senders.sent_too_many(refusal.sender, self._loop.time())
         about = "" if refusal.key is None else f" for {show(refusal.key)}"
         self._limited.warning(
             (refusal.cause, refusal.sender, refusal.key),

@@ -42,6 +42,7 @@ _TOTALS = (
     ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
     ("refused_packets", "Client connections closed because they sent no acceptable request."),
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
+    ("lost_datagrams", "Datagrams to subscription servers that the kernel had no room for."),
     ("bytes_received", "Bytes read from clients."),
     ("bytes_sent", "Bytes written to clients."),
     ("idle_closed", "Idle client connections closed to make room for others."),

@@ -57,6 +57,7 @@ def test_counters_of_the_router() -> None:
     counters.spooled_bytes = 16
     counters.spilled = 17
     counters.idle_closed = 18
+    counters.lost_datagrams = 20
     counters.refused_connections["max-connections"] += 19
     samples = scrape(source)
     expected = {
@@ -80,6 +81,7 @@ def test_counters_of_the_router() -> None:
         "spooled_bytes": 16,
         "bodies_spilled_total": 17,
         "idle_connections_closed_total": 18,
+        "lost_datagrams_total": 20,
     }
     for name, number in expected.items():
         assert value(samples, f"uwsgi_router_{name}") == number, name

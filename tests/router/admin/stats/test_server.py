@@ -117,7 +117,7 @@ def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def large_source(keys: int) -> Source:
-    registry = Registry(started=0.0)
+    registry = Registry(started=0.0, max_keys=2 * keys)
     for number in range(keys):
         announce(registry, b"key%d.example.com" % number, "127.0.0.1:3031")
     return Source(registry=registry)
