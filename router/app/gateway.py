@@ -127,15 +127,22 @@ class Gateway:
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""
         connections, descriptors = self.connections, self.context.descriptors
+        crowded, most = descriptors.crowded, descriptors.clients
+
+        def room() -> bool:
+            if len(connections) >= most and not descriptors.make_room():
+                return False
+            return descriptors.find_room()
 
         def accepted(sock: socket.SocketType, peer: Peer) -> None:
             self._count += 1
             # This is no callback of the poller's.
             self._poller.tick()
-            if sock.fileno() >= descriptors.crowded and not descriptors.make_room():
+            count = len(connections)
+            if (sock.fileno() >= crowded or count >= most) and not descriptors.make_room():
                 for acceptor in self._acceptors:
-                    acceptor.rest(until=descriptors.find_room)
-            if len(connections) >= connections.limits.least:
+                    acceptor.rest(until=room)
+            if count >= connections.limits.least:
                 failure = connections.refusal(peer[0])
                 if failure is not None:
                     self._refuse(sock, peer, failure)

@@ -10,9 +10,12 @@ from uwsgi_router.router.core.log import RateLimited
 
 log = logging.getLogger("uwsgi-router.accept")
 
-# Of all descriptors, but no more than so many: clients get the rest.
+# Of all descriptors, but no more than so many: when only these are left, no client gets one.
 _SHARE: Final = 4
 _MOST: Final = 1024
+# The same, for what belongs neither to a client nor to its request: statistics, control, files, names.
+_OTHERS_SHARE: Final = 8
+_OTHERS_MOST: Final = 256
 # Of all descriptors so many are freed at once: whoever looks for idle clients looks at all clients.
 _BATCH: Final = 64
 _UNLIMITED: Final = 1 << 30
@@ -32,12 +35,14 @@ class Descriptors:
     Attributes:
         limit: see above.
         crowded: a client's socket with this number or a higher one took a reserved descriptor.
+        pairs: clients that there may be at once if each has a request, and so a connection to a node.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit
         self.limit = _UNLIMITED if soft == resource.RLIM_INFINITY else soft
         self.crowded = self.limit - min(self.limit // _SHARE, _MOST)
+        self.pairs = (self.limit - min(self.limit // _OTHERS_SHARE, _OTHERS_MOST)) // 2
         self._closers: list[Callable[[int], int]] = []
         self._limited = RateLimited(log, per_second=1 / QUIET)
 
@@ -45,14 +50,18 @@ class Descriptors:
         """Have ``close_idle`` called to close so many idle clients at most; it returns how many it closed."""
         self._closers.append(close_idle)
 
+    @property
+    def clients(self) -> int:
+        """Clients that each router may have."""
+        return self.pairs // max(1, len(self._closers))
+
     def make_room(self) -> bool:
         """Close the clients that were idle for longest; False if none is idle."""
         closed = sum(close_idle(1 + self.limit // _BATCH) for close_idle in self._closers)
         self._limited.warning(
             "crowded",
-            "%d of the %d files that may be open are left, for nodes, stats and control: idle clients are closed,"
-            " the oldest first, or new ones wait; raise LimitNOFILE= or ulimit -Hn",
-            self.limit - self.crowded,
+            "the limit of %d open files is near, and some are kept for nodes, stats and control: idle clients are"
+            " closed, the oldest first, or new ones wait; raise LimitNOFILE= or ulimit -Hn",
             self.limit,
         )
         return closed > 0

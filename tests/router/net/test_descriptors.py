@@ -9,9 +9,17 @@ from tests.lab.log import Log
 from uwsgi_router.router.net.descriptors import Descriptors
 
 
-@pytest.mark.parametrize(("limit", "crowded"), [(256, 192), (1024, 768), (65_536, 64_512)])
-def test_a_quarter_is_reserved_but_no_more_than_1024(limit: int, crowded: int) -> None:
-    assert Descriptors(limit).crowded == crowded
+@pytest.mark.parametrize(
+    ("limit", "crowded", "clients"),
+    [(256, 192, 112), (1024, 768, 448), (65_536, 64_512, 32_640)],
+)
+def test_what_clients_may_take(limit: int, crowded: int, clients: int) -> None:
+    descriptors = Descriptors(limit)
+    assert (descriptors.crowded, descriptors.clients) == (crowded, clients)
+    # Two routers share them.
+    for _ in range(2):
+        descriptors.freed_by(lambda _most: 0)
+    assert descriptors.clients == clients // 2
 
 
 def test_the_limit_is_that_of_the_process() -> None:
