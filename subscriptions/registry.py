@@ -213,15 +213,17 @@ class Registry:
         if pool is None:
             why = self._room_for_keys.refusal(place, shared=shared)
             if why:
-                raise Refused("full", f"no room for the key {key!r}: {why}")
+                raise Refused("full", f"no room for the key {key!r}: {why} (subscription-max-keys)")
             return
         limit = self._max_nodes_per_key
         if len(pool) >= limit:
-            raise Refused("full", f"no room for {name}: the key holds {limit} nodes")
+            raise Refused(
+                "full", f"no room for {name}: the key holds {limit} nodes (subscription-max-nodes)"
+            )
         share = share_of_source(limit, len(pool)) if shared else None
         if share is not None and pool.has_from(place, share):
-            text = f"its sender has {share} of the key's nodes, and the last quarter of {limit} is for others"
-            raise Refused("full", f"no room for {name}: {text}")
+            text = f"its sender has {share} of the key's nodes or more, and the last quarter of {limit} is for others"
+            raise Refused("full", f"no room for {name}: {text} (subscription-max-nodes)")
 
     def _added(
         self,

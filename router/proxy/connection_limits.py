@@ -32,54 +32,49 @@ class ConnectionLimits:
             is True for one that a PROXY header told.
 
     Attributes:
+        counting: clients are told apart: each connection that comes and leaves has to be told.
         least: with fewer connections than these no limit can be reached.
         per_client: see above.
         total: see above.
     """
 
-    __slots__ = ("_counts", "_is_proxy", "least", "per_client", "total")
+    __slots__ = ("_counts", "_is_proxy", "counting", "least", "per_client", "total")
 
     def __init__(self, total: int, per_client: int, is_proxy: Callable[[str, bool], bool]) -> None:
         self.total = total or _NO_LIMIT
         self.per_client = per_client or _NO_LIMIT
         self.least = min(self.total, self.per_client)
         self._is_proxy = is_proxy
-        self._counts: dict[str, int] | None = None
-
-    @property
-    def counting(self) -> bool:
-        """True while clients are told apart: then each that comes and leaves has to be told."""
-        return self._counts is not None
+        self.counting = False
+        self._counts: dict[str, int] = {}
 
     def begin(self, hosts: Iterable[str]) -> None:
         """Begin to tell clients apart; ``hosts`` has one for each connection."""
-        self._counts = {}
+        self.counting = True
         for host in hosts:
             self.came(host)
 
     def came(self, host: str) -> None:
         """Count a connection."""
-        counts = self._counts
-        if counts is not None:
-            source = source_of(host)
+        if self.counting:
+            counts, source = self._counts, source_of(host)
             counts[source] = counts.get(source, 0) + 1
 
     def left(self, host: str, remaining: int) -> None:
         """Count a connection off; so many remain."""
-        counts = self._counts
-        if counts is None:
+        if not self.counting:
             return
         if remaining < self.per_client // 2:
-            self._counts = None
+            self.counting = False
+            self._counts.clear()
             return
-        source = source_of(host)
+        counts, source = self._counts, source_of(host)
         counts[source] -= 1
         if not counts[source]:
             del counts[source]
 
     def has_room(self, host: str, *, told: bool = False) -> bool:
         """Return True if this client, which a PROXY header may have told, may have one more connection."""
-        counts = self._counts
-        if counts is None or self._is_proxy(host, told):
+        if not self.counting or self._is_proxy(host, told):
             return True
-        return counts.get(source_of(host), 0) < self.per_client
+        return self._counts.get(source_of(host), 0) < self.per_client
