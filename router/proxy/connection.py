@@ -208,11 +208,14 @@ class Connections:
             return None
         if not limits.counting:
             limits.begin([connection.peer[0] for connection in self._open])
-        return self._refusal_of_client(host, told=False)
+        return self._refusal_of_client(host, None)
 
-    def _refusal_of_client(self, host: str, *, told: bool) -> Failure | None:
+    def _refusal_of_client(self, host: str, connection: Connection | None) -> Failure | None:
+        """Return the reason to refuse a client's connection, which is None as long as it is not made."""
         limits = self.limits
-        if limits.has_room(host, told=told) or self._close_idle_of(host):
+        if limits.has_room(host, told=connection is not None) or self._close_idle_of(
+            host, connection
+        ):
             return None
         text = "its address has as many as it may have, and none is idle"
         return Failure(reasons.MAX_CONNECTIONS_PER_CLIENT, text, limits.per_client)
@@ -230,7 +233,7 @@ class Connections:
             limits.left(before, len(self._open))
         else:
             limits.begin([one.peer[0] for one in self._open if one is not connection])
-        failure = self._refusal_of_client(peer[0], told=True)
+        failure = self._refusal_of_client(peer[0], connection)
         limits.came(peer[0])
         return failure
 
@@ -244,13 +247,13 @@ class Connections:
             self._next_look = now + self._idle_grace / 4
         return closed
 
-    def _close_idle_of(self, host: str) -> int:
-        """Do the same with the connections of one client."""
+    def _close_idle_of(self, host: str, but: Connection | None) -> int:
+        """Do the same with the connections of one client, but for the one that is running."""
         now = self.loop.time()
         if now < self._next_look_of_client:
             return 0
         source, most = source_of(host), 1 + self.limits.per_client // _BATCH
-        theirs = [one for one in self._open if source_of(one.peer[0]) == source]
+        theirs = [one for one in self._open if one is not but and source_of(one.peer[0]) == source]
         closed = self._close(theirs, most, now)
         if closed < most:
             self._next_look_of_client = now + self._idle_grace / 4

@@ -27,11 +27,7 @@ QUIET: Final = 10.0
 
 
 class KnownSenders:
-    """Known senders: IP addresses that announce nodes which have served requests.
-
-    Args:
-        lanes: of the subscription servers: the socket for everybody, and the one for them.
-    """
+    """Known senders: IP addresses that announce nodes which have served requests."""
 
     def __init__(self) -> None:
         self._lanes: list[socket.socket] = []
@@ -91,9 +87,8 @@ class KnownSenders:
             try:
                 steer(first, networks)
             except OSError as exc:
-                log.warning("known senders have no lane of their own: %s", exc.strerror)
-                self._lanes.remove(first)
-                return
+                # What the kernel was told before stays.
+                log.warning("the lane of known senders is not up to date: %s", exc.strerror)
 
 
 class Losses:

@@ -217,6 +217,23 @@ async def test_behind_a_proxy_header_the_client_counts(lab: Lab) -> None:
     assert refused(router) == {"max-connections-per-client": 1}
 
 
+async def test_who_has_just_told_its_address_does_not_make_room_for_itself(lab: Lab) -> None:
+    lab.timing = replace(lab.timing, idle_grace=0.0)
+    router = await lab.http(
+        lab.held(), max_connections_per_client=1, proxy_protocol=(), backend_http=True
+    )
+    header = b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n"
+    await lab.open(router, header + ask())
+    await until(lambda: phases(router) == ["answer"])
+    late = await lab.open(router)
+    await until(lambda: len(router.gateway.connections) == 2)
+    await late.send(header)
+    assert (await late.answer()).get("x-uwsgi-router-reason") == b"too-many-of-client"
+    late.close()
+    await until(lambda: phases(router) == ["answer"])
+    assert router.counters.idle_closed == 0
+
+
 def test_clients_are_told_apart_only_while_there_are_as_many_as_one_may_have() -> None:
     limits = ConnectionLimits(0, 4, lambda host, _told: not host)
     limits.came("a")
