@@ -102,6 +102,8 @@ class Subscription:
         sni_ca: path of the authorities that sign clients.
         via: the routers that passed this on, first one first: at most 16, each 1 to 32 letters and
             digits. Ours; uWSGI's routers ignore it.
+        says_command: a variable says the command too (``command`` = ``subscribe`` or ``unsubscribe``): signatures
+            cover variables, and not the packet's header. Ours; uWSGI's routers ignore it.
         unix: the client's clock in seconds since the epoch, sent when it signs.
         sign: the signature.
         signed: the bytes that ``sign`` covers; None if there is no signature, or if it isn't the
@@ -126,6 +128,7 @@ class Subscription:
     sni_crt: bytes | None = None
     sni_ca: bytes | None = None
     via: tuple[bytes, ...] = ()
+    says_command: bool = False
     unix: int | None = None
     sign: bytes | None = None
     signed: bytes | None = None
@@ -222,6 +225,7 @@ def encode(subscription: Subscription) -> bytes:
         (b"algo", to_bytes(s.algo) if s.algo is not None else None),
         (b"vassal", s.vassal),
         (b"via", b",".join(s.via) or None),
+        (b"command", s.command.encode() if s.says_command else None),
         (b"unix", b"%d" % s.unix if s.unix is not None else None),
         (b"sign", s.sign),
     )
@@ -247,12 +251,19 @@ def _subscription(
                 "a vassal without an address: starting vassals on demand is not supported"
             )
         raise SubscriptionError("there is no address")
+    if _number(values, b"clear"):
+        command = "unsubscribe"
+    said = values.get(b"command")
+    if said is not None and said != command.encode():
+        raise SubscriptionError(
+            f"its variables say {said[:24]!r}, its header says {command}: it was changed on its way"
+        )
     notify = values.get(b"notify")
     sign = values.get(b"sign") or None
     address, proto = _node(values)
     via = values.get(b"via")
     return Subscription(
-        command="unsubscribe" if _number(values, b"clear") else command,
+        command=command,
         key=values[b"key"],
         address=address,
         modifier1=_number(values, b"modifier1"),
@@ -270,6 +281,7 @@ def _subscription(
         sni_crt=values.get(b"sni_crt") or None,
         sni_ca=values.get(b"sni_ca") or None,
         via=tuple(via.split(b",", MAX_VIA)) if via else (),
+        says_command=said is not None,
         unix=_number(values, b"unix") if b"unix" in values else None,
         sign=sign,
         signed=_signed(variables, block) if sign else None,

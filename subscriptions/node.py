@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Proto, Subscription
+from uwsgi_router.subscriptions.fair_room import Place
 from uwsgi_router.subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -199,13 +200,16 @@ class SubscribedNode(Node):
         key: that it announced.
         changed: called when its rank may have changed.
         order: its place among all nodes ever announced.
+        place: see below.
 
     Attributes:
         key: that it announced.
+        place: where it was first announced from: it counts against that place's share of the table.
         removed: it is not in the table any more.
         order: its place among all nodes ever announced, for ties.
         last_seen: when it last announced itself, on the loop's clock.
         last_requests: successful connects since then.
+        alive_at: when it last gave a sign of life: an announce, or requests that it served while announces were lost.
         cores: as announced; shown only.
         load: as announced; shown only.
         weight: share of the traffic, at least 1: the one that was set, else the announced one.
@@ -229,6 +233,8 @@ class SubscribedNode(Node):
 
     __slots__ = (
         "_changed",
+        "_requests_at",
+        "alive_at",
         "announced_weight",
         "backup",
         "check_failure",
@@ -244,6 +250,7 @@ class SubscribedNode(Node):
         "order",
         "owner",
         "pid",
+        "place",
         "removed",
         "set_weight",
         "sni",
@@ -257,15 +264,25 @@ class SubscribedNode(Node):
     )
 
     def __init__(
-        self, name: str, address: Address, key: bytes, changed: Callable[[], None], *, order: int
+        self,
+        name: str,
+        address: Address,
+        key: bytes,
+        changed: Callable[[], None],
+        *,
+        order: int,
+        place: Place,
     ) -> None:
         super().__init__(name, address)
         self.key = key
+        self.place = place
         self._changed = changed
         self.removed = False
         self.order = order
         self.last_seen = 0.0
         self.last_requests = 0
+        self.alive_at = 0.0
+        self._requests_at = 0
         self.cores = 0
         self.load = 0
         self.weight = 1
@@ -335,8 +352,9 @@ class SubscribedNode(Node):
         self.load = subscription.load
         self.vassal = subscription.vassal
         self.via = subscription.via
-        self.last_seen = now
+        self.last_seen = self.alive_at = now
         self.last_requests = 0
+        self._requests_at = self.requests
         before = (self.death_mark, self.weight, self.backup)
         self.announced_weight = subscription.weight
         self.weight = self.announced_weight if self.set_weight is None else self.set_weight
@@ -344,6 +362,14 @@ class SubscribedNode(Node):
         self.death_mark = self.stale = False
         if before != (False, self.weight, self.backup):
             self.rank_changed()
+
+    def served_since_alive(self, now: float) -> bool:
+        """Return True if it has served requests since its last sign of life; that is one, too."""
+        if self.requests == self._requests_at:
+            return False
+        self._requests_at = self.requests
+        self.alive_at = now
+        return True
 
     def weigh(self, weight: int | None) -> None:
         """Set the weight, whatever the node announces; None: the announced weight counts again."""

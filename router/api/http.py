@@ -253,6 +253,9 @@ class RouterHttp(Router):
         hold: float | None = None,
         hold_max: int | None = None,
         hold_max_bytes: int | None = None,
+        max_connections: int | None = None,
+        max_connections_per_client: int | None = None,
+        post_buffering_max_bytes: int | None = None,
         abort_on_eof: bool | None = None,
         code_limit: float | None = None,
         code_timeout: float | None = None,
@@ -274,6 +277,10 @@ class RouterHttp(Router):
             hold: ``http-hold``, seconds that requests wait for a node to announce itself (0).
             hold_max: ``http-hold-max``, how many may wait (1000).
             hold_max_bytes: ``http-hold-max-bytes``, and how many bytes of them (67108864).
+            max_connections: ``http-max-connections``, clients' connections at once (10000).
+            max_connections_per_client: ``http-max-connections-per-client``, of one address (1000).
+            post_buffering_max_bytes: ``http-post-buffering-max-bytes``, memory of all bodies that are read whole
+                (64 MiB).
             abort_on_eof: ``http-abort-on-eof``: a half-closed client is a lost one.
             code_limit: ``http-code-limit``, seconds that a function may block the loop unremarked (0.1).
             code_timeout: ``http-code-timeout``, seconds that an async function has (5).
@@ -296,6 +303,12 @@ class RouterHttp(Router):
             hold=("http-hold", hold),
             hold_max=("http-hold-max", hold_max),
             hold_max_bytes=("http-hold-max-bytes", hold_max_bytes),
+            max_connections=("http-max-connections", max_connections),
+            max_connections_per_client=(
+                "http-max-connections-per-client",
+                max_connections_per_client,
+            ),
+            post_buffering_max_bytes=("http-post-buffering-max-bytes", post_buffering_max_bytes),
             abort_on_eof=("http-abort-on-eof", abort_on_eof),
             code_limit=("http-code-limit", code_limit),
             code_timeout=("http-code-timeout", code_timeout),

@@ -19,6 +19,7 @@ from uwsgi_router.router.fronts.raw.front import RawFront
 from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
@@ -42,6 +43,7 @@ class Shared:
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
         ejections: of configured nodes that fail requests.
+        descriptors: of this process.
         timing: times that no option sets.
     """
 
@@ -57,6 +59,7 @@ class Shared:
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
         self.ejections = ejections
+        self.descriptors = Descriptors()
         self.timing = timing
 
     def close(self) -> None:
@@ -151,6 +154,7 @@ class AssembledRouter:
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,
+            descriptors=shared.descriptors,
             timing=shared.timing,
             access_log=self.access_log,
             registry=table.registry if table is not None else None,

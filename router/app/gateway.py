@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.config.model import RouterConfig
+from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.context import Context, Site, Timing
 from uwsgi_router.router.proxy.front import Front, Listener
+from uwsgi_router.router.proxy.refused import MAX_REFUSED, RefusedConnection
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
@@ -58,6 +62,7 @@ class Gateway:
         resolver: Resolver,
         poller: Poller,
         upstreams: UpstreamPool,
+        descriptors: Descriptors,
         timing: Timing,
         access_log: AccessLog | None = None,
         registry: Registry | None = None,
@@ -82,7 +87,13 @@ class Gateway:
             http_back=front.http_back,
         )
         ids = secrets.token_hex(3)
-        self.context = Context(loop, poller, upstreams, resolver, site, timing, ids)
+        limits = ConnectionLimits(
+            config.max_connections, config.max_connections_per_client, front.is_proxy
+        )
+        self.context = Context(
+            loop, poller, upstreams, resolver, site, timing, descriptors, limits, ids
+        )
+        descriptors.freed_by(self.context.connections.close_idle)
         self.cheap = config.cheap and registry is not None
         self._static_nodes = static_nodes
         self._acceptors: list[Acceptor] = []
@@ -117,17 +128,46 @@ class Gateway:
 
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""
+        connections, descriptors = self.connections, self.context.descriptors
+        crowded, most = descriptors.crowded, descriptors.clients
+
+        def room() -> bool:
+            if len(connections) >= most and not descriptors.make_room():
+                return False
+            return descriptors.find_room()
 
         def accepted(sock: socket.SocketType, peer: Peer) -> None:
             self._count += 1
             # This is no callback of the poller's.
             self._poller.tick()
+            count = len(connections)
+            if (sock.fileno() >= crowded or count >= most) and not descriptors.make_room():
+                for acceptor in self._acceptors:
+                    acceptor.rest(until=room)
+            if count >= connections.limits.least:
+                failure = connections.refusal(peer[0])
+                if failure is not None:
+                    self._refuse(sock, peer, failure)
+                    return
             self._front.connection(self.context, sock, peer, self._count, listener).start()
 
         return accepted
 
+    def _refuse(self, sock: socket.SocketType, peer: Peer, failure: Failure) -> None:
+        """Tell a client that there is no place for it."""
+        connections, answer = self.connections, b""
+        self._reporter.connection_refused(peer[0], failure)
+        if self.context.site.limits.answers:
+            answer = self._front.refusal(failure, f"{connections.ids}-{self._count:x}")
+        if answer and connections.refused < MAX_REFUSED:
+            traffic = self.counters.clients
+            RefusedConnection(connections, sock, peer, self._count, traffic, answer).start()
+        else:
+            sock.close()
+
     def _accept_failed(self) -> None:
         self.counters.accept_errors += 1
+        self.context.descriptors.find_room()
 
     def stop_accepting(self) -> None:
         """Close the listeners; what already waits in the backlog of our own is still served."""
@@ -212,9 +252,13 @@ class Gateway:
 
     # --- what happens in the table ---
 
-    def datagram_refused(self) -> None:
-        """Count an announce that was refused."""
-        self.counters.refused_datagrams += 1
+    def datagrams_refused(self, count: int) -> None:
+        """Count announces that were refused."""
+        self.counters.refused_datagrams += count
+
+    def datagrams_lost(self, count: int) -> None:
+        """Count datagrams that the kernel had no room for."""
+        self.counters.lost_datagrams += count
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""

@@ -12,6 +12,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.lanes import second_lane
 from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.net.unix_file import SocketFileError, set_access
@@ -71,6 +72,7 @@ class Tables:
             for one in bound:
                 if one.file is not None and mode is not None:
                     self._set_mode(one, mode)
+                one.second = second_lane(one)
         if config.resubscribe and config.resubscribe_bind and not self._resubscribing:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
 

@@ -68,6 +68,16 @@ class HttpRouterConfig(RouterConfig):
         repeatable=True,
         origin=_OURS,
     )
+    max_connections_per_client: int = option(
+        "max-connections-per-client",
+        integer("N", 0, 10_000_000),
+        "The same of one IPv4 address, or IPv6 network of 64 bits; trusted proxies have no such limit, behind a PROXY"
+        " header the client counts.",
+        default=1_000,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
     # None: each connection serves one request. Seconds that an idle one is kept; 0: ``timeout``.
     keepalive: float | None = option(
         "keepalive",

@@ -30,6 +30,25 @@ class RouterConfig:
         repeatable=True,
     )
 
+    max_connections: int = option(
+        "max-connections",
+        integer("N", 0, 10_000_000),
+        "Clients' connections at once; the oldest idle ones are closed for new ones, or these are refused with 503.",
+        default=10_000,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
+    max_connections_per_client: int = option(
+        "max-connections-per-client",
+        integer("N", 0, 10_000_000),
+        "The same of one IPv4 address, or IPv6 network of 64 bits; UNIX sockets have no such limit.",
+        default=0,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
+
     # --- nodes ---
 
     use_cache: str | None = option(
@@ -261,6 +280,15 @@ class RouterConfig:
         default=0,
         origin={"http": _UNRELEASED},
         zero="stream",
+    )
+    # No "needs": chunked bodies for uwsgi nodes are read whole in any case.
+    post_buffering_max_bytes: int = option(
+        "post-buffering-max-bytes",
+        BYTES,
+        "Bytes of all bodies that are read whole that may be in memory at once; what is beyond goes to files.",
+        default=64 * 1024 * 1024,
+        origin=_OURS,
+        zero="files only",
     )
     post_buffering_dir: str | None = option(
         "post-buffering-dir",

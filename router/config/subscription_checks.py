@@ -68,6 +68,8 @@ def _signatures(subscription: SubscriptionConfig) -> list[str]:
     if subscription.sign_check is None:
         if subscription.sign_tolerance is not None:
             found.append(f"subscriptions-sign-check-tolerance checks nothing without {_SIGN}")
+        if subscription.sign_command:
+            found.append(f"subscriptions-sign-command checks nothing without {_SIGN}")
         if subscription.sign_skip_uids:
             found.append(f"subscriptions-sign-skip-uid exempts from nothing without {_SIGN}")
     if subscription.sign_skip_uids and not subscription.use_credentials:

@@ -143,7 +143,7 @@ class Acceptor:
                     return
             except OSError as exc:
                 self._explain(exc, bound)
-                self._rest()
+                self.rest()
                 return
 
     def _accept(self, bound: BoundSocket, family: int) -> bool:
@@ -173,15 +173,18 @@ class Acceptor:
         self._on_connection(sock, peer)
         return True
 
-    def _rest(self) -> None:
-        """Leave the backlog alone for a moment."""
+    def rest(self, until: Callable[[], bool] = lambda: True) -> None:
+        """Leave the backlog alone for a moment, and for another one as long as ``until`` says no."""
         if self._exhausted is None:
-            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested)
+            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested, until)
             self._update()
 
-    def _rested(self) -> None:
+    def _rested(self, until: Callable[[], bool]) -> None:
         self._exhausted = None
-        self._update()
+        if until():
+            self._update()
+        else:
+            self.rest(until)
 
     def _drain(self, bound: BoundSocket) -> int:
         try:

@@ -53,12 +53,14 @@ class BoundSocket:
         file: the socket file that we made, if any.
         on_replaced: told of the new socket and the old one when that has been replaced; its reader reads the new one.
         shared_by: those that have duplicates of it.
+        second: for UDP perhaps a second socket at the same address (:mod:`uwsgi_router.router.net.lanes`).
     """
 
     sock: socket.socket
     name: str
     inherited: bool = False
     file: SocketFile | None = None
+    second: socket.socket | None = None
     on_replaced: Callable[[socket.socket, socket.socket], None] | None = None
     shared_by: "list[BoundSocket]" = field(default_factory=list)
 
@@ -97,6 +99,8 @@ class BoundSocket:
         """Close it and remove its file."""
         self.unlink()
         self.sock.close()
+        if self.second is not None:
+            self.second.close()
 
 
 def show_sockaddr(sockaddr: SockAddr) -> str:

@@ -12,11 +12,14 @@ from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import TTL, Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.hold import Hold
+from uwsgi_router.router.proxy.spool import SpoolMemory
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.requests import Reporter
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -31,6 +34,7 @@ class Timing:
 
     Attributes:
         tick: between two looks at all deadlines; each may be met so much late.
+        idle_grace: for which a client may be idle and is not closed to make room for others.
         slow_connect: until an unanswered connect counts as slow.
         trusted_idle: for which a kept connection may have been idle and still carry a request that can't be sent again.
         body_window: over which the rate of a body is measured (``http-body-rate``).
@@ -43,6 +47,7 @@ class Timing:
     """
 
     tick: float = 0.25
+    idle_grace: float = 0.5
     slow_connect: float = 1.0
     trusted_idle: float = 1.0
     body_window: float = 30.0
@@ -121,10 +126,20 @@ class Site:
         hold: requests that wait for a node of a known key to announce itself.
         settling: requests that wait for the first announce of their key, right after the start; bounded likewise, and
             apart, so that they take no places of known keys.
+        spool_memory: memory of the bodies that are read whole.
         reporter: counters and log.
     """
 
-    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing", "settling")
+    __slots__ = (
+        "_http_back",
+        "_uwsgi_back",
+        "hold",
+        "limits",
+        "reporter",
+        "routing",
+        "settling",
+        "spool_memory",
+    )
 
     def __init__(
         self,
@@ -140,6 +155,7 @@ class Site:
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
         self.settling = Hold(config.hold_max, config.hold_max_bytes)
+        self.spool_memory = SpoolMemory(config.post_buffering_max_bytes, reporter.counters)
         self._uwsgi_back = uwsgi_back
         self._http_back = http_back
 
@@ -189,10 +205,20 @@ class Context:
         resolver: of nodes' names.
         timing: times that no option sets.
         connections: the open ones of this router.
+        descriptors: of this process.
         site: policy for the requests.
     """
 
-    __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")
+    __slots__ = (
+        "connections",
+        "descriptors",
+        "loop",
+        "poller",
+        "resolver",
+        "site",
+        "timing",
+        "upstreams",
+    )
 
     def __init__(
         self,
@@ -202,6 +228,8 @@ class Context:
         resolver: Resolver,
         site: Site,
         timing: Timing,
+        descriptors: Descriptors,
+        limits: ConnectionLimits,
         ids: str,
     ) -> None:
         self.loop = loop
@@ -210,4 +238,7 @@ class Context:
         self.resolver = resolver
         self.site = site
         self.timing = timing
-        self.connections = Connections(loop, poller, timing.tick, ids)
+        self.descriptors = descriptors
+        self.connections = Connections(
+            loop, poller, timing.tick, ids, limits, site.reporter.counters, timing.idle_grace
+        )

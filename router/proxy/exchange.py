@@ -162,7 +162,7 @@ class Exchange:
     async def _collect(self) -> None:
         """Spool the body, if there may be a node for it."""
         self.site.refuse_unknown(self.request, self.context.poller.now)
-        await self.body.collect()
+        await self.body.collect(self.site.spool_memory)
 
     def _answer_from(self, lease: Lease, back: Back) -> Answer:
         site, link, request = self.site, lease.link, self.request
@@ -256,6 +256,7 @@ class Exchange:
             route.busy(node, text)
             if error.errno in SHORTAGE:
                 reporter.shortage(node, text)
+                self.context.descriptors.find_room()
             return
         reporter.unable_to_connect(node, route.failures, text)
         if error.errno in _BROKE:

@@ -98,6 +98,17 @@ class Reporter:
         self.counters.refused_packets += 1
         self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
 
+    def connection_refused(self, peer: str, failure: Failure) -> None:
+        """Count a connection that is one too many, and log it."""
+        self.counters.refused_connections[failure.option] += 1
+        self._limited.warning(
+            failure.reason,
+            "refused a connection from %s: %s%s",
+            peer or "unix",
+            failure.text,
+            self._option(failure),
+        )
+
     def failed(self, outcome: Outcome, failure: Failure) -> None:
         """Count a failed request, and explain it in one line."""
         self.counters.failed[failure.reason] += 1

@@ -147,12 +147,13 @@ class Announcement:
                 sni_key=_bytes(self.sni_key),
                 sni_crt=_bytes(self.sni_crt),
                 sni_ca=_bytes(self.sni_ca),
+                says_command=signer is not None,
                 unix=unix if signer else None,
             )
             packet = encode(bare)
             if signer is None:
                 return packet
-            # The header is not signed: all that stands before ``sign`` is.
+            # The header is not signed: all that stands before ``sign`` is, and says the command once more.
             sign = signer.sign(packet[4:]) if signed else _LONGEST_SIGNATURE
             return encode(replace(bare, sign=sign))
         except SubscriptionError as exc:

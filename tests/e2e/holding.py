@@ -2,7 +2,8 @@
 
     holding.py ADDRESS GATE
 
-For each request of the router it connects to GATE and answers when a byte has come from there. After TERM it tells GATE so, and ends.
+For each request of the router it connects to GATE and answers when a byte has come from there. After TERM it tells GATE
+so, and ends.
 """
 
 import os

@@ -40,10 +40,13 @@ _TOTALS = (
     ("resent", "Requests sent again because a node ended the connection without an answer."),
     ("held", "Requests that waited for a node of their key."),
     ("queued", "Requests that waited for a connection to an HTTP node."),
+    ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
     ("refused_packets", "Client connections closed because they sent no acceptable request."),
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
+    ("lost_datagrams", "Datagrams to subscription servers that the kernel had no room for."),
     ("bytes_received", "Bytes read from clients."),
     ("bytes_sent", "Bytes written to clients."),
+    ("idle_closed", "Idle client connections closed to make room for others."),
     ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
 )
 """Attributes of Counters that are shown one to one."""
@@ -54,7 +57,9 @@ _NAMES = {
     "retries": "connect_retries",
     "resent": "requests_resent",
     "held": "requests_held",
+    "idle_closed": "idle_connections_closed",
     "queued": "requests_queued",
+    "spilled": "bodies_spilled",
     "bytes_received": "client_received_bytes",
     "bytes_sent": "client_sent_bytes",
 }
@@ -102,6 +107,11 @@ class RouterCollector(Collector):
                 source.counters.queueing,
             ),
             (
+                "spooled_bytes",
+                "Bytes of bodies that are read whole and are in memory now.",
+                source.counters.spooled_bytes,
+            ),
+            (
                 "kept_connections",
                 "Idle connections to HTTP nodes, of all routers of this process.",
                 source.upstreams.idle,
@@ -116,6 +126,14 @@ class RouterCollector(Collector):
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
+        refused = CounterMetricFamily(
+            _PREFIX + "connections_refused",
+            "Client connections refused because there were too many, by the option that limits them.",
+            labels=["router", "option"],
+        )
+        for option, count in list(source.counters.refused_connections.items()):
+            refused.add_metric([*name, option], count)
+        yield refused
         dropped = CounterMetricFamily(
             _PREFIX + "access_log_lines_dropped",
             "Lines of the access log that its reader did not take in time.",

@@ -139,6 +139,7 @@ def test_what_can_not_be_read(line: str, expected: str, files: Files) -> None:
             UDP + "subscriptions-sign-check-tolerance = 5",
             "subscriptions-sign-check-tolerance checks nothing",
         ),
+        (UDP + "subscriptions-sign-command = true", "subscriptions-sign-command checks nothing"),
         (UNIX + CREDENTIALS, "subscriptions-use-credentials alone lets every user announce"),
         (
             UDP + CREDENTIALS + "subscriptions-credentials-check = /keys/",

@@ -131,6 +131,8 @@ ADDED = {
     "unhealthy",
     "check",
     "drained",
+    "refused_connections",
+    "idle_closed",
 }
 
 
@@ -218,6 +220,8 @@ def test_static_nodes_and_subscriptions_are_left_out_when_not_configured() -> No
         "active_sessions",
         "fastrouter",
         "cheap",
+        "refused_connections",
+        "idle_closed",
     ]
 
 

@@ -55,6 +55,11 @@ def test_counters_of_the_router() -> None:
     counters.clients.tx = 2**40
     counters.clients.rx = 9
     counters.accept_errors = 11
+    counters.spooled_bytes = 16
+    counters.spilled = 17
+    counters.idle_closed = 18
+    counters.lost_datagrams = 20
+    counters.refused_connections["max-connections"] += 19
     samples = scrape(source)
     expected = {
         "active_sessions": 3,
@@ -74,10 +79,16 @@ def test_counters_of_the_router() -> None:
         "client_received_bytes_total": 2**40,
         "client_sent_bytes_total": 9,
         "accept_errors_total": 11,
+        "spooled_bytes": 16,
+        "bodies_spilled_total": 17,
+        "idle_connections_closed_total": 18,
+        "lost_datagrams_total": 20,
     }
     for name, number in expected.items():
         assert value(samples, f"uwsgi_router_{name}") == number, name
     assert value(samples, "uwsgi_router_requests_failed_total", reason="connect") == 2
+    refused = "uwsgi_router_connections_refused_total"
+    assert value(samples, refused, option="max-connections") == 19
     assert value(samples, "uwsgi_router_requests_failed_total", reason="unknown-key") == 1
     assert value(samples, "uwsgi_router_build_info", version=__version__) == 1
 
