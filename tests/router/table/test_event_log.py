@@ -26,7 +26,7 @@ def test_what_happens_now_and_then_is_told_line_by_line(log: Log) -> None:
     assert log.lines == [
         "info new pool 0.example (wrr)",
         "info [0.example] new node: 10.0.0.1:80 (weight 1, backup 0)",
-        "info [0.example] marking 10.0.0.1:80 as failed: it unsubscribed",
+        "info [0.example] 10.0.0.1:80 leaves: it unsubscribed",
         "info [0.example] no nodes left",
     ]
 
