@@ -13,7 +13,7 @@ from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.pump import Feeder
+from uwsgi_router.router.proxy.feeder import Feeder
 
 # After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
 # read the answer (as nginx's lingering_timeout and lingering_time).
@@ -209,6 +209,7 @@ async def send_last(connection: Connection, answer: bytes, *, complete: bool) ->
 async def linger(connection: Connection) -> None:
     """Half-close, read on for a while, then close (see :meth:`Client.linger`)."""
     link, fiber = connection.link, connection.fiber
+    connection.discard()
     try:
         link.write_eof()
         until = fiber.loop.time() + LINGER_TOTAL
@@ -220,6 +221,8 @@ async def linger(connection: Connection) -> None:
                 await fiber.pause()
             elif data:
                 fiber.touch()
+                # It may send faster than we read.
+                await fiber.give_way()
             else:
                 break
     except (OSError, ClientGone, TimedOut, asyncio.CancelledError):

@@ -149,6 +149,8 @@ class UpstreamPool:
         kept = _Idle(self, node, link, now, now + seconds)
         link.owned_by(kept)
         link.on_low = None
+        if link.busy is not None:
+            link.set_idle()
         link.read_with(kept)
         connections.idle.append(kept)
         if connections.waiting:

@@ -105,6 +105,9 @@ class HttpConnection(Connection):
             self._expect_request()
             failure, timed_out = None, False
             try:
+                if pump.buffered:
+                    # Who sends many requests at once has one in each turn.
+                    await fiber.give_way()
                 while (client := self._read_request()) is None and not pump.ended:
                     await fiber.pause()
             except Failure as exc:
@@ -135,6 +138,10 @@ class HttpConnection(Connection):
         if pump.buffered and not self.link.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
+
+    def discard(self) -> None:
+        """Free what has been read and will not be served."""
+        self.pump.discard()
 
     def ended(self, error: BaseException | None) -> None:
         """Release everything."""
@@ -185,6 +192,8 @@ class HttpConnection(Connection):
         fiber, stopping = self.fiber, self.connections.stopping
         self._seen = 0
         if self.served:
+            if self.link.busy is not None:
+                self.link.set_idle()
             fiber.arm(_IDLE, self._settings.idle_timeout)
             self.pump.expect()
             if stopping:

@@ -190,7 +190,7 @@ class MessageAnswer(Answer):
             not lease.slot
             or download.ended
             or self.link.backlog
-            or not (body.empty or body.complete)
+            or not (body.empty or (body.complete and not body.unsent))
         ):
             return
         seconds = self.site.limits.backend_keepalive
