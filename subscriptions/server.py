@@ -16,7 +16,7 @@ from uwsgi_router.subscriptions.sender import Credentials, Sender
 from uwsgi_router.subscriptions.sni import Sni
 
 #: Datagrams read before everything else gets its turn again.
-BATCH: Final = 64
+BATCH: Final = 16
 
 
 class SubscriptionServer:
