@@ -108,6 +108,7 @@ def ours(variant: Variant) -> Target:
         program = stack.enter_context(Program(variant.name, command, directory))
         program.wait_until(lambda: accepts(f"127.0.0.1:{http}"))
         program.wait_until(lambda: accepts(f"{directory}/stats.sock"))
+        program.wait_until((directory / "announce.sock").exists)
         announce(directory, Subscription("subscribe", b"innocent", nodes.innocent, proto="http"))
         said = Subscription("subscribe", b"attacked", nodes.attacked, proto=nodes.protocol)
         announce(directory, said)

@@ -156,7 +156,7 @@ class Link(Pollable):
     def set_busy(self) -> None:
         """Put this connection behind the others from now on: it has used its share of this turn."""
         if self.busy is None and not self.closed:
-            self.busy = Busy(self)
+            self.busy = Busy(self._poller, self)
             if self._watched:
                 self._poller.set_busy(self._fd, self.busy, self._watched)
 
@@ -231,7 +231,10 @@ class Link(Pollable):
         size = len(data)
         self._traffic.tx += size
         if size >= SHARE:
-            self.set_busy()
+            if self.busy is None:
+                self.set_busy()
+            else:
+                self.busy.more = True
         return data
 
     def is_quiet(self) -> bool:

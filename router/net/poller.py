@@ -61,14 +61,20 @@ class Busy(Resumable):
     """Place in the queue of a connection that uses more than its share.
 
     Args:
+        poller: that has the queue.
         pollable: the connection; told of its events when it is its turn.
+
+    Attributes:
+        more: it has read as much as it could, so that there is more, most likely: then it needs not be polled.
     """
 
-    __slots__ = ("_events", "_pollable")
+    __slots__ = ("_events", "_pollable", "_poller", "more")
 
-    def __init__(self, pollable: Pollable) -> None:
+    def __init__(self, poller: "Poller", pollable: Pollable) -> None:
+        self._poller = poller
         self._pollable = pollable
         self._events = 0
+        self.more = False
 
     def note(self, events: int) -> bool:
         """Note ``events``, to be handled in turn; return False if it is in the queue already."""
@@ -80,12 +86,19 @@ class Busy(Resumable):
         """Handle nothing any more: the connection is closed, or busy no longer."""
         # It may still be in the queue.
         self._events = 0
+        self.more = False
 
     def resume(self) -> None:
         """Handle what was noted."""
         events, self._events = self._events, 0
-        if events:
-            self._pollable.on_events(events)
+        if not events:
+            return
+        self.more = False
+        self._pollable.on_events(events)
+        if self.more:
+            self._events = events
+            self._poller.resume_in_turn(self)
+        else:
             self._pollable.watch_again()
 
 
@@ -107,7 +120,7 @@ class Poller:
         self._ready: list[Resumable] = []
         self._queue: deque[Resumable] = deque()
         self._will_resume = False
-        self._will_go_on = False
+        self._will_go_on = self._takes_turns = False
         self.now = loop.time()
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
@@ -166,7 +179,8 @@ class Poller:
     def resume_in_turn(self, resumable: Resumable) -> None:
         """Have ``resumable`` resumed behind those that wait for their turn already, in this turn or a later one."""
         self._queue.append(resumable)
-        self._go_on_later()
+        if not self._takes_turns:
+            self._go_on_later()
 
     def _go_on_later(self) -> None:
         """Have another turn although no descriptor may be ready."""
@@ -221,12 +235,11 @@ class Poller:
             began: when the turn began; 0: it was not looked at, because nobody was waiting.
         """
         queue = self._queue
-        self._will_resume = True
+        self._will_resume = self._takes_turns = True
         until = now = monotonic()
         # As long as the others had: or it would get longer and longer while many of these come.
         until += max(_BUSY_SECONDS, now - (began or now))
-        # Who comes back meanwhile has had its turn.
-        for _ in range(len(queue)):
+        while queue:
             resumable = queue.popleft()
             try:
                 resumable.resume()
@@ -234,6 +247,7 @@ class Poller:
                 self._report(resumable, exc)
             if monotonic() >= until:
                 break
+        self._takes_turns = False
         self._resume()
         if queue:
             self._go_on_later()

@@ -106,7 +106,7 @@ class HttpConnection(Connection):
             failure, timed_out = None, False
             try:
                 if pump.buffered:
-                    # Who sends many requests at once has one in each turn.
+                    # Who sends many requests at once has them served behind those of all others.
                     await fiber.give_way()
                 while (client := self._read_request()) is None and not pump.ended:
                     await fiber.pause()

@@ -153,7 +153,7 @@ async def test_answers_that_nobody_reads_do_not_come_before_small_ones(lab: Lab)
 async def test_who_goes_on_sending_after_a_refusal_is_read_a_piece_at_a_time(lab: Lab) -> None:
     node = lab.held()
     router = await lab.to(node)
-    attackers = [await waiting(lab, router) for _ in range(ATTACKERS)]
+    attackers = [await waiting(lab, router) for _ in range(3 * ATTACKERS)]
     innocent = await waiting(lab, router)
     sent = send_at_once(attackers, b"no request\r\n\r\n" + bytes(MEGABYTE))
     await served(innocent, node)
