@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Busy, Pollable, Poller
+from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -64,7 +64,7 @@ class Link(Pollable):
 
     Attributes:
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
-        busy: its place in the queue, if it uses more than its share of a turn; None: it does not.
+        heavy: its place in the queue, if it uses more than its share of a turn; None: it does not.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
@@ -82,9 +82,9 @@ class Link(Pollable):
         "_traffic",
         "_watched",
         "backlog",
-        "busy",
         "closed",
         "connecting",
+        "heavy",
         "on_low",
         "written",
     )
@@ -105,7 +105,7 @@ class Link(Pollable):
         self._reader: Reader | None = None
         self._paused: Reader | None = None
         self._eof = False
-        self.busy: Busy | None = None
+        self.heavy: Heavy | None = None
         self.connecting = False
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
@@ -137,10 +137,10 @@ class Link(Pollable):
         if events == self._watched or self.closed:
             return
         if not self._watched:
-            if self.busy is None:
+            if self.heavy is None:
                 self._poller.register(self._fd, self, events)
             else:
-                self._poller.register_busy(self._fd, self.busy, events)
+                self._poller.register_heavy(self._fd, self.heavy, events)
         elif events:
             self._poller.modify(self._fd, events)
         else:
@@ -153,24 +153,24 @@ class Link(Pollable):
 
     # --- its share of a turn ---
 
-    def set_busy(self) -> None:
+    def set_heavy(self) -> None:
         """Put this connection behind the others from now on: it has used its share of this turn."""
-        if self.busy is None and not self.closed:
-            self.busy = Busy(self._poller, self)
+        if self.heavy is None and not self.closed:
+            self.heavy = Heavy(self._poller, self)
             if self._watched:
-                self._poller.set_busy(self._fd, self.busy, self._watched)
+                self._poller.set_heavy(self._fd, self.heavy, self._watched)
 
-    def set_idle(self) -> None:
+    def set_light(self) -> None:
         """Let this connection be one of all again: another request begins."""
-        if self.busy is not None:
-            self.busy.drop()
-            self.busy = None
+        if self.heavy is not None:
+            self.heavy.drop()
+            self.heavy = None
             if self._watched:
-                self._poller.set_idle(self._fd, self, self._watched)
+                self._poller.set_light(self._fd, self, self._watched)
 
     def watch_again(self) -> None:
-        """Have the poller tell of events again, of which a busy link is told once."""
-        if self._watched and self.busy is not None:
+        """Have the poller tell of events again, of which a heavy link is told once."""
+        if self._watched and self.heavy is not None:
             self._poller.modify(self._fd, self._watched)
 
     # --- connecting ---
@@ -231,10 +231,10 @@ class Link(Pollable):
         size = len(data)
         self._traffic.tx += size
         if size >= SHARE:
-            if self.busy is None:
-                self.set_busy()
+            if self.heavy is None:
+                self.set_heavy()
             else:
-                self.busy.more = True
+                self.heavy.more = True
         return data
 
     def is_quiet(self) -> bool:
@@ -314,7 +314,7 @@ class Link(Pollable):
         self.backlog = len(self._pending)
         self._owner.touch()
         if sent >= SHARE:
-            self.set_busy()
+            self.set_heavy()
         if not self.backlog:
             self._drop_pending()
             if self._eof:
@@ -343,9 +343,9 @@ class Link(Pollable):
         if self._watched:
             self._watched = 0
             self._poller.forget(self._fd)
-        if self.busy is not None:
-            self.busy.drop()
-            self.busy = None
+        if self.heavy is not None:
+            self.heavy.drop()
+            self.heavy = None
         self._pending = None
         self.backlog = 0
         # These hold whoever holds this link: without them all are freed at once, not by the collector, which took a

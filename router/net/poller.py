@@ -6,8 +6,8 @@ nginx with a UNIX node: 15 to 20 % of the CPU per request, on asyncio's own loop
 
 The poller is also what keeps connections from one another's time. In each turn of the loop everybody may use a share:
 ``SHARE`` bytes of one read or write, or as many items (chunks, frames) as its parser takes at once. Who needs more is
-*busy*: it waits in a queue, behind all who are not, and those in the queue have half of a turn together, or
-``_BUSY_SECONDS``. So nobody waits longer because many others have much to send.
+*heavy*: it waits in a queue, behind all who are not, and those in the queue have half of a turn together, or
+``_HEAVY_SECONDS``. So nobody waits longer because many others have much to send.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from typing import Final
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 
-#: Bytes of one read or write that make a connection a busy one.
+#: Bytes of one read or write that make a connection a heavy one.
 SHARE: Final = 16_384
 
-# A busy connection that is ready would be told of in each turn, in the place of others, until its own has come.
+# A heavy connection that is ready would be told of in each turn, in the place of others, until its own has come.
 _ONCE: Final = select.EPOLLONESHOT
 
 # Handled before everything else in the loop gets its turn again.
 _BATCH: Final = 256
 # For those in the queue, in a turn. The first of them is always served: that takes 0.2 ms at most, if it has used its
 # share. With 0.5 ms a request that needs three turns waits 2 ms for whatever others do.
-_BUSY_SECONDS: Final = 0.000_5
+_HEAVY_SECONDS: Final = 0.000_5
 
 
 class Pollable:
@@ -44,7 +44,7 @@ class Pollable:
 
     @abstractmethod
     def watch_again(self) -> None:
-        """Have the poller tell of events again, of which a busy one is told once."""
+        """Have the poller tell of events again, of which a heavy one is told once."""
 
 
 class Resumable:
@@ -57,7 +57,7 @@ class Resumable:
         """Run the coroutine on."""
 
 
-class Busy(Resumable):
+class Heavy(Resumable):
     """Place in the queue of a connection that uses more than its share.
 
     Args:
@@ -83,7 +83,7 @@ class Busy(Resumable):
         return not waits
 
     def drop(self) -> None:
-        """Handle nothing any more: the connection is closed, or busy no longer."""
+        """Handle nothing any more: the connection is closed, or heavy no longer."""
         # It may still be in the queue.
         self._events = 0
         self.more = False
@@ -116,7 +116,7 @@ class Poller:
         self._loop = loop
         self._epoll = select.epoll()
         self._pollables: dict[int, Pollable] = {}
-        self._busy: dict[int, Busy] = {}
+        self._heavy: dict[int, Heavy] = {}
         self._ready: list[Resumable] = []
         self._queue: deque[Resumable] = deque()
         self._will_resume = False
@@ -125,7 +125,7 @@ class Poller:
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
     def __len__(self) -> int:
-        return len(self._pollables) + len(self._busy)
+        return len(self._pollables) + len(self._heavy)
 
     def register(self, fd: int, pollable: Pollable, events: int) -> None:
         """Begin to watch ``fd``."""
@@ -133,35 +133,35 @@ class Poller:
         self._pollables[fd] = pollable
 
     def modify(self, fd: int, events: int) -> None:
-        """Watch ``fd`` for something else, or a busy one for another event."""
-        self._epoll.modify(fd, events | _ONCE if fd in self._busy else events)
+        """Watch ``fd`` for something else, or a heavy one for another event."""
+        self._epoll.modify(fd, events | _ONCE if fd in self._heavy else events)
 
     def unregister(self, fd: int) -> None:
         """Watch ``fd`` no more; it stays open."""
         if self._pollables.pop(fd, None) is None:
-            del self._busy[fd]
+            del self._heavy[fd]
         self._epoll.unregister(fd)
 
     def forget(self, fd: int) -> None:
         """Watch ``fd`` no more; it is about to be closed, which tells the kernel."""
         if self._pollables.pop(fd, None) is None:
-            self._busy.pop(fd, None)
+            self._heavy.pop(fd, None)
 
-    def register_busy(self, fd: int, busy: Busy, events: int) -> None:
-        """Begin to watch ``fd``, which has ``busy`` wait for a turn when it is ready."""
+    def register_heavy(self, fd: int, heavy: Heavy, events: int) -> None:
+        """Begin to watch ``fd``, which has ``heavy`` wait for a turn when it is ready."""
         self._epoll.register(fd, events | _ONCE)
-        self._busy[fd] = busy
+        self._heavy[fd] = heavy
 
-    def set_busy(self, fd: int, busy: Busy, events: int) -> None:
-        """From now on have ``busy`` wait for a turn when ``fd``, which is watched, is ready."""
+    def set_heavy(self, fd: int, heavy: Heavy, events: int) -> None:
+        """From now on have ``heavy`` wait for a turn when ``fd``, which is watched, is ready."""
         self._epoll.modify(fd, events | _ONCE)
         del self._pollables[fd]
-        self._busy[fd] = busy
+        self._heavy[fd] = heavy
 
-    def set_idle(self, fd: int, pollable: Pollable, events: int) -> None:
-        """End :meth:`set_busy`."""
+    def set_light(self, fd: int, pollable: Pollable, events: int) -> None:
+        """End :meth:`set_heavy`."""
         self._epoll.modify(fd, events)
-        del self._busy[fd]
+        del self._heavy[fd]
         self._pollables[fd] = pollable
 
     def tick(self) -> float:
@@ -220,10 +220,10 @@ class Poller:
                     pollable.on_events(events)
                 except Exception as exc:  # noqa: BLE001 - one connection's bug must not stop the others
                     self._report(pollable, exc)
-            elif fd in self._busy:
-                busy = self._busy[fd]
-                if busy.note(events):
-                    self._queue.append(busy)
+            elif fd in self._heavy:
+                heavy = self._heavy[fd]
+                if heavy.note(events):
+                    self._queue.append(heavy)
         self._resume()
         if self._queue:
             self._take_turns(began)
@@ -238,7 +238,7 @@ class Poller:
         self._will_resume = self._takes_turns = True
         until = now = monotonic()
         # As long as the others had: or it would get longer and longer while many of these come.
-        until += max(_BUSY_SECONDS, now - (began or now))
+        until += max(_HEAVY_SECONDS, now - (began or now))
         while queue:
             resumable = queue.popleft()
             try:
@@ -263,5 +263,5 @@ class Poller:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._pollables.clear()
-            self._busy.clear()
+            self._heavy.clear()
             self._queue.clear()

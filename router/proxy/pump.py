@@ -247,7 +247,7 @@ class Pump(Reader):
                 self._completed(feeder)
         elif feeder.more and self._feeder is feeder:
             self.source.pause()
-            self.source.set_busy()
+            self.source.set_heavy()
             target = self.target
             assert target is not None
             if not target.backlog > self.high:

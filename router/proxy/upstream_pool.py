@@ -149,8 +149,8 @@ class UpstreamPool:
         kept = _Idle(self, node, link, now, now + seconds)
         link.owned_by(kept)
         link.on_low = None
-        if link.busy is not None:
-            link.set_idle()
+        if link.heavy is not None:
+            link.set_light()
         link.read_with(kept)
         connections.idle.append(kept)
         if connections.waiting:

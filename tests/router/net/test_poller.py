@@ -71,16 +71,16 @@ def order() -> list[str]:
 async def test_who_has_read_a_share_is_behind_the_others_from_then_on(
     poller: Poller, order: list[str]
 ) -> None:
-    busy = Reading(poller, "busy", order, SHARE)
+    heavy = Reading(poller, "heavy", order, SHARE)
     others = [Reading(poller, "other", order, 10) for _ in range(3)]
-    busy.peer.send(bytes(3 * SHARE))
-    await until(lambda: order == ["busy"])
-    assert busy.link.busy is not None
+    heavy.peer.send(bytes(3 * SHARE))
+    await until(lambda: order == ["heavy"])
+    assert heavy.link.heavy is not None
     for other in others:
         other.peer.send(b"x")
     await until(lambda: len(order) == 6)
-    assert order == ["busy", "other", "other", "other", "busy", "busy"]
-    for reading in (busy, *others):
+    assert order == ["heavy", "other", "other", "other", "heavy", "heavy"]
+    for reading in (heavy, *others):
         assert len(poller) > 0
         reading.close()
     assert len(poller) == 0
@@ -90,7 +90,7 @@ async def test_who_has_read_less_is_not(poller: Poller, order: list[str]) -> Non
     reading = Reading(poller, "it", order)
     reading.peer.send(bytes(SHARE - 1))
     await until(lambda: order)
-    assert reading.link.busy is None
+    assert reading.link.heavy is None
     reading.close()
 
 
@@ -98,18 +98,18 @@ async def test_a_busy_one_can_be_paused_and_made_one_of_all_again(
     poller: Poller, order: list[str]
 ) -> None:
     reading = Reading(poller, "it", order)
-    reading.link.set_busy()
+    reading.link.set_heavy()
     reading.link.pause()
     reading.peer.send(b"x")
     await a_few_turns()
     assert order == []
     reading.link.resume()
     await until(lambda: order == ["it"])
-    reading.link.set_idle()
+    reading.link.set_light()
     reading.peer.send(b"x")
     await until(lambda: order == ["it", "it"])
     # Once more, while it waits for its turn.
-    reading.link.set_busy()
+    reading.link.set_heavy()
     reading.peer.send(b"x")
     await until(lambda: len(order) == 3)
     reading.close()
@@ -121,7 +121,7 @@ async def test_one_that_is_closed_while_it_waits_is_not_called(
     first, second = Reading(poller, "first", order), Reading(poller, "second", order)
     both = (first, second)
     for reading in both:
-        reading.link.set_busy()
+        reading.link.set_heavy()
         reading.peer.send(b"x")
     poller.resume_in_turn(Noting("before them", order))
     for reading in both:
