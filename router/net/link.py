@@ -17,10 +17,10 @@ from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pol
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
-# What the kernel takes comes on top of that: with 256 KiB 400 clients that read nothing cost 150 MB, and were no faster
+# What the kernel takes comes on top of that: with 256 KiB 400 clients that read nothing took 150 MB, and were no faster
 # when they read.
-HIGH: Final = 32 * 1024
-LOW: Final = 8 * 1024
+HIGH: Final = 64 * 1024
+LOW: Final = 16 * 1024
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 

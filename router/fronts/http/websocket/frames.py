@@ -3,8 +3,9 @@
 wsproto reads a copy of the bytes; the original bytes are what is passed on, so a peer gets exactly what was sent.
 Measured on CPython 3.11, messages of 1 MiB in pieces of 64 KiB: 0.7 to 1 GB/s with masks (wsproto unmasks with four
 ``bytes.translate`` over strides; XOR of large integers gave half of that), 1.6 GB/s and more without. But a frame costs
-it 17 us, however short it is, and frames may have two bytes. So those that are short and whole are checked here, which
-costs 1 us, and wsproto reads the others. Both count towards the share that a tunnel may take of a turn.
+it 17 us, however short it is, and frames may have two bytes. So those that are short and whole are checked in
+:mod:`.short`, which costs 0.2 us, or 1 us if they are text, and wsproto reads the others. Both count towards the share
+that a tunnel may take of a turn.
 """
 
 from codecs import IncrementalDecoder, getincrementaldecoder

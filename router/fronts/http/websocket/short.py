@@ -68,7 +68,8 @@ def _is_text(data: bytes, start: int, stop: int, *, masked: bool) -> bool:
     """Return whether the payload of a short frame is UTF-8."""
     if masked:
         length = stop - start - 6
-        key = int.from_bytes((data[start + 2 : start + 6] * 32)[:length], "little")
+        mask = data[start + 2 : start + 6] * (length + 3 >> 2)
+        key = int.from_bytes(mask[:length], "little")
         payload = (int.from_bytes(data[start + 6 : stop], "little") ^ key).to_bytes(
             length, "little"
         )
