@@ -59,6 +59,7 @@ ATTACKS = {
         Attack("churn-32", "churn", 32),
         Attack("pipeline-20", "pipeline", 20),
         Attack("many-fields-20", "many_fields", 20),
+        Attack("refused-20", "refused", 20),
         Attack("dribble-200", "dribble", 200),
         Attack("uploads-8", "uploads", 8, options=_SPOOL),
         Attack("half-stats-200", "half_request", 200, port="stats", asks_stats=True),

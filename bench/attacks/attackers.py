@@ -105,6 +105,11 @@ def _both_ways(sock: socket.socket, data: bytes) -> Talk:
         yield IN | OUT
 
 
+def refused(sock: socket.socket) -> Talk:
+    """Send what is no request, and go on sending."""
+    yield from _both_ways(sock, b"no request\r\n\r\n" + _BLOCK)
+
+
 def dribble(sock: socket.socket) -> Talk:
     """Send a long head byte by byte."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -172,6 +177,7 @@ KINDS: dict[str, Kind] = {
         churn,
         pipeline,
         many_fields,
+        refused,
         dribble,
         half_request,
         scrape,

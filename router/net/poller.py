@@ -6,8 +6,8 @@ nginx with a UNIX node: 15 to 20 % of the CPU per request, on asyncio's own loop
 
 The poller is also what keeps connections from one another's time. In each turn of the loop everybody may use a share:
 ``SHARE`` bytes of one read or write, or as many items (chunks, frames) as its parser takes at once. Who needs more is
-*heavy*: it waits in a queue, behind all who are not, and those in the queue have half of a turn together, or
-``_HEAVY_SECONDS``. So nobody waits longer because many others have much to send.
+*heavy*: it waits in a queue, behind all who are not, and those in the queue have ``_HEAVY_SECONDS`` of a turn together.
+So nobody waits longer because many others have much to send.
 """
 
 import asyncio
@@ -208,7 +208,6 @@ class Poller:
         self._will_resume = False
 
     def _dispatch(self) -> None:
-        began = monotonic() if self._queue else 0.0
         get = self._pollables.get
         batch = self._epoll.poll(0, _BATCH)
         self.now = self._loop.time()
@@ -226,19 +225,13 @@ class Poller:
                     self._queue.append(heavy)
         self._resume()
         if self._queue:
-            self._take_turns(began)
+            self._take_turns()
 
-    def _take_turns(self, began: float) -> None:
-        """Serve the queue for its share of this turn.
-
-        Args:
-            began: when the turn began; 0: it was not looked at, because nobody was waiting.
-        """
+    def _take_turns(self) -> None:
+        """Serve the queue for its share of this turn."""
         queue = self._queue
         self._will_resume = self._takes_turns = True
-        until = now = monotonic()
-        # As long as the others had: or it would get longer and longer while many of these come.
-        until += max(_HEAVY_SECONDS, now - (began or now))
+        until = monotonic() + _HEAVY_SECONDS
         while queue:
             resumable = queue.popleft()
             try:
