@@ -21,7 +21,7 @@ READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 
 #: Bytes of one read or write that make a connection a heavy one.
-SHARE: Final = 16_384
+SHARE: Final = 32_768
 
 # A heavy connection that is ready would be told of in each turn, in the place of others, until its own has come.
 _ONCE: Final = select.EPOLLONESHOT

@@ -154,6 +154,7 @@ class Client:
                     await fiber.pause()
             except TimedOut:
                 raise self.stalled() from None
+            link.set_light()
 
     def stalled(self) -> Failure:
         """Return the failure of a client that does not take its answer."""

@@ -291,6 +291,7 @@ class Pump(Reader):
     def _completed(self, feeder: Feeder) -> None:
         """Keep the bytes that follow the message."""
         self.finish()
+        self.source.set_light()
         if feeder.surplus:
             self.buffered = feeder.surplus
         if len(self.buffered) >= self.buffer_limit:

@@ -149,8 +149,6 @@ class UpstreamPool:
         kept = _Idle(self, node, link, now, now + seconds)
         link.owned_by(kept)
         link.on_low = None
-        if link.heavy is not None:
-            link.set_light()
         link.read_with(kept)
         connections.idle.append(kept)
         if connections.waiting:

@@ -196,8 +196,6 @@ class HttpConnection(Connection):
         fiber, stopping = self.fiber, self.connections.stopping
         self._seen = 0
         if self.served:
-            if self.link.heavy is not None:
-                self.link.set_light()
             fiber.arm(_IDLE, self._settings.idle_timeout)
             self.pump.expect()
             if stopping:
