@@ -46,6 +46,7 @@ class Attack:
 
 _CHECK = ("--http-websockets", "--http-websocket-check")
 _SPOOL = ("--http-post-buffering=65536",)
+_KEEPALIVE = ("--http-keepalive=60",)
 
 ATTACKS = {
     attack.name: attack
@@ -57,8 +58,8 @@ ATTACKS = {
         Attack("chunks-20", "chunks", 20, protocol="uwsgi"),
         Attack("unread-400", "unread", 400, _LARGE),
         Attack("churn-32", "churn", 32),
-        Attack("pipeline-20", "pipeline", 20),
-        Attack("many-fields-20", "many_fields", 20),
+        Attack("pipeline-20", "pipeline", 20, options=_KEEPALIVE),
+        Attack("many-fields-20", "many_fields", 20, options=_KEEPALIVE),
         Attack("refused-20", "refused", 20),
         Attack("dribble-200", "dribble", 200),
         Attack("uploads-8", "uploads", 8, options=_SPOOL),
