@@ -9,7 +9,7 @@ BENCH_QUICK := $(filter-out 0,$(QUICK))
 BENCH_PYTHON ?= $(shell /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo /usr/bin/python3 || echo $(PYTHON))
 
-.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench bench-programs subscribe.pyz clean
+.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench attacks bench-programs subscribe.pyz clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -59,6 +59,10 @@ autobahn: .venv/installed
 # Under twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
 bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
 	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
+
+# Ten minutes: how long an innocent waits during each of some attacks, with this router, nginx and HAProxy.
+attacks: .bench/installed .bench/compiled/installed
+	.bench/venv/bin/python -m bench.attacks
 
 bench-programs:
 	BENCH_PYTHON=$(BENCH_PYTHON) tests/peers/install.sh --for-bench
