@@ -9,8 +9,9 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.feeder import Feeder
-from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED, Upload
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED
 from uwsgi_router.router.proxy.spool import Replay, Spool, SpoolMemory
 
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 from tests.lab.router import Router
 from tests.lab.waiting import until
 from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Upload
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.subscriptions.node import Node

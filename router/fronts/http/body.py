@@ -12,8 +12,9 @@ from uwsgi_router.router.net.deadlines import Deadlines
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.feeder import Feeder
-from uwsgi_router.router.proxy.pump import BUFFERING, Upload
+from uwsgi_router.router.proxy.pump import BUFFERING
 from uwsgi_router.router.proxy.spool import SpoolMemory
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -21,8 +21,9 @@ from uwsgi_router.router.proxy.body import Body, NoBody
 from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.directions import Requests
 from uwsgi_router.router.proxy.exchange import Exchange
-from uwsgi_router.router.proxy.pump import MAX_BUFFERED, Requests
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 

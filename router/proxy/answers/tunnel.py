@@ -8,8 +8,8 @@ from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import half_close
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Limits
+from uwsgi_router.router.proxy.directions import Download
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Download
 
 
 class Tunnel:
