@@ -7,7 +7,7 @@ import pytest
 
 from tests.lab.processes import run_python
 from uwsgi_router.router.cli.main import main
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "--usage", "help"])
@@ -53,7 +53,7 @@ def test_help_about_no_option(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
 def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
+    assert capsys.readouterr().out == f"uwsgi-router {__version__} ({build()})\n"
 
 
 def test_a_wrong_command_line_is_2(capsys: pytest.CaptureFixture[str]) -> None:
