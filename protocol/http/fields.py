@@ -36,6 +36,10 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 
+#: Fields about where a request comes from, and what others of that family begin with.
+FORWARDING_NAMES: Final = frozenset({b"forwarded", b"x-real-ip"})
+FORWARDING_PREFIX: Final = b"x-forwarded-"
+
 _TOKEN = re.compile(TOKEN_BYTE + rb"+")
 _LENGTH_DIGITS: Final = 18
 
@@ -89,7 +93,7 @@ names: Final = FieldNames()
 
 def is_forwarding(name: bytes) -> bool:
     """Say whether a field, by its lower-case name, is about where a request comes from: not everybody's is believed."""
-    return name.startswith(b"x-forwarded-") or name in {b"forwarded", b"x-real-ip"}
+    return name.startswith(FORWARDING_PREFIX) or name in FORWARDING_NAMES
 
 
 def tokens(value: bytes) -> list[bytes]:

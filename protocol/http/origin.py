@@ -104,14 +104,15 @@ class Origin:
             return False
         return self.trusted or not is_forwarding(name)
 
-    def passing(self, lines: Iterable[bytes]) -> list[bytes]:
-        """Return those of a request's lines that go to the node as they came."""
+    def passing(self, head: RequestHead) -> bytes:
+        """Return those of a request's fields that go to the node as they came, each with its end."""
         passes = self.passes
-        return [
+        kept = [
             line
-            for line in lines
+            for line in head.lines
             if line[0] not in _INITIALS or passes(names[line.partition(b":")[0]])
         ]
+        return b"\r\n".join((*kept, b""))
 
 
 def origin_of_peer(

@@ -7,8 +7,20 @@ import re
 from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.field_rules import (
+    COOKIE,
+    DROPPED,
+    FORWARDING,
+    KEPT_ONCE,
+    NO_NAME,
+    READ,
+    READ_ONCE,
+    field_rules,
+    watched_names,
+)
 from uwsgi_router.protocol.http.fields import (
     BoundedCache,
+    has_control_byte,
     is_forwarding,
     names,
     parse_content_length,
@@ -16,25 +28,18 @@ from uwsgi_router.protocol.http.fields import (
     tokens,
 )
 from uwsgi_router.protocol.http.host import check_host
-from uwsgi_router.protocol.http.request_lines import (
-    DROPPED,
-    FORWARDING,
-    KEPT_ONCE,
-    NO_NAME,
-    READ,
-    READ_ONCE,
-    UNKNOWN,
-    check_lines,
-    field_rules,
-    known_lines,
-    parse_odd_line,
-)
 from uwsgi_router.protocol.http.scan import scan
-from uwsgi_router.protocol.http.target import parse_request_line
+from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
+from uwsgi_router.protocol.http.walk import Watched, line_end, request_line
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
 _SHORT: Final = 4096
+# "GET / HTTP/1.1"
+_SHORTEST: Final = 14
+_CR: Final = 13
+_LF: Final = 10
+_SPACE: Final = 32
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 #: What Connection can't take from a request; forwarding fields neither, or a client behind a trusted proxy could hide.
@@ -53,9 +58,9 @@ class RequestHead:  # noqa: PLW1641
         path: decoded and without dot segments; begins with ``/``, or is ``*``.
         query: raw, what follows the first ``?``.
         host: a valid Host as sent, or an absolute form's authority; b"" only from HTTP/1.0 or RTSP without Host.
-        lines: ``Name: value`` of each field that is passed on, names as sent, no white space around values, in order:
-            not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection nominates.
-            All cookies are in one line.
+        block: ``Name: value`` and CR LF of each field that is passed on, names as sent, no white space around values,
+            in order: not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection
+            nominates. All cookies are in one line.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for RTSP/1.0.
         protocol: ``HTTP/1.1`` or ``HTTP/1.0`` (or ``RTSP/1.0``).
         content_length: bytes of body announced; None if the client said nothing.
@@ -63,19 +68,19 @@ class RequestHead:  # noqa: PLW1641
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
         expect_continue: the client waits for a 100 before it sends the body.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
-        forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
+        forwarded: ``block`` has X-Forwarded-something, Forwarded or X-Real-IP.
         websocket: a complete opening handshake (RFC 6455 section 4.2.1; the version is for the node to judge).
         size: bytes of input that the head took, empty lines before it included; body or next request begin there.
     """
 
     __slots__ = (
+        "block",
         "chunked",
         "connection",
         "content_length",
         "expect_continue",
         "forwarded",
         "host",
-        "lines",
         "method",
         "minor",
         "path",
@@ -94,7 +99,7 @@ class RequestHead:  # noqa: PLW1641
         path: bytes,
         query: bytes,
         host: bytes,
-        lines: list[bytes],
+        block: bytes = b"",
         minor: int = 1,
         protocol: bytes = b"HTTP/1.1",
         content_length: int | None = None,
@@ -111,7 +116,7 @@ class RequestHead:  # noqa: PLW1641
         self.path = path
         self.query = query
         self.host = host
-        self.lines = lines
+        self.block = block
         self.minor = minor
         self.protocol = protocol
         self.content_length = content_length
@@ -135,7 +140,7 @@ class RequestHead:  # noqa: PLW1641
             self.path,
             self.query,
             self.host,
-            self.lines,
+            self.block,
             self.minor,
             self.protocol,
             self.content_length,
@@ -150,6 +155,11 @@ class RequestHead:  # noqa: PLW1641
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {quoted(self.target)} host={quoted(self.host)}>"
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines of ``block`` without their ends; made anew each time, for those who look at them."""
+        return self.block.split(b"\r\n")[:-1]
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -185,6 +195,7 @@ class _ConnectionValues(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]])
 
 
 _connections: Final = _ConnectionValues()
+_watched: Final = Watched(watched_names(), underscore=True, usual=True)
 
 
 def parse_request(
@@ -212,13 +223,20 @@ def parse_request(
             for an unknown transfer coding; 505 for an unknown version.
     """
     size = len(data)
-    if size <= _SHORT and size <= max_head and data.endswith(_END):
-        # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
-        try:
-            return read_lines(_split(data, max_fields), size, rtsp=rtsp)
-        except HttpError:
-            pass
     start = 0
+    end = size - 4
+    if size > _SHORT or not data.endswith(_END):
+        if data.startswith(b"\r\n"):
+            start = 4 if data.startswith(b"\r\n", 2) else 2
+        end = data.find(_END, start if seen < start + 3 else seen - 3, max_head)
+    if end >= _SHORTEST:
+        try:
+            head = _read_usual(data, max_fields)
+        except HttpError:
+            head = None
+        if head is not None and head.size <= max_head:
+            return head
+    # The others are read line by line, and refused for the first error that there is.
     if data.startswith(b"\r\n"):
         start = 4 if data.startswith(b"\r\n", 2) else 2
     end = data.find(_END, start if seen < start + 3 else seen - 3, max_head)
@@ -231,6 +249,88 @@ def parse_request(
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         raise
+
+
+def _read_usual(data: bytes, max_fields: int) -> RequestHead | None:
+    """Read a head as most of them are in one walk.
+
+    Args:
+        data: has an empty line somewhere.
+        max_fields: as for :func:`parse_request`.
+
+    Returns:
+        The head as :func:`read_lines` would return it; None if it has to read it.
+
+    Raises:
+        HttpError: :func:`read_lines` would raise one, but not always this one.
+    """
+    found = request_line(data)
+    if found is None:
+        return None
+    method, target, at, has_query, odd = found
+    special: dict[bytes, bytes] = {}
+    walked = _walk_fields(data, at, special)
+    if walked is None:
+        return None
+    block, size, forwarded = walked
+    # A field has four bytes at least.
+    if size > 4 * max_fields and data.count(b"\n", 0, size) > max_fields + 2:
+        return None
+    path, query = target, b""
+    if has_query:
+        path, _, query = target.partition(b"?")
+    if odd:
+        path = normalise_path(path)
+    head = RequestHead(method, target, path, query, b"", block)
+    head.size = size
+    head.forwarded = forwarded
+    _read_special(head, special)
+    return head
+
+
+def _walk_fields(
+    data: bytes, at: int, special: dict[bytes, bytes]
+) -> tuple[bytes, int, bool] | None:
+    """Return (the fields that are passed on, where the head ends, a field of the forwarding family is among them).
+
+    Args:
+        data: as for :func:`_read_usual`.
+        at: where the fields begin.
+        special: gets the fields that are read.
+    """
+    begin = at
+    pieces: list[bytes] = []
+    cookie = forwarded = False
+    while True:
+        at = _watched.stop(data, at)
+        stop = line_end(data, at)
+        if data[stop] != _CR or data[stop + 1] != _LF:
+            return None
+        if stop == at:
+            break
+        raw, colon, value = data[at:stop].partition(b":")
+        name, rule = field_rules[raw]
+        if rule == NO_NAME or not colon or (rule == COOKIE and cookie):
+            return None
+        value = value.strip()
+        if rule >= READ_ONCE:
+            if at > begin:
+                pieces.append(data[begin:at])
+            begin = stop + 2
+        elif stop - at != len(raw) + 2 + len(value) or data[stop - len(value) - 1] != _SPACE:
+            return None
+        if rule == FORWARDING:
+            forwarded = True
+        elif rule == COOKIE:
+            cookie = True
+        elif KEPT_ONCE <= rule < DROPPED:
+            _take(special, name, value, rule)
+        at = stop + 2
+    block = data[begin:at]
+    if pieces:
+        pieces.append(block)
+        block = b"".join(pieces)
+    return block, at + 2, forwarded
 
 
 def _split(head: bytes, max_fields: int) -> list[bytes]:
@@ -254,48 +354,43 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
     """
     method, target, path, query, authority, minor, protocol = parse_request_line(lines[0], rtsp)
     kept: list[bytes] = []
-    unknown: list[bytes] = []
     special: dict[bytes, bytes] = {}
     cookie_at = -1
     forwarded = False
-    known = known_lines.get
     del lines[0]
+    if has_control_byte(lines):
+        raise HttpError(400, "bad-field", "a control byte in a header field")
     for line in lines:
-        found = known(line, UNKNOWN)
-        if found is None:
-            kept.append(line)
+        raw, colon, value = line.partition(b":")
+        name, rule = field_rules[raw]
+        if rule == NO_NAME or not colon:
+            raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
+        value = value.strip()
+        if rule == DROPPED:
             continue
-        name, value, rule = found
-        if rule == NO_NAME:
-            unknown.append(line)
-            raw, separator, value = line.partition(b": ")
-            name, rule = field_rules[raw]
-            # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
-            # object if there is nothing to do.
-            if rule == NO_NAME or not separator or value.strip() is not value:
-                name, rule, value, line = parse_odd_line(line)  # noqa: PLW2901 (what is kept is written as usual)
-        if rule:
+        if rule >= KEPT_ONCE:
+            _take(special, name, value, rule)
             if rule >= READ_ONCE:
-                if rule != DROPPED:
-                    _take(special, name, value, rule)
                 continue
-            if rule == FORWARDING:
-                forwarded = True
-            elif rule == KEPT_ONCE:
-                _take(special, name, value, rule)
-            elif cookie_at < 0:
-                cookie_at = len(kept)
-            else:
+        elif rule == FORWARDING:
+            forwarded = True
+        elif rule == COOKIE:
+            if cookie_at >= 0:
                 kept[cookie_at] = _with_cookies(kept[cookie_at], value)
                 continue
-        kept.append(line)
-    if unknown:
-        check_lines(unknown)
-    head = RequestHead(method, target, path, query, authority, kept, minor, protocol)
+            cookie_at = len(kept)
+        # What is kept is written as usual.
+        kept.append(raw + b": " + value)
+    head = RequestHead(method, target, path, query, authority, _joined(kept), minor, protocol)
     head.size = size
     head.forwarded = forwarded
     _read_special(head, special)
     return head
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    """Return lines with their ends."""
+    return b"\r\n".join((*lines, b""))
 
 
 def _take(special: dict[bytes, bytes], name: bytes, value: bytes, rule: int) -> None:
@@ -327,9 +422,8 @@ def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
     if connection is not None:
         head.connection, nominated = _connections[connection]
         if nominated:
-            head.lines = [
-                line for line in head.lines if names[line.partition(b":")[0]] not in nominated
-            ]
+            kept = [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
+            head.block = _joined(kept)
     if not special:
         return
     if b"content-length" in special or b"transfer-encoding" in special:

@@ -4,13 +4,13 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
-from collections.abc import Iterable
-from typing import ClassVar, Final
+from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError
-from uwsgi_router.protocol.http.fields import BoundedCache, remembering
+from uwsgi_router.protocol.http.fields import BoundedCache
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.walk import cut
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 
@@ -34,21 +34,12 @@ class _Keys(BoundedCache[bytes]):
         return self.keep(raw, _key(name if name == b"CONTENT_TYPE" else b"HTTP_" + name))
 
 
-class _Items(BoundedCache[tuple[bytes, bytes]]):
-    """Cache of field lines -> (encoded name of the variable, the whole encoded variable)."""
-
-    _ENTRIES: ClassVar[int] = 1024
-    _KEY_SIZE: ClassVar[int] = 256
-
-
 def _key(name: bytes) -> bytes:
     return len(name).to_bytes(2, "little") + name
 
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
-_items: Final = _Items()
-_remembers = remembering()
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
@@ -135,7 +126,7 @@ def request_block(
     else:
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
-    parts += _variables_of(origin.passing(head.lines) if head.forwarded else head.lines)
+    parts += _variables_of(origin.passing(head) if head.forwarded else head.block)
     parts.append(chain)
     if origin.server_port is not None:
         parts += (lengths[len(host)], host, our_port)
@@ -175,33 +166,23 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     return origin.as_variables
 
 
-def _variables_of(lines: list[bytes]) -> Iterable[bytes]:
-    """Return the encoded variables of fields."""
-    items: dict[bytes, bytes] = {}
-    lengths, keys, known = _lengths, _keys, _items.get
-    unknown = False
-    for line in lines:
-        found = known(line)
-        if found is None:
-            unknown = True
-            name, _, value = line.partition(b": ")
-            key = keys[name]
-            items[key] = key + lengths[len(value)] + value
-        else:
-            key, items[key] = found
-    if len(items) != len(lines):
-        return _merged(lines)
-    if unknown and _remembers():
-        for line, item in zip(lines, items.items(), strict=True):
-            _items.keep(line, item)
-    return items.values()
+def _variables_of(block: bytes) -> list[bytes]:
+    """Return the pieces of the encoded variables of fields."""
+    pieces: list[bytes] = []
+    seen: set[bytes] = set()
+    lengths, keys = _lengths, _keys
+    found = cut(block)
+    for at in range(0, len(found), 2):
+        key, value = keys[found[at]], found[at + 1]
+        seen.add(key)
+        pieces += (key, lengths[len(value)], value)
+    return pieces if 2 * len(seen) == len(found) else _merged(found)
 
 
-def _merged(lines: Iterable[bytes]) -> list[bytes]:
-    """Return the encoded variables; values of lines with the same name are joined (RFC 9110 section 5.3)."""
+def _merged(found: list[bytes]) -> list[bytes]:
+    """Return the encoded variables; values of fields with the same name are joined (RFC 9110 section 5.3)."""
     lists: dict[bytes, list[bytes]] = {}
-    for line in lines:
-        name, _, value = line.partition(b": ")
+    for name, value in zip(found[::2], found[1::2], strict=True):
         lists.setdefault(_keys[name], []).append(value)
     joined = {key: b", ".join(values) for key, values in lists.items()}
     return [key + _lengths[len(value)] + value for key, value in joined.items()]
