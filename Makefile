@@ -35,7 +35,7 @@ compiled-test:
 	git ls-files -z --cached --others --exclude-standard bench docs scripts tests tools '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
 	[ ! -d .peers ] || ln -s ../../../.peers build/compiled/tree/.peers
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
-	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 tests/protocol tests/router tests/subscriptions tests/e2e
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
 
 lint: .venv/installed
 	$(BIN)/ruff check
