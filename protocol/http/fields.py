@@ -10,6 +10,8 @@ TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 #: Fragment of a pattern: one byte of a field's value or of the white space around it (RFC 9110 section 5.5).
 VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
+#: All of TOKEN_BYTE.
+TOKEN_BYTES: Final = bytes(byte for byte in range(256) if re.match(TOKEN_BYTE, bytes((byte,))))
 #: All of VALUE_BYTE. ``head.translate(None, VALUE_BYTES)`` leaves control bytes only: the line ends, in a valid head.
 VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 #: ``text.translate(ONLY_VALUE_BYTES) == text`` if all of it is VALUE_BYTE: no bytes are copied to see this.

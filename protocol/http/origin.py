@@ -106,13 +106,16 @@ class Origin:
 
     def passing(self, head: RequestHead) -> bytes:
         """Return those of a request's fields that go to the node as they came, each with its end."""
+        return b"\r\n".join((*self.passing_lines(head), b""))
+
+    def passing_lines(self, head: RequestHead) -> list[bytes]:
+        """Return the lines of those fields."""
         passes = self.passes
-        kept = [
+        return [
             line
             for line in head.lines
             if line[0] not in _INITIALS or passes(names[line.partition(b":")[0]])
         ]
-        return b"\r\n".join((*kept, b""))
 
 
 def origin_of_peer(

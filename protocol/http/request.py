@@ -7,20 +7,8 @@ import re
 from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
-from uwsgi_router.protocol.http.field_rules import (
-    COOKIE,
-    DROPPED,
-    FORWARDING,
-    KEPT_ONCE,
-    NO_NAME,
-    READ,
-    READ_ONCE,
-    field_rules,
-    watched_names,
-)
 from uwsgi_router.protocol.http.fields import (
     BoundedCache,
-    has_control_byte,
     is_forwarding,
     names,
     parse_content_length,
@@ -28,9 +16,24 @@ from uwsgi_router.protocol.http.fields import (
     tokens,
 )
 from uwsgi_router.protocol.http.host import check_host
+from uwsgi_router.protocol.http.request_lines import (
+    COOKIE,
+    DROPPED,
+    FORWARDING,
+    KEPT_ONCE,
+    NO_NAME,
+    READ,
+    READ_ONCE,
+    UNKNOWN,
+    check_lines,
+    field_rules,
+    known_lines,
+    parse_odd_line,
+    watched_names,
+)
 from uwsgi_router.protocol.http.scan import scan
 from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
-from uwsgi_router.protocol.http.walk import Watched, line_end, request_line
+from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end, request_line
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
@@ -58,7 +61,7 @@ class RequestHead:  # noqa: PLW1641
         path: decoded and without dot segments; begins with ``/``, or is ``*``.
         query: raw, what follows the first ``?``.
         host: a valid Host as sent, or an absolute form's authority; b"" only from HTTP/1.0 or RTSP without Host.
-        block: ``Name: value`` and CR LF of each field that is passed on, names as sent, no white space around values,
+        lines: ``Name: value`` of each field that is passed on, names as sent, no white space around values,
             in order: not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection
             nominates. All cookies are in one line.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for RTSP/1.0.
@@ -68,13 +71,15 @@ class RequestHead:  # noqa: PLW1641
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
         expect_continue: the client waits for a 100 before it sends the body.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
-        forwarded: ``block`` has X-Forwarded-something, Forwarded or X-Real-IP.
+        block: the same as one piece, each line with its end.
+        forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
         websocket: a complete opening handshake (RFC 6455 section 4.2.1; the version is for the node to judge).
         size: bytes of input that the head took, empty lines before it included; body or next request begin there.
     """
 
     __slots__ = (
-        "block",
+        "_block",
+        "_lines",
         "chunked",
         "connection",
         "content_length",
@@ -99,7 +104,7 @@ class RequestHead:  # noqa: PLW1641
         path: bytes,
         query: bytes,
         host: bytes,
-        block: bytes = b"",
+        lines: list[bytes] | None = None,
         minor: int = 1,
         protocol: bytes = b"HTTP/1.1",
         content_length: int | None = None,
@@ -116,7 +121,9 @@ class RequestHead:  # noqa: PLW1641
         self.path = path
         self.query = query
         self.host = host
-        self.block = block
+        # One of them is what the parser found; the other is made when somebody asks.
+        self._lines = lines
+        self._block: bytes | None = None
         self.minor = minor
         self.protocol = protocol
         self.content_length = content_length
@@ -140,7 +147,7 @@ class RequestHead:  # noqa: PLW1641
             self.path,
             self.query,
             self.host,
-            self.block,
+            self.lines,
             self.minor,
             self.protocol,
             self.content_length,
@@ -158,8 +165,24 @@ class RequestHead:  # noqa: PLW1641
 
     @property
     def lines(self) -> list[bytes]:
-        """The lines of ``block`` without their ends; made anew each time, for those who look at them."""
-        return self.block.split(b"\r\n")[:-1]
+        """The fields that are passed on; see above."""
+        lines = self._lines
+        if lines is None:
+            lines = self._lines = (self._block or b"").split(b"\r\n")[:-1]
+        return lines
+
+    @property
+    def block(self) -> bytes:
+        """The same as one piece."""
+        block = self._block
+        if block is None:
+            block = self._block = b"\r\n".join((*(self._lines or ()), b""))
+        return block
+
+    def pass_on(self, block: bytes) -> None:
+        """Set the fields that are passed on."""
+        self._block = block
+        self._lines = None
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -223,20 +246,13 @@ def parse_request(
             for an unknown transfer coding; 505 for an unknown version.
     """
     size = len(data)
-    start = 0
-    end = size - 4
-    if size > _SHORT or not data.endswith(_END):
-        if data.startswith(b"\r\n"):
-            start = 4 if data.startswith(b"\r\n", 2) else 2
-        end = data.find(_END, start if seen < start + 3 else seen - 3, max_head)
-    if end >= _SHORTEST:
+    if size <= _SHORT and size <= max_head and data.endswith(_END):
+        # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
         try:
-            head = _read_usual(data, max_fields)
+            return _read_whole(data, 0, size, max_fields, rtsp)
         except HttpError:
-            head = None
-        if head is not None and head.size <= max_head:
-            return head
-    # The others are read line by line, and refused for the first error that there is.
+            pass
+    start = 0
     if data.startswith(b"\r\n"):
         start = 4 if data.startswith(b"\r\n", 2) else 2
     end = data.find(_END, start if seen < start + 3 else seen - 3, max_head)
@@ -244,14 +260,22 @@ def parse_request(
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         return None
     try:
-        return read_lines(_split(data[start : end + 4], max_fields), end + 4, rtsp=rtsp)
+        return _read_whole(data, start, end + 4, max_fields, rtsp)
     except HttpError:
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         raise
 
 
-def _read_usual(data: bytes, max_fields: int) -> RequestHead | None:
+def _read_whole(data: bytes, start: int, stop: int, max_fields: int, rtsp: bool) -> RequestHead:
+    if COMPILED:
+        head = read_usual(data, max_fields)
+        if head is not None:
+            return head
+    return read_lines(_split(data[start:stop], max_fields), stop, rtsp=rtsp)
+
+
+def read_usual(data: bytes, max_fields: int) -> RequestHead | None:
     """Read a head as most of them are in one walk.
 
     Args:
@@ -281,7 +305,8 @@ def _read_usual(data: bytes, max_fields: int) -> RequestHead | None:
         path, _, query = target.partition(b"?")
     if odd:
         path = normalise_path(path)
-    head = RequestHead(method, target, path, query, b"", block)
+    head = RequestHead(method, target, path, query, b"")
+    head.pass_on(block)
     head.size = size
     head.forwarded = forwarded
     _read_special(head, special)
@@ -294,7 +319,7 @@ def _walk_fields(
     """Return (the fields that are passed on, where the head ends, a field of the forwarding family is among them).
 
     Args:
-        data: as for :func:`_read_usual`.
+        data: as for :func:`read_usual`.
         at: where the fields begin.
         special: gets the fields that are read.
     """
@@ -354,43 +379,48 @@ def read_lines(lines: list[bytes], size: int = 0, *, rtsp: bool = False) -> Requ
     """
     method, target, path, query, authority, minor, protocol = parse_request_line(lines[0], rtsp)
     kept: list[bytes] = []
+    unknown: list[bytes] = []
     special: dict[bytes, bytes] = {}
     cookie_at = -1
     forwarded = False
+    known = known_lines.get
     del lines[0]
-    if has_control_byte(lines):
-        raise HttpError(400, "bad-field", "a control byte in a header field")
     for line in lines:
-        raw, colon, value = line.partition(b":")
-        name, rule = field_rules[raw]
-        if rule == NO_NAME or not colon:
-            raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
-        value = value.strip()
-        if rule == DROPPED:
+        found = known(line, UNKNOWN)
+        if found is None:
+            kept.append(line)
             continue
-        if rule >= KEPT_ONCE:
-            _take(special, name, value, rule)
+        name, value, rule = found
+        if rule == NO_NAME:
+            unknown.append(line)
+            raw, separator, value = line.partition(b": ")
+            name, rule = field_rules[raw]
+            # strip() knows more kinds of white space than OWS, but the others are control bytes. It returns the same
+            # object if there is nothing to do.
+            if rule == NO_NAME or not separator or value.strip() is not value:
+                name, rule, value, line = parse_odd_line(line)  # noqa: PLW2901 (what is kept is written as usual)
+        if rule:
             if rule >= READ_ONCE:
+                if rule != DROPPED:
+                    _take(special, name, value, rule)
                 continue
-        elif rule == FORWARDING:
-            forwarded = True
-        elif rule == COOKIE:
-            if cookie_at >= 0:
+            if rule == FORWARDING:
+                forwarded = True
+            elif rule == KEPT_ONCE:
+                _take(special, name, value, rule)
+            elif cookie_at < 0:
+                cookie_at = len(kept)
+            else:
                 kept[cookie_at] = _with_cookies(kept[cookie_at], value)
                 continue
-            cookie_at = len(kept)
-        # What is kept is written as usual.
-        kept.append(raw + b": " + value)
-    head = RequestHead(method, target, path, query, authority, _joined(kept), minor, protocol)
+        kept.append(line)
+    if unknown:
+        check_lines(unknown)
+    head = RequestHead(method, target, path, query, authority, kept, minor, protocol)
     head.size = size
     head.forwarded = forwarded
     _read_special(head, special)
     return head
-
-
-def _joined(lines: list[bytes]) -> bytes:
-    """Return lines with their ends."""
-    return b"\r\n".join((*lines, b""))
 
 
 def _take(special: dict[bytes, bytes], name: bytes, value: bytes, rule: int) -> None:
@@ -423,7 +453,7 @@ def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
         head.connection, nominated = _connections[connection]
         if nominated:
             kept = [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
-            head.block = _joined(kept)
+            head.pass_on(b"\r\n".join((*kept, b"")))
     if not special:
         return
     if b"content-length" in special or b"transfer-encoding" in special:

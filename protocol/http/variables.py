@@ -4,13 +4,14 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
-from typing import Final
+from collections.abc import Iterable
+from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import HttpError
-from uwsgi_router.protocol.http.fields import BoundedCache
+from uwsgi_router.protocol.http.fields import BoundedCache, remembering
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
-from uwsgi_router.protocol.http.walk import cut
+from uwsgi_router.protocol.http.walk import COMPILED, cut
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 
@@ -34,12 +35,21 @@ class _Keys(BoundedCache[bytes]):
         return self.keep(raw, _key(name if name == b"CONTENT_TYPE" else b"HTTP_" + name))
 
 
+class _Items(BoundedCache[tuple[bytes, bytes]]):
+    """Cache of field lines -> (encoded name of the variable, the whole encoded variable)."""
+
+    _ENTRIES: ClassVar[int] = 1024
+    _KEY_SIZE: ClassVar[int] = 256
+
+
 def _key(name: bytes) -> bytes:
     return len(name).to_bytes(2, "little") + name
 
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
+_items: Final = _Items()
+_remembers = remembering()
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
@@ -126,7 +136,10 @@ def request_block(
     else:
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
-    parts += _variables_of(origin.passing(head) if head.forwarded else head.block)
+    if COMPILED:
+        parts += pieces_of(cut(origin.passing(head) if head.forwarded else head.block))
+    else:
+        parts += _items_of(origin.passing_lines(head) if head.forwarded else head.lines)
     parts.append(chain)
     if origin.server_port is not None:
         parts += (lengths[len(host)], host, our_port)
@@ -166,25 +179,51 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     return origin.as_variables
 
 
-def _variables_of(block: bytes) -> list[bytes]:
-    """Return the pieces of the encoded variables of fields."""
+def pieces_of(found: list[bytes]) -> list[bytes]:
+    """Return the pieces of the variables of fields.
+
+    Args:
+        found: names and values, in turn.
+    """
     pieces: list[bytes] = []
     seen: set[bytes] = set()
     lengths, keys = _lengths, _keys
-    found = cut(block)
     for at in range(0, len(found), 2):
         key, value = keys[found[at]], found[at + 1]
         seen.add(key)
         pieces += (key, lengths[len(value)], value)
-    return pieces if 2 * len(seen) == len(found) else _merged(found)
+    return pieces if 2 * len(seen) == len(found) else _merged(found[::2], found[1::2])
 
 
-def _merged(found: list[bytes]) -> list[bytes]:
+def _items_of(lines: list[bytes]) -> Iterable[bytes]:
+    """Return the same of lines, most of which were there before."""
+    items: dict[bytes, bytes] = {}
+    lengths, keys, known = _lengths, _keys, _items.get
+    unknown = False
+    for line in lines:
+        found = known(line)
+        if found is None:
+            unknown = True
+            name, _, value = line.partition(b": ")
+            key = keys[name]
+            items[key] = key + lengths[len(value)] + value
+        else:
+            key, items[key] = found
+    if len(items) != len(lines):
+        pairs = [line.partition(b": ") for line in lines]
+        return _merged([name for name, _, _ in pairs], [value for _, _, value in pairs])
+    if unknown and _remembers():
+        for line, item in zip(lines, items.items(), strict=True):
+            _items.keep(line, item)
+    return items.values()
+
+
+def _merged(names: list[bytes], values: list[bytes]) -> list[bytes]:
     """Return the encoded variables; values of fields with the same name are joined (RFC 9110 section 5.3)."""
     lists: dict[bytes, list[bytes]] = {}
-    for name, value in zip(found[::2], found[1::2], strict=True):
+    for name, value in zip(names, values, strict=True):
         lists.setdefault(_keys[name], []).append(value)
-    joined = {key: b", ".join(values) for key, values in lists.items()}
+    joined = {key: b", ".join(found) for key, found in lists.items()}
     return [key + _lengths[len(value)] + value for key, value in joined.items()]
 
 

@@ -25,8 +25,8 @@ TRUSTED = TrustedPeers(["10.0.0.0/8", "fd00::/8", "::1", "unix"])
 
 
 def head(*fields: tuple[bytes, bytes]) -> RequestHead:
-    block = b"".join(b"%b: %b\r\n" % field for field in fields)
-    return RequestHead(b"GET", b"/", b"/", b"", b"example.com", block, forwarded=True)
+    lines = [name + b": " + value for name, value in fields]
+    return RequestHead(b"GET", b"/", b"/", b"", b"example.com", lines, forwarded=True)
 
 
 def origin(*fields: tuple[bytes, bytes], base: Origin = PEER, trusted: bool = True) -> Origin:

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
+from uwsgi_router.protocol.http import request_lines
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache
 from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request_lines import known_lines
 
 VECTORS = {vector["name"]: vector for vector in vectors()}
 #: Refused for what comes behind a head that is fine, or for what does not come.
@@ -227,6 +229,38 @@ def test_caches_do_not_grow_with_what_clients_send() -> None:
     assert len(cache) <= 2048
     cache.keep(b"x" * 1000, 1)
     assert b"x" * 1000 not in cache
+
+
+def test_remembered_lines_are_read_as_they_were_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_lines, "_remembers", lambda: True)
+    recorded = [vector["raw"][:700] for vector in VECTORS.values()]
+    hits = 0
+    for data in (*recorded, *REALISTIC, *mutated(2, 2_000)):
+        known_lines.clear()
+        unknown = outcome(data)
+        hits += len(known_lines)
+        assert outcome(data) == unknown, data
+    assert hits > 2_000
+    for data in (*recorded, *REALISTIC, *mutated(2, 2_000)):
+        known_lines.clear()
+        unknown = outcome(data)
+        for other in REALISTIC:
+            outcome(other)
+        assert outcome(data) == unknown, data
+
+
+def test_lines_that_never_come_again_do_not_fill_the_memory() -> None:
+    for number in range(40_000):
+        parsed(get(b"X-Request-Id: %d" % number, b"X-Long: " + b"x" * 300))
+    assert len(known_lines) <= 1024
+    assert max(map(len, known_lines)) < 300
+
+
+def test_lines_that_come_again_and_again_are_remembered() -> None:
+    known_lines.clear()
+    for number in range(64):
+        parsed(get(b"Accept: */*", b"X-Request-Id: %d" % number))
+    assert known_lines[b"Accept: */*"] is None
 
 
 # --- fields ---

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import uwsgi_router.protocol.http.variables as module
 from tests.protocol.http.valid_requests import (
     BROWSER,
     HANDSHAKE,
@@ -296,6 +297,26 @@ def test_ever_new_names_do_not_fill_the_memory() -> None:
     assert len(_keys) <= 2_048
     assert max(map(len, _keys)) <= 64
     assert of(b"Content-Type: a/b")[b"CONTENT_TYPE"] == b"a/b"
+
+
+def test_remembered_lines_make_the_same_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_remembers", lambda: True)
+    heads = [parsed(BROWSER), parsed(HANDSHAKE), *(parsed(vector.raw) for vector in VECTORS)]
+    remembered = 0
+    for head in heads:
+        origin = origin_of_request(head, PROXY, True, TRUSTED) if head.forwarded else PEER
+        module._items.clear()
+        unknown = variables(head, origin)
+        remembered += len(module._items)
+        assert variables(head, origin) == unknown
+    assert remembered > 10
+
+
+def test_ever_new_lines_do_not_fill_the_memory() -> None:
+    for number in range(40_000):
+        of(b"X-Noise: %d" % number, b"X-Long: " + b"x" * 300)
+    assert len(module._items) <= 1_024
+    assert max(map(len, module._items)) < 300
 
 
 @given(valid_requests(), st.booleans())

@@ -1,14 +1,17 @@
-"""Header field rules of requests: pass on, read, drop."""
+"""Header field rules of requests (pass on, read, drop), and a cache of known lines."""
 
-from typing import Final
+from typing import ClassVar, Final
 
+from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import (
     FORWARDING_NAMES,
     FORWARDING_PREFIX,
     HOP_BY_HOP,
     BoundedCache,
+    has_control_byte,
     is_forwarding,
     names,
+    remembering,
 )
 
 _UNDERSCORE: Final = ord("_")
@@ -50,9 +53,41 @@ class FieldRules(BoundedCache[tuple[bytes, int]]):
         return self.keep(raw, (lower, rule))
 
 
-field_rules: Final = FieldRules()
+class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
+    """Cache of good lines ``Name: value`` -> None if they are only passed on, else (lower-case name, value, rule)."""
+
+    _ENTRIES: ClassVar[int] = 1024
+    _KEY_SIZE: ClassVar[int] = 256
 
 
 def watched_names() -> list[bytes]:
     """Return the names with another rule than :data:`PLAIN`; one that ends with ``-`` means all that begin so."""
     return [*_RULES, *FORWARDING_NAMES, FORWARDING_PREFIX]
+
+
+field_rules: Final = FieldRules()
+known_lines: Final = KnownLines()
+UNKNOWN: Final = (b"", b"", NO_NAME)
+_remembers = remembering()
+
+
+def parse_odd_line(line: bytes) -> tuple[bytes, int, bytes, bytes]:
+    """Return (lower-case name, rule, value, line as usual) of a line that is not just ``Name: value``."""
+    raw, colon, value = line.partition(b":")
+    name, rule = field_rules[raw]
+    if not colon or rule == NO_NAME:
+        raise HttpError(400, "bad-field", f"no header field: {quoted(line)}")
+    value = value.strip()
+    return name, rule, value, raw + b": " + value
+
+
+def check_lines(lines: list[bytes]) -> None:
+    """Look for control bytes in lines that look right otherwise; remember them, sometimes, if there are none."""
+    if has_control_byte(lines):
+        raise HttpError(400, "bad-field", "a control byte in a header field")
+    if _remembers():
+        for line in lines:
+            raw, separator, value = line.partition(b": ")
+            name, rule = field_rules[raw]
+            if rule != NO_NAME and separator and value.strip() is value:
+                known_lines.keep(line, (name, value, rule) if rule else None)
