@@ -43,7 +43,7 @@ lint: .venv/installed
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-# Without the real programs (uWSGI, nginx): what one runs while writing.
+# Without the real programs (uWSGI, nginx, HAProxy): what one runs while writing.
 unit: .venv/installed
 	$(BIN)/pytest --numprocesses 2 -m "not peers"
 

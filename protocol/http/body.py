@@ -18,7 +18,8 @@ MAX_TRAILERS: Final = 65536
 _CR: Final = 13
 _LF: Final = 10
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*+;%b*+)?\r\n" % VALUE_BYTE)
+# Some servers fill the size up with blanks.
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*+(?:;%b*+)?\r\n" % VALUE_BYTE)
 _SIZE_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{1,16}[ \t]*+(?:;|\r?\Z)")
 _TRAILER = re.compile(rb"%b++:%b*+\r\n" % (TOKEN_BYTE, VALUE_BYTE))
 _TRAILER_SO_FAR = re.compile(rb"\r\Z|%b++(?::|\Z)" % TOKEN_BYTE)

@@ -1,7 +1,11 @@
 """Request heads for nodes that speak HTTP/1.1, X-Forwarded fields included (RFC 9112 section 3)."""
 
+from typing import Final
+
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
+
+_FORWARDED_HOST: Final = b"X-Forwarded-Host: "
 
 
 def request_head(
@@ -34,9 +38,12 @@ def request_head(
     parts = [head.method, b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n", block]
     if origin is not None:
         before, after = origin.as_http or _forwarded_lines(origin)
-        parts.append(before)
-        if origin.server_port is not None:
-            parts += (host, after)
+        if origin.server_port is None:
+            parts.append(before)
+        elif head.host:
+            parts += (before, host, after)
+        else:
+            parts += (before.removesuffix(_FORWARDED_HOST), after.removeprefix(b"\r\n"))
     if chunked:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     elif content_length is not None:
@@ -56,7 +63,7 @@ def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
     before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (chain, scheme)
     after = b""
     if ours is not None:
-        before += b"X-Forwarded-Host: "
+        before += _FORWARDED_HOST
         after = b"\r\nX-Forwarded-Port: %b\r\n" % ours if ours else b"\r\n"
     origin.as_http = (before, after)
     return before, after

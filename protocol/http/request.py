@@ -69,7 +69,7 @@ class RequestHead:  # noqa: PLW1641
         content_length: bytes of body announced; None if the client said nothing.
         chunked: the body is chunked.
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
-        expect_continue: the client waits for a 100 before it sends the body.
+        expect_continue: the client waits for a 100 before it sends what follows the head, if anything does.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
         block: the same as one piece, each line with its end.
         forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
@@ -496,7 +496,7 @@ def _read_expect(head: RequestHead, value: bytes) -> None:
         return
     if set(expected) != {b"100-continue"}:
         raise HttpError(417, "expectation", f"nobody here can do what is expected: {quoted(value)}")
-    head.expect_continue = head.has_body
+    head.expect_continue = True
 
 
 def _read_upgrade(head: RequestHead) -> None:

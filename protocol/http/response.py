@@ -6,6 +6,7 @@ bytes about whose end client and router could disagree.
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import ResponseError
@@ -18,10 +19,11 @@ from uwsgi_router.protocol.http.fields import (
     parse_content_length,
     remembering,
     split_head,
+    tokens,
 )
 from uwsgi_router.protocol.http.response_lines import connections, status_line, status_lines
 
-_STATUS = re.compile(rb"([1-5][0-9]{2})(?:[ \t]+(.*))?")
+_STATUS = re.compile(rb"([1-9][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)
 _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
 _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
@@ -31,11 +33,12 @@ class ResponseHead:  # noqa: PLW1641
     """Response head, interim (1xx) or final.
 
     Attributes:
-        status: 100 to 599.
+        status: 100 to 999.
         reason: the reason phrase, b"" if none was sent.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for a head without a status line.
         lines: ``Name: value`` of each field as sent, in order, without Content-Length, hop-by-hop fields and those
-            that Connection nominates, and, of uwsgi nodes, without Status.
+            that Connection nominates, and, of uwsgi nodes, without Status. A 426 keeps its Upgrade: the client
+            has to know it (RFC 9110 section 15.5.22).
         content_length: bytes of body announced; also where none follow (HEAD, 304: see :func:`body_length`).
         chunked: the body is chunked.
         close: the node will close the connection after this answer.
@@ -224,6 +227,8 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
         if not head.status:
             redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
             head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
+        if head.status == HTTPStatus.UPGRADE_REQUIRED and head.upgrade:
+            head.lines += (b"Upgrade: " + head.upgrade, b"Connection: Upgrade")
         head.start = status_line(head.status, head.reason)
 
 
@@ -259,15 +264,20 @@ def _drop(_head: ResponseHead, _value: bytes) -> bool:
 
 def _content_length(head: ResponseHead, value: bytes) -> bool:
     length = parse_content_length(value)
-    if length is None or head.content_length is not None:
-        what = "is no length" if length is None else "is the second one"
+    if length is None and b"," in value:
+        # A proxy behind us may have joined two fields (RFC 9110 section 8.6).
+        lengths = {parse_content_length(part.strip(b" \t")) for part in value.split(b",")}
+        length = lengths.pop() if len(lengths) == 1 else None
+    known = head.content_length
+    if length is None or (known is not None and known != length):
+        what = "is no length" if length is None else "is another one"
         raise ResponseError(f"Content-Length {value[:40]!r} in the answer's head {what}")
     head.content_length = length
     return False
 
 
 def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
-    if head.chunked or value.lower() != b"chunked":
+    if head.chunked or (value.lower() != b"chunked" and tokens(value) != [b"chunked"]):
         raise ResponseError(
             f"Transfer-Encoding {value[:40]!r} in the answer's head; known is 'chunked', once"
         )
@@ -282,8 +292,14 @@ def _keep_alive(head: ResponseHead, value: bytes) -> bool:
 
 
 def _upgrade(head: ResponseHead, value: bytes) -> bool:
-    head.upgrade = b"%b, %b" % (head.upgrade, value) if head.upgrade else value
-    return False
+    first = not head.upgrade
+    head.upgrade = value if first else b"%b, %b" % (head.upgrade, value)
+    # Without a status line only the whole head tells.
+    if not head.start or head.status != HTTPStatus.UPGRADE_REQUIRED:
+        return False
+    if first:
+        head.lines.append(b"Connection: Upgrade")
+    return True
 
 
 def _status(head: ResponseHead, value: bytes) -> bool:

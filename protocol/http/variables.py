@@ -142,7 +142,11 @@ def request_block(
         parts += _items_of(origin.passing_lines(head) if head.forwarded else head.lines)
     parts.append(chain)
     if origin.server_port is not None:
-        parts += (lengths[len(host)], host, our_port)
+        if host:
+            parts += (lengths[len(host)], host, our_port)
+        else:
+            parts[-1] = chain.removesuffix(_FORWARDED_HOST)
+            parts.append(our_port)
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)

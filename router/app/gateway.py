@@ -133,7 +133,8 @@ class Gateway:
         for acceptor in self._acceptors:
             acceptor.stop(drain=True)
         self._acceptors.clear()
-        self.connections.stop(self.context.timing.last_request)
+        timing = self.context.timing
+        self.connections.stop(timing.last_request, timing.last_linger)
 
     async def drained(self) -> None:
         """Return when the last connection has ended."""
@@ -154,6 +155,13 @@ class Gateway:
     def active_sessions(self) -> int:
         """Number of open client connections."""
         return len(self.context.connections)
+
+    @property
+    def running(self) -> int:
+        """Number of requests that are being served."""
+        counters = self.counters
+        ended = counters.completed + counters.client_aborts + sum(counters.failed.values())
+        return counters.requests - ended
 
     @property
     def counters(self) -> Counters:

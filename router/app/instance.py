@@ -190,17 +190,20 @@ class Instance:
 
     async def _finish(self, mercy: float) -> None:
         """Let requests finish for up to ``mercy`` seconds."""
-        left = self._running
-        if not (mercy and left):
+        if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
-        log.info("%d requests are finishing, they have %g s", left, mercy)
+        left = self._running
+        if left:
+            log.info("%d requests are finishing, they have %g s", left, mercy)
         try:
             async with asyncio.timeout(mercy):
                 for gateway in self.gateways:
                     await gateway.drained()
         except TimeoutError:
-            log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, self._running)
+            left = self._running
+            if left:
+                log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
 
     @property
     def _running(self) -> int:
-        return sum(gateway.active_sessions for gateway in self.gateways)
+        return sum(gateway.running for gateway in self.gateways)

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.poller import READABLE, WRITABLE, Pollable, Poller
 from uwsgi_router.subscriptions.traffic import Traffic
 
@@ -62,6 +63,7 @@ class Link(Pollable):
 
     Attributes:
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
+        broken: the reset that a write has met: the kernel tells of it once, and then only of an end.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
@@ -79,6 +81,7 @@ class Link(Pollable):
         "_traffic",
         "_watched",
         "backlog",
+        "broken",
         "closed",
         "connecting",
         "on_low",
@@ -102,6 +105,7 @@ class Link(Pollable):
         self._paused: Reader | None = None
         self._eof = False
         self.connecting = False
+        self.broken: OSError | None = None
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
         self.closed = False
@@ -226,6 +230,9 @@ class Link(Pollable):
                 sent = self._sock.send(data)
             except (BlockingIOError, InterruptedError):
                 pass
+            except ConnectionResetError as reset:
+                self.broken = without_traceback(reset)
+                raise
             self.written += size
             self._traffic.rx += size
             if sent < size:
@@ -271,6 +278,8 @@ class Link(Pollable):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
+            if isinstance(exc, ConnectionResetError):
+                self.broken = without_traceback(exc)
             self._drop_pending()
             self._owner.link_broken(self, exc)
             return

@@ -69,6 +69,11 @@ class Body:
         return self.pump.ended
 
     @property
+    def endless(self) -> bool:
+        """True if only the end of the client's connection ends it: no other request follows, to the node neither."""
+        return True
+
+    @property
     def missing(self) -> str:
         """Description of what the client still owes, for the log."""
         return "it has not ended"
@@ -277,6 +282,11 @@ class NoBody(Body):
     def complete(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def endless(self) -> bool:
+        """Never."""
+        return False
 
     @property
     def missing(self) -> str:

@@ -1,7 +1,6 @@
 """Client side of one request: answers, failures, lingering close."""
 
 import asyncio
-from typing import Final
 
 from uwsgi_router.protocol.http.body import Encoder
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError
@@ -11,14 +10,9 @@ from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.proxy.body import Body
-from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.connection import LINGER_IDLE, LINGER_TOTAL, Connection
 from uwsgi_router.router.proxy.context import Limits
 from uwsgi_router.router.proxy.pump import Feeder
-
-# After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
-# read the answer (as nginx's lingering_timeout and lingering_time).
-LINGER_IDLE: Final = 5.0
-LINGER_TOTAL: Final = 30.0
 
 
 class Client:
@@ -213,12 +207,14 @@ async def linger(connection: Connection) -> None:
         link.write_eof()
         until = fiber.loop.time() + LINGER_TOTAL
         link.read_with(connection)
-        fiber.arm(Phase.LINGER, LINGER_IDLE, sliding=True)
+        connections = connection.connections
+        fiber.arm(Phase.LINGER, connections.linger_idle, sliding=not connections.stopping)
         while fiber.loop.time() < until:
             data = link.recv(HIGH)
             if data is None:
                 await fiber.pause()
             elif data:
+                connection.discarded += len(data)
                 fiber.touch()
             else:
                 break

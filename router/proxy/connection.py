@@ -4,14 +4,20 @@ import asyncio
 import logging
 import socket
 from abc import abstractmethod
+from typing import Final
 
 from uwsgi_router.router.core.failure import ClientGone
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.deadlines import Deadlines
-from uwsgi_router.router.net.fiber import Fiber
+from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.subscriptions.traffic import Traffic
+
+# After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
+# read the answer (as nginx's lingering_timeout and lingering_time).
+LINGER_IDLE: Final = 5.0
+LINGER_TOTAL: Final = 30.0
 
 log = logging.getLogger("uwsgi-router.request")
 
@@ -33,9 +39,10 @@ class Connection(LinkOwner):
         peer: the client's (host, port); ("", 0) on a UNIX socket.
         number: number of this connection, counted since the router started.
         connections: the open ones of the router.
+        discarded: bytes that were read behind its last answer, for nobody.
     """
 
-    __slots__ = ("connections", "fiber", "link", "number", "peer")
+    __slots__ = ("connections", "discarded", "fiber", "link", "number", "peer")
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Connection(LinkOwner):
         self.link = Link(connections.poller, sock, self, traffic)
         self.peer = peer
         self.number = number
+        self.discarded = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -105,6 +113,7 @@ class Connections:
     Attributes:
         ids: prefix of this run's request ids.
         stopping: the router stops: no connection is kept for another request.
+        linger_idle: seconds of silence after which an answered client is not read any more.
         deadlines: of the connections, and of what else they wait for.
     """
 
@@ -116,6 +125,7 @@ class Connections:
         self.ids = ids
         self.deadlines = Deadlines(loop, tick)
         self.stopping = False
+        self.linger_idle = LINGER_IDLE
         self._open: set[Connection] = set()
         self._drained: asyncio.Future[None] | None = None
 
@@ -138,11 +148,21 @@ class Connections:
         if not self._open and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    def stop(self, seconds: float) -> None:
-        """Serve no further requests but those that come within ``seconds`` on new connections."""
+    def stop(self, seconds: float, linger: float) -> None:
+        """Serve no further requests but those that come within ``seconds`` on new connections.
+
+        Args:
+            seconds: see above.
+            linger: seconds for which answered clients are still read.
+        """
         self.stopping = True
+        self.linger_idle = linger
         for connection in self.all():
-            connection.hurry(seconds)
+            if connection.fiber.phase is Phase.LINGER:
+                # Its deadline does not move any more: nobody may hold up the stop by sending.
+                connection.fiber.arm(Phase.LINGER, linger)
+            else:
+                connection.hurry(seconds)
 
     async def drained(self) -> None:
         """Return when the last one has ended."""

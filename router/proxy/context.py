@@ -38,6 +38,7 @@ class Timing:
         resolve_again: between two look-ups of the names of configured nodes.
         log_delay: until lines of the access log are written.
         last_request: for clients without a whole request to send one, when the router stops.
+        last_linger: then, for clients that have been answered to end their connections.
     """
 
     tick: float = 0.25
@@ -45,6 +46,7 @@ class Timing:
     trusted_idle: float = 1.0
     body_window: float = 30.0
     last_request: float = 2.0
+    last_linger: float = 0.5
     first_look: float = 5.0
     log_delay: float = 0.2
     resolve_again: float = TTL

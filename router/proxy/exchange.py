@@ -181,12 +181,17 @@ class Exchange:
         request, route, site = self.request, self.route, self.site
         fiber, context = self.fiber, self.context
         fiber.phase = _CONNECT
-        if route.tries > 1 and route.failures:
+        if route.tries > 1 and route.begins_retry():
             site.reporter.counters.retries += 1
         lease = self.lease = Lease(context, fiber, self.body, node, route.owner)
         spool = self.body.spool
         collected = None if spool is None else spool.length
-        head = self._head = back.request_head(request, node, collected)
+        try:
+            head = self._head = back.request_head(request, node, collected)
+        except Failure as refusal:
+            self._give_up()
+            route.cannot_say(back, without_traceback(refusal))
+            return None
         if back.keeps_connections:
             limit = site.connection_limit(node)
             if route.granted is node:

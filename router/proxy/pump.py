@@ -301,6 +301,11 @@ class Pump(Reader):
     def _eof(self) -> None:
         if self.ended:
             return
+        broken = self.source.broken
+        if broken is not None:
+            # A write has met the reset first.
+            self._broke(broken)
+            return
         self.ended = True
         self.source_ended()
         feeder = self._feeder

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
 from uwsgi_router.router.core.reasons import Reason
@@ -30,7 +31,7 @@ class Route(Waiter):
     Attributes:
         owner: the forwarder that gave the node.
         node: name of the node that was chosen last.
-        tries: number of nodes chosen, busy ones each time.
+        tries: number of nodes chosen; one that was waited for counts once.
         resent: the request was sent a second time (retry).
         connects_until: deadline for all its connects together, on the loop's clock; 0: none was begun.
     """
@@ -40,6 +41,7 @@ class Route(Waiter):
         "_attempts",
         "_body",
         "_context",
+        "_counted",
         "_fiber",
         "_forwarder",
         "_request",
@@ -65,7 +67,7 @@ class Route(Waiter):
         self._again: Node | None = None
         self.connects_until = 0.0
         self.node = ""
-        self.tries = 0
+        self.tries = self._counted = 0
         self.resent = False
 
     def wake(self) -> None:
@@ -114,7 +116,7 @@ class Route(Waiter):
             node = None if asked else attempts.next_of_forwarder(now)
             asked = False
             if node is None and attempts.may_go_on and self._forwarder.must_search(request, now):
-                node = await self._fiber.join(self._forwarder.search(request, attempts.tried))
+                node = await self._fiber.join(self._forwarder.search(request, attempts.passed_over))
                 now = loop.time()
             if node is None:
                 node = attempts.next_fallback(now)
@@ -129,14 +131,16 @@ class Route(Waiter):
                 await self._wait_for_busy(attempts)
             else:
                 keys = site.awaited_keys(request, now)
-                if attempts.only_busy or not keys or attempts.stopped_by_limit:
+                unable = attempts.unable is not None and not attempts.made
+                if attempts.only_busy or unable or not keys or attempts.stopped_by_limit:
                     raise self._none(attempts)
                 await self._hold(attempts, keys)
 
     def _chosen(self, node: Node, owner: Forwarder) -> None:
         self.owner = owner
         self.node = node.name
-        self.tries += 1
+        if self._attempts is None or not self._attempts.was_waited_for(node):
+            self.tries += 1
 
     # --- waiting ---
 
@@ -239,8 +243,16 @@ class Route(Waiter):
 
     @property
     def failures(self) -> int:
-        """Connects that failed or were not answered, busy ones not counted."""
-        return 0 if self._attempts is None else self._attempts.made
+        """Connects that failed or were not answered; those to a busy node once, when it was waited for in vain."""
+        return 0 if self._attempts is None else self._attempts.connects_failed
+
+    def begins_retry(self) -> bool:
+        """Return True, once for each, if a connect has failed since the last call."""
+        failures = self.failures
+        if failures == self._counted:
+            return False
+        self._counted = failures
+        return failures > 0
 
     def put_back(self) -> None:
         """Take the last choice back: the node is not tried after all."""
@@ -262,6 +274,10 @@ class Route(Waiter):
     def busy(self, node: Node, error: str) -> None:
         """Record that ``node`` takes no connection just now: others first, then this one again."""
         self._history().busy(node, error)
+
+    def cannot_say(self, back: Back, refusal: Failure) -> None:
+        """Record that nodes of this protocol can't be told the request: others are asked; else this is its failure."""
+        self._history().cannot_say(back, refusal, self._context.site.back_of)
 
     def full(self, node: Node) -> None:
         """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
@@ -314,6 +330,8 @@ class Route(Waiter):
                 option, value = "max-retries", float(retries)
             status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
             return Failure(attempts.cause, text, value, option=option, status=status)
+        if attempts.unable is not None:
+            return attempts.unable.refusal
         now = self._fiber.loop.time()
         if not forwarder.is_known(self._request, now):
             return site.unknown_key()

@@ -288,9 +288,6 @@ class Run:
         entries = [json.loads(line) for line in path.read_text().splitlines()]
         for entry in entries:
             del entry["time"], entry["total"]
-            # A busy node is looked at again and again.
-            if self._case.pool == "busy" and entry["tries"] > 0:
-                entry["tries"] = -1
             for name in ("connect", "first_byte"):
                 entry[name] = None if entry[name] is None else "seconds"
         return sorted(entries, key=itemgetter("id"))

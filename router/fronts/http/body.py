@@ -64,9 +64,14 @@ class HttpBody(Body):
     @property
     def complete(self) -> bool:
         """True if the whole body has come."""
-        if self._settings.raw_body or self.request.raw:
+        if self.endless:
             return self.pump.ended
         return not self.request.has_body or self.pump.complete
+
+    @property
+    def endless(self) -> bool:
+        """True if bytes behind the head pass as they come."""
+        return self._settings.raw_body or self.request.raw
 
     @property
     def cut_off(self) -> bool:
@@ -93,8 +98,7 @@ class HttpBody(Body):
     @property
     def untouched(self) -> bool:
         """True if nothing follows the head."""
-        request = self.request
-        return not (request.raw or self._settings.raw_body or request.has_body)
+        return not (self.endless or self.request.has_body)
 
     def follows(self, back: Back) -> bool:
         """Return True if the node gets more than the head: with ``http-raw-body`` perhaps more than the client says."""
@@ -149,7 +153,7 @@ class HttpBody(Body):
 
     def passes_continue(self) -> bool:
         """Return True if the client waits for the node's 100; it gets it once."""
-        if not self.awaits_continue:
+        if not (self.request.has_body and self.awaits_continue):
             return False
         self.continued = True
         self.begin_pace()
@@ -161,9 +165,9 @@ class HttpBody(Body):
         await Body.collect(self)
 
     def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
-        """Begin to send the body to a node, which may ask for it itself."""
+        """Begin to send the body to a node, which may ask for it itself if it is one of HTTP."""
         Body.send_to(self, link, back, opaque=opaque)
-        if not back.sends_continue and (opaque or self.follows(back)):
+        if opaque or (not back.sends_continue and self.follows(back)):
             self.send_continue()
 
     def leave(self) -> None:

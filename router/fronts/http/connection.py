@@ -47,6 +47,7 @@ class HttpConnection(Connection):
         "_listener",
         "_origin",
         "_pace",
+        "_received",
         "_seen",
         "_sent",
         "_settings",
@@ -78,8 +79,8 @@ class HttpConnection(Connection):
         self._listener = listener
         self._origin: Origin | None = None
         self._pace = Pace(settings.body_rate, context.timing.body_window)
-        # Bytes of what came that were found to be no whole head; bytes of answers that are accounted for.
-        self._seen = self._sent = 0
+        # Bytes of what came that were found to be no whole head; bytes that are accounted for.
+        self._seen = self._received = self._sent = 0
         self._started = monotonic()
         self.served = 0
         self.client: HttpClient | None = None
@@ -115,14 +116,12 @@ class HttpConnection(Connection):
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
-                before = pump.count - len(pump.buffered) - client.request.size
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
                 finally:
                     if self._access_log is not None:
-                        received = pump.count - len(pump.buffered) - before
-                        self._account(client, exchange.outcome(), received, exchange.reason)
+                        self._account(client, exchange.outcome(), exchange.reason)
                 del exchange
             else:
                 await self._redirect(client, listener.redirect)
@@ -143,13 +142,14 @@ class HttpConnection(Connection):
         del self.pump  # it holds the fiber, and the link that holds this connection
 
     def hurry(self, seconds: float) -> None:
-        """Stop soon: close the connection if it has no request, at once if it has had one."""
+        """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
             if client.tunnel is not None:
                 client.send_close(None)
-        elif not (self.served and self.pump.buffered):
-            self.fiber.hurry(0.0 if self.served else seconds)
+        else:
+            idle = self.served and not self.pump.buffered
+            self.fiber.hurry(0.0 if idle else seconds)
 
     # --- reading ---
 
@@ -188,7 +188,7 @@ class HttpConnection(Connection):
             fiber.arm(_IDLE, self._settings.idle_timeout)
             self.pump.expect()
             if stopping:
-                self.hurry(0.0)
+                self.hurry(self._context.timing.last_request)
         elif not stopping:
             # Otherwise it was told already how long it has.
             fiber.arm(_REQUEST, self._settings.head_timeout)
@@ -210,7 +210,7 @@ class HttpConnection(Connection):
         parser = self._settings.parser
         request = parser.parse(data, self._origin, self.peer, self._listener, seen)
         if request is None:
-            if not seen and self.served:
+            if not seen and self.served and not self.connections.stopping:
                 self.fiber.arm(_REQUEST, self._settings.head_timeout)
             self._seen = size
             return None
@@ -237,6 +237,10 @@ class HttpConnection(Connection):
             return None
         if not timed_out:
             return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
+        if self.connections.stopping:
+            return Failure(
+                reasons.HEAD_TIMEOUT, "no whole head came before the router stopped", option=""
+            )
         timeout = self._settings.head_timeout
         return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
 
@@ -259,14 +263,13 @@ class HttpConnection(Connection):
                 page = failure_page(self._settings, failure, self.id, head_only=False)
                 await send_last(self, page, complete=False)
         finally:
-            self._account(client, outcome, 0, failure.reason, status, first_byte)
+            self._account(client, outcome, failure.reason, status, first_byte)
 
     # --- answering ---
 
     async def _redirect(self, client: HttpClient, port: int) -> None:
         """Send the client to the same target over https."""
-        counters, request, pump = self._context.site.reporter.counters, client.request, self.pump
-        received = pump.count - len(pump.buffered) - request.size
+        counters, request = self._context.site.reporter.counters, client.request
         counters.requests += 1
         answer = redirect(request.method, request.key, port or None, request.head.target)
         reason = ""
@@ -281,8 +284,7 @@ class HttpConnection(Connection):
             counters.completed += 1
             if not client.body.complete:
                 await client.linger()
-        received = pump.count - len(pump.buffered) - received
-        self._account(client, self._outcome(client), received, reason)
+        self._account(client, self._outcome(client), reason)
 
     # --- the access log ---
 
@@ -297,7 +299,6 @@ class HttpConnection(Connection):
         self,
         client: HttpClient | None,
         outcome: Outcome,
-        received: int,
         reason: str,
         status: int = 0,
         first_byte: float = 0.0,
@@ -307,11 +308,16 @@ class HttpConnection(Connection):
         Args:
             client: None: what came was no request.
             outcome: what became of it.
-            received: bytes that it had.
             reason: of its failure; "": it was answered.
             status: that it was answered with, if it was none; 0: it was not.
             first_byte: when, on the monotonic clock.
         """
+        pump = self.pump
+        read = pump.count + self.discarded
+        if client is not None and client.reusable:
+            # Otherwise no other request follows, and all that has come is this one's.
+            read -= len(pump.buffered)
+        received, self._received = read - self._received, read
         sent, self._sent = self.link.written - self._sent, self.link.written
         access_log = self._access_log
         if access_log is None:

@@ -2,6 +2,7 @@
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.variables import request_block
@@ -85,11 +86,15 @@ class HttpRequest(Request):
             self.origin,
             content_length=head.content_length if collected is None else collected,
             chunked=self.chunked and collected is None,
-            # Whoever waited has been told to go on.
-            expect=head.expect_continue and collected is None,
+            # Whoever waited has been told to go on; bytes that are no body of HTTP are asked for by the router.
+            expect=head.expect_continue and head.has_body and collected is None and not self.raw,
             tunnel=self.asks_for_tunnel,
-            default_host=self._rules.host,
+            default_host=b"" if head.host else self._authority(),
         )
+
+    def _authority(self) -> bytes:
+        """Return what applications on uwsgi nodes make of SERVER_NAME and SERVER_PORT."""
+        return server_authority(self._rules.host, self._listener.port, self.origin.scheme)
 
     @property
     def size(self) -> int:

@@ -37,6 +37,11 @@ class UwsgiBody(Body):
         return self.pump.count >= self.request.content_length
 
     @property
+    def endless(self) -> bool:
+        """False: it has a length."""
+        return False
+
+    @property
     def missing(self) -> str:
         """Number of bytes that have not come."""
         return f"{self.request.content_length - self.pump.count} bytes are missing"

@@ -81,7 +81,7 @@ class UwsgiRequest(Request):
             None,
             content_length=head.content_length,
             chunked=False,
-            expect=head.expect_continue and collected is None,
+            expect=head.expect_continue and head.has_body and collected is None,
             tunnel=head.websocket,
         )
 

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
-from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.errors import ResponseError, Truncated
 from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
@@ -74,6 +74,10 @@ class MessageAnswer(Answer):
             # A 1xx is no part of an answer.
             begun = client.begun or download.buffered
             raise self.stalled(download.count if begun else 0) from None
+        except Truncated as exc:
+            raise Failure(
+                reasons.CUT_SHORT, f"{self.lease.node.name} sent no whole answer: {exc}"
+            ) from exc
         except ResponseError as exc:
             text = f"{self.lease.node.name} sent no valid answer: {exc}"
             raise Failure(reasons.BAD_ANSWER, text) from exc
@@ -85,6 +89,10 @@ class MessageAnswer(Answer):
         body = self.client.body
         if not body.sending:
             if not body.pump.ended:
+                return
+            if self.request.tunnel:
+                # What came before the end goes before it: a tunnel passes both on, once it is open.
+                body.check_client()
                 return
             body.send_to(self.link, self.back, opaque=False)
         body.advance()
@@ -106,17 +114,17 @@ class MessageAnswer(Answer):
         """Check the end of a node's connection before a head: it is no answer, unless nothing at all came.
 
         Raises:
-            ResponseError: something came.
+            Truncated: something came.
         """
         download = self.download
         if not download.buffered:
             if interim:
-                raise ResponseError("it ended after a 1xx")
+                raise Truncated("it ended after a 1xx")
             return
         if download.error is not None:
             how = download.error.strerror or str(download.error)
-            raise ResponseError(f"it reset the connection inside its head ({how})")
-        raise ResponseError(f"it ended after {len(download.buffered)} bytes, inside its head")
+            raise Truncated(f"it reset the connection inside its head ({how})")
+        raise Truncated(f"it ended after {len(download.buffered)} bytes, inside its head")
 
     def _begin(self, head: ResponseHead, length: int | None) -> Recoder | None:
         """Send the head, and the body if that has come: the usual case; otherwise return what re-frames it."""
@@ -174,7 +182,8 @@ class MessageAnswer(Answer):
         if download.error is not None:
             how = f"it reset its connection ({download.error.strerror or download.error})"
         text = f"{self.lease.node.name} did not complete its answer, {download.count} bytes came: {how}"
-        return Failure(reasons.CUT_SHORT, text)
+        ended = download.fault is None or isinstance(download.fault, Truncated)
+        return Failure(reasons.CUT_SHORT if ended else reasons.BAD_ANSWER, text)
 
     # --- and after it ---
 
@@ -190,7 +199,7 @@ class MessageAnswer(Answer):
             not lease.slot
             or download.ended
             or self.link.backlog
-            or not (body.empty or body.complete)
+            or not (body.empty or (body.complete and not body.endless))
         ):
             return
         seconds = self.site.limits.backend_keepalive

@@ -133,10 +133,15 @@ def test_what_is_accepted_is_what_h11_reads(raw: bytes) -> None:
     ours = decoded(Chunked(), [raw])
     if ours is None or not ours[2]:
         return
-    # Spaces before an extension are "bad white space" (RFC 9112 section 7.1.1), to be read; h11 does not.
+    # Spaces before an extension are "bad white space" (RFC 9112 section 7.1.1), to be read; some servers fill sizes up
+    # with them. h11 takes neither.
     rest = ours[1]
-    body = re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+;", rb"\1;", raw.removesuffix(rest))
+    body = re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+(;|\r$)", rb"\1\2", raw.removesuffix(rest))
     assert ours == by_h11(body + rest)
+
+
+#: Of those that may be refused: servers write it, and no reader takes it for anything else.
+TOLERATED = {"chunk-size-trailing-space"}
 
 
 def _chunked_vectors() -> list[tuple[str, bytes, bool, bytes | None]]:
@@ -148,7 +153,8 @@ def _chunked_vectors() -> list[tuple[str, bytes, bool, bytes | None]]:
             assert b"Transfer-Encoding: chunked" in head
             body_said = re.search(r"body == (\w+)", vector.get("must") or "")
             payload = body_said[1].encode() if body_said else None
-            vectors.append((vector["name"], body, "accept" in vector["expectation"], payload))
+            accepted = "accept" in vector["expectation"] or vector["name"] in TOLERATED
+            vectors.append((vector["name"], body, accepted, payload))
     return vectors
 
 
@@ -170,7 +176,7 @@ def test_vectors(body: bytes, accepted: bool, payload: bytes | None) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        *(b"\n", b"\r\n", b"5\n", b"5\rx", b" 5\r\n", b"5 \r\n", b"g\r\n", b"0x5\r\n", b"+5\r\n"),
+        *(b"\n", b"\r\n", b"5\n", b"5\rx", b" 5\r\n", b"5 x\r\n", b"g\r\n", b"0x5\r\n", b"+5\r\n"),
         *(b"-5\r\n", b"0_5\r\n", b"5,\r\n", b"5;a\n", b"5;\0\r\n", b"5;a\rb\r\n", b"\xd9\xa5\r\n"),
         *(
             b"0" * 17,

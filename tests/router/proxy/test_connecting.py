@@ -183,6 +183,7 @@ async def test_a_busy_unix_node_is_given_up_after_the_connect_timeout_but_never_
     line = await lab.log.line("failed: 503 busy")
     assert "temporarily unavailable" in line
     assert "option=fastrouter-connect-timeout=0.3" in line
+    assert " tries=1 " in line
     assert (announced.failcnt, announced.death_mark, announced.connecting) == (0, False, 0)
     await router.at_rest()
 
@@ -191,6 +192,7 @@ async def test_after_that_a_fallback_is_tried(lab: Lab) -> None:
     busy, spare = lab.busy_unix(), lab.node()
     router = await lab.router(busy, fallback=(spare.address,), connect_timeout=0.2)
     assert await lab.ask(router) == OK
+    assert (await router.at_rest()).retries == 1
 
 
 async def test_a_client_that_goes_while_its_node_is_busy_is_noticed(lab: Lab) -> None:

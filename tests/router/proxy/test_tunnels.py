@@ -332,6 +332,31 @@ async def test_a_reset_ends_both_sides(lab: Lab, who: str) -> None:
     )
 
 
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_nodes_reset_is_one_although_the_client_speaks_in_the_same_turn(
+    lab: Lab, http: bool
+) -> None:
+    """Passing its bytes on meets the reset first, and then there is only an end to be read."""
+    router, client, upstream = await opened(lab, http=http)
+    client.sock.send(b"x")
+    upstream.reset()
+    assert await client.ending() == (b"", "reset")
+    assert (await router.at_rest()).failed["reset"] == 1
+
+
+async def test_a_nodes_reset_is_one_although_unsent_bytes_meet_it_first(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, timeout=60)
+    await upstream.send_until_stuck(30 * MEGABYTE)
+    await client.send_until_stuck(30 * MEGABYTE)
+    (link,) = node_links(router)
+    assert link.backlog
+    assert not link.reading
+    upstream.reset()
+    await until(lambda: not link.backlog)
+    assert (await client.ending())[1] == "reset"
+    assert (await router.at_rest()).failed["reset"] == 1
+
+
 async def test_a_side_that_does_not_answer_an_end_is_not_waited_for_for_ever(lab: Lab) -> None:
     router, client, upstream = await opened(lab, timeout=0.05)
     upstream.eof()
