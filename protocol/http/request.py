@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.field_lines import FieldLines
 from uwsgi_router.protocol.http.fields import (
     BoundedCache,
     is_forwarding,
@@ -52,7 +53,7 @@ _KEPT: Final = frozenset(
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-class RequestHead:  # noqa: PLW1641
+class RequestHead(FieldLines):  # noqa: PLW1641
     """Request head, checked.
 
     Attributes:
@@ -71,15 +72,12 @@ class RequestHead:  # noqa: PLW1641
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
         expect_continue: the client waits for a 100 before it sends what follows the head, if anything does.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
-        block: the same as one piece, each line with its end.
         forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
         websocket: a complete opening handshake (RFC 6455 section 4.2.1; the version is for the node to judge).
         size: bytes of input that the head took, empty lines before it included; body or next request begin there.
     """
 
     __slots__ = (
-        "_block",
-        "_lines",
         "chunked",
         "connection",
         "content_length",
@@ -104,7 +102,7 @@ class RequestHead:  # noqa: PLW1641
         path: bytes,
         query: bytes,
         host: bytes,
-        lines: list[bytes] | None = None,
+        lines: list[bytes],
         minor: int = 1,
         protocol: bytes = b"HTTP/1.1",
         content_length: int | None = None,
@@ -116,14 +114,12 @@ class RequestHead:  # noqa: PLW1641
         websocket: bool = False,
         size: int = 0,
     ) -> None:
+        super().__init__(lines)
         self.method = method
         self.target = target
         self.path = path
         self.query = query
         self.host = host
-        # One of them is what the parser found; the other is made when somebody asks.
-        self._lines = lines
-        self._block: bytes | None = None
         self.minor = minor
         self.protocol = protocol
         self.content_length = content_length
@@ -162,27 +158,6 @@ class RequestHead:  # noqa: PLW1641
 
     def __repr__(self) -> str:
         return f"<RequestHead {self.method!r} {quoted(self.target)} host={quoted(self.host)}>"
-
-    @property
-    def lines(self) -> list[bytes]:
-        """The fields that are passed on; see above."""
-        lines = self._lines
-        if lines is None:
-            lines = self._lines = (self._block or b"").split(b"\r\n")[:-1]
-        return lines
-
-    @property
-    def block(self) -> bytes:
-        """The same as one piece."""
-        block = self._block
-        if block is None:
-            block = self._block = b"\r\n".join((*(self._lines or ()), b""))
-        return block
-
-    def pass_on(self, block: bytes) -> None:
-        """Set the fields that are passed on."""
-        self._block = block
-        self._lines = None
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
@@ -305,8 +280,8 @@ def read_usual(data: bytes, max_fields: int) -> RequestHead | None:
         path, _, query = target.partition(b"?")
     if odd:
         path = normalise_path(path)
-    head = RequestHead(method, target, path, query, b"")
-    head.pass_on(block)
+    head = RequestHead(method, target, path, query, b"", [])
+    head.set_block(block)
     head.size = size
     head.forwarded = forwarded
     _read_special(head, special)
@@ -452,8 +427,9 @@ def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
     if connection is not None:
         head.connection, nominated = _connections[connection]
         if nominated:
-            kept = [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
-            head.pass_on(b"\r\n".join((*kept, b"")))
+            head.set_lines(
+                [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
+            )
     if not special:
         return
     if b"content-length" in special or b"transfer-encoding" in special:
