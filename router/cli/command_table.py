@@ -35,9 +35,16 @@ class Command:
         self.function = function
         self.parser = parser
 
-    def run(self, arguments: list[str]) -> int:
-        """Do what the arguments say; return the exit status."""
+    def run(self, arguments: list[str], loaded: Callable[[], None] | None = None) -> int:
+        """Do what the arguments say; return the exit status.
+
+        Args:
+            arguments: what follows the name.
+            loaded: called once its modules are imported.
+        """
         call: Callable[[list[str]], int] = self._load(self.function)
+        if loaded is not None:
+            loaded()
         return call(arguments)
 
     def arguments(self) -> "argparse.ArgumentParser":
@@ -59,5 +66,6 @@ COMMANDS = {
     "keys": Command("make keys for signed announces", "keys"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
+    "undrain": Command("the same as enable", "steer", "undrain", "undrain_arguments"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -67,6 +67,8 @@ class Acceptor:
         self._exhausted: asyncio.TimerHandle | None = None
         self._limited = RateLimited(log)
         self._on_error = on_error
+        for bound in self._bound:
+            bound.on_replaced = self._accepting_from(bound)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -119,6 +121,18 @@ class Acceptor:
             else:
                 self._loop.remove_reader(bound.sock)
 
+    def _accepting_from(self, bound: BoundSocket) -> Callable[[socket.socket, socket.socket], None]:
+        """Return a function that goes on with another socket of ``bound``, once the old one is empty."""
+
+        def replaced(new: socket.socket, old: socket.socket) -> None:
+            if self._polling:
+                self._loop.remove_reader(old)
+                self._loop.add_reader(new, self._readable, bound, int(new.family))
+            # Whoever waits there would be reset.
+            self._drain(BoundSocket(old, bound.name))
+
+        return replaced
+
     def _readable(self, bound: BoundSocket, family: int) -> None:
         for _ in range(_BATCH):
             # on_connection may have paused us.
@@ -129,7 +143,7 @@ class Acceptor:
                     return
             except OSError as exc:
                 self._explain(exc, bound)
-                self._rest()
+                self.rest()
                 return
 
     def _accept(self, bound: BoundSocket, family: int) -> bool:
@@ -159,15 +173,18 @@ class Acceptor:
         self._on_connection(sock, peer)
         return True
 
-    def _rest(self) -> None:
-        """Leave the backlog alone for a moment."""
+    def rest(self, until: Callable[[], bool] = lambda: True) -> None:
+        """Leave the backlog alone for a moment, and for another one as long as ``until`` says no."""
         if self._exhausted is None:
-            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested)
+            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested, until)
             self._update()
 
-    def _rested(self) -> None:
+    def _rested(self, until: Callable[[], bool]) -> None:
         self._exhausted = None
-        self._update()
+        if until():
+            self._update()
+        else:
+            self.rest(until)
 
     def _drain(self, bound: BoundSocket) -> int:
         try:

@@ -182,6 +182,17 @@ class Attempts:
         self.only_busy = False
         self.timed_out = self.timed_out or timed_out
 
+    def next_instead(self, node: Node, error: str, now: float) -> Node | None:
+        """Return the node to ask instead of ``node``, which begins no answer; None: there is none, nothing changes."""
+        before = self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy
+        self.failed(node, error, cause=reasons.NO_ANSWER_IN_TIME)
+        other = self.next(now)
+        if other is None:
+            self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy = (
+                before
+            )
+        return other
+
     def busy(self, node: Node, error: str) -> None:
         """Record that ``node`` takes no connection just now (backlog full): others first, then this one again."""
         self.tried = (*self.tried, node)

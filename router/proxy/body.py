@@ -10,7 +10,7 @@ from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
 from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED, Feeder, Upload
-from uwsgi_router.router.proxy.spool import Replay, Spool
+from uwsgi_router.router.proxy.spool import Replay, Spool, SpoolMemory
 
 
 class Body:
@@ -97,7 +97,7 @@ class Body:
 
     @property
     def memory(self) -> int:
-        """Bytes of a collected body that stay in memory; larger ones go to a file."""
+        """Bytes of a collected body that stay in memory, if there is room; larger ones go to a file."""
         return SPOOL_MEMORY
 
     def passes_continue(self) -> bool:
@@ -112,8 +112,11 @@ class Body:
 
     # --- collecting ---
 
-    async def collect(self) -> None:
+    async def collect(self, memory: SpoolMemory) -> None:
         """Read the body whole into a spool, so that its length is known; sets ``spool``.
+
+        Args:
+            memory: of all bodies of the site.
 
         Raises:
             ClientGone: the client left before that.
@@ -122,7 +125,7 @@ class Body:
         limits, pump, fiber = self._limits, self.pump, self.pump.fiber
         fiber.arm(Phase.BODY, limits.timeout, sliding=True)
         self.begin_pace()
-        spool = Spool(self.memory, limits.post_buffering_dir, fiber)
+        spool = Spool(memory, self.memory, limits.post_buffering_dir, fiber)
         try:
             pump.attach(spool, self.collector())
             self._check_collected(spool)
@@ -239,7 +242,9 @@ class Body:
     @property
     def kept(self) -> int:
         """Bytes of the body that may lie in memory while the request waits."""
-        length = self.request.content_length if self.spool is None else self.spool.length
+        if self.spool is not None:
+            return self.spool.in_memory + MIN_BUFFERED
+        length = self.request.content_length
         if length <= self._limits.post_buffering:
             return length + MIN_BUFFERED
         return buffer_limit(length)

@@ -81,8 +81,6 @@ class Client:
         Raises:
             ResponseError: the node's 101 is no answer to the request.
         """
-        if not self.body.request.tunnel:
-            raise ResponseError("it switches protocols, and was not asked to")
         return None, None
 
     @property

@@ -364,6 +364,25 @@ class Download(Pump):
         self.fiber.lost()
 
 
+class RawDownload(Download):
+    """Pump of an answer that passes as it comes.
+
+    Attributes:
+        refusal: the first bytes of the answer, if they look like a 400.
+    """
+
+    __slots__ = ("refusal",)
+
+    def __init__(self, source: Link, fiber: Fiber, chunk: int) -> None:
+        Download.__init__(self, source, fiber, chunk)
+        self.refusal = b""
+
+    def _pass_on(self, data: bytes) -> None:
+        if self.count == len(data) and data[9:12] == b"400":
+            self.refusal = data
+        super()._pass_on(data)
+
+
 class Answers(Download):
     """Pump of a node's answer that begins with a head: buffered until it can be parsed."""
 

@@ -211,16 +211,22 @@ class Route(Waiter):
         return node
 
     async def _hold(self, attempts: Attempts, keys: frozenset[bytes]) -> None:
-        """Wait until a node of the key announces itself."""
+        """Wait until a node of the key announces itself; without ``hold`` until the table is whole after a start."""
         fiber, site = self._fiber, self._context.site
-        hold, limits, counters = site.hold, site.limits, site.reporter.counters
+        limits, counters = site.limits, site.reporter.counters
+        now = fiber.loop.time()
+        known = self._forwarder.has_nodes(self._request, now)
+        hold = site.hold if known else site.settling
         if not hold.enter(self, self._request.size + self._body.kept, keys):
+            if not limits.hold:
+                raise self._none(attempts)
             text = f"no node is up and {len(hold)} requests wait for one already"
             raise Failure(reasons.HOLD_FULL, text, limits.hold_max)
-        now = fiber.loop.time()
         if not attempts.hold_until:
             counters.held += 1
-            attempts.hold_until = now + limits.hold
+            attempts.hold_until = (
+                now + limits.hold if limits.hold else self._forwarder.settled_at(self._request, now)
+            )
         fiber.arm(Phase.HOLD, attempts.hold_until - now)
         counters.holding += 1
         self.notified = False
@@ -230,6 +236,8 @@ class Route(Waiter):
                 await fiber.pause()
                 self._body.check_client()
         except TimedOut:
+            if not limits.hold:
+                raise self._none(attempts) from None
             text = "no node announced itself in time"
             raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None
         finally:
@@ -294,6 +302,18 @@ class Route(Waiter):
         self.connects_until = 0.0
         if self._attempts is not None:
             self._attempts.busy_until = 0.0
+
+    def move_on(self, node: Node, error: str) -> bool:
+        """Choose another node for a request that ``node`` does not begin to answer; False if there is none."""
+        attempts, now = self._history(), self._context.poller.now
+        other = attempts.next_instead(node, error, now)
+        if other is None:
+            return False
+        self.owner.request_failed(node, now)
+        self.sent_again()
+        self._chosen(other, attempts.owner)
+        self._again = other
+        return True
 
     def _history(self) -> Attempts:
         attempts = self._attempts

@@ -56,7 +56,7 @@ def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Place
     pages = [browse(curl.removeprefix("curl ")) for _ in range(2)]
     assert sorted(name for page in pages for name in pids if name in page) == sorted(pids)
     if shutil.which("curl"):
-        assert paste(curl).startswith("Hello from vassal")
+        assert paste(curl).startswith("Hello from node")
     paste(kill)
     killed = next(name for name, pid in pids.items() if str(pid) in kill)
     (survivor,) = set(pids) - {killed}

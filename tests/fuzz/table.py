@@ -73,6 +73,7 @@ class Table:
     sockets = ("127.0.0.1:1",)
     active_sessions = 0
     static_nodes = None
+    configured_nodes = ()
     cheap = False
     upstreams = Connections()
     access_log = None

@@ -67,6 +67,7 @@ class Left:
     waiting: dict[str, int] = field(default_factory=dict)
     references: dict[str, int] = field(default_factory=dict)
     queueing: int = 0
+    spooled_bytes: int = 0
 
 
 def upstreams_of(router: Router) -> UpstreamPool:
@@ -96,6 +97,7 @@ def left_of(router: Router) -> Left:
         {node.name: len(of.waiting) for node, of in connections if of.waiting},
         {node.name: node.reference for node in nodes_of(router) if node.reference},
         router.gateway.counters.queueing,
+        router.gateway.counters.spooled_bytes,
     )
 
 

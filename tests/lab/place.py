@@ -39,11 +39,11 @@ class Place:
         """Start an HTTP router; see :class:`HttpRouter`."""
         return self._started(HttpRouter(self.directory, *options, **settings))
 
-    def http_before(self, node: Node | Server, *options: str) -> HttpRouter:
+    def http_before(self, node: Node | Server, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router in front of a node that keeps its clients."""
         http = ["--http-backend-http"] if node.proto == "http" else []
         to = f"--http-to={node.address}"
-        return self.http_router("--http-keepalive", to, *http, *options)
+        return self.http_router("--http-keepalive", to, *http, *options, **settings)
 
     def other_router(self, *options: str) -> OtherRouter:
         """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""

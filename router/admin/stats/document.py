@@ -72,7 +72,11 @@ def describe(source: StatsSource, *, now: float, wall: float) -> Document:
         subscriptions=None
         if registry is None
         else _subscriptions(registry.pools.values(), source.upstreams, epoch),
-        tail={"cheap": int(source.cheap)},
+        tail={
+            "cheap": int(source.cheap),
+            "refused_connections": sum(source.counters.refused_connections.values()),
+            "idle_closed": source.counters.idle_closed,
+        },
     )
 
 

@@ -2,8 +2,8 @@ r"""Prometheus metrics of a router: counters and gauges with keys and nodes as l
 
 Each scrape is made from what is in the table at that moment, so the series of a node that left are
 simply not there any more. Labels are ``router`` (the short name), ``key``, ``node`` and, for
-failures, ``reason``; nothing that a client can choose is among them. ``key`` is empty for the nodes
-of ``to``.
+failures, ``reason``; nothing that a client can choose is among them. ``key`` is empty for configured
+nodes (``to``, fallbacks).
 
 A label value shows a control byte or a byte that is not UTF-8 as ``\xNN``, and a backslash twice,
 so that two different keys can never become one series.
@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
-from uwsgi_router.router.routing.static import StaticNode
+from uwsgi_router.router.core.log import dropped_lines
+from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
 from uwsgi_router.version import __version__, build
@@ -39,10 +40,13 @@ _TOTALS = (
     ("resent", "Requests sent again because a node ended the connection without an answer."),
     ("held", "Requests that waited for a node of their key."),
     ("queued", "Requests that waited for a connection to an HTTP node."),
+    ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
     ("refused_packets", "Client connections closed because they sent no acceptable request."),
     ("refused_datagrams", "Announces that were malformed, or refused by the table."),
+    ("lost_datagrams", "Datagrams to subscription servers that the kernel had no room for."),
     ("bytes_received", "Bytes read from clients."),
     ("bytes_sent", "Bytes written to clients."),
+    ("idle_closed", "Idle client connections closed to make room for others."),
     ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
 )
 """Attributes of Counters that are shown one to one."""
@@ -53,7 +57,9 @@ _NAMES = {
     "retries": "connect_retries",
     "resent": "requests_resent",
     "held": "requests_held",
+    "idle_closed": "idle_connections_closed",
     "queued": "requests_queued",
+    "spilled": "bodies_spilled",
     "bytes_received": "client_received_bytes",
     "bytes_sent": "client_sent_bytes",
 }
@@ -81,7 +87,7 @@ class RouterCollector(Collector):
         pools = [] if registry is None else list(registry.pools.values())
         if registry is not None:
             yield from self._keys(pools)
-        yield from self._nodes(_rows(self._source.static_nodes or (), pools))
+        yield from self._nodes(_rows(self._source.configured_nodes, pools))
 
     def _router(self) -> Iterator[Metric]:
         source = self._source
@@ -103,6 +109,11 @@ class RouterCollector(Collector):
                 source.counters.queueing,
             ),
             (
+                "spooled_bytes",
+                "Bytes of bodies that are read whole and are in memory now.",
+                source.counters.spooled_bytes,
+            ),
+            (
                 "kept_connections",
                 "Idle connections to HTTP nodes, of all routers of this process.",
                 source.upstreams.idle,
@@ -117,6 +128,14 @@ class RouterCollector(Collector):
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
+        refused = CounterMetricFamily(
+            _PREFIX + "connections_refused",
+            "Client connections refused because there were too many, by the option that limits them.",
+            labels=["router", "option"],
+        )
+        for option, count in list(source.counters.refused_connections.items()):
+            refused.add_metric([*name, option], count)
+        yield refused
         dropped = CounterMetricFamily(
             _PREFIX + "access_log_lines_dropped",
             "Lines of the access log that its reader did not take in time.",
@@ -124,6 +143,13 @@ class RouterCollector(Collector):
         )
         dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
         yield dropped
+        lines = CounterMetricFamily(
+            _PREFIX + "log_lines_dropped",
+            "Lines of the log that standard error or logto did not take, of this process.",
+            labels=["router"],
+        )
+        lines.add_metric(name, dropped_lines())
+        yield lines
         failed = CounterMetricFamily(
             _PREFIX + "requests_failed",
             "Requests that got no whole answer, by reason.",
@@ -163,6 +189,19 @@ class RouterCollector(Collector):
             for row in rows:
                 gauge.add_metric([router, row.key, row.name], sum(map(now, row.nodes)))
             yield gauge
+        for name, text, measure in (
+            (
+                "node_up",
+                "0 when a node is gone, stale, ejected, unhealthy or in its grace time, or does not answer connects.",
+                _up,
+            ),
+            ("node_weight", "Weight of a node, announced or set by an operator.", _weight),
+        ):
+            gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for row in rows:
+                # One that is configured twice is up if it is so for one of its places.
+                gauge.add_metric([router, row.key, row.name], max(map(measure, row.nodes)))
+            yield gauge
         for name, text, read in self._announced():
             gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
             for row in rows:
@@ -175,19 +214,9 @@ class RouterCollector(Collector):
         """Return (metric, help, how to read it) of what only announced nodes have."""
         return (
             (
-                "node_up",
-                "0 when a node is gone, stale, ejected or unhealthy, or does not answer connects.",
-                _up,
-            ),
-            (
                 "node_healthy",
                 "0 while a node's checks fail.",
                 lambda node: float(not node.check_failure),
-            ),
-            (
-                "node_weight",
-                "Weight of a node, announced or set by an operator.",
-                lambda node: node.weight,
             ),
             (
                 "node_last_announce_timestamp_seconds",
@@ -251,7 +280,7 @@ class _Row(NamedTuple):
     nodes: list[Node]
 
 
-def _rows(static: Iterable[StaticNode], pools: list[NodePool]) -> list[_Row]:
+def _rows(static: Iterable[UnannouncedNode], pools: list[NodePool]) -> list[_Row]:
     configured: dict[str, _Row] = {}
     for node in static:
         name = label(node.name)
@@ -267,8 +296,16 @@ def _serves(node: SubscribedNode) -> bool:
     return not (node.death_mark or node.check_failure)
 
 
-def _up(node: SubscribedNode) -> float:
-    return float(not (node.death_mark or node.suspect or node.ejected or node.check_failure))
+def _up(node: Node) -> float:
+    if isinstance(node, SubscribedNode):
+        down = node.death_mark or bool(node.check_failure)
+    else:
+        down = isinstance(node, UnannouncedNode) and node.failed_at is not None
+    return float(not (down or node.suspect or node.ejected))
+
+
+def _weight(node: Node) -> float:
+    return float(node.weight) if isinstance(node, SubscribedNode | UnannouncedNode) else 1.0
 
 
 _NODE_COUNTERS: tuple[tuple[str, str, Callable[[Node], int]], ...] = (

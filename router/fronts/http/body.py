@@ -14,6 +14,7 @@ from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
 from uwsgi_router.router.proxy.pump import BUFFERING, Feeder, Upload
+from uwsgi_router.router.proxy.spool import SpoolMemory
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -159,10 +160,10 @@ class HttpBody(Body):
         self.begin_pace()
         return True
 
-    async def collect(self) -> None:
+    async def collect(self, memory: SpoolMemory) -> None:
         """Read the body whole, with a 100 for a client that waits for it."""
         self.send_continue()
-        await Body.collect(self)
+        await Body.collect(self, memory)
 
     def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
         """Begin to send the body to a node, which may ask for it itself if it is one of HTTP."""

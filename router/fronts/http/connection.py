@@ -1,6 +1,7 @@
 """HTTP/1 connections: keepalive, pipelining, head timeout, PROXY header, access log."""
 
 import socket
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -93,6 +94,23 @@ class HttpConnection(Connection):
         name = f"{self.connections.ids}-{self.number:x}"
         return f"{name}.{self.served}" if self.served else name
 
+    @property
+    def kept(self) -> bool:
+        """True if a request was served."""
+        return self.served > 0
+
+    @property
+    def idle_since(self) -> float:
+        """Since when no request has come; infinity while one is served."""
+        fiber, settings = self.fiber, self._settings
+        if self.client is not None or self.connections.stopping:
+            return inf
+        if fiber.phase is _IDLE:
+            return fiber.deadline - settings.idle_timeout
+        if fiber.phase is _REQUEST or fiber.phase is Phase.PROXY:
+            return fiber.deadline - settings.head_timeout
+        return inf
+
     # --- the story of a connection ---
 
     async def serve(self) -> None:
@@ -171,7 +189,11 @@ class HttpConnection(Connection):
             if header is not None:
                 pump.buffered = pump.buffered[header.size :]
                 if header.source is not None:
-                    self.peer = header.source
+                    failure = self.connections.peer_told(self, header.source)
+                    if failure is not None:
+                        self._context.site.reporter.connection_refused(self.peer[0], failure)
+                        await self._refuse(failure)
+                        return False
                 return True
             if pump.ended:
                 return False

@@ -20,7 +20,7 @@ class HttpRequest(Request):
     Attributes:
         head: as parsed.
         origin: who its client is.
-        asks_for_tunnel: it asks to go on with something else than HTTP, and may.
+        asks_for_tunnel: it asks to go on with something else than HTTP, and some nodes may.
     """
 
     __slots__ = ("_listener", "_rules", "asks_for_tunnel", "head", "origin")
@@ -37,16 +37,15 @@ class HttpRequest(Request):
         self.path = head.path
         self.chunked = head.chunked
         self.raw = rules.knows_raw and rules.is_raw(head)
-        self.asks_for_tunnel = bool(head.upgrade) and rules.is_tunnel(head)
+        self.asks_for_tunnel = bool(head.upgrade) and rules.asks_for_tunnel(head)
         self._rules = rules
         self._listener = listener
         self.head = head
         self.origin = origin
 
-    @property
-    def tunnel(self) -> bool:
-        """True if the client asks to switch to another protocol than HTTP, and may."""
-        return self.asks_for_tunnel
+    def may_switch(self, *, http: bool) -> bool:
+        """Return True if the client asks to switch to another protocol than HTTP, and such a node may."""
+        return self.asks_for_tunnel and (http or self._rules.lets_uwsgi_switch(self.head))
 
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
         """Return header and variables; modifiers of the configuration come before the node's.
@@ -62,7 +61,7 @@ class HttpRequest(Request):
                 self._listener.block,
                 content_length=head.content_length if collected is None else collected,
                 chunked=self.chunked and collected is None,
-                tunnel=self.asks_for_tunnel,
+                tunnel=self.asks_for_tunnel and rules.lets_uwsgi_switch(head),
                 server_name_as_host=rules.server_name_as_host,
                 extra=rules.extra,
             )

@@ -35,8 +35,7 @@ class RawRequest(Request):
             raw=True,
         )
 
-    @property
-    def tunnel(self) -> bool:
+    def may_switch(self, *, http: bool) -> bool:  # noqa: ARG002
         """Never: there is nothing to switch from."""
         return False
 

@@ -9,7 +9,7 @@ from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
-from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
 
 # Bytes that the head of an answer may have.
@@ -32,55 +32,70 @@ class MessageAnswer(Answer):
         """Pass the request's body on, and the answer back, each in the framing that its receiver understands."""
         client, download, back = self.client, self.download, self.back
         body, fiber, upload = client.body, download.fiber, client.body.pump
-        fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
+        second = self.second_try
+        patience = self.site.limits.timeout if second is None else second.patience
+        fiber.arm(_ANSWER, patience, sliding=True)
         download.start()
         if body.follows(back):
             body.send_to(self.link, back, opaque=False)
         interim = seen = 0
-        try:
-            while True:
-                if body.sending or upload.ended:
-                    self._advance()
-                data = download.buffered
-                if len(data) > seen:
-                    head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
-                    if head is None:
-                        seen = len(data)
-                    elif head.status >= 200:
-                        download.buffered = data[head.size :]
-                        length = body_length(head, self.request.method)
-                        recoder = self._begin(head, length)
-                        if recoder is not None:
-                            endless = not head.chunked and length is None
-                            await self._relay_body(recoder, endless=endless)
-                        self._keep_or_close(head)
-                        return
-                    else:
-                        download.buffered = data[head.size :]
-                        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                            tunnel = Tunnel(
-                                self.site.limits, client, self.lease, self.link, download
-                            )
-                            await tunnel.relay(head)
+        waiting = True
+        while waiting:
+            waiting = False
+            try:
+                while True:
+                    if body.sending or upload.ended:
+                        self._advance()
+                    data = download.buffered
+                    if len(data) > seen:
+                        if second is not None:
+                            self._be_patient(second)
+                        head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
+                        if head is None:
+                            seen = len(data)
+                        elif head.status >= 200:
+                            download.buffered = data[head.size :]
+                            length = body_length(head, self.request.method)
+                            recoder = self._begin(head, length)
+                            if recoder is not None:
+                                endless = not head.chunked and length is None
+                                await self._relay_body(recoder, endless=endless)
+                            self._keep_or_close(head)
                             return
-                        seen = 0
-                        interim = self._pass_interim(head, interim)
-                        continue
-                if download.ended:
-                    self._check_end(interim)
-                    return
-                await fiber.pause()
-        except TimedOut:
-            # A 1xx is no part of an answer.
-            begun = client.begun or download.buffered
-            raise self.stalled(download.count if begun else 0) from None
-        except Truncated as exc:
-            raise Failure(
-                reasons.CUT_SHORT, f"{self.lease.node.name} sent no whole answer: {exc}"
-            ) from exc
-        except ResponseError as exc:
-            text = f"{self.lease.node.name} sent no valid answer: {exc}"
-            raise Failure(reasons.BAD_ANSWER, text) from exc
+                        else:
+                            download.buffered = data[head.size :]
+                            if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                                await self._tunnel().relay(head)
+                                return
+                            seen = 0
+                            interim = self._pass_interim(head, interim)
+                            continue
+                    if download.ended:
+                        self._check_end(interim)
+                        return
+                    await fiber.pause()
+            except TimedOut:
+                # A 1xx is no part of an answer.
+                begun = client.begun or download.buffered
+                waiting = self.waits_on(fiber, download.count if begun else 0)
+            except (Truncated, ResponseError) as exc:
+                raise self._bad_answer(exc) from exc
+
+    def _bad_answer(self, error: Truncated | ResponseError) -> Failure:
+        if isinstance(error, Truncated):
+            text = f"{self.lease.node.name} sent no whole answer: {error}"
+            return Failure(reasons.CUT_SHORT, text)
+        if not self.download.buffered.startswith(b"HTTP/"):
+            self.suspect("sends something else")
+        text = f"{self.lease.node.name} sent no valid answer: {error}"
+        return Failure(reasons.BAD_ANSWER, text)
+
+    def _be_patient(self, second: SecondTry) -> None:
+        """Ask no other node any more: this one has begun to answer."""
+        second.route = None
+        fiber = self.download.fiber
+        fiber.slides = self.site.limits.timeout
+        fiber.touch()
 
     # --- the request's body ---
 
@@ -90,7 +105,7 @@ class MessageAnswer(Answer):
         if not body.sending:
             if not body.pump.ended:
                 return
-            if self.request.tunnel:
+            if self.request.may_switch(http=self.back.keeps_connections):
                 # What came before the end goes before it: a tunnel passes both on, once it is open.
                 body.check_client()
                 return
@@ -98,6 +113,16 @@ class MessageAnswer(Answer):
         body.advance()
 
     # --- the answer ---
+
+    def _tunnel(self) -> Tunnel:
+        """Return the tunnel that a 101 opens.
+
+        Raises:
+            ResponseError: the node was not asked for one.
+        """
+        if not self.request.may_switch(http=self.back.keeps_connections):
+            raise ResponseError("it switches protocols, and was not asked to")
+        return Tunnel(self.site.limits, self.client, self.lease, self.link, self.download)
 
     def _pass_interim(self, head: ResponseHead, count: int) -> int:
         """Pass a 1xx on; return how many there have been, this one included.
@@ -191,6 +216,7 @@ class MessageAnswer(Answer):
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
         if head.close:
+            self.suspect_refusal(head)
             return
         if download.buffered:
             self.site.reporter.surplus(lease.node, len(download.buffered))
