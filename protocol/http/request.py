@@ -114,7 +114,9 @@ class RequestHead(FieldLines):  # noqa: PLW1641
         websocket: bool = False,
         size: int = 0,
     ) -> None:
-        super().__init__(lines)
+        # What FieldLines.__init__ does, without the call.
+        self._lines = lines
+        self._block = None
         self.method = method
         self.target = target
         self.path = path
@@ -224,7 +226,11 @@ def parse_request(
     if size <= _SHORT and size <= max_head and data.endswith(_END):
         # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
         try:
-            return _read_whole(data, 0, size, max_fields, rtsp)
+            if COMPILED:
+                head = read_usual(data, max_fields)
+                if head is not None:
+                    return head
+            return read_lines(_split(data, max_fields), size, rtsp=rtsp)
         except HttpError:
             pass
     start = 0
@@ -235,19 +241,15 @@ def parse_request(
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         return None
     try:
-        return _read_whole(data, start, end + 4, max_fields, rtsp)
+        if COMPILED:
+            head = read_usual(data, max_fields)
+            if head is not None:
+                return head
+        return read_lines(_split(data[start : end + 4], max_fields), end + 4, rtsp=rtsp)
     except HttpError:
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         raise
-
-
-def _read_whole(data: bytes, start: int, stop: int, max_fields: int, rtsp: bool) -> RequestHead:
-    if COMPILED:
-        head = read_usual(data, max_fields)
-        if head is not None:
-            return head
-    return read_lines(_split(data[start:stop], max_fields), stop, rtsp=rtsp)
 
 
 def read_usual(data: bytes, max_fields: int) -> RequestHead | None:

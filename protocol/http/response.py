@@ -86,7 +86,9 @@ class ResponseHead(FieldLines):  # noqa: PLW1641
         size: int = 0,
         start: bytes = b"",
     ) -> None:
-        super().__init__(lines)
+        # What FieldLines.__init__ does, without the call.
+        self._lines = lines
+        self._block = None
         self.status = status
         self.reason = reason
         self.minor = minor
@@ -131,6 +133,8 @@ class _Lines(BoundedCache[None]):
     _KEY_SIZE: ClassVar[int] = 256
 
 
+# A number, because comparing with a member of HTTPStatus takes longer than the rest of the status line.
+_UPGRADE_REQUIRED: Final = 426
 _CR: Final = 13
 _LF: Final = 10
 _lines: Final = _Lines()
@@ -180,7 +184,7 @@ def read_lines(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead:
         takers = _TAKERS_CGI
         head = ResponseHead(0, b"", 0, [], close=True)
     else:
-        takers = takers_of(cgi=cgi)
+        takers = _TAKERS_UWSGI if cgi else _TAKERS
         status, reason, minor, start = status_lines[lines[0]]
         del lines[0]
         head = ResponseHead(status, reason, minor, [])
@@ -216,7 +220,7 @@ def read_usual(data: bytes, takers: "dict[bytes, _Taker]", max_fields: int) -> R
     if data[:5] != b"HTTP/" or data[at] != _CR or data[at + 1] != _LF:
         return None
     status, reason, minor, start = status_lines[data[:at]]
-    if status == HTTPStatus.UPGRADE_REQUIRED:
+    if status == _UPGRADE_REQUIRED:
         return None
     at += 2
     begin = at
@@ -253,7 +257,10 @@ def read_usual(data: bytes, takers: "dict[bytes, _Taker]", max_fields: int) -> R
         return None
     head.close = not minor
     head.start = start
-    _finish(head, connection)
+    if connection is not None:
+        _connect(head, connection)
+    if head.chunked:
+        _check_chunked(head)
     return head
 
 
@@ -295,7 +302,10 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
             passed.append(line)
     if unknown:
         _check(unknown)
-    _finish(head, connection)
+    if connection is not None:
+        _connect(head, connection)
+    if head.chunked:
+        _check_chunked(head)
     if not head.start:
         if not head.status:
             redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
@@ -305,11 +315,9 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
         head.start = status_line(head.status, head.reason)
 
 
-def _finish(head: ResponseHead, connection: bytes | None) -> None:
-    """Apply Connection, and look whether the body's end is told in one way."""
-    if connection is not None:
-        _connect(head, connection)
-    if head.chunked and (head.content_length is not None or not head.minor):
+def _check_chunked(head: ResponseHead) -> None:
+    """Refuse a chunked body whose end is told in another way, too."""
+    if head.content_length is not None or not head.minor:
         why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
         raise ResponseError(
             f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"

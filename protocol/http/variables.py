@@ -4,15 +4,20 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache, remembering
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
-from uwsgi_router.protocol.http.walk import COMPILED, cut
+from uwsgi_router.protocol.http.walk import COMPILED
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 
 class _Lengths(dict[int, bytes]):
@@ -48,6 +53,7 @@ def _key(name: bytes) -> bytes:
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
+_SIZES: Final = [size.to_bytes(2, "little") for size in range(1024)]
 _items: Final = _Items()
 _remembers = remembering()
 
@@ -137,7 +143,7 @@ def request_block(
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
     if COMPILED:
-        parts += pieces_of(cut(origin.passing(head) if head.forwarded else head.block))
+        parts += walked(origin.passing(head) if head.forwarded else head.block)
     else:
         parts += _items_of(origin.passing_lines(head) if head.forwarded else head.lines)
     parts.append(chain)
@@ -183,20 +189,35 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     return origin.as_variables
 
 
-def pieces_of(found: list[bytes]) -> list[bytes]:
-    """Return the pieces of the variables of fields.
+def walked(block: bytes) -> list[bytes]:
+    """Return the pieces of the variables of fields; the loop is for compiled code.
 
     Args:
-        found: names and values, in turn.
+        block: ``Name: value`` of each field, with its end.
     """
     pieces: list[bytes] = []
     seen: set[bytes] = set()
-    lengths, keys = _lengths, _keys
-    for at in range(0, len(found), 2):
-        key, value = keys[found[at]], found[at + 1]
+    keys, sizes = _keys, _SIZES
+    count: i64 = 0
+    at: i64 = 0
+    stop: i64 = len(block)
+    while at < stop:
+        start = at
+        while block[at] != 58:  # a colon
+            at += 1
+        key = keys[block[start:at]]
+        start = at + 2
+        at = start
+        while block[at] != 13:  # CR
+            at += 1
+        size: i64 = at - start
         seen.add(key)
-        pieces += (key, lengths[len(value)], value)
-    return pieces if 2 * len(seen) == len(found) else _merged(found[::2], found[1::2])
+        count += 1
+        pieces.append(key)
+        pieces.append(sizes[size] if size < 1024 else _lengths[size])
+        pieces.append(block[start:at])
+        at += 2
+    return pieces if len(seen) == count else _merged(block.split(b"\r\n")[:-1])
 
 
 def _items_of(lines: list[bytes]) -> Iterable[bytes]:
@@ -214,20 +235,20 @@ def _items_of(lines: list[bytes]) -> Iterable[bytes]:
         else:
             key, items[key] = found
     if len(items) != len(lines):
-        pairs = [line.partition(b": ") for line in lines]
-        return _merged([name for name, _, _ in pairs], [value for _, _, value in pairs])
+        return _merged(lines)
     if unknown and _remembers():
         for line, item in zip(lines, items.items(), strict=True):
             _items.keep(line, item)
     return items.values()
 
 
-def _merged(names: list[bytes], values: list[bytes]) -> list[bytes]:
-    """Return the encoded variables; values of fields with the same name are joined (RFC 9110 section 5.3)."""
+def _merged(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the encoded variables; values of lines with the same name are joined (RFC 9110 section 5.3)."""
     lists: dict[bytes, list[bytes]] = {}
-    for name, value in zip(names, values, strict=True):
+    for line in lines:
+        name, _, value = line.partition(b": ")
         lists.setdefault(_keys[name], []).append(value)
-    joined = {key: b", ".join(found) for key, found in lists.items()}
+    joined = {key: b", ".join(values) for key, values in lists.items()}
     return [key + _lengths[len(value)] + value for key, value in joined.items()]
 
 

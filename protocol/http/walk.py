@@ -143,26 +143,3 @@ def request_line(data: bytes) -> tuple[bytes, bytes, int, bool, bool] | None:
     if data[at:end] != b" HTTP/1.1\r\n":
         return None
     return method, data[begin:at], end, query, odd
-
-
-def cut(block: bytes) -> list[bytes]:
-    """Return the names and values of lines ``Name: value``, in turn.
-
-    Args:
-        block: lines that are right and written as usual, each with its end.
-    """
-    pieces: list[bytes] = []
-    at: i64 = 0
-    stop: i64 = len(block)
-    while at < stop:
-        start = at
-        while block[at] != 58:
-            at += 1
-        pieces.append(block[start:at])
-        start = at + 2
-        at = start
-        while block[at] != 13:
-            at += 1
-        pieces.append(block[start:at])
-        at += 2
-    return pieces

@@ -13,7 +13,7 @@ from uwsgi_router.protocol.http.fields import split_head
 from uwsgi_router.protocol.http.request import RequestHead, read_lines, read_usual
 from uwsgi_router.protocol.http.request_lines import PLAIN, field_rules, watched_names
 from uwsgi_router.protocol.http.target import parse_request_line
-from uwsgi_router.protocol.http.walk import Watched, cut, line_end, request_line
+from uwsgi_router.protocol.http.walk import Watched, line_end, request_line
 
 END = b"\r\n\r\n"
 WATCHED = Watched(watched_names(), underscore=True, usual=True)
@@ -102,15 +102,6 @@ def test_the_walk_stops_at_every_name_with_a_rule(name: bytes) -> None:
 def test_the_walk_stops_at_names_that_begin_with_a_watched_beginning() -> None:
     for name in (b"X-Forwarded-", b"x-forwarded-host", b"X-FORWARDED-" + b"a" * 100):
         assert WATCHED.stop(b"A: b\r\n" + name + b": x" + END, 0) == 6
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from([b"A", b"X-Y", b"Sec-Fetch-Mode"]), st.binary(max_size=20)))
-)
-def test_cut(pairs: list[tuple[bytes, bytes]]) -> None:
-    pairs = [(name, value.translate(None, b"\r\n")) for name, value in pairs]
-    found = cut(b"".join(b"%b: %b\r\n" % pair for pair in pairs))
-    assert list(zip(found[::2], found[1::2], strict=True)) == pairs
 
 
 def test_the_walk_never_leaves_the_head() -> None:
