@@ -14,7 +14,7 @@ WHEEL_PYTHONS ?= $(shell for minor in 11 12 13 14; do \
 	python3.$$minor -c 'import os, pip, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
 	2>/dev/null && echo python3.$$minor; done)
 
-.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench bench-programs subscribe.pyz wheels clean
+.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench attacks bench-programs subscribe.pyz wheels clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -67,6 +67,10 @@ autobahn: .venv/installed
 # Under twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
 bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
 	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
+
+# Ten minutes: how long an innocent waits during each of some attacks, with this router, nginx and HAProxy.
+attacks: .bench/installed .bench/compiled/installed
+	.bench/venv/bin/python -m bench.attacks
 
 bench-programs:
 	BENCH_PYTHON=$(BENCH_PYTHON) tests/peers/install.sh --for-bench

@@ -230,7 +230,7 @@ class HttpRouterConfig(RouterConfig):
         "Take up to this much of an answer from its node although the client reads slowly.",
         default=0,
         origin=_OURS,
-        shown="0: 256 KiB",
+        shown="0: 64 KiB",
     )
     errors: Literal["close", "http"] = option(
         "errors",

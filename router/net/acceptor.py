@@ -57,8 +57,17 @@ class Acceptor:
         bound_sockets: Sequence[BoundSocket],
         on_connection: Callable[[socket.SocketType, Peer], None],
         on_error: Callable[[], None] = lambda: None,
+        batch: int = _BATCH,
     ) -> None:
-        """Prepare to accept; ``on_connection`` owns the sockets, ``on_error`` counts failures of ours."""
+        """Prepare to accept.
+
+        Args:
+            loop: the event loop.
+            bound_sockets: where.
+            on_connection: owns the sockets.
+            on_error: counts failures of ours.
+            batch: connections taken at one wake-up, before everything else gets its turn again.
+        """
         self._loop = loop
         self._bound = list(bound_sockets)
         self._on_connection = on_connection
@@ -67,6 +76,7 @@ class Acceptor:
         self._exhausted: asyncio.TimerHandle | None = None
         self._limited = RateLimited(log)
         self._on_error = on_error
+        self._batch = batch
         for bound in self._bound:
             bound.on_replaced = self._accepting_from(bound)
 
@@ -134,7 +144,7 @@ class Acceptor:
         return replaced
 
     def _readable(self, bound: BoundSocket, family: int) -> None:
-        for _ in range(_BATCH):
+        for _ in range(self._batch):
             # on_connection may have paused us.
             if not self._polling:
                 return

@@ -9,7 +9,9 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
-from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED, Feeder, Upload
+from uwsgi_router.router.proxy.directions import Upload
+from uwsgi_router.router.proxy.feeder import Feeder
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED
 from uwsgi_router.router.proxy.spool import Replay, Spool, SpoolMemory
 
 
@@ -177,7 +179,7 @@ class Body:
         self._replay = None
         if self.spool is not None:
             self._replay = Replay(self.spool, link, self.pump.fiber)
-            self._replay.go_on()
+            self._replay.resume()
             self._to_attach = opaque
         else:
             self._to_attach = opaque or self.follows(back)
@@ -208,6 +210,11 @@ class Body:
                 self._end_told = True
                 if self._half_closes:
                     half_close(link)
+
+    @property
+    def unsent(self) -> bool:
+        """True while the node has not been given all of a collected body."""
+        return self._replay is not None and not self._replay.done
 
     def leave(self) -> None:
         """End the attempt: the node gets no more; another may."""

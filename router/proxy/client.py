@@ -12,7 +12,7 @@ from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.connection import LINGER_IDLE, LINGER_TOTAL, Connection
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.pump import Feeder
+from uwsgi_router.router.proxy.feeder import Feeder
 
 
 class Client:
@@ -146,6 +146,7 @@ class Client:
                     await fiber.pause()
             except TimedOut:
                 raise self.stalled() from None
+            link.set_light()
 
     def stalled(self) -> Failure:
         """Return the failure of a client that does not take its answer."""
@@ -201,6 +202,7 @@ async def send_last(connection: Connection, answer: bytes, *, complete: bool) ->
 async def linger(connection: Connection) -> None:
     """Half-close, read on for a while, then close (see :meth:`Client.linger`)."""
     link, fiber = connection.link, connection.fiber
+    connection.discard()
     try:
         link.write_eof()
         until = fiber.loop.time() + LINGER_TOTAL
@@ -214,6 +216,8 @@ async def linger(connection: Connection) -> None:
             elif data:
                 connection.discarded += len(data)
                 fiber.touch()
+                # It may send faster than we read.
+                await fiber.give_way()
             else:
                 break
     except (OSError, ClientGone, TimedOut, asyncio.CancelledError):

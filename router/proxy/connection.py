@@ -95,6 +95,9 @@ class Connection(LinkOwner):
     def hurry(self, seconds: float) -> None:
         """Stop soon: if no request was read yet, wait for it no longer than ``seconds``."""
 
+    def discard(self) -> None:
+        """Free what has been read and will not be served."""
+
     def start(self) -> None:
         """Begin to serve."""
         self.connections.add(self)

@@ -17,8 +17,8 @@ from uwsgi_router.router.proxy.answers.raw import RawAnswer
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Context, Site
+from uwsgi_router.router.proxy.directions import Answers, RawDownload
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Answers, RawDownload
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.report.requests import Outcome
 from uwsgi_router.subscriptions.node import Node

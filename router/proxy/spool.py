@@ -7,10 +7,11 @@ from typing import IO
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.net.poller import Resumable
 from uwsgi_router.router.report.counters import Counters
 
-# Read from a spooled file and written to a node at once.
-_CHUNK = 128 * 1024
+# Read from a spooled file and written to a node in one turn.
+_CHUNK = 64 * 1024
 
 
 class SpoolMemory:
@@ -128,8 +129,8 @@ class Spool:
             self._file.close()
 
 
-class Replay:
-    """Replay of a spooled body to a node, as fast as it takes it; each attempt makes its own.
+class Replay(Resumable):
+    """Replay of a spooled body to a node, as fast as it takes it, a piece in each turn; each attempt makes its own.
 
     Attributes:
         done: everything was handed to the link.
@@ -146,26 +147,30 @@ class Replay:
         self.done = False
         self.error: OSError | None = None
 
-    def go_on(self) -> None:
-        """Write until the link has enough; called again when it wants more."""
-        link = self._link
-        while not link.closed and self._offset < self._spool.length:
-            try:
-                data = self._spool.read(self._offset, _CHUNK)
-            except OSError as exc:
-                self.error = without_traceback(exc)
-                self._fiber.wake()
-                return
-            self._offset += len(data)
-            try:
-                link.write(data)
-            except OSError:
-                # The node may have answered before it stopped reading: its answer is still read.
-                self._fiber.wake()
-                return
-            self._fiber.touch()
-            if link.backlog:
-                link.on_low = self.go_on
-                return
-        self.done = True
-        self._fiber.wake()
+    def resume(self) -> None:
+        """Write another piece; called again when the link wants more, or others have had their turn."""
+        link, fiber = self._link, self._fiber
+        if link.closed:
+            return
+        if self._offset >= self._spool.length:
+            self.done = True
+            fiber.wake()
+            return
+        try:
+            data = self._spool.read(self._offset, _CHUNK)
+        except OSError as exc:
+            self.error = without_traceback(exc)
+            fiber.wake()
+            return
+        self._offset += len(data)
+        try:
+            link.write(data)
+        except OSError:
+            # The node may have answered before it stopped reading: its answer is still read.
+            fiber.wake()
+            return
+        fiber.touch()
+        if link.backlog:
+            link.on_low = self.resume
+        else:
+            fiber.poller.resume_in_turn(self)

@@ -16,7 +16,7 @@ from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.pump import Feeder
+from uwsgi_router.router.proxy.feeder import Feeder
 
 
 class HttpClient(Client):

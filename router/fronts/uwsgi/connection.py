@@ -19,8 +19,9 @@ from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.exchange import Exchange
-from uwsgi_router.router.proxy.pump import Feeder, Upload
+from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.report.requests import Outcome
 
 _REQUEST: Final = Phase.REQUEST

@@ -9,6 +9,7 @@ from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.poller import SHARE
 from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
 
@@ -159,6 +160,9 @@ class MessageAnswer(Answer):
         buffered = download.buffered
         if encoder is None and length is not None and len(buffered) >= length:
             download.finish()
+            if length >= SHARE:
+                # That was read in one piece: the connection may serve another request, which is small.
+                self.link.set_light()
             download.buffered = buffered[length:]
             # As client.write() does, without the call.
             try:
@@ -225,7 +229,7 @@ class MessageAnswer(Answer):
             not lease.slot
             or download.ended
             or self.link.backlog
-            or not (body.empty or (body.complete and not body.endless))
+            or not (body.empty or (body.complete and not body.endless and not body.unsent))
         ):
             return
         seconds = self.site.limits.backend_keepalive

@@ -11,8 +11,8 @@ from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Site
+from uwsgi_router.router.proxy.directions import RawDownload
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import RawDownload
 
 _ANSWER: Final = Phase.ANSWER
 
