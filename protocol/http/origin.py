@@ -104,12 +104,16 @@ class Origin:
             return False
         return self.trusted or not is_forwarding(name)
 
-    def passing(self, lines: Iterable[bytes]) -> list[bytes]:
-        """Return those of a request's lines that go to the node as they came."""
+    def passing(self, head: RequestHead) -> bytes:
+        """Return those of a request's fields that go to the node as they came, each with its end."""
+        return b"\r\n".join((*self.passing_lines(head), b""))
+
+    def passing_lines(self, head: RequestHead) -> list[bytes]:
+        """Return the lines of those fields."""
         passes = self.passes
         return [
             line
-            for line in lines
+            for line in head.lines
             if line[0] not in _INITIALS or passes(names[line.partition(b":")[0]])
         ]
 

@@ -39,9 +39,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return _show(everything(_width()))
     if first in VERSION:
-        from uwsgi_router.version import __version__  # noqa: PLC0415
+        from uwsgi_router.version import __version__, build  # noqa: PLC0415
 
-        sys.stdout.write(f"uwsgi-router {__version__}\n")
+        sys.stdout.write(f"uwsgi-router {__version__} ({build()})\n")
         return 0
     meant = _meant(first)
     if meant is not None:

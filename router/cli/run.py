@@ -20,7 +20,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 log = logging.getLogger("uwsgi-router")
 
@@ -126,7 +126,11 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
     for kind, line in instance.summaries():
         logging.getLogger(f"uwsgi-router.{kind}").info("%s", line)
     log.info(
-        "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
+        "uwsgi-router %s (%s) is ready, pid %d, %s",
+        __version__,
+        build(),
+        os.getpid(),
+        type(loop).__module__,
     )
     notifier.ready("serving")
     await graceful.wait()

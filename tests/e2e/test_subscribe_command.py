@@ -325,6 +325,7 @@ def project(lab: Place) -> Path:
     return project
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("path", [None, "project"])
 def test_the_zipapp_in_a_project_with_packages_of_our_names(
     lab: Place, table: Table, zipapp: Path, project: Path, path: str | None
@@ -345,6 +346,7 @@ def test_the_zipapp_in_a_project_with_packages_of_our_names(
     assert process.wait() == 0
 
 
+@pytest.mark.sources
 def test_the_same_sources_make_the_same_zipapp(zipapp: Path, tmp_path: Path) -> None:
     builder = programs.ROOT / "scripts/build_subscribe.py"
     again = tmp_path / "again"

@@ -24,7 +24,7 @@ from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -99,11 +99,13 @@ class Families:
     def _router(self) -> Iterator[Metric]:
         source = self._source
         name = [source.name]
-        build = GaugeMetricFamily(
-            _PREFIX + "build_info", "Always 1; the program's version.", labels=["router", "version"]
+        info = GaugeMetricFamily(
+            _PREFIX + "build_info",
+            "Always 1; the program's version, and whether it is compiled or plain Python.",
+            labels=["router", "version", "build"],
         )
-        build.add_metric([*name, __version__], 1)
-        yield build
+        info.add_metric([*name, __version__, build()], 1)
+        yield info
         for metric, text, value in (
             ("active_sessions", "Open client connections.", source.active_sessions),
             ("cheap", "1 while the router does not accept for want of nodes.", int(source.cheap)),

@@ -8,7 +8,7 @@ import pytest
 from tests.lab.processes import run_python
 from uwsgi_router.router.cli.command_table import COMMANDS
 from uwsgi_router.router.cli.main import main
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "--usage", "help"])
@@ -79,7 +79,7 @@ def test_help_about_no_option(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
 def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
+    assert capsys.readouterr().out == f"uwsgi-router {__version__} ({build()})\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -16,7 +16,7 @@ from tests.router.admin.stats.fixtures import (
 )
 from uwsgi_router.router.admin.stats import metrics
 from uwsgi_router.subscriptions.registry import Registry
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 Labels = frozenset[tuple[str, str]]
 
@@ -90,7 +90,7 @@ def test_counters_of_the_router() -> None:
     refused = "uwsgi_router_connections_refused_total"
     assert value(samples, refused, option="max-connections") == 19
     assert value(samples, "uwsgi_router_requests_failed_total", reason="unknown-key") == 1
-    assert value(samples, "uwsgi_router_build_info", version=__version__) == 1
+    assert value(samples, "uwsgi_router_build_info", version=__version__, build=build()) == 1
 
 
 def test_descriptors_of_the_process_are_there() -> None:
