@@ -163,6 +163,8 @@ class HttpConnection(Connection):
 
     def discard(self) -> None:
         """Free what has been read and will not be served."""
+        # They have come all the same: the access log counts them.
+        self.discarded += len(self.pump.buffered)
         self.pump.discard()
 
     def ended(self, error: BaseException | None) -> None:
