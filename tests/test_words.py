@@ -33,11 +33,13 @@ PLACES = {
     "lease": "router/proxy/lease.py",
     "load balancing": "subscriptions/balancing.py",
     "rate limit": "subscriptions/rate.py",
+    "pseudo-terminal": "router/jails/forkpty/session.py",
     "replay protection": "subscriptions/replay.py",
     "retry": "router/proxy/exchange.py",
     "round robin": "router/routing/rotation.py",
     "slow client": "router/fronts/http/pace.py",
     "spool": "router/proxy/spool.py",
+    "supervisor": "router/app/process/supervisor.py",
     "websocket": "router/fronts/http/websocket/frames.py",
 }
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
@@ -12,6 +12,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.app.jails import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.config.model import Configuration, RouterConfig
@@ -36,8 +37,10 @@ class Instance:
         inherited: sockets that are open already.
         timing: of the routers: times that no option sets.
         table_timing: likewise, of the tables of announced nodes.
+        jails: routers for jails, which it binds and does not start.
 
     Attributes:
+        jails: see above.
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
@@ -49,12 +52,14 @@ class Instance:
         inherited: Inherited | None = None,
         timing: Timing | None = None,
         table_timing: TableTiming | None = None,
+        jails: Sequence[Jail] = (),
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
         self.tables = Tables(configuration.subscription, table_timing)
+        self.jails = jails
         self.shared: Shared | None = None
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
@@ -86,6 +91,8 @@ class Instance:
             for router in self.routers:
                 router.bind(process, inherited, self._shared_sockets)
             self.tables.bind(self._configuration.routers, process, inherited)
+            for jail in self.jails:
+                jail.bind(inherited, self._shared_sockets)
         except BaseException:
             self.close_sockets()
             raise
@@ -116,6 +123,18 @@ class Instance:
         for bound in self._sockets():
             bound.unlink()
             bound.close()
+        for jail in self.jails:
+            jail.close_sockets()
+
+    def leave(self) -> None:
+        """Close our copies of everything but the routers for jails: another process has it."""
+        for bound in self._sockets():
+            bound.sock.close()
+
+    def leave_jails(self) -> None:
+        """Close our copies of the descriptors of the routers for jails: another process has them."""
+        for jail in self.jails:
+            jail.leave()
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound."""

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable
+from functools import partial
 
 from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.jails import Jail, build_jails
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
 from uwsgi_router.router.app.process.identity import identity
@@ -13,6 +16,7 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.signals import Signals
+from uwsgi_router.router.app.process.supervisor import ProcessSupervisor, SupervisedProgram
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
@@ -38,7 +42,8 @@ def run(configuration: Configuration) -> int:
         log.warning("%s", line)
     who = identity(process, configuration.routers)
     notifier = SystemdNotifier.from_environment(os.environ)
-    instance = Instance(configuration, Inherited.from_environment(os.environ, os.getpid()))
+    inherited = Inherited.from_environment(os.environ, os.getpid())
+    instance = Instance(configuration, inherited, jails=build_jails(configuration))
     set_title(process.procname, process.procname_prefix)
     raise_descriptor_limit()
     warn_of_short_backlog(process.listen)
@@ -46,15 +51,21 @@ def run(configuration: Configuration) -> int:
     factory = loop_factory(process.event_loop)
     instance.bind()
     pidfiles: list[PidFile] = []
+    supervisor = _supervisor(instance, factory)
     try:
         if process.pidfile is not None:
             pidfiles.append(PidFile(process.pidfile))
         drop(who)
         if process.safe_pidfile is not None:
             pidfiles.append(PidFile(process.safe_pidfile))
+        if supervisor is not None:
+            supervisor.start()
+            instance.leave_jails()
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(instance, notifier, process.reload_mercy))
+            runner.run(_serve(instance, notifier, process.reload_mercy, supervisor))
     finally:
+        if supervisor is not None:
+            supervisor.stop()
         instance.close_sockets()
         for pidfile in pidfiles:
             pidfile.remove()
@@ -81,7 +92,42 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     return uvloop.new_event_loop
 
 
-async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) -> None:
+def _supervisor(instance: Instance, factory: LoopFactory | None) -> ProcessSupervisor | None:
+    """Return what runs each router for jails in a process of its own, until a master process does."""
+    programs = [
+        SupervisedProgram(
+            f"the {jail.name} router", f"router-{jail.name}", partial(_run_jail, jail, factory)
+        )
+        for jail in instance.jails
+    ]
+    return ProcessSupervisor(programs, instance.leave) if programs else None
+
+
+def _run_jail(jail: Jail, factory: LoopFactory | None, lifeline: int) -> None:
+    """Serve a router for jails until the lifeline ends, or a signal comes."""
+    jail.take()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve_jail(jail, lifeline))
+
+
+async def _serve_jail(jail: Jail, lifeline: int) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, over.set)
+    loop.add_reader(lifeline, over.set)
+    await jail.start()
+    await over.wait()
+    loop.remove_reader(lifeline)
+    await jail.stop()
+
+
+async def _serve(
+    instance: Instance,
+    notifier: SystemdNotifier,
+    mercy: float,
+    supervisor: ProcessSupervisor | None,
+) -> None:
     loop = asyncio.get_running_loop()
     graceful, at_once = asyncio.Event(), asyncio.Event()
 
@@ -91,6 +137,8 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
 
     signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
     signals.install()
+    if supervisor is not None:
+        supervisor.watch(loop, graceful.set)
     await instance.start()
     tune_gc()
     log.info(

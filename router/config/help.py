@@ -37,6 +37,7 @@ Nodes:
   weight NODE N                       set a node's share of the requests
 Tools:
   get ADDRESS|URL [PATH]              send one request, over uwsgi or HTTP
+  pty ADDRESS [-- COMMAND...]         connect this terminal to a forkpty router
   keys new DOMAIN                     make keys for signed announces
   completion bash|zsh|fish            print a script that completes all this
 

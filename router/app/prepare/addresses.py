@@ -15,6 +15,7 @@ from uwsgi_router.protocol.address import (
     parse_datagram_address,
     parse_listen_address,
 )
+from uwsgi_router.router.config import jails_checks
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.router.net.own import is_this_machine
 
@@ -64,6 +65,8 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
     streams += [("cache-socket", text) for text in process.cache_sockets]
     if process.control_socket is not None:
         streams.append(("control-socket", process.control_socket))
+    streams += jails_checks.listeners(configuration.forkpty)
+    streams += [("forkptyrouter-stats", text) for text in configuration.forkpty.stats]
     datagrams: list[tuple[str, str]] = []
     for router in configuration.routers:
         streams += [(router.kind, text) for text in router.listen]

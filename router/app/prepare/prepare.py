@@ -32,6 +32,10 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
         who = identity(configuration.process, configuration.routers)
     except StartError as error:
         problems += places.problems([str(error)])
+    if configuration.forkpty.allow_uids:
+        from uwsgi_router.router.app.jails import allowed_users  # noqa: PLC0415
+
+        problems += places.problems(_refusal(lambda: allowed_users(configuration.forkpty)))
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)

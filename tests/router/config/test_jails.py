@@ -1,0 +1,104 @@
+"""Options of the routers for jails: what is refused, and what is odd."""
+
+import pytest
+
+from tests.router.config.configuring import Files, command_line
+from uwsgi_router.router.app.prepare.prepare import prepare
+
+PTY = "forkptyrouter = /run/pty.sock\n"
+
+
+def test_a_forkpty_router_alone_is_a_configuration() -> None:
+    configuration = command_line(
+        "--forkpty-router=/run/a.sock",
+        "--forkpty-urouter=/run/b.sock",
+        "--forkpty-router-cmd=/bin/bash",
+    )
+    assert configuration.routers == ()
+    assert configuration.forkpty.listen == ("/run/a.sock",)
+    assert configuration.forkpty.listen_packets == ("/run/b.sock",)
+    assert configuration.forkpty.command == "/bin/bash"
+
+
+@pytest.mark.parametrize("option", ["rows", "cols"])
+def test_zero_rows_or_columns_are_the_default(files: Files, option: str) -> None:
+    config = files.load(f"{PTY}forkptyrouter-{option} = 0").forkpty
+    assert (config.rows, config.cols) == (24, 80)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            "forkptyrouter = 127.0.0.1:3000",
+            (
+                "forkptyrouter = 127.0.0.1:3000: everybody who reaches a TCP port would get a terminal: give the path of"
+                " a UNIX socket, or forkptyrouter-allow-tcp = true"
+            ),
+        ),
+        (
+            "forkptyurouter = :3000",
+            (
+                "forkptyurouter = :3000: everybody who reaches a TCP port would get a terminal: give the path of a UNIX"
+                " socket, or forkptyrouter-allow-tcp = true"
+            ),
+        ),
+        ("forkptyrouter = =0", "forkptyrouter = =0 (counted from 0), but no shared-socket lines"),
+        (
+            "pty-socket = /run/a.sock",
+            (
+                "pty-socket: uwsgi-router runs no application. Leave these to a uWSGI of the application's own, which"
+                " announces itself here (subscribe-to = SUBSCRIPTION-SERVER:KEY) or is named by fastrouter-to or"
+                " http-to"
+            ),
+        ),
+    ],
+)
+def test_refused(files: Files, text: str, error: str) -> None:
+    assert error in files.wrong(text)
+
+
+def test_a_user_that_does_not_exist_is_refused(files: Files) -> None:
+    report = prepare(files.examine(f"{PTY}forkptyrouter-allow-uid = nosuchuser"))
+    assert "forkptyrouter-allow-uid = nosuchuser: no such user" in [
+        problem.message for problem in report.problems
+    ]
+
+
+def test_an_address_that_is_given_twice_is_refused(files: Files) -> None:
+    report = prepare(files.examine(f"{PTY}forkptyrouter-stats = /run/pty.sock"))
+    assert (
+        "forkptyrouter-stats = /run/pty.sock: forkptyrouter = /run/pty.sock listens there already"
+        in [problem.message for problem in report.problems]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            f"{PTY}forkptyrouter-workers = 4",
+            "forkptyrouter-workers: not yet: one process serves everything",
+        ),
+        (
+            "http = :1\nhttp-to = :2\nforkptyrouter-command = /bin/bash",
+            "forkptyrouter-command without forkptyrouter or forkptyurouter has no effect",
+        ),
+        (
+            "forkptyrouter = :3000\nforkptyrouter-allow-tcp = true",
+            (
+                "forkptyrouter = :3000: every machine that reaches it gets a terminal: listen on 127.0.0.1:3000, or a"
+                " UNIX socket"
+            ),
+        ),
+    ],
+)
+def test_odd(files: Files, text: str, warning: str) -> None:
+    assert warning in files.odd(text)
+
+
+def test_what_asks_for_nothing_here_is_silent(files: Files) -> None:
+    text = (
+        f"{PTY}forkptyrouter-cheap = true\nforkptyrouter-fallback = :1\nforkptyrouter-events = 8\n"
+    )
+    assert files.odd(f"{text}pty-no-isig = true") == []
