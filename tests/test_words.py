@@ -25,6 +25,7 @@ PLACES = {
     "dns": "router/net/resolver.py",
     "ejection": "subscriptions/health.py",
     "error page": "router/fronts/http/pages.py",
+    "firewall": "router/jails/tuntap/firewall.py",
     "expiring set": "subscriptions/expiring_set.py",
     "half-close": "router/proxy/body.py",
     "health check": "router/table/prober.py",

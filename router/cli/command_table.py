@@ -60,5 +60,6 @@ COMMANDS = {
     "pty": Command("connect this terminal to a forkpty router", "pty"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
+    "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -96,16 +96,22 @@ def _supervisor(instance: Instance, factory: LoopFactory | None) -> ProcessSuper
     """Return what runs each router for jails in a process of its own, until a master process does."""
     programs = [
         SupervisedProgram(
-            f"the {jail.name} router", f"router-{jail.name}", partial(_run_jail, jail, factory)
+            f"the {jail.name} router",
+            f"router-{jail.name}",
+            partial(_run_jail, instance, jail, factory),
         )
         for jail in instance.jails
     ]
     return ProcessSupervisor(programs, instance.leave) if programs else None
 
 
-def _run_jail(jail: Jail, factory: LoopFactory | None, lifeline: int) -> None:
+def _run_jail(instance: Instance, jail: Jail, factory: LoopFactory | None, lifeline: int) -> None:
     """Serve a router for jails until the lifeline ends, or a signal comes."""
-    jail.take()
+    for other in instance.jails:
+        if other is jail:
+            jail.take()
+        else:
+            other.leave()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_serve_jail(jail, lifeline))
 

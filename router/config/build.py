@@ -12,11 +12,12 @@ from uwsgi_router.router.config.model import (
     PtyConfig,
     RouterConfig,
     SubscriptionConfig,
+    TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
-_PARTS = ("process", "subscription", "fastrouter", "http", "any-http", "forkpty", "pty")
+_PARTS = ("process", "subscription", "fastrouter", "http", "any-http", "forkpty", "pty", "tuntap")
 
 
 def build(
@@ -65,6 +66,7 @@ def build(
         subscription=SubscriptionConfig(**frozen["subscription"]),
         routers=tuple(_routers(frozen)),
         forkpty=ForkptyConfig(**frozen["forkpty"]),
+        tuntap=TunTapConfig(**frozen["tuntap"]),
         pty=PtyConfig(**frozen["pty"]),
     )
 

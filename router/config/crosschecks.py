@@ -29,7 +29,10 @@ _CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
 
 def absent(configuration: Configuration) -> list[str]:
     """Return that there is no router, or none that listens."""
-    if not (configuration.routers or configuration.forkpty.listens):
+    tuntap = configuration.tuntap
+    if not (
+        configuration.routers or configuration.forkpty.listens or tuntap.routers or tuntap.devices
+    ):
         pty = configuration.pty
         if pty.connect is not None or pty.connect_packets is not None:
             return []

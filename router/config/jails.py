@@ -1,14 +1,28 @@
-"""Configuration of the routers for jails: terminals (forkpty) and the client of such a router."""
+"""Configuration of the routers for jails, and of their clients: terminals (forkpty), networks (tuntap)."""
 
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.protocol.tuntap import DeviceRule
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.option import Provenance, option, switch
+from uwsgi_router.router.config.tuntap_values import (
+    CREDENTIALS,
+    DEVICE_RULE,
+    FIREWALL_RULE,
+    TUN_DEVICE,
+    TUN_ROUTE,
+    TUN_ROUTER,
+    FirewallRule,
+    TunDeviceConfig,
+    TunRoute,
+    TunRouterConfig,
+)
 from uwsgi_router.router.config.values import SECONDS, TEXT, integer
 
 FORKPTY: Final = "forkpty router"
 PTY: Final = "pty client"
+TUNTAP: Final = "tuntap router"
 _OURS: Final = Provenance.OURS
 _LISTENERS: Final = ("listen", "listen_packets")
 
@@ -117,4 +131,77 @@ class PtyConfig:
         values.NODE,
         "Connect this terminal to a forkptyurouter, and do nothing else.",
         default=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TunTapConfig:
+    """The tuntap routers, and the devices of a vassal."""
+
+    routers: tuple[TunRouterConfig, ...] = option(
+        "tuntap-router",
+        TUN_ROUTER,
+        "Move IP packets between this TUN device and the vassals' devices that connect to the UNIX socket.",
+        default=(),
+        repeatable=True,
+    )
+    stats: str | None = option(
+        "tuntap-router-stats",
+        values.STATS,
+        "Serve statistics here, as JSON, unless the router names another address.",
+        default=None,
+        needs=("routers",),
+    )
+    firewall_in: tuple[FirewallRule, ...] = option(
+        "tuntap-router-firewall-in",
+        FIREWALL_RULE,
+        "Rule for packets to vassals; the first one that matches decides, without one they pass.",
+        default=(),
+        repeatable=True,
+        needs=("routers",),
+    )
+    firewall_out: tuple[FirewallRule, ...] = option(
+        "tuntap-router-firewall-out",
+        FIREWALL_RULE,
+        "Rule for packets from vassals; the first one that matches decides, without one they pass.",
+        default=(),
+        repeatable=True,
+        needs=("routers",),
+    )
+    routes: tuple[TunRoute, ...] = option(
+        "tuntap-router-route",
+        TUN_ROUTE,
+        "Send such packets of vassals over UDP to another router's gateway; needs a gateway.",
+        default=(),
+        repeatable=True,
+        needs=("routers",),
+    )
+    allow_spoof: bool = switch(
+        "tuntap-router-allow-spoof",
+        "Let vassals send packets from other addresses than the one that they began with.",
+        origin=_OURS,
+        needs=("routers",),
+    )
+    use_credentials: bool = option(
+        "tuntap-use-credentials",
+        CREDENTIALS,
+        "Devices begin with their credentials, and the router insists on that.",
+        default=False,
+        shown="",
+        needs=("routers", "devices"),
+    )
+    devices: tuple[TunDeviceConfig, ...] = option(
+        "tuntap-device",
+        TUN_DEVICE,
+        "Have this TUN device, and connect it to the tuntap router at the socket.",
+        default=(),
+        repeatable=True,
+    )
+    device_rules: tuple[DeviceRule, ...] = option(
+        "tuntap-device-rule",
+        DEVICE_RULE,
+        "Rule that the devices tell their router about their packets: allow, deny, gateway.",
+        default=(),
+        repeatable=True,
+        needs=("devices",),
     )

@@ -8,7 +8,7 @@ and logs.
 from dataclasses import dataclass, field
 
 from uwsgi_router.router.config.http import HttpRouterConfig
-from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig
+from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
@@ -26,6 +26,7 @@ __all__ = [
     "RedirectListener",
     "RouterConfig",
     "SubscriptionConfig",
+    "TunTapConfig",
 ]
 
 
@@ -37,6 +38,7 @@ class Configuration:
     subscription: SubscriptionConfig = field(default_factory=SubscriptionConfig)
     routers: tuple[RouterConfig, ...] = ()
     forkpty: ForkptyConfig = field(default_factory=ForkptyConfig)
+    tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""

@@ -7,7 +7,14 @@ from typing import Final
 
 from uwsgi_router.router.config import language, unsupported
 from uwsgi_router.router.config.http import HttpRouterConfig
-from uwsgi_router.router.config.jails import FORKPTY, PTY, ForkptyConfig, PtyConfig
+from uwsgi_router.router.config.jails import (
+    FORKPTY,
+    PTY,
+    TUNTAP,
+    ForkptyConfig,
+    PtyConfig,
+    TunTapConfig,
+)
 from uwsgi_router.router.config.option import Option, Scope, options_of
 from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
 from uwsgi_router.router.config.router import RouterConfig
@@ -16,7 +23,12 @@ from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionC
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"
 # The prefix of a router's options, by their heading.
-ROUTERS: Final = {_FASTROUTER: "fastrouter", _HTTP: "http", FORKPTY: "forkptyrouter"}
+ROUTERS: Final = {
+    _FASTROUTER: "fastrouter",
+    _HTTP: "http",
+    FORKPTY: "forkptyrouter",
+    TUNTAP: "tuntap",
+}
 
 
 @cache
@@ -50,6 +62,7 @@ def _working() -> tuple[tuple[Option, ...], ...]:
     http = options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http")
     jails = (
         *options_of(ForkptyConfig, "forkpty", FORKPTY, Scope.ROUTER),
+        *options_of(TunTapConfig, "tuntap", TUNTAP, Scope.ROUTER),
         *options_of(PtyConfig, "pty", PTY, Scope.PROCESS),
     )
     return tuple(fastrouter), tuple(http), jails, others

@@ -67,6 +67,7 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
         streams.append(("control-socket", process.control_socket))
     streams += jails_checks.listeners(configuration.forkpty)
     streams += [("forkptyrouter-stats", text) for text in configuration.forkpty.stats]
+    streams += jails_checks.tuntap_listeners(configuration.tuntap)
     datagrams: list[tuple[str, str]] = []
     for router in configuration.routers:
         streams += [(router.kind, text) for text in router.listen]

@@ -17,6 +17,7 @@ from uwsgi_router.router.config.model import (
     PtyConfig,
     RouterConfig,
     SubscriptionConfig,
+    TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option, changed, declared
 
@@ -27,13 +28,14 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "http": HttpRouterConfig,
     "forkpty": ForkptyConfig,
     "pty": PtyConfig,
+    "tuntap": TunTapConfig,
 }
 CLASSES = tuple(CONFIGURATIONS.values())
 WORKING = [one for one in table.spelled_out() if one.part]
 
 
 def part_of(configuration: Configuration, part: str) -> Any:
-    if part in ("process", "subscription", "forkpty", "pty"):
+    if part in ("process", "subscription", "forkpty", "pty", "tuntap"):
         return getattr(configuration, part)
     kind = part.removeprefix("any-")
     (router,) = (one for one in configuration.routers if one.kind == kind)

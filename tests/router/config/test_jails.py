@@ -4,6 +4,11 @@ import pytest
 
 from tests.router.config.configuring import Files, command_line
 from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.config.tuntap_values import (
+    FirewallRule,
+    TunDeviceConfig,
+    TunRouterConfig,
+)
 
 PTY = "forkptyrouter = /run/pty.sock\n"
 
@@ -20,6 +25,23 @@ def test_a_forkpty_router_alone_is_a_configuration() -> None:
     assert configuration.forkpty.command == "/bin/bash"
 
 
+def test_tuntap_routers_and_devices_are_a_configuration() -> None:
+    tuntap = command_line(
+        "--tuntap-router=emp0 /run/a.sock",
+        "--tuntap-router='emp1'\t/run/b.sock 127.0.0.1:1 10.0.0.1:4040",
+        "--tuntap-device=uwsgi0",
+        "--tuntap-use-credentials",
+        "--tuntap-router-firewall-in=deny",
+    ).tuntap
+    assert tuntap.routers == (
+        TunRouterConfig("emp0", "/run/a.sock"),
+        TunRouterConfig("emp1", "/run/b.sock", "127.0.0.1:1", ("10.0.0.1", 4040)),
+    )
+    assert tuntap.devices == (TunDeviceConfig("uwsgi0"),)
+    assert tuntap.firewall_in == (FirewallRule(allow=False, src=None, dst=None),)
+    assert tuntap.use_credentials
+
+
 @pytest.mark.parametrize("option", ["rows", "cols"])
 def test_zero_rows_or_columns_are_the_default(files: Files, option: str) -> None:
     config = files.load(f"{PTY}forkptyrouter-{option} = 0").forkpty
@@ -32,8 +54,8 @@ def test_zero_rows_or_columns_are_the_default(files: Files, option: str) -> None
         (
             "forkptyrouter = 127.0.0.1:3000",
             (
-                "forkptyrouter = 127.0.0.1:3000: everybody who reaches a TCP port would get a terminal: give the path of"
-                " a UNIX socket, or forkptyrouter-allow-tcp = true"
+                "forkptyrouter = 127.0.0.1:3000: everybody who reaches a TCP port would get a terminal: give the path"
+                " of a UNIX socket, or forkptyrouter-allow-tcp = true"
             ),
         ),
         (
@@ -41,6 +63,44 @@ def test_zero_rows_or_columns_are_the_default(files: Files, option: str) -> None
             (
                 "forkptyurouter = :3000: everybody who reaches a TCP port would get a terminal: give the path of a UNIX"
                 " socket, or forkptyrouter-allow-tcp = true"
+            ),
+        ),
+        (
+            "tuntap-router = emp0",
+            "tuntap-router: expected DEVICE SOCKET [STATS] [GATEWAY], got 'emp0'",
+        ),
+        (
+            "tuntap-router = emp0 127.0.0.1:5000",
+            "tuntap-router: expected the path of a UNIX socket, not 127.0.0.1:5000, got 'emp0 127.0.0.1:5000'",
+        ),
+        (
+            "tuntap-router = adevicewithalongname /run/a.sock",
+            (
+                "tuntap-router: expected a device of 1 to 15 bytes, not adevicewithalongname, got"
+                " 'adevicewithalongname /run/a.sock'"
+            ),
+        ),
+        (
+            "tuntap-router = emp0 /run/a.sock\ntuntap-router-firewall-out = drop",
+            (
+                "tuntap-router-firewall-out: expected allow or deny, alone or with SRC[/LEN] DST[/LEN], got 'drop'"
+            ),
+        ),
+        (
+            "tuntap-router = emp0 /run/a.sock\ntuntap-use-credentials = my_function",
+            (
+                "tuntap-use-credentials: expected true, false or nothing: no function my_function can be had that gives"
+                " addresses to users, got 'my_function'"
+            ),
+        ),
+        (
+            "tuntap-router = emp0 /run/a.sock\ntuntap-device = emp0",
+            "tuntap-router and tuntap-device: the device emp0 is given twice",
+        ),
+        (
+            "tuntap-router = e0 /run/a.sock\ntuntap-router = e1 /run/b.sock\ntuntap-router-stats = :1",
+            (
+                "tuntap-router-stats = :1: two routers would listen there; give each its own behind its socket"
             ),
         ),
         ("forkptyrouter = =0", "forkptyrouter = =0 (counted from 0), but no shared-socket lines"),
@@ -79,6 +139,14 @@ def test_an_address_that_is_given_twice_is_refused(files: Files) -> None:
         (
             f"{PTY}forkptyrouter-workers = 4",
             "forkptyrouter-workers: not yet: one process serves everything",
+        ),
+        (
+            "tuntap-router = e0 /run/a.sock\ntuntap-router-route = 0.0.0.0 10.0.0.0/8 10.0.0.1:1",
+            "tuntap-router-route has no effect: no tuntap-router has a gateway",
+        ),
+        (
+            "tuntap-device = e0 /run/a.sock\ntuntap-router-allow-spoof = true",
+            "tuntap-router-allow-spoof without tuntap-router has no effect",
         ),
         (
             "http = :1\nhttp-to = :2\nforkptyrouter-command = /bin/bash",

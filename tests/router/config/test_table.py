@@ -11,7 +11,7 @@ from uwsgi_router.router.config.values import Argument
 LINES = (Path(__file__).parent / "uwsgi-2.0.31-options.txt").read_text().splitlines()
 KNOWN = dict(line.split() for line in LINES if not line.startswith("#"))
 #: Options of plugins that PyPI's build leaves out.
-OF_PLUGINS = 28
+OF_PLUGINS = 36
 MASTER_ONLY = (  # of uWSGI's unreleased line, written by uwsgiconf
     "fastrouter-force-key",
     "fastrouter-emperor-socket",
@@ -131,6 +131,8 @@ def test_only_what_is_not_yet_is_refused_or_harmless() -> None:
         ("forkpty-urouter", Standing.WORKS, False),
         ("forkptyrouter-workers", Standing.NOT_YET, False),
         ("forkptyrouter-cheap", Standing.BY_DESIGN, False),
+        ("tuntap-router", Standing.WORKS, False),
+        ("tuntap-device-rule", Standing.WORKS, False),
         ("pty-uconnect", Standing.WORKS, False),
         ("pty-no-isig", Standing.BY_DESIGN, False),
         ("pty-socket", Standing.APPLICATION, False),
