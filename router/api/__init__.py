@@ -12,6 +12,7 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderSubscriptionServer,
 )
 from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
@@ -25,7 +26,9 @@ __all__ = [
     "NodeStatus",
     "ParameterError",
     "RouterFast",
+    "RouterForkPty",
     "RouterHttp",
+    "RouterTunTap",
     "StartError",
     "UnknownNode",
 ]

@@ -12,7 +12,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.gateway import Gateway
-from uwsgi_router.router.app.jails import Jail
+from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.config.model import Configuration, RouterConfig

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 
 from uwsgi_router.router.app.instance import Instance
-from uwsgi_router.router.app.jails import Jail, build_jails
+from uwsgi_router.router.app.jail import Jail
+from uwsgi_router.router.app.jails import build_jails
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
 from uwsgi_router.router.app.process.identity import identity

@@ -33,7 +33,7 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     except StartError as error:
         problems += places.problems([str(error)])
     if configuration.forkpty.allow_uids:
-        from uwsgi_router.router.app.jails import allowed_users  # noqa: PLC0415
+        from uwsgi_router.router.app.forkpty import allowed_users  # noqa: PLC0415
 
         problems += places.problems(_refusal(lambda: allowed_users(configuration.forkpty)))
     problems += places.problems(conflicts(configuration))
