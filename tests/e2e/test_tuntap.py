@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,29 @@ for number in range(int(sys.argv[2])):
         continue
 else:
     print("nothing")
+"""
+#: An echo request of ICMP, as ping sends it.
+PING = """
+import socket, struct, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+sock.settimeout(1)
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+for number in range(20):
+    head = struct.pack("!BBHHH", 8, 0, 0, 77, number)
+    body = b"ping"
+    head = struct.pack("!BBHHH", 8, 0, checksum(head + body), 77, number)
+    sock.sendto(head + body, (sys.argv[1], 0))
+    try:
+        while True:
+            answer = sock.recv(999)[20:]
+            if answer[0] == 0 and answer[4:6] == b"\\0\\x4d":
+                print("pong")
+                raise SystemExit
+    except TimeoutError:
+        continue
 """
 #: Takes one connection, and returns the length of all that came, and as much of its own.
 SINK = """
@@ -159,6 +183,7 @@ def test_a_vassal_and_the_host_reach_each_other(net: Net, who: str) -> None:
     net.echo(net.one, ONE)
     assert net.answers(net.one, ROUTER)
     assert net.answers(net.host, ONE)
+    assert net.one.python(PING, ROUTER) == net.host.python(PING, ONE) == "pong\n"
     assert net.bulk(net.one, net.host, ROUTER, 3_000_000)
     assert net.bulk(net.host, net.one, ONE, 3_000_000)
     (peer,) = net.document()["peers"]
@@ -261,3 +286,26 @@ def test_a_router_that_died_comes_back_with_its_device(net: Net) -> None:
     device.wait_for_output("the router has closed the connection")
     # With the addresses that were given it: the device was never gone.
     assert net.answers(net.one, ROUTER)
+
+
+def test_a_jail_with_a_network_and_a_shell(net: Net) -> None:
+    """As the documentation has it: one file inside, one outside."""
+    net.router()
+    pty = str(net.place.directory / "pty.sock")
+    inside = net.place.directory / "inside.ini"
+    inside.write_text(
+        f"[uwsgi]\ntuntap-device = uw0 {net.socket}\nforkptyurouter = {pty}\nforkptyrouter-command = exec /bin/sh -i\n"
+    )
+    jail = net.place.program("jail", *net.one.inside, programs.uwsgi_router(), str(inside))
+    jail.wait_for_output("is ready")
+    net.echo(net.host, ROUTER)
+    commands = f"ip addr add {ONE}/24 dev uw0; ip link set uw0 up; ip -brief addr show uw0; exit\n"
+    done = subprocess.run(
+        [programs.uwsgi_router(), "pty", pty],
+        input=commands, capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert f" {ONE}/24" in done.stdout.splitlines()[-2]
+    assert net.answers(net.one, ROUTER)
+    jail.signal(signal.SIGTERM)
+    assert jail.wait() == 0
+    wait_until(lambda: not net.one.has("uw0"), "its device is gone")

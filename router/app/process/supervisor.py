@@ -108,6 +108,8 @@ class ProcessSupervisor:
 
     def start(self) -> None:
         """Fork it; to be called while there is no event loop and no thread."""
+        # Whoever started us may have it ignored, and then there is nobody to wait for.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         theirs, self._lifeline = os.pipe()
         self.pid = os.fork()
         if self.pid:

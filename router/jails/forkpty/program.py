@@ -97,12 +97,14 @@ class PtyProgram:
             self.master = -1
 
     def reap(self) -> int | None:
-        """Return the exit status, negative for a signal, and forget the program; None while it runs."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if not pid:
-            return None
+        """Forget the program, which has ended; return its exit status, negative for a signal, None if it is lost."""
         self.reaped = True
         os.close(self.pidfd)
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        except ChildProcessError:
+            # The program that we are part of has waited for it.
+            return None
         return os.waitstatus_to_exitcode(status)
 
 

@@ -178,7 +178,6 @@ class ForkptyServer:
         program = run.program
         self._loop.remove_reader(program.pidfd)
         status = program.reap()
-        assert status is not None
         if run.killer is not None:
             run.killer.cancel()
         log.info("%s: ended: %s", run.name, _shown(status))
@@ -195,7 +194,9 @@ class ForkptyServer:
                 acceptor.resume()
 
 
-def _shown(status: int) -> str:
+def _shown(status: int | None) -> str:
+    if status is None:
+        return "somebody else knows how"
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -13,7 +13,14 @@ from tests.lab.clients import Peer
 from tests.lab.log import Log
 from tests.lab.waiting import PATIENCE, a_few_turns, until
 from tests.router.jails.tuntap.packets import packet
-from uwsgi_router.protocol.tuntap import HELLO, MAX_FRAME, FrameReader, encode_rules, frame_header
+from uwsgi_router.protocol.tuntap import (
+    DENY,
+    HELLO,
+    MAX_FRAME,
+    FrameReader,
+    encode_rules,
+    frame_header,
+)
 from uwsgi_router.router.config.model import ProcessConfig, TunTapConfig
 from uwsgi_router.router.config.tuntap_values import (
     parse_device_rule,
@@ -329,6 +336,12 @@ async def test_routes_and_gateways_lead_to_another_router(net: Net) -> None:
         assert await loop.sock_recv(other, 9999) == packet(ONE, "10.79.0.5")
         other.sendto(packet("10.78.0.5", ONE), net.gateway.getsockname())
         assert await device.take() == packet("10.78.0.5", ONE)
+        # uWSGI does not ask the device's rules here.
+        await device.send(encode_rules([parse_device_rule("in 10.78.0.5 0.0.0.0 deny")]))
+        await until(lambda: net.server is not None and net.server.peers[0].rules[0].action == DENY)
+        for source in ("10.78.0.5", "10.78.0.6"):
+            other.sendto(packet(source, ONE), net.gateway.getsockname())
+        assert await device.take() == packet("10.78.0.6", ONE)
         await net.nothing_from_router()
 
 
