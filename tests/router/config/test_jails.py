@@ -1,8 +1,12 @@
 """Options of the routers for jails: what is refused, and what is odd."""
 
+import codecs
+import os
+
 import pytest
 
 from tests.router.config.configuring import Files, command_line
+from uwsgi_router.router.app.prepare.addresses import devices
 from uwsgi_router.router.app.prepare.prepare import prepare
 from uwsgi_router.router.config.tuntap_values import (
     FirewallRule,
@@ -131,6 +135,24 @@ def test_an_address_that_is_given_twice_is_refused(files: Files) -> None:
         "forkptyrouter-stats = /run/pty.sock: forkptyrouter = /run/pty.sock listens there already"
         in [problem.message for problem in report.problems]
     )
+
+
+def test_tun_devices_need_rights() -> None:
+    configuration = command_line("--tuntap-router=emp0 /run/tun.sock", "--tuntap-device=uw0")
+    was = os.geteuid()
+    if was == 0:
+        assert devices(configuration) == []
+        # Loaded while we may read where Python lies.
+        codecs.lookup("ascii")
+        os.seteuid(12_345)
+    try:
+        found = devices(configuration)
+    finally:
+        os.seteuid(was)
+    assert found == [
+        "tuntap-router: the TUN device emp0 needs root, or the capability CAP_NET_ADMIN",
+        "tuntap-device: the TUN device uw0 needs root, or the capability CAP_NET_ADMIN",
+    ]
 
 
 @pytest.mark.parametrize(
