@@ -13,6 +13,8 @@ from typing import Final
 HELLO: Final = b"uwsgi-tuntap"
 #: Bytes of a frame at most: uWSGI's buffers hold no more.
 MAX_FRAME: Final = 8192
+#: Rules of a table at most: each packet may cost as many comparisons.
+MAX_RULES: Final = 64
 
 ALLOW: Final = 0
 DENY: Final = 1
@@ -111,18 +113,22 @@ def encode_rules(rules: list[DeviceRule]) -> bytes:
     Raises:
         FrameError: there are too many.
     """
+    _check_number(len(rules))
     body = b"".join(
         _RULE.pack(rule.direction, rule.src, rule.src_mask, rule.dst, rule.dst_mask, rule.action)
         + _TARGET.pack(bytes(map(int, rule.target[0].split("."))), rule.target[1])
         for rule in rules
     )
-    if len(body) > MAX_FRAME:
-        raise FrameError(f"{len(rules)} rules, where {MAX_FRAME // _RULE_SIZE} may be")
     return bytes((0, len(body) & 0xFF, len(body) >> 8, _RULES)) + body
 
 
 def decode_rules(body: bytes) -> list[DeviceRule]:
-    """Return the rules of a table; a part of one at the end is ignored, as uWSGI does."""
+    """Return the rules of a table; a part of one at the end is ignored, as uWSGI does.
+
+    Raises:
+        FrameError: there are too many.
+    """
+    _check_number(len(body) // _RULE_SIZE)
     found = []
     for at in range(0, len(body) - _RULE_SIZE + 1, _RULE_SIZE):
         direction, src, src_mask, dst, dst_mask, action = _RULE.unpack_from(body, at)
@@ -130,3 +136,8 @@ def decode_rules(body: bytes) -> list[DeviceRule]:
         target = (".".join(map(str, host)), port)
         found.append(DeviceRule(direction, src, src_mask, dst, dst_mask, action, target))
     return found
+
+
+def _check_number(rules: int) -> None:
+    if rules > MAX_RULES:
+        raise FrameError(f"a table of {rules} rules, where {MAX_RULES} may be")

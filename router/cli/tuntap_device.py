@@ -11,7 +11,7 @@ import signal
 import sys
 
 from uwsgi_router.protocol.address import AddressError, UnixAddress, parse_address
-from uwsgi_router.protocol.tuntap import DeviceRule
+from uwsgi_router.protocol.tuntap import DeviceRule, encode_rules
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.router.config.errors import StartError
@@ -26,6 +26,7 @@ def main(args: list[str]) -> int:
     parsed = arguments().parse_args(args)
     try:
         rules = [parse_device_rule(text) for text in parsed.rule]
+        encode_rules(rules)
         address = parse_address(parsed.socket)
         if not isinstance(address, UnixAddress):
             raise AddressError(f"expected the path of a UNIX socket, not {parsed.socket}")

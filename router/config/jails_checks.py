@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from uwsgi_router.protocol.address import InetAddress, parse_listen_address
+from uwsgi_router.protocol.tuntap import MAX_RULES
 from uwsgi_router.router.config.model import Configuration, ForkptyConfig, TunTapConfig
 from uwsgi_router.router.config.option import without_effect
 
@@ -32,6 +33,10 @@ def missing(configuration: Configuration) -> list[str]:
         for name in dict.fromkeys(names)
         if names.count(name) > 1 and "%" not in name
     ]
+    if len(tuntap.device_rules) > MAX_RULES:
+        found.append(
+            f"tuntap-device-rule: {len(tuntap.device_rules)} rules, where {MAX_RULES} may be"
+        )
     if sum(one.stats is None for one in tuntap.routers) > 1 and tuntap.stats is not None:
         found.append(
             f"tuntap-router-stats = {tuntap.stats}: two routers would listen there; give each its own behind its socket"

@@ -48,7 +48,10 @@ def device(data: bytes) -> str:
         reader = FrameReader()
         reader.feed(data)
         peer.stream.reader.rules = reader.rules
-        peer.take_rules()
+        try:
+            peer.take_rules()
+        except FrameError as exc:
+            return outcome(exc)
         switch.forward(peer, packets)
         passed = 0
         while True:
@@ -67,7 +70,10 @@ def device(data: bytes) -> str:
 
 
 def rules(data: bytes) -> str:
-    found = decode_rules(data)
+    try:
+        found = decode_rules(data)
+    except FrameError as exc:
+        return outcome(exc)
     assert len(found) == len(data) // 24
     return f"{min(len(found), 3)} {any(rule.matches(1, 2) for rule in found)}"
 

@@ -12,6 +12,7 @@ from uwsgi_router.protocol.tuntap import (
     GATEWAY,
     IN,
     MAX_FRAME,
+    MAX_RULES,
     OUT,
     DeviceRule,
     FrameError,
@@ -99,6 +100,9 @@ def test_rules_survive(rules: list[DeviceRule]) -> None:
 
 def test_too_many_rules_are_refused() -> None:
     rule = decode_rules(CAPTURED[4:])[0]
-    encode_rules([rule] * 341)
-    with pytest.raises(FrameError, match="342 rules, where 341 may be"):
-        encode_rules([rule] * 342)
+    table = encode_rules([rule] * MAX_RULES)[4:]
+    assert len(decode_rules(table)) == MAX_RULES
+    with pytest.raises(FrameError, match="a table of 65 rules, where 64 may be"):
+        encode_rules([rule] * 65)
+    with pytest.raises(FrameError, match="a table of 65 rules, where 64 may be"):
+        decode_rules(table + table[:24])

@@ -44,7 +44,11 @@ class TunPeer:
         self.tun = 0
 
     def take_rules(self) -> None:
-        """Obey the table of rules that came last, if one came."""
+        """Obey the table of rules that came last, if one came.
+
+        Raises:
+            FrameError: it has too many.
+        """
         table = self.stream.reader.rules
         if table is not None:
             self.stream.reader.rules = None

@@ -124,6 +124,7 @@ class TunTapServer:
                 self._greet(peer)
                 return
             packets = peer.stream.receive()
+            peer.take_rules()
         except FrameError as exc:
             self._limited.warning("frames", "%s: %s: closed", name_of(peer), exc)
             self._close(peer, str(exc))
@@ -134,7 +135,6 @@ class TunTapServer:
         if packets is None:
             self._close(peer, "it has left")
             return
-        peer.take_rules()
         before = (peer.ipv4, peer.ipv6)
         collisions = peer.collision
         self.switch.forward(peer, packets)

@@ -8,7 +8,8 @@ from uwsgi_router.protocol.tuntap import MAX_FRAME, FrameReader, frame_header
 #: Bytes that wait for a socket at most; the packets behind them are dropped.
 QUEUE: Final = 512 * 1024
 
-_CHUNK: Final = 256 * 1024
+# Of the smallest packets it holds two thousand, which take some milliseconds.
+_CHUNK: Final = 64 * 1024
 # Pieces of one sendmsg; the kernel takes 1024.
 _PIECES: Final = 1000
 _HEADERS: Final = [frame_header(size) for size in range(MAX_FRAME + 1)]

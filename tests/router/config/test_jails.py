@@ -107,6 +107,11 @@ def test_zero_rows_or_columns_are_the_default(files: Files, option: str) -> None
                 "tuntap-router-stats = :1: two routers would listen there; give each its own behind its socket"
             ),
         ),
+        (
+            "tuntap-device = e0 /run/a.sock\n"
+            + "tuntap-device-rule = in 0.0.0.0 0.0.0.0 deny\n" * 65,
+            "tuntap-device-rule: 65 rules, where 64 may be",
+        ),
         ("forkptyrouter = =0", "forkptyrouter = =0 (counted from 0), but no shared-socket lines"),
         (
             "pty-socket = /run/a.sock",

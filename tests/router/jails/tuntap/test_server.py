@@ -359,6 +359,15 @@ async def test_a_frame_that_can_t_be_closes_the_connection(net: Net, size: int, 
     assert await good.take() == packet(HOST, ONE)
 
 
+async def test_a_table_of_too_many_rules_closes_the_connection(net: Net, log: Log) -> None:
+    net.start()
+    device = await net.known(ONE)
+    rule = encode_rules([parse_device_rule("in 192.0.2.0/24 0.0.0.0 deny")])[4:]
+    await device.send(bytes((0, 0x18, 6, 1)) + rule * 65)
+    assert (await device.ending())[0] == b""
+    await log.line("a table of 65 rules")
+
+
 async def test_garbage_in_frames_is_counted_and_dropped(net: Net) -> None:
     net.start()
     device = await net.known(ONE)
