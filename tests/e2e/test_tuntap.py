@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,10 @@ class Net:
         self.socket = str(place.directory / "tun.sock")
         self.stats = str(place.directory / "tun-stats.sock")
         place.directory.chmod(0o755)
-        self.home = python_home(place.directory)
+
+    @cached_property
+    def home(self) -> dict[str, str]:
+        return python_home(self.place.directory)
 
     def router(self, *options: str) -> Process:
         argv = [*self.host.inside, programs.uwsgi_router()]

@@ -22,10 +22,10 @@ def need_namespaces() -> None:
     if not os.path.exists("/dev/net/tun"):
         pytest.skip("there is no /dev/net/tun")
     if subprocess.run(
-        ["ip", "netns", "add", "uwr-try"], capture_output=True, check=False
+        ["ip", "netns", "add", f"uwr-try-{os.getpid()}"], capture_output=True, check=False
     ).returncode:
         pytest.skip("network name spaces can't be made here")
-    subprocess.run(["ip", "netns", "del", "uwr-try"], check=True)
+    subprocess.run(["ip", "netns", "del", f"uwr-try-{os.getpid()}"], check=True)
 
 
 class Namespace:
