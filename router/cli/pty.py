@@ -27,6 +27,8 @@ _CHUNK: Final = 64 * 1024
 _PATIENCE: Final = 30.0
 # While the router has not read the last packet, look again after so many milliseconds.
 _PACE: Final = 2
+# For a program that prints nothing by itself, likewise.
+_FIRST_WORDS: Final = 500
 _END_OF_INPUT: Final = b"\x04"
 
 
@@ -122,7 +124,8 @@ class _Talk:
         self._escapes = EscapeReader() if escapes and os.isatty(0) else None
         self._input_ended = False
         self._resized = packets
-        self._send(typed)
+        # For a shell that has begun: it has printed something, or has had time to.
+        self._typed = typed
 
     def run(self) -> None:
         """Pass bytes on until either side has ended."""
@@ -159,9 +162,12 @@ class _Talk:
         if self._unsent and not paced:
             events |= select.POLLOUT
         poll.register(self._sock, events)
-        if not (self._unsent or self._input_ended):
+        if not (self._unsent or self._input_ended or self._typed):
             poll.register(0, select.POLLIN)
-        for descriptor, _ in poll.poll(_PACE if paced else None):
+        events_there = poll.poll(_PACE if paced else _FIRST_WORDS if self._typed else None)
+        if self._typed and not paced and not events_there:
+            self._type()
+        for descriptor, _ in events_there:
             if descriptor == waking.fileno():
                 waking.recv(_CHUNK)
             elif descriptor == 0:
@@ -183,6 +189,11 @@ class _Talk:
                 return False
         self._send(typed)
         return True
+
+    def _type(self) -> None:
+        """Send what is typed before what the user types."""
+        typed, self._typed = self._typed, b""
+        self._send(typed)
 
     def _send(self, typed: bytes) -> None:
         if self._packets:
@@ -220,6 +231,8 @@ class _Talk:
             return True
         except ConnectionError:
             return False
+        if printed and self._typed:
+            self._type()
         view = memoryview(printed)
         while view:
             view = view[os.write(1, view) :]

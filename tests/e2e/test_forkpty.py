@@ -172,7 +172,7 @@ def test_our_client_works_with_uwsgis_router(terminals: Terminals, kind: str) ->
 def test_ctrl_c_passes_and_the_escape_leaves(terminals: Terminals) -> None:
     terminals.ours()
     screen = terminals.screen(programs.uwsgi_router(), "pty", terminals.packets)
-    screen.type("echo rea''dy; sleep 100\r")
+    screen.type("sh -c \"echo rea''dy; exec sleep 100\"\r")
     screen.until("ready")
     screen.type("\x03")
     screen.type("echo again $((40 + 2))\r")

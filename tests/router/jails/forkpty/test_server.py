@@ -30,7 +30,7 @@ async def test_a_client_has_a_shell_with_a_terminal_of_its_own(terminals: Termin
     client = terminals.client()
     await client.send(b"tty; echo $0 $TERM $((40 + 2)); ps -o pid=,pgid=,sid= -p $$; exit\n")
     printed = await client.rest()
-    assert b"\n/dev/pts/" in printed
+    assert b"/dev/pts/" in printed
     assert b"/bin/sh xterm 42" in printed
     numbers = printed.split(b"42\r\n")[1].split()[:3]
     assert len(set(numbers)) == 1
