@@ -9,7 +9,12 @@ BENCH_QUICK := $(filter-out 0,$(QUICK))
 BENCH_PYTHON ?= $(shell /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
 	2>/dev/null && echo /usr/bin/python3 || echo $(PYTHON))
 
-.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench bench-programs subscribe.pyz clean
+# Of each version the first on the path that works, can make wheels, and has Python.h.
+WHEEL_PYTHONS ?= $(shell for minor in 11 12 13 14; do \
+	python3.$$minor -c 'import os, pip, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
+	2>/dev/null && echo python3.$$minor; done)
+
+.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench attacks bench-programs subscribe.pyz wheels clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -17,17 +22,20 @@ run: .venv/installed
 test: lint
 	tests/peers/install.sh $(if $(filter true,$(CI)),--with-debian-packages,--if-possible)
 	$(BIN)/pytest --numprocesses 2
+	@if command -v $(CC) >/dev/null; then $(MAKE) compiled-test; else echo "no C compiler: the compiled build is not tested"; fi
 
-# The tests against a wheel whose hot path is compiled (docs/running.md); needs a C compiler, and minutes.
+# The tests of what is compiled, and those with real programs, against a wheel as users get it (docs/running.md); needs a C
+# compiler, and minutes.
 compiled-test:
 	rm -rf build/compiled
 	mkdir -p build/compiled/tree
 	$(PYTHON) -m venv build/compiled/venv
-	UWSGI_ROUTER_COMPILE=1 build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
 	# What is tested must not be the sources: they are not there.
 	git ls-files -z --cached --others --exclude-standard bench docs scripts tests tools '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
+	[ ! -d .peers ] || ln -s ../../../.peers build/compiled/tree/.peers
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
-	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not peers" tests/protocol tests/router tests/subscriptions
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
 
 lint: .venv/installed
 	$(BIN)/ruff check
@@ -35,7 +43,7 @@ lint: .venv/installed
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports
 
-# Without the real programs (uWSGI, nginx): what one runs while writing.
+# Without the real programs (uWSGI, nginx, HAProxy): what one runs while writing.
 unit: .venv/installed
 	$(BIN)/pytest --numprocesses 2 -m "not peers"
 
@@ -60,8 +68,21 @@ autobahn: .venv/installed
 bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
 	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
 
+# Ten minutes: how long an innocent waits during each of some attacks, with this router, nginx and HAProxy.
+attacks: .bench/installed .bench/compiled/installed
+	.bench/venv/bin/python -m bench.attacks
+
 bench-programs:
 	BENCH_PYTHON=$(BENCH_PYTHON) tests/peers/install.sh --for-bench
+
+# Compiled wheels for the Pythons at hand that have their headers, and a plain one, in dist.
+wheels:
+	mkdir -p dist
+	UWSGI_ROUTER_COMPILE=0 $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	for python in $(WHEEL_PYTHONS); do \
+		echo "compiling for $$python"; \
+		UWSGI_ROUTER_COMPILE=1 $$python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . || exit 1; \
+	done
 
 # One executable file, for images of applications that have Python and nothing of ours.
 subscribe.pyz:
@@ -75,7 +96,7 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is too old or missing: Python 3.11 or newer is needed (make PYTHON=python3.12 …)"; exit 1; }
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	UWSGI_ROUTER_COMPILE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 # Not .venv: whatever Python the tests run with, these figures are of the one that users have. BENCH_PYTHON is looked up
@@ -84,13 +105,13 @@ clean:
 	@$(BENCH_PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(BENCH_PYTHON) is too old or missing: Python 3.11 or newer is needed (make bench BENCH_PYTHON=…)"; exit 1; }
 	$(BENCH_PYTHON) -m venv --clear .bench/venv
-	.bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,signatures]'
+	UWSGI_ROUTER_COMPILE=0 .bench/venv/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench,signatures]'
 	@touch $@
 
-# A minute and a half of the C compiler. Without it there is a row less in the tables, which `python -m bench` says.
+# A minute of the C compiler. Without it there is a row less in the tables, which `python -m bench` says.
 .bench/compiled/installed: pyproject.toml $(wildcard scripts/*) $(shell find protocol subscriptions router -name '*.py') \
 		.bench/installed
-	@echo "compiling the packages; takes two minutes, once (log: .bench/compile.log)"
+	@echo "compiling the packages; takes a minute, once (log: .bench/compile.log)"
 	@$(BENCH_PYTHON) -m venv --clear .bench/compiled
 	@UWSGI_ROUTER_COMPILE=1 .bench/compiled/bin/python -m pip install --disable-pip-version-check . \
 		>.bench/compile.log 2>&1 && touch $@ || { tail -n 5 .bench/compile.log; echo "the packages could not be compiled"; }

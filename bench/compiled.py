@@ -1,4 +1,4 @@
-"""Compiled router, installed in an environment of its own, as a user gets it who asks for it.
+"""Compiled router, installed in an environment of its own, as a user gets it.
 
 ``make bench`` makes it of this working tree, by ``UWSGI_ROUTER_COMPILE=1 pip install .``.
 """

@@ -81,11 +81,11 @@ def accepts(address: str) -> bool:
     return True
 
 
-def answers(port: int) -> bool:
-    """Return whether a GET to this port is answered with 200."""
+def answers(port: int, host: str = "127.0.0.1") -> bool:
+    """Return whether a GET of this host is answered with 200 at this port."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", "/", headers={"Host": host})
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

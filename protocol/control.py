@@ -32,6 +32,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast, get_args
 
+from uwsgi_router.protocol.key import normal_key
 from uwsgi_router.protocol.subscription import MAX_KEY, MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes, to_text
 
@@ -183,7 +184,7 @@ def _key(key: object) -> bytes | None:
         return None
     if not isinstance(key, str) or not 1 <= len(raw := _raw(key)) <= MAX_KEY:
         raise ControlError(f"a key is a text of 1 to {MAX_KEY} bytes")
-    return raw
+    return normal_key(raw)
 
 
 def _timeout(seconds: object) -> float:

@@ -5,6 +5,9 @@ unsubscribe. uWSGI checks next to nothing of it, so a stray byte stream can crea
 key corrupts its memory. Here a datagram is taken whole or refused whole, with the reason.
 
 Clients of uWSGI's later branch send more keys than 2.0.31 knows; unknown keys are ignored.
+
+The address may have a scheme (:mod:`uwsgi_router.protocol.scheme`), which says what ``proto`` would; only here, so
+what is passed on is written plain (:func:`plain_datagram`).
 """
 
 import re
@@ -13,7 +16,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.address import AddressError, parse_node_address
-from uwsgi_router.protocol.text import to_bytes, to_text
+from uwsgi_router.protocol.key import key_fault, normal_key
+from uwsgi_router.protocol.scheme import split_scheme
+from uwsgi_router.protocol.text import show, to_bytes, to_text
 from uwsgi_router.protocol.uwsgi import (
     HEADER_SIZE,
     MODIFIER_SUBSCRIPTION,
@@ -50,7 +55,25 @@ _PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in get_args(Proto)
 
 
 class SubscriptionError(ValueError):
-    """Refusal of a datagram; ``str()`` is the reason for the log."""
+    """Refusal of a datagram; ``str()`` is the reason for the log.
+
+    Attributes:
+        key: what it wanted to serve; None if that could not be read.
+        address: likewise where.
+        notify: where its sender wants to hear of the refusal; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        key: bytes | None = None,
+        address: str = "",
+        notify: bytes | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.key = key
+        self.address = address
+        self.notify = notify
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +82,8 @@ class Subscription:
 
     Attributes:
         command: what the node wants.
-        key: what it serves, 1 to 255 bytes, usually ``host`` or ``host:port``.
+        key: what it serves, 1 to 255 bytes, usually ``host`` or ``host:port``; given in any case, kept in the normal
+            form of :mod:`uwsgi_router.protocol.key`.
         address: where it is, as announced: 1 to 255 bytes, in a form of :mod:`uwsgi_router.protocol.address`.
         modifier1: what requests to it carry, 0 to 255.
         modifier2: likewise.
@@ -78,6 +102,8 @@ class Subscription:
         sni_ca: path of the authorities that sign clients.
         via: the routers that passed this on, first one first: at most 16, each 1 to 32 letters and
             digits. Ours; uWSGI's routers ignore it.
+        says_command: a variable says the command too (``command`` = ``subscribe`` or ``unsubscribe``): signatures
+            cover variables, and not the packet's header. Ours; uWSGI's routers ignore it.
         unix: the client's clock in seconds since the epoch, sent when it signs.
         sign: the signature.
         signed: the bytes that ``sign`` covers; None if there is no signature, or if it isn't the
@@ -102,18 +128,23 @@ class Subscription:
     sni_crt: bytes | None = None
     sni_ca: bytes | None = None
     via: tuple[bytes, ...] = ()
+    says_command: bool = False
     unix: int | None = None
     sign: bytes | None = None
     signed: bytes | None = None
 
     def __post_init__(self) -> None:
-        """Check every limit.
+        """Check every limit, and bring the key into its normal form.
 
         Raises:
             SubscriptionError: with the first that is not kept.
         """
         if not 1 <= len(self.key) <= MAX_KEY:
             raise SubscriptionError(f"the key has {len(self.key)} bytes, not 1 to {MAX_KEY}")
+        fault = key_fault(self.key)
+        if fault is not None:
+            raise SubscriptionError(fault)
+        object.__setattr__(self, "key", normal_key(self.key))
         _check_address(self.address)
         _check_number("modifier1", self.modifier1, MAX_MODIFIER)
         _check_number("modifier2", self.modifier2, MAX_MODIFIER)
@@ -161,7 +192,10 @@ def decode(datagram: bytes) -> Subscription:
         variables = decode_variables(block)
     except PacketError as exc:
         raise SubscriptionError(str(exc)) from None
-    return _subscription(_COMMANDS[modifier2], variables, block)
+    try:
+        return _subscription(_COMMANDS[modifier2], variables, block)
+    except SubscriptionError as exc:
+        raise _attributed(exc, dict(variables)) from None
 
 
 def encode(subscription: Subscription) -> bytes:
@@ -191,6 +225,7 @@ def encode(subscription: Subscription) -> bytes:
         (b"algo", to_bytes(s.algo) if s.algo is not None else None),
         (b"vassal", s.vassal),
         (b"via", b",".join(s.via) or None),
+        (b"command", s.command.encode() if s.says_command else None),
         (b"unix", b"%d" % s.unix if s.unix is not None else None),
         (b"sign", s.sign),
     )
@@ -216,13 +251,21 @@ def _subscription(
                 "a vassal without an address: starting vassals on demand is not supported"
             )
         raise SubscriptionError("there is no address")
+    if _number(values, b"clear"):
+        command = "unsubscribe"
+    said = values.get(b"command")
+    if said is not None and said != command.encode():
+        raise SubscriptionError(
+            f"its variables say {said[:24]!r}, its header says {command}: it was changed on its way"
+        )
     notify = values.get(b"notify")
     sign = values.get(b"sign") or None
+    address, proto = _node(values)
     via = values.get(b"via")
     return Subscription(
-        command="unsubscribe" if _number(values, b"clear") else command,
+        command=command,
         key=values[b"key"],
-        address=_address(values[b"address"]),
+        address=address,
         modifier1=_number(values, b"modifier1"),
         modifier2=_number(values, b"modifier2"),
         cores=_number(values, b"cores"),
@@ -230,7 +273,7 @@ def _subscription(
         weight=_number(values, b"weight") or 1,
         algo=_text(values, b"algo"),
         backup=_number(values, b"backup"),
-        proto=_proto(_text(values, b"proto")),
+        proto=proto,
         vassal=values.get(b"vassal") or None,
         notify=notify if notify and len(notify) <= MAX_NOTIFY else None,
         report=bool(_number(values, b"report")),
@@ -238,9 +281,22 @@ def _subscription(
         sni_crt=values.get(b"sni_crt") or None,
         sni_ca=values.get(b"sni_ca") or None,
         via=tuple(via.split(b",", MAX_VIA)) if via else (),
+        says_command=said is not None,
         unix=_number(values, b"unix") if b"unix" in values else None,
         sign=sign,
         signed=_signed(variables, block) if sign else None,
+    )
+
+
+def _attributed(error: SubscriptionError, values: Mapping[bytes, bytes]) -> SubscriptionError:
+    """Return the refusal with what can be said about the datagram, for its sender and the log."""
+    notify = values.get(b"notify")
+    wants_to_know = values.get(b"report", b"0") != b"0" and notify and len(notify) <= MAX_NOTIFY
+    return SubscriptionError(
+        str(error),
+        values.get(b"key", b"")[: MAX_KEY + 1],
+        show(values.get(b"address", b"")[: MAX_ADDRESS + 1]),
+        notify if wants_to_know else None,
     )
 
 
@@ -272,11 +328,46 @@ def _proto(text: str | None) -> Proto:
     return proto
 
 
-def _address(raw: bytes) -> str:
+def _node(values: Mapping[bytes, bytes]) -> tuple[str, Proto]:
+    """Return the plain address of a node, and what it speaks."""
+    raw = values[b"address"]
     try:
-        return raw.decode()
+        address, said = split_scheme(raw.decode())
     except UnicodeDecodeError:
         raise SubscriptionError(f"the address {raw[:40]!r} is not UTF-8 text") from None
+    except AddressError as exc:
+        raise SubscriptionError(f"the address {show(raw[:80])!r}: {exc}") from None
+    text = _text(values, b"proto")
+    proto = _proto(text)
+    if said is None or said == proto:
+        return address, proto
+    if text is not None:
+        raise SubscriptionError(f"the address {show(raw[:80])!r} says {said}, proto says {proto}")
+    return address, said
+
+
+def plain_datagram(datagram: bytes) -> bytes:
+    """Return an announce as routers understand it that know no schemes: with a plain address, and ``proto``.
+
+    Without a scheme, and if it is signed, it stays as it is: a signature covers what was said.
+
+    Args:
+        datagram: one that :func:`decode` has accepted.
+    """
+    if b":/" not in datagram and b"unix:" not in datagram.lower():
+        return datagram
+    variables = decode_variables(datagram[HEADER_SIZE:])
+    values = dict(variables)
+    address, proto = _node(values)
+    if values.get(b"sign") or address.encode() == values[b"address"]:
+        return datagram
+    plain = [pair for pair in variables if pair[0] not in {b"address", b"proto"}]
+    plain.insert(1, (b"address", address.encode()))
+    if proto != "uwsgi":
+        plain.append((b"proto", proto.encode()))
+    if HEADER_SIZE + sum(4 + len(name) + len(value) for name, value in plain) > MAX_DATAGRAM:
+        return datagram
+    return encode_packet(plain, datagram[0], datagram[3])
 
 
 def _check_address(address: str) -> None:

@@ -5,6 +5,7 @@ can remove nodes (plugins/corerouter/cr_common.c). All checks that are configure
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Subscription
@@ -23,6 +24,8 @@ from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.replay import ReplayMemory
 from uwsgi_router.subscriptions.sender import Sender
 from uwsgi_router.subscriptions.signature import Signatures
+
+TOO_MANY: Final = "it sends too many datagrams (subscription-max-rate)"
 
 
 def never_own(_address: Address) -> bool:
@@ -85,7 +88,7 @@ class Gate:
         if self._allow_from:
             check_network(self._allow_from, sender)
         if not self._rate.allows(sender, now):
-            raise Refused("rate", "it sends too many datagrams (subscription-max-rate)")
+            raise Refused("rate", TOO_MANY)
 
     def admit(self, subscription: Subscription, sender: Sender, wall: float) -> Grant:
         """Check an announce; return the grant of its sender.

@@ -19,13 +19,70 @@ from uwsgi_router.subscriptions.events import (
     NodeHealthy,
     NodeUnhealthy,
 )
-from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 #: Seconds of the first ejection; the next is twice as long.
 FIRST_EJECTION: Final = 1.0
 LONGEST_EJECTION: Final = 60.0
 #: Why a node that has to pass a check first is not used yet.
 UNCHECKED: Final = "it was not checked yet"
+
+
+class Ejections:
+    """Ejections of nodes that failed several requests in a row: each the longer, until the node answers.
+
+    Args:
+        max_fails: failed requests in a row after which a node is ejected; 0: never.
+        first: seconds of the first ejection; the next is twice as long.
+    """
+
+    __slots__ = ("_first", "_max_fails", "_until")
+
+    def __init__(self, max_fails: int = 5, first: float = FIRST_EJECTION) -> None:
+        self._max_fails = max_fails
+        self._first = first
+        self._until: dict[Node, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many nodes are ejected."""
+        return len(self._until)
+
+    def failed(self, node: Node, now: float) -> bool:
+        """Record a request that ``node`` took and did not answer, or not in time, or not well; True: it is ejected."""
+        if not self._max_fails or node.ejected:
+            return False
+        node.fails += 1
+        if node.fails < self._max_fails:
+            return False
+        # Until it answers, each further failure is enough for the next ejection.
+        node.ejection = min(2 * node.ejection or self._first, LONGEST_EJECTION)
+        node.ejected = True
+        node.rank_changed()
+        self._until[node] = now + node.ejection
+        return True
+
+    def answered(self, node: Node) -> bool:
+        """Record a request that ``node`` answered; True: it had been ejected."""
+        was_ejected = node.ejection > 0
+        node.fails = 0
+        node.ejection = 0.0
+        if node in self._until:
+            self._readmit(node)
+        return was_ejected
+
+    def sweep(self, now: float) -> None:
+        """End the ejections that are over."""
+        for node in [node for node, until in self._until.items() if now >= until]:
+            self._readmit(node)
+
+    def forget(self, node: Node) -> None:
+        """Forget a node that is not used any more."""
+        self._until.pop(node, None)
+
+    def _readmit(self, node: Node) -> None:
+        del self._until[node]
+        node.ejected = False
+        node.rank_changed()
 
 
 class Health:
@@ -37,7 +94,7 @@ class Health:
         first_ejection: seconds of the first ejection; the next is twice as long.
     """
 
-    __slots__ = ("_checked_first", "_ejected", "_first_ejection", "_max_fails")
+    __slots__ = ("_checked_first", "_ejections")
 
     def __init__(
         self,
@@ -45,13 +102,11 @@ class Health:
         checked_first: Collection[Proto] = (),
         first_ejection: float = FIRST_EJECTION,
     ) -> None:
-        self._max_fails = max_fails
         self._checked_first = checked_first
-        self._first_ejection = first_ejection
-        self._ejected: dict[SubscribedNode, float] = {}
+        self._ejections = Ejections(max_fails, first_ejection)
 
     def __repr__(self) -> str:
-        return f"<Health max_fails={self._max_fails} ejected={len(self._ejected)}>"
+        return f"<Health ejected={len(self._ejections)}>"
 
     # --- Reports of the table ---
 
@@ -66,12 +121,11 @@ class Health:
 
     def removed(self, node: SubscribedNode) -> None:
         """Forget a node that is not in the table any more."""
-        self._ejected.pop(node, None)
+        self._ejections.forget(node)
 
     def sweep(self, now: float) -> None:
         """End the ejections that are over."""
-        for node in [node for node, until in self._ejected.items() if now >= until]:
-            self._readmit(node)
+        self._ejections.sweep(now)
 
     # --- Results of health checks ---
 
@@ -98,30 +152,12 @@ class Health:
 
     def request_failed(self, node: SubscribedNode, now: float) -> list[Event]:
         """Record a request that ``node`` took and did not answer, or not in time, or not well."""
-        if not self._max_fails or node.ejected or node.removed:
+        if node.removed or not self._ejections.failed(node, now):
             return []
-        node.fails += 1
-        if node.fails < self._max_fails:
-            return []
-        # Until it answers, each further failure is enough for the next ejection.
-        node.ejection = min(2 * node.ejection or self._first_ejection, LONGEST_EJECTION)
-        node.ejected = True
-        node.rank_changed()
-        self._ejected[node] = now + node.ejection
         return [NodeEjected(node.key, node, node.ejection)]
 
     def request_answered(self, node: SubscribedNode) -> list[Event]:
         """Record a request that ``node`` answered."""
         if not node.fails:
             return []
-        was_ejected = node.ejection > 0
-        node.fails = 0
-        node.ejection = 0.0
-        if node in self._ejected:
-            self._readmit(node)
-        return [NodeAnswers(node.key, node)] if was_ejected else []
-
-    def _readmit(self, node: SubscribedNode) -> None:
-        del self._ejected[node]
-        node.ejected = False
-        node.rank_changed()
+        return [NodeAnswers(node.key, node)] if self._ejections.answered(node) else []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Proto, Subscription
+from uwsgi_router.subscriptions.fair_room import Place
 from uwsgi_router.subscriptions.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -56,23 +57,31 @@ class Node(Traffic):
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in and out.
         requests: successful connects, and further requests on connections that were kept.
+        refusals: answers 400 that closed the connection.
         failcnt: failed connects; for an announced node also unsubscribes and becoming stale.
         connecting: connects under way.
         slow: one of these has been unanswered for a second.
         suspect: a connect had not been answered in time, and none has succeeded since.
         socket_owner: user to whom its UNIX socket must belong when it is connected; None: to
             anybody.
+        fails: requests that it failed in a row (see subscriptions.health).
+        ejected: several requests in a row failed: it is chosen after others for a while.
+        ejection: seconds of its last ejection since it last answered; 0: there was none.
     """
 
     __slots__ = (
         "address",
         "connecting",
+        "ejected",
+        "ejection",
         "failcnt",
+        "fails",
         "modifier1",
         "modifier2",
         "name",
         "proto",
         "reference",
+        "refusals",
         "requests",
         "slow",
         "socket_owner",
@@ -96,11 +105,15 @@ class Node(Traffic):
         self.proto: Proto = proto
         self.reference = 0
         self.requests = 0
+        self.refusals = 0
         self.failcnt = 0
         self.connecting = 0
         self.slow = False
         self.suspect = False
         self.socket_owner: int | None = None
+        self.fails = 0
+        self.ejection = 0.0
+        self.ejected = False
 
     def __repr__(self) -> str:
         words = [
@@ -187,21 +200,22 @@ class SubscribedNode(Node):
         key: that it announced.
         changed: called when its rank may have changed.
         order: its place among all nodes ever announced.
+        place: see below.
 
     Attributes:
         key: that it announced.
+        place: where it was first announced from: it counts against that place's share of the table.
         removed: it is not in the table any more.
         order: its place among all nodes ever announced, for ties.
         last_seen: when it last announced itself, on the loop's clock.
         last_requests: successful connects since then.
+        alive_at: when it last gave a sign of life: an announce, or requests that it served while announces were lost.
         cores: as announced; shown only.
         load: as announced; shown only.
         weight: share of the traffic, at least 1: the one that was set, else the announced one.
         announced_weight: what it announced.
         set_weight: what the operator set; None: nothing.
         drained: the operator wants it to get no new requests.
-        ejected: several requests in a row failed: it is chosen after others for a while.
-        ejection: seconds of its last ejection since it last answered; 0: there was none.
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
         wrr: its credit in the current round (see subscriptions.balancing).
@@ -215,11 +229,12 @@ class SubscribedNode(Node):
         via: the routers that passed its announce on; (): it announced itself.
         sni: what TLS for its key needs, if it announced that.
         check_failure: why its checks fail, in our words; "": they don't, or there are none.
-        fails: requests that it failed in a row (see subscriptions.health).
     """
 
     __slots__ = (
         "_changed",
+        "_requests_at",
+        "alive_at",
         "announced_weight",
         "backup",
         "check_failure",
@@ -227,9 +242,6 @@ class SubscribedNode(Node):
         "credentials",
         "death_mark",
         "drained",
-        "ejected",
-        "ejection",
-        "fails",
         "gid",
         "key",
         "last_requests",
@@ -238,6 +250,7 @@ class SubscribedNode(Node):
         "order",
         "owner",
         "pid",
+        "place",
         "removed",
         "set_weight",
         "sni",
@@ -251,15 +264,25 @@ class SubscribedNode(Node):
     )
 
     def __init__(
-        self, name: str, address: Address, key: bytes, changed: Callable[[], None], *, order: int
+        self,
+        name: str,
+        address: Address,
+        key: bytes,
+        changed: Callable[[], None],
+        *,
+        order: int,
+        place: Place,
     ) -> None:
         super().__init__(name, address)
         self.key = key
+        self.place = place
         self._changed = changed
         self.removed = False
         self.order = order
         self.last_seen = 0.0
         self.last_requests = 0
+        self.alive_at = 0.0
+        self._requests_at = 0
         self.cores = 0
         self.load = 0
         self.weight = 1
@@ -280,9 +303,6 @@ class SubscribedNode(Node):
         self.via: tuple[bytes, ...] = ()
         self.sni: Sni | None = None
         self.check_failure = ""
-        self.fails = 0
-        self.ejection = 0.0
-        self.ejected = False
 
     def _marks(self) -> list[str]:
         marks = super()._marks()
@@ -332,8 +352,9 @@ class SubscribedNode(Node):
         self.load = subscription.load
         self.vassal = subscription.vassal
         self.via = subscription.via
-        self.last_seen = now
+        self.last_seen = self.alive_at = now
         self.last_requests = 0
+        self._requests_at = self.requests
         before = (self.death_mark, self.weight, self.backup)
         self.announced_weight = subscription.weight
         self.weight = self.announced_weight if self.set_weight is None else self.set_weight
@@ -341,6 +362,14 @@ class SubscribedNode(Node):
         self.death_mark = self.stale = False
         if before != (False, self.weight, self.backup):
             self.rank_changed()
+
+    def served_since_alive(self, now: float) -> bool:
+        """Return True if it has served requests since its last sign of life; that is one, too."""
+        if self.requests == self._requests_at:
+            return False
+        self._requests_at = self.requests
+        self.alive_at = now
+        return True
 
     def weigh(self, weight: int | None) -> None:
         """Set the weight, whatever the node announces; None: the announced weight counts again."""

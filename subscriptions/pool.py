@@ -1,9 +1,11 @@
 """Node pool: the nodes of one key, grouped by rank and backup level."""
 
 from collections.abc import Collection, Iterable, ValuesView
+from itertools import islice
 from typing import Final
 
 from uwsgi_router.subscriptions.balancing import ALGORITHMS, Candidates
+from uwsgi_router.subscriptions.fair_room import Place
 from uwsgi_router.subscriptions.node import DRAINED, GONE, Node, SubscribedNode
 from uwsgi_router.subscriptions.sni import Sni
 
@@ -21,12 +23,24 @@ class NodePool:
         algorithm: name of the balancing algorithm.
         hits: look-ups of the key, those of further attempts included.
         sni: what TLS for the key needs, as the events have told it.
+        founder: where its first node was announced from: the key counts against that place's share.
     """
 
-    __slots__ = ("_algorithm", "_by_name", "_groups", "_sorted", "algorithm", "hits", "key", "sni")
+    __slots__ = (
+        "_algorithm",
+        "_by_name",
+        "_groups",
+        "_sorted",
+        "algorithm",
+        "founder",
+        "hits",
+        "key",
+        "sni",
+    )
 
-    def __init__(self, key: bytes, algorithm: str) -> None:
+    def __init__(self, key: bytes, algorithm: str, founder: Place) -> None:
         self.key = key
+        self.founder = founder
         self.algorithm = algorithm
         self.hits = 0
         self.sni: Sni | None = None
@@ -52,6 +66,12 @@ class NodePool:
     def get(self, name: str) -> SubscribedNode | None:
         """Return the node called ``name``."""
         return self._by_name.get(name)
+
+    def has_from(self, place: Place, count: int) -> bool:
+        """Return True if at least so many nodes were announced from the source of ``place``."""
+        source = place.source
+        theirs = (node for node in self._by_name.values() if node.place.source == source)
+        return sum(1 for _ in islice(theirs, count)) == count
 
     def add(self, node: SubscribedNode) -> None:
         """Take a node in."""

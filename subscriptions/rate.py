@@ -9,6 +9,8 @@ from uwsgi_router.subscriptions.sender import Sender
 
 #: A sender that was quiet may send so many seconds' worth at once: all nodes of a host start together.
 BURST: Final = 10.0
+#: But no more than so many, unless more are allowed each second: what is dropped is announced again.
+MOST_AT_ONCE: Final = 2_000
 
 
 class RateLimit:
@@ -22,10 +24,11 @@ class RateLimit:
         max_sources: how many are remembered.
     """
 
-    __slots__ = ("_buckets", "_per_second")
+    __slots__ = ("_buckets", "_full", "_per_second")
 
     def __init__(self, per_second: float, *, max_sources: int = 10_000) -> None:
         self._per_second = per_second
+        self._full = max(per_second, min(per_second * BURST, MOST_AT_ONCE))
         # source -> (datagrams left, when that was so); who was heard last stands last.
         self._buckets: Bounded[Hashable, tuple[float, float]] = Bounded(max_sources)
 
@@ -37,7 +40,7 @@ class RateLimit:
         if not self._per_second:
             return True
         source = source_of(sender)
-        full = self._per_second * BURST
+        full = self._full
         left, since = self._buckets.get(source, (full, now))
         left = min(full, left + (now - since) * self._per_second)
         allowed = left >= 1

@@ -47,9 +47,11 @@ class Refusal:
         cause: the word.
         reason: the sentence.
         key: what it wanted to serve; None if it could not even be read.
+        count: of datagrams that were not obeyed for the same cause.
     """
 
     sender: str
     cause: Cause
     reason: str
     key: bytes | None = None
+    count: int = 1

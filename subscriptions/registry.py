@@ -35,6 +35,13 @@ from uwsgi_router.subscriptions.events import (
     SniChanged,
 )
 from uwsgi_router.subscriptions.expiring_set import ExpiringSet
+from uwsgi_router.subscriptions.fair_room import (
+    FairRoom,
+    Place,
+    place_of,
+    share_of_memory,
+    share_of_source,
+)
 from uwsgi_router.subscriptions.grant import ANYBODY, Grant
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.keys import other_keys
@@ -59,6 +66,7 @@ class Registry:
     Args:
         started: when the program started, on the same clock as every ``now``.
         tolerance: seconds after its last announce at which a node becomes stale.
+        settling: seconds after the start within which every node announces itself, at most a tolerance.
         algorithm: for pools whose first announce asks for none that we have.
         dotsplit: whether ``.example.com`` answers for names below it.
         mountpoints: path segments that belong to a key; 0: none.
@@ -78,6 +86,7 @@ class Registry:
         *,
         started: float,
         tolerance: float = 17.0,
+        settling: float = 0.0,
         algorithm: str = "wrr",
         dotsplit: bool = False,
         mountpoints: int = 0,
@@ -92,15 +101,18 @@ class Registry:
         self.mountpoints = mountpoints
         self._algorithm = algorithm
         self._dotsplit = dotsplit
-        self._max_keys = max_keys
         self._max_nodes_per_key = max_nodes_per_key
-        self._max_nodes = max_nodes
+        self._room_for_keys = FairRoom(max_keys, "keys")
+        self._room_for_nodes = FairRoom(max_nodes, "nodes")
+        # What is remembered of keys and nodes that left; of one source no more than a quarter of it.
+        self._remembered_keys = share_of_memory(max_keys)
+        self._remembered_nodes = share_of_memory(max_nodes)
         self._protocols = protocols
         self._router = router
         self.health = Health() if health is None else health
         self._started = started
+        self._settling = min(settling, tolerance)
         self._pools: dict[bytes, NodePool] = {}
-        self._count = 0
         self._announces = 0
         self._shares = Shares()
         # The order of announces is the order of ages, so a sweep looks only at those that are due.
@@ -110,7 +122,7 @@ class Registry:
         self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
 
     def __repr__(self) -> str:
-        return f"<Registry keys={len(self._pools)} nodes={self._count} usable={len(self)}>"
+        return f"<Registry keys={len(self._pools)} nodes={self._room_for_nodes.used} usable={len(self)}>"
 
     def __len__(self) -> int:
         """Return the number of nodes that are not gone. Not all of them may be chosen."""
@@ -136,6 +148,7 @@ class Registry:
         now: float,
         grant: Grant = ANYBODY,
         sni: Sni | None = None,
+        restored: bool = False,
     ) -> list[Event]:
         """Do what a datagram asks for.
 
@@ -146,6 +159,7 @@ class Registry:
             now: the time.
             grant: what the gate found out about its sender.
             sni: what it says that TLS for its key needs, as far as that may be taken.
+            restored: it was in the table before: no source has had too much of it.
 
         Raises:
             Refused: if the table takes no such node, or it is somebody else's; the table is
@@ -168,7 +182,11 @@ class Registry:
                 "protocol", f"{name} speaks {subscription.proto}; the routers here speak {spoken}"
             )
         if node is None:
-            node, events = self._added(subscription, pool, name, address, now=now, grant=grant)
+            place = place_of(source, None if grant.credentials is None else grant.credentials.uid)
+            self._check_room(place, pool, name, subscription.key, shared=not restored)
+            node, events = self._added(
+                subscription, pool, name, address, now=now, grant=grant, place=place
+            )
         else:
             rerouted = node.via != subscription.via
             events = [NodeRefreshed(subscription.key, node, node.death_mark, rerouted)]
@@ -184,6 +202,32 @@ class Registry:
         self._live.move_to_end(node)
         return events + self._sni_changed(node.key)
 
+    def _check_room(
+        self, place: Place, pool: NodePool | None, name: str, key: bytes, *, shared: bool
+    ) -> None:
+        """Check that there is room for a node from this place.
+
+        Raises:
+            Refused: if not.
+        """
+        why = self._room_for_nodes.refusal(place, shared=shared)
+        if why:
+            raise Refused("full", f"no room for {name}: {why}")
+        if pool is None:
+            why = self._room_for_keys.refusal(place, shared=shared)
+            if why:
+                raise Refused("full", f"no room for the key {key!r}: {why} (subscription-max-keys)")
+            return
+        limit = self._max_nodes_per_key
+        if len(pool) >= limit:
+            raise Refused(
+                "full", f"no room for {name}: the key holds {limit} nodes (subscription-max-nodes)"
+            )
+        share = share_of_source(limit, len(pool)) if shared else None
+        if share is not None and pool.has_from(place, share):
+            text = f"its sender has {share} of the key's nodes or more, and the last quarter of {limit} is for others"
+            raise Refused("full", f"no room for {name}: {text} (subscription-max-nodes)")
+
     def _added(
         self,
         subscription: Subscription,
@@ -193,24 +237,20 @@ class Registry:
         *,
         now: float,
         grant: Grant,
+        place: Place,
     ) -> tuple[SubscribedNode, list[Event]]:
         """Take in a node that is not in the table."""
         key = subscription.key
         events: list[Event] = []
-        if self._count >= self._max_nodes:
-            raise Refused("full", f"no room for {name}: the table holds {self._max_nodes} nodes")
         if grant.owner is not None and grant.quota is not None:
             self._shares.check(grant.owner, key, grant.quota)
         if pool is None:
-            if len(self._pools) >= self._max_keys:
-                raise Refused(
-                    "full", f"no room for the key {key!r}: the table holds {self._max_keys} keys"
-                )
             # An algorithm that we don't have is no reason to refuse a node; the event tells which
             # one is used.
             asked = subscription.algo or ""
-            pool = NodePool(key, asked if asked in ALGORITHMS else self._algorithm)
+            pool = NodePool(key, asked if asked in ALGORITHMS else self._algorithm, place)
             self._pools[key] = pool
+            self._room_for_keys.take(place)
             self._known.discard(key)
             events.append(PoolAdded(key, pool.algorithm))
         elif len(pool) >= self._max_nodes_per_key:
@@ -218,12 +258,14 @@ class Registry:
                 "full", f"no room for {name}: the key holds {self._max_nodes_per_key} nodes"
             )
         self._announces += 1
-        node = SubscribedNode(name, address, pool.key, pool.resort, order=self._announces)
+        node = SubscribedNode(
+            name, address, pool.key, pool.resort, order=self._announces, place=place
+        )
         node.owner = grant.owner
         node.suspect = self._suspects.contains((key, name), now)
         self._suspects.discard((key, name))
         pool.add(node)
-        self._count += 1
+        self._room_for_nodes.take(place)
         if grant.owner is not None:
             self._shares.add(grant.owner, key, grant.quota)
         events.append(NodeAdded(key, node))
@@ -275,13 +317,15 @@ class Registry:
         Raises:
             Refused: as :meth:`apply`.
         """
-        events = self.apply(subscription, source=source, now=now, grant=grant, sni=sni)
+        events = self.apply(
+            subscription, source=source, now=now, grant=grant, sni=sni, restored=True
+        )
         for event in events:
             if isinstance(event, NodeAdded):
                 self.health.restored(event.node)
                 if stale:
                     self._became_stale(event.node)
-                    event.node.last_seen = now - self.tolerance
+                    event.node.last_seen = event.node.alive_at = now - self.tolerance
         return events
 
     def remember(self, key: bytes, since: float, owner: int | None) -> None:
@@ -383,6 +427,15 @@ class Registry:
         """
         return now - self._started < self.tolerance or self.was_announced(key, now)
 
+    @property
+    def settled_at(self) -> float:
+        """Time from which on a key that nobody has announced is taken for an unknown one."""
+        return self._started + self._settling
+
+    def settle(self) -> None:
+        """Note that the table is whole already: an earlier run saved it a moment ago."""
+        self._settling = 0.0
+
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
         if self.has_nodes(key) or self._known.contains(key, now):
@@ -450,19 +503,27 @@ class Registry:
             return self._remove(node, now)
         return [NodeIdle(node.key, node)] if node.drained else []
 
-    def sweep(self, now: float) -> list[Event]:
-        """Mark nodes as stale, and remove those that were so for long; to be called about once a second."""
+    def sweep(self, now: float, *, lossy: bool = False) -> list[Event]:
+        """Mark nodes as stale, and remove those that were so for long; to be called about once a second.
+
+        Args:
+            now: the time.
+            lossy: announces were lost a moment ago: who served requests instead of being heard is not stale.
+        """
         events: list[Event] = []
         while self._live:
             node = next(iter(self._live))
-            if now - node.last_seen <= self.tolerance:
+            if now - node.alive_at <= self.tolerance:
                 break
+            if lossy and node.served_since_alive(now):
+                self._live.move_to_end(node)
+                continue
             self._became_stale(node)
             node.failcnt += 1
             events.append(NodeFailed(node.key, node, "stale"))
         while self._stale:
             node = next(iter(self._stale))
-            if now - node.last_seen <= (1 + LAST_RESORT) * self.tolerance:
+            if now - node.alive_at <= (1 + LAST_RESORT) * self.tolerance:
                 break
             del self._stale[node]
             node.stale = False
@@ -499,17 +560,20 @@ class Registry:
         pool = self._pools[node.key]
         pool.remove(node)
         self.health.removed(node)
-        self._count -= 1
+        self._room_for_nodes.give_back(node.place)
         owner = node.owner
         quota = None if owner is None else self._shares.remove(owner, pool.key)
+        # Nobody's nodes that come and go push out what is remembered of others.
+        remembered_for = node.place.source if owner is None else owner
         if node.suspect:
-            share = None if quota is None else quota.max_nodes
-            self._suspects.add((pool.key, node.name), now, owner=owner, share=share)
+            share = self._remembered_nodes if quota is None else quota.max_nodes
+            self._suspects.add((pool.key, node.name), now, owner=remembered_for, share=share)
         events: list[Event] = [NodeRemoved(pool.key, node)]
         if not len(pool):
             del self._pools[pool.key]
-            share = None if quota is None else quota.max_keys
-            self._known.add(pool.key, now, owner=owner, share=share)
+            self._room_for_keys.give_back(pool.founder)
+            share = self._remembered_keys if quota is None else quota.max_keys
+            self._known.add(pool.key, now, owner=remembered_for, share=share)
             events.append(PoolRemoved(pool.key))
         return events
 

@@ -7,6 +7,11 @@ for every node (key and announced address), also after the node has left.
 
 A client dates an unsubscribe one second ahead, and a program that is started again at once announces
 itself within that second. So the second before an unsubscribe's stays open, if it wasn't used.
+
+A clock of ours that was ahead for a while has let times be used that lie ahead of us once it is right
+again, and no announce would be new until then. When it goes back, that is forgiven
+(:meth:`ReplayMemory.clock_went_back`): times up to now are used, later ones are good again, except those
+of the last :data:`HISTORY` seconds that were really used. Only our clock leads to that, never a packet.
 """
 
 from collections import OrderedDict
@@ -21,19 +26,27 @@ SignedNode = tuple[bytes, str]
 
 #: Nodes that are remembered for one key file. What is beyond is remembered summarily.
 MAX_NODES: Final = 2_000
+#: Seconds before the newest time of a node of which each used one is remembered.
+HISTORY: Final = 3600
+#: Times ahead of us that are remembered of one node, however often our clock went back.
+MAX_AHEAD: Final = 2 * HISTORY
+_WINDOW: Final = (1 << HISTORY) - 1
 
 
 class UsedTimes:
     """Used times of one node; ``newest`` is the latest of them.
 
-    Everything up to ``floor`` is used; so is ``hole``, if it is not None.
+    Everything up to ``floor`` is used; so is ``hole``, if it is not None, and so are the times ``ahead`` of our clock,
+    from before it went back. Bit n of ``recent`` tells that the time n seconds before ``newest`` was used.
     """
 
-    __slots__ = ("floor", "hole")
+    __slots__ = ("ahead", "floor", "hole", "recent")
 
     def __init__(self, floor: int) -> None:
         self.floor = floor
         self.hole: int | None = None
+        self.recent = 0
+        self.ahead: frozenset[int] = frozenset()
 
     @property
     def newest(self) -> int:
@@ -42,12 +55,15 @@ class UsedTimes:
 
     def allow(self, command: Command, time: int) -> bool:
         """Return True if a packet of this time may be obeyed."""
+        if time in self.ahead:
+            return False
         if command == "unsubscribe":
             return time > self.newest
         return time > self.floor and time != self.hole
 
     def use(self, command: Command, time: int) -> None:
         """Note that a packet was obeyed; :meth:`allow` has been asked."""
+        before = self.newest
         if command == "unsubscribe":
             self.floor = max(self.newest, time - 2)
             self.hole = time
@@ -55,6 +71,25 @@ class UsedTimes:
             self.floor = time
             if self.hole is not None and self.hole < time:
                 self.hole = None
+        newest = self.newest
+        self.recent = (self.recent << min(max(newest - before, 0), HISTORY)) & _WINDOW
+        self.recent |= 1 << max(newest - time, 0)
+        if self.ahead:
+            self.ahead = frozenset(one for one in self.ahead if one > newest - HISTORY)
+
+    def clock_went_back(self, wall: int) -> bool:
+        """Forgive times later than ``wall``; return True if there were any."""
+        newest = self.newest
+        if newest <= wall:
+            return False
+        used = {
+            newest - ago for ago in range(min(HISTORY, newest - wall)) if self.recent >> ago & 1
+        }
+        self.ahead = frozenset(sorted(self.ahead | used)[:MAX_AHEAD])
+        self.floor = min(self.floor, wall)
+        self.hole = None
+        self.recent >>= newest - self.newest
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +101,16 @@ class Used:
         node: whom it is about; None: all nodes of the signer that are not remembered one by one.
         floor: everything up to here is used.
         hole: a later time that is used too.
+        recent: likewise, the times of the last hour; see :class:`UsedTimes`.
+        ahead: likewise, times that lay ahead of our clock when it went back.
     """
 
     signer: str
     node: SignedNode | None
     floor: int
     hole: int | None = None
+    recent: int = 0
+    ahead: tuple[int, ...] = ()
 
 
 class _Signer:
@@ -138,7 +177,8 @@ class ReplayMemory:
                 yield Used(name, None, signer.floor)
             for node, used in list(signer.nodes.items()):
                 if used.floor >= 0 or used.hole is not None:
-                    yield Used(name, node, max(0, used.floor), used.hole)
+                    ahead = tuple(sorted(used.ahead))
+                    yield Used(name, node, max(0, used.floor), used.hole, used.recent, ahead)
 
     def restore(self, used: Used) -> None:
         """Remember what an earlier run did, in the order of :meth:`items`."""
@@ -148,6 +188,21 @@ class ReplayMemory:
         else:
             times = signer.nodes[used.node] = UsedTimes(used.floor)
             times.hole = used.hole
+            times.recent = used.recent & _WINDOW
+            times.ahead = frozenset(used.ahead[:MAX_AHEAD])
+
+    def clock_went_back(self, wall: float) -> int:
+        """Forgive the times that were used while our clock was ahead; return how many nodes that concerns.
+
+        Args:
+            wall: seconds since the epoch, now that the clock has gone back.
+        """
+        now = int(wall)
+        concerned = 0
+        for signer in self._signers.values():
+            signer.floor = min(signer.floor, now)
+            concerned += sum(used.clock_went_back(now) for used in signer.nodes.values())
+        return concerned
 
     def forget_old(self, wall: float) -> None:
         """Give back the space of what is too old to be accepted again anyway.
@@ -157,7 +212,11 @@ class ReplayMemory:
         """
         oldest = wall - self._tolerance
         for name, signer in list(self._signers.items()):
-            gone = [node for node, used in signer.nodes.items() if used.newest < oldest]
+            gone = [
+                node
+                for node, used in signer.nodes.items()
+                if max(used.newest, *used.ahead, 0) < oldest
+            ]
             for node in gone:
                 del signer.nodes[node]
             if not signer.nodes and signer.floor < oldest:

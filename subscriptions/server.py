@@ -9,14 +9,29 @@ from typing import Final
 from uwsgi_router.protocol.subscription import MAX_DATAGRAM, Subscription, SubscriptionError, decode
 from uwsgi_router.subscriptions import credentials, notify
 from uwsgi_router.subscriptions.events import Event, NodeAdded
-from uwsgi_router.subscriptions.gate import Gate
+from uwsgi_router.subscriptions.gate import TOO_MANY, Gate
 from uwsgi_router.subscriptions.refusal import Refusal, Refused
 from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.subscriptions.sender import Credentials, Sender
 from uwsgi_router.subscriptions.sni import Sni
 
 #: Datagrams read before everything else gets its turn again.
-BATCH: Final = 64
+BATCH: Final = 16
+# Those that are dropped unread cost little: so many are taken from the socket.
+MOST: Final = 64
+# A sender that exceeded its rate is not looked at again for so many seconds; what it may send adds up meanwhile.
+_MUTED: Final = 0.01
+
+
+class _Muted:
+    """Sender that exceeds its rate: its datagrams are dropped unread for a moment, and counted."""
+
+    __slots__ = ("count", "name", "until")
+
+    def __init__(self, until: float, name: str) -> None:
+        self.until = until
+        self.name = name
+        self.count = 0
 
 
 class SubscriptionServer:
@@ -64,6 +79,8 @@ class SubscriptionServer:
         self._sni = sni
         self._accepted = accepted
         self._started = False
+        # Of hosts that exceed their rate.
+        self._muted: dict[str, _Muted] = {}
         self._has_credentials = sock.family == socket.AF_UNIX
         if self._has_credentials:
             credentials.ask_for(sock)
@@ -77,6 +94,17 @@ class SubscriptionServer:
         self._loop.add_reader(self._sock.fileno(), self._readable)
         self._started = True
 
+    def move_to(self, sock: socket.socket, _old: socket.socket) -> None:
+        """Read another socket of the same address from now on, after what waits in this one."""
+        if self._started:
+            self._loop.remove_reader(self._sock.fileno())
+            self._readable()
+        self._sock = sock
+        if self._has_credentials:
+            credentials.ask_for(sock)
+        if self._started:
+            self._loop.add_reader(sock.fileno(), self._readable)
+
     def close(self) -> None:
         """Read no more; may be called again."""
         if self._started:
@@ -84,34 +112,64 @@ class SubscriptionServer:
             self._started = False
 
     def _readable(self) -> None:
-        for _ in range(BATCH):
-            if not self._started:  # closed by what an event led to
+        self._read()
+        if self._muted:
+            self._tell_muted()
+
+    def _read(self) -> None:
+        """Read a batch."""
+        muted = self._muted
+        left = BATCH
+        for _ in range(MOST):
+            if not (left and self._started):  # closed by what an event led to
                 return
             process: Credentials | None = None
+            host = ""
             try:
                 # One byte more than is allowed, or a datagram that was cut off would look whole.
                 if self._has_credentials:
                     datagram, address, process = credentials.receive(self._sock, MAX_DATAGRAM + 1)
                 else:
                     datagram, address = self._sock.recvfrom(MAX_DATAGRAM + 1)
+                    host = address[0]
+                    if muted and (mute := muted.get(host)) is not None:
+                        # A flood: nothing is done for it but counting.
+                        mute.count += 1
+                        continue
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as exc:
                 self._refused(Refusal("socket", "socket", f"reading failed: {exc.strerror or exc}"))
                 return
-            self._receive(datagram, sender_of(address, process))
+            left -= 1
+            sender = sender_of(address, process)
+            if not self._receive(datagram, sender) and host:
+                muted[host] = _Muted(self._loop.time() + _MUTED, sender.name)
 
-    def _receive(self, datagram: bytes, sender: Sender) -> None:
+    def _tell_muted(self) -> None:
+        """Tell of what was dropped, and look at senders again whose time is over."""
+        now = self._loop.time()
+        for host, mute in list(self._muted.items()):
+            if mute.count:
+                self._refused(Refusal(mute.name, "rate", TOO_MANY, count=mute.count))
+                mute.count = 0
+            if mute.until <= now:
+                del self._muted[host]
+
+    def _receive(self, datagram: bytes, sender: Sender) -> bool:
+        """Act on a datagram; return False if its sender has sent too many."""
         now = self._loop.time()
         try:
             self._gate.check_sender(sender, now)
             subscription = decode(datagram)
         except SubscriptionError as exc:
-            self._refused(Refusal(sender.name, "malformed", str(exc)))
-            return
+            self._refused(Refusal(sender.name, "malformed", str(exc), exc.key or None))
+            text = notify.refused(exc.key or b"", exc.address, str(exc))
+            self._answer(exc.notify, sender, text)
+            return True
         except Refused as exc:
             self._refused(Refusal(sender.name, exc.cause, exc.reason))
-            return
+            return exc.cause != "rate"
         try:
             grant = self._gate.admit(subscription, sender, self._wall_clock())
             sni = self._sni(subscription, sender)
@@ -122,22 +180,23 @@ class SubscriptionServer:
             self._refused(Refusal(sender.name, exc.cause, exc.reason, subscription.key))
             if subscription.report:
                 text = notify.refused(subscription.key, subscription.address, exc.reason)
-                self._answer(subscription, sender, text)
-            return
+                self._answer(subscription.notify, sender, text)
+            return True
         self._accepted(datagram)
         if events:
             for event in events:
                 if isinstance(event, NodeAdded):
                     text = notify.accepted(event.key, event.node.name)
-                    self._answer(subscription, sender, text)
+                    self._answer(subscription.notify, sender, text)
             self._on_events(events)
+        return True
 
-    def _answer(self, subscription: Subscription, sender: Sender, text: str) -> None:
-        if subscription.notify is None or self._notifier is None:
+    def _answer(self, path: bytes | None, sender: Sender, text: str) -> None:
+        if path is None or self._notifier is None:
             return
-        failure = self._notifier.send(subscription.notify, text, sender)
+        failure = self._notifier.send(path, text, sender)
         if failure is not None:
-            self._unheard(subscription.notify, failure)
+            self._unheard(path, failure)
 
 
 def sender_of(address: object, process: Credentials | None) -> Sender:

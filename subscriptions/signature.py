@@ -3,6 +3,9 @@
 A client signs the variables, ``unix`` (its clock) being the last of them, with RSASSA-PKCS1-v1_5 or
 ECDSA (DER). The router has the public key of each key in a directory, as PEM.
 
+The header of a packet, and so its command, is not signed. Our own clients say the command in a variable as well; where
+that is there, it has to agree (``protocol.subscription``).
+
 Stricter than uWSGI: every packet must be of our time, not only the first of a node, and no time is
 accepted twice (see :mod:`uwsgi_router.subscriptions.replay`); key files are read again when they change.
 
@@ -122,18 +125,21 @@ class Signatures:
     Args:
         check: digest and directory.
         tolerance: seconds that a packet may be old.
+        signs_command: refuse packets whose signature does not cover their command.
 
     Raises:
         SignatureError: the directory can't be used, or ``cryptography`` is not there.
     """
 
-    def __init__(self, check: SignCheck, tolerance: float = 86_400.0) -> None:
+    def __init__(
+        self, check: SignCheck, tolerance: float = 86_400.0, *, signs_command: bool = False
+    ) -> None:
         try:
             from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
         except ImportError:
             raise SignatureError(
                 f"subscriptions-sign-check = {check}: the package cryptography is not installed"
-                " (pip install 'uwsgi-router[signatures]')"
+                " (pip install cryptography)"
             ) from None
         if not os.path.isdir(check.directory) or not os.access(check.directory, os.X_OK):
             raise SignatureError(
@@ -144,6 +150,7 @@ class Signatures:
         self._directory = check.directory
         self._files = KeyFiles(check.directory)
         self._tolerance = tolerance
+        self._signs_command = signs_command
         self._used = ReplayMemory(tolerance)
 
     def __repr__(self) -> str:
@@ -168,6 +175,12 @@ class Signatures:
         if time is None:
             raise Refused(
                 "unsigned", "it is signed without a time (unix), so it would be good for ever"
+            )
+        if self._signs_command and not subscription.says_command:
+            raise Refused(
+                "unsigned",
+                "its signature does not cover its command, and has to (subscriptions-sign-command): uWSGI's own"
+                " clients can't, those of uwsgi-router do",
             )
         self._check_time(time, wall)
         self._check_address(subscription, sender)

@@ -20,12 +20,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast, get_args
 
+from uwsgi_router.protocol.key import key_fault
 from uwsgi_router.protocol.subscription import MAX_WEIGHT, Proto, Subscription, SubscriptionError
 from uwsgi_router.protocol.text import to_bytes, to_text
 from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.registry import Registry
-from uwsgi_router.subscriptions.replay import ReplayMemory, Used
+from uwsgi_router.subscriptions.replay import HISTORY, MAX_AHEAD, ReplayMemory, Used
 from uwsgi_router.subscriptions.sender import Credentials
 
 FORMAT: Final = "uwsgi-router state"
@@ -173,6 +174,10 @@ def _used(used: Used) -> dict[str, Any]:
         members["key"], members["address"] = to_text(used.node[0]), used.node[1]
     if used.hole is not None:
         members["hole"] = used.hole
+    if used.recent:
+        members["recent"] = f"{used.recent:x}"
+    if used.ahead:
+        members["ahead"] = used.ahead
     return members
 
 
@@ -201,6 +206,8 @@ def parse(data: bytes) -> Saved:
                 tables.append(SavedTable(_string(members, "table"), _switch(members, "signed")))
             elif not tables:
                 raise StateError("it belongs to no table")
+            elif "signer" not in members and _is_unfit(members):
+                continue  # Earlier versions took keys that no request can have.
             elif "known" in members:
                 tables[-1].known.append(_read_known(members))
             elif "signer" in members:
@@ -212,6 +219,13 @@ def parse(data: bytes) -> Saved:
     if _object(len(lines), lines[-1]).get("end") != len(lines) - 2:
         raise StateError("it is not whole")
     return Saved(_number(head, "saved"), tables)
+
+
+def _is_unfit(members: Mapping[str, Any]) -> bool:
+    """Return True if the node or key of a line could not be announced today, because of its key."""
+    name = "known" if "known" in members else "key"
+    key = _raw(members, name)
+    return bool(key) and key_fault(key) is not None
 
 
 def _object(number: int, line: bytes) -> dict[str, Any]:
@@ -228,7 +242,7 @@ def _read_known(members: Mapping[str, Any]) -> tuple[bytes, float, int | None]:
     owner = _number(members, "owner") if "owner" in members else None
     key = _raw(members, "known")
     # For its checks: a key is what could be announced.
-    Subscription("subscribe", key, "/")
+    key = Subscription("subscribe", key, "/").key
     return key, float(_number(members, "since")), owner
 
 
@@ -238,7 +252,23 @@ def _read_used(members: Mapping[str, Any]) -> Used:
         (_raw(members, "key"), _string(members, "address")) if "key" in members else None,
         _number(members, "floor"),
         _number(members, "hole") if "hole" in members else None,
+        _read_recent(members) if "recent" in members else 0,
+        _read_ahead(members) if "ahead" in members else (),
     )
+
+
+def _read_recent(members: Mapping[str, Any]) -> int:
+    text = _string(members, "recent")
+    if not 0 < len(text) <= HISTORY // 4 or text.strip("0123456789abcdef"):
+        raise StateError("recent is no history")
+    return int(text, 16)
+
+
+def _read_ahead(members: Mapping[str, Any]) -> tuple[int, ...]:
+    times = members["ahead"]
+    if not isinstance(times, list) or len(times) > MAX_AHEAD:
+        raise StateError("ahead is no list of times")
+    return tuple(_number({"ahead": time}, "ahead") for time in times)
 
 
 def _read_node(members: Mapping[str, Any]) -> SavedNode:

@@ -1,11 +1,15 @@
 """What the README tells people to type exists and is accepted."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from tests.router.config.configuring import load
+from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.config.load import examine
+from uwsgi_router.subscriptions.client.command import parse
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,6 +40,18 @@ def test_nginx_and_systemd_name_the_addresses_of_the_ini_file() -> None:
     socket_unit, _service = fenced("systemd")
     assert f"ListenStream={stream[1]}" in socket_unit
     assert f"ListenDatagram={datagram[1]}" in socket_unit
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^    (uwsgi-router (?:--|subscribe).*)$", README, re.MULTILINE)
+)
+def test_commands_are_accepted_as_they_stand(line: str) -> None:
+    words = shlex.split(line)[1:]
+    if words[0] == "subscribe":
+        assert parse(words[1:]).program
+        return
+    report = prepare(examine(words, {}))
+    assert (report.problems, report.warnings) == ((), ())
 
 
 @pytest.mark.parametrize("target", re.findall(r"make ([a-z]+)", README))

@@ -39,7 +39,7 @@ def _choose(algorithm: str, nodes: int) -> Callable[[], Callable[[], object]]:
 
 def _registry() -> tuple[Registry, list[Subscription]]:
     """Return a table with one node for each key, and what they announce, in another order."""
-    registry = Registry(started=0.0, max_keys=KEYS)
+    registry = Registry(started=0.0, max_keys=2 * KEYS)
     announces = [_announce(b"site%d.example.com" % number, number % 100) for number in range(KEYS)]
     for announce in announces:
         registry.apply(announce, source=None, now=0.0)

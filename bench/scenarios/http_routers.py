@@ -84,7 +84,11 @@ def bring_up(
 def ours(variant: Variant, *options: str) -> Command:
     """Return how this router is started."""
     return lambda port, node, _directory: variant.command(
-        f"--http=127.0.0.1:{port}", f"--http-to={node}", "--http-keepalive=600", *options
+        f"--http=127.0.0.1:{port}",
+        f"--http-to={node}",
+        "--http-keepalive=600",
+        "--http-max-connections=0",
+        *options,
     )
 
 

@@ -126,6 +126,7 @@ class _Router:
             f"--fastrouter-stats={directory}/stats.sock",
             "--stats-minified",
             "--subscription-max-rate=0",
+            "--subscription-max-keys=20000",
             "--subscription-tolerance=86400",  # what is announced once stays
             "--listen=1024",
             *options,

@@ -10,6 +10,8 @@ TOKEN_BYTE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 #: Fragment of a pattern: one byte of a field's value or of the white space around it (RFC 9110 section 5.5).
 VALUE_BYTE: Final = rb"[\t\x20-\x7e\x80-\xff]"
 
+#: All of TOKEN_BYTE.
+TOKEN_BYTES: Final = bytes(byte for byte in range(256) if re.match(TOKEN_BYTE, bytes((byte,))))
 #: All of VALUE_BYTE. ``head.translate(None, VALUE_BYTES)`` leaves control bytes only: the line ends, in a valid head.
 VALUE_BYTES: Final = bytes(byte for byte in range(256) if byte == 9 or (byte >= 32 and byte != 127))
 #: ``text.translate(ONLY_VALUE_BYTES) == text`` if all of it is VALUE_BYTE: no bytes are copied to see this.
@@ -35,6 +37,10 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
+
+#: Fields about where a request comes from, and what others of that family begin with.
+FORWARDING_NAMES: Final = frozenset({b"forwarded", b"x-real-ip"})
+FORWARDING_PREFIX: Final = b"x-forwarded-"
 
 _TOKEN = re.compile(TOKEN_BYTE + rb"+")
 _LENGTH_DIGITS: Final = 18
@@ -89,7 +95,7 @@ names: Final = FieldNames()
 
 def is_forwarding(name: bytes) -> bool:
     """Say whether a field, by its lower-case name, is about where a request comes from: not everybody's is believed."""
-    return name.startswith(b"x-forwarded-") or name in {b"forwarded", b"x-real-ip"}
+    return name.startswith(FORWARDING_PREFIX) or name in FORWARDING_NAMES
 
 
 def tokens(value: bytes) -> list[bytes]:

@@ -1,9 +1,11 @@
 """Request heads for nodes that speak HTTP/1.1, X-Forwarded fields included (RFC 9112 section 3)."""
 
-from collections.abc import Iterable
+from typing import Final
 
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
+
+_FORWARDED_HOST: Final = b"X-Forwarded-Host: "
 
 
 def request_head(
@@ -15,7 +17,6 @@ def request_head(
     expect: bool = False,
     tunnel: bool = False,
     default_host: bytes = b"localhost",
-    extra: Iterable[bytes] = (),
 ) -> bytes:
     """Make the head; the node's connection is kept unless the node closes it.
 
@@ -28,40 +29,42 @@ def request_head(
         expect: ask for a 100 before the body.
         tunnel: ask for the upgrade that the client asked for.
         default_host: Host of a request that has none, which only HTTP/1.0 allows.
-        extra: lines of our own, ``Name: value`` without their ends.
     """
-    target, lines, host = head.target, head.lines, head.host or default_host
+    target, block, host = head.target, head.block, head.host or default_host
     if not target.isascii():
         target = _escaped(target)
     if head.forwarded and origin is not None:
-        lines = origin.passing(lines)
-    parts = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *lines]
+        block = origin.passing(head)
+    parts = [head.method, b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n", block]
     if origin is not None:
         before, after = origin.as_http or _forwarded_lines(origin)
-        parts.append(before if origin.server_port is None else before + host + after)
+        if origin.server_port is None:
+            parts.append(before)
+        elif head.host:
+            parts += (before, host, after)
+        else:
+            parts += (before.removesuffix(_FORWARDED_HOST), after.removeprefix(b"\r\n"))
     if chunked:
-        parts.append(b"Transfer-Encoding: chunked")
+        parts.append(b"Transfer-Encoding: chunked\r\n")
     elif content_length is not None:
-        parts.append(b"Content-Length: %d" % content_length)
+        parts.append(b"Content-Length: %d\r\n" % content_length)
     if expect:
-        parts.append(b"Expect: 100-continue")
+        parts.append(b"Expect: 100-continue\r\n")
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
-        parts.append(b"Connection: Upgrade\r\nUpgrade: " + upgrade)
-    if extra:
-        parts += extra
+        parts += (b"Connection: Upgrade\r\nUpgrade: ", upgrade, b"\r\n")
     parts.append(b"\r\n")
-    return b"\r\n".join(parts)
+    return b"".join(parts)
 
 
 def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
     """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
-    before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (origin.forwarded_for, origin.scheme)
+    chain, scheme, ours = origin.forwarded_for, origin.scheme, origin.server_port
+    before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (chain, scheme)
     after = b""
-    if origin.server_port is not None:
-        before += b"\r\nX-Forwarded-Host: "
-        if origin.server_port:
-            after = b"\r\nX-Forwarded-Port: " + origin.server_port
+    if ours is not None:
+        before += _FORWARDED_HOST
+        after = b"\r\nX-Forwarded-Port: %b\r\n" % ours if ours else b"\r\n"
     origin.as_http = (before, after)
     return before, after
 

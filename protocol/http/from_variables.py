@@ -10,6 +10,7 @@ from urllib.parse import quote_from_bytes
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import BoundedCache, names, tokens
+from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import parse_hop
 from uwsgi_router.protocol.http.request import RequestHead, read_lines
 
@@ -29,7 +30,6 @@ _ELSEWHERE: Final = frozenset(
         b"HTTP_X_FORWARDED_PROTO",
     }
 )
-_PORTS: Final = {b"http": b"80", b"https": b"443"}
 
 
 class _Begins(BoundedCache[bytes]):
@@ -65,7 +65,9 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     method, target = values.get(b"REQUEST_METHOD", b""), _target(values)
     lines = [b"%b %b HTTP/1.1" % (method, target)]
     scheme = _scheme(values)
-    host = values.get(b"HTTP_HOST") or _server(values, scheme)
+    host = values.get(b"HTTP_HOST") or server_authority(
+        values.get(b"SERVER_NAME", b""), values.get(b"SERVER_PORT", b""), scheme
+    )
     if host:
         lines.append(b"Host: " + host)
     else:
@@ -89,25 +91,22 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
 def _target(values: dict[bytes, bytes]) -> bytes:
     target = values.get(b"REQUEST_URI")
     if target:
-        return target
+        # A web server that was asked for http://host?a says so, and knows the path as "/". What follows a "#" never
+        # was for servers; those that take it leave it out of the path.
+        target = target.partition(b"#")[0]
+        return b"/" + target if target[:1] in {b"", b"?"} else target
     path = values.get(b"SCRIPT_NAME", b"") + values.get(b"PATH_INFO", b"")
     query = values.get(b"QUERY_STRING", b"")
-    encoded = quote_from_bytes(path, safe="/:@!$&'()*+,;=~").encode("ascii")
+    # Without a slash it is an application's own root.
+    encoded = quote_from_bytes(path, safe="/:@!$&'()*+,;=~").encode("ascii") or b"/"
     return encoded + b"?" + query if query else encoded
 
 
 def _scheme(values: dict[bytes, bytes]) -> bytes:
     scheme = values.get(b"REQUEST_SCHEME", b"").lower()
-    if scheme in _PORTS:
+    if scheme in {b"http", b"https"}:
         return scheme
     return b"https" if values.get(b"HTTPS", b"").lower() in {b"on", b"1"} else b"http"
-
-
-def _server(values: dict[bytes, bytes], scheme: bytes) -> bytes:
-    name, port = values.get(b"SERVER_NAME", b""), values.get(b"SERVER_PORT", b"")
-    if b":" in name and not name.startswith(b"["):
-        name = b"[" + name + b"]"
-    return name + b":" + port if name and port and port != _PORTS[scheme] else name
 
 
 def _framing(variables: list[tuple[bytes, bytes]], values: dict[bytes, bytes]) -> list[bytes]:

@@ -49,3 +49,19 @@ def _is_ipv6(address: bytes | None) -> bool:
     except ValueError:
         return False
     return True
+
+
+_PORTS: Final = {b"http": b"80", b"https": b"443"}
+
+
+def server_authority(name: bytes, port: bytes, scheme: bytes) -> bytes:
+    """Return the authority of a request that names none: of the server, as applications make it (PEP 3333, URLs).
+
+    Args:
+        name: of the server; b"" if it is not known, which makes b"".
+        port: decimal; b"" if there is none. The scheme's own is left out.
+        scheme: ``http`` or ``https``.
+    """
+    if b":" in name and not name.startswith(b"["):
+        name = b"[" + name + b"]"
+    return name + b":" + port if name and port and port != _PORTS[scheme] else name

@@ -104,12 +104,16 @@ class Origin:
             return False
         return self.trusted or not is_forwarding(name)
 
-    def passing(self, lines: Iterable[bytes]) -> list[bytes]:
-        """Return those of a request's lines that go to the node as they came."""
+    def passing(self, head: RequestHead) -> bytes:
+        """Return those of a request's fields that go to the node as they came, each with its end."""
+        return b"\r\n".join((*self.passing_lines(head), b""))
+
+    def passing_lines(self, head: RequestHead) -> list[bytes]:
+        """Return the lines of those fields."""
         passes = self.passes
         return [
             line
-            for line in lines
+            for line in head.lines
             if line[0] not in _INITIALS or passes(names[line.partition(b":")[0]])
         ]
 
@@ -137,7 +141,8 @@ def origin_of_request(
     From a trusted peer: the peer is appended to X-Forwarded-For (it has no address on a UNIX socket: then the chain
     stays as it is); the client is the right-most address of the chain that is not trusted. An entry that is no address
     (``unknown``) ends the search: nothing left of it is known, and the proxy that wrote it is taken for the client.
-    The scheme is the last of X-Forwarded-Proto, or https for ``X-Forwarded-Ssl: on``. From anybody else: ``base``.
+    The scheme is the first of X-Forwarded-Proto, which the outermost proxy has set, or https for ``X-Forwarded-Ssl:
+    on``. From anybody else: ``base``.
 
     Args:
         head: the request.
@@ -154,9 +159,9 @@ def origin_of_request(
             if value:
                 chains.append(value)
         elif name == b"x-forwarded-proto":
-            proto = value
+            proto = proto or value
         elif name == b"x-forwarded-ssl":
-            tls = value
+            tls = tls or value
     address, port, forwarded_for = base.address, base.port, base.forwarded_for
     if chains:
         chain = chains[0] if len(chains) == 1 else b", ".join(chains)
@@ -170,10 +175,11 @@ _SCHEMES: Final = {b"http": b"http", b"https": b"https", b"ws": b"http", b"wss":
 
 
 def _scheme(proto: bytes, tls: bytes, otherwise: bytes) -> bytes:
-    # Of a list the last word counts: it is the nearest proxy's, who is trusted. Traefik says wss of WebSockets.
+    # Of a list the first word counts, as for nginx, Rack and Django: what browsers see is the outermost proxy's scheme.
+    # Traefik says wss of WebSockets.
     if proto:
-        last = proto.rpartition(b",")[2].strip(b" \t").lower()
-        return _SCHEMES.get(last, otherwise)
+        first = proto.partition(b",")[0].strip(b" \t").lower()
+        return _SCHEMES.get(first, otherwise)
     return b"https" if tls.lower() == b"on" else otherwise
 
 

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
+from uwsgi_router.protocol.http.field_lines import FieldLines
 from uwsgi_router.protocol.http.fields import (
     BoundedCache,
     is_forwarding,
@@ -17,6 +18,7 @@ from uwsgi_router.protocol.http.fields import (
 )
 from uwsgi_router.protocol.http.host import check_host
 from uwsgi_router.protocol.http.request_lines import (
+    COOKIE,
     DROPPED,
     FORWARDING,
     KEPT_ONCE,
@@ -28,13 +30,20 @@ from uwsgi_router.protocol.http.request_lines import (
     field_rules,
     known_lines,
     parse_odd_line,
+    watched_names,
 )
 from uwsgi_router.protocol.http.scan import scan
-from uwsgi_router.protocol.http.target import parse_request_line
+from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
+from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end, request_line
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
 _SHORT: Final = 4096
+# "GET / HTTP/1.1"
+_SHORTEST: Final = 14
+_CR: Final = 13
+_LF: Final = 10
+_SPACE: Final = 32
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 #: What Connection can't take from a request; forwarding fields neither, or a client behind a trusted proxy could hide.
@@ -44,7 +53,7 @@ _KEPT: Final = frozenset(
 _WEBSOCKET_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 
 
-class RequestHead:  # noqa: PLW1641
+class RequestHead(FieldLines):  # noqa: PLW1641
     """Request head, checked.
 
     Attributes:
@@ -53,15 +62,15 @@ class RequestHead:  # noqa: PLW1641
         path: decoded and without dot segments; begins with ``/``, or is ``*``.
         query: raw, what follows the first ``?``.
         host: a valid Host as sent, or an absolute form's authority; b"" only from HTTP/1.0 or RTSP without Host.
-        lines: ``Name: value`` of each field that is passed on, names as sent, no white space around values, in order:
-            not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection nominates.
-            All cookies are in one line.
+        lines: ``Name: value`` of each field that is passed on, names as sent, no white space around values,
+            in order: not Host, Content-Length, Expect, Proxy, names with ``_``, hop-by-hop fields and what Connection
+            nominates. All cookies are in one line.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for RTSP/1.0.
         protocol: ``HTTP/1.1`` or ``HTTP/1.0`` (or ``RTSP/1.0``).
         content_length: bytes of body announced; None if the client said nothing.
         chunked: the body is chunked.
         connection: the lower-case elements of Connection; has ``close`` if one is no token.
-        expect_continue: the client waits for a 100 before it sends the body.
+        expect_continue: the client waits for a 100 before it sends what follows the head, if anything does.
         upgrade: value of Upgrade as sent, b"" if there is none; means nothing unless ``connection`` has ``upgrade``.
         forwarded: ``lines`` has X-Forwarded-something, Forwarded or X-Real-IP.
         websocket: a complete opening handshake (RFC 6455 section 4.2.1; the version is for the node to judge).
@@ -75,7 +84,6 @@ class RequestHead:  # noqa: PLW1641
         "expect_continue",
         "forwarded",
         "host",
-        "lines",
         "method",
         "minor",
         "path",
@@ -106,12 +114,14 @@ class RequestHead:  # noqa: PLW1641
         websocket: bool = False,
         size: int = 0,
     ) -> None:
+        # What FieldLines.__init__ does, without the call.
+        self._lines = lines
+        self._block = None
         self.method = method
         self.target = target
         self.path = path
         self.query = query
         self.host = host
-        self.lines = lines
         self.minor = minor
         self.protocol = protocol
         self.content_length = content_length
@@ -185,6 +195,7 @@ class _ConnectionValues(BoundedCache[tuple[frozenset[bytes], frozenset[bytes]]])
 
 
 _connections: Final = _ConnectionValues()
+_watched: Final = Watched(watched_names(), underscore=True, usual=True)
 
 
 def parse_request(
@@ -215,6 +226,10 @@ def parse_request(
     if size <= _SHORT and size <= max_head and data.endswith(_END):
         # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
         try:
+            if COMPILED:
+                head = read_usual(data, max_fields)
+                if head is not None:
+                    return head
             return read_lines(_split(data, max_fields), size, rtsp=rtsp)
         except HttpError:
             pass
@@ -226,11 +241,98 @@ def parse_request(
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         return None
     try:
+        if COMPILED:
+            head = read_usual(data, max_fields)
+            if head is not None:
+                return head
         return read_lines(_split(data[start : end + 4], max_fields), end + 4, rtsp=rtsp)
     except HttpError:
         # Is there another that comes earlier in the data?
         scan(data, start, seen=seen, max_head=max_head, max_fields=max_fields, rtsp=rtsp)
         raise
+
+
+def read_usual(data: bytes, max_fields: int) -> RequestHead | None:
+    """Read a head as most of them are in one walk.
+
+    Args:
+        data: has an empty line somewhere.
+        max_fields: as for :func:`parse_request`.
+
+    Returns:
+        The head as :func:`read_lines` would return it; None if it has to read it.
+
+    Raises:
+        HttpError: :func:`read_lines` would raise one, but not always this one.
+    """
+    found = request_line(data)
+    if found is None:
+        return None
+    method, target, at, has_query, odd = found
+    special: dict[bytes, bytes] = {}
+    walked = _walk_fields(data, at, special)
+    if walked is None:
+        return None
+    block, size, forwarded = walked
+    # A field has four bytes at least.
+    if size > 4 * max_fields and data.count(b"\n", 0, size) > max_fields + 2:
+        return None
+    path, query = target, b""
+    if has_query:
+        path, _, query = target.partition(b"?")
+    if odd:
+        path = normalise_path(path)
+    head = RequestHead(method, target, path, query, b"", [])
+    head.set_block(block)
+    head.size = size
+    head.forwarded = forwarded
+    _read_special(head, special)
+    return head
+
+
+def _walk_fields(
+    data: bytes, at: int, special: dict[bytes, bytes]
+) -> tuple[bytes, int, bool] | None:
+    """Return (the fields that are passed on, where the head ends, a field of the forwarding family is among them).
+
+    Args:
+        data: as for :func:`read_usual`.
+        at: where the fields begin.
+        special: gets the fields that are read.
+    """
+    begin = at
+    pieces: list[bytes] = []
+    cookie = forwarded = False
+    while True:
+        at = _watched.stop(data, at)
+        stop = line_end(data, at)
+        if data[stop] != _CR or data[stop + 1] != _LF:
+            return None
+        if stop == at:
+            break
+        raw, colon, value = data[at:stop].partition(b":")
+        name, rule = field_rules[raw]
+        if rule == NO_NAME or not colon or (rule == COOKIE and cookie):
+            return None
+        value = value.strip()
+        if rule >= READ_ONCE:
+            if at > begin:
+                pieces.append(data[begin:at])
+            begin = stop + 2
+        elif stop - at != len(raw) + 2 + len(value) or data[stop - len(value) - 1] != _SPACE:
+            return None
+        if rule == FORWARDING:
+            forwarded = True
+        elif rule == COOKIE:
+            cookie = True
+        elif KEPT_ONCE <= rule < DROPPED:
+            _take(special, name, value, rule)
+        at = stop + 2
+    block = data[begin:at]
+    if pieces:
+        pieces.append(block)
+        block = b"".join(pieces)
+    return block, at + 2, forwarded
 
 
 def _split(head: bytes, max_fields: int) -> list[bytes]:
@@ -327,9 +429,9 @@ def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
     if connection is not None:
         head.connection, nominated = _connections[connection]
         if nominated:
-            head.lines = [
-                line for line in head.lines if names[line.partition(b":")[0]] not in nominated
-            ]
+            head.set_lines(
+                [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
+            )
     if not special:
         return
     if b"content-length" in special or b"transfer-encoding" in special:
@@ -372,7 +474,7 @@ def _read_expect(head: RequestHead, value: bytes) -> None:
         return
     if set(expected) != {b"100-continue"}:
         raise HttpError(417, "expectation", f"nobody here can do what is expected: {quoted(value)}")
-    head.expect_continue = head.has_body
+    head.expect_continue = True
 
 
 def _read_upgrade(head: RequestHead) -> None:

@@ -4,6 +4,8 @@ from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import (
+    FORWARDING_NAMES,
+    FORWARDING_PREFIX,
     HOP_BY_HOP,
     BoundedCache,
     has_control_byte,
@@ -14,7 +16,7 @@ from uwsgi_router.protocol.http.fields import (
 
 _UNDERSCORE: Final = ord("_")
 
-# Field rules. What is read is not among ``RequestHead.lines``, but in other attributes.
+# Field rules. What is read is not among ``RequestHead.block``, but in other attributes.
 PLAIN: Final = 0  # passed on
 FORWARDING: Final = 1  # passed on, and noted
 COOKIE: Final = 2  # passed on, all of them in one
@@ -56,6 +58,11 @@ class KnownLines(BoundedCache[tuple[bytes, bytes, int] | None]):
 
     _ENTRIES: ClassVar[int] = 1024
     _KEY_SIZE: ClassVar[int] = 256
+
+
+def watched_names() -> list[bytes]:
+    """Return the names with another rule than :data:`PLAIN`; one that ends with ``-`` means all that begin so."""
+    return [*_RULES, *FORWARDING_NAMES, FORWARDING_PREFIX]
 
 
 field_rules: Final = FieldRules()

@@ -6,9 +6,11 @@ bytes about whose end client and router could disagree.
 
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.field_lines import FieldLines
 from uwsgi_router.protocol.http.fields import (
     HOP_BY_HOP,
     TOKEN_BYTE,
@@ -18,24 +20,27 @@ from uwsgi_router.protocol.http.fields import (
     parse_content_length,
     remembering,
     split_head,
+    tokens,
 )
 from uwsgi_router.protocol.http.response_lines import connections, status_line, status_lines
+from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end
 
-_STATUS = re.compile(rb"([1-5][0-9]{2})(?:[ \t]+(.*))?")
+_STATUS = re.compile(rb"([1-9][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)
 _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
 _KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
 
 
-class ResponseHead:  # noqa: PLW1641
+class ResponseHead(FieldLines):  # noqa: PLW1641
     """Response head, interim (1xx) or final.
 
     Attributes:
-        status: 100 to 599.
+        status: 100 to 999.
         reason: the reason phrase, b"" if none was sent.
         minor: of HTTP/1.minor: 0, or 1 for 1.1 and above; 0 for a head without a status line.
         lines: ``Name: value`` of each field as sent, in order, without Content-Length, hop-by-hop fields and those
-            that Connection nominates, and, of uwsgi nodes, without Status.
+            that Connection nominates, and, of uwsgi nodes, without Status. A 426 keeps its Upgrade: the client
+            has to know it (RFC 9110 section 15.5.22).
         content_length: bytes of body announced; also where none follow (HEAD, 304: see :func:`body_length`).
         chunked: the body is chunked.
         close: the node will close the connection after this answer.
@@ -55,7 +60,6 @@ class ResponseHead:  # noqa: PLW1641
         "content_length",
         "gzip_wanted",
         "keep_alive",
-        "lines",
         "minor",
         "reason",
         "size",
@@ -82,10 +86,12 @@ class ResponseHead:  # noqa: PLW1641
         size: int = 0,
         start: bytes = b"",
     ) -> None:
+        # What FieldLines.__init__ does, without the call.
+        self._lines = lines
+        self._block = None
         self.status = status
         self.reason = reason
         self.minor = minor
-        self.lines = lines
         self.content_length = content_length
         self.chunked = chunked
         self.close = close
@@ -127,6 +133,10 @@ class _Lines(BoundedCache[None]):
     _KEY_SIZE: ClassVar[int] = 256
 
 
+# A number, because comparing with a member of HTTPStatus takes longer than the rest of the status line.
+_UPGRADE_REQUIRED: Final = 426
+_CR: Final = 13
+_LF: Final = 10
 _lines: Final = _Lines()
 _remembers = remembering()
 
@@ -154,8 +164,20 @@ def parse_response(
     if end < 0:
         _check_beginning(data, cgi, max_head)
         return None
-    size = end + 4
-    lines = split_head(data[:size])
+    if COMPILED:
+        usual = read_usual(data, takers_of(cgi=cgi), max_fields)
+        if usual is not None:
+            return usual
+    return read_lines(data[: end + 4], cgi=cgi, max_fields=max_fields)
+
+
+def read_lines(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead:
+    """Read a whole head line by line.
+
+    Raises:
+        ResponseError: as :func:`parse_response`.
+    """
+    lines = split_head(data)
     if lines is None:
         raise ResponseError("the answer's head has a CR or LF alone")
     if cgi and not lines[0].startswith(b"HTTP/"):
@@ -168,10 +190,77 @@ def parse_response(
         head = ResponseHead(status, reason, minor, [])
         head.close = not minor
         head.start = start
-    head.size = size
+    head.size = len(data)
     if len(lines) > max_fields:
         raise ResponseError(f"the answer has {len(lines)} fields; at most {max_fields} are taken")
     _read_fields(head, lines, takers)
+    return head
+
+
+def takers_of(*, cgi: bool) -> "dict[bytes, _Taker]":
+    """Return what takes the fields of a head with a status line; ``cgi`` as for :func:`parse_response`."""
+    return _TAKERS_UWSGI if cgi else _TAKERS
+
+
+def read_usual(data: bytes, takers: "dict[bytes, _Taker]", max_fields: int) -> ResponseHead | None:
+    """Read a head as most of them are in one walk.
+
+    Args:
+        data: has an empty line somewhere.
+        takers: of the fields that are looked at.
+        max_fields: as for :func:`parse_response`.
+
+    Returns:
+        The head as :func:`read_lines` would return it; None if it has to read it, or refuse it.
+
+    Raises:
+        ResponseError: :func:`read_lines` would raise it, too.
+    """
+    at = line_end(data, 0)
+    if data[:5] != b"HTTP/" or data[at] != _CR or data[at + 1] != _LF:
+        return None
+    status, reason, minor, start = status_lines[data[:at]]
+    if status == _UPGRADE_REQUIRED:
+        return None
+    at += 2
+    begin = at
+    head = ResponseHead(status, reason, minor, [])
+    pieces: list[bytes] = []
+    connection: bytes | None = None
+    while True:
+        at = _watched.stop(data, at)
+        stop = line_end(data, at)
+        if data[stop] != _CR or data[stop + 1] != _LF:
+            return None
+        if stop == at:
+            break
+        raw, colon, value = data[at:stop].partition(b":")
+        name = names[raw]
+        if not (colon and name):
+            return None
+        taker = takers.get(name)
+        passes = taker is None
+        if name == b"connection":
+            connection = value if connection is None else connection + b"," + value
+        elif taker is not None:
+            passes = taker(head, value.strip(b" \t"))
+        if not passes:
+            if at > begin:
+                pieces.append(data[begin:at])
+            begin = stop + 2
+        at = stop + 2
+    pieces.append(data[begin:at])
+    head.set_block(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+    head.size = at + 2
+    # A field has three bytes at least.
+    if head.size > 3 * max_fields and data.count(b"\n", 0, head.size) > max_fields + 2:
+        return None
+    head.close = not minor
+    head.start = start
+    if connection is not None:
+        _connect(head, connection)
+    if head.chunked:
+        _check_chunked(head)
     return head
 
 
@@ -215,16 +304,24 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
         _check(unknown)
     if connection is not None:
         _connect(head, connection)
-    if head.chunked and (head.content_length is not None or not head.minor):
-        why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
-        raise ResponseError(
-            f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"
-        )
+    if head.chunked:
+        _check_chunked(head)
     if not head.start:
         if not head.status:
             redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
             head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
+        if head.status == HTTPStatus.UPGRADE_REQUIRED and head.upgrade:
+            head.lines.extend((b"Upgrade: " + head.upgrade, b"Connection: Upgrade"))
         head.start = status_line(head.status, head.reason)
+
+
+def _check_chunked(head: ResponseHead) -> None:
+    """Refuse a chunked body whose end is told in another way, too."""
+    if head.content_length is not None or not head.minor:
+        why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
+        raise ResponseError(
+            f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"
+        )
 
 
 def _check(lines: list[bytes]) -> None:
@@ -245,9 +342,9 @@ def _connect(head: ResponseHead, connection: bytes) -> None:
     if close is not None:
         head.close = close
     if nominated:
-        head.lines = [
-            line for line in head.lines if names[line.partition(b":")[0]] not in nominated
-        ]
+        head.set_lines(
+            [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
+        )
 
 
 # What takes a field (without white space around its value) returns whether the client gets it too.
@@ -259,15 +356,20 @@ def _drop(_head: ResponseHead, _value: bytes) -> bool:
 
 def _content_length(head: ResponseHead, value: bytes) -> bool:
     length = parse_content_length(value)
-    if length is None or head.content_length is not None:
-        what = "is no length" if length is None else "is the second one"
+    if length is None and b"," in value:
+        # A proxy behind us may have joined two fields (RFC 9110 section 8.6).
+        lengths = {parse_content_length(part.strip(b" \t")) for part in value.split(b",")}
+        length = lengths.pop() if len(lengths) == 1 else None
+    known = head.content_length
+    if length is None or (known is not None and known != length):
+        what = "is no length" if length is None else "is another one"
         raise ResponseError(f"Content-Length {value[:40]!r} in the answer's head {what}")
     head.content_length = length
     return False
 
 
 def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
-    if head.chunked or value.lower() != b"chunked":
+    if head.chunked or (value.lower() != b"chunked" and tokens(value) != [b"chunked"]):
         raise ResponseError(
             f"Transfer-Encoding {value[:40]!r} in the answer's head; known is 'chunked', once"
         )
@@ -282,8 +384,14 @@ def _keep_alive(head: ResponseHead, value: bytes) -> bool:
 
 
 def _upgrade(head: ResponseHead, value: bytes) -> bool:
-    head.upgrade = b"%b, %b" % (head.upgrade, value) if head.upgrade else value
-    return False
+    first = not head.upgrade
+    head.upgrade = value if first else b"%b, %b" % (head.upgrade, value)
+    # Without a status line only the whole head tells.
+    if not head.start or head.status != HTTPStatus.UPGRADE_REQUIRED:
+        return False
+    if first:
+        head.lines.append(b"Connection: Upgrade")
+    return True
 
 
 def _status(head: ResponseHead, value: bytes) -> bool:
@@ -340,6 +448,7 @@ _TAKERS: Final[dict[bytes, _Taker]] = {
 #: For uwsgi nodes: with a status line, and without.
 _TAKERS_UWSGI: Final = _TAKERS | {b"status": _drop}
 _TAKERS_CGI: Final = _TAKERS | {b"status": _status}
+_watched: Final = Watched(_TAKERS_UWSGI, underscore=False, usual=False)
 
 
 def body_length(head: ResponseHead, method: bytes) -> int | None:

@@ -6,9 +6,8 @@ from typing import ClassVar, Final
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.fields import VALUE_BYTE, BoundedCache, tokens
 
-_STATUS_LINE = re.compile(
-    rb"HTTP/(?:1\.([0-9])|([0-9]\.[0-9])) ([1-5][0-9]{2})(?: (%b*))?" % VALUE_BYTE
-)
+# Blanks as nginx and HAProxy take them (RFC 9112 section 4 lets us): clients get the line anew.
+_STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) +([1-9][0-9]{2})(?:[ \t]+(%b*))?" % VALUE_BYTE)
 #: Elements of Connection that name no field.
 _NO_FIELDS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 #: Connection can't make these go away: without them the body is another, or is kept by whom it must not be.
@@ -26,7 +25,10 @@ _END_TO_END: Final = frozenset(
 
 
 class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
-    """Cache of status lines -> (status, reason, minor, the line to pass on)."""
+    """Cache of status lines -> (status, reason, minor, the line to pass on).
+
+    Other versions than 1.x are read as 1.0: there are applications that write ``HTTP/2.0`` into a line of HTTP/1.
+    """
 
     _ENTRIES: ClassVar[int] = 64
 
@@ -34,11 +36,10 @@ class StatusLines(BoundedCache[tuple[int, bytes, int, bytes]]):
         match = _STATUS_LINE.fullmatch(line)
         if match is None:
             raise ResponseError(f"the answer begins with {line[:40]!r}, which is no status line")
-        minor, other, status, reason = match.groups()
-        if other:
-            raise ResponseError(f"the answer's version is HTTP/{other.decode()}; known is HTTP/1")
+        major, digit, status, reason = match.groups()
+        minor = min(int(digit), 1) if major == b"1" else 0
         number, reason = int(status), reason or b""
-        return self.keep(line, (number, reason, min(int(minor), 1), status_line(number, reason)))
+        return self.keep(line, (number, reason, minor, status_line(number, reason)))
 
 
 class ConnectionValues(BoundedCache[tuple[bool | None, frozenset[bytes]]]):

@@ -26,6 +26,9 @@ def _version(name: bytes) -> bytes:
     return _beginning_of(*letters, b"/", b"[0-9]", rb"\.", b"[0-9]", rb"\r", rb"\n")
 
 
+_PROXY: Final = "a PROXY header, which nobody expects here (enable-proxy-protocol)"
+
+
 # What the rest of a line may be, from some place in it. Each of these matches as far as the bytes are right. "*+" does
 # not give back what it took, so none of them takes more than one look at a byte; "(?<=" sees what precedes the place.
 def _request_line(version: bytes) -> tuple[re.Pattern[bytes], ...]:
@@ -97,8 +100,29 @@ def scan(data: bytes, start: int, *, seen: int, max_head: int, max_fields: int, 
         raise HttpError(431, "head-too-large", f"the head has more than {max_head} bytes")
 
 
+def _foreign(first: int, start: int) -> str:
+    """Return what begins with a byte that begins no request, "" if that is not known.
+
+    Args:
+        first: the byte.
+        start: how many bytes of empty lines preceded it.
+    """
+    if first == 0x16:
+        return "a TLS handshake: the client takes this port for one of https"
+    if start == 4 and first == 0:
+        return _PROXY
+    # The modifier of a packet; tabs and line ends are somebody's mistake in HTTP.
+    if first < 0x20 and first not in b"\t\n\r":
+        return "a uwsgi packet: the port speaks HTTP (in nginx: proxy_pass, not uwsgi_pass)"
+    return ""
+
+
 def _wrong(data: bytes, start: int, line: int, at: int) -> HttpError:
     """Return the error of the byte at ``at``, which is in the line that begins at ``line``."""
+    if at == start and (known := _foreign(data[at], start)):
+        return HttpError(400, "bad-request-line", f"this is no HTTP but {known}")
+    if line == start and data.startswith(b"PROXY ", start):
+        return HttpError(400, "bad-request-line", f"this is no HTTP but {_PROXY}")
     reason, where = (
         ("bad-request-line", "the request line")
         if line == start

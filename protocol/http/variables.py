@@ -4,14 +4,20 @@ The order is uWSGI's. Every name appears once, except where ``http-var`` repeats
 fields get ``HTTP_`` in front, so that no client can make a variable like ``UWSGI_FILE``, which a uWSGI worker obeys.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache, remembering
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.walk import COMPILED
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 
 class _Lengths(dict[int, bytes]):
@@ -47,6 +53,7 @@ def _key(name: bytes) -> bytes:
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
+_SIZES: Final = [size.to_bytes(2, "little") for size in range(1024)]
 _items: Final = _Items()
 _remembers = remembering()
 
@@ -135,10 +142,17 @@ def request_block(
     else:
         digits = b"%d" % content_length
         parts += (_LENGTH, lengths[len(digits)], digits)
-    parts += _variables_of(origin.passing(head.lines) if head.forwarded else head.lines)
+    if COMPILED:
+        parts += walked(origin.passing(head) if head.forwarded else head.block)
+    else:
+        parts += _items_of(origin.passing_lines(head) if head.forwarded else head.lines)
     parts.append(chain)
     if origin.server_port is not None:
-        parts += (lengths[len(host)], host, our_port)
+        if host:
+            parts += (lengths[len(host)], host, our_port)
+        else:
+            parts[-1] = chain.removesuffix(_FORWARDED_HOST)
+            parts.append(our_port)
     if tunnel:
         upgrade = b"websocket" if head.websocket else head.upgrade
         parts += (_CONNECTION_UPGRADE, _UPGRADE, lengths[len(upgrade)], upgrade)
@@ -175,8 +189,39 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     return origin.as_variables
 
 
-def _variables_of(lines: list[bytes]) -> Iterable[bytes]:
-    """Return the encoded variables of fields."""
+def walked(block: bytes) -> list[bytes]:
+    """Return the pieces of the variables of fields; the loop is for compiled code.
+
+    Args:
+        block: ``Name: value`` of each field, with its end.
+    """
+    pieces: list[bytes] = []
+    seen: set[bytes] = set()
+    keys, sizes = _keys, _SIZES
+    count: i64 = 0
+    at: i64 = 0
+    stop: i64 = len(block)
+    while at < stop:
+        start = at
+        while block[at] != 58:  # a colon
+            at += 1
+        key = keys[block[start:at]]
+        start = at + 2
+        at = start
+        while block[at] != 13:  # CR
+            at += 1
+        size: i64 = at - start
+        seen.add(key)
+        count += 1
+        pieces.append(key)
+        pieces.append(sizes[size] if size < 1024 else _lengths[size])
+        pieces.append(block[start:at])
+        at += 2
+    return pieces if len(seen) == count else _merged(block.split(b"\r\n")[:-1])
+
+
+def _items_of(lines: list[bytes]) -> Iterable[bytes]:
+    """Return the same of lines, most of which were there before."""
     items: dict[bytes, bytes] = {}
     lengths, keys, known = _lengths, _keys, _items.get
     unknown = False

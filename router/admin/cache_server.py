@@ -58,6 +58,8 @@ class CacheServer(BoundedService):
         self._wall_clock = wall_clock
         self._limited = RateLimited(log)
 
+    makes_room = True
+
     async def serve(self, client: ServiceClient) -> None:
         """Carry out the client's command."""
         try:

@@ -1,6 +1,7 @@
 """Python API: routers as objects, with uwsgiconf's names, offered by ``uwsgi_router``."""
 
-from uwsgi_router.router.admin.control.operator import DrainCancelled, NodeStatus, UnknownNode
+from uwsgi_router.router.admin.control.nodes import NodeStatus, NoWeight
+from uwsgi_router.router.admin.control.operator import DrainCancelled, UnknownNode
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.fast import RouterFast
 from uwsgi_router.router.api.forwarders import (
@@ -23,6 +24,7 @@ __all__ = [
     "ForwarderPath",
     "ForwarderSocket",
     "ForwarderSubscriptionServer",
+    "NoWeight",
     "NodeStatus",
     "ParameterError",
     "RouterFast",

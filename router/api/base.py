@@ -12,13 +12,18 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderPath,
     ForwarderSocket,
     ForwarderSubscriptionServer,
+    refusal_to_forward,
 )
+from uwsgi_router.router.api.judgement import judged
+from uwsgi_router.router.api.keywords import names_the_nearest
 from uwsgi_router.router.api.service import Service
-from uwsgi_router.router.api.settings import Settings, checked
+from uwsgi_router.router.api.settings import Settings
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
 
 
+@names_the_nearest
 class Router(Service):
     """Router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
 
@@ -47,8 +52,12 @@ class Router(Service):
         self._settings = Settings()
         self._function: Callable[[bytes], object] | None = None
         self._function_name = ""
+        self._server: ForwarderSubscriptionServer | None = None
         self._called = type(self).__name__
         self._settings.put(self._called, "on", self.alias, on)
+        refusal = refusal_to_forward(forward_to)
+        if refusal is not None:
+            raise ParameterError(self._called, "forward_to", forward_to, refusal)
         if not isinstance(forward_to, Forwarder):
             self._settings.put(self._called, "forward_to", f"{self.alias}-to", forward_to)
         elif isinstance(forward_to, ForwarderCode) and forward_to.function is not None:
@@ -57,6 +66,8 @@ class Router(Service):
         else:
             name = f"{self.alias}-{forward_to.name}"
             self._settings.put(self._called, "forward_to", name, forward_to.value)
+        if isinstance(forward_to, ForwarderSubscriptionServer):
+            self._server = forward_to
 
     def __repr__(self) -> str:
         on = ", ".join(line.value for line in self._settings.lines() if line.name == self.alias)
@@ -186,6 +197,9 @@ class Router(Service):
         if not name.isascii() or name != name.strip() or not name:
             raise ParameterError(call, "name", name, "there is no such option")
         option = table.find(name)
+        if option is None and table.find(f"{self.alias}-{name}") is not None:
+            expected = f"there is no such option; did you mean {self.alias}-{name}?"
+            raise ParameterError(call, "name", name, expected)
         if option is not None and table.ROUTERS.get(option.group, self.alias) != self.alias:
             raise ParameterError(call, "name", name, "it is an option of another kind of router")
         return self._set("set_option", **{name: (name, list(values) or True)})
@@ -196,14 +210,26 @@ class Router(Service):
     def configuration(self) -> Configuration:
         """Configuration that these parameters mean, typed, as the command has it.
 
+        It is judged as ``uwsgi-router check`` judges a file. What is odd, or depends on where it runs (a port below
+        1024, a directory in /run), is in ``warnings``, which a start logs.
+
         Raises:
-            ParameterError: if there is no address to listen on.
+            ParameterError: if it can't run: there is no address to listen on, a file or a directory is missing, a node
+                is the router itself.
         """
         configuration = self._settings.configuration(self._called)
         if self._function is not None and configuration.routers:
             router = replace(configuration.routers[0], use_code_string=self._function)
             configuration = replace(configuration, routers=(router,))
-        return checked(configuration, self._called)
+        return judged(configuration, self._settings, type(self))
+
+    def _commons(self, configuration: Configuration) -> Commons | None:
+        server = self._server
+        servers = configuration.routers[0].subscription_servers
+        if server is None or servers != (server.value,):
+            # set_option has given another one.
+            return None
+        return server.commons(configuration.subscription, self._called)
 
     def as_ini(self) -> str:
         """Return the text of the ini file that means the same to the command uwsgi-router.

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from uwsgi_router.router.api.base import Router
+from uwsgi_router.router.api.keywords import names_the_nearest
 
 
+@names_the_nearest
 class RouterFast(Router):
     """Load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
 
@@ -137,9 +139,13 @@ class RouterFast(Router):
         *,
         connect_timeout: float | None = None,
         errors: str | None = None,
+        first_byte_timeout: float | None = None,
         hold: float | None = None,
         hold_max: int | None = None,
         hold_max_bytes: int | None = None,
+        max_connections: int | None = None,
+        max_connections_per_client: int | None = None,
+        post_buffering_max_bytes: int | None = None,
         keep_modifiers: bool | None = None,
         abort_on_eof: bool | None = None,
         code_limit: float | None = None,
@@ -152,9 +158,15 @@ class RouterFast(Router):
         Args:
             connect_timeout: ``fastrouter-connect-timeout``, seconds until the next node is tried (5).
             errors: ``fastrouter-errors``: ``close``, or ``http`` to answer 502, 503 or 504 when no node can.
+            first_byte_timeout: ``fastrouter-first-byte-timeout``, seconds until another node is asked, once, for a safe
+                request whose answer has not begun (0: never).
             hold: ``fastrouter-hold``, seconds that requests wait for a node to announce itself (0).
             hold_max: ``fastrouter-hold-max``, how many may wait (1000).
             hold_max_bytes: ``fastrouter-hold-max-bytes``, and how many bytes of them (67108864).
+            max_connections: ``fastrouter-max-connections``, clients' connections at once (10000).
+            max_connections_per_client: ``fastrouter-max-connections-per-client``, of one address (0: any number).
+            post_buffering_max_bytes: ``fastrouter-post-buffering-max-bytes``, memory of all bodies that are read whole
+                (64 MiB).
             keep_modifiers: ``fastrouter-keep-modifiers``: forward the web server's modifiers.
             abort_on_eof: ``fastrouter-abort-on-eof``: a half-closed client is a lost one.
             code_limit: ``fastrouter-code-limit``, seconds that a function may block the loop unremarked (0.1).
@@ -169,9 +181,19 @@ class RouterFast(Router):
             "set_extra_params",
             connect_timeout=("fastrouter-connect-timeout", connect_timeout),
             errors=("fastrouter-errors", errors),
+            first_byte_timeout=("fastrouter-first-byte-timeout", first_byte_timeout),
             hold=("fastrouter-hold", hold),
             hold_max=("fastrouter-hold-max", hold_max),
             hold_max_bytes=("fastrouter-hold-max-bytes", hold_max_bytes),
+            max_connections=("fastrouter-max-connections", max_connections),
+            max_connections_per_client=(
+                "fastrouter-max-connections-per-client",
+                max_connections_per_client,
+            ),
+            post_buffering_max_bytes=(
+                "fastrouter-post-buffering-max-bytes",
+                post_buffering_max_bytes,
+            ),
             keep_modifiers=("fastrouter-keep-modifiers", keep_modifiers),
             abort_on_eof=("fastrouter-abort-on-eof", abort_on_eof),
             code_limit=("fastrouter-code-limit", code_limit),

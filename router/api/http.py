@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from uwsgi_router.router.api.base import Router
+from uwsgi_router.router.api.keywords import names_the_nearest
 
 
+@names_the_nearest
 class RouterHttp(Router):
     """Load balancer for HTTP: takes requests from clients, finds a node by each one's host, and forwards them.
 
@@ -17,7 +19,7 @@ class RouterHttp(Router):
         on: the address to listen on, ``host:port`` or the path of a socket; port 0 takes a free one. It is needed
             to run, not to print.
         forward_to: where requests go: a forwarder; or the address of a node, or a list of them, taken in turn. Nodes
-            speak uwsgi, unless :meth:`set_backend_params` says otherwise.
+            speak uwsgi, unless their addresses (``http://127.0.0.1:8000``) or :meth:`set_backend_params` say otherwise.
 
     Raises:
         ParameterError: if one of them can't be used.
@@ -131,7 +133,7 @@ class RouterHttp(Router):
             chunked_input: ``http-chunked-input``: chunked bodies are passed on as they come, not read whole.
             chunked_output: ``http-auto-chunked``: with ``keepalive``, chunk answers without a length.
             gzip: ``http-auto-gzip``: compress answers whose node says ``uWSGI-Encoding: gzip``.
-            websockets: ``http-websockets``: open a tunnel when a node accepts a WebSocket.
+            websockets: ``http-websockets``: pass WebSockets to nodes that speak uwsgi, too.
             source_method: ``http-manage-source``: pass on everything that follows a request of method SOURCE.
             rtsp: ``http-manage-rtsp``: understand RTSP/1.0.
             proxy_protocol: ``http-enable-proxy-protocol``: connections begin with a PROXY header; all of them, or
@@ -218,7 +220,7 @@ class RouterHttp(Router):
         max_frame: int | None = None,
         max_message: int | None = None,
     ) -> Self:
-        """Set limits of WebSockets, which ``set_manage_params(websockets=True)`` lets through.
+        """Set limits of WebSockets.
 
         Args:
             timeout: ``http-websocket-timeout``, seconds of silence that end one (3600).
@@ -247,9 +249,13 @@ class RouterHttp(Router):
         response_buffering: int | None = None,
         retry_max: int | None = None,
         fallback_nokey: bool | None = None,
+        first_byte_timeout: float | None = None,
         hold: float | None = None,
         hold_max: int | None = None,
         hold_max_bytes: int | None = None,
+        max_connections: int | None = None,
+        max_connections_per_client: int | None = None,
+        post_buffering_max_bytes: int | None = None,
         abort_on_eof: bool | None = None,
         code_limit: float | None = None,
         code_timeout: float | None = None,
@@ -266,9 +272,15 @@ class RouterHttp(Router):
             response_buffering: ``http-response-buffering``, bytes of an answer kept for a slow client (0: 256 KiB).
             retry_max: ``http-max-retries``; not given: each live node is tried once.
             fallback_nokey: ``http-fallback-on-no-key``: use the fallback for keys that have no node, too.
+            first_byte_timeout: ``http-first-byte-timeout``, seconds until another node is asked, once, for a safe
+                request whose answer has not begun (0: never).
             hold: ``http-hold``, seconds that requests wait for a node to announce itself (0).
             hold_max: ``http-hold-max``, how many may wait (1000).
             hold_max_bytes: ``http-hold-max-bytes``, and how many bytes of them (67108864).
+            max_connections: ``http-max-connections``, clients' connections at once (10000).
+            max_connections_per_client: ``http-max-connections-per-client``, of one address (1000).
+            post_buffering_max_bytes: ``http-post-buffering-max-bytes``, memory of all bodies that are read whole
+                (64 MiB).
             abort_on_eof: ``http-abort-on-eof``: a half-closed client is a lost one.
             code_limit: ``http-code-limit``, seconds that a function may block the loop unremarked (0.1).
             code_timeout: ``http-code-timeout``, seconds that an async function has (5).
@@ -287,9 +299,16 @@ class RouterHttp(Router):
             response_buffering=("http-response-buffering", response_buffering),
             retry_max=("http-max-retries", retry_max),
             fallback_nokey=("http-fallback-on-no-key", fallback_nokey),
+            first_byte_timeout=("http-first-byte-timeout", first_byte_timeout),
             hold=("http-hold", hold),
             hold_max=("http-hold-max", hold_max),
             hold_max_bytes=("http-hold-max-bytes", hold_max_bytes),
+            max_connections=("http-max-connections", max_connections),
+            max_connections_per_client=(
+                "http-max-connections-per-client",
+                max_connections_per_client,
+            ),
+            post_buffering_max_bytes=("http-post-buffering-max-bytes", post_buffering_max_bytes),
             abort_on_eof=("http-abort-on-eof", abort_on_eof),
             code_limit=("http-code-limit", code_limit),
             code_timeout=("http-code-timeout", code_timeout),

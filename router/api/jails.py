@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from uwsgi_router.router.api.errors import ParameterError
-from uwsgi_router.router.api.settings import Settings, checked
+from uwsgi_router.router.api.settings import Settings
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.jails import build_jails
+from uwsgi_router.router.config import crosschecks
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
@@ -61,7 +63,13 @@ class JailRouter:
         Raises:
             ParameterError: if they can't be used together.
         """
-        return checked(self._settings.configuration(self._called), self._called)
+        configuration = self._settings.configuration(self._called)
+        for problem in (
+            *crosschecks.absent(configuration),
+            *crosschecks.missing(configuration),
+        ):
+            raise ParameterError(self._called, "configuration", None, problem)
+        return replace(configuration, warnings=tuple(crosschecks.oddities(configuration)))
 
     def as_ini(self) -> str:
         """Return the text of the ini file that means the same to the command uwsgi-router."""

@@ -8,8 +8,11 @@ from typing import Self
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
-from uwsgi_router.router.admin.control.operator import NodeStatus, Operator
+from uwsgi_router.router.admin.control.nodes import NodeStatus
+from uwsgi_router.router.admin.control.operator import Operator, unknown_node
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.judgement import OF_THE_PROCESS
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 
@@ -17,11 +20,6 @@ log = logging.getLogger("uwsgi-router")
 
 # Who steers nodes, for the log.
 _BY = "the program"
-# What the command does to its process, a program has to do itself.
-_OF_THE_PROCESS = (
-    "uid", "gid", "additional_gids", "pidfile", "safe_pidfile", "logto", "log_date", "umask", "chdir", "procname",
-    "procname_prefix", "env", "event_loop",
-)  # fmt: skip
 
 
 class Service(ABC):
@@ -44,6 +42,10 @@ class Service(ABC):
     def configuration(self) -> Configuration:
         """Configuration that runs, typed, as the command has it."""
 
+    @abstractmethod
+    def _commons(self, configuration: Configuration) -> Commons | None:
+        """Return what it shares with other routers of the program; None: nothing."""
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """Real addresses of the listeners, with the port that ``:0`` became; empty while it does not run."""
@@ -59,13 +61,13 @@ class Service(ABC):
         """Real addresses of the stats servers."""
         return self._stats_addresses
 
-    # --- the nodes that announced themselves ---
+    # --- its nodes ---
 
     def status(self, key: str | bytes | None = None) -> list[NodeStatus]:
-        """Return the nodes that announced themselves, as ``uwsgi-router status`` shows them.
+        """Return the nodes, configured and announced ones, as ``uwsgi-router status`` shows them.
 
         Args:
-            key: only its nodes; None: all, in the order of keys.
+            key: only its nodes; None: all, configured ones first, then in the order of keys.
 
         Raises:
             RuntimeError: if it does not run; likewise below.
@@ -73,26 +75,35 @@ class Service(ABC):
         return list(self._operator().status(_key(key)))
 
     async def drain(
-        self, node: str, *, key: str | bytes | None = None, within: float = 60.0
+        self,
+        node: str,
+        *,
+        key: str | bytes | None = None,
+        within: float = 60.0,
+        missing_ok: bool = False,
     ) -> bool:
         """Drain a node: let it have no new requests, and wait for those that it has.
 
-        It stays so until :meth:`enable`, however often it announces itself, unless it leaves. A node that is not there
-        has no requests.
+        It stays so until :meth:`enable`, however often it announces itself, unless it leaves.
 
         Args:
             node: its address as in :meth:`status`.
             key: only as a node of this key; None: of all keys.
             within: seconds to wait at most; 0: not at all.
+            missing_ok: a node that is not there is no mistake: it has no requests.
 
         Returns:
             True if no request is left.
 
         Raises:
+            UnknownNode: if there is none.
             DrainCancelled: if it was enabled meanwhile, or left and came back.
         """
         going = self._operator().drain(node, _key(key), by=_BY)
-        return not (await going.ended(within)).running
+        ended = await going.ended(within)
+        if not (ended.nodes or missing_ok):
+            raise unknown_node(node, _key(key))
+        return not ended.running
 
     def enable(self, node: str, *, key: str | bytes | None = None) -> None:
         """Let a node have requests again after :meth:`drain`; arguments as there.
@@ -112,6 +123,7 @@ class Service(ABC):
 
         Raises:
             UnknownNode: if there is none.
+            NoWeight: if it is a configured node whose place decides, such as a fallback.
             ParameterError: if the weight can't be used.
         """
         if weight is not None and not 1 <= weight <= MAX_WEIGHT:
@@ -140,7 +152,7 @@ class Service(ABC):
         _warn_of_the_process(configuration)
         for line in configuration.warnings:
             log.warning("%s", line)
-        instance = Instance(configuration)
+        instance = Instance(configuration, commons=self._commons(configuration))
         instance.bind()
         self._instance = instance
         self._mercy = configuration.process.reload_mercy
@@ -195,7 +207,7 @@ def _key(key: str | bytes | None) -> bytes | None:
 def _warn_of_the_process(configuration: Configuration) -> None:
     default = ProcessConfig()
     process = configuration.process
-    ignored = [name for name in _OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
+    ignored = [name for name in OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
     for router in configuration.routers:
         ignored += [f"{router.kind}-{name}" for name in ("uid", "gid") if getattr(router, name)]
     if ignored:

@@ -3,11 +3,11 @@
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.api.errors import ParameterError
-from uwsgi_router.router.config import crosschecks, table
+from uwsgi_router.router.config import table
 from uwsgi_router.router.config.build import build
 from uwsgi_router.router.config.lines import Line, Problem
 from uwsgi_router.router.config.model import Configuration
@@ -15,8 +15,18 @@ from uwsgi_router.router.config.option import Option, Standing
 from uwsgi_router.router.config.values import Argument
 from uwsgi_router.router.config.verdicts import judge
 
-# Warnings name the line of whoever called the router's method, above _set, Settings.put and _judged.
-_STACK = 5
+# Warnings name the line of whoever called the router's method, above what looks at its keywords, the method, _set,
+# Settings.put and _judged.
+_STACK = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Setting of an option: the class and method, the parameter, the value."""
+
+    call: str
+    parameter: str
+    value: object
 
 
 class Settings:
@@ -24,6 +34,7 @@ class Settings:
 
     def __init__(self) -> None:
         self._lines: dict[str, list[Line]] = {}
+        self._given: dict[str, Given] = {}
 
     def put(self, call: str, parameter: str, name: str, value: object) -> None:
         """Set an option, instead of what it was set to before.
@@ -39,11 +50,14 @@ class Settings:
         """
         option = table.find(name)
         if option is None:
-            raise ParameterError(call, parameter, name, "there is no such option")
+            close = table.nearest(name)
+            hint = f"; did you mean {close}?" if close else ""
+            raise ParameterError(call, parameter, name, f"there is no such option{hint}")
         if value is None:
             return
         if value is False and _is_switch(option):
             self._lines.pop(option.name, None)
+            self._given.pop(option.name, None)
             return
         values = [value]
         if isinstance(value, Sequence) and not isinstance(value, str | bytes):
@@ -53,11 +67,16 @@ class Settings:
         lines = [Line(name, text_of(call, parameter, option, one), call) for one in values]
         _judged(call, parameter, value, lines)
         self._lines[option.name] = lines
+        self._given[option.name] = Given(call, parameter, value)
 
     def lines(self) -> Iterator[Line]:
         """Every setting, in order."""
         for lines in self._lines.values():
             yield from lines
+
+    def given(self, option: Option) -> Given | None:
+        """Return how an option was set; None: it was not."""
+        return self._given.get(option.name)
 
     def configuration(self, call: str) -> Configuration:
         """Return what these options mean; ``call`` is the class, for messages.
@@ -80,18 +99,6 @@ class Settings:
             value = line.value.replace("%", "%%")
             lines.append(f"{line.name} = {value}" if value else f"{line.name} =")
         return "\n".join(lines) + "\n"
-
-
-def checked(configuration: Configuration, call: str) -> Configuration:
-    """Return the configuration with what is odd about it in its ``warnings``.
-
-    Raises:
-        ParameterError: if something is missing, such as an address to listen on.
-    """
-    on = configuration.routers[0].listen if configuration.routers else ()
-    for message in (*crosschecks.absent(configuration), *crosschecks.missing(configuration)):
-        raise ParameterError(call, "on", ", ".join(on) or None, message)
-    return replace(configuration, warnings=tuple(crosschecks.oddities(configuration)))
 
 
 def text_of(call: str, parameter: str, option: Option, value: object) -> str:

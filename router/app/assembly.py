@@ -19,6 +19,7 @@ from uwsgi_router.router.fronts.raw.front import RawFront
 from uwsgi_router.router.fronts.uwsgi.front import UwsgiFront
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
@@ -30,17 +31,19 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 
 class Shared:
-    """Shared parts of the routers of one process.
+    """Shared parts of routers that use the same connections and tables.
 
     Attributes:
         loop: the event loop.
         poller: of all connections.
         upstreams: connections to HTTP nodes.
         resolver: of nodes' names.
-        caches: for ``use-cache=NAME``.
+        ejections: of configured nodes that fail requests.
+        descriptors: of this process.
         timing: times that no option sets.
     """
 
@@ -48,14 +51,15 @@ class Shared:
         self,
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[Address], bool],
-        caches: Caches,
+        ejections: Ejections,
         timing: Timing,
     ) -> None:
         self.loop = loop
         self.poller = Poller(loop)
         self.upstreams = UpstreamPool(loop, self.poller, timing.tick)
         self.resolver = Resolver(loop, is_own)
-        self.caches = caches
+        self.ejections = ejections
+        self.descriptors = Descriptors()
         self.timing = timing
 
     def close(self) -> None:
@@ -120,7 +124,9 @@ class AssembledRouter:
         for bound, _port in self.redirecting:
             yield bound
 
-    def make(self, shared: Shared, process: ProcessConfig, table: Table | None) -> Gateway:
+    def make(
+        self, shared: Shared, process: ProcessConfig, caches: Caches, table: Table | None
+    ) -> Gateway:
         """Make the gateway, and serve its statistics; it accepts nothing yet.
 
         Raises:
@@ -140,18 +146,22 @@ class AssembledRouter:
                 table,
                 loop,
                 poller=shared.poller,
-                caches=shared.caches,
+                caches=caches,
                 resolver=shared.resolver,
+                ejections=shared.ejections,
             ),
-            fallback=FixedForwarder(config.fallback),
+            fallback=FixedForwarder(config.fallback, config.default_proto, shared.ejections),
             resolver=shared.resolver,
             poller=shared.poller,
             upstreams=shared.upstreams,
+            descriptors=shared.descriptors,
             timing=shared.timing,
             access_log=self.access_log,
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in self.streams), *config.subscription_servers],
-            static_nodes=StaticForwarder(config.to, config.gracetime, last_resort=False).nodes,
+            static_nodes=StaticForwarder(
+                config.to, config.gracetime, last_resort=False, proto=config.default_proto
+            ).nodes,
         )
         if table is not None:
             table.used_by(gateway)

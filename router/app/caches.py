@@ -1,11 +1,13 @@
 """Caches of the configuration with their initial items, and cache sockets."""
 
+import os
 from dataclasses import replace
 
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.cache_reach import is_local, not_local
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CacheItem, ProcessConfig
+from uwsgi_router.router.core.files import open_file
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.routing.cache_store import Caches, NotStored
@@ -31,7 +33,7 @@ def _add(caches: Caches, item: CacheItem, line: str) -> None:
         value = to_bytes(item.value)
     else:
         try:
-            with open(item.key, "rb") as file:
+            with open(open_file(item.key, os.O_RDONLY), "rb") as file:
                 value = file.read()
         except OSError as exc:
             raise StartError(f"{line}: the file can't be read: {exc.strerror}") from exc

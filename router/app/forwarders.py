@@ -5,7 +5,8 @@ import logging
 import time
 from collections.abc import Sequence
 
-from uwsgi_router.protocol.address import AddressError, parse_address
+from uwsgi_router.protocol.address import AddressError
+from uwsgi_router.protocol.named_node import parse_node
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import RouterConfig
@@ -21,6 +22,7 @@ from uwsgi_router.router.routing.path import PathForwarder, PatternError
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 
 log = logging.getLogger("uwsgi-router.fastrouter")
 
@@ -34,6 +36,7 @@ def build_forwarder(
     poller: Poller,
     caches: Caches,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -45,17 +48,19 @@ def build_forwarder(
         poller: has to know how late it is after an operator's function.
         caches: the caches of this process, for ``use-cache=NAME``.
         resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
+        ejections: of configured nodes that fail requests.
 
     Raises:
         StartError: if what is configured can't be used safely.
     """
     if config.use_cache is not None:
-        return _cache_forwarder(config, config.use_cache, caches, loop, resolver)
+        return _cache_forwarder(config, config.use_cache, caches, loop, resolver, ejections)
+    proto = config.default_proto
     try:
         if config.use_pattern is not None and "%s" not in config.use_pattern:
-            return FixedForwarder([config.use_pattern])
+            return FixedForwarder([config.use_pattern], proto, ejections)
         if config.use_pattern is not None:
-            return PathForwarder.from_pattern(config.use_pattern)
+            return PathForwarder.from_pattern(config.use_pattern, proto)
         if table is not None:
             fallback_key = config.subscription_fallback_key
             return SubscriptionForwarder(
@@ -65,7 +70,7 @@ def build_forwarder(
                 to_bytes(fallback_key) if fallback_key else None,
             )
         if config.use_base is not None:
-            return PathForwarder.from_base(config.use_base)
+            return PathForwarder.from_base(config.use_base, proto)
     except PatternError as exc:
         option = "use-pattern" if config.use_pattern is not None else "use-base"
         raise StartError(
@@ -76,7 +81,7 @@ def build_forwarder(
     if config.use_socket is not None:
         address = _worker_socket(config.use_socket, worker_sockets)
         if address is not None:
-            return FixedForwarder([address])
+            return FixedForwarder([address], proto, ejections)
         log.warning(
             "%s-use-socket=%s: the configuration has %d socket lines, counted from 0%s",
             config.kind,
@@ -84,7 +89,13 @@ def build_forwarder(
             len(worker_sockets),
             "" if config.to else "; every request will be refused",
         )
-    return StaticForwarder(config.to, config.gracetime, last_resort=not config.fallback)
+    return StaticForwarder(
+        config.to,
+        config.gracetime,
+        last_resort=not config.fallback,
+        proto=proto,
+        ejections=ejections,
+    )
 
 
 def _cache_forwarder(
@@ -93,6 +104,7 @@ def _cache_forwarder(
     caches: Caches,
     loop: asyncio.AbstractEventLoop,
     resolver: Resolver,
+    ejections: Ejections,
 ) -> Forwarder:
     last_resort = not config.fallback
     if "@" not in use_cache:
@@ -102,7 +114,13 @@ def _cache_forwarder(
             raise StartError(
                 f"{config.kind}-use-cache: there is no {which}: cache2 = name=NAME,items=N makes one"
             )
-        return CacheForwarder(cache, config.gracetime, last_resort=last_resort)
+        return CacheForwarder(
+            cache,
+            config.gracetime,
+            last_resort=last_resort,
+            proto=config.default_proto,
+            ejections=ejections,
+        )
     remote = RemoteCache(
         use_cache,
         loop=loop,
@@ -117,6 +135,8 @@ def _cache_forwarder(
         config.gracetime,
         last_resort=last_resort,
         deadline=config.connect_timeout,
+        proto=config.default_proto,
+        ejections=ejections,
     )
 
 
@@ -126,7 +146,7 @@ def _worker_socket(text: str, worker_sockets: Sequence[str]) -> str | None:
         index = int(text or "0")
         return worker_sockets[index] if index < len(worker_sockets) else None
     try:
-        parse_address(text)
+        parse_node(text)
     except AddressError as exc:
         raise StartError(f"use-socket={text}: {exc}") from exc
     return text

@@ -6,20 +6,26 @@ import secrets
 import socket
 from collections.abc import Callable, Sequence
 
+from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.config.model import RouterConfig
+from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.context import Context, Site, Timing
 from uwsgi_router.router.proxy.front import Front, Listener
+from uwsgi_router.router.proxy.refused import MAX_REFUSED, RefusedConnection
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.report.requests import Reporter
 from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.router.routing.configured import ConfiguredForwarder, UnannouncedNode
 from uwsgi_router.router.routing.static import StaticForwarder, StaticNode
 from uwsgi_router.subscriptions.events import (
     Event,
@@ -56,6 +62,7 @@ class Gateway:
         resolver: Resolver,
         poller: Poller,
         upstreams: UpstreamPool,
+        descriptors: Descriptors,
         timing: Timing,
         access_log: AccessLog | None = None,
         registry: Registry | None = None,
@@ -80,7 +87,13 @@ class Gateway:
             http_back=front.http_back,
         )
         ids = secrets.token_hex(3)
-        self.context = Context(loop, poller, upstreams, resolver, site, timing, ids)
+        limits = ConnectionLimits(
+            config.max_connections, config.max_connections_per_client, front.is_proxy
+        )
+        self.context = Context(
+            loop, poller, upstreams, resolver, site, timing, descriptors, limits, ids
+        )
+        descriptors.freed_by(self.context.connections.close_idle)
         self.cheap = config.cheap and registry is not None
         self._static_nodes = static_nodes
         self._acceptors: list[Acceptor] = []
@@ -115,17 +128,46 @@ class Gateway:
 
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""
+        connections, descriptors = self.connections, self.context.descriptors
+        crowded, most = descriptors.crowded, descriptors.clients
+
+        def room() -> bool:
+            if len(connections) >= most and not descriptors.make_room():
+                return False
+            return descriptors.find_room()
 
         def accepted(sock: socket.SocketType, peer: Peer) -> None:
             self._count += 1
             # This is no callback of the poller's.
             self._poller.tick()
+            count = len(connections)
+            if (sock.fileno() >= crowded or count >= most) and not descriptors.make_room():
+                for acceptor in self._acceptors:
+                    acceptor.rest(until=room)
+            if count >= connections.limits.least:
+                failure = connections.refusal(peer[0])
+                if failure is not None:
+                    self._refuse(sock, peer, failure)
+                    return
             self._front.connection(self.context, sock, peer, self._count, listener).start()
 
         return accepted
 
+    def _refuse(self, sock: socket.SocketType, peer: Peer, failure: Failure) -> None:
+        """Tell a client that there is no place for it."""
+        connections, answer = self.connections, b""
+        self._reporter.connection_refused(peer[0], failure)
+        if self.context.site.limits.answers:
+            answer = self._front.refusal(failure, f"{connections.ids}-{self._count:x}")
+        if answer and connections.refused < MAX_REFUSED:
+            traffic = self.counters.clients
+            RefusedConnection(connections, sock, peer, self._count, traffic, answer).start()
+        else:
+            sock.close()
+
     def _accept_failed(self) -> None:
         self.counters.accept_errors += 1
+        self.context.descriptors.find_room()
 
     def stop_accepting(self) -> None:
         """Close the listeners; what already waits in the backlog of our own is still served."""
@@ -133,7 +175,8 @@ class Gateway:
         for acceptor in self._acceptors:
             acceptor.stop(drain=True)
         self._acceptors.clear()
-        self.connections.stop(self.context.timing.last_request)
+        timing = self.context.timing
+        self.connections.stop(timing.last_request, timing.last_linger)
 
     async def drained(self) -> None:
         """Return when the last connection has ended."""
@@ -154,6 +197,13 @@ class Gateway:
     def active_sessions(self) -> int:
         """Number of open client connections."""
         return len(self.context.connections)
+
+    @property
+    def running(self) -> int:
+        """Number of requests that are being served."""
+        counters = self.counters
+        ended = counters.completed + counters.client_aborts + sum(counters.failed.values())
+        return counters.requests - ended
 
     @property
     def counters(self) -> Counters:
@@ -179,16 +229,43 @@ class Gateway:
             return self.forwarder.nodes
         return self._static_nodes
 
+    @property
+    def configured(self) -> list[ConfiguredNodes]:
+        """The nodes that the configuration names, for the operator: those that are used."""
+        routing, kind = self.context.site.routing, self.config.kind
+        option = "to" if isinstance(routing.forwarder, StaticForwarder) else "use-socket"
+        if self.config.use_pattern is not None:
+            option = "use-pattern"
+        return [
+            ConfiguredNodes(f"{kind}-{name}", forwarder)
+            for name, forwarder in ((option, routing.forwarder), ("fallback", routing.fallback))
+            if isinstance(forwarder, ConfiguredForwarder) and forwarder.steered()
+        ]
+
+    @property
+    def configured_nodes(self) -> list[UnannouncedNode]:
+        """The nodes that the configuration names, for metrics."""
+        shown: list[UnannouncedNode] = list(self.static_nodes or ())
+        for group in self.configured:
+            shown += [node for node in group.forwarder.steered() if node not in shown]
+        return shown
+
     # --- what happens in the table ---
 
-    def datagram_refused(self) -> None:
-        """Count an announce that was refused."""
-        self.counters.refused_datagrams += 1
+    def datagrams_refused(self, count: int) -> None:
+        """Count announces that were refused."""
+        self.counters.refused_datagrams += count
+
+    def datagrams_lost(self, count: int) -> None:
+        """Count datagrams that the kernel had no room for."""
+        self.counters.lost_datagrams += count
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""
-        hold = self.context.site.hold
-        if hold:
+        site = self.context.site
+        for hold in (site.hold, site.settling):
+            if not hold:
+                continue
             for event in events:
                 if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
                     hold.node_announced(event.key)

@@ -10,16 +10,18 @@ from uwsgi_router.router.admin.control.operator import Operator
 from uwsgi_router.router.admin.control.server import ControlServer
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
+from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
+from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
-from uwsgi_router.router.app.tables import Tables
+from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
-from uwsgi_router.router.net.own import OwnAddresses
 from uwsgi_router.router.proxy.context import Timing
+from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -38,6 +40,7 @@ class Instance:
         timing: of the routers: times that no option sets.
         table_timing: likewise, of the tables of announced nodes.
         jails: routers for jails, which it binds and does not start.
+        commons: what it shares with other instances of the program; None: nothing.
 
     Attributes:
         jails: see above.
@@ -53,12 +56,14 @@ class Instance:
         timing: Timing | None = None,
         table_timing: TableTiming | None = None,
         jails: Sequence[Jail] = (),
+        commons: Commons | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self.tables = Tables(configuration.subscription, table_timing)
+        self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
+        self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
         self._caches = Caches()
@@ -68,6 +73,7 @@ class Instance:
         self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._names: Names | None = None
+        self._file_watch: FileWatch | None = None
 
     @property
     def gateways(self) -> list[Gateway]:
@@ -90,7 +96,7 @@ class Instance:
             self._control_sockets = bind_control_socket(process, inherited)
             for router in self.routers:
                 router.bind(process, inherited, self._shared_sockets)
-            self.tables.bind(self._configuration.routers, process, inherited)
+            self._commons.join(self, self.routers, process, inherited)
             for jail in self.jails:
                 jail.bind(inherited, self._shared_sockets)
         except BaseException:
@@ -112,11 +118,16 @@ class Instance:
         )
         return listeners, servers, documents
 
-    def reopen_logs(self) -> None:
-        """Open log files by their names again: they have been renamed."""
+    def summaries(self) -> Iterator[tuple[str, str]]:
+        """Yield kinds of routers, and lines that say where each listens and where its requests go."""
         for router in self.routers:
-            if router.access_log is not None:
-                router.access_log.reopen()
+            for line in summary(router, self.tables.servers_of(router.config)):
+                yield router.config.kind, line
+
+    @property
+    def access_logs(self) -> list[AccessLog]:
+        """Access logs of the routers, once they are bound."""
+        return [router.access_log for router in self.routers if router.access_log is not None]
 
     def close_sockets(self) -> None:
         """Close every socket that :meth:`bind` opened, and remove socket files that are ours."""
@@ -125,11 +136,12 @@ class Instance:
             bound.close()
         for jail in self.jails:
             jail.close_sockets()
+        self._commons.release(self)
 
     def leave(self) -> None:
         """Close our copies of everything but the routers for jails: another process has it."""
-        for bound in self._sockets():
-            bound.sock.close()
+        for bound in (*self._sockets(), *self._commons.sockets()):
+            bound.leave()
 
     def leave_jails(self) -> None:
         """Close our copies of the descriptors of the routers for jails: another process has them."""
@@ -137,13 +149,22 @@ class Instance:
             jail.leave()
 
     def _sockets(self) -> Iterator[BoundSocket]:
-        """Yield every socket that was bound."""
+        """Yield every socket that was bound, but for those of the tables."""
         yield from self._shared_sockets
         yield from self._cache_sockets
         yield from self._control_sockets
         for router in self.routers:
             yield from router.sockets()
-        yield from self.tables.sockets()
+
+    def _streams(self) -> Iterator[BoundSocket]:
+        """Yield the listeners of all routers."""
+        for router in self.routers:
+            yield from router.streams
+
+    def _enter(self) -> Shared:
+        """Tell which sockets are its own now, and return what it shares with others."""
+        streams = [bound.sock for bound in self._streams()]
+        return self._commons.enter(self, streams, [bound.sock for bound in self._sockets()])
 
     # --- its life ---
 
@@ -151,11 +172,7 @@ class Instance:
         """Begin to serve on the bound sockets."""
         loop = asyncio.get_running_loop()
         process = self._configuration.process
-        streams = [bound.sock for router in self.routers for bound in router.streams]
-        own = OwnAddresses(bound.sock for bound in self._sockets())
-        shared = self.shared = Shared(
-            loop, OwnAddresses(streams).__contains__, self._caches, self._timing
-        )
+        shared = self.shared = self._enter()
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -166,9 +183,9 @@ class Instance:
             )
             self._cache_server.start()
         for router in self.routers:
-            table = self.tables.table_of(router.config, loop, own.__contains__)
-            router.make(shared, process, table)
-        self.tables.start(self.routers, shared.resolver, loop)
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            router.make(shared, process, self._caches, table)
+        await self._commons.start()
         if self._control_sockets:
             self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
             self._control_server.start()
@@ -176,16 +193,23 @@ class Instance:
         await self._names.start()
         for router in self.routers:
             router.accept()
+        # Those of acceptors are known only now.
+        interval = self._timing.look_at_files
+        self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
+        self._file_watch.start()
 
     def operator(self) -> Operator:
-        """Return the operator of the tables; to be called once it has started."""
-        return self.tables.operator()
+        """Return the operator of all nodes; to be called once it has started."""
+        configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
+        return self.tables.operator(configured)
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
-        if not any(bound.inherited for router in self.routers for bound in router.streams):
+        if self._file_watch is not None:
+            self._file_watch.close()
+        if not any(bound.inherited for bound in self._streams()):
             # Otherwise the next process takes these listeners over, and requests wait there for it.
-            await self.tables.withdraw()
+            await self._commons.withdraw(self)
         for gateway in self.gateways:
             gateway.stop_accepting()
         await self._finish(mercy)
@@ -196,30 +220,31 @@ class Instance:
         for asked in (self._cache_server, self._control_server):
             if asked is not None:
                 await asked.close()
-        await self.tables.close()
+        await self._commons.leave(self)
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:
             self._names.close()
         for router in self.routers:
             router.close_log()
-        if self.shared is not None:
-            self.shared.close()
         self.close_sockets()
 
     async def _finish(self, mercy: float) -> None:
         """Let requests finish for up to ``mercy`` seconds."""
-        left = self._running
-        if not (mercy and left):
+        if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
-        log.info("%d requests are finishing, they have %g s", left, mercy)
+        left = self._running
+        if left:
+            log.info("%d requests are finishing, they have %g s", left, mercy)
         try:
             async with asyncio.timeout(mercy):
                 for gateway in self.gateways:
                     await gateway.drained()
         except TimeoutError:
-            log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, self._running)
+            left = self._running
+            if left:
+                log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
 
     @property
     def _running(self) -> int:
-        return sum(gateway.active_sessions for gateway in self.gateways)
+        return sum(gateway.running for gateway in self.gateways)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.routing.static import StaticForwarder
@@ -35,6 +36,7 @@ class Names:
         self._first_look = timing.first_look
         self._interval = timing.resolve_again
         self._refresher: asyncio.Task[None] | None = None
+        self._limited = RateLimited(log, per_second=1 / 60)
 
     async def start(self) -> None:
         """Resolve each name once, for a while at most, and go on in the background."""
@@ -58,24 +60,28 @@ class Names:
             await self._resolve_all()
 
     async def _resolve_all(self) -> None:
-        for gateway in self._gateways:
-            forwarder = gateway.forwarder
-            if isinstance(forwarder, StaticForwarder):
-                await self._resolve(gateway.name, forwarder)
+        # All at once: none waits for another one's name server.
+        await asyncio.gather(
+            *(
+                self._resolve(gateway.name, forwarder, index)
+                for gateway in self._gateways
+                if isinstance(forwarder := gateway.forwarder, StaticForwarder)
+                for index in forwarder.names
+            )
+        )
 
-    async def _resolve(self, name: str, forwarder: StaticForwarder) -> None:
-        for index, address in forwarder.names.items():
-            try:
-                async with asyncio.timeout(self._first_look):
-                    found = await self._resolver.resolve(address)
-            except OSError as exc:
-                log.warning("%s-to = %s: its name can't be resolved: %s", name, address, exc)
-                continue
-            if forwarder.resolved(index, found):
-                hosts = ", ".join(
-                    str(where[1][0]) for where in found if isinstance(where[1], tuple)
-                )
-                log.info("%s-to = %s: now %s", name, address, hosts)
+    async def _resolve(self, name: str, forwarder: StaticForwarder, index: int) -> None:
+        address = forwarder.names[index]
+        try:
+            found = await self._resolver.resolve(address, self._first_look)
+        except OSError as exc:
+            why = exc.strerror or exc
+            text = "%s-to = %s: its name can't be resolved: %s"
+            self._limited.warning(address, text, name, address, why)
+            return
+        if forwarder.resolved(index, found):
+            hosts = ", ".join(str(where[1][0]) for where in found if isinstance(where[1], tuple))
+            log.info("%s-to = %s: now %s", name, address, hosts)
 
 
 def _names_of(gateway: Gateway) -> bool:

@@ -3,20 +3,23 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from uwsgi_router.protocol.address import Address
+from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.admin.control.operator import Operator
 from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
-from uwsgi_router.router.net.listeners import BoundSocket, bind_datagram
+from uwsgi_router.router.net.lanes import second_lane
+from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.unix_file import SocketFileError, set_access
 from uwsgi_router.router.table.prober import Prober
-from uwsgi_router.router.table.resubscription import announced_by
+from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.state_file import StateFile
-from uwsgi_router.router.table.table import Table
+from uwsgi_router.router.table.table import Table, TableListener
 from uwsgi_router.router.table.timing import TableTiming
 
 
@@ -28,16 +31,19 @@ class Tables:
         timing: times that no option sets.
 
     Attributes:
+        timing: see above.
         probers: the health checks.
     """
 
     def __init__(self, config: SubscriptionConfig, timing: TableTiming | None = None) -> None:
         self._config = config
-        self._timing = timing or TableTiming()
+        self.timing = timing or TableTiming()
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._resubscribing: list[BoundSocket] = []
         self._by_address: dict[str, Table] = {}
         self._state: StateFile | None = None
+        self._announced: dict[Table, Announced | None] = {}
+        self._started = False
         self.probers: list[Prober] = []
 
     def __iter__(self) -> Iterator[Table]:
@@ -60,12 +66,25 @@ class Tables:
             # They are other users, who otherwise could not send there.
             mode = 0o666
         for text in dict.fromkeys(text for one in routers for text in one.subscription_servers):
+            if text in self._datagrams:
+                continue
             bound = self._datagrams[text] = bind_datagram(text, process, inherited)
             for one in bound:
                 if one.file is not None and mode is not None:
-                    os.chmod(one.sock.getsockname(), mode)
-        if config.resubscribe and config.resubscribe_bind is not None:
+                    self._set_mode(one, mode)
+                one.second = second_lane(one)
+        if config.resubscribe and config.resubscribe_bind and not self._resubscribing:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
+
+    @staticmethod
+    def _set_mode(bound: BoundSocket, mode: int) -> None:
+        try:
+            path = os.fsencode(bound.sock.getsockname())
+            set_access(path, mode, None, option="socket")
+        except SocketFileError as exc:
+            raise BindError(
+                f"cannot receive datagrams on {bound.name}: subscription-{exc}"
+            ) from exc
 
     def sockets(self) -> Iterator[BoundSocket]:
         """Yield what was bound."""
@@ -99,37 +118,38 @@ class Tables:
                 f"{router.kind}-subscription-server: these addresses belong to different tables: "
                 + ", ".join(router.subscription_servers)
             )
-        table = known[0] if known else Table(self._config, loop, is_own=is_own, timing=self._timing)
+        table = known[0] if known else Table(self._config, loop, is_own=is_own, timing=self.timing)
         fresh = [text for text in router.subscription_servers if text not in tables]
         for text in fresh:
             tables[text] = table
         table.start([bound for text in fresh for bound in self._datagrams[text]])
         return table
 
-    def start(
-        self,
-        routers: Iterable[AssembledRouter],
-        resolver: Resolver,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        """Fill the tables with what was saved, check their nodes, and announce them to other routers."""
+    def start(self, resolver: Resolver, loop: asyncio.AbstractEventLoop) -> None:
+        """Fill the tables with what was saved, and check their nodes; does nothing if it was done."""
+        if self._started:
+            return
+        self._started = True
         config = self._config
         if config.state is not None:
             # Its times have to mean something to the next run.
             wall_clock = time.time  # noqa: TID251
             self._state = StateFile(
-                config.state, self._named(), loop, wall_clock=wall_clock, timing=self._timing
+                config.state, self._named(), loop, wall_clock=wall_clock, timing=self.timing
             )
             self._state.restore()
             self._state.start()
         if config.check is not None:
             for table in self:
                 prober = Prober(
-                    config.check, table.registry, table.report, resolver, loop, self._timing
+                    config.check, table.registry, table.report, resolver, loop, self.timing
                 )
                 table.watch(prober.note)
                 self.probers.append(prober)
-        if not config.resubscribe:
+
+    async def announce(self, routers: Sequence[AssembledRouter]) -> None:
+        """Announce the routers of each table to other routers, instead of those that were; none: withdraw it."""
+        if not self._config.resubscribe:
             return
         for table in self:
             announced = announced_by(
@@ -142,12 +162,21 @@ class Tables:
                     )
                 ]
             )
+            if announced == self._announced.get(table):
+                continue
+            await table.withdraw()
+            self._announced[table] = announced
             if announced is not None:
                 table.resubscribe(announced, [bound.sock for bound in self._resubscribing])
 
-    def operator(self) -> Operator:
-        """Return the operator of the tables; to be called once they have started."""
-        return Operator(self._named(), asyncio.get_running_loop().time)
+    def detach(self, listener: TableListener) -> None:
+        """Tell a router no more of its table."""
+        for table in self:
+            table.unused_by(listener)
+
+    def operator(self, configured: Sequence[ConfiguredNodes] = ()) -> Operator:
+        """Return the operator of the tables, and of configured nodes; to be called once they have started."""
+        return Operator(self._named(), asyncio.get_running_loop().time, configured)
 
     def _named(self) -> dict[str, Table]:
         """Return each table by its first address, by which its part of a state file is known."""
@@ -156,11 +185,6 @@ class Tables:
             if table not in names.values():
                 names[text] = table
         return names
-
-    async def withdraw(self) -> None:
-        """Withdraw this router at other routers; what they send meanwhile is still served."""
-        for table in self:
-            await table.withdraw()
 
     async def close(self) -> None:
         """End health checks, save the tables, and read no more announces."""

@@ -35,9 +35,16 @@ class Command:
         self.function = function
         self.parser = parser
 
-    def run(self, arguments: list[str]) -> int:
-        """Do what the arguments say; return the exit status."""
+    def run(self, arguments: list[str], loaded: Callable[[], None] | None = None) -> int:
+        """Do what the arguments say; return the exit status.
+
+        Args:
+            arguments: what follows the name.
+            loaded: called once its modules are imported.
+        """
         call: Callable[[list[str]], int] = self._load(self.function)
+        if loaded is not None:
+            loaded()
         return call(arguments)
 
     def arguments(self) -> "argparse.ArgumentParser":
@@ -61,5 +68,6 @@ COMMANDS = {
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
     "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),
+    "undrain": Command("the same as enable", "steer", "undrain", "undrain_arguments"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -7,6 +7,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from uwsgi_router.subscriptions.client.arguments import CommandParser
+from uwsgi_router.version import __version__
+
 _WIDTH: Final = 78
 
 
@@ -24,13 +27,15 @@ def parser(
     parts = ["\n".join(["Examples:", *(f"  {line}" for line in examples)])] if examples else []
     if status is not None:
         parts.append(textwrap.fill(status, _WIDTH))
-    return argparse.ArgumentParser(
+    made = CommandParser(
         prog=f"uwsgi-router {name}",
         description=textwrap.fill(description, _WIDTH),
         epilog="\n\n".join(parts) or None,
         formatter_class=_formatter,
         allow_abbrev=False,
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:

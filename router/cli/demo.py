@@ -16,6 +16,7 @@ import sys
 from typing import Final
 
 from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.process.early_stop import TidiedUp
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.cli import commands
@@ -41,6 +42,12 @@ def main(args: list[str]) -> int:
     """Run the demo until a signal ends it; return the exit status."""
     arguments().parse_args(args)
     setup(ProcessConfig())
+    with TidiedUp():
+        _run()
+    return 0
+
+
+def _run() -> None:
     # Bound here, so that the ports are known and ours before anybody is told of them.
     http, listener, stats = (socket.create_server(("127.0.0.1", 0)) for _ in range(3))
     table = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -71,7 +78,6 @@ def main(args: list[str]) -> int:
             vassal.end()
         for sock in sockets:
             sock.close()
-    return 0
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -154,7 +160,7 @@ async def _serve(instance: Instance, vassals: list[Child], text: str) -> None:
     def is_over(vassal: Child) -> None:
         loop.remove_reader(vassal.lifeline)
         vassal.reap()
-        print(f"The vassal {vassal.name} (pid {vassal.pid}) is gone.", flush=True)
+        print(f"The node {vassal.name} (pid {vassal.pid}) is gone.", flush=True)
 
     for vassal in vassals:
         loop.add_reader(vassal.lifeline, is_over, vassal)
@@ -174,9 +180,10 @@ def explain(router: RouterConfig, web: HttpRouterConfig, vassals: list[Child]) -
     url = f"http://{router.stats[0]}/"
     return f"""
 An HTTP router on {web.listen[0]}, a fastrouter on {router.listen[0]}, a subscription server for both
-on UDP {router.subscription_servers[0]}, and two vassals that announce themselves to it: {who}.
+on UDP {router.subscription_servers[0]}, and two nodes,
+small applications that announce themselves to it: {who}.
 
-Open this in a browser, or type it twice; one vassal answers, then the other:
+Open this in a browser, or type it twice; one node answers, then the other:
     curl http://{web.listen[0]}/
 Ask the fastrouter, as nginx does, in the uwsgi protocol:
     {program} get {router.listen[0]} / -H {KEY}

@@ -177,7 +177,8 @@ class _Answer:
             data = peer.receive(started=self._started)
             if not data and not self._started:
                 raise GetError(
-                    f"{peer.address} closed the connection without an answer; see its log"
+                    f"{peer.address} closed the connection without an answer; see its log, and leave out http:// if"
+                    " it speaks uwsgi"
                 )
             self._started = True
             if waiting_for_head:

@@ -22,6 +22,8 @@ from uwsgi_router.router.cli.commands import failed, seconds, unread
 from uwsgi_router.router.cli.exchange import exchange
 from uwsgi_router.router.cli.peer import GetError, Phases, RequestBody
 
+# An address with a path behind it, as in a URL.
+_PATH = re.compile(r"([^/@]+:\d+)(/.*)")
 _HEADER = re.compile(r"([A-Za-z0-9-]+): *(.*)")
 
 
@@ -38,10 +40,23 @@ def main(args: list[str]) -> int:
         return failed("get", exc)
     except BrokenPipeError:
         return unread()
+    if status == 400 and "://" not in parsed.address:
+        # What a server that speaks HTTP says of a packet.
+        url = f"http://{parsed.address} {parsed.path or ''}".rstrip()
+        print(
+            f"uwsgi-router get: this was asked over uwsgi; over HTTP it is {url}", file=sys.stderr
+        )
     return 0 if status < 400 else 1
 
 
 def _over_uwsgi(parsed: argparse.Namespace) -> Callable[[Phases], int]:
+    path = _PATH.fullmatch(parsed.address)
+    if path is not None:
+        raise GetError(
+            f"{parsed.address}: write the path behind a blank, {path[1]} {path[2]}; or http://{parsed.address}"
+        )
+    if parsed.address.isdecimal():
+        raise GetError(f"{parsed.address}: for a port write :{parsed.address}")
     address = parse_address(parsed.address)
     body = _open_body(parsed.data)
     extra = parsed.var if parsed.X is None else [f"REQUEST_METHOD={parsed.X}", *parsed.var]

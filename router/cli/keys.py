@@ -90,7 +90,7 @@ def _generate(kind: str) -> tuple[bytes, bytes]:
         from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
     except ImportError:
         raise KeysError(
-            "the package cryptography is not installed (pip install 'uwsgi-router[signatures]')"
+            "the package cryptography is not installed (pip install cryptography)"
         ) from None
     bits = KINDS[kind]
     pair: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey

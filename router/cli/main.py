@@ -4,14 +4,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+from uwsgi_router.router.app.process import early_stop
 from uwsgi_router.router.cli.command_table import COMMANDS
 
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
+# They tidy up when they are interrupted.
+_INTERRUPTED = frozenset({"drain", "enable", "status", "subscribe", "weight"})
 
 
 def command() -> int:
     """Do what the command line of this process says: the entry point of ``uwsgi-router``."""
+    early_stop.end_at_once()
     return main(sys.argv[1:])
 
 
@@ -26,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     first, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if first in COMMANDS:
-        return COMMANDS[first].run(rest)
+        loaded = early_stop.raise_interrupts if first in _INTERRUPTED else None
+        return COMMANDS[first].run(rest, loaded)
     if first in HELP:
         return _help(rest)
     if first == "--help-all":
@@ -34,9 +39,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return _show(everything(_width()))
     if first in VERSION:
-        from uwsgi_router.version import __version__  # noqa: PLC0415
+        from uwsgi_router.version import __version__, build  # noqa: PLC0415
 
-        sys.stdout.write(f"uwsgi-router {__version__}\n")
+        sys.stdout.write(f"uwsgi-router {__version__} ({build()})\n")
         return 0
     meant = _meant(first)
     if meant is not None:
@@ -47,6 +52,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _meant(word: str) -> str | None:
     """Return the command that a word was probably meant to be; None: it is an option or a file."""
+    bare = word.removeprefix("--")
+    if bare != word and bare in COMMANDS:
+        from uwsgi_router.router.config import table  # noqa: PLC0415
+
+        return None if table.find(bare) else bare
     if not word.isalpha() or os.path.exists(word):
         return None
     import difflib  # noqa: PLC0415
@@ -73,9 +83,8 @@ def _help(names: Sequence[str]) -> int:
         return _show(help.overview(_width()))
     for name in names:
         if name in COMMANDS:
-            text: str | None = f"uwsgi-router {name} --help tells about this command.\n"
-        else:
-            text = help.about(name) or help.matching(name, _width())
+            return COMMANDS[name].run(["--help"])
+        text = help.about(name) or help.matching(name, _width())
         if text is None:
             sys.stderr.write(f"uwsgi-router: {argv.unknown(name.lstrip('-'), shown=name)}\n")
             return 2

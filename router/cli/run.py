@@ -11,7 +11,9 @@ from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.jails import build_jails
 from uwsgi_router.router.app.process import environment
+from uwsgi_router.router.app.process.early_stop import TidiedUp
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
+from uwsgi_router.router.app.process.handover import hand_over
 from uwsgi_router.router.app.process.identity import identity
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
@@ -21,9 +23,9 @@ from uwsgi_router.router.app.process.supervisor import ProcessSupervisor, Superv
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 log = logging.getLogger("uwsgi-router")
 
@@ -36,6 +38,7 @@ def run(configuration: Configuration) -> int:
     Raises:
         StartError: if it can't start, with the one line for the operator.
     """
+    configuration = environment.with_state_file(configuration, os.environ)
     process = configuration.process
     environment.apply(process)
     setup(process)
@@ -50,26 +53,29 @@ def run(configuration: Configuration) -> int:
     warn_of_short_backlog(process.listen)
     # Before privileges are dropped: the new user may not be able to read where Python is installed.
     factory = loop_factory(process.event_loop)
-    instance.bind()
     pidfiles: list[PidFile] = []
     supervisor = _supervisor(instance, factory)
-    try:
-        if process.pidfile is not None:
-            pidfiles.append(PidFile(process.pidfile))
-        drop(who)
-        if process.safe_pidfile is not None:
-            pidfiles.append(PidFile(process.safe_pidfile))
-        if supervisor is not None:
-            supervisor.start()
-            instance.leave_jails()
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(instance, notifier, process.reload_mercy, supervisor))
-    finally:
-        if supervisor is not None:
-            supervisor.stop()
-        instance.close_sockets()
-        for pidfile in pidfiles:
-            pidfile.remove()
+    with TidiedUp():
+        try:
+            instance.bind()
+            environment.restrict_new_files(process)
+            if process.pidfile is not None:
+                pidfiles.append(PidFile(process.pidfile))
+            hand_over(who, instance.access_logs, configuration.subscription.state)
+            drop(who)
+            if process.safe_pidfile is not None:
+                pidfiles.append(PidFile(process.safe_pidfile))
+            if supervisor is not None:
+                supervisor.start()
+                instance.leave_jails()
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(_serve(instance, notifier, process.reload_mercy, supervisor))
+        finally:
+            if supervisor is not None:
+                supervisor.stop()
+            instance.close_sockets()
+            for pidfile in pidfiles:
+                pidfile.remove()
     return 0
 
 
@@ -129,6 +135,25 @@ async def _serve_jail(jail: Jail, lifeline: int) -> None:
     await jail.stop()
 
 
+async def _started(
+    instance: Instance, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
+) -> bool:
+    """Start; return False if a signal came before it was done, which may wait for names.
+
+    Raises:
+        StartError: it can't start.
+    """
+    starting, stopping = loop.create_task(instance.start()), loop.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        stopping.cancel()
+        await starting
+        return True
+    starting.cancel()
+    await asyncio.wait((starting,))
+    return False
+
+
 async def _serve(
     instance: Instance,
     notifier: SystemdNotifier,
@@ -142,14 +167,25 @@ async def _serve(
         graceful.set()
         at_once.set()
 
-    signals = Signals(loop, graceful=graceful.set, immediate=stop_now, reopen=instance.reopen_logs)
+    signals = Signals(
+        loop, graceful=graceful.set, immediate=stop_now, reopen=lambda: _reopen_logs(instance)
+    )
     signals.install()
     if supervisor is not None:
         supervisor.watch(loop, graceful.set)
-    await instance.start()
+    if not await _started(instance, loop, graceful):
+        await instance.stop(0)
+        signals.remove()
+        return
     tune_gc()
+    for kind, line in instance.summaries():
+        logging.getLogger(f"uwsgi-router.{kind}").info("%s", line)
     log.info(
-        "uwsgi-router %s is ready, pid %d, %s", __version__, os.getpid(), type(loop).__module__
+        "uwsgi-router %s (%s) is ready, pid %d, %s",
+        __version__,
+        build(),
+        os.getpid(),
+        type(loop).__module__,
     )
     notifier.ready("serving")
     await graceful.wait()
@@ -167,3 +203,12 @@ async def _serve(
         await asyncio.wait((stopping,))
     await instance.stop(0)
     signals.remove()
+
+
+def _reopen_logs(instance: Instance) -> None:
+    """Open log files by their names again: they have been renamed."""
+    file = log_file()
+    if file is not None:
+        file.reopen()
+    for access_log in instance.access_logs:
+        access_log.reopen()

@@ -1,4 +1,4 @@
-"""Command ``status``: the announced nodes of a running router, as a table or as JSON.
+"""Command ``status``: the nodes of a running router, configured and announced, as a table or as JSON.
 
 The exit status is 0, 1 if the router can't be asked or has no node of KEY, 2 for a command line that makes no sense.
 """
@@ -74,7 +74,7 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of its command line."""
     parser = commands.parser(
         "status",
-        "Show the nodes that announced themselves to a running router.",
+        "Show the nodes of a running router: those of its configuration, and those that announced themselves.",
         "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
         (
             "uwsgi-router status --control /run/uwsgi-router/control",
@@ -128,11 +128,11 @@ def as_table(nodes: Sequence[NodeLine]) -> str:
     """Return a table for people."""
     if not nodes:
         return ""
-    tables = {node["table"] for node in nodes}
+    tables = {node["table"] for node in nodes if node["key"]}
     blocks: list[tuple[str, list[list[str]]]] = []
     for (table, key, algorithm), members in _by_key(nodes).items():
-        at = f" at {table}" if len(tables) > 1 else ""
-        blocks.append((f"{key} ({algorithm}){at}", [_row(node) for node in members]))
+        at = f" at {table}" if key and len(tables) > 1 else ""
+        blocks.append((f"{key or table} ({algorithm}){at}", [_row(node) for node in members]))
     headings = [heading for heading, _ in _COLUMNS]
     rows = [headings, *(row for _, block in blocks for row in block)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -152,7 +152,7 @@ def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLi
 
 def _row(node: NodeLine) -> list[str]:
     weight = f"{node['weight']}"
-    if node["set_weight"] is not None:
+    if node["set_weight"] is not None and node["age"] is not None:
         weight += f" (announced {node['announced_weight']})"
     state = node["state"]
     if node["drained"] and state != "drained":
@@ -165,7 +165,7 @@ def _row(node: NodeLine) -> list[str]:
         weight,
         f"{node['backup']}",
         f"{node['failures']}",
-        f"{node['age']:.0f} s ago",
+        "-" if node["age"] is None else f"{node['age']:.0f} s ago",
         node["proto"],
     ]
 

@@ -1,7 +1,7 @@
-"""Commands ``drain``, ``enable`` and ``weight``: change announced nodes of a running router.
+"""Commands ``drain``, ``enable`` (``undrain``) and ``weight``: change nodes of a running router.
 
 Exit status: 0 if it was done; of ``drain`` 3 if requests were still running when its time was over; 1 if it could not
-be done, 2 for a command line that makes no sense, 130 if it was interrupted.
+be done or there is no such node, 2 for a command line that makes no sense, 130 if it was interrupted.
 """
 
 import argparse
@@ -25,8 +25,8 @@ def drain_arguments() -> argparse.ArgumentParser:
         "drain",
         "Let NODE have no new requests, and wait for those that it has. It stays so until `enable`, however often it"
         " announces itself, unless it leaves.",
-        "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done,"
-        " 2 for wrong use.",
+        "Exit status: 0 if no request is left, 3 if some were when the time was over, 1 if it could not be done or"
+        " there is no such node, 2 for wrong use.",
         ("uwsgi-router drain 10.0.0.5:8000 --timeout 30",),
     )
     parser.add_argument(
@@ -35,6 +35,9 @@ def drain_arguments() -> argparse.ArgumentParser:
         type=seconds(0, MAX_TIMEOUT),
         default=60.0,
         help="how long to wait for running requests; 0: not at all (default: 60)",
+    )
+    parser.add_argument(
+        "--missing-ok", action="store_true", help="succeed if there is no such node, for scripts"
     )
     return parser
 
@@ -59,23 +62,43 @@ def drain(args: list[str]) -> int:
         return TIMED_OUT
     if done["nodes"]:
         print(f"{node} is drained and has no requests")
-    else:
-        print(f"{node} is in no pool{_of(parsed.key)}: there is nothing to drain")
+        return 0
+    missing = f"there is no node {node}{_of(parsed.key)}"
+    if not parsed.missing_ok:
+        return failed("drain", f"{missing}; `uwsgi-router status` shows them all")
+    print(f"{missing}: there is nothing to drain")
     return 0
 
 
 def enable_arguments() -> argparse.ArgumentParser:
     """Return the parser of the command line of ``enable``."""
+    return _enabling("enable")
+
+
+def undrain_arguments() -> argparse.ArgumentParser:
+    """Return the parser of the command line of ``undrain``."""
+    return _enabling("undrain")
+
+
+def _enabling(name: str) -> argparse.ArgumentParser:
     return _parser(
-        "enable",
+        name,
         "Let NODE have requests again after `drain`.",
-        examples=("uwsgi-router enable 10.0.0.5:8000",),
+        examples=(f"uwsgi-router {name} 10.0.0.5:8000",),
     )
 
 
 def enable(args: list[str]) -> int:
     """Take back a drain."""
-    parsed = enable_arguments().parse_args(args)
+    return _enable(enable_arguments().parse_args(args))
+
+
+def undrain(args: list[str]) -> int:
+    """Take back a drain."""
+    return _enable(undrain_arguments().parse_args(args))
+
+
+def _enable(parsed: argparse.Namespace) -> int:
     try:
         _do(parsed, Question("enable", parsed.node, key_of(parsed.key)))
     except CannotAsk as exc:

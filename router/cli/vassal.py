@@ -107,8 +107,7 @@ class Vassal:
         self._requests += 1
         target = show(variables.get(b"REQUEST_URI", b"/"))
         text = (
-            f"Hello from vassal {self._name}, pid {os.getpid()}: "
-            f"request {self._requests}, {target}\n"
+            f"Hello from node {self._name}, pid {os.getpid()}: request {self._requests}, {target}\n"
         ).encode()
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"

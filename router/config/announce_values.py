@@ -10,6 +10,8 @@ from uwsgi_router.protocol.address import (
     parse_datagram_address,
     parse_port,
 )
+from uwsgi_router.protocol.key import normal_key
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.config.values import Kind, integer, refuse_bare_port
 from uwsgi_router.subscriptions.credentials import OVERFLOW_UID
 from uwsgi_router.subscriptions.permission import PortRange, Tenant
@@ -76,7 +78,7 @@ def _tenant(text: str) -> Tenant:
     return Tenant(
         uid=_uid(given["uid"]),
         name=given["uid"],
-        keys=tuple(_parts("keys", given["keys"])),
+        keys=tuple(map(_pattern, _parts("keys", given["keys"]))),
         paths=paths,
         ports=ports,
         max_keys=_number("max-keys", given, _DEFAULT.max_keys),
@@ -89,6 +91,15 @@ def _parts(name: str, text: str) -> list[bytes]:
     if not all(parts):
         raise ValueError(f"expected patterns with | between them for {name}")
     return [part.encode("utf-8", "surrogateescape") for part in parts]
+
+
+def _pattern(pattern: bytes) -> bytes:
+    """Return a pattern as announced keys are compared with it: they are in their normal form."""
+    host = pattern.partition(b"/")[0]
+    if host.endswith(b"."):
+        # Without the dot "*." would cover everything.
+        raise ValueError(f"expected a pattern without a final dot, not {show(host)}")
+    return normal_key(pattern)
 
 
 def _nodes(text: str | None) -> tuple[tuple[bytes, ...], tuple[PortRange, ...]]:

@@ -47,7 +47,8 @@ def command_line(argv: Sequence[str], problems: list[Problem]) -> list[Line]:
 def unknown(name: str, *, shown: str | None = None) -> str:
     """Return the message for a name that is no option."""
     close = table.nearest(name)
-    hint = f"; did you mean {close}?" if close else ""
+    dashes = "--" if shown is not None and shown.startswith("--") else ""
+    hint = f"; did you mean {dashes}{close}?" if close else ""
     return f"unknown option {shown or name}{hint}"
 
 

@@ -181,14 +181,20 @@ def _control(configuration: Configuration) -> list[str]:
     if process.control_socket is None:
         return []
     found = []
-    if not any(router.subscription_servers for router in configuration.routers):
+    if not any(_has_nodes(router) for router in configuration.routers):
         found.append(
-            "control-socket without a subscription server: there are no announced nodes to see or to steer"
+            "control-socket without a subscription server or configured nodes: there are no nodes to see or to steer"
         )
     if process.chmod_control_socket & 0o002:
         mode = f"chmod-control-socket = {process.chmod_control_socket:o}"
         found.append(f"{mode}: every user of this machine may drain nodes")
     return found
+
+
+def _has_nodes(router: RouterConfig) -> bool:
+    """Return True if an operator can see nodes of this router."""
+    named = router.use_socket is not None or router.use_pattern is not None
+    return bool(router.subscription_servers or router.to or router.fallback or named)
 
 
 def _subscriptions(subscription: SubscriptionConfig) -> list[str]:

@@ -30,7 +30,7 @@ usage: uwsgi-router [options] [FILE.ini[:SECTION]]...
 Routers:
   check FILE... | -- OPTIONS...       validate a configuration without starting
   demo                                run both routers with two applications
-Nodes:
+Nodes, the application servers (KEY is the host that they serve):
   subscribe [options] -- PROGRAM...   run a program, announce it once it serves
   status [KEY] [--json] [--watch]     show the nodes of a running router
   drain NODE | enable NODE            take a node out of service, or back

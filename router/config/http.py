@@ -68,6 +68,16 @@ class HttpRouterConfig(RouterConfig):
         repeatable=True,
         origin=_OURS,
     )
+    max_connections_per_client: int = option(
+        "max-connections-per-client",
+        integer("N", 0, 10_000_000),
+        "The same of one IPv4 address, or IPv6 network of 64 bits; trusted proxies have no such limit, behind a PROXY"
+        " header the client counts.",
+        default=1_000,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
     # None: each connection serves one request. Seconds that an idle one is kept; 0: ``timeout``.
     keepalive: float | None = option(
         "keepalive",
@@ -162,20 +172,23 @@ class HttpRouterConfig(RouterConfig):
         "raw-body",
         "Pass on everything that follows a head without a length, both ways, until one side closes.",
     )
-    websockets: bool = switch("websockets", "Open a tunnel when a node accepts a WebSocket.")
+    websockets: bool = switch(
+        "websockets",
+        "Pass WebSockets to nodes that speak uwsgi, too; those that speak HTTP get them anyway.",
+    )
     websocket_timeout: float = option(
         "websocket-timeout",
         SECONDS,
         "End a tunnel that was silent in both directions for so long.",
         default=3600.0,
         origin=_OURS,
-        needs=("websockets",),
+        needs=("websockets", "has_http_nodes"),
     )
     websocket_check: bool = switch(
         "websocket-check",
         "Check the handshake's answer and every frame, and end a WebSocket that breaks the rules.",
         origin=_OURS,
-        needs=("websockets",),
+        needs=("websockets", "has_http_nodes"),
     )
     websocket_max_frame: int = option(
         "websocket-max-frame",
@@ -217,7 +230,7 @@ class HttpRouterConfig(RouterConfig):
         "Take up to this much of an answer from its node although the client reads slowly.",
         default=0,
         origin=_OURS,
-        shown="0: 256 KiB",
+        shown="0: 64 KiB",
     )
     errors: Literal["close", "http"] = option(
         "errors",

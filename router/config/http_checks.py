@@ -1,4 +1,4 @@
-"""Cross checks of an HTTP router: settings that exclude each other, missing error pages."""
+"""Cross checks of an HTTP router: missing error pages, settings that have no effect."""
 
 import os
 
@@ -11,11 +11,7 @@ _VARIABLES = ("modifier1", "modifier2", "variables", "server_name_as_http_host")
 
 def missing(router: HttpRouterConfig, process: ProcessConfig) -> list[str]:
     """Return what is missing for a start."""
-    found = [
-        f"http-to-https = {redirect.listen}: there is http = {redirect.listen}, too; only one can have that address"
-        for redirect in router.redirects
-        if redirect.listen in router.listen
-    ]
+    found = []
     for status, file in router.error_pages:
         # chdir is done before anything is opened.
         problem = _unreadable(os.path.join(process.chdir or "", file))
@@ -35,10 +31,11 @@ def oddities(router: HttpRouterConfig) -> list[str]:
     found = []
     if router.error_pages and router.errors == "close":
         found.append("http-error-page with http-errors = close has no effect")
-    if router.backend_http and not router.subscription_servers:
+    if "uwsgi" not in router.node_protos:
         given = changed(router, prefix="http")
+        why = "http-backend-http" if router.backend_http else "nodes that speak HTTP"
         found += [
-            f"{given[field]} has no effect with http-backend-http: only uwsgi carries it"
+            f"{given[field]} has no effect with {why}: only uwsgi carries it"
             for field in _VARIABLES
             if field in given
         ]

@@ -169,7 +169,8 @@ def option(
         short: letter for ``-x``.
         repeatable: every occurrence counts.
         origin: who knows it; by router, if that differs (others: uWSGI).
-        needs: fields; while all of them are as they are by default, this one has no effect.
+        needs: fields, and properties that are true or false; while all of them are as they are by default, this one
+            has no effect.
         zero: what 0 means, for the help.
         shown: the default in the help; None: as it is, "": not at all.
         spellings: other options for the same field.
@@ -259,7 +260,9 @@ def options_of(
                 origin=one.origin
                 if isinstance(one.origin, Provenance)
                 else one.origin.get(part, Provenance.UWSGI),
-                needs=tuple(named(declarations[need].name) for need in one.needs),
+                needs=tuple(
+                    named(declarations[need].name) for need in one.needs if need in declarations
+                ),
             )
         )
         found += [
@@ -284,12 +287,21 @@ def changed(config: Any, *, prefix: str | None = None) -> dict[str, str]:
         config: an instance of a class with declarations.
         prefix: as for :func:`options_of`.
     """
+    defaults = {one.name: default_of(one) for one in fields(config)}
+    return _differing(config, lambda name: defaults[name], prefix)
+
+
+def differing(config: Any, other: Any) -> list[str]:
+    """Return the names of the options whose values differ in two configurations of the same class."""
+    return list(_differing(config, lambda name: getattr(other, name), None).values())
+
+
+def _differing(config: Any, other: Callable[[str], object], prefix: str | None) -> dict[str, str]:
     named = _whole if prefix is None else _behind(prefix)
-    declarations = declared(type(config))
     return {
-        one.name: named(declarations[one.name].name)
-        for one in fields(config)
-        if one.name in declarations and getattr(config, one.name) != default_of(one)
+        name: named(declaration.name)
+        for name, declaration in declared(type(config)).items()
+        if getattr(config, name) != other(name)
     }
 
 
@@ -305,8 +317,11 @@ def without_effect(config: Any, *, prefix: str | None = None) -> list[str]:
     found = []
     for attribute, name in given.items():
         needs = declarations[attribute].needs
-        if needs and not any(need in given for need in needs):
-            needed = " or ".join(named(declarations[need].name) for need in needs)
+        options = [need for need in needs if need in declarations]
+        if needs and not any(
+            need in given if need in declarations else getattr(config, need) for need in needs
+        ):
+            needed = " or ".join(named(declarations[need].name) for need in options)
             found.append(f"{name} without {needed} has no effect")
     return found
 

@@ -28,7 +28,8 @@ command line, and ignores them in files.
 
 Switches are on for `true`, `on`, `yes`, `1` and nothing, and off for `false`, `off`, `no` and `0`; anything else is
 refused. Times are seconds, and may have decimals. Sizes are bytes. Of an option that is not marked *repeatable* the
-last occurrence counts.
+last occurrence counts. A *node* is an application server, a *key* the host that it serves: see the
+[glossary](glossary.md).
 """
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.cache_values import USE_CACHE
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
@@ -27,6 +28,25 @@ class RouterConfig:
         default=(),
         scope=_ROUTER,
         repeatable=True,
+    )
+
+    max_connections: int = option(
+        "max-connections",
+        integer("N", 0, 10_000_000),
+        "Clients' connections at once; the oldest idle ones are closed for new ones, or these are refused with 503.",
+        default=10_000,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
+    )
+    max_connections_per_client: int = option(
+        "max-connections-per-client",
+        integer("N", 0, 10_000_000),
+        "The same of one IPv4 address, or IPv6 network of 64 bits; UNIX sockets have no such limit.",
+        default=0,
+        scope=_ROUTER,
+        origin=_OURS,
+        zero="any number",
     )
 
     # --- nodes ---
@@ -95,7 +115,7 @@ class RouterConfig:
     to: tuple[str, ...] = option(
         "to",
         NODE,
-        "Forward to this node; repeated: to each in turn.",
+        "Forward to this node, http://HOST:PORT if it speaks HTTP; repeated: to each in turn.",
         default=(),
         repeatable=True,
     )
@@ -169,7 +189,7 @@ class RouterConfig:
         "Connections to one HTTP node at once.",
         default=None,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as many as its announce has cores, else without limit",
     )
     backend_keepalive: float = option(
@@ -178,7 +198,7 @@ class RouterConfig:
         "Keep an idle connection to an HTTP node for so long, if the node names no time.",
         default=1.5,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         zero="not at all",
     )
     backend_queue: int = option(
@@ -187,7 +207,7 @@ class RouterConfig:
         "Requests that may wait at once for a connection to an HTTP node.",
         default=1_000,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
     )
     backend_queue_timeout: float | None = option(
         "backend-queue-timeout",
@@ -195,7 +215,7 @@ class RouterConfig:
         "Let each of them wait for so long.",
         default=None,
         origin=_OURS,
-        needs=("backend_http", "subscription_servers"),
+        needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as {router}-timeout",
     )
     hold: float = option(
@@ -210,10 +230,10 @@ class RouterConfig:
     hold_max: int = option(
         "hold-max",
         COUNT,
-        "Requests that may wait at once.",
+        "Requests that may wait at once; likewise, for 10 s after a start, of those for keys that are not known yet.",
         default=1_000,
         origin=_OURS,
-        needs=("hold",),
+        needs=("subscription_servers",),
     )
     hold_max_bytes: int = option(
         "hold-max-bytes",
@@ -221,7 +241,7 @@ class RouterConfig:
         "Bytes of waiting requests that may be kept at once.",
         default=64 * 1024 * 1024,
         origin=_OURS,
-        needs=("hold",),
+        needs=("subscription_servers",),
     )
     cheap: bool = switch(
         "cheap",
@@ -239,6 +259,14 @@ class RouterConfig:
         "End an exchange that was silent in both directions for so long.",
         default=60.0,
     )
+    first_byte_timeout: float = option(
+        "first-byte-timeout",
+        seconds(zero=0.0),
+        "Ask another node, once, when one has sent nothing of the answer to a GET (or other safe request) for so long.",
+        default=0.0,
+        origin=_OURS,
+        zero="never",
+    )
     buffer_size: int = option(
         "buffer-size",
         integer("BYTES", 1, 16 * 1024 * 1024, zero=65_536),
@@ -252,6 +280,15 @@ class RouterConfig:
         default=0,
         origin={"http": _UNRELEASED},
         zero="stream",
+    )
+    # No "needs": chunked bodies for uwsgi nodes are read whole in any case.
+    post_buffering_max_bytes: int = option(
+        "post-buffering-max-bytes",
+        BYTES,
+        "Bytes of all bodies that are read whole that may be in memory at once; what is beyond goes to files.",
+        default=64 * 1024 * 1024,
+        origin=_OURS,
+        zero="files only",
     )
     post_buffering_dir: str | None = option(
         "post-buffering-dir",
@@ -299,3 +336,26 @@ class RouterConfig:
         default=None,
         scope=_ROUTER,
     )
+
+    @property
+    def default_proto(self) -> NodeProto:
+        """Protocol of nodes that did not announce what they speak, and whose address does not say."""
+        return "http" if self.backend_http else "uwsgi"
+
+    @property
+    def node_protos(self) -> frozenset[NodeProto]:
+        """Protocols that nodes may speak, for all that the configuration says."""
+        if (
+            self.subscription_servers
+            or self.use_cache is not None
+            or self.use_code_string is not None
+        ):
+            return frozenset(("uwsgi", "http"))
+        named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
+        said = [split_scheme(text)[1] for text in named if text is not None]
+        return frozenset(one or self.default_proto for one in said or [None])
+
+    @property
+    def has_http_nodes(self) -> bool:
+        """True if some node may speak HTTP."""
+        return "http" in self.node_protos

@@ -76,6 +76,12 @@ class SubscriptionConfig:
         group=WHO,
         shown="86400; 0 means 86400",
     )
+    sign_command: bool = switch(
+        "subscriptions-sign-command",
+        "Refuse signed announces whose signature does not cover their command: those of uWSGI's own clients.",
+        group=WHO,
+        origin=_OURS,
+    )
     sign_skip_uids: tuple[int, ...] = option(
         "subscriptions-sign-skip-uid",
         announces.SKIPPED_UID,
@@ -187,6 +193,7 @@ class SubscriptionConfig:
         default=None,
         group=ELSEWHERE,
         origin=_OURS,
+        shown="the file nodes in $STATE_DIRECTORY, if systemd gives one",
     )
     check: Checks | None = option(
         "subscription-check",

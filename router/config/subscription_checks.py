@@ -34,8 +34,8 @@ def oddities(configuration: Configuration) -> list[str]:
         return [
             f"{name} has no effect: there is no subscription server"
             for field, name in changed(subscription).items()
-            # The others say how a table works, if there is one.
-            if declared(SubscriptionConfig)[field].group
+            # The others say how a table works, if there is one; failures of configured nodes count, too.
+            if declared(SubscriptionConfig)[field].group and field != "max_fails"
         ]
     found = without_effect(subscription)
     if subscription.sign_check is None:
@@ -68,6 +68,8 @@ def _signatures(subscription: SubscriptionConfig) -> list[str]:
     if subscription.sign_check is None:
         if subscription.sign_tolerance is not None:
             found.append(f"subscriptions-sign-check-tolerance checks nothing without {_SIGN}")
+        if subscription.sign_command:
+            found.append(f"subscriptions-sign-command checks nothing without {_SIGN}")
         if subscription.sign_skip_uids:
             found.append(f"subscriptions-sign-skip-uid exempts from nothing without {_SIGN}")
     if subscription.sign_skip_uids and not subscription.use_credentials:

@@ -7,6 +7,7 @@ leading digits and ignores the rest (``10x`` is 10, ``abc`` is 0); a router that
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from uwsgi_router.protocol.address import (
     AddressError,
@@ -15,7 +16,13 @@ from uwsgi_router.protocol.address import (
     parse_listen_address,
 )
 from uwsgi_router.protocol.http.origin import TrustedPeers
+from uwsgi_router.protocol.key import key_fault
+from uwsgi_router.protocol.named_node import parse_node
+from uwsgi_router.protocol.scheme import split_scheme
+from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.types import CodeString
+
+T = TypeVar("T")
 
 MAX_SECONDS = 366 * 24 * 3600
 MAX_BYTES = 1 << 40
@@ -92,6 +99,9 @@ def _text(text: str) -> str:
 def _key(text: str) -> str:
     if not 1 <= len(text.encode("utf-8", "surrogateescape")) <= 255:
         raise ValueError("expected a key of 1 to 255 bytes")
+    fault = key_fault(to_bytes(text))
+    if fault is not None:
+        raise ValueError(f"expected a key that requests can have: {fault}")
     return text
 
 
@@ -194,11 +204,12 @@ def _listen(text: str) -> str:
 
 
 def _node(text: str) -> str:
-    if "," in text and ":" in text and not text.startswith(("/", "@")):
+    plain = _checked(split_scheme, text)[0]
+    if "," in plain and ":" in plain and not plain.startswith(("/", "@")):
         raise ValueError("expected one address, without modifier; repeat the option for more")
     if text.isascii() and text.isdigit():
         raise ValueError(f"expected an address: for a port of this machine write 127.0.0.1:{text}")
-    _checked(parse_address, text)
+    _checked(parse_node, text)
     return text
 
 
@@ -214,7 +225,7 @@ def _stats(text: str) -> str:
     return text
 
 
-def _checked(parse: Callable[[str], object], text: str) -> object:
+def _checked(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except AddressError as error:
@@ -225,15 +236,16 @@ def _socket_or_index(text: str) -> str:
     if text.isascii() and text.isdigit() and len(text) > 6:
         raise ValueError("expected an address or a small number")
     if text and not (text.isascii() and text.isdigit()):
-        _checked(parse_address, text)
+        _checked(parse_node, text)
     return text
 
 
 def _pattern(text: str) -> str:
     if not text:
         raise ValueError("expected an address with %s where the key goes")
-    host, colon, _ = text.rpartition(":")
-    if colon and not text.startswith("/") and "%s" in host.replace("%%", ""):
+    plain = _checked(split_scheme, text)[0]
+    host, colon, _ = plain.rpartition(":")
+    if colon and not plain.startswith("/") and "%s" in host.replace("%%", ""):
         raise ValueError(
             "expected a pattern that fixes the host: with %s in it, clients would choose where to connect"
         )
@@ -252,6 +264,7 @@ def _code(text: str) -> CodeString:
 def _base(text: str) -> str:
     if not text:
         raise ValueError("expected the beginning of an address, for example /run/sockets/")
+    _checked(split_scheme, text)
     return text
 
 

@@ -9,11 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from math import inf
+from typing import TextIO
 
 from uwsgi_router.protocol.text import printable
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
+from uwsgi_router.router.core.files import give, open_file
+from uwsgi_router.subscriptions.client.output import (
+    LineOutput,
+    as_text,
+    open_for_lines,
+    standard_error,
+)
 
 ROOT = "uwsgi-router"
 
@@ -36,14 +45,15 @@ def setup(config: ProcessConfig) -> None:
     Raises:
         StartError: if the file cannot be opened.
     """
-    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    formatter = LineFormatter(dated=config.log_date)
+    handler: logging.Handler = logging.StreamHandler(_standard_error(formatter))
     to_udp = config.logto is not None and ":" in config.logto
     if config.logto is not None and not to_udp:
         try:
-            handler = logging.FileHandler(config.logto, encoding="utf-8", errors="backslashreplace")
+            handler = LogFile(config.logto, formatter)
         except OSError as exc:
             raise StartError(f"cannot write the log file {config.logto}: {exc.strerror}") from exc
-    handler.setFormatter(LineFormatter(dated=config.log_date))
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)
@@ -52,6 +62,69 @@ def setup(config: ProcessConfig) -> None:
         logging.getLogger(ROOT).warning(
             "logto=%s: logging over UDP is not supported, using stderr", config.logto
         )
+
+
+def dropped_lines() -> int:
+    """Return how many lines could not be written, since the start."""
+    return sum(output.dropped for output in _outputs)
+
+
+_outputs: list[LineOutput] = []
+
+
+def _notice(formatter: "LineFormatter") -> Callable[[int, str], str]:
+    return lambda count, why: formatter.line("%d lines were dropped: %s", count, why)
+
+
+def _standard_error(formatter: "LineFormatter") -> TextIO:
+    output = standard_error(_notice(formatter))
+    if output is not None:
+        _outputs.append(output)
+    return sys.stderr
+
+
+class LogFile(logging.FileHandler):
+    """Log file of ``logto``; when it takes no lines, one on standard error says so."""
+
+    def __init__(self, path: str, formatter: "LineFormatter") -> None:
+        self._lines = formatter
+        super().__init__(path)
+
+    def _open(self) -> TextIOWrapper:
+        fd = open_for_lines(self.baseFilename, open_file)
+        output = LineOutput(fd, _notice(self._lines), self._failed, owned=True)
+        _outputs.append(output)
+        return as_text(output)
+
+    def _failed(self, why: str) -> None:
+        text = "%s can't be written, lines are dropped until it can: %s"
+        if sys.stderr is not None:
+            sys.stderr.write(self._lines.line(text, self.baseFilename, why) + "\n")
+
+    def reopen(self) -> None:
+        """Open the file by its name again: it has been renamed; if it can't be opened, the old one is kept."""
+        try:
+            fresh = self._open()
+        except OSError as exc:
+            text = "cannot open %s again, the old one is kept: %s"
+            logging.getLogger(ROOT).error(  # noqa: TRY400 - the operator's one line
+                text, self.baseFilename, exc.strerror
+            )
+            return
+        old = self.setStream(fresh)
+        if old is not None:
+            old.close()
+
+    def give(self, uid: int, gid: int | None) -> None:
+        """Give the file to the user that the process becomes, so that it can be opened again."""
+        if self.stream is not None:
+            give(self.stream.fileno(), uid, gid)
+
+
+def log_file() -> LogFile | None:
+    """Return the log file of :func:`setup`, if there is one."""
+    found = (one for one in logging.getLogger().handlers if isinstance(one, LogFile))
+    return next(found, None)
 
 
 class LineFormatter(logging.Formatter):
@@ -64,6 +137,12 @@ class LineFormatter(logging.Formatter):
     def __init__(self, *, dated: bool) -> None:
         super().__init__(datefmt=_DATE)
         self._dated = dated
+
+    def line(self, msg: str, *args: object) -> str:
+        """Make the text of a warning about the log itself."""
+        return self.format(
+            logging.LogRecord(f"{ROOT}.log", logging.WARNING, "", 0, msg, args, None)
+        )
 
     def format(self, record: logging.LogRecord) -> str:
         """Make the text of ``record``."""

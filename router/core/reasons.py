@@ -58,6 +58,12 @@ BODY_TIMEOUT: Final = _client("body-timeout", HTTPStatus.REQUEST_TIMEOUT, "timeo
 CLIENT_STALLED: Final = _client("client-stalled", HTTPStatus.REQUEST_TIMEOUT, "timeout")
 BODY_TOO_LARGE: Final = _client("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-limit")
 RTSP: Final = _client("rtsp", HTTPStatus.NOT_IMPLEMENTED)
+MAX_CONNECTIONS: Final = _client(
+    "too-many-connections", HTTPStatus.SERVICE_UNAVAILABLE, "max-connections"
+)
+MAX_CONNECTIONS_PER_CLIENT: Final = _client(
+    "too-many-of-client", HTTPStatus.SERVICE_UNAVAILABLE, "max-connections-per-client"
+)
 BAD_FRAME: Final = _client("bad-frame", HTTPStatus.BAD_GATEWAY)
 
 # --- the node's ---

@@ -3,6 +3,8 @@
 from abc import abstractmethod
 from typing import Final
 
+from uwsgi_router.protocol.key import key_forms
+
 # Sent again after a connection ended without an answer (RFC 9110 section 9.2.1: safe methods).
 REPEATABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE"})
 # Sent again besides after a connection that had been kept (RFC 9110 section 9.2.2: idempotent methods).
@@ -16,7 +18,7 @@ class Request:
 
     Attributes:
         key: the routing key as it came; never empty.
-        key_is_host: the key is a host: it is also looked up in lower case and without its port.
+        key_is_host: the key is a host: caches and patterns know it in lower case and without its port, too.
         method: as received, b"" if the client named none.
         content_length: bytes of body announced; 0 if none were.
         chunked: the body comes in chunks, its length is not known.
@@ -57,10 +59,13 @@ class Request:
         self.chunked = chunked
         self.raw = raw
 
-    @property
     @abstractmethod
-    def tunnel(self) -> bool:
-        """True if the client asks to go on with something else than HTTP (a WebSocket): then 101 opens a tunnel."""
+    def may_switch(self, *, http: bool) -> bool:
+        """Return True if a node is asked to go on with something else than HTTP: then its 101 opens a tunnel.
+
+        Args:
+            http: the node speaks HTTP; else uwsgi.
+        """
 
     @abstractmethod
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
@@ -107,23 +112,4 @@ class Request:
         """Return the keys to look up, in order: as received, normalised, and without the port."""
         if not self.key_is_host:
             return [self.key]
-        return list(dict.fromkeys((self.key, *normal_forms(self.key))))
-
-
-def normal_forms(host: bytes) -> tuple[bytes, bytes]:
-    """Return a host in lower case without a final dot, and the same without its port.
-
-    An IPv6 host keeps its brackets. uWSGI compares byte for byte (docs/compatibility.md).
-    """
-    lowered = host.lower()
-    name, colon, port = lowered.rpartition(b":")
-    if (
-        not colon
-        or not port.isdigit()
-        or name.endswith(b":")
-        or (b":" in name and not name.endswith(b"]"))
-    ):
-        bare = lowered.removesuffix(b".")
-        return bare, bare
-    bare = name.removesuffix(b".")
-    return bare + b":" + port, bare
+        return list(dict.fromkeys((self.key, *key_forms(self.key))))

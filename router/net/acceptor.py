@@ -57,8 +57,17 @@ class Acceptor:
         bound_sockets: Sequence[BoundSocket],
         on_connection: Callable[[socket.SocketType, Peer], None],
         on_error: Callable[[], None] = lambda: None,
+        batch: int = _BATCH,
     ) -> None:
-        """Prepare to accept; ``on_connection`` owns the sockets, ``on_error`` counts failures of ours."""
+        """Prepare to accept.
+
+        Args:
+            loop: the event loop.
+            bound_sockets: where.
+            on_connection: owns the sockets.
+            on_error: counts failures of ours.
+            batch: connections taken at one wake-up, before everything else gets its turn again.
+        """
         self._loop = loop
         self._bound = list(bound_sockets)
         self._on_connection = on_connection
@@ -67,6 +76,9 @@ class Acceptor:
         self._exhausted: asyncio.TimerHandle | None = None
         self._limited = RateLimited(log)
         self._on_error = on_error
+        self._batch = batch
+        for bound in self._bound:
+            bound.on_replaced = self._accepting_from(bound)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -119,8 +131,20 @@ class Acceptor:
             else:
                 self._loop.remove_reader(bound.sock)
 
+    def _accepting_from(self, bound: BoundSocket) -> Callable[[socket.socket, socket.socket], None]:
+        """Return a function that goes on with another socket of ``bound``, once the old one is empty."""
+
+        def replaced(new: socket.socket, old: socket.socket) -> None:
+            if self._polling:
+                self._loop.remove_reader(old)
+                self._loop.add_reader(new, self._readable, bound, int(new.family))
+            # Whoever waits there would be reset.
+            self._drain(BoundSocket(old, bound.name))
+
+        return replaced
+
     def _readable(self, bound: BoundSocket, family: int) -> None:
-        for _ in range(_BATCH):
+        for _ in range(self._batch):
             # on_connection may have paused us.
             if not self._polling:
                 return
@@ -129,7 +153,7 @@ class Acceptor:
                     return
             except OSError as exc:
                 self._explain(exc, bound)
-                self._rest()
+                self.rest()
                 return
 
     def _accept(self, bound: BoundSocket, family: int) -> bool:
@@ -159,15 +183,18 @@ class Acceptor:
         self._on_connection(sock, peer)
         return True
 
-    def _rest(self) -> None:
-        """Leave the backlog alone for a moment."""
+    def rest(self, until: Callable[[], bool] = lambda: True) -> None:
+        """Leave the backlog alone for a moment, and for another one as long as ``until`` says no."""
         if self._exhausted is None:
-            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested)
+            self._exhausted = self._loop.call_later(_PAUSE_SECONDS, self._rested, until)
             self._update()
 
-    def _rested(self) -> None:
+    def _rested(self, until: Callable[[], bool]) -> None:
         self._exhausted = None
-        self._update()
+        if until():
+            self._update()
+        else:
+            self.rest(until)
 
     def _drain(self, bound: BoundSocket) -> int:
         try:

@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import os
 import socket
+import stat
 import struct
 from typing import Final
 
@@ -143,6 +144,44 @@ def _bind_unix(
             file.remove()
             raise
     return file
+
+
+def bind_again(
+    path: bytes, kind: socket.SocketKind, status: os.stat_result, process: ProcessConfig
+) -> tuple[socket.socket, SocketFile]:
+    """Bind another socket at the path of a UNIX socket whose file is gone.
+
+    Args:
+        path: of the file.
+        kind: SOCK_STREAM or SOCK_DGRAM.
+        status: of the file that was there: its mode, and, as far as we may give it away, its owner.
+        process: backlog and socket options.
+
+    Raises:
+        OSError: it can't be bound.
+        SocketFileError: something else is there.
+    """
+    make_free(path, kind)
+    sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    file = None
+    try:
+        _buffers(sock, process)
+        # Nobody meets it with a mode that it does not keep.
+        umask = os.umask(~stat.S_IMODE(status.st_mode) & 0o777)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(umask)
+        file = SocketFile(path)
+        file.give_to(status.st_uid, status.st_gid)
+        if kind == socket.SOCK_STREAM:
+            sock.listen(process.listen)
+    except BaseException:
+        if file is not None:
+            file.remove()
+        sock.close()
+        raise
+    return sock, file
 
 
 def explain(exc: OSError, address: Address) -> str:

@@ -20,8 +20,9 @@ from uwsgi_router.protocol.address import (
 )
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.connect import Endpoint, endpoint, ip_endpoint
+from uwsgi_router.router.net.look_ups import LookUps
 from uwsgi_router.router.net.own import local_address
-from uwsgi_router.router.net.resolver import TTL, look_up
+from uwsgi_router.router.net.resolver import TTL
 from uwsgi_router.subscriptions.node_address import ip_of
 
 log = logging.getLogger("uwsgi-router.subscriptions")
@@ -82,6 +83,7 @@ class Destinations:
         bound: sockets to send from, at most one of each family; for other families there is one
             with a port that the kernel chooses, and keeps.
         ttl: seconds for which the addresses of a name are used.
+        look_ups: ask the system for names; closed with the destinations.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class Destinations:
         is_own: Callable[[Address], bool],
         bound: Sequence[socket.socket] = (),
         ttl: float = TTL,
+        look_ups: LookUps | None = None,
     ) -> None:
+        self._look_ups = look_ups or LookUps(loop)
         self._ttl = ttl
         self._option = option
         self._destinations = tuple(map(Destination, dict.fromkeys(texts)))
@@ -124,6 +128,7 @@ class Destinations:
         for task in self._tasks:
             task.cancel()
         self._tasks.clear()
+        self._look_ups.close()
         for sock in self._opened.values():
             sock.close()
         self._opened.clear()
@@ -164,7 +169,7 @@ class Destinations:
         address = destination.address
         assert isinstance(address, InetAddress)
         try:
-            found = await look_up(self._loop, address, socket.SOCK_DGRAM)
+            found = await self._look_ups.look_up(address, socket.SOCK_DGRAM)
         except OSError as exc:
             # Where it was, it may still be: names fail for a while.
             self.trouble(destination, f"its name can't be resolved: {exc}")

@@ -184,6 +184,19 @@ class Fiber(Resumable):
         if self._alarmed:
             self._look()
 
+    @types.coroutine
+    def give_way(self) -> Generator[None, None, None]:
+        """Let all others have their turn, for a coroutine that could go on for long.
+
+        Raises:
+            ClientGone: as :meth:`pause`.
+            TimedOut: likewise.
+        """
+        self.poller.resume_in_turn(self)
+        yield
+        if self._alarmed:
+            self._look()
+
     def _look(self) -> None:
         """Raise the alarm's exception, unless it has been dealt with."""
         if self._lost:

@@ -13,8 +13,8 @@ Forms of addresses (uWSGI: core/socket.c; docs/compatibility.md has the differen
 import errno
 import logging
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from uwsgi_router.protocol.address import (
     Address,
@@ -30,6 +30,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.activation import Inherited, SockAddr, adopt
 from uwsgi_router.router.net.binding import bind, explain
+from uwsgi_router.router.net.look_ups import look_up_now
 from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError
 
 log = logging.getLogger("uwsgi-router.listen")
@@ -50,12 +51,32 @@ class BoundSocket:
         name: the address as configured, which stats and logs show.
         inherited: True if another process opened it, so that it lives on when we close it.
         file: the socket file that we made, if any.
+        on_replaced: told of the new socket and the old one when that has been replaced; its reader reads the new one.
+        shared_by: those that have duplicates of it.
+        second: for UDP perhaps a second socket at the same address (:mod:`uwsgi_router.router.net.lanes`).
     """
 
     sock: socket.socket
     name: str
     inherited: bool = False
     file: SocketFile | None = None
+    second: socket.socket | None = None
+    on_replaced: Callable[[socket.socket, socket.socket], None] | None = None
+    shared_by: "list[BoundSocket]" = field(default_factory=list)
+
+    @property
+    def can_be_replaced(self) -> bool:
+        """True if whoever reads it can go on with another socket."""
+        return self.on_replaced is not None or bool(self.shared_by)
+
+    def replace(self, sock: socket.socket, file: SocketFile | None) -> None:
+        """Go on with another socket of the same address, after what waits in this one."""
+        old, self.sock, self.file = self.sock, sock, file
+        if self.on_replaced is not None:
+            self.on_replaced(sock, old)
+        for duplicate in self.shared_by:
+            duplicate.replace(sock.dup(), None)
+        old.close()
 
     @property
     def address(self) -> str:
@@ -74,10 +95,18 @@ class BoundSocket:
             self.file.remove()
             self.file = None
 
+    def leave(self) -> None:
+        """Close our copy of it: another process goes on with it."""
+        self.sock.close()
+        if self.second is not None:
+            self.second.close()
+
     def close(self) -> None:
         """Close it and remove its file."""
         self.unlink()
         self.sock.close()
+        if self.second is not None:
+            self.second.close()
 
 
 def show_sockaddr(sockaddr: SockAddr) -> str:
@@ -174,7 +203,9 @@ def _share(text: str, index: int, shared: Sequence[BoundSocket]) -> BoundSocket:
         )
     # A duplicate: two routers on one descriptor would take each other's place in the event loop.
     source = shared[index]
-    return BoundSocket(source.sock.dup(), source.name, inherited=source.inherited)
+    shared_by = BoundSocket(source.sock.dup(), source.name, inherited=source.inherited)
+    source.shared_by.append(shared_by)
+    return shared_by
 
 
 def _take_descriptor(
@@ -258,7 +289,7 @@ def _targets(text: str, address: Address, kind: socket.SocketKind) -> list[tuple
         log.warning("%s: this host has no IPv6, listening on IPv4 only", text)
         return [(socket.AF_INET, ("0.0.0.0", address.port))]
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=kind)
+        found = look_up_now(address.host, address.port, kind)
     except (OSError, UnicodeError) as exc:
         raise BindError(
             f"cannot {_VERBS[kind]} {text}: the name {address.host} has no address ({exc})"

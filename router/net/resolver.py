@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.router.net.connect import Endpoint, ip_endpoint
+from uwsgi_router.router.net.look_ups import LookUps
 
 # Names stand for whatever runs now (containers, headless services): asked again about this often.
 TTL = 5.0
@@ -16,16 +17,21 @@ PATIENCE = 1.0
 # More names than any configuration has; a cap because subscribed nodes may bring names too.
 MAX_NAMES = 4096
 
+_Key = tuple[str, int]
+
 
 class Resolver:
     """Resolver of host names, with a cache.
 
     A failed look-up leaves the last good answer in place: DNS that is down must not take nodes away that still run.
+    Nor does DNS that is silent keep one request after the other waiting: time counts from the beginning of the look-up
+    that they share. When it is over, the last good answer is returned, or the name fails.
 
     Args:
         loop: the event loop.
         is_own: tells addresses that the router itself listens on: a name may lead there, but no request follows it.
         patience: seconds that an old answer is held back for a new one.
+        look_ups: ask the system; closed with the resolver.
     """
 
     def __init__(
@@ -33,12 +39,17 @@ class Resolver:
         loop: asyncio.AbstractEventLoop,
         is_own: Callable[[InetAddress], bool] = lambda _address: False,
         patience: float = PATIENCE,
+        look_ups: LookUps | None = None,
     ) -> None:
         self._patience = patience
         self._loop = loop
         self._is_own = is_own
-        self._known: Bounded[tuple[str, int], tuple[float, list[Endpoint]]] = Bounded(MAX_NAMES)
-        self._running: dict[tuple[str, int], asyncio.Task[list[Endpoint]]] = {}
+        self._look_ups = look_ups or LookUps(loop)
+        self._known: Bounded[_Key, tuple[float, list[Endpoint]]] = Bounded(MAX_NAMES)
+        # When the look-up began, and who gets its answer.
+        self._running: dict[_Key, tuple[float, asyncio.Task[list[Endpoint]]]] = {}
+        # Names whose last look-up took longer than the patience.
+        self._silent: Bounded[_Key, bool] = Bounded(MAX_NAMES)
 
     def fresh(self, address: InetAddress) -> list[Endpoint] | None:
         """Return the answer if it is younger than TTL."""
@@ -47,39 +58,60 @@ class Resolver:
             return None
         return known[1]
 
-    async def resolve(self, address: InetAddress) -> list[Endpoint]:
+    async def resolve(self, address: InetAddress, within: float | None = None) -> list[Endpoint]:
         """Return every address of a name, in the system's order; one look-up serves all who wait.
 
+        Args:
+            address: host and port.
+            within: seconds from the beginning of the look-up until a name without an answer fails; None: never.
+
         Raises:
-            OSError: if the name never had an answer and has none now.
+            OSError: if the name never had an answer and has none now; TimeoutError: none in time.
         """
         answer = self.fresh(address)
         if answer is not None:
             return answer
         key = (address.host, address.port)
-        task = self._running.get(key)
-        if task is None:
-            task = self._loop.create_task(self._look_up(address))
-            self._running[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
+        began, task = self._running.get(key) or self._begin(key, address)
         known = self._known.get(key)
+        limit = within
         if known is not None:
-            # DNS that hangs must not take nodes away that still run, either.
-            await asyncio.wait((task,), timeout=self._patience)
-            if not task.done():
-                return known[1]
-        # A request that gives up must not cancel the look-up of the others.
-        return await asyncio.shield(task)
+            limit = 0.0 if key in self._silent else self._patience
+        elif within is not None and key in self._silent:
+            limit = min(within, self._patience)
+        if limit is None:
+            # Whoever gives up must not cancel the look-up of the others.
+            return await asyncio.shield(task)
+        left = began + limit - self._loop.time()
+        if left > 0:
+            await asyncio.wait((task,), timeout=left)
+        if task.done():
+            return task.result()
+        if known is None:
+            raise TimeoutError(errno.ETIMEDOUT, "its name server does not answer")
+        return known[1]
 
-    def _finished(self, key: tuple[str, int], task: asyncio.Task[list[Endpoint]]) -> None:
-        del self._running[key]
+    def _begin(
+        self, key: _Key, address: InetAddress
+    ) -> tuple[float, "asyncio.Task[list[Endpoint]]"]:
+        task = self._loop.create_task(self._look_up(address))
+        task.add_done_callback(lambda done: self._finished(key, done))
+        running = self._running[key] = self._loop.time(), task
+        return running
+
+    def _finished(self, key: _Key, task: "asyncio.Task[list[Endpoint]]") -> None:
+        began, _task = self._running.pop(key)
+        if self._loop.time() - began > self._patience:
+            self._silent[key] = True
+        else:
+            self._silent.pop(key, None)
         if not task.cancelled():
             task.exception()  # each waiter got it; without a waiter nobody needs it
 
     async def _look_up(self, address: InetAddress) -> list[Endpoint]:
         key = (address.host, address.port)
         try:
-            hosts = await look_up(self._loop, address, socket.SOCK_STREAM)
+            hosts = await self._look_ups.look_up(address, socket.SOCK_STREAM)
         except OSError:
             known = self._known.get(key)
             if known is None:
@@ -95,20 +127,6 @@ class Resolver:
 
     def close(self) -> None:
         """Forget the look-ups under way."""
-        for task in list(self._running.values()):
+        for _began, task in list(self._running.values()):
             task.cancel()
-
-
-async def look_up(
-    loop: asyncio.AbstractEventLoop, address: InetAddress, kind: socket.SocketKind
-) -> list[str]:
-    """Return every IP address of a name, each once, in the system's order.
-
-    Raises:
-        OSError: the name has none, or is none.
-    """
-    try:
-        found = await loop.getaddrinfo(address.host, address.port, type=kind)
-    except UnicodeError as exc:
-        raise OSError(f"{address.host} is no host name") from exc
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
+        self._look_ups.close()

@@ -6,6 +6,9 @@ import os
 import pwd
 import socket
 import stat
+from collections.abc import Callable
+
+from uwsgi_router.router.core.files import place_of
 
 
 class SocketFileError(Exception):
@@ -70,32 +73,72 @@ def set_access(path: bytes, mode: int | None, owner: str | None, *, option: str 
         except KeyError:
             raise SocketFileError(f"chown-{option} = {owner}: no such user or group") from None
         try:
-            os.chown(path, uid, gid)
+            _change(path, lambda file: os.chown(file, uid, gid))
         except OSError as exc:
             raise SocketFileError(
                 f"chown-{option} = {owner}: {exc.strerror}; only root may give files away"
             ) from exc
     if mode is not None:
         try:
-            os.chmod(path, mode)
+            _change(path, lambda file: os.chmod(file, mode))
         except OSError as exc:
             raise SocketFileError(f"chmod-{option} = {mode:o}: {exc.strerror}") from exc
 
 
+def _change(path: bytes, change: Callable[[str], None]) -> None:
+    """Change the socket file at ``path``, and nothing that somebody has put into its place."""
+    with place_of(os.fsdecode(path)) as (directory, name):
+        held = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if not stat.S_ISSOCK(os.fstat(held).st_mode):
+            raise OSError(errno.ENOTSOCK, "it is no socket any more")
+        change(f"/proc/self/fd/{held}")
+    finally:
+        os.close(held)
+
+
 class SocketFile:
-    """Socket file that we made, known again by device and inode."""
+    """Socket file that we made, known again by device and inode.
+
+    Attributes:
+        path: where it is.
+    """
 
     def __init__(self, path: bytes) -> None:
         """Remember the file at ``path``, just bound; as an absolute path, because we may chdir."""
-        self._path = os.path.abspath(path)
+        self.path = os.path.abspath(path)
         status = os.lstat(path)
         self._identity = status.st_dev, status.st_ino
 
     def remove(self) -> None:
         """Unlink it, unless another process put its own there meanwhile or we no longer may."""
         try:
-            status = os.lstat(self._path)
-            if (status.st_dev, status.st_ino) == self._identity:
-                os.unlink(self._path)
+            if self.is_there():
+                os.unlink(self.path)
         except OSError:
             pass
+
+    def is_there(self) -> bool:
+        """Return True if it is still the one at its path.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            OSError: it can't be looked at.
+        """
+        status = os.lstat(self.path)
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def give_to(self, uid: int, gid: int) -> None:
+        """Give it to a user and a group, as far as that is permitted; never what others put into its place."""
+        held = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            status = os.fstat(held)
+            if (status.st_dev, status.st_ino) != self._identity:
+                return
+            for owner in ((uid, -1), (-1, gid)):
+                try:
+                    os.chown(f"/proc/self/fd/{held}", *owner)
+                except PermissionError:
+                    pass
+        finally:
+            os.close(held)

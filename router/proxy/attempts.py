@@ -4,10 +4,12 @@ Each live node once, or at most ``max_retries`` + 1 nodes; then each fallback on
 after a while.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
+from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import Reason
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
@@ -31,6 +33,43 @@ class RoutingPolicy:
     fallback_on_no_key: bool
 
 
+class Unable:
+    """Protocols in which a request can't be said, and why not."""
+
+    __slots__ = ("_back_of", "backs", "refusal")
+
+    def __init__(
+        self, backs: Sequence[Back], back_of: Callable[[Node], Back], refusal: Failure
+    ) -> None:
+        self.backs = backs
+        self._back_of = back_of
+        self.refusal = refusal
+
+    def is_of(self, node: Node) -> bool:
+        """Return True for a node that speaks one of them."""
+        return self._back_of(node) in self.backs
+
+
+class PassedOver:
+    """Nodes that are not chosen: those that were tried, and all whose protocol can't say the request."""
+
+    __slots__ = ("_tried", "_unable")
+
+    def __init__(self, tried: Sequence[Node], unable: Unable) -> None:
+        self._tried = tried
+        self._unable = unable
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._tried or (isinstance(node, Node) and self._unable.is_of(node))
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._tried)
+
+    def __len__(self) -> int:
+        # Never 0, which would mean that all may be chosen.
+        return len(self._tried) + 1
+
+
 class Attempts:
     """Attempts of one request: nodes tried, busy or full, and the last error.
 
@@ -41,7 +80,9 @@ class Attempts:
 
     Attributes:
         tried: nodes that are not chosen again.
-        made: number of failed connects, without those to busy nodes.
+        made: number of nodes that failed, without busy ones.
+        connects_failed: how many of them could not be connected.
+        unable: protocols in which the request can't be said; None: it was said in each that was tried.
         last_error: text of the last failure, for the log.
         cause: reason of the last failure.
         busy_until: end of the wait for busy nodes, on the loop's clock; 0: none yet; likewise ``hold_until`` and
@@ -58,8 +99,10 @@ class Attempts:
         "_forwarder",
         "_policy",
         "_request",
+        "_waited_for",
         "busy_until",
         "cause",
+        "connects_failed",
         "full",
         "hold_until",
         "last_error",
@@ -70,6 +113,7 @@ class Attempts:
         "queued_until",
         "timed_out",
         "tried",
+        "unable",
     )
 
     def __init__(self, request: Request, policy: RoutingPolicy, forwarder: Forwarder) -> None:
@@ -80,7 +124,9 @@ class Attempts:
         self.tried: Sequence[Node] = ()
         self._busy: Sequence[Node] = ()
         self.full: Sequence[tuple[Node, Forwarder]] = ()
-        self.made = 0
+        self._waited_for: Sequence[Node] = ()
+        self.unable: Unable | None = None
+        self.made = self.connects_failed = 0
         self.last_error = ""
         self.cause = reasons.CONNECT
         self.last_node = ""
@@ -88,6 +134,11 @@ class Attempts:
         self.only_busy = False
         self.busy_until = self.hold_until = self.queued_until = 0.0
         self.owner = forwarder
+
+    @property
+    def passed_over(self) -> Collection[Node]:
+        """The nodes that are not chosen."""
+        return self.tried if self.unable is None else PassedOver(self.tried, self.unable)
 
     @property
     def may_go_on(self) -> bool:
@@ -103,7 +154,7 @@ class Attempts:
         if not self.may_go_on:
             return None
         self.owner = self._forwarder
-        return self._forwarder.choose(self._request, self.tried, now)
+        return self._forwarder.choose(self._request, self.passed_over, now)
 
     def next_fallback(self, now: float) -> Node | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
@@ -115,7 +166,7 @@ class Attempts:
         ):
             return None
         self.owner = policy.fallback
-        return policy.fallback.choose(self._request, self.tried, now)
+        return policy.fallback.choose(self._request, self.passed_over, now)
 
     def failed(
         self, node: Node, error: str, *, cause: Reason = reasons.CONNECT, timed_out: bool = False
@@ -123,16 +174,30 @@ class Attempts:
         """Record that ``node`` could not be connected, or did not answer: it is not chosen again."""
         self.tried = (*self.tried, node)
         self.made += 1
+        if cause is reasons.CONNECT:
+            self.connects_failed += 1
         self.last_error = error
         self.cause = cause
         self.last_node = node.name
         self.only_busy = False
         self.timed_out = self.timed_out or timed_out
 
+    def next_instead(self, node: Node, error: str, now: float) -> Node | None:
+        """Return the node to ask instead of ``node``, which begins no answer; None: there is none, nothing changes."""
+        before = self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy
+        self.failed(node, error, cause=reasons.NO_ANSWER_IN_TIME)
+        other = self.next(now)
+        if other is None:
+            self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy = (
+                before
+            )
+        return other
+
     def busy(self, node: Node, error: str) -> None:
         """Record that ``node`` takes no connection just now (backlog full): others first, then this one again."""
         self.tried = (*self.tried, node)
         self._busy = (*self._busy, node)
+        self._wait_for(node)
         self.last_error = error
         self.last_node = node.name
 
@@ -140,6 +205,20 @@ class Attempts:
         """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
         self.tried = (*self.tried, node)
         self.full = (*self.full, (node, self.owner))
+        self._wait_for(node)
+
+    def _wait_for(self, node: Node) -> None:
+        if node not in self._waited_for:
+            self._waited_for = (*self._waited_for, node)
+
+    def was_waited_for(self, node: Node) -> bool:
+        """Return True if ``node`` was busy or full before: to look at it again is no further try."""
+        return node in self._waited_for
+
+    def cannot_say(self, back: Back, refusal: Failure, back_of: Callable[[Node], Back]) -> None:
+        """Record that no node that speaks ``back``'s protocol can be told the request: only others are chosen."""
+        backs = () if self.unable is None else self.unable.backs
+        self.unable = Unable((*backs, back), back_of, refusal)
 
     def freed(self, node: Node) -> None:
         """Record that one of ``node``'s connections is free, and reserved for this request."""
@@ -162,15 +241,16 @@ class Attempts:
         if self._busy:
             self.only_busy = not self.made
             self.made += len(self._busy)
+            self.connects_failed += len(self._busy)
             self._busy = ()
 
     @property
     def stopped_by_limit(self) -> bool:
         """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
-        return not self.may_go_on and self._forwarder.has_untried(self._request, self.tried)
+        return not self.may_go_on and self._forwarder.has_untried(self._request, self.passed_over)
 
     def restart(self) -> None:
         """Let every node be tried again, for one has announced itself."""
         self.tried = self._busy = self.full = ()
-        self.made = 0
+        self.made = self.connects_failed = 0
         self.only_busy = self.timed_out = False

@@ -9,8 +9,10 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
-from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED, Feeder, Upload
-from uwsgi_router.router.proxy.spool import Replay, Spool
+from uwsgi_router.router.proxy.directions import Upload
+from uwsgi_router.router.proxy.feeder import Feeder
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED, MIN_BUFFERED
+from uwsgi_router.router.proxy.spool import Replay, Spool, SpoolMemory
 
 
 class Body:
@@ -69,6 +71,11 @@ class Body:
         return self.pump.ended
 
     @property
+    def endless(self) -> bool:
+        """True if only the end of the client's connection ends it: no other request follows, to the node neither."""
+        return True
+
+    @property
     def missing(self) -> str:
         """Description of what the client still owes, for the log."""
         return "it has not ended"
@@ -92,7 +99,7 @@ class Body:
 
     @property
     def memory(self) -> int:
-        """Bytes of a collected body that stay in memory; larger ones go to a file."""
+        """Bytes of a collected body that stay in memory, if there is room; larger ones go to a file."""
         return SPOOL_MEMORY
 
     def passes_continue(self) -> bool:
@@ -107,8 +114,11 @@ class Body:
 
     # --- collecting ---
 
-    async def collect(self) -> None:
+    async def collect(self, memory: SpoolMemory) -> None:
         """Read the body whole into a spool, so that its length is known; sets ``spool``.
+
+        Args:
+            memory: of all bodies of the site.
 
         Raises:
             ClientGone: the client left before that.
@@ -117,7 +127,7 @@ class Body:
         limits, pump, fiber = self._limits, self.pump, self.pump.fiber
         fiber.arm(Phase.BODY, limits.timeout, sliding=True)
         self.begin_pace()
-        spool = Spool(self.memory, limits.post_buffering_dir, fiber)
+        spool = Spool(memory, self.memory, limits.post_buffering_dir, fiber)
         try:
             pump.attach(spool, self.collector())
             self._check_collected(spool)
@@ -169,7 +179,7 @@ class Body:
         self._replay = None
         if self.spool is not None:
             self._replay = Replay(self.spool, link, self.pump.fiber)
-            self._replay.go_on()
+            self._replay.resume()
             self._to_attach = opaque
         else:
             self._to_attach = opaque or self.follows(back)
@@ -200,6 +210,11 @@ class Body:
                 self._end_told = True
                 if self._half_closes:
                     half_close(link)
+
+    @property
+    def unsent(self) -> bool:
+        """True while the node has not been given all of a collected body."""
+        return self._replay is not None and not self._replay.done
 
     def leave(self) -> None:
         """End the attempt: the node gets no more; another may."""
@@ -234,7 +249,9 @@ class Body:
     @property
     def kept(self) -> int:
         """Bytes of the body that may lie in memory while the request waits."""
-        length = self.request.content_length if self.spool is None else self.spool.length
+        if self.spool is not None:
+            return self.spool.in_memory + MIN_BUFFERED
+        length = self.request.content_length
         if length <= self._limits.post_buffering:
             return length + MIN_BUFFERED
         return buffer_limit(length)
@@ -277,6 +294,11 @@ class NoBody(Body):
     def complete(self) -> bool:
         """Always."""
         return True
+
+    @property
+    def endless(self) -> bool:
+        """Never."""
+        return False
 
     @property
     def missing(self) -> str:

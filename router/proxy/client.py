@@ -1,7 +1,6 @@
 """Client side of one request: answers, failures, lingering close."""
 
 import asyncio
-from typing import Final
 
 from uwsgi_router.protocol.http.body import Encoder
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError
@@ -11,14 +10,9 @@ from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.proxy.body import Body
-from uwsgi_router.router.proxy.connection import Connection
+from uwsgi_router.router.proxy.connection import LINGER_IDLE, LINGER_TOTAL, Connection
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.pump import Feeder
-
-# After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
-# read the answer (as nginx's lingering_timeout and lingering_time).
-LINGER_IDLE: Final = 5.0
-LINGER_TOTAL: Final = 30.0
+from uwsgi_router.router.proxy.feeder import Feeder
 
 
 class Client:
@@ -87,8 +81,6 @@ class Client:
         Raises:
             ResponseError: the node's 101 is no answer to the request.
         """
-        if not self.body.request.tunnel:
-            raise ResponseError("it switches protocols, and was not asked to")
         return None, None
 
     @property
@@ -154,6 +146,7 @@ class Client:
                     await fiber.pause()
             except TimedOut:
                 raise self.stalled() from None
+            link.set_light()
 
     def stalled(self) -> Failure:
         """Return the failure of a client that does not take its answer."""
@@ -209,17 +202,22 @@ async def send_last(connection: Connection, answer: bytes, *, complete: bool) ->
 async def linger(connection: Connection) -> None:
     """Half-close, read on for a while, then close (see :meth:`Client.linger`)."""
     link, fiber = connection.link, connection.fiber
+    connection.discard()
     try:
         link.write_eof()
         until = fiber.loop.time() + LINGER_TOTAL
         link.read_with(connection)
-        fiber.arm(Phase.LINGER, LINGER_IDLE, sliding=True)
+        connections = connection.connections
+        fiber.arm(Phase.LINGER, connections.linger_idle, sliding=not connections.stopping)
         while fiber.loop.time() < until:
             data = link.recv(HIGH)
             if data is None:
                 await fiber.pause()
             elif data:
+                connection.discarded += len(data)
                 fiber.touch()
+                # It may send faster than we read.
+                await fiber.give_way()
             else:
                 break
     except (OSError, ClientGone, TimedOut, asyncio.CancelledError):

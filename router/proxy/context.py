@@ -12,11 +12,14 @@ from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
+from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import TTL, Resolver
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.hold import Hold
+from uwsgi_router.router.proxy.spool import SpoolMemory
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.requests import Reporter
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -31,23 +34,29 @@ class Timing:
 
     Attributes:
         tick: between two looks at all deadlines; each may be met so much late.
+        idle_grace: for which a client may be idle and is not closed to make room for others.
         slow_connect: until an unanswered connect counts as slow.
         trusted_idle: for which a kept connection may have been idle and still carry a request that can't be sent again.
         body_window: over which the rate of a body is measured (``http-body-rate``).
         first_look: for the look-up of one name of a configured node at the start.
         resolve_again: between two look-ups of the names of configured nodes.
         log_delay: until lines of the access log are written.
+        look_at_files: between two looks at the files of listening UNIX sockets.
         last_request: for clients without a whole request to send one, when the router stops.
+        last_linger: then, for clients that have been answered to end their connections.
     """
 
     tick: float = 0.25
+    idle_grace: float = 0.5
     slow_connect: float = 1.0
     trusted_idle: float = 1.0
     body_window: float = 30.0
     last_request: float = 2.0
+    last_linger: float = 0.5
     first_look: float = 5.0
     log_delay: float = 0.2
     resolve_again: float = TTL
+    look_at_files: float = 1.0
 
 
 class Limits:
@@ -57,12 +66,12 @@ class Limits:
         abort_on_eof: a client's half-close is its end.
         answers: requests that failed are answered; False: the connection is closed.
         backend_connections: limit of connections to one HTTP node; 0: none; None: the cores that it announced.
-        backend_http: unannounced nodes speak HTTP.
         backend_keepalive: seconds for which an idle connection to a node is kept.
         backend_queue: requests that may wait for a connection.
         backend_queue_timeout: seconds for which each may wait.
         buffer_size: bytes read at once.
         connect_timeout: seconds for one connect.
+        first_byte_timeout: seconds without a byte of an answer after which another node is asked; 0: none is.
         hold: seconds for which a request waits for a node to announce itself; 0: not at all.
         hold_max: requests that may wait at once.
         post_buffering: bytes of a spooled body in memory; 0: bodies are streamed.
@@ -74,12 +83,12 @@ class Limits:
         "abort_on_eof",
         "answers",
         "backend_connections",
-        "backend_http",
         "backend_keepalive",
         "backend_queue",
         "backend_queue_timeout",
         "buffer_size",
         "connect_timeout",
+        "first_byte_timeout",
         "hold",
         "hold_max",
         "post_buffering",
@@ -91,13 +100,14 @@ class Limits:
         self.abort_on_eof = config.abort_on_eof
         self.answers = config.errors != "close"
         self.backend_connections = config.backend_connections
-        self.backend_http = config.backend_http
         self.backend_keepalive = config.backend_keepalive
         self.backend_queue = config.backend_queue
         queue_timeout = config.backend_queue_timeout
         self.backend_queue_timeout = config.timeout if queue_timeout is None else queue_timeout
         self.buffer_size = config.buffer_size
         self.connect_timeout = config.connect_timeout
+        first_byte = config.first_byte_timeout
+        self.first_byte_timeout = first_byte if first_byte < config.timeout else 0.0
         self.hold = config.hold
         self.hold_max = config.hold_max
         self.post_buffering = config.post_buffering
@@ -113,11 +123,23 @@ class Site:
     Attributes:
         limits: for each request.
         routing: policy of choosing nodes.
-        hold: requests that wait for a node to announce itself.
+        hold: requests that wait for a node of a known key to announce itself.
+        settling: requests that wait for the first announce of their key, right after the start; bounded likewise, and
+            apart, so that they take no places of known keys.
+        spool_memory: memory of the bodies that are read whole.
         reporter: counters and log.
     """
 
-    __slots__ = ("_http_back", "_uwsgi_back", "hold", "limits", "reporter", "routing")
+    __slots__ = (
+        "_http_back",
+        "_uwsgi_back",
+        "hold",
+        "limits",
+        "reporter",
+        "routing",
+        "settling",
+        "spool_memory",
+    )
 
     def __init__(
         self,
@@ -132,16 +154,14 @@ class Site:
         self.routing = routing
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self.settling = Hold(config.hold_max, config.hold_max_bytes)
+        self.spool_memory = SpoolMemory(config.post_buffering_max_bytes, reporter.counters)
         self._uwsgi_back = uwsgi_back
         self._http_back = http_back
 
     def back_of(self, node: Node) -> Back:
         """Return the back that speaks a node's protocol."""
-        if node.proto == "http" or (
-            self.limits.backend_http and not isinstance(node, SubscribedNode)
-        ):
-            return self._http_back
-        return self._uwsgi_back
+        return self._http_back if node.proto == "http" else self._uwsgi_back
 
     def connection_limit(self, node: Node) -> int | None:
         """Return how many connections an HTTP node may have, idle and in use; None: any number."""
@@ -153,7 +173,9 @@ class Site:
     def awaited_keys(self, request: Request, now: float) -> frozenset[bytes]:
         """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""
         forwarder = self.routing.forwarder
-        if not self.limits.hold or not forwarder.is_known(request, now):
+        if self.limits.hold and not forwarder.is_known(request, now):
+            return frozenset()
+        if not self.limits.hold and not forwarder.settled_at(request, now):
             return frozenset()
         return forwarder.awaited_keys(request)
 
@@ -183,10 +205,20 @@ class Context:
         resolver: of nodes' names.
         timing: times that no option sets.
         connections: the open ones of this router.
+        descriptors: of this process.
         site: policy for the requests.
     """
 
-    __slots__ = ("connections", "loop", "poller", "resolver", "site", "timing", "upstreams")
+    __slots__ = (
+        "connections",
+        "descriptors",
+        "loop",
+        "poller",
+        "resolver",
+        "site",
+        "timing",
+        "upstreams",
+    )
 
     def __init__(
         self,
@@ -196,6 +228,8 @@ class Context:
         resolver: Resolver,
         site: Site,
         timing: Timing,
+        descriptors: Descriptors,
+        limits: ConnectionLimits,
         ids: str,
     ) -> None:
         self.loop = loop
@@ -204,4 +238,7 @@ class Context:
         self.resolver = resolver
         self.site = site
         self.timing = timing
-        self.connections = Connections(loop, poller, timing.tick, ids)
+        self.descriptors = descriptors
+        self.connections = Connections(
+            loop, poller, timing.tick, ids, limits, site.reporter.counters, timing.idle_grace
+        )

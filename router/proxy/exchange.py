@@ -11,14 +11,14 @@ from uwsgi_router.router.core.reasons import Blame
 from uwsgi_router.router.core.request import REPEATABLE_IF_KEPT, Request
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE
 from uwsgi_router.router.net.fiber import Fiber, Phase
-from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.message import MAX_HEAD, MessageAnswer
 from uwsgi_router.router.proxy.answers.raw import RawAnswer
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Context, Site
+from uwsgi_router.router.proxy.directions import Answers, RawDownload
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Answers, Download
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.report.requests import Outcome
 from uwsgi_router.subscriptions.node import Node
@@ -115,7 +115,7 @@ class Exchange:
                         body.leave()
                         lease.close()
                     if not client.begun:
-                        self._retry_or_fail(lease, back, answer.download.error)
+                        self._retry_or_fail(answer)
             if (
                 client.link.backlog
                 or answer.download.error is not None
@@ -162,17 +162,22 @@ class Exchange:
     async def _collect(self) -> None:
         """Spool the body, if there may be a node for it."""
         self.site.refuse_unknown(self.request, self.context.poller.now)
-        await self.body.collect()
+        await self.body.collect(self.site.spool_memory)
 
     def _answer_from(self, lease: Lease, back: Back) -> Answer:
         site, link, request = self.site, lease.link, self.request
         assert link is not None
-        size = site.limits.buffer_size
+        limits = site.limits
+        size = limits.buffer_size
         if back.is_opaque(request):
-            raw = Download(link, self.fiber, size)
-            return RawAnswer(site, request, self.client, lease, back, raw)
-        head_first = Answers(link, self.fiber, size, MAX_HEAD + 1)
-        return MessageAnswer(site, request, self.client, lease, back, head_first)
+            raw = RawDownload(link, self.fiber, size)
+            answer: Answer = RawAnswer(site, request, self.client, lease, back, raw)
+        else:
+            head_first = Answers(link, self.fiber, size, MAX_HEAD + 1)
+            answer = MessageAnswer(site, request, self.client, lease, back, head_first)
+        if limits.first_byte_timeout and request.repeatable and not self.route.resent:
+            answer.second_try = SecondTry(self.route, limits.first_byte_timeout)
+        return answer
 
     # --- the lease ---
 
@@ -181,12 +186,17 @@ class Exchange:
         request, route, site = self.request, self.route, self.site
         fiber, context = self.fiber, self.context
         fiber.phase = _CONNECT
-        if route.tries > 1 and route.failures:
+        if route.tries > 1 and route.begins_retry():
             site.reporter.counters.retries += 1
         lease = self.lease = Lease(context, fiber, self.body, node, route.owner)
         spool = self.body.spool
         collected = None if spool is None else spool.length
-        head = self._head = back.request_head(request, node, collected)
+        try:
+            head = self._head = back.request_head(request, node, collected)
+        except Failure as refusal:
+            self._give_up()
+            route.cannot_say(back, without_traceback(refusal))
+            return None
         if back.keeps_connections:
             limit = site.connection_limit(node)
             if route.granted is node:
@@ -246,6 +256,7 @@ class Exchange:
             route.busy(node, text)
             if error.errno in SHORTAGE:
                 reporter.shortage(node, text)
+                self.context.descriptors.find_room()
             return
         reporter.unable_to_connect(node, route.failures, text)
         if error.errno in _BROKE:
@@ -256,12 +267,17 @@ class Exchange:
 
     # --- the end ---
 
-    def _retry_or_fail(self, lease: Lease, back: Back, error: OSError | None) -> None:
-        """Prepare a retry after a connection that ended without a byte: once, and only if that is safe.
+    def _retry_or_fail(self, answer: Answer) -> None:
+        """Prepare a retry after an attempt without a byte of an answer: once, and only if that is safe.
 
         Raises:
             Failure: if it is not.
         """
+        if answer.second_try is not None and answer.second_try.moved_on:
+            self.site.reporter.counters.resent += 1
+            return
+        answer.suspect_silence("ends the connection without a byte")
+        lease, back, error = answer.lease, answer.back, answer.download.error
         request, route, node = self.request, self.route, lease.node
         how = (error.strerror or str(error)) if error is not None else "closed"
         text = f"ended the connection without an answer ({how})"

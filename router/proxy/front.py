@@ -4,6 +4,7 @@ import socket
 from abc import abstractmethod
 
 from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
@@ -43,6 +44,19 @@ class Front:
     def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
         """Return the listener of a listening socket."""
         return Listener(port, name, redirect)
+
+    def is_proxy(self, host: str, told: bool) -> bool:  # noqa: ARG002
+        """Return True if many clients come over connections of this address ("": of a UNIX socket).
+
+        Args:
+            host: the address.
+            told: a PROXY header told it.
+        """
+        return not host
+
+    def refusal(self, failure: Failure, connection_id: str) -> bytes:  # noqa: ARG002
+        """Return the answer to a connection that is refused; b"": none."""
+        return b""
 
     @abstractmethod
     def connection(

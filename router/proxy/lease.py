@@ -1,6 +1,5 @@
 """Lease: one node held for one attempt, with its connection from the connection pool or new."""
 
-import asyncio
 import errno
 from time import monotonic
 from typing import Final
@@ -241,15 +240,12 @@ class Lease(LinkOwner):
         known = self._context.resolver.fresh(address)
         if known is not None:
             return known
+        timeout = self._context.site.limits.connect_timeout
         try:
-            return await self._fiber.join(self._look_up(address))
+            return await self._fiber.join(self._context.resolver.resolve(address, timeout))
         except OSError as exc:
-            text = f"its name can't be resolved: {exc.strerror or 'no answer in time'}"
+            text = f"its name can't be resolved: {exc.strerror or exc}"
             raise OSError(errno.EHOSTUNREACH, text) from exc
-
-    async def _look_up(self, address: InetAddress) -> list[Endpoint]:
-        async with asyncio.timeout(self._context.site.limits.connect_timeout):
-            return await self._context.resolver.resolve(address)
 
     # --- the end ---
 

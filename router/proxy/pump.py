@@ -2,49 +2,20 @@
 
 from abc import abstractmethod
 from enum import Enum
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final
 
 from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import HIGH, Link, Reader
+from uwsgi_router.router.net.poller import Resumable
+from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.proxy.spool import Spool
 
 # Kept of what a client sends while no node is connected yet; then it waits, so that memory is bounded.
 MAX_BUFFERED: Final = 64 * 1024
 # So much even without a body: a WebSocket client may speak before its node is there.
 MIN_BUFFERED: Final = 4096
-
-
-class Feeder(Protocol):
-    """Feeder: re-frames a message for its target, and knows where it ends.
-
-    A protocol, not a base class: what checks the frames of WebSockets is not compiled, and feeders are asked once a
-    read, not once a request.
-
-    Attributes:
-        done: the message is complete.
-    """
-
-    done: bool
-
-    @property
-    def surplus(self) -> bytes:
-        """Bytes that followed the message; valid when done."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Return what the target is to be sent for the next bytes of the source.
-
-        Raises:
-            BodyError: they are no part of such a message.
-        """
-
-    def eof(self) -> bytes:
-        """Return what the target is to be sent at the end of the source; sets ``done`` if that is a legal end.
-
-        Raises:
-            BodyError: the message is not complete.
-        """
 
 
 class PumpState(Enum):
@@ -67,6 +38,20 @@ PASSING: Final = PumpState.PASSING
 COMPLETE: Final = PumpState.COMPLETE
 FAILED: Final = PumpState.FAILED
 STOPPED: Final = PumpState.STOPPED
+
+
+class _Rest(Resumable):
+    """Rest of what a pump has read, which its feeder takes in the turns that follow."""
+
+    __slots__ = ("_feeder", "_pump")
+
+    def __init__(self, pump: "Pump", feeder: Feeder) -> None:
+        self._pump = pump
+        self._feeder = feeder
+
+    def resume(self) -> None:
+        """Feed some of it."""
+        self._pump.feed_more(self._feeder)
 
 
 class Pump(Reader):
@@ -179,6 +164,9 @@ class Pump(Reader):
             if not self.attached:
                 # That was the whole message, or none.
                 return
+        if feeder is not None and feeder.more:
+            # What follows, be it the end, has to wait.
+            return
         if self.ended:
             if feeder is not None:
                 self._feed_eof(feeder)
@@ -203,6 +191,11 @@ class Pump(Reader):
         self.state = BUFFERING
         if not self.ended and len(self.buffered) < self.buffer_limit:
             self.source.resume()
+
+    def discard(self) -> None:
+        """Forget the buffered bytes, as if they had not been read."""
+        self.count -= len(self.buffered)
+        self.buffered = b""
 
     def stop(self) -> None:
         """Read no more; what the source still sends stays where it is."""
@@ -249,8 +242,31 @@ class Pump(Reader):
             return
         if data:
             self._write(data)
-        if feeder.done and self._feeder is feeder:
-            self._completed(feeder)
+        if feeder.done:
+            if self._feeder is feeder:
+                self._completed(feeder)
+        elif feeder.more and self._feeder is feeder:
+            self.source.pause()
+            self.source.set_heavy()
+            target = self.target
+            assert target is not None
+            if not target.backlog > self.high:
+                self.fiber.poller.resume_in_turn(_Rest(self, feeder))
+
+    def feed_more(self, feeder: Feeder) -> None:
+        """Pass on more of what was read before; called by the poller."""
+        if self._feeder is not feeder:
+            return
+        self.fiber.touch()
+        self._pass_on(b"")
+        if self._feeder is not feeder or feeder.more:
+            return
+        target = self.target
+        assert target is not None
+        if self.ended:
+            self._feed_eof(feeder)
+        elif not target.backlog > self.high:
+            self.source.resume()
 
     def _write(self, data: bytes) -> None:
         target = self.target
@@ -266,12 +282,16 @@ class Pump(Reader):
             target.on_low = self._go_on
 
     def _go_on(self) -> None:
-        if not self.ended and self.target is not None:
+        feeder = self._feeder
+        if feeder is not None and feeder.more:
+            self.fiber.poller.resume_in_turn(_Rest(self, feeder))
+        elif not self.ended and self.target is not None:
             self.source.resume()
 
     def _completed(self, feeder: Feeder) -> None:
         """Keep the bytes that follow the message."""
         self.finish()
+        self.source.set_light()
         if feeder.surplus:
             self.buffered = feeder.surplus
         if len(self.buffered) >= self.buffer_limit:
@@ -301,6 +321,11 @@ class Pump(Reader):
     def _eof(self) -> None:
         if self.ended:
             return
+        broken = self.source.broken
+        if broken is not None:
+            # A write has met the reset first.
+            self._broke(broken)
+            return
         self.ended = True
         self.source_ended()
         feeder = self._feeder
@@ -314,53 +339,3 @@ class Pump(Reader):
         self.ended = True
         self.error = without_traceback(error)
         self.source_broke()
-
-
-class Upload(Pump):
-    """Pump from the client: to a spool, to a node."""
-
-    __slots__ = ()
-
-    def source_ended(self) -> None:
-        """Pause the link, or the poller would tell of the end again and again."""
-        self.source.pause()
-
-    def source_broke(self) -> None:
-        """End the request: without a client it is over."""
-        self.source.pause()
-        self.fiber.lost()
-
-    def target_broke(self) -> None:
-        """Wake the fiber: a node that stopped reading may have answered before."""
-        self.fiber.wake()
-
-
-class Requests(Upload):
-    """Pump of an HTTP client's requests on one connection: buffers heads, passes bodies."""
-
-    __slots__ = ()
-    wakes_when_buffering: ClassVar[bool] = True
-
-
-class Download(Pump):
-    """Pump from a node to the client."""
-
-    __slots__ = ()
-
-    def source_ended(self) -> None:
-        """Do nothing: the node's connection is closed at once, which costs a system call less."""
-
-    def source_broke(self) -> None:
-        """Wake the fiber: the answer decides about resets."""
-        self.fiber.wake()
-
-    def target_broke(self) -> None:
-        """Note that the client is gone."""
-        self.fiber.lost()
-
-
-class Answers(Download):
-    """Pump of a node's answer that begins with a head: buffered until it can be parsed."""
-
-    __slots__ = ()
-    wakes_when_buffering: ClassVar[bool] = True

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
 from uwsgi_router.router.core.reasons import Reason
@@ -30,7 +31,7 @@ class Route(Waiter):
     Attributes:
         owner: the forwarder that gave the node.
         node: name of the node that was chosen last.
-        tries: number of nodes chosen, busy ones each time.
+        tries: number of nodes chosen; one that was waited for counts once.
         resent: the request was sent a second time (retry).
         connects_until: deadline for all its connects together, on the loop's clock; 0: none was begun.
     """
@@ -40,6 +41,7 @@ class Route(Waiter):
         "_attempts",
         "_body",
         "_context",
+        "_counted",
         "_fiber",
         "_forwarder",
         "_request",
@@ -65,7 +67,7 @@ class Route(Waiter):
         self._again: Node | None = None
         self.connects_until = 0.0
         self.node = ""
-        self.tries = 0
+        self.tries = self._counted = 0
         self.resent = False
 
     def wake(self) -> None:
@@ -114,7 +116,7 @@ class Route(Waiter):
             node = None if asked else attempts.next_of_forwarder(now)
             asked = False
             if node is None and attempts.may_go_on and self._forwarder.must_search(request, now):
-                node = await self._fiber.join(self._forwarder.search(request, attempts.tried))
+                node = await self._fiber.join(self._forwarder.search(request, attempts.passed_over))
                 now = loop.time()
             if node is None:
                 node = attempts.next_fallback(now)
@@ -129,14 +131,16 @@ class Route(Waiter):
                 await self._wait_for_busy(attempts)
             else:
                 keys = site.awaited_keys(request, now)
-                if attempts.only_busy or not keys or attempts.stopped_by_limit:
+                unable = attempts.unable is not None and not attempts.made
+                if attempts.only_busy or unable or not keys or attempts.stopped_by_limit:
                     raise self._none(attempts)
                 await self._hold(attempts, keys)
 
     def _chosen(self, node: Node, owner: Forwarder) -> None:
         self.owner = owner
         self.node = node.name
-        self.tries += 1
+        if self._attempts is None or not self._attempts.was_waited_for(node):
+            self.tries += 1
 
     # --- waiting ---
 
@@ -207,16 +211,22 @@ class Route(Waiter):
         return node
 
     async def _hold(self, attempts: Attempts, keys: frozenset[bytes]) -> None:
-        """Wait until a node of the key announces itself."""
+        """Wait until a node of the key announces itself; without ``hold`` until the table is whole after a start."""
         fiber, site = self._fiber, self._context.site
-        hold, limits, counters = site.hold, site.limits, site.reporter.counters
+        limits, counters = site.limits, site.reporter.counters
+        now = fiber.loop.time()
+        known = self._forwarder.has_nodes(self._request, now)
+        hold = site.hold if known else site.settling
         if not hold.enter(self, self._request.size + self._body.kept, keys):
+            if not limits.hold:
+                raise self._none(attempts)
             text = f"no node is up and {len(hold)} requests wait for one already"
             raise Failure(reasons.HOLD_FULL, text, limits.hold_max)
-        now = fiber.loop.time()
         if not attempts.hold_until:
             counters.held += 1
-            attempts.hold_until = now + limits.hold
+            attempts.hold_until = (
+                now + limits.hold if limits.hold else self._forwarder.settled_at(self._request, now)
+            )
         fiber.arm(Phase.HOLD, attempts.hold_until - now)
         counters.holding += 1
         self.notified = False
@@ -226,6 +236,8 @@ class Route(Waiter):
                 await fiber.pause()
                 self._body.check_client()
         except TimedOut:
+            if not limits.hold:
+                raise self._none(attempts) from None
             text = "no node announced itself in time"
             raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None
         finally:
@@ -239,8 +251,16 @@ class Route(Waiter):
 
     @property
     def failures(self) -> int:
-        """Connects that failed or were not answered, busy ones not counted."""
-        return 0 if self._attempts is None else self._attempts.made
+        """Connects that failed or were not answered; those to a busy node once, when it was waited for in vain."""
+        return 0 if self._attempts is None else self._attempts.connects_failed
+
+    def begins_retry(self) -> bool:
+        """Return True, once for each, if a connect has failed since the last call."""
+        failures = self.failures
+        if failures == self._counted:
+            return False
+        self._counted = failures
+        return failures > 0
 
     def put_back(self) -> None:
         """Take the last choice back: the node is not tried after all."""
@@ -263,6 +283,10 @@ class Route(Waiter):
         """Record that ``node`` takes no connection just now: others first, then this one again."""
         self._history().busy(node, error)
 
+    def cannot_say(self, back: Back, refusal: Failure) -> None:
+        """Record that nodes of this protocol can't be told the request: others are asked; else this is its failure."""
+        self._history().cannot_say(back, refusal, self._context.site.back_of)
+
     def full(self, node: Node) -> None:
         """Record that ``node`` is at its connection limit: others first, then the first with a free connection."""
         self._history().has_no_connection(node)
@@ -278,6 +302,18 @@ class Route(Waiter):
         self.connects_until = 0.0
         if self._attempts is not None:
             self._attempts.busy_until = 0.0
+
+    def move_on(self, node: Node, error: str) -> bool:
+        """Choose another node for a request that ``node`` does not begin to answer; False if there is none."""
+        attempts, now = self._history(), self._context.poller.now
+        other = attempts.next_instead(node, error, now)
+        if other is None:
+            return False
+        self.owner.request_failed(node, now)
+        self.sent_again()
+        self._chosen(other, attempts.owner)
+        self._again = other
+        return True
 
     def _history(self) -> Attempts:
         attempts = self._attempts
@@ -314,6 +350,8 @@ class Route(Waiter):
                 option, value = "max-retries", float(retries)
             status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
             return Failure(attempts.cause, text, value, option=option, status=status)
+        if attempts.unable is not None:
+            return attempts.unable.refusal
         now = self._fiber.loop.time()
         if not forwarder.is_known(self._request, now):
             return site.unknown_key()

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.core.files import give, open_file
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.report.access_entry import AccessEntry, json_line, text_line, timestamp
 
@@ -35,8 +36,6 @@ MAX_PENDING: Final = 1024 * 1024
 #: Seconds between two looks at whether the file was renamed.
 LOOK: Final = 1.0
 
-# uWSGI's mode for log files.
-_MODE: Final = 0o640
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _STDOUT: Final = 1
 
@@ -130,6 +129,14 @@ class AccessLog:
         self._output.close()
         self._output, self._inside_line = output, False
 
+    def give(self, uid: int, gid: int | None) -> None:
+        """Give the file to the user that the process becomes, so that it can be opened again.
+
+        Raises:
+            OSError: if that fails.
+        """
+        self._output.give(uid, gid)
+
     def close(self) -> None:
         """Write what can be written without waiting, and let go of the file."""
         if self._timer is not None:
@@ -202,7 +209,7 @@ class _Output:
         self._poll: select.poll | None = None
         self.identity: tuple[int, int] | None = None
         if path:
-            self._fd = os.open(path, _FLAGS | os.O_CREAT, _MODE)
+            self._fd = open_file(path, _FLAGS | os.O_CREAT)
             status = os.fstat(self._fd)
             if stat.S_ISREG(status.st_mode):
                 self.identity = (status.st_dev, status.st_ino)
@@ -253,6 +260,11 @@ class _Output:
         except OSError:
             return False
         return self.identity != (status.st_dev, status.st_ino)
+
+    def give(self, uid: int, gid: int | None) -> None:
+        """Give a file that has a name to another user."""
+        if self.identity is not None:
+            give(self._fd, uid, gid)
 
     def close(self) -> None:
         """Close it; whatever is written afterwards fails."""

@@ -1,7 +1,7 @@
 """Counters of one router: requests, failures, bytes, retries, as plain ints.
 
 Per-key and per-node numbers live where they arise, in the pools and nodes of the table; here is
-only what belongs to the router as a whole. All of them only grow, except ``holding``.
+only what belongs to the router as a whole. All of them only grow, except what is said to be so now.
 """
 
 from collections import defaultdict
@@ -25,13 +25,18 @@ class Counters:
         "failed",
         "held",
         "holding",
+        "idle_closed",
+        "lost_datagrams",
         "queued",
         "queueing",
+        "refused_connections",
         "refused_datagrams",
         "refused_packets",
         "requests",
         "resent",
         "retries",
+        "spilled",
+        "spooled_bytes",
     )
 
     def __init__(self) -> None:
@@ -61,8 +66,18 @@ class Counters:
         HTTP such a request is answered, and counted among the failed ones."""
         self.refused_datagrams = 0
         """Announces that were not understood, or that the table had no place for."""
+        self.spooled_bytes = 0
+        """Bytes of bodies that are read whole and are in memory now."""
+        self.spilled = 0
+        """Bodies that went to a file, small as they are, because others filled the memory for bodies."""
+        self.lost_datagrams = 0
+        """Datagrams for the subscription servers that the kernel had no room for."""
         self.clients = Traffic()
         """Bytes read from and written to clients."""
+        self.refused_connections: defaultdict[str, int] = defaultdict(int)
+        """Connections that were refused, by the option that limits them (without its prefix)."""
+        self.idle_closed = 0
+        """Idle clients whose connections were closed to make room for others."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
 

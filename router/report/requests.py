@@ -4,13 +4,16 @@ import logging
 from time import monotonic
 from typing import Final
 
+from uwsgi_router.protocol.address import UnixAddress
 from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
-from uwsgi_router.subscriptions.node import Node
+from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
+# A node that speaks another protocol does so for every request.
+_SELDOM: Final = 1 / 60
 _LINE: Final = "request %s failed: %d %s: %s; phase=%s key=%s node=%s tries=%d connect=%.3fs total=%.3fs client=%s%s"
 
 
@@ -79,7 +82,7 @@ class Reporter:
         access_log: where requests get a line each, or None.
     """
 
-    __slots__ = ("_limited", "_log", "_quiet", "access_log", "counters", "name")
+    __slots__ = ("_limited", "_log", "_quiet", "_seldom", "access_log", "counters", "name")
 
     def __init__(self, name: str, access_log: AccessLog | None, *, quiet: bool) -> None:
         self.name = name
@@ -88,11 +91,23 @@ class Reporter:
         self._quiet = quiet
         self._log = logging.getLogger(f"uwsgi-router.{name}")
         self._limited = RateLimited(self._log)
+        self._seldom = RateLimited(self._log, per_second=_SELDOM)
 
     def refused(self, peer: str, reason: str) -> None:
         """Count bytes that are no request, and log them."""
         self.counters.refused_packets += 1
         self._limited.warning("packet", "refused a packet from %s: %s", peer or "unix", reason)
+
+    def connection_refused(self, peer: str, failure: Failure) -> None:
+        """Count a connection that is one too many, and log it."""
+        self.counters.refused_connections[failure.option] += 1
+        self._limited.warning(
+            failure.reason,
+            "refused a connection from %s: %s%s",
+            peer or "unix",
+            failure.text,
+            self._option(failure),
+        )
 
     def failed(self, outcome: Outcome, failure: Failure) -> None:
         """Count a failed request, and explain it in one line."""
@@ -134,6 +149,31 @@ class Reporter:
             "%s sent %d bytes more than its answer announced: they are dropped, the connection is closed",
             node.name,
             size,
+        )
+
+    def speaks_otherwise(self, node: Node, what: str) -> None:
+        """Log that a node may speak another protocol than the one that it is asked in, and what to set then.
+
+        Args:
+            node: it.
+            what: it does with requests.
+        """
+        asked, other = ("HTTP", "uwsgi") if node.proto == "http" else ("uwsgi", "HTTP")
+        proto = other.lower()
+        if isinstance(node, SubscribedNode):
+            remedy = f"let it announce proto={proto}"
+        elif isinstance(node.address, UnixAddress):
+            remedy = f"set {self.name}-to = {proto}+unix:{node.name}"
+        else:
+            remedy = f"set {self.name}-to = {proto}://{node.name}"
+        self._seldom.warning(
+            (node.name, what),
+            "%s is asked in %s, and %s: if it speaks %s, %s",
+            node.name,
+            asked,
+            what,
+            other,
+            remedy,
         )
 
     def unable_to_connect(self, node: Node, retries: int, text: str) -> None:

@@ -66,6 +66,14 @@ class Forwarder:
         """Return the keys under which a node for this request may announce itself; none: nobody ever will."""
         return frozenset()
 
+    def settled_at(self, request: Request, now: float) -> float:  # noqa: ARG002
+        """Return until when a request may wait because its nodes may not have announced themselves since the start.
+
+        Returns:
+            On the loop's clock; 0: no reason to wait.
+        """
+        return 0.0
+
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:  # noqa: ARG002
         """Record that the node refused a connection, or did not answer in time."""
         node.connect_failed(timed_out=timed_out)

@@ -8,6 +8,8 @@ from typing import Final
 
 from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
+from uwsgi_router.protocol.named_node import NamedNode
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -15,7 +17,9 @@ from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.cache_remote import NoAnswer, RemoteCache
 from uwsgi_router.router.routing.cache_store import Cache, Item
-from uwsgi_router.router.routing.rotation import RotatingForwarder, UnannouncedNode
+from uwsgi_router.router.routing.configured import UnannouncedNode
+from uwsgi_router.router.routing.rotation import RotatingForwarder
+from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
 log = logging.getLogger("uwsgi-router.cache")
@@ -32,15 +36,29 @@ class ItemForwarder(RotatingForwarder):
         name: the cache's, for the log.
         gracetime: seconds for which a node is passed over after a failed connect.
         last_resort: no fallback is configured.
+        proto: what nodes speak whose addresses do not say.
+        ejections: of nodes that fail requests.
     """
 
-    def __init__(self, name: str, gracetime: float, *, last_resort: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto,
+        ejections: Ejections | None = None,
+    ) -> None:
         super().__init__(
-            gracetime, last_resort=last_resort, unknown="the cache has no item of this key"
+            gracetime,
+            last_resort=last_resort,
+            ejections=ejections,
+            unknown="the cache has no item of this key",
         )
         self._name = name or "(the first)"
         self._values: dict[bytes, tuple[UnannouncedNode, ...] | ValueProblem] = Bounded(MAX_VALUES)
-        self._nodes: dict[tuple[str, int], UnannouncedNode] = Bounded(MAX_NODES)
+        self._nodes: dict[NamedNode, UnannouncedNode] = Bounded(MAX_NODES)
+        self._proto: NodeProto = proto
         self._limited = RateLimited(log)
 
     def __repr__(self) -> str:
@@ -83,22 +101,41 @@ class ItemForwarder(RotatingForwarder):
             except ValueProblem as problem:
                 found = problem
             else:
-                found = tuple(
-                    self._nodes.get((target.name, target.modifier1))
-                    or UnannouncedNode(target.name, target.address, modifier1=target.modifier1)
-                    for target in targets
-                )
-                for node in found:
-                    self._nodes[node.name, node.modifier1] = node
+                found = tuple(map(self._node_named, targets))
             self._values[value] = found
         return found
+
+    def _node_named(self, target: NamedNode) -> UnannouncedNode:
+        node = self._nodes.get(target)
+        if node is None:
+            node = self._nodes[target] = UnannouncedNode(
+                target.name,
+                target.address,
+                modifier1=target.modifier1,
+                proto=target.proto or self._proto,
+            )
+        return node
 
 
 class CacheForwarder(ItemForwarder):
     """Forwarder by a cache of this process: looks the key up, in each of its forms."""
 
-    def __init__(self, cache: Cache, gracetime: float, *, last_resort: bool) -> None:
-        super().__init__(cache.config.name, gracetime, last_resort=last_resort)
+    def __init__(
+        self,
+        cache: Cache,
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
+    ) -> None:
+        super().__init__(
+            cache.config.name,
+            gracetime,
+            last_resort=last_resort,
+            proto=proto,
+            ejections=ejections,
+        )
         self._cache = cache
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
@@ -127,8 +164,12 @@ class RemoteCacheForwarder(ItemForwarder):
         *,
         last_resort: bool,
         deadline: float,
+        proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
     ) -> None:
-        super().__init__(remote.text, gracetime, last_resort=last_resort)
+        super().__init__(
+            remote.text, gracetime, last_resort=last_resort, proto=proto, ejections=ejections
+        )
         self._remote = remote
         self._loop = loop
         self._deadline = deadline

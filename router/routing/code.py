@@ -3,7 +3,7 @@
 It is called once for a request, with the key as it was received, as ``bytes`` (what uWSGI passes on Python 3). What it
 may return:
 
-* an address, or ``address,modifier1``, as ``str`` or ``bytes``;
+* an address, which may have a scheme, or ``address,modifier1``, as ``str`` or ``bytes``;
 * a list or tuple of these, tried in this order;
 * ``None``, "" or an empty list: there is no node for this key;
 * with ``async def``, or from an awaitable, any of these.
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from uwsgi_router.protocol.bounded import Bounded
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.protocol.text import show
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import CodeString, RouterConfig
@@ -62,6 +63,7 @@ class CodeForwarder(Forwarder):
         limit: seconds for which it may block the loop before the log says so.
         timeout: seconds after which an ``async`` function is given up.
         reload: look whether the file has changed.
+        proto: what nodes speak whose addresses do not say.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class CodeForwarder(Forwarder):
         limit: float,
         timeout: float,
         reload: bool = False,
+        proto: NodeProto = "uwsgi",
     ) -> None:
         super().__init__(
             unknown="the function names no node for this key",
@@ -85,6 +88,7 @@ class CodeForwarder(Forwarder):
         self._limit = limit
         self._timeout = timeout
         self._reload = reload
+        self._proto = proto
         self._nodes: dict[str, Node] = Bounded(_MAX_NODES)
         self._limited = RateLimited(log, per_second=_LINES_PER_SECOND, clock=clock)
 
@@ -181,7 +185,7 @@ class CodeForwarder(Forwarder):
     def _node(self, text: str) -> Node:
         node = self._nodes.get(text)
         if node is None:
-            node = self._nodes[text] = parse_node(text)
+            node = self._nodes[text] = parse_node(text, self._proto)
         return node
 
     # --- what went wrong ---
@@ -270,6 +274,7 @@ def build_code_forwarder(config: RouterConfig, clock: Callable[[], float]) -> Co
         limit=config.code_limit,
         timeout=config.code_timeout,
         reload=config.code_reload,
+        proto=config.default_proto,
     )
 
 

@@ -1,6 +1,7 @@
 """Results of an operator's function: texts, and the nodes that they name."""
 
 from uwsgi_router.protocol.named_node import NamedNodeError, parse_named_node
+from uwsgi_router.protocol.scheme import NodeProto
 from uwsgi_router.protocol.text import to_text
 from uwsgi_router.subscriptions.node import Node
 
@@ -31,8 +32,12 @@ def texts_of(result: object) -> list[str]:
     return texts
 
 
-def parse_node(text: str) -> Node:
+def parse_node(text: str, proto: NodeProto) -> Node:
     """Read ``ADDRESS[,MODIFIER1]``.
+
+    Args:
+        text: it.
+        proto: what the node speaks if its address does not say.
 
     Raises:
         ResultError: if it is no such thing.
@@ -43,4 +48,9 @@ def parse_node(text: str) -> Node:
         target = parse_named_node(text.strip())
     except NamedNodeError as exc:
         raise ResultError(str(exc)) from exc
-    return Node(target.name, target.address, modifier1=target.modifier1)
+    return Node(
+        target.name,
+        target.address,
+        modifier1=target.modifier1,
+        proto=target.proto or proto,
+    )

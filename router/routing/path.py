@@ -15,6 +15,7 @@ from uwsgi_router.protocol.address import (
     parse_port,
 )
 from uwsgi_router.protocol.bounded import Bounded
+from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
@@ -32,14 +33,21 @@ class PathForwarder(Forwarder):
 
     Args:
         parts: the texts before, between and after the places where the key goes.
+        proto: what the nodes speak, if the first text has no scheme that says so.
 
     Raises:
         PatternError: if the key could choose a TCP host.
     """
 
-    def __init__(self, parts: list[str]) -> None:
+    def __init__(self, parts: list[str], proto: NodeProto = "uwsgi") -> None:
         super().__init__(unknown="the key can't name a socket")
-        self._parts = parts
+        try:
+            # The key is no part of the scheme.
+            template, named = split_scheme("\n".join(parts))
+        except AddressError as exc:
+            raise PatternError(str(exc)) from exc
+        self._parts = parts = template.split("\n")
+        self._proto: NodeProto = named or proto
         self._nodes: dict[bytes, Node] = Bounded(_MAX_NODES)
         template = "{}".join(parts)
         # What begins like a path, or holds no colon of its own, is a UNIX socket whatever the key is.
@@ -59,7 +67,7 @@ class PathForwarder(Forwarder):
             self._host = fixed.host
 
     @classmethod
-    def from_pattern(cls, pattern: str) -> "PathForwarder":
+    def from_pattern(cls, pattern: str, proto: NodeProto = "uwsgi") -> "PathForwarder":
         """Read ``use-pattern``: ``%s`` is the key, ``%%`` a percent sign; ``%`` and another character vanish."""
         parts, text = [""], iter(pattern)
         for char in text:
@@ -73,12 +81,12 @@ class PathForwarder(Forwarder):
                 parts[-1] += "%"
             elif after == "(":
                 parts[-1] += "%("
-        return cls(parts)
+        return cls(parts, proto)
 
     @classmethod
-    def from_base(cls, base: str) -> "PathForwarder":
+    def from_base(cls, base: str, proto: NodeProto = "uwsgi") -> "PathForwarder":
         """Read ``use-base``: the key follows the text, with no slash between them."""
-        return cls([base, ""])
+        return cls([base, ""], proto)
 
     def __repr__(self) -> str:
         return f"<PathForwarder {'%s'.join(self._parts)}>"
@@ -91,7 +99,7 @@ class PathForwarder(Forwarder):
             address = self._address(key)
             if address is None:
                 return None
-            node = self._nodes[key] = Node(str(address), address)
+            node = self._nodes[key] = Node(str(address), address, proto=self._proto)
         return None if node in tried else node
 
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002

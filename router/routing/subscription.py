@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 
+from uwsgi_router.protocol.key import key_forms, normal_key
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
@@ -13,7 +14,7 @@ from uwsgi_router.subscriptions.registry import Registry
 
 
 class SubscriptionForwarder(Forwarder):
-    """Forwarder by the table of announced nodes: looks the key up in each of its forms.
+    """Forwarder by the table of announced nodes: looks the key up in its normal form, then without its port.
 
     Args:
         registry: the table.
@@ -33,7 +34,7 @@ class SubscriptionForwarder(Forwarder):
         self._registry = registry
         self._report = report
         self._clock = clock
-        self._fallback_key = fallback_key
+        self._fallback_key = None if fallback_key is None else normal_key(fallback_key)
 
     def __repr__(self) -> str:
         return f"<SubscriptionForwarder {self._registry!r}>"
@@ -42,7 +43,7 @@ class SubscriptionForwarder(Forwarder):
         """Return the balanced choice for the first form of the key that has a node left."""
         registry, client = self._registry, request.client
         if not registry.mountpoints:
-            # Most hosts are written as they were announced: then nobody needs their other forms.
+            # Most hosts are written in the normal form: then nobody needs to make it.
             node = registry.choose_exactly(request.key, client, tried)
             if node is not None:
                 return node
@@ -56,7 +57,7 @@ class SubscriptionForwarder(Forwarder):
         return self._registry.choose(self._fallback_key, client=request.client, tried=tried)
 
     def _keys(self, request: Request) -> list[bytes]:
-        keys = request.keys()
+        keys = list(dict.fromkeys(key_forms(request.key)))
         segments = self._registry.mountpoints
         return [mountpoint_key(key, request.path, segments) for key in keys] if segments else keys
 
@@ -80,6 +81,11 @@ class SubscriptionForwarder(Forwarder):
         """Return every key that may answer for the request's."""
         keys = self._announced_keys(request)
         return frozenset(keys).union(*(self._registry.related_keys(key) for key in keys))
+
+    def settled_at(self, request: Request, now: float) -> float:
+        """Return when the table is whole, if no form of the key was announced and the router has just started."""
+        settled_at = self._registry.settled_at
+        return 0.0 if now >= settled_at or self.has_nodes(request, now) else settled_at
 
     def connect_failed(self, node: Node, now: float, *, timed_out: bool) -> None:
         """Mark the node as gone: it is not chosen until it announces itself again."""

@@ -23,7 +23,11 @@ def build_gate(config: SubscriptionConfig, is_own: Callable[[Address], bool]) ->
     signatures = None
     if config.sign_check is not None:
         try:
-            signatures = Signatures(config.sign_check, config.sign_tolerance or 86_400.0)
+            signatures = Signatures(
+                config.sign_check,
+                config.sign_tolerance or 86_400.0,
+                signs_command=config.sign_command,
+            )
         except SignatureError as exc:
             raise StartError(str(exc)) from exc
     return Gate(

@@ -12,6 +12,7 @@ from typing import Final
 import h11
 
 from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.protocol.http.health import health_fields
 from uwsgi_router.protocol.uwsgi import HEADER_SIZE, MODIFIER_PING, encode_header
 from uwsgi_router.router.config.health_checks import Checks
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint
@@ -19,7 +20,7 @@ from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.subscriptions.node import SubscribedNode
 
 PING: Final = encode_header(MODIFIER_PING, 0)
-USER_AGENT: Final = b"uwsgi-router-check"
+USER_AGENT: Final = "uwsgi-router-check"
 #: Bytes of an answer that are read; what follows does not matter.
 MAX_ANSWER: Final = 65_536
 
@@ -105,6 +106,8 @@ async def _read_pong(sock: socket.socket) -> None:
         if not more:
             raise _Failed("it ended the connection without an answer to the ping")
         data += more
+    if data == b"HTTP":
+        raise _Failed("it speaks HTTP, and did not announce that (proto=http)")
     if data[0] != MODIFIER_PING:
         raise _Failed("what it sent is no answer to a ping")
 
@@ -123,12 +126,7 @@ def host_of(node: SubscribedNode, checks: Checks) -> bytes:
 
 def _request(http: h11.Connection, host: bytes, checks: Checks) -> bytes:
     assert checks.path is not None
-    fields = [
-        (b"Host", host),
-        (b"User-Agent", USER_AGENT),
-        (b"Accept", b"*/*"),
-        (b"Connection", b"close"),
-    ]
+    fields = health_fields(host.decode("ascii"), USER_AGENT)
     head = http.send(h11.Request(method=b"GET", target=checks.path.encode(), headers=fields))
     end = http.send(h11.EndOfMessage())
     assert head is not None

@@ -12,6 +12,7 @@ from typing import Final
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.router.table.timing import TableTiming
+from uwsgi_router.subscriptions.client.threads import in_thread
 from uwsgi_router.subscriptions.state import MAX_SIZE, Saved, StateError, lines_of, parse
 
 log = logging.getLogger("uwsgi-router.state")
@@ -73,7 +74,7 @@ class StateFile:
             if table is None:
                 left_out += [f"there is no table of {one.name} now"] * len(one.nodes)
             else:
-                left_out += table.restore(one, wall)
+                left_out += table.restore(one, wall, saved.saved)
         log.info(
             "%s: %d nodes restored, saved %.0f s ago",
             self._path,
@@ -114,8 +115,9 @@ class StateFile:
             self._changed.clear()
             began = self._loop.time()
             chunks = await self._in_slices()
-            self._writing = self._loop.run_in_executor(
-                None, self._try, lambda done=chunks: write(self._path, done)
+            # Not the loop's executor: an operator's code, or names that hang, may keep that busy.
+            self._writing = self._loop.create_task(
+                in_thread(lambda done=chunks: self._try(lambda: write(self._path, done)))  # type: ignore[misc]
             )
             await asyncio.shield(self._writing)
             await asyncio.sleep(max(self._timing.save_again, REST * (self._loop.time() - began)))

@@ -19,24 +19,15 @@ from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.table.event_log import EventLog
+from uwsgi_router.router.table.flood import KnownSenders, Losses
 from uwsgi_router.router.table.gate import build_gate
 from uwsgi_router.router.table.resubscription import Announced, Resubscription
+from uwsgi_router.router.table.signing_clock import SigningClock
 from uwsgi_router.router.table.tee import Tee
 from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.adverts import Adverts
-from uwsgi_router.subscriptions.events import (
-    Event,
-    NodeAdded,
-    NodeAnswers,
-    NodeEjected,
-    NodeFailed,
-    NodeHealthy,
-    NodeRefreshed,
-    NodeUnhealthy,
-    PoolAdded,
-    PoolRemoved,
-    SniChanged,
-)
+from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed
 from uwsgi_router.subscriptions.gate import never_own
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.notify import Notifier
@@ -52,12 +43,6 @@ log = logging.getLogger("uwsgi-router.subscriptions")
 #: Seconds between two lines about the same: refused datagrams of one sender for one cause and key.
 QUIET: Final = 10.0
 
-_REASONS: Final = {
-    "connect": "a connect failed",
-    "unsubscribe": "it unsubscribed",
-    "stale": "it is stale",
-}
-
 
 class TableListener(Protocol):
     """Listener of a table: a router that uses it."""
@@ -65,8 +50,11 @@ class TableListener(Protocol):
     def table_changed(self, events: Sequence[Event]) -> None:
         """Handle nodes that came, left, or changed."""
 
-    def datagram_refused(self) -> None:
-        """Count an announce that was refused."""
+    def datagrams_refused(self, count: int) -> None:
+        """Count announces that were refused."""
+
+    def datagrams_lost(self, count: int) -> None:
+        """Count datagrams that the kernel had no room for."""
 
 
 class Table:
@@ -77,6 +65,7 @@ class Table:
         loop: the event loop.
         is_own: tells the addresses that this program listens on, which no node can have.
         wall_clock: seconds since the epoch, which signed announces are dated in.
+        monotonic: seconds of a clock that nobody sets, which tells when the other one is.
         timing: times that no option sets.
 
     Attributes:
@@ -94,11 +83,11 @@ class Table:
         *,
         is_own: Callable[[Address], bool] = never_own,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251
+        monotonic: Callable[[], float] = time.monotonic,
         timing: TableTiming | None = None,
     ) -> None:
         self._loop = loop
         self._timing = timing or TableTiming()
-        self._wall_clock = wall_clock
         self._gate = build_gate(config, is_own)
         self._notifier = Notifier(is_own)
         self._config = config
@@ -109,11 +98,20 @@ class Table:
         except SniError as exc:
             raise StartError(str(exc)) from exc
         self.used_times = self._gate.used_times
+        self._wall_clock = SigningClock(
+            wall_clock,
+            monotonic,
+            self.used_times,
+            lambda: self._on_change(),  # noqa: PLW0108 - it changes
+        )
         self._forget_at = loop.time() + self._timing.forget
-        self._tolerance = config.tolerance
+        self._event_log = EventLog(config.tolerance, loop.time)
+        self._known_senders = KnownSenders()
+        self._losses = Losses(config.allow_from, config.tolerance)
         self.registry = Registry(
             started=loop.time(),
             tolerance=config.tolerance,
+            settling=self._timing.settling,
             algorithm=config.algorithm,
             dotsplit=config.dotsplit,
             mountpoints=config.mountpoints,
@@ -146,36 +144,51 @@ class Table:
         """Tell ``listener`` what happens from now on."""
         self._listeners.append(listener)
 
+    def unused_by(self, listener: TableListener) -> None:
+        """Tell ``listener`` no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def start(self, sockets: Sequence[BoundSocket]) -> None:
         """Begin to read announces, and to look for stale nodes."""
         for bound in sockets:
-            server = SubscriptionServer(
-                bound.sock,
-                self.registry,
-                self.report,
-                self._refused,
-                self._loop,
-                gate=self._gate,
-                wall_clock=self._wall_clock,
-                notifier=self._notifier,
-                unheard=self._unheard,
-                sni=self._sni_of,
-                accepted=self._accepted,
-            )
-            server.start()
-            self._servers.append(server)
+            self._losses.watch(bound)
+            bound.on_replaced = self._serve(bound.sock).move_to
+            if bound.second is not None:
+                self._serve(bound.second)
+                self._known_senders.add_lane(bound.sock)
         if self._timer is None:
             # Once, however many routers share the table.
             self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
             if self._tee is not None:
                 self._tee.start()
 
-    def restore(self, saved: SavedTable, wall: float) -> list[str]:
+    def _serve(self, sock: socket.socket) -> SubscriptionServer:
+        """Read announces from a socket."""
+        server = SubscriptionServer(
+            sock,
+            self.registry,
+            self.report,
+            self._refused,
+            self._loop,
+            gate=self._gate,
+            wall_clock=self._wall_clock,
+            notifier=self._notifier,
+            unheard=self._unheard,
+            sni=self._sni_of,
+            accepted=self._accepted,
+        )
+        server.start()
+        self._servers.append(server)
+        return server
+
+    def restore(self, saved: SavedTable, wall: float, written: float) -> list[str]:
         """Take in what an earlier run saved; to be called before the first announce is heard.
 
         Args:
             saved: read from its file.
             wall: seconds since the epoch.
+            written: likewise, when it was saved.
 
         Returns:
             For each node that is left out, why.
@@ -204,8 +217,11 @@ class Table:
         if self.used_times is not None:
             for used in saved.used:
                 self.used_times.restore(used)
+            self._wall_clock.saved(wall, written)
         # Not logged one by one: they are not new.
         self._tell(events)
+        if abs(wall - written) <= self._config.tolerance:
+            self.registry.settle()
         return left_out
 
     def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
@@ -272,7 +288,14 @@ class Table:
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(self._timing.sweep, self._sweep)
         now = self._loop.time()
-        self.report(self.registry.sweep(now))
+        lost = self._losses.look(now)
+        if lost:
+            for listener in self._listeners:
+                listener.datagrams_lost(lost)
+        self.report(self.registry.sweep(now, lossy=self._losses.lasts(now)))
+        self._wall_clock.look()
+        self._event_log.sum_up()
+        self._known_senders.update(now)
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
             self._gate.forget_old(self._wall_clock())
@@ -281,8 +304,8 @@ class Table:
         """Log what happened in the table and pass it on."""
         if not events:
             return
-        for event in events:
-            self._log(event)
+        self._event_log.write(events)
+        self._known_senders.note(events)
         self._tell(events)
 
     def _tell(self, events: list[Event]) -> None:
@@ -318,53 +341,11 @@ class Table:
             )
             return None
 
-    def _log(self, event: Event) -> None:
-        match event:
-            case PoolAdded(key, algorithm):
-                log.info("new pool %s (%s)", show(key), algorithm)
-            case NodeAdded(key, node):
-                log.info(
-                    "[%s] new node: %s (weight %d, backup %d)",
-                    show(key),
-                    node.name,
-                    node.weight,
-                    node.backup,
-                )
-            case NodeFailed(key, node, reason):
-                text = _REASONS[reason]
-                if reason == "stale":
-                    text += f", no announce for {self._tolerance:g} s"
-                # Leaving in good order is no reason to wake anybody.
-                level = logging.INFO if reason == "unsubscribe" else logging.WARNING
-                log.log(level, "[%s] marking %s as failed: %s", show(key), node.name, text)
-            case NodeUnhealthy(key, node, why):
-                log.warning("[%s] %s is not used, its check fails: %s", show(key), node.name, why)
-            case NodeHealthy(key, node):
-                log.info("[%s] %s is used, its check succeeds", show(key), node.name)
-            case NodeEjected(key, node, seconds):
-                log.warning(
-                    "[%s] %s is ejected for %g s: it failed %d requests in a row",
-                    show(key),
-                    node.name,
-                    seconds,
-                    node.fails,
-                )
-            case NodeAnswers(key, node):
-                log.info("[%s] %s answers again", show(key), node.name)
-            case PoolRemoved(key):
-                log.info("[%s] no nodes left", show(key))
-            case SniChanged(key, sni) if sni is not None:
-                log.info(
-                    "[%s] its certificate is in %s; nothing here terminates TLS yet",
-                    show(key),
-                    show(sni.crt),
-                )
-            case _:
-                pass
-
     def _refused(self, refusal: Refusal) -> None:
         for listener in self._listeners:
-            listener.datagram_refused()
+            listener.datagrams_refused(refusal.count)
+        if refusal.cause == "rate":
+            self._known_senders.sent_too_many(refusal.sender, self._loop.time())
         about = "" if refusal.key is None else f" for {show(refusal.key)}"
         self._limited.warning(
             (refusal.cause, refusal.sender, refusal.key),

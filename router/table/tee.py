@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
 
+from uwsgi_router.protocol.subscription import plain_datagram
 from uwsgi_router.router.net.destinations import Destinations
 from uwsgi_router.subscriptions.expiring_set import ExpiringSet
 
@@ -13,7 +14,7 @@ REMEMBERED: Final = 100_000
 
 
 class Tee:
-    """Tee: sends each accepted datagram on, unchanged, to every destination.
+    """Tee: sends each accepted datagram on to every destination, unchanged but for a scheme in its address.
 
     Args:
         destinations: where to; started and closed with this.
@@ -47,6 +48,7 @@ class Tee:
         if self._sent.contains(digest, now):
             return
         self._sent.add(digest, now)
+        datagram = plain_datagram(datagram)
         for destination in self._destinations:
             for route in destination.routes:
                 self._destinations.send(destination, route, datagram)

@@ -12,6 +12,8 @@ class TableTiming:
 
     Attributes:
         sweep: between two looks for nodes that fell silent.
+        settling: after the start: requests for keys that nobody has announced yet wait so long for their nodes, which
+            announce themselves every 10 s.
         forget: between two looks for signatures that need no remembering any more.
         announce: between two announces of this router to others.
         tee: a datagram is sent on once within it: routers that send to each other would otherwise never stop, and
@@ -26,6 +28,7 @@ class TableTiming:
     """
 
     sweep: float = 1.0
+    settling: float = 10.0
     forget: float = 60.0
     announce: float = INTERVAL
     tee: float = 2.0

@@ -11,6 +11,7 @@ from uwsgi_router.protocol.address import (
     parse_address,
     parse_port,
 )
+from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.servers import ServerAddress, is_loopback
 
@@ -22,14 +23,23 @@ def is_auto(address: str) -> bool:
     return address.startswith(f"{_AUTO}:")
 
 
-def check_address(text: str) -> str:
-    """Return the address as it will be announced, ``auto:PORT`` as it is.
+def check_address(text: str) -> tuple[str, NodeProto | None]:
+    """Return the address as it will be announced, ``auto:PORT`` as it is, and the protocol that its scheme names.
 
-    A relative path becomes absolute: the router has another working directory.
+    It is announced plain, for uWSGI's routers know no schemes. A relative path becomes absolute: the router has
+    another working directory.
 
     Raises:
         SubscribeError: if nobody could reach a node there.
     """
+    try:
+        plain, proto = split_scheme(text)
+    except AddressError as exc:
+        raise SubscribeError(f"address {text!r}: {exc}") from None
+    return _checked(plain), proto
+
+
+def _checked(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if _AUTO in (host, text):
         try:
@@ -41,8 +51,6 @@ def check_address(text: str) -> str:
         raise SubscribeError(
             f"address {text!r} has no port: write {hint}, or a UNIX socket with a slash"
         )
-    if text.startswith("unix:"):
-        raise SubscribeError(f"address {text!r}: write the path alone, {text[5:]}")
     try:
         address = parse_address(text)
     except AddressError as exc:

@@ -147,12 +147,13 @@ class Announcement:
                 sni_key=_bytes(self.sni_key),
                 sni_crt=_bytes(self.sni_crt),
                 sni_ca=_bytes(self.sni_ca),
+                says_command=signer is not None,
                 unix=unix if signer else None,
             )
             packet = encode(bare)
             if signer is None:
                 return packet
-            # The header is not signed: all that stands before ``sign`` is.
+            # The header is not signed: all that stands before ``sign`` is, and says the command once more.
             sign = signer.sign(packet[4:]) if signed else _LONGEST_SIGNATURE
             return encode(replace(bare, sign=sign))
         except SubscriptionError as exc:
@@ -176,6 +177,7 @@ def announcement(
     sni_client_ca: str | None = None,
     backup: int = 0,
     key_file: str | None = None,
+    default_protocol: Proto = "uwsgi",
 ) -> Announcement:
     """Make an announcement from the parameters of uwsgiconf's ``subscriptions.subscribe``.
 
@@ -183,19 +185,20 @@ def announcement(
         server: ``host:port`` (all addresses of a name) or the path of a UNIX datagram socket.
         key: what the node serves: ``example.com``, ``example.com:8080``, ``example.com/blog``.
         address: where the router finds it: ``host:port``, a path, or ``auto:8000``, which is the local address on the
-            route to the server.
+            route to the server; all with a scheme too, which says the protocol: ``http://10.0.0.1:8000``.
         address_vassal: its name under an Emperor.
         balancing_weight: share of the traffic (1).
         balancing_algo: name of a balancing algorithm, or one of uwsgiconf's objects with its backup level.
         modifier: modifier1, (modifier1, modifier2), or one of uwsgiconf's objects.
         signing: (digest, private key file), or ``"SHA256:/etc/key.pem"``.
         check_file: announced only while this file exists.
-        protocol: what it speaks: ``uwsgi`` (if None), ``http``, ``fastcgi`` or ``scgi``.
+        protocol: what it speaks: ``uwsgi``, ``http``, ``fastcgi`` or ``scgi``.
         sni_cert: certificate, on the router's file system.
         sni_key: its private key, likewise.
         sni_client_ca: authorities that sign clients, likewise.
         backup: backup level, if ``balancing_algo`` is not an object that has one.
         key_file: instead of ``key``: a file with one key per line.
+        default_protocol: what it speaks if neither ``protocol`` nor the address says so.
 
     Raises:
         SubscribeError: with what is wrong.
@@ -208,12 +211,13 @@ def announcement(
         )
     if not address:
         raise SubscribeError("there is no address: write where the router finds the node")
+    plain, said = check_address(address)
     modifier1, modifier2 = _modifiers(modifier)
     algo, level = _algorithm(balancing_algo)
     return Announcement(
         server=Server.parse(server),
         key=key or "",
-        address=check_address(address),
+        address=plain,
         key_file=key_file,
         check_file=check_file,
         signer=_signer(signing),
@@ -222,7 +226,7 @@ def announcement(
         modifier2=modifier2,
         algo=algo,
         backup=level or backup,
-        proto=_proto(protocol),
+        proto=_proto(protocol, said, address) or default_protocol,
         vassal=address_vassal,
         sni_key=sni_key,
         sni_crt=sni_cert,
@@ -275,10 +279,13 @@ def _signer(signing: str | Sequence[str] | None) -> Signer | None:
     return Signer.checked(*signing)
 
 
-def _proto(protocol: str | None) -> Proto:
+def _proto(protocol: str | None, said: Proto | None, address: str) -> Proto | None:
+    """Return the protocol that was given, or that the address names; None: nothing says so."""
     if protocol is None:
-        return "uwsgi"
+        return said
     for proto in PROTOS:
         if protocol == proto:
+            if said not in {None, proto}:
+                raise SubscribeError(f"address {address!r} says {said}, the protocol is {proto}")
             return proto
     raise SubscribeError(f"no protocol {protocol!r}: nodes speak {', '.join(PROTOS)}")

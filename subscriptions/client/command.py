@@ -5,21 +5,28 @@ import asyncio
 import logging
 import os
 import re
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
+from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.output import standard_error
 from uwsgi_router.subscriptions.client.process import CannotStart
-from uwsgi_router.subscriptions.client.readiness import Check
+from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
+from uwsgi_router.version import __version__
 
 log = logging.getLogger("subscriptions.client")
 
+# What programs speak that uWSGI does not run.
+_USUAL: Final = "http"
 _SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 
@@ -47,6 +54,7 @@ def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
     except SubscribeError as exc:
         sys.stderr.write(f"{prog}: {exc}\n")
         return 2
+    standard_error(lambda count, why: f"{prog}: {count} lines were dropped: {why}")
     # The prefix is no format: it stands in front of it.
     logging.basicConfig(format=f"{prog}: %(message)s", level=logging.INFO, stream=sys.stderr)
     if plan.interval > TOLERANCE:
@@ -81,7 +89,11 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     """
     parser = arguments_of(prog)
     own, program = _split(arguments)
-    options = parser.parse_args(own)
+    options, rest = parser.parse_known_args(own)
+    if rest and not rest[0].startswith("-"):
+        raise SubscribeError(f"write -- before the program: -- {shlex.join(rest)}")
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     announcements = _announcements(options)
     if not announcements:
         raise SubscribeError("nothing to announce: write --server HOST:PORT --key KEY")
@@ -93,7 +105,7 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     return SubscribePlan(
         announcements=announcements,
         program=program,
-        check=Check.parse(options.check, key) if options.check else Check(),
+        check=Check.parse(options.check, key) if options.check else Check(host=host_of(key)),
         drain=Drain(options.drain, options.drain_delay, control_path(options.control, os.environ)),
         interval=options.interval,
         notify=options.notify,
@@ -125,30 +137,36 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
                 balancing_weight=options.weight,
                 signing=options.sign,
                 protocol=options.proto,
+                default_protocol=_USUAL,
             )
             for key in options.key
         ]
-    shared = {
-        "address": options.address,
-        "weight": options.weight,
-        "protocol": options.proto,
-    }
-    made += [subscribe_to(text, **shared) for text in options.subscribe_to]
-    made += [subscribe2(text, **shared) for text in options.subscribe2]
+    for read, texts in ((subscribe_to, options.subscribe_to), (subscribe2, options.subscribe2)):
+        made += [
+            read(
+                text,
+                address=options.address,
+                weight=options.weight,
+                protocol=options.proto,
+                default_protocol=_USUAL,
+            )
+            for text in texts
+        ]
     return tuple(made)
 
 
 def arguments_of(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command line of a program called ``prog``."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog=prog,
         usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
-        description="Run PROGRAM and announce it to routers once it serves.",
+        description="Run PROGRAM, and announce it once it serves: tell routers where it is, and for which host (KEY).",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add("--version", action="version", version=f"{prog} {__version__}")
     add(
         "--server",
         metavar="HOST:PORT",
@@ -165,9 +183,13 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     add(
         "--address",
         help="where the router finds the program: HOST:PORT, a UNIX socket's path, or auto:PORT, which is this"
-        " machine's address on the route to the server",
+        " machine's address on the route to the server; http://, uwsgi:// or unix: before it say what is spoken there",
     )
-    add("--proto", choices=PROTOS, default="http", help="what the program speaks (default: http)")
+    add(
+        "--proto",
+        choices=PROTOS,
+        help="what the program speaks, as a scheme of --address may say, too (default: http)",
+    )
     add("--weight", type=int, metavar="N", help="its share of the requests (default: 1)")
     add(
         "--sign",

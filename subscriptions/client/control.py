@@ -141,7 +141,8 @@ def drained(path: str, nodes: Iterable[tuple[str, str]], limit: float) -> bool:
 def _reason(exc: OSError) -> str:
     return {
         ConnectionRefusedError: "no router listens there",
-        FileNotFoundError: "there is no such socket; does the router have control-socket?",
+        FileNotFoundError: "there is no such socket: start the router with control-socket = PATH, and name it here with"
+        " --control PATH",
         PermissionError: "you may not connect there; see chmod-control-socket and chown-control-socket",
         TimeoutError: "the router does not answer",
         BlockingIOError: "the router takes no more connections",

@@ -4,10 +4,13 @@ import http.client
 import re
 import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from uwsgi_router.protocol.address import Address, InetAddress, parse_address
+from uwsgi_router.protocol.http.health import health_fields
+from uwsgi_router.protocol.subscription import Proto
 from uwsgi_router.subscriptions.client.errors import SubscribeError
+from uwsgi_router.subscriptions.client.spoken import spoken_instead
 
 # Seconds for each step. A program that is so slow when nobody asks is not ready.
 _PATIENCE: Final = 5.0
@@ -27,7 +30,7 @@ class Check:
     """
 
     path: str | None = None
-    host: str = ""
+    host: str = "localhost"
     address: Address | None = None
 
     @classmethod
@@ -41,8 +44,7 @@ class Check:
         Raises:
             SubscribeError: if it is something else.
         """
-        # A key may hold a mount point; ".example.com" is for all names below.
-        host = key.partition("/")[0].lstrip(".") or "localhost"
+        host = host_of(key)
         if url.startswith("/") and not re.search(r"\s", url):
             return cls(url, host)
         found = _URL.fullmatch(url)
@@ -55,38 +57,68 @@ class Check:
             raise SubscribeError(f"check {url!r}: there is no port {port}")
         return cls(found["path"] or "/", host, InetAddress(found["host"].strip("[]"), port))
 
-    def trouble(self, announced: str) -> str | None:
+    def trouble(self, announced: str, proto: Proto | None = None) -> str | None:
         """Ask once; return why the program is not ready, None if it is. Blocks for seconds at most.
 
         Args:
             announced: the node's address.
+            proto: what it is to be announced with; a program that speaks another protocol is not ready. None: any.
         """
         address = self.address or parse_address(announced)
+        trouble, spoken = self._trouble(address)
+        if proto is None or (trouble is not None and spoken is not None):
+            return trouble
+        node = parse_address(announced)
+        if spoken is None or address != node:
+            other = spoken_instead(lambda: _connect(node), proto, self.host)
+        else:
+            other = "http" if proto == "uwsgi" and spoken == "http" else None
+        if other is None:
+            return trouble
+        return (
+            f"{announced} speaks {other}, and is to be announced as {proto}:"
+            f" write --proto {other}, or {other}:// before its address"
+        )
+
+    def _trouble(self, address: Address) -> tuple[str | None, Literal["", "http"] | None]:
+        """Return why it is not ready, and what it is known to speak: "" if nobody is there, None if that is open."""
         try:
             sock = _connect(address)
         except OSError as exc:
-            return f"cannot connect to {address}: {(exc.strerror or str(exc)).lower()}"
+            return f"cannot connect to {address}: {(exc.strerror or str(exc)).lower()}", ""
         with sock:
             if self.path is None:
-                return None
+                return None, None
             return self._ask(sock, address)
 
-    def _ask(self, sock: socket.socket, address: Address) -> str | None:
+    def _ask(
+        self, sock: socket.socket, address: Address
+    ) -> tuple[str | None, Literal["http"] | None]:
         assert self.path is not None
         connection = http.client.HTTPConnection("localhost", timeout=_PATIENCE)
         connection.sock = sock
         try:
-            headers = {"Host": self.host, "User-Agent": "uwsgi-subscribe", "Connection": "close"}
-            connection.request("GET", self.path, headers=headers)
+            fields = health_fields(self.host, "uwsgi-subscribe")
+            connection.request("GET", self.path, headers=dict(fields))
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as exc:
-            return f"{address} does not answer GET {self.path}: {str(exc) or type(exc).__name__}"
+            how = str(exc) or type(exc).__name__
+            # A uwsgi server answers no health check: then that explains it.
+            return f"{address} does not answer GET {self.path}: {how}", None
         finally:
             connection.close()
         # A redirection (to https, say) is an answer of a program that works.
         if 200 <= status < 400:
-            return None
-        return f"{address} answers GET {self.path} for {self.host} with {status}"
+            return None, "http"
+        # gunicorn answers so in uwsgi, too.
+        spoken: Literal["http"] | None = None if status == 400 else "http"
+        return f"{address} answers GET {self.path} for {self.host} with {status}", spoken
+
+
+def host_of(key: str) -> str:
+    """Return the host that a program is asked for, by its key."""
+    # A key may hold a mount point; ".example.com" is for all names below.
+    return key.partition("/")[0].lstrip(".") or "localhost"
 
 
 def _connect(address: Address) -> socket.socket:

@@ -7,6 +7,7 @@ import difflib
 import re
 from typing import Final
 
+from uwsgi_router.protocol.subscription import Proto
 from uwsgi_router.subscriptions.client.announcement import Announcement, announcement
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 
@@ -18,7 +19,12 @@ _COMMA = re.compile(r"(?<!\\),")
 
 
 def subscribe_to(
-    text: str, *, address: str | None = None, weight: int | None = None, protocol: str | None = None
+    text: str,
+    *,
+    address: str | None = None,
+    weight: int | None = None,
+    protocol: str | None = None,
+    default_protocol: Proto = "uwsgi",
 ) -> Announcement:
     """Read ``[ADDRESS=]SERVER:KEY[,MODIFIER1[,DIGEST:KEYFILE]]`` or ``[ADDRESS=]SERVER:@FILE``.
 
@@ -27,6 +33,7 @@ def subscribe_to(
         address: announced if the string names none.
         weight: uWSGI has it in another option.
         protocol: what the node speaks.
+        default_protocol: what it speaks if neither that nor its address says so.
 
     Raises:
         SubscribeError: with what is wrong.
@@ -49,6 +56,7 @@ def subscribe_to(
             address=address,
             balancing_weight=weight,
             protocol=protocol,
+            default_protocol=default_protocol,
         )
     key, _, options = key.partition(",")
     modifier, _, signing = options.partition(",")
@@ -60,11 +68,17 @@ def subscribe_to(
         modifier=_number(modifier, "modifier1", where) if modifier else None,
         signing=signing or None,
         protocol=protocol,
+        default_protocol=default_protocol,
     )
 
 
 def subscribe2(
-    text: str, *, address: str | None = None, weight: int | None = None, protocol: str | None = None
+    text: str,
+    *,
+    address: str | None = None,
+    weight: int | None = None,
+    protocol: str | None = None,
+    default_protocol: Proto = "uwsgi",
 ) -> Announcement:
     r"""Read ``server=…,key=…,addr=…``; a backslash before a comma makes it part of the value.
 
@@ -73,6 +87,7 @@ def subscribe2(
         address: announced if the string names none.
         weight: likewise.
         protocol: likewise.
+        default_protocol: what the node speaks if nothing says so.
 
     Raises:
         SubscribeError: with what is wrong.
@@ -111,6 +126,7 @@ def subscribe2(
         signing=values.get("sign"),
         check_file=values.get("check"),
         protocol=values.get("proto") or protocol,
+        default_protocol=default_protocol,
         sni_cert=values.get("sni_crt"),
         sni_key=values.get("sni_key"),
         sni_client_ca=values.get("sni_ca"),

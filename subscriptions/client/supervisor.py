@@ -5,7 +5,6 @@ import logging
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from uwsgi_router.subscriptions.client.address import is_auto
@@ -19,13 +18,11 @@ from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, Schedule
 from uwsgi_router.subscriptions.client.subscriber import notify_socket
 from uwsgi_router.subscriptions.client.threads import in_thread
+from uwsgi_router.subscriptions.client.until_ready import ReadyTiming, until_ready
 
 log = logging.getLogger("subscriptions.client")
 
 _STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
-# How often a program that starts is asked whether it serves, and after how many seconds that is told.
-_PROBE_EVERY: Final = 0.1
-_PATIENCE: Final = 10.0
 # How often a server's name is looked up that the program's own address depends on.
 _RETRY_EVERY: Final = 1.0
 # A datagram can get lost: the withdrawal is repeated after so many seconds.
@@ -135,14 +132,8 @@ class Supervisor:
         await keep_announcing(announcer, Schedule(self._plan.interval), well=well)
 
     async def _ready(self, announcements: Sequence[Announcement]) -> None:
-        loop = asyncio.get_running_loop()
-        tell = loop.time() + _PATIENCE
-        for address in dict.fromkeys(a.address for a in _settled(announcements)):
-            while trouble := await in_thread(partial(self._plan.check.trouble, address)):
-                if loop.time() >= tell:
-                    log.warning("not announced yet: %s", trouble)
-                    tell = loop.time() + 6 * _PATIENCE
-                await asyncio.sleep(_PROBE_EVERY)
+        for address, proto in dict.fromkeys((a.address, a.proto) for a in _settled(announcements)):
+            await until_ready(self._plan.check, address, proto, ReadyTiming())
 
     async def _withdraw(self, announcer: Announcer, program: Program) -> None:
         """Unsubscribe, and let the program serve on until what was sent to it before is done."""

@@ -76,6 +76,7 @@ def test_metrics_that_the_pages_name_exist() -> None:
     assert source.registry is not None
     announce(source.registry, b"example.com", "127.0.0.1:4001")
     source.counters.failed["connect"] += 1
+    source.counters.refused_connections["max-connections"] += 1
     text = b"".join(metrics.render(source, now=NOW, wall=WALL)).decode()
     named = {name for page in TEXTS.values() for name in re.findall(r"\buwsgi_router_\w+", page)}
     assert named - {series(line)[0] for line in text.splitlines()} == set()

@@ -20,6 +20,7 @@ _SERVICE = {
     "ProtectSystem",
     "Restart",
     "RuntimeDirectory",
+    "StateDirectory",
     "SuccessExitStatus",
     "TimeoutStopSec",
     "Type",

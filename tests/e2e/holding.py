@@ -2,7 +2,8 @@
 
     holding.py ADDRESS GATE
 
-For each request it connects to GATE and answers when a byte has come from there. After TERM it tells GATE so, and ends.
+For each request of the router it connects to GATE and answers when a byte has come from there. After TERM it tells GATE
+so, and ends.
 """
 
 import os
@@ -31,7 +32,12 @@ def main(address: str, gate: str) -> None:
 def serve(client: socket.socket, gate: str) -> None:
     """Answer one request, if it is one."""
     with client:
-        if client.recv(65_536):
+        asked = client.recv(65_536)
+        if asked:
+            if b"uwsgi-subscribe" in asked:
+                # It asks HEAD of / before it announces a program.
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                return
             with connected(gate) as waiting:
                 waiting.sendall(b"REQUEST")
                 waiting.recv(1)

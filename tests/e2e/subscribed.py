@@ -2,10 +2,10 @@
 
 Told to the socket that takes the announces too, the order of both is the order in which they happened.
 
-    subscribed.py ADDRESS EVENTS [exit=N] [healthy=FILE] [orphan] [quiet]
+    subscribed.py ADDRESS EVENTS [asked] [exit=N] [healthy=FILE] [orphan] [quiet]
 
-exit: its exit code after TERM. healthy: answers 503 until the file exists. orphan: leaves a grandchild behind, which
-ends. quiet: leaves TERM its default action.
+asked: tells each request, too. exit: its exit code after TERM. healthy: answers 503 until the file exists. orphan:
+leaves a grandchild behind, which ends. quiet: leaves TERM its default action.
 """
 
 import os
@@ -58,16 +58,19 @@ def main(address: str, events: str, *words: str) -> None:
     while True:
         client, _ = listener.accept()
         with client:
-            answer(client, settings)
+            asked = answer(client, settings)
+        if asked and "asked" in settings:
+            telling.send(b"event " + asked)
 
 
-def answer(client: socket.socket, settings: dict[str, str]) -> None:
-    """Answer one HTTP request, if it is one."""
+def answer(client: socket.socket, settings: dict[str, str]) -> bytes:
+    """Answer one HTTP request, if it is one; return it."""
     asked = client.recv(4096)
     if asked:
         well = "healthy" not in settings or os.path.exists(settings["healthy"])
         status = b"200 OK" if well and b"\r\nHost: example.com\r\n" in asked else b"503 Not yet"
         client.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
+    return asked
 
 
 def orphan() -> int:

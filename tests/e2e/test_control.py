@@ -143,9 +143,11 @@ def test_watch_redraws_until_it_is_interrupted(site: Site) -> None:
     assert "Traceback" not in watching.output()
 
 
-def test_a_node_that_nobody_announced_is_drained_already(site: Site) -> None:
+def test_a_node_that_is_not_there_can_not_be_drained(site: Site) -> None:
     code, output = site.run("drain", site.address)
-    assert (code, output) == (0, f"{site.address} is in no pool: there is nothing to drain\n")
+    assert code == 1
+    assert output.startswith(f"uwsgi-router drain: there is no node {site.address};")
+    assert site.run("drain", site.address, "--missing-ok")[0] == 0
     assert site.run("enable", site.address)[0] == 1
     assert site.run("drain")[0] == 2
     assert site.run("drain", site.address, "--control", "/nonexistent")[0] == 1

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import urllib.request
 
+import pytest
+
 from tests.lab.place import Place
 from tests.lab.programs import ROOT
 from tests.lab.waiting import wait_until
@@ -36,6 +38,7 @@ def running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.sources
 def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Place) -> None:
     make = lab.program("make-run", "make", "run", cwd=ROOT, env={"MAKEFLAGS": None})
     make.wait_for_output("Ctrl-C", seconds=50)
@@ -53,7 +56,7 @@ def test_make_run_shows_routers_and_two_vassals_and_its_commands_work(lab: Place
     pages = [browse(curl.removeprefix("curl ")) for _ in range(2)]
     assert sorted(name for page in pages for name in pids if name in page) == sorted(pids)
     if shutil.which("curl"):
-        assert paste(curl).startswith("Hello from vassal")
+        assert paste(curl).startswith("Hello from node")
     paste(kill)
     killed = next(name for name, pid in pids.items() if str(pid) in kill)
     (survivor,) = set(pids) - {killed}

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.lab import programs
 from tests.lab.clients import answer_of
 from tests.lab.commands import Router
 from tests.lab.messages import HOST, from_web_server
@@ -144,6 +146,41 @@ def test_recorded_changed_dated_and_unsigned_packets_change_nothing(
         found = [line for line in lines if cause in line and "end.example" not in line]
         assert len(found) == 1, found
     assert f"for {HOST}: its time" in router.output()
+
+
+def our_client(lab: Place, server: str, key: Path) -> None:
+    """Announce a node by our own client, which signs."""
+    options = ("--server", server, "--key", HOST, "--sign", f"SHA256:{key}", "--drain", "0")
+    program = (sys.executable, "-m", "http.server", "-b", "{host}", "{port}")
+    argv = (programs.uwsgi_router(), "subscribe", *options, "--address", OURS, "--", *program)
+    lab.program("ours", *argv)
+
+
+OURS = "127.0.0.1:4999"
+
+
+def test_a_fresh_announce_of_our_own_client_can_not_be_turned_into_an_unsubscribe(
+    lab: Place, make_keys: Callable[[str], Path]
+) -> None:
+    key = make_keys("rsa2048")
+    router = signing_router(lab, "SHA256", "--subscriptions-sign-command")
+    relay = Relay(lab)
+    our_client(lab, relay.address, key)
+    router.say(relay.record("subscribe"))
+    router.wait_for_nodes(OURS)
+    # The next one is held back, and turned.
+    router.say(flipped(relay.record("subscribe")))
+    router.wait_for_output("it was changed on its way")
+    router.wait_for_nodes(OURS)
+
+
+def test_a_server_that_demands_a_signed_command_refuses_uwsgis_announces_and_says_so(
+    lab: Place, make_keys: Callable[[str], Path]
+) -> None:
+    router = signing_router(lab, "SHA256", "--subscriptions-sign-command")
+    signing_vassal(lab, router.announce, "SHA256", make_keys("rsa2048"))
+    router.wait_for_output("its signature does not cover its command")
+    assert router.nodes() == {}
 
 
 class Sender:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -190,6 +191,42 @@ def test_it_is_announced_when_its_health_url_answers_for_the_key(lab: Place, tab
     assert process.wait() == 0
 
 
+def test_its_health_url_is_asked_as_clients_behind_a_proxy_ask(table: Table) -> None:
+    process = table.run("asked", options=("--check", "/health?full=1", "--drain", "0"))
+    line, *fields = table.next().removeprefix("event ").strip().split("\r\n")
+    assert line == "GET /health?full=1 HTTP/1.1"
+    expected = {
+        "Host: example.com",
+        "X-Forwarded-Host: example.com",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-For: 127.0.0.1",
+    }
+    assert expected <= set(fields)
+    assert table.next() == table.subscribed
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+
+
+def test_a_program_that_is_not_ready_is_asked_ever_less_and_the_reason_told_after_two_seconds(
+    lab: Place, table: Table
+) -> None:
+    words = ("asked", f"healthy={lab.directory / 'never'}")
+    started = time.monotonic()
+    process = table.run(*words, options=("--check", "/health", "--drain", "0"))
+    reason = f"not announced yet: {table.node} answers GET /health for example.com with 503"
+    asked = []
+    while reason not in process.output():
+        assert table.next().startswith("event GET /health")
+        asked.append(time.monotonic())
+    # At 0.1, 0.25, 0.475, 0.81, 1.32, 2.1 s after its start, not ten times a second for ten seconds.
+    assert len(asked) <= 3 + 3 * (asked[-1] - asked[0])
+    assert asked[-1] - started >= 2
+    process.signal(signal.SIGTERM)
+    while table.next() != "event SIGTERM":
+        pass
+    assert process.wait() == 0
+
+
 def test_before_it_is_announced_it_is_stopped_at_once(lab: Place, table: Table) -> None:
     never = lab.directory / "never"
     options = ("--check", "/health", "--drain", "60", "--drain-delay", "60")
@@ -288,6 +325,7 @@ def project(lab: Place) -> Path:
     return project
 
 
+@pytest.mark.sources
 @pytest.mark.parametrize("path", [None, "project"])
 def test_the_zipapp_in_a_project_with_packages_of_our_names(
     lab: Place, table: Table, zipapp: Path, project: Path, path: str | None
@@ -308,6 +346,7 @@ def test_the_zipapp_in_a_project_with_packages_of_our_names(
     assert process.wait() == 0
 
 
+@pytest.mark.sources
 def test_the_same_sources_make_the_same_zipapp(zipapp: Path, tmp_path: Path) -> None:
     builder = programs.ROOT / "scripts/build_subscribe.py"
     again = tmp_path / "again"

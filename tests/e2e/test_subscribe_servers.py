@@ -199,6 +199,7 @@ def make_keys(directory: Path, names: list[str]) -> None:
             subprocess.run(["openssl", *argv], cwd=directory, check=True, capture_output=True)
 
 
+@pytest.mark.sources
 @pytest.mark.peers
 @pytest.mark.parametrize("digest", ["SHA1", "SHA256"])
 def test_real_uwsgi_takes_signed_announces_and_obeys_the_unsubscribe(

@@ -30,6 +30,8 @@ def _pass(data: bytes, pieces: list[bytes], from_client: bool) -> tuple[bytes, s
     for piece in pieces:
         try:
             passed += check.feed(piece)
+            while check.more:
+                passed += check.feed(b"")
         except FrameViolation as exc:
             violation = exc
             break

@@ -73,6 +73,7 @@ class Table:
     sockets = ("127.0.0.1:1",)
     active_sessions = 0
     static_nodes = None
+    configured_nodes = ()
     cheap = False
     upstreams = Connections()
     access_log = None
@@ -149,8 +150,8 @@ class Table:
 
     def _announce(self, command: str, key: int, address: int, weight: int, more: int) -> None:
         assert command in {"subscribe", "unsubscribe"}
-        self._apply(
-            Subscription(
+        try:
+            subscription = Subscription(
                 "subscribe" if command == "subscribe" else "unsubscribe",
                 _KEYS[key % len(_KEYS)],
                 _ADDRESSES[address % len(_ADDRESSES)],
@@ -159,7 +160,10 @@ class Table:
                 algo=_ALGORITHMS[more % len(_ALGORITHMS)],
                 proto="http" if more == 255 else "uwsgi",
             )
-        )
+        except SubscriptionError:
+            # A key that names no host: it can't be announced.
+            return
+        self._apply(subscription)
 
     def _datagram(self, data: bytes) -> None:
         try:

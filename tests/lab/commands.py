@@ -32,6 +32,7 @@ class Command(Process):
         inherit: sockets that systemd opened for it, bound to addresses of its configuration.
         env: see :class:`Process`.
         cwd: see :class:`Process`.
+        open_files: its limit of them; None: ours.
     """
 
     def __init__(
@@ -41,11 +42,14 @@ class Command(Process):
         inherit: Sequence[socket.socket] = (),
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        open_files: int | None = None,
     ) -> None:
         notify = directory / "notify.sock"
         notify.unlink(missing_ok=True)
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notified.bind(str(notify))
+        # As systemd's: everybody may.
+        notify.chmod(0o777)
         self._notified.settimeout(0.2)
         argv = [*_program(), *arguments]
         if programs.ROUTER_UNDER_TEST == "uwsgi":
@@ -54,6 +58,8 @@ class Command(Process):
         if fds:
             inheriting = str(Path(__file__).with_name("inherit.py"))
             argv = [sys.executable, inheriting, ",".join(map(str, fds)), *argv]
+        if open_files is not None:
+            argv = ["prlimit", f"--nofile={open_files}", *argv]
         super().__init__(
             "router",
             argv,
@@ -156,7 +162,7 @@ class Router(Command, Gateway):
         listen: where it takes requests; None: a free TCP port.
         announce: its subscription server, ``host:port``; None: a free UDP port.
         subscriptions: whether it has a subscription server.
-        settings: ``inherit``, ``env`` and ``cwd`` of :class:`Command`.
+        settings: ``inherit``, ``env``, ``cwd`` and ``open_files`` of :class:`Command`.
     """
 
     kind = "fastrouter"

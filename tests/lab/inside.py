@@ -8,8 +8,8 @@ from typing import TypeVar
 from tests.lab.router import Router
 from tests.lab.waiting import until
 from uwsgi_router.router.net.link import Link
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Upload
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.subscriptions.node import Node
@@ -31,14 +31,14 @@ def client_link(router: Router) -> Link:
 def upload_of(router: Router) -> Upload:
     """What reads the only client."""
     link = client_link(router)
-    (found,) = (pump for pump in _living(Upload) if pump.source is link)
+    (found,) = (pump for pump in living(Upload) if pump.source is link)
     return found
 
 
 def node_links(router: Router) -> list[Link]:
     """The router's ends of the connections to nodes that are in use."""
     poller = router.gateway.context.poller
-    leases = (lease for lease in _living(Lease) if lease._context.poller is poller)
+    leases = (lease for lease in living(Lease) if lease._context.poller is poller)
     return [lease.link for lease in leases if lease.link is not None]
 
 
@@ -51,10 +51,10 @@ def route(router: Router) -> Route:
 def routes(router: Router) -> list[Route]:
     """Of all requests."""
     context = router.gateway.context
-    return [one for one in _living(Route) if one._context is context]
+    return [one for one in living(Route) if one._context is context]
 
 
-def _living(kind: type[T]) -> list[T]:
+def living(kind: type[T]) -> list[T]:
     return [thing for thing in gc.get_objects() if isinstance(thing, kind)]
 
 
@@ -67,6 +67,7 @@ class Left:
     waiting: dict[str, int] = field(default_factory=dict)
     references: dict[str, int] = field(default_factory=dict)
     queueing: int = 0
+    spooled_bytes: int = 0
 
 
 def upstreams_of(router: Router) -> UpstreamPool:
@@ -96,6 +97,7 @@ def left_of(router: Router) -> Left:
         {node.name: len(of.waiting) for node, of in connections if of.waiting},
         {node.name: node.reference for node in nodes_of(router) if node.reference},
         router.gateway.counters.queueing,
+        router.gateway.counters.spooled_bytes,
     )
 
 

@@ -1,35 +1,35 @@
-"""A name server for routers in this process."""
+"""A name server for routers in this process, which may be silent."""
 
-import asyncio
 import socket
+import threading
 from typing import Any, Self
 
 from tests.lab.clock import LoopAhead
 from tests.lab.router import Router
+from uwsgi_router.router.net.look_ups import LookUps
 from uwsgi_router.router.net.resolver import Resolver
 
 
 class Names(LoopAhead):
-    """An event loop whose getaddrinfo answers what the test says.
+    """A getaddrinfo that answers what the test says, and the running loop for whoever asks it.
 
     A list of addresses is the answer, an empty one "no such name"; None does not come until
-    :meth:`comes`.
+    :meth:`comes`. Other names are the system's.
     """
 
     def __init__(self, answers: dict[str, list[str] | None]) -> None:
         super().__init__()
         self.answers = answers
         self.asked: list[str] = []
-        self._came = asyncio.Event()
+        self._came = threading.Condition()
 
-    async def getaddrinfo(self, host: str, port: int, **more: int) -> list[tuple[Any, ...]]:
+    def getaddrinfo(self, host: str, port: int, **more: Any) -> list[tuple[Any, ...]]:
         if host not in self.answers:
-            return list(await self._loop.getaddrinfo(host, port, **more))
+            return list(socket.getaddrinfo(host, port, **more))
         self.asked.append(host)
-        await asyncio.sleep(0)
-        while (addresses := self.answers[host]) is None:
-            self._came.clear()
-            await self._came.wait()
+        with self._came:
+            while (addresses := self.answers[host]) is None:
+                self._came.wait()
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [
@@ -38,11 +38,15 @@ class Names(LoopAhead):
         ]
 
     def comes(self, host: str, addresses: list[str]) -> None:
-        self.answers[host] = addresses
-        self._came.set()
+        with self._came:
+            self.answers[host] = addresses
+            self._came.notify_all()
+
+    def look_ups(self, **limits: Any) -> LookUps:
+        return LookUps(self.as_loop, getaddrinfo=self.getaddrinfo, **limits)
 
     def resolver(self, patience: float = 1.0) -> Resolver:
-        return Resolver(self.as_loop, patience=patience)
+        return Resolver(self.as_loop, patience=patience, look_ups=self.look_ups())
 
     def given_to(self, router: Router) -> Self:
         """Let this answer the router's questions from now on."""

@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.lab import proxies
 from tests.lab.commands import Command, HttpRouter, OtherRouter, Router
 from tests.lab.load import Load
 from tests.lab.nginx import Nginx
 from tests.lab.nodes import Node
 from tests.lab.processes import Process
+from tests.lab.proxies import Proxy
 from tests.lab.servers import Server, SilentVassal, Vassal
 
 P = TypeVar("P", bound=Process)
@@ -37,11 +39,11 @@ class Place:
         """Start an HTTP router; see :class:`HttpRouter`."""
         return self._started(HttpRouter(self.directory, *options, **settings))
 
-    def http_before(self, node: Node | Server, *options: str) -> HttpRouter:
+    def http_before(self, node: Node | Server, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router in front of a node that keeps its clients."""
         http = ["--http-backend-http"] if node.proto == "http" else []
         to = f"--http-to={node.address}"
-        return self.http_router("--http-keepalive", to, *http, *options)
+        return self.http_router("--http-keepalive", to, *http, *options, **settings)
 
     def other_router(self, *options: str) -> OtherRouter:
         """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""
@@ -68,6 +70,13 @@ class Place:
     def nginx(self, router_address: str) -> Nginx:
         """Start nginx in front of that address."""
         return self._started(Nginx(self.directory, router_address))
+
+    def nginx_and_haproxy(self, node: str) -> tuple[Proxy, Proxy]:
+        """Start both as proxies in front of the node at this address, which speaks HTTP."""
+        return (
+            self._started(proxies.nginx(self.directory, node)),
+            self._started(proxies.haproxy(self.directory, node)),
+        )
 
     def load(self, nginx: Nginx, path: str = "/", **settings: Any) -> Load:
         """Start sending requests; see :class:`Load`."""

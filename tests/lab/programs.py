@@ -36,8 +36,17 @@ def uwsgi_plugins(*names: str) -> list[str]:
 
 def nginx() -> str:
     """Return nginx's path, or skip the test (fail it when CI=true)."""
+    return _debian("nginx")
+
+
+def haproxy() -> str:
+    """Return HAProxy's path, or skip the test (fail it when CI=true)."""
+    return _debian("haproxy")
+
+
+def _debian(program: str) -> str:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
-    return shutil.which("nginx", path=path) or _missing("nginx")
+    return shutil.which(program, path=path) or _missing(program)
 
 
 def uwsgi_router() -> str:

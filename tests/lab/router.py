@@ -66,7 +66,7 @@ class Router:
         table, now = self.table, asyncio.get_running_loop().time()
         subscription = Subscription("subscribe", key, address, **fields)
         table.report(table.registry.apply(subscription, source="127.0.0.1", now=now))
-        node = table.registry.pools[key].get(address)
+        node = table.registry.pools[subscription.key].get(address)
         assert node is not None
         return node
 

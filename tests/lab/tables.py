@@ -10,6 +10,7 @@ from tests.lab.messages import KEY
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.lanes import second_lane
 from uwsgi_router.router.net.listeners import bind_datagram
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.router.table.timing import TableTiming
@@ -23,12 +24,17 @@ class BoundTable:
         *,
         port: int = 0,
         wall_clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
         timing: TableTiming | None = None,
+        process: ProcessConfig | None = None,
         **options: Any,
     ) -> None:
-        self.bound = bind_datagram(f"127.0.0.1:{port}", ProcessConfig(), Inherited())
+        process = process or ProcessConfig()
+        self.bound = bind_datagram(f"127.0.0.1:{port}", process, Inherited())
+        for one in self.bound:
+            one.second = second_lane(one)
         config, loop = SubscriptionConfig(**options), asyncio.get_running_loop()
-        self.table = Table(config, loop, wall_clock=wall_clock, timing=timing)
+        self.table = Table(config, loop, wall_clock=wall_clock, monotonic=monotonic, timing=timing)
         self.table.start(self.bound)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.connect(self.where)

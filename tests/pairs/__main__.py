@@ -4,12 +4,11 @@ import sys
 from collections.abc import Iterator
 
 from tests.pairs.cases import TABLE, Case, senseless
-from tests.pairs.faults import faults_of
 from tests.pairs.rules import outcome_of
 
 _HEADS = (
     *("front", "back", "body", "pool", "else"),
-    *("node gets", "says 100", "answer", "ends by", "client", "node", "counted", "known fault"),
+    *("node gets", "says 100", "answer", "ends by", "client", "node", "counted"),
 )
 
 
@@ -31,7 +30,6 @@ def row_of(case: Case) -> tuple[str, ...]:
         "kept" if outcome.kept else "closed",
         "kept" if outcome.node_kept else "closed" if outcome.gets != "-" else "",
         " ".join(counted),
-        "; ".join(fault.name for fault in faults_of(case)),
     )
 
 

@@ -36,11 +36,11 @@ _WHY = {
     "no-node": "no node of this key is up",
     "unknown-key": "no node has announced this key within the last hour",
     "no-answer": "{node} ended the connection without an answer (closed)",
-    "bad-answer": "{node} sent no valid answer: it ended after a 1xx",
+    "cut-short": "{node} sent no whole answer: it ended after a 1xx",
     "rtsp": "RTSP can only be passed on to nodes that speak uwsgi",
     "bad-coding": "HTTP/1.0 with Transfer-Encoding",
 }
-_PHASES = {"no-answer": "answer", "bad-answer": "answer", "rtsp": "connect"}
+_PHASES = {"no-answer": "answer", "cut-short": "answer", "rtsp": "connect"}
 
 
 @dataclass

@@ -20,7 +20,7 @@ STATUS = {
     "no-node": 503,
     "unknown-key": 404,
     "no-answer": 502,
-    "bad-answer": 502,
+    "cut-short": 502,
     "rtsp": 501,
     "bad-coding": 400,
 }
@@ -33,7 +33,7 @@ class Outcome:
     Attributes:
         nodes: those that get each request, one after the other.
         chosen: the node that was chosen last for each request, whether it got it or not; "" if none was.
-        tries: how many nodes were chosen, each time; -1: several, as often as a busy one was looked at.
+        tries: how many nodes were chosen, each time.
         gets: what the node gets behind the head: "nothing", "length", "chunked", "stream", or "as it comes"; "-": it
             gets no request.
         asked: who says 100: "", "router", or "node", whose 100 is passed on.
@@ -96,7 +96,7 @@ def reason_of(case: Case) -> str:
         case.pool == "dies" and not is_sent_again(case) and not never_reuses(case)
     ):
         # A 100 is no answer, and no end of one.
-        return "bad-answer" if node_says_continue(case) else "no-answer"
+        return "cut-short" if node_says_continue(case) else "no-answer"
     return ""
 
 
@@ -181,7 +181,8 @@ def asked_by(case: Case, reason: str) -> str:
         return "router" if reason == "no-node" and collected_early(case) else ""
     if case.body == "expect-raw" and case.back == "http":
         return ""
-    return "router" if is_collected(case) or case.back == "uwsgi" else "node"
+    node = case.back == "http" and not is_collected(case) and not never_reuses(case)
+    return "node" if node else "router"
 
 
 def status_of(case: Case, reason: str) -> int:
@@ -266,13 +267,9 @@ def has_prelude(case: Case) -> bool:
 
 
 def tries_of(case: Case, reason: str) -> int:
-    """Return how many nodes were chosen; one that was full or busy each time that it was looked at."""
+    """Return how many nodes were chosen; one that was full or busy counts once."""
     if not chosen_of(case, reason)[0]:
         return 0
-    if case.pool == "busy":
-        return -1
-    if case.pool == "full":
-        return 1 if reason == "client" else 2
     again = case.pool == "quits" and not reason
     return 2 if again or case.pool in {"refused", "other", "unanswered"} else 1
 

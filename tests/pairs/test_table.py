@@ -1,10 +1,9 @@
-"""The table itself: each value, each reason and each fault belongs to a combination."""
+"""The table itself: each value and each reason belongs to a combination."""
 
 import pytest
 
 from tests.pairs.__main__ import lines
 from tests.pairs.cases import AXES, SENSELESS, TABLE, senseless
-from tests.pairs.faults import FAULTS, Fault, faults_of
 
 TESTED = [case for case in TABLE if not senseless(case)]
 
@@ -19,11 +18,6 @@ def test_every_value_is_tested(axis: str, value: str) -> None:
 @pytest.mark.parametrize("why", SENSELESS)
 def test_every_reason_keeps_a_combination_out(why: str) -> None:
     assert why in map(senseless, TABLE)
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_fault_is_one_of_a_combination(fault: Fault) -> None:
-    assert any(fault in faults_of(case) for case in TESTED)
 
 
 def test_no_two_combinations_have_one_name() -> None:

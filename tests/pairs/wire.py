@@ -183,7 +183,7 @@ def _http_head(case: Case, outcome: Outcome, number: int, port: int) -> Head:
     known = {"host": KEY, "x-test": "yes", **origin}
     if case.client == "1.0-" and case.front == "http":
         # Over HTTP/1.1 there has to be one. What the client did not say stays absent.
-        known["host"] = socket.gethostname()
+        known["host"] = f"{socket.gethostname()}:{port}"
         del known["x-forwarded-host"]
     if outcome.gets == "length":
         known["content-length"] = "4"

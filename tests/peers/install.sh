@@ -1,26 +1,26 @@
 #!/bin/sh
-# Gets the real programs that the tests run against: Debian's nginx and shells, and PyPI's uWSGI, built with TLS into
-# .peers/venv.
+# Gets the real programs that the tests run against: Debian's nginx, HAProxy and shells, and PyPI's uWSGI, built with
+# TLS into .peers/venv.
 #
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
 #                                       that need a missing peer are skipped and say so
-#   install.sh --for-bench              as root, installs what is missing, with wrk, h2load, HAProxy and Python's venv;
+#   install.sh --for-bench              as root, installs what is missing, with wrk, h2load and Python's venv;
 #                                       never fails: `make bench` says what it leaves out; uWSGI gets BENCH_PYTHON's headers,
 #                                       not those of .venv's Python
 set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff"
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
     --with-debian-packages) strict=yes; install=yes ;;
     --if-possible) strict=no; install=no ;;
-    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES haproxy wrk nghttp2-client python3-venv"
+    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES wrk nghttp2-client python3-venv"
         PYTHON=${BENCH_PYTHON:-python3} ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { echo "peers: $*"; }
@@ -115,4 +115,6 @@ build_plugins() {
 build_uwsgi
 build_plugins
 PATH=$PATH:/usr/sbin
-command -v nginx >/dev/null || give_up "no nginx (make peers, as root, installs it)"
+for program in nginx haproxy; do
+    command -v $program >/dev/null || give_up "no $program (make peers, as root, installs it)"
+done

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lab.keys import normal_keys
 from uwsgi_router.protocol.control import (
     MAX_ANSWER,
     MAX_QUESTION,
@@ -22,7 +23,7 @@ from uwsgi_router.protocol.control import (
 from uwsgi_router.protocol.subscription import MAX_KEY, MAX_WEIGHT
 
 NODES = st.binary(min_size=1, max_size=255).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
-KEYS = st.none() | st.binary(min_size=1, max_size=MAX_KEY)
+KEYS = st.none() | normal_keys(MAX_KEY)
 QUESTIONS = st.one_of(
     st.builds(Question, st.just("status"), key=KEYS),
     st.builds(Question, st.just("enable"), NODES, KEYS),
@@ -38,6 +39,11 @@ QUESTIONS = st.one_of(
         wait_only=st.booleans(),
     ),
 )
+
+
+def test_a_key_arrives_in_its_normal_form() -> None:
+    question = decode_question(encode_question(Question("status", key=b"Example.COM.:80/Shop")))
+    assert question.key == b"example.com:80/Shop"
 
 
 @given(QUESTIONS)

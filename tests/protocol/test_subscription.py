@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lab.keys import normal_keys
 from uwsgi_router.protocol.subscription import (
     MAX_DATAGRAM,
     MAX_UNIX_TIME,
+    Command,
     Subscription,
     SubscriptionError,
     decode,
@@ -30,7 +32,7 @@ OPTIONAL_BYTES = st.none() | st.binary(min_size=1, max_size=60)
 SUBSCRIPTIONS = st.builds(
     Subscription,
     command=st.sampled_from(["subscribe", "unsubscribe"]),
-    key=st.binary(min_size=1, max_size=255),
+    key=normal_keys(),
     address=st.sampled_from(
         [
             "10.0.0.1:3031",
@@ -57,6 +59,7 @@ SUBSCRIPTIONS = st.builds(
     sni_key=OPTIONAL_BYTES,
     sni_crt=OPTIONAL_BYTES,
     sni_ca=OPTIONAL_BYTES,
+    says_command=st.booleans(),
     via=st.lists(st.from_regex(rb"[0-9A-Za-z]{1,32}", fullmatch=True), max_size=4).map(tuple),
     unix=st.none() | st.integers(0, MAX_UNIX_TIME),
     sign=st.none() | st.binary(min_size=1, max_size=256),
@@ -261,3 +264,17 @@ def test_what_no_receiver_would_read_is_not_sent() -> None:
         encode(Subscription("subscribe", b"k", ":1", sign=b"s" * 5000))
     with pytest.raises(SubscriptionError, match="receivers read 4096"):
         encode(Subscription("subscribe", b"k", ":1", sign=b"s" * 70_000))
+
+
+@pytest.mark.parametrize("command", ["subscribe", "unsubscribe"])
+def test_a_command_that_is_said_twice_can_not_be_turned(command: Command) -> None:
+    made = Subscription(command, b"k", "127.0.0.1:1", says_command=True)
+    packet = encode(made)
+    assert decode(packet) == made
+    with pytest.raises(SubscriptionError, match="it was changed on its way"):
+        decode(packet[:3] + bytes([1 - packet[3]]) + packet[4:])
+
+
+def test_a_command_in_words_of_somebody_else_is_none() -> None:
+    with pytest.raises(SubscriptionError, match=r"say b'\\x00', its header says subscribe"):
+        decode(datagram((b"command", b"\0")))

@@ -48,9 +48,10 @@ def signed(
     digest: hashes.HashAlgorithm | None = None,
     key: bytes = KEY,
     address: str = NODE,
+    says_command: bool = False,
 ) -> bytes:
-    """Make a signed datagram; uWSGI's clients date an unsubscribe a second ahead."""
-    plain = Subscription(command, key, address, unix=unix)
+    """Make a signed datagram; uWSGI's clients date an unsubscribe a second ahead, and say no command."""
+    plain = Subscription(command, key, address, unix=unix, says_command=says_command)
     block = encode(plain)[4:]
     chosen = digest or hashes.SHA256()
     if isinstance(pair, rsa.RSAPrivateKey):

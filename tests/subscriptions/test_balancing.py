@@ -17,6 +17,7 @@ from uwsgi_router.subscriptions.balancing import (
     wlrc,
     wrr,
 )
+from uwsgi_router.subscriptions.fair_room import place_of
 from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
 
@@ -24,11 +25,16 @@ WEIGHTS = st.lists(st.integers(1, 30), min_size=1, max_size=12)
 
 
 def candidates(*weights: int) -> Candidates:
-    pool = NodePool(b"k", "wrr")
+    pool = NodePool(b"k", "wrr", place_of(None, None))
     nodes = []
     for order, weight in enumerate(weights):
         node = SubscribedNode(
-            chr(65 + order), InetAddress("10.0.0.1", 80), pool.key, pool.resort, order=order
+            chr(65 + order),
+            InetAddress("10.0.0.1", 80),
+            pool.key,
+            pool.resort,
+            order=order,
+            place=pool.founder,
         )
         node.announced(Subscription("subscribe", b"k", ":80", weight=weight), 0.0)
         nodes.append(node)

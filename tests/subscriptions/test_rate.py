@@ -1,5 +1,7 @@
 """No source may send more than its share."""
 
+import pytest
+
 from uwsgi_router.subscriptions.rate import BURST, RateLimit, source_of
 from uwsgi_router.subscriptions.sender import Credentials, Sender
 
@@ -19,6 +21,11 @@ def test_a_burst_and_then_so_many_a_second() -> None:
     assert taken(limit, flood, 1.0, 1000) == 10
     assert taken(limit, flood, 1.05, 1000) == 0
     assert taken(limit, flood, 1000.0, 1000) == 10 * BURST
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(1, 10), (200, 2_000), (2_000, 2_000), (5_000, 5_000)])
+def test_a_burst_is_ten_seconds_worth_but_not_much(rate: int, burst: int) -> None:
+    assert taken(RateLimit(rate), udp("10.0.0.1"), 0.0, 50_000) == burst
 
 
 def test_others_are_not_affected() -> None:

@@ -109,3 +109,74 @@ def test_what_is_too_old_is_forgotten() -> None:
     memory.forget_old(121)
     assert len(memory) == 0
     assert take(memory, "subscribe", 10, "a")
+
+
+# --- our own clock was ahead ---
+
+HOUR = 3600
+NOW = 1_800_000_000
+
+
+def test_what_a_clock_that_was_ahead_has_let_be_used_is_forgiven() -> None:
+    memory = ReplayMemory(86_400)
+    assert take(memory, "subscribe", NOW)
+    for later in (0, 10, 20):
+        assert take(memory, "subscribe", NOW + HOUR + later)
+    assert not take(memory, "subscribe", NOW + 40)
+    assert memory.clock_went_back(NOW + 35.5) == 1
+    assert take(memory, "subscribe", NOW + 40)
+    assert take(memory, "unsubscribe", NOW + 51)
+    assert take(memory, "subscribe", NOW + 60)
+
+
+def test_what_was_recorded_meanwhile_does_nothing_later() -> None:
+    memory = ReplayMemory(86_400)
+    recorded = [NOW - 50, NOW, NOW + HOUR, NOW + HOUR + 10, NOW + HOUR + 20]
+    for time in recorded:
+        assert take(memory, "subscribe", time)
+    memory.clock_went_back(NOW + 35.0)
+    again = ReplayMemory(86_400)
+    for used in memory.items():
+        again.restore(used)
+    for one in (memory, again):
+        for command in COMMANDS:
+            assert not any(one.allows("k", (b"k", "n"), command, time) for time in recorded)
+    for time in range(NOW + 40, NOW + HOUR + 100, 10):
+        assert take(memory, "subscribe", time) == (time not in recorded)
+        assert not any(memory.allows("k", (b"k", "n"), "subscribe", one) for one in recorded)
+
+
+TIMES = st.integers(NOW, NOW + HOUR - 1)
+PACKETS = st.lists(st.tuples(st.sampled_from(COMMANDS), TIMES), max_size=20)
+
+
+@given(st.lists(st.tuples(PACKETS, TIMES), max_size=4))
+def test_no_time_is_good_for_two_packets_whatever_our_clock_does(
+    epochs: list[tuple[list[tuple[Command, int]], int]],
+) -> None:
+    memory = ReplayMemory(86_400)
+    used: list[int] = []
+    for packets, wall in epochs:
+        used += [time for command, time in packets if take(memory, command, time)]
+        memory.clock_went_back(wall)
+    assert len(set(used)) == len(used)
+
+
+def test_nodes_that_are_remembered_summarily_are_forgiven_too() -> None:
+    memory = ReplayMemory(86_400, max_nodes=1)
+    for node in ("a", "b"):
+        assert take(memory, "subscribe", NOW + HOUR, node)
+    assert not take(memory, "subscribe", NOW + 10, "a")
+    memory.clock_went_back(NOW)
+    assert take(memory, "subscribe", NOW + 10, "a")
+    assert not take(memory, "subscribe", NOW, "c")
+
+
+def test_times_ahead_are_forgotten_when_they_are_too_old() -> None:
+    memory = ReplayMemory(100)
+    assert take(memory, "subscribe", NOW + HOUR)
+    memory.clock_went_back(NOW)
+    memory.forget_old(NOW + HOUR + 99)
+    assert len(memory) == 1
+    memory.forget_old(NOW + HOUR + 101)
+    assert len(memory) == 0

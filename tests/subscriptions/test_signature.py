@@ -3,6 +3,7 @@
 import builtins
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.subscriptions.signing import (
     rsa_key,
     signed,
 )
-from uwsgi_router.protocol.subscription import Subscription, encode
+from uwsgi_router.protocol.subscription import Subscription, SubscriptionError, encode
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.sender import Sender
 from uwsgi_router.subscriptions.signature import (
@@ -266,3 +267,30 @@ def test_without_cryptography_one_clear_sentence(
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(SignatureError, match="the package cryptography is not installed"):
         Signatures(SignCheck("SHA1", str(tmp_path)))
+
+
+# --- the command, which the header says ---
+
+
+def test_a_fresh_announce_that_does_not_say_its_command_can_be_turned(
+    signatures: Signatures,
+) -> None:
+    """As with uWSGI: whoever holds it back on its way makes an unsubscribe of it."""
+    check(signatures, flipped(signed(rsa_key())))
+
+
+def test_one_that_says_it_can_not(signatures: Signatures) -> None:
+    datagram = signed(rsa_key(), says_command=True)
+    with pytest.raises(SubscriptionError, match="changed on its way"):
+        read(flipped(datagram))
+    without = encode(replace(read(datagram), says_command=False))
+    assert cause(signatures, flipped(without)) == "signature"
+    check(signatures, datagram)
+
+
+def test_it_can_be_demanded(tmp_path: Path) -> None:
+    publish(tmp_path, rsa_key())
+    strict = Signatures(SignCheck("SHA256", str(tmp_path)), signs_command=True)
+    for command in ("subscribe", "unsubscribe"):
+        assert cause(strict, signed(rsa_key(), command=command)) == "unsigned"
+    check(strict, signed(rsa_key(), says_command=True))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.lab.keys import normal_keys
 from tests.subscriptions.table import KEY, Table
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.grant import Grant
@@ -26,7 +27,7 @@ from uwsgi_router.subscriptions.state import (
 WALL = 1_795_231_304.0
 EVERYTHING = Subscription(
     "subscribe",
-    b"\xff.example/\x00",
+    b"\xff.example/\xfe",
     "10.0.0.1:3031",
     modifier1=5,
     modifier2=6,
@@ -161,9 +162,21 @@ def test_signed_times_stay_used() -> None:
                 assert again.allows(*asked) == memory.allows(*asked)  # type: ignore[arg-type]
 
 
+def test_times_that_were_used_while_our_clock_was_ahead_outlive_a_restart() -> None:
+    memory = ReplayMemory(86_400)
+    for time in (100, 110, 120):
+        memory.use("k.pem", (b"k", "/a"), "subscribe", time)
+    memory.clock_went_back(105)
+    memory.use("k.pem", (b"k", "/a"), "subscribe", 107)
+    (one,) = parse(saved(Table(), memory)).tables
+    assert one.used == [Used("k.pem", (b"k", "/a"), 107, None, 0b10000001, (110, 120))]
+    assert list(memory.items()) == one.used
+
+
 HEAD = {"format": "uwsgi-router state", "version": 1, "saved": 5}
 TABLE = {"table": ":3032", "signed": False}
 NODE = {"key": "k", "address": "/a"}
+USED = {"signer": "k.pem", "key": "k", "address": "/a", "floor": 5}
 
 
 def document(*lines: Any, head: Any = HEAD, end: Any = None) -> bytes:
@@ -194,6 +207,12 @@ def test_what_the_examples_below_spoil_is_right() -> None:
         (document(TABLE, NODE, end=NODE), "it is not whole"),
         (document(TABLE, NODE, end={"end": 3}), "it is not whole"),
         (document(NODE), "line 2: it belongs to no table"),
+        (document(TABLE, USED | {"recent": "-1"}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"recent": ""}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"recent": "f" * 901}), "line 3: recent is no history"),
+        (document(TABLE, USED | {"ahead": 5}), "line 3: ahead is no list of times"),
+        (document(TABLE, USED | {"ahead": [1] * 7201}), "line 3: ahead is no list of times"),
+        (document(TABLE, USED | {"ahead": [-1]}), "line 3: ahead is no number"),
         (document({"table": 5, "signed": False}), "line 2: table is no text"),
         (document({"table": ""}), "line 2: signed is neither"),
         (document(TABLE, {"address": "/a"}), "line 3: key is no text"),
@@ -229,6 +248,17 @@ def test_anything_else_is_refused_whole(data: bytes, reason: str) -> None:
     assert str(refused.value).startswith(reason) or reason in str(refused.value)
 
 
+def test_a_key_that_an_earlier_version_took_and_no_request_can_have_is_left_out() -> None:
+    node = {"key": "example.com", "address": ":1", "algo": "wrr"}
+    upper = {"key": "Upper.Example.", "address": ":1", "algo": "wrr"}
+    data = document(
+        TABLE, {**node, "key": "example.com "}, node, upper, {"known": "a b", "since": 1}
+    )
+    (one,) = parse(data).tables
+    assert [saved.subscription.key for saved in one.nodes] == [b"example.com", b"upper.example"]
+    assert one.known == []
+
+
 @given(st.binary(max_size=300), st.integers(0, 500))
 def test_a_spoilt_file_never_does_more_than_to_be_refused(rubbish: bytes, place: int) -> None:
     table = Table()
@@ -241,7 +271,7 @@ def test_a_spoilt_file_never_does_more_than_to_be_refused(rubbish: bytes, place:
             pass
 
 
-@given(st.binary(min_size=1, max_size=20), st.integers(1, 5), st.booleans())
+@given(normal_keys(20), st.integers(1, 5), st.booleans())
 def test_what_is_written_is_read(key: bytes, count: int, leaving: bool) -> None:
     table = Table()
     for number in range(count):

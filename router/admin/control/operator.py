@@ -1,72 +1,19 @@
-"""Operator's view of the tables: status, drain, enable, weight; for the control socket and Python."""
+"""Operator of nodes: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from uwsgi_router.protocol.text import show, to_text
-from uwsgi_router.router.table.table import Table
-from uwsgi_router.subscriptions.events import (
-    Event,
-    NodeEnabled,
-    NodeFailed,
-    NodeIdle,
-    NodeRefreshed,
-    NodeRemoved,
+from uwsgi_router.protocol.text import show
+from uwsgi_router.router.admin.control.nodes import (
+    AnnouncedNode,
+    ConfiguredNodes,
+    NodeStatus,
+    SteeredNode,
+    status_of,
 )
-from uwsgi_router.subscriptions.node import SubscribedNode
+from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
-from uwsgi_router.subscriptions.pool import NodePool
-
-log = logging.getLogger("uwsgi-router.control")
-
-# What may end a wait. An announce alone does only if it brings back a node that had left.
-_TURNS: Final = (NodeIdle, NodeRemoved, NodeFailed, NodeEnabled, NodeRefreshed)
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """Status of one node of one key.
-
-    Attributes:
-        table: the first subscription server of its table.
-        key: bytes that are not UTF-8 are lone surrogates; likewise in ``node``.
-        algorithm: how a node of this key is chosen.
-        node: its address.
-        state: ready, slow-connect (a connect waits for its answer), ejected (its last requests failed), stale (no
-            announce for longer than the tolerance), unhealthy (its health checks fail), drained, or gone (it left, or
-            a connect failed; requests still hold it).
-        requests: that it has been sent.
-        running: that it has now.
-        weight: its share of the requests, 1 or more: the one that was set, else the announced one.
-        announced_weight: what it announces.
-        set_weight: what an operator set, or None.
-        backup: its level.
-        failures: as ``failcnt`` in the stats.
-        age: seconds since its last announce.
-        proto: what it speaks.
-        drained: an operator drained it, whatever ``state`` says.
-        check: why its checks fail, or "".
-    """
-
-    table: str
-    key: str
-    algorithm: str
-    node: str
-    state: str
-    requests: int
-    running: int
-    weight: int
-    announced_weight: int
-    set_weight: int | None
-    backup: int
-    failures: int
-    age: float
-    proto: str
-    drained: bool
-    check: str
 
 
 class UnknownNode(LookupError):
@@ -96,24 +43,14 @@ class DrainWait:
     """Wait until a node has no requests in flight.
 
     Args:
-        tables: all there are.
-        name: the node's address.
-        nodes: how many nodes are meant.
+        nodes: all of its name.
         known: as in :class:`Drained`.
         running: tells how many requests are still waited for.
     """
 
     def __init__(
-        self,
-        tables: Collection[Table],
-        name: str,
-        nodes: int,
-        *,
-        known: bool,
-        running: Callable[[], int],
+        self, nodes: Sequence[SteeredNode], *, known: bool, running: Callable[[], int]
     ) -> None:
-        self._tables = tables
-        self._name = name
         self._nodes = nodes
         self._known = known
         self._running = running
@@ -126,8 +63,7 @@ class DrainWait:
             DrainCancelled: a node that was drained is in service again.
         """
         if limit > 0 and self._running():
-            for table in self._tables:
-                table.watch(self._watch)
+            ends = [node.watch(self._changed.set) for node in self._nodes]
             try:
                 async with asyncio.timeout(limit):
                     while self._running():
@@ -136,28 +72,31 @@ class DrainWait:
             except TimeoutError:
                 pass
             finally:
-                for table in self._tables:
-                    table.unwatch(self._watch)
-        return Drained(self._nodes, self._running(), self._known)
-
-    def _watch(self, events: Sequence[Event]) -> None:
-        if any(isinstance(event, _TURNS) and event.node.name == self._name for event in events):
-            self._changed.set()
+                for end in ends:
+                    end()
+        return Drained(len(self._nodes), self._running(), self._known)
 
 
 class Operator:
-    """Operator of the tables of a program.
+    """Operator of the nodes of a program.
 
-    Keys are None for all keys; ``by`` says who it is, for the log.
+    Keys are None for all keys, and configured nodes, which have none; ``by`` says who it is, for the log.
 
     Args:
-        tables: by their first subscription servers.
+        tables: of announced nodes, by their first subscription servers.
         clock: the loop's clock, seconds.
+        configured: nodes that the configuration names.
     """
 
-    def __init__(self, tables: Mapping[str, Table], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        clock: Callable[[], float],
+        configured: Sequence[ConfiguredNodes] = (),
+    ) -> None:
         self._tables = dict(tables)
         self._clock = clock
+        self._configured = configured
 
     def __repr__(self) -> str:
         return f"<Operator tables={list(self._tables)}>"
@@ -166,50 +105,52 @@ class Operator:
 
     def status(self, key: bytes | None = None) -> Iterator[NodeStatus]:
         """Return all nodes, or those of one key, in the order of keys; the tables may change meanwhile."""
+        if key is None:
+            for group in self._configured:
+                yield from group.status(self._clock())
         for name, table in self._tables.items():
             pools = table.registry.pools
             for one in sorted(pools) if key is None else [key]:
                 pool = pools.get(one)
                 if pool is not None:
                     for node in tuple(pool.nodes):
-                        yield _status(name, pool, node, self._clock())
+                        yield status_of(name, pool.algorithm, node, self._clock())
 
     # --- Steering ---
 
     def drain(self, name: str, key: bytes | None = None, *, by: str) -> DrainWait:
         """Let a node have no new requests; return the wait for those that it has."""
-        name, found = self._found(name, key)
-        for table, node in found:
-            _tell(table, node, table.registry.drain(node), "drained", by)
+        found = self._found(name, key)
+        for one in found:
+            one.drain(by)
 
         def running() -> int:
-            for _, node in found:
-                if _in_service(node):
-                    raise DrainCancelled(f"{name} is in service again")
-            return sum(node.reference for _, node in found)
+            if any(one.in_service for one in found):
+                raise DrainCancelled(f"{name} is in service again")
+            return sum(one.node.reference for one in found)
 
-        return self._drain_wait(name, key, len(found), running)
+        return self._drain_wait(key, found, running)
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.
 
         As long as it is in service that counts as one request.
         """
-        name, found = self._found(name, key)
 
         def running() -> int:
-            return sum(node.reference + _in_service(node) for _, node in self._found(name, key)[1])
+            return sum(one.node.reference + one.in_service for one in self._found(name, key))
 
-        return self._drain_wait(name, key, len(found), running)
+        return self._drain_wait(key, self._found(name, key), running)
 
     def _drain_wait(
-        self, name: str, key: bytes | None, nodes: int, running: Callable[[], int]
+        self, key: bytes | None, found: list[SteeredNode], running: Callable[[], int]
     ) -> DrainWait:
-        tables, now = self._tables.values(), self._clock()
-        known = nodes > 0 or any(
-            key is not None and table.registry.was_announced(key, now) for table in tables
+        now = self._clock()
+        known = bool(found) or any(
+            key is not None and table.registry.was_announced(key, now)
+            for table in self._tables.values()
         )
-        return DrainWait(tables, name, nodes, known=known, running=running)
+        return DrainWait(found, known=known, running=running)
 
     def enable(self, name: str, key: bytes | None = None, *, by: str) -> int:
         """Take back a drain; return how many nodes were meant.
@@ -218,8 +159,8 @@ class Operator:
             UnknownNode: if there is none.
         """
         found = self._known(name, key)
-        for table, node in found:
-            _tell(table, node, table.registry.enable(node), "enabled", by)
+        for one in found:
+            one.enable(by)
         return len(found)
 
     def weigh(self, name: str, weight: int | None, key: bytes | None = None, *, by: str) -> int:
@@ -227,62 +168,35 @@ class Operator:
 
         Raises:
             UnknownNode: if there is none.
+            NoWeight: if it can't have one.
         """
         found = self._known(name, key)
-        what = "given its announced weight" if weight is None else f"given the weight {weight}"
-        for table, node in found:
-            _tell(table, node, table.registry.set_weight(node, weight), what, by)
+        for one in found:
+            one.weigh(weight, by)
         return len(found)
 
-    def _known(self, name: str, key: bytes | None) -> list[tuple[Table, SubscribedNode]]:
-        name, found = self._found(name, key)
+    def _known(self, name: str, key: bytes | None) -> list[SteeredNode]:
+        found = self._found(name, key)
         if not found:
-            where = "" if key is None else f" of the key {show(key)}"
-            raise UnknownNode(f"there is no node {name}{where}")
+            raise unknown_node(name, key)
         return found
 
-    def _found(
-        self, name: str, key: bytes | None
-    ) -> tuple[str, list[tuple[Table, SubscribedNode]]]:
-        """Return a node's name in the tables, and the nodes of that name, gone ones too."""
+    def _found(self, name: str, key: bytes | None) -> list[SteeredNode]:
+        """Return the nodes of a name, gone ones too."""
+        found: list[SteeredNode] = []
+        if key is None:
+            found += [node for group in self._configured for node in group.named(name)]
         try:
+            # As the tables have it.
             name, _ = node_address(name, None)
         except ValueError:
-            return name, []
-        return name, [
-            (table, node)
-            for table in self._tables.values()
-            for node in table.registry.named(name, key)
-        ]
+            return found
+        for table in self._tables.values():
+            found += [AnnouncedNode(table, node) for node in table.registry.named(name, key)]
+        return found
 
 
-def _in_service(node: SubscribedNode) -> bool:
-    """Return True if it gets requests, or would if it were healthy."""
-    return not node.drained and (not node.death_mark or node.stale)
-
-
-def _tell(table: Table, node: SubscribedNode, events: list[Event], what: str, by: str) -> None:
-    if events:
-        log.info("[%s] %s is %s by %s", show(node.key), node.name, what, by)
-    table.report(events)
-
-
-def _status(table: str, pool: NodePool, node: SubscribedNode, now: float) -> NodeStatus:
-    return NodeStatus(
-        table=table,
-        key=to_text(pool.key),
-        algorithm=pool.algorithm,
-        node=node.name,
-        state=node.state,
-        requests=node.requests,
-        running=node.reference,
-        weight=node.weight,
-        announced_weight=node.announced_weight,
-        set_weight=node.set_weight,
-        backup=node.backup,
-        failures=node.failcnt,
-        age=round(max(0.0, now - node.last_seen), 1),
-        proto=node.proto,
-        drained=node.drained,
-        check=node.check_failure,
-    )
+def unknown_node(name: str, key: bytes | None) -> UnknownNode:
+    """Return the error that there is no such node."""
+    where = "" if key is None else f" of the key {show(key)}"
+    return UnknownNode(f"there is no node {name}{where}")

@@ -18,10 +18,10 @@ from uwsgi_router.protocol.control import (
     encode_line,
     encode_refusal,
 )
+from uwsgi_router.router.admin.control.nodes import NodeStatus, NoWeight
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
     DrainWait,
-    NodeStatus,
     Operator,
     UnknownNode,
 )
@@ -124,7 +124,7 @@ class ControlServer(BoundedService):
             text = "refused a question on the control socket, %s: %s"
             self._limited.warning("refused", text, who, exc)
             return encode_refusal(str(exc))
-        except UnknownNode as exc:
+        except (UnknownNode, NoWeight) as exc:
             return encode_refusal(str(exc))
 
     async def _waited(self, questions: "_Questions", wait: "_Wait") -> bytes | None:

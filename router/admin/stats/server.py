@@ -19,13 +19,14 @@ from uwsgi_router.router.admin.stats.document import describe
 from uwsgi_router.router.admin.stats.encoding import encode
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.net.listeners import BoundSocket
-from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
+from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits, Turns
 
 
 @dataclass(frozen=True, slots=True)
 class StatsLimits(ServiceLimits):
     """Limits on the cost of one client, and of all together; times in seconds."""
 
+    connections: int = 256
     total: float | None = 30.0
     peek: float = 0.15
     """Silence after which a client is taken for one that only reads."""
@@ -45,6 +46,8 @@ class DocumentServer(BoundedService):
         limits: see :class:`StatsLimits`.
     """
 
+    makes_room = True
+
     def __init__(
         self,
         listeners: Sequence[BoundSocket],
@@ -56,6 +59,7 @@ class DocumentServer(BoundedService):
         self._limits = limits or StatsLimits()
         super().__init__(listeners, loop, self._limits)
         self._wait_for_http = wait_for_http
+        self._turns = Turns(loop)
 
     @abstractmethod
     def document(self) -> Iterable[bytes]:
@@ -85,8 +89,14 @@ class DocumentServer(BoundedService):
         except http.RequestRefused as exc:
             head = http.answer_head(exc.status, "text/plain; charset=utf-8")
             chunks = (head,) if received.startswith(b"HEAD ") else (head, f"{exc}\n".encode())
-        for chunk in chunks:
-            await client.send(chunk, stalled=self._limits.stalled)
+        pieces = iter(chunks)
+        while True:
+            # With many nodes one answer is made of a thousand pieces.
+            await self._turns.take()
+            piece = next(pieces, None)
+            if piece is None:
+                return
+            await client.send(piece, stalled=self._limits.stalled)
 
     async def _speaks_http(self, client: ServiceClient, received: bytearray) -> bool:
         """Read up to the end of a request head; False if what comes, or does not come, is no request.

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from uwsgi_router.router.report.counters import Counters
+from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.static import StaticNode
 from uwsgi_router.subscriptions.node import Node
 from uwsgi_router.subscriptions.registry import Registry
@@ -49,6 +50,10 @@ class StatsSource(Protocol):
     @property
     def static_nodes(self) -> Iterable[StaticNode] | None:
         """The nodes of ``to``; None if none is configured."""
+
+    @property
+    def configured_nodes(self) -> Sequence[UnannouncedNode]:
+        """The nodes that the configuration names: those of ``to`` and fallbacks, among others."""
 
     @property
     def registry(self) -> Registry | None:

@@ -11,10 +11,10 @@ from uwsgi_router.protocol.address import (
     AddressError,
     InetAddress,
     UnixAddress,
-    parse_address,
     parse_datagram_address,
     parse_listen_address,
 )
+from uwsgi_router.protocol.named_node import parse_node
 from uwsgi_router.router.config import jails_checks
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.router.net.own import is_this_machine
@@ -58,6 +58,11 @@ class ListenAddress:
             return ":" in wide.host or ":" not in narrow.host
         return _host(one.host) == _host(two.host)
 
+    def shares_port_with(self, other: "ListenAddress") -> bool:
+        """Return True if the kernel may spread connections over both, with SO_REUSEPORT: they serve the same."""
+        inet = isinstance(self.address, InetAddress)
+        return inet and self.stream and self.option == other.option
+
 
 def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
     """Yield every address that is listened on; inherited and shared sockets are named by others."""
@@ -90,20 +95,15 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
 
 def conflicts(configuration: Configuration) -> list[str]:
     """Return a line for each address that another one, named before, takes already."""
-    if configuration.process.reuse_port:
-        return []
+    shares = configuration.process.reuse_port
     seen: list[ListenAddress] = []
     found = []
     for listener in listeners(configuration):
         before = next((one for one in seen if one.clashes(listener)), None)
         if before is None:
             seen.append(listener)
-        elif (before.option, before.text, listener.option) == (
-            "http",
-            listener.text,
-            "http-to-https",
-        ):
-            continue  # The checks of the HTTP router tell.
+        elif shares and listener.shares_port_with(before):
+            continue
         elif before.text == listener.text and before.option == listener.option:
             found.append(f"{listener.shown}: it is given twice")
         else:
@@ -120,7 +120,7 @@ def own_nodes(configuration: Configuration) -> list[str]:
         nodes += [(f"{router.kind}-fallback", text) for text in router.fallback]
         for option, text in nodes:
             try:
-                node = parse_address(text)
+                node = parse_node(text).address
             except AddressError:
                 continue
             for listener in streams:

@@ -12,6 +12,9 @@ from uwsgi_router.router.config.places import Places
 
 # What another unit, or the boot, makes: it may be there by the time of the start.
 _MADE_LATER = ("/run/", "/var/run/")
+# Bits of a mode, for one class of users.
+_WRITE, _SEARCH = 2, 1
+_WARNING = Severity.WARNING
 
 
 def file_problems(
@@ -29,13 +32,15 @@ def file_problems(
     found: list[Problem] = []
 
     def said(text: str, path: str) -> None:
-        later = os.path.abspath(path).startswith(_MADE_LATER)
-        severity = Severity.DEPENDS if later else Severity.ERROR
-        found.append(Problem(places.of(text), text, severity))
+        found.append(Problem(places.of(text), text, _severity(path)))
 
     if chdir is not None and not os.path.isdir(chdir):
         said(f"chdir = {chdir}: there is no such directory", chdir)
         return found
+    for option, path in _logs(configuration):
+        found += [
+            Problem(places.of(text), text, how) for text, how in _log(option, path, chdir, who)
+        ]
     for option, path, later in _written(configuration):
         whole = os.path.join(chdir or "", path)
         directory = whole if option.endswith("-dir") else os.path.dirname(whole) or "."
@@ -50,13 +55,8 @@ def file_problems(
 def _written(configuration: Configuration) -> Iterator[tuple[str, str, bool]]:
     """Yield options and paths of what is written, and whether that is once privileges are dropped."""
     process, subscription = configuration.process, configuration.subscription
-    if process.logto is not None and ":" not in process.logto:
-        yield "logto", process.logto, False
     if process.pidfile is not None:
         yield "pidfile", process.pidfile, False
-    for router in configuration.routers:
-        if isinstance(router, HttpRouterConfig) and router.access_log:
-            yield "http-access-log", router.access_log, False
     for listener in listeners(configuration):
         address = listener.address
         if isinstance(address, UnixAddress) and not address.is_abstract:
@@ -70,18 +70,70 @@ def _written(configuration: Configuration) -> Iterator[tuple[str, str, bool]]:
             yield f"{router.kind}-post-buffering-dir", router.post_buffering_dir, True
 
 
+def _logs(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield options and paths of log files: opened at the start, and again by USR1, as whom the router has become."""
+    process = configuration.process
+    if process.logto is not None and ":" not in process.logto:
+        yield "logto", process.logto
+    for router in configuration.routers:
+        if isinstance(router, HttpRouterConfig) and router.access_log:
+            yield "http-access-log", router.access_log
+
+
+def _log(
+    option: str, path: str, chdir: str | None, who: ProcessIdentity
+) -> Iterator[tuple[str, Severity]]:
+    """Yield what is wrong with a log file."""
+    whole = os.path.join(chdir or "", path)
+    directory = os.path.dirname(whole) or "."
+    if not os.path.isdir(directory):
+        yield f"{option} = {path}: there is no directory {directory}", _severity(directory)
+        return
+    exists = os.path.exists(whole)
+    if exists and not os.path.isfile(whole):
+        return
+    if _changes(who):
+        again = "so USR1 can't open it again after a rotation"
+        if exists and os.stat(whole).st_uid != 0 and not _may(whole, who, _WRITE):
+            # One of root's is given to that user.
+            yield f"{option} = {path}: the user {who.uid} may not write {whole}, {again}", _WARNING
+        elif not _may_write(directory, who):
+            text = f"{option} = {path}: the user {who.uid} may not write into {directory}, {again}"
+            yield f"{text} unless logrotate makes it: `create 640 USER GROUP`", _WARNING
+    elif exists and not os.access(whole, os.W_OK):
+        yield f"{option} = {path}: this user may not write {whole}", _severity(directory)
+    elif not exists and not _may_write(directory, who):
+        yield f"{option} = {path}: this user may not write into {directory}", _severity(directory)
+
+
+def _severity(directory: str) -> Severity:
+    later = os.path.abspath(directory).startswith(_MADE_LATER)
+    return Severity.DEPENDS if later else Severity.ERROR
+
+
+def _changes(who: ProcessIdentity) -> bool:
+    """Return True if the router becomes a user without root's rights; only root becomes somebody else."""
+    return os.geteuid() == 0 and bool(who.uid)
+
+
 def _may_write(directory: str, who: ProcessIdentity) -> bool:
-    """Return True if whom the router becomes may make files there, as far as the mode says."""
-    if os.geteuid() != 0 or who.uid is None:
-        # Only root becomes somebody else.
+    """Return True if whom the router becomes may make files there, as far as modes say."""
+    if not _changes(who):
         return os.access(directory, os.W_OK | os.X_OK)
-    if who.uid == 0:
-        return True
-    status = os.stat(directory)
+    return _may(directory, who, _WRITE | _SEARCH)
+
+
+def _may(path: str, who: ProcessIdentity, wanted: int) -> bool:
+    """Return True if ``who`` has these rights on ``path``, and may get there."""
+    path = os.path.abspath(path)
+    parent = os.path.dirname(path)
+    if parent != path and not _may(parent, who, _SEARCH):
+        return False
+    status = os.stat(path)
     if status.st_uid == who.uid:
         bits = status.st_mode >> 6
     elif status.st_gid in {os.getegid() if who.gid is None else who.gid, *who.groups}:
         bits = status.st_mode >> 3
     else:
         bits = status.st_mode
-    return bits & 3 == 3
+    return bits & wanted == wanted

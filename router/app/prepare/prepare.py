@@ -55,7 +55,15 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
         problems += places.problems(_refusal(lambda: build_caches(process)))
     problems += places.problems(_of_announces(configuration))
     found = dict.fromkeys([*report.problems, *problems])
-    return replace(report, problems=tuple(sorted(found, key=in_order)))
+    warnings = [one for one in found if one.severity is Severity.WARNING]
+    return replace(
+        report,
+        configuration=replace(
+            configuration, warnings=(*configuration.warnings, *map(str, warnings))
+        ),
+        problems=tuple(sorted((one for one in found if one not in warnings), key=in_order)),
+        warnings=tuple(sorted([*report.warnings, *warnings], key=in_order)),
+    )
 
 
 def _of_code(configuration: Configuration, who: ProcessIdentity | None) -> list[str]:

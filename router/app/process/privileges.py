@@ -1,5 +1,6 @@
 """Privileges: change to an unprivileged user, once sockets, log and pid file are open."""
 
+import ctypes
 import logging
 import os
 
@@ -7,6 +8,8 @@ from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.config.errors import StartError
 
 log = logging.getLogger("uwsgi-router.process")
+
+_PR_SET_NO_NEW_PRIVS = 38
 
 
 def drop(wanted: ProcessIdentity) -> None:
@@ -17,7 +20,10 @@ def drop(wanted: ProcessIdentity) -> None:
     """
     if wanted.uid is None and wanted.gid is None and not wanted.groups:
         if os.geteuid() == 0:
-            log.warning("running as root; set uid and gid")
+            log.warning(
+                "running as root, which nothing here needs: give uid = USER and gid = GROUP of a user without rights"
+                " (www-data, say), or User= in the systemd unit; sockets and logs are opened before"
+            )
         return
     if os.geteuid() != 0:
         if wanted.uid not in (None, os.geteuid()) or wanted.gid not in (None, os.getegid()):
@@ -35,6 +41,13 @@ def drop(wanted: ProcessIdentity) -> None:
     except OSError as exc:
         target = f"uid {wanted.uid}, gid {wanted.gid}"
         raise StartError(f"cannot change to {target}: {exc.strerror}") from exc
+    _gain_no_privileges()
     log.info("running as uid %d, gid %d, groups %s", os.getuid(), os.getgid(), os.getgroups())
     if os.getuid() != 0 and os.getgid() == 0:
         log.warning("uid without gid: the process still has the group root")
+
+
+def _gain_no_privileges() -> None:
+    """Keep this process and its children from gaining privileges by running a file (PR_SET_NO_NEW_PRIVS)."""
+    # An older kernel, or a sandbox that refuses it, is no reason not to serve.
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

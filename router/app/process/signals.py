@@ -5,7 +5,8 @@
 | TERM           | graceful stop; uWSGI reloads here unless told otherwise         |
 | INT, QUIT      | stop at once                                                   |
 | a second one   | stop at once; a third one ends the process without tidying up   |
-| HUP, USR1      | access logs are opened again (logrotate); nothing is reloaded   |
+| USR1           | log files are opened again (logrotate)                         |
+| HUP            | the same today; it will mean a reload                          |
 | USR2           | one log line: it has no effect                                 |
 | PIPE           | ignored: a broken connection is an error of its send            |
 """
@@ -15,11 +16,13 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 log = logging.getLogger("uwsgi-router.signals")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _REOPENING = (signal.SIGHUP, signal.SIGUSR1)
+_ALSO = {signal.SIGHUP: "; nothing is reloaded yet, so send USR1: HUP will mean a reload"}
 _WITHOUT_EFFECT = (signal.SIGUSR2,)
 
 
@@ -49,6 +52,7 @@ class Signals:
         self._immediate = immediate
         self._reopen = reopen
         self._force = force
+        self._previous: dict[signal.Signals, Any] = {}
         self._received = 0
         self._at_once = False
 
@@ -56,6 +60,7 @@ class Signals:
         """Take over the signals."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         for number in _STOPPING:
+            self._previous[number] = signal.getsignal(number)
             self._loop.add_signal_handler(number, self._stop, number)
         for number in _REOPENING:
             self._loop.add_signal_handler(number, self._open_again, number)
@@ -63,9 +68,11 @@ class Signals:
             self._loop.add_signal_handler(number, self._tell, number)
 
     def remove(self) -> None:
-        """Give the signals their defaults back."""
+        """Give the signals their defaults back, and those that stop the handlers that they had."""
         for number in (*_STOPPING, *_REOPENING, *_WITHOUT_EFFECT):
             self._loop.remove_signal_handler(number)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _stop(self, number: signal.Signals) -> None:
         self._received += 1
@@ -81,7 +88,7 @@ class Signals:
             self._immediate()
 
     def _open_again(self, number: signal.Signals) -> None:
-        log.info("%s: access logs are opened again; there is nothing to reload yet", number.name)
+        log.info("%s: log files are opened again%s", number.name, _ALSO.get(number, ""))
         self._reopen()
 
     def _tell(self, number: signal.Signals) -> None:

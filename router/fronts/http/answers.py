@@ -37,7 +37,7 @@ class AnswerWriter:
             The bytes; how the body is encoded, None if it has ``length`` bytes and passes as it is; whether the
             connection is kept.
         """
-        lines = head.lines
+        block = head.block
         encoder: Encoder | None = None
         gzip = False
         if self._auto_gzip and head.gzip_wanted:
@@ -45,14 +45,15 @@ class AnswerWriter:
                 length != 0
                 and head.status != HTTPStatus.PARTIAL_CONTENT
                 and not head.content_encoding
-                and not _must_not_be_changed(lines)
+                and not _must_not_be_changed(head.lines)
                 and accepts_gzip(_value(asked, b"accept-encoding"))
             )
-            lines = gzip_lines(lines) if gzip else vary_lines(lines)
+            lines = gzip_lines(head.lines) if gzip else vary_lines(head.lines)
+            block = b"\r\n".join((*lines, b""))
         framing = b""
         if length is None or gzip:
             if asked.minor and (head.chunked or (keep and self._auto_chunked) or (keep and gzip)):
-                framing = b"Transfer-Encoding: chunked"
+                framing = b"Transfer-Encoding: chunked\r\n"
                 encoder = ChunkedEncoder()
             else:
                 keep = False
@@ -60,36 +61,31 @@ class AnswerWriter:
             if gzip:
                 encoder = Gzip(encoder)
         elif length:
-            framing = b"Content-Length: %d" % length
+            framing = b"Content-Length: %d\r\n" % length
         elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
             # Of HEAD and 304 it tells of a body that is not there.
-            framing = b"Content-Length: %d" % head.content_length
-        parts = [head.start, *lines]
-        if framing:
-            parts.append(framing)
+            framing = b"Content-Length: %d\r\n" % head.content_length
+        end = b"\r\n"
         if not keep:
-            parts.append(b"Connection: close")
+            end = b"Connection: close\r\n\r\n"
         elif not asked.minor:
-            parts.append(b"Connection: keep-alive")
-        parts.append(b"\r\n")
-        return b"\r\n".join(parts), encoder, keep
+            end = b"Connection: keep-alive\r\n\r\n"
+        return b"".join((head.start, b"\r\n", block, framing, end)), encoder, keep
 
 
 def switch_head(head: ResponseHead) -> bytes:
     """Return a 101 for the client."""
-    return b"\r\n".join(
+    return b"".join(
         (
-            b"HTTP/1.1 101 " + (head.reason or b"Switching Protocols"),
-            *head.lines,
-            b"Upgrade: " + head.upgrade,
-            b"Connection: Upgrade\r\n\r\n",
+            *(b"HTTP/1.1 101 ", head.reason or b"Switching Protocols", b"\r\n", head.block),
+            *(b"Upgrade: ", head.upgrade, b"\r\nConnection: Upgrade\r\n\r\n"),
         )
     )
 
 
 def interim_head(head: ResponseHead) -> bytes:
     """Return a 1xx for the client."""
-    return b"\r\n".join((head.start, *head.lines, b"\r\n"))
+    return b"".join((head.start, b"\r\n", head.block, b"\r\n"))
 
 
 def _must_not_be_changed(lines: list[bytes]) -> bool:

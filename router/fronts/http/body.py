@@ -3,7 +3,6 @@
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Counted, Identity, Recoder
-from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone
 from uwsgi_router.router.fronts.http.pace import Pace
@@ -13,7 +12,10 @@ from uwsgi_router.router.net.deadlines import Deadlines
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import SPOOL_MEMORY, Limits
-from uwsgi_router.router.proxy.pump import BUFFERING, Feeder, Upload
+from uwsgi_router.router.proxy.directions import Upload
+from uwsgi_router.router.proxy.feeder import Feeder
+from uwsgi_router.router.proxy.pump import BUFFERING
+from uwsgi_router.router.proxy.spool import SpoolMemory
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -64,9 +66,14 @@ class HttpBody(Body):
     @property
     def complete(self) -> bool:
         """True if the whole body has come."""
-        if self._settings.raw_body or self.request.raw:
+        if self.endless:
             return self.pump.ended
         return not self.request.has_body or self.pump.complete
+
+    @property
+    def endless(self) -> bool:
+        """True if bytes behind the head pass as they come."""
+        return self._settings.raw_body or self.request.raw
 
     @property
     def cut_off(self) -> bool:
@@ -76,12 +83,8 @@ class HttpBody(Body):
             return not self.complete
         if not request.chunked:
             return len(pump.buffered) < request.content_length
-        chunks = self.collector()
-        try:
-            chunks.feed(pump.buffered)
-        except BodyError:
-            return False  # Whoever reads it says what is wrong.
-        return not chunks.done
+        # Without that it does not end. To read the chunks might take long; whoever reads them says what is wrong.
+        return b"\r\n\r\n" not in pump.buffered
 
     @property
     def missing(self) -> str:
@@ -93,8 +96,7 @@ class HttpBody(Body):
     @property
     def untouched(self) -> bool:
         """True if nothing follows the head."""
-        request = self.request
-        return not (request.raw or self._settings.raw_body or request.has_body)
+        return not (self.endless or self.request.has_body)
 
     def follows(self, back: Back) -> bool:
         """Return True if the node gets more than the head: with ``http-raw-body`` perhaps more than the client says."""
@@ -149,21 +151,21 @@ class HttpBody(Body):
 
     def passes_continue(self) -> bool:
         """Return True if the client waits for the node's 100; it gets it once."""
-        if not self.awaits_continue:
+        if not (self.request.has_body and self.awaits_continue):
             return False
         self.continued = True
         self.begin_pace()
         return True
 
-    async def collect(self) -> None:
+    async def collect(self, memory: SpoolMemory) -> None:
         """Read the body whole, with a 100 for a client that waits for it."""
         self.send_continue()
-        await Body.collect(self)
+        await Body.collect(self, memory)
 
     def send_to(self, link: Link, back: Back, *, opaque: bool) -> None:
-        """Begin to send the body to a node, which may ask for it itself."""
+        """Begin to send the body to a node, which may ask for it itself if it is one of HTTP."""
         Body.send_to(self, link, back, opaque=opaque)
-        if not back.sends_continue and (opaque or self.follows(back)):
+        if opaque or (not back.sends_continue and self.follows(back)):
             self.send_continue()
 
     def leave(self) -> None:

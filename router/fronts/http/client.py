@@ -16,7 +16,7 @@ from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.pump import Feeder
+from uwsgi_router.router.proxy.feeder import Feeder
 
 
 class HttpClient(Client):
@@ -118,9 +118,8 @@ class HttpClient(Client):
         """Return what checks the frames, if they are to be checked.
 
         Raises:
-            ResponseError: the node switches to something that was not asked for.
+            ResponseError: the node switches to something else than was asked for.
         """
-        super().upgrade(head)
         asked, settings = self.request.head, self._settings
         if asked.websocket and b"websocket" not in tokens(head.upgrade):
             raise ResponseError(f"it switches to {quoted(head.upgrade)}, not to a WebSocket")

@@ -1,6 +1,7 @@
 """HTTP/1 connections: keepalive, pipelining, head timeout, PROXY header, access log."""
 
 import socket
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -20,14 +21,17 @@ from uwsgi_router.router.proxy.body import Body, NoBody
 from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.directions import Requests
 from uwsgi_router.router.proxy.exchange import Exchange
-from uwsgi_router.router.proxy.pump import MAX_BUFFERED, Requests
+from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 
 ACME: Final = b"/.well-known/acme-challenge/"
 # Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
 _EMPTY: Final = b"\r\n"
+# Bytes that are more than nearly all requests have: to read hundreds of fields takes 0.5 ms.
+_LARGE: Final = 4096
 _IDLE: Final = Phase.IDLE
 _REQUEST: Final = Phase.REQUEST
 
@@ -47,6 +51,7 @@ class HttpConnection(Connection):
         "_listener",
         "_origin",
         "_pace",
+        "_received",
         "_seen",
         "_sent",
         "_settings",
@@ -78,8 +83,8 @@ class HttpConnection(Connection):
         self._listener = listener
         self._origin: Origin | None = None
         self._pace = Pace(settings.body_rate, context.timing.body_window)
-        # Bytes of what came that were found to be no whole head; bytes of answers that are accounted for.
-        self._seen = self._sent = 0
+        # Bytes of what came that were found to be no whole head; bytes that are accounted for.
+        self._seen = self._received = self._sent = 0
         self._started = monotonic()
         self.served = 0
         self.client: HttpClient | None = None
@@ -91,6 +96,23 @@ class HttpConnection(Connection):
         """Id of the request, for the log and answers of ours: connection, and place on it."""
         name = f"{self.connections.ids}-{self.number:x}"
         return f"{name}.{self.served}" if self.served else name
+
+    @property
+    def kept(self) -> bool:
+        """True if a request was served."""
+        return self.served > 0
+
+    @property
+    def idle_since(self) -> float:
+        """Since when no request has come; infinity while one is served."""
+        fiber, settings = self.fiber, self._settings
+        if self.client is not None or self.connections.stopping:
+            return inf
+        if fiber.phase is _IDLE:
+            return fiber.deadline - settings.idle_timeout
+        if fiber.phase is _REQUEST or fiber.phase is Phase.PROXY:
+            return fiber.deadline - settings.head_timeout
+        return inf
 
     # --- the story of a connection ---
 
@@ -105,8 +127,13 @@ class HttpConnection(Connection):
             self._expect_request()
             failure, timed_out = None, False
             try:
+                if pump.buffered:
+                    # Who sends many requests at once has them served behind those of all others.
+                    await fiber.give_way()
                 while (client := self._read_request()) is None and not pump.ended:
                     await fiber.pause()
+                    if len(pump.buffered) > _LARGE:
+                        await fiber.give_way()
             except Failure as exc:
                 client, failure = None, without_traceback(exc)
             except TimedOut:
@@ -115,14 +142,12 @@ class HttpConnection(Connection):
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
-                before = pump.count - len(pump.buffered) - client.request.size
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
                 finally:
                     if self._access_log is not None:
-                        received = pump.count - len(pump.buffered) - before
-                        self._account(client, exchange.outcome(), received, exchange.reason)
+                        self._account(client, exchange.outcome(), exchange.reason)
                 del exchange
             else:
                 await self._redirect(client, listener.redirect)
@@ -136,6 +161,10 @@ class HttpConnection(Connection):
             # A request that is not served: closing with unread bytes would reset the answer before it.
             await linger(self)
 
+    def discard(self) -> None:
+        """Free what has been read and will not be served."""
+        self.pump.discard()
+
     def ended(self, error: BaseException | None) -> None:
         """Release everything."""
         super().ended(error)
@@ -143,13 +172,14 @@ class HttpConnection(Connection):
         del self.pump  # it holds the fiber, and the link that holds this connection
 
     def hurry(self, seconds: float) -> None:
-        """Stop soon: close the connection if it has no request, at once if it has had one."""
+        """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
             if client.tunnel is not None:
                 client.send_close(None)
-        elif not (self.served and self.pump.buffered):
-            self.fiber.hurry(0.0 if self.served else seconds)
+        else:
+            idle = self.served and not self.pump.buffered
+            self.fiber.hurry(0.0 if idle else seconds)
 
     # --- reading ---
 
@@ -171,7 +201,11 @@ class HttpConnection(Connection):
             if header is not None:
                 pump.buffered = pump.buffered[header.size :]
                 if header.source is not None:
-                    self.peer = header.source
+                    failure = self.connections.peer_told(self, header.source)
+                    if failure is not None:
+                        self._context.site.reporter.connection_refused(self.peer[0], failure)
+                        await self._refuse(failure)
+                        return False
                 return True
             if pump.ended:
                 return False
@@ -188,7 +222,7 @@ class HttpConnection(Connection):
             fiber.arm(_IDLE, self._settings.idle_timeout)
             self.pump.expect()
             if stopping:
-                self.hurry(0.0)
+                self.hurry(self._context.timing.last_request)
         elif not stopping:
             # Otherwise it was told already how long it has.
             fiber.arm(_REQUEST, self._settings.head_timeout)
@@ -210,7 +244,7 @@ class HttpConnection(Connection):
         parser = self._settings.parser
         request = parser.parse(data, self._origin, self.peer, self._listener, seen)
         if request is None:
-            if not seen and self.served:
+            if not seen and self.served and not self.connections.stopping:
                 self.fiber.arm(_REQUEST, self._settings.head_timeout)
             self._seen = size
             return None
@@ -237,6 +271,10 @@ class HttpConnection(Connection):
             return None
         if not timed_out:
             return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
+        if self.connections.stopping:
+            return Failure(
+                reasons.HEAD_TIMEOUT, "no whole head came before the router stopped", option=""
+            )
         timeout = self._settings.head_timeout
         return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
 
@@ -259,14 +297,13 @@ class HttpConnection(Connection):
                 page = failure_page(self._settings, failure, self.id, head_only=False)
                 await send_last(self, page, complete=False)
         finally:
-            self._account(client, outcome, 0, failure.reason, status, first_byte)
+            self._account(client, outcome, failure.reason, status, first_byte)
 
     # --- answering ---
 
     async def _redirect(self, client: HttpClient, port: int) -> None:
         """Send the client to the same target over https."""
-        counters, request, pump = self._context.site.reporter.counters, client.request, self.pump
-        received = pump.count - len(pump.buffered) - request.size
+        counters, request = self._context.site.reporter.counters, client.request
         counters.requests += 1
         answer = redirect(request.method, request.key, port or None, request.head.target)
         reason = ""
@@ -281,8 +318,7 @@ class HttpConnection(Connection):
             counters.completed += 1
             if not client.body.complete:
                 await client.linger()
-        received = pump.count - len(pump.buffered) - received
-        self._account(client, self._outcome(client), received, reason)
+        self._account(client, self._outcome(client), reason)
 
     # --- the access log ---
 
@@ -297,7 +333,6 @@ class HttpConnection(Connection):
         self,
         client: HttpClient | None,
         outcome: Outcome,
-        received: int,
         reason: str,
         status: int = 0,
         first_byte: float = 0.0,
@@ -307,11 +342,16 @@ class HttpConnection(Connection):
         Args:
             client: None: what came was no request.
             outcome: what became of it.
-            received: bytes that it had.
             reason: of its failure; "": it was answered.
             status: that it was answered with, if it was none; 0: it was not.
             first_byte: when, on the monotonic clock.
         """
+        pump = self.pump
+        read = pump.count + self.discarded
+        if client is not None and client.reusable:
+            # Otherwise no other request follows, and all that has come is this one's.
+            read -= len(pump.buffered)
+        received, self._received = read - self._received, read
         sent, self._sent = self.link.written - self._sent, self.link.written
         access_log = self._access_log
         if access_log is None:

@@ -2,9 +2,12 @@
 
 import socket
 
+from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.backs.http import HttpBack
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
 from uwsgi_router.router.config.model import HttpRouterConfig
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.fronts.http.client import failure_page
 from uwsgi_router.router.fronts.http.connection import HttpConnection
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
@@ -25,17 +28,26 @@ class HttpFront(Front):
         host: the name of this machine, for requests without a Host.
     """
 
-    __slots__ = ("_rules", "_settings")
+    __slots__ = ("_rules", "_settings", "_trusted")
 
     def __init__(self, config: HttpRouterConfig, pages: ErrorPages, host: bytes) -> None:
         chunked_input = config.chunked_input or config.raw_body
         super().__init__(UwsgiBack(opaque=False, chunked_input=chunked_input), HttpBack())
         self._rules = HttpRules(config, host)
+        self._trusted = TrustedPeers(config.trusted_proxies)
         self._settings = HttpSettings(config, HttpParser(config, self._rules), pages)
 
     def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
         """Return the listener of a listening socket, with its variables."""
         return HttpListener(self._rules, port, name, redirect)
+
+    def is_proxy(self, host: str, told: bool) -> bool:
+        """Return True for trusted proxies, and for those that have yet to tell who the client is."""
+        return host in self._trusted or (not told and self._settings.wants_proxy_header(host))
+
+    def refusal(self, failure: Failure, connection_id: str) -> bytes:
+        """Return the page that says why."""
+        return failure_page(self._settings, failure, connection_id, head_only=False)
 
     def connection(
         self,

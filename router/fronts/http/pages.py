@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
+from uwsgi_router.router.core.files import open_file
 from uwsgi_router.router.fronts.error_head import error_head, phrase_of
 
 #: Bytes that a page may have: each is kept in memory.
@@ -69,7 +70,7 @@ def _read_page(file: str) -> tuple[str, bytes]:
     if kind is None:
         raise ValueError(f"error page {file}: its name must end in .html, .json or .txt")
     try:
-        with open(file, "rb") as page:
+        with open(open_file(file, os.O_RDONLY), "rb") as page:
             body = page.read(MAX_PAGE + 1)
     except OSError as exc:
         raise ValueError(f"error page {file} cannot be read: {exc.strerror}") from exc

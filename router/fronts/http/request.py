@@ -2,6 +2,7 @@
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
+from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.variables import request_block
@@ -19,7 +20,7 @@ class HttpRequest(Request):
     Attributes:
         head: as parsed.
         origin: who its client is.
-        asks_for_tunnel: it asks to go on with something else than HTTP, and may.
+        asks_for_tunnel: it asks to go on with something else than HTTP, and some nodes may.
     """
 
     __slots__ = ("_listener", "_rules", "asks_for_tunnel", "head", "origin")
@@ -36,16 +37,15 @@ class HttpRequest(Request):
         self.path = head.path
         self.chunked = head.chunked
         self.raw = rules.knows_raw and rules.is_raw(head)
-        self.asks_for_tunnel = bool(head.upgrade) and rules.is_tunnel(head)
+        self.asks_for_tunnel = bool(head.upgrade) and rules.asks_for_tunnel(head)
         self._rules = rules
         self._listener = listener
         self.head = head
         self.origin = origin
 
-    @property
-    def tunnel(self) -> bool:
-        """True if the client asks to switch to another protocol than HTTP, and may."""
-        return self.asks_for_tunnel
+    def may_switch(self, *, http: bool) -> bool:
+        """Return True if the client asks to switch to another protocol than HTTP, and such a node may."""
+        return self.asks_for_tunnel and (http or self._rules.lets_uwsgi_switch(self.head))
 
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:
         """Return header and variables; modifiers of the configuration come before the node's.
@@ -61,7 +61,7 @@ class HttpRequest(Request):
                 self._listener.block,
                 content_length=head.content_length if collected is None else collected,
                 chunked=self.chunked and collected is None,
-                tunnel=self.asks_for_tunnel,
+                tunnel=self.asks_for_tunnel and rules.lets_uwsgi_switch(head),
                 server_name_as_host=rules.server_name_as_host,
                 extra=rules.extra,
             )
@@ -85,11 +85,15 @@ class HttpRequest(Request):
             self.origin,
             content_length=head.content_length if collected is None else collected,
             chunked=self.chunked and collected is None,
-            # Whoever waited has been told to go on.
-            expect=head.expect_continue and collected is None,
+            # Whoever waited has been told to go on; bytes that are no body of HTTP are asked for by the router.
+            expect=head.expect_continue and head.has_body and collected is None and not self.raw,
             tunnel=self.asks_for_tunnel,
-            default_host=self._rules.host,
+            default_host=b"" if head.host else self._authority(),
         )
+
+    def _authority(self) -> bytes:
+        """Return what applications on uwsgi nodes make of SERVER_NAME and SERVER_PORT."""
+        return server_authority(self._rules.host, self._listener.port, self.origin.scheme)
 
     @property
     def size(self) -> int:

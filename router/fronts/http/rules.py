@@ -1,11 +1,21 @@
 """Rules for HTTP requests: modifiers, variables, raw bodies, RTSP."""
 
+import logging
+import re
+from typing import Final
+
+from uwsgi_router.protocol.http.fields import tokens
 from uwsgi_router.protocol.http.request import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block
-from uwsgi_router.protocol.text import to_bytes
+from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.protocol.uwsgi import encode_variables
 from uwsgi_router.router.config.model import HttpRouterConfig
+from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.proxy.front import Listener
+
+log = logging.getLogger("uwsgi-router.http")
+
+_HTTP_VERSION: Final = re.compile(rb"h2|h3|http/")
 
 
 class HttpListener(Listener):
@@ -40,6 +50,7 @@ class HttpRules:
     """
 
     __slots__ = (
+        "_limited",
         "_manage_source",
         "_websockets",
         "extra",
@@ -62,6 +73,7 @@ class HttpRules:
         )
         self._manage_source = config.manage_source
         self._websockets = config.websockets
+        self._limited = RateLimited(log)
 
     def is_raw(self, head: RequestHead) -> bool:
         """Return True if only the head is HTTP."""
@@ -69,8 +81,34 @@ class HttpRules:
             return True
         return self._manage_source and head.method == b"SOURCE"
 
-    def is_tunnel(self, head: RequestHead) -> bool:
-        """Return True if the client asks to go on with something else than HTTP, and may."""
-        if self._websockets and head.websocket:
+    def asks_for_tunnel(self, head: RequestHead) -> bool:
+        """Return True if the client asks to go on with something else than HTTP, and some nodes may.
+
+        Other versions of HTTP are none of it: what passes through such a tunnel nobody would read here.
+        """
+        if head.websocket:
             return True
-        return self.raw_body and b"upgrade" in head.connection and bool(head.upgrade)
+        wanted = b"upgrade" in head.connection and tokens(head.upgrade)
+        if self.raw_body and wanted and not any(map(_HTTP_VERSION.match, wanted)):
+            return True
+        self._not_passed(head, "to any node")
+        return False
+
+    def lets_uwsgi_switch(self, head: RequestHead) -> bool:
+        """Return True if nodes that speak uwsgi may do so, too."""
+        if self.raw_body or self._websockets:
+            return True
+        self._not_passed(head, "to nodes that speak uwsgi without http-websockets")
+        return False
+
+    def _not_passed(self, head: RequestHead, where: str) -> None:
+        self._limited.log(
+            logging.DEBUG,
+            where,
+            "Upgrade: %s of %s %s for %s is not passed on %s",
+            show(head.upgrade[:80]),
+            show(head.method),
+            show(head.path[:200]),
+            show(head.host),
+            where,
+        )

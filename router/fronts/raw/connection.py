@@ -9,9 +9,9 @@ from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.router.proxy.front import Listener
-from uwsgi_router.router.proxy.pump import Upload
 
 
 class RawRequest(Request):
@@ -35,8 +35,7 @@ class RawRequest(Request):
             raw=True,
         )
 
-    @property
-    def tunnel(self) -> bool:
+    def may_switch(self, *, http: bool) -> bool:  # noqa: ARG002
         """Never: there is nothing to switch from."""
         return False
 

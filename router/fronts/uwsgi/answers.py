@@ -14,14 +14,15 @@ def response_head(head: ResponseHead, length: int | None) -> bytes:
         head: of a node that speaks HTTP.
         length: bytes of the body; None if they are not known. Chunks are taken apart: ``uwsgi_pass`` does not.
     """
-    lines = [head.start, *head.lines]
+    parts = [head.start, b"\r\n", head.block]
     if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-        lines.append(b"Upgrade: %b\r\nConnection: Upgrade" % head.upgrade)
+        parts.append(b"Upgrade: %b\r\nConnection: Upgrade\r\n" % head.upgrade)
     elif length:
-        lines.append(b"Content-Length: %d" % length)
+        parts.append(b"Content-Length: %d\r\n" % length)
     elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
-        lines.append(b"Content-Length: %d" % head.content_length)
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+        parts.append(b"Content-Length: %d\r\n" % head.content_length)
+    parts.append(b"\r\n")
+    return b"".join(parts)
 
 
 def failure_answer(failure: Failure, request_id: str) -> bytes:

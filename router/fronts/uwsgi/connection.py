@@ -1,7 +1,9 @@
 """uwsgi connections of web servers: one request each; bytes behind it pass as they come."""
 
 import socket
+from math import inf
 from time import monotonic
+from typing import Final
 
 from uwsgi_router.protocol.http.body import Counted, Encoder, Identity, Recoder
 from uwsgi_router.protocol.http.response import ResponseHead
@@ -9,16 +11,20 @@ from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_head
-from uwsgi_router.router.fronts.uwsgi.parser import Ping, UwsgiParser
+from uwsgi_router.router.fronts.uwsgi.parser import TLS, Ping, UwsgiParser, is_tls
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.exchange import Exchange
-from uwsgi_router.router.proxy.pump import Feeder, Upload
+from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.report.requests import Outcome
+
+_REQUEST: Final = Phase.REQUEST
 
 
 class UwsgiBody(Body):
@@ -35,6 +41,11 @@ class UwsgiBody(Body):
     def complete(self) -> bool:
         """True if all bytes of the body have come."""
         return self.pump.count >= self.request.content_length
+
+    @property
+    def endless(self) -> bool:
+        """False: it has a length."""
+        return False
 
     @property
     def missing(self) -> str:
@@ -96,6 +107,16 @@ class UwsgiConnection(Connection):
         self._data = b""
         self._request: UwsgiRequest | None = None
 
+    @property
+    def idle_since(self) -> float:
+        """Since when no request has come; infinity once it has."""
+        if self._request is not None or self.connections.stopping:
+            return inf
+        fiber = self.fiber
+        if fiber.phase is not _REQUEST:
+            return inf
+        return fiber.deadline - self._context.site.limits.timeout
+
     async def serve(self) -> None:
         """Read the request and pass it on."""
         reporter, peer = self._context.site.reporter, self.peer[0]
@@ -113,7 +134,7 @@ class UwsgiConnection(Connection):
             self._pong(ping.answer)
             return
         except PacketError as error:
-            reporter.refused(peer, str(error))
+            reporter.refused(peer, TLS if is_tls(self._data) else str(error))
             return
         except Failure as exc:
             failure = without_traceback(exc)

@@ -4,6 +4,8 @@ import socket
 
 from uwsgi_router.router.backs.http import HttpBack
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
+from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.fronts.uwsgi.answers import failure_answer
 from uwsgi_router.router.fronts.uwsgi.connection import UwsgiConnection
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.acceptor import Peer
@@ -24,6 +26,10 @@ class UwsgiFront(Front):
     def __init__(self, parser: UwsgiParser) -> None:
         super().__init__(UwsgiBack(opaque=True), HttpBack())
         self._parser = parser
+
+    def refusal(self, failure: Failure, connection_id: str) -> bytes:
+        """Return an answer that the web server passes on."""
+        return failure_answer(failure, connection_id)
 
     def connection(
         self,

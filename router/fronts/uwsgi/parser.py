@@ -45,6 +45,17 @@ _HTTP: Final = (
 )
 
 
+TLS: Final = "this is a TLS handshake, and the port speaks uwsgi"
+
+
+def is_tls(data: bytes) -> bool:
+    """Return True for the beginning of a TLS handshake.
+
+    Read as a packet it is one with modifier1 22, whose first name is longer than any variable's.
+    """
+    return data[:2] == b"\x16\x03" and data[5:6] == b"\x01"
+
+
 class Ping(Exception):
     """Ping: the client asks whether we are alive; answer with :data:`uwsgi_router.protocol.uwsgi.PONG`."""
 
@@ -92,6 +103,8 @@ class UwsgiParser:
                 raise PacketError(
                     "this is HTTP, and the port speaks uwsgi (in nginx: uwsgi_pass, not proxy_pass)"
                 )
+            if is_tls(data):
+                raise PacketError(TLS)
             return None
         if modifier1 == MODIFIER_PING and not size:
             raise Ping

@@ -59,10 +59,9 @@ class UwsgiRequest(Request):
             return packet
         return bytes((modifiers[0],)) + packet[1:3] + bytes((modifiers[1],)) + packet[4:]
 
-    @property
-    def tunnel(self) -> bool:
-        """True if the variables ask for a WebSocket."""
-        return self.http_head.websocket
+    def may_switch(self, *, http: bool) -> bool:
+        """Return True if the variables ask for a WebSocket, and the node was told so in HTTP."""
+        return http and self.http_head.websocket
 
     @property
     def was_read_as_http(self) -> bool:
@@ -81,7 +80,7 @@ class UwsgiRequest(Request):
             None,
             content_length=head.content_length,
             chunked=False,
-            expect=head.expect_continue and collected is None,
+            expect=head.expect_continue and head.has_body and collected is None,
             tunnel=head.websocket,
         )
 

@@ -4,12 +4,13 @@ from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
-from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.errors import ResponseError, Truncated
 from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
-from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.net.poller import SHARE
+from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
 
 # Bytes that the head of an answer may have.
@@ -32,51 +33,70 @@ class MessageAnswer(Answer):
         """Pass the request's body on, and the answer back, each in the framing that its receiver understands."""
         client, download, back = self.client, self.download, self.back
         body, fiber, upload = client.body, download.fiber, client.body.pump
-        fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
+        second = self.second_try
+        patience = self.site.limits.timeout if second is None else second.patience
+        fiber.arm(_ANSWER, patience, sliding=True)
         download.start()
         if body.follows(back):
             body.send_to(self.link, back, opaque=False)
         interim = seen = 0
-        try:
-            while True:
-                if body.sending or upload.ended:
-                    self._advance()
-                data = download.buffered
-                if len(data) > seen:
-                    head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
-                    if head is None:
-                        seen = len(data)
-                    elif head.status >= 200:
-                        download.buffered = data[head.size :]
-                        length = body_length(head, self.request.method)
-                        recoder = self._begin(head, length)
-                        if recoder is not None:
-                            endless = not head.chunked and length is None
-                            await self._relay_body(recoder, endless=endless)
-                        self._keep_or_close(head)
-                        return
-                    else:
-                        download.buffered = data[head.size :]
-                        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                            tunnel = Tunnel(
-                                self.site.limits, client, self.lease, self.link, download
-                            )
-                            await tunnel.relay(head)
+        waiting = True
+        while waiting:
+            waiting = False
+            try:
+                while True:
+                    if body.sending or upload.ended:
+                        self._advance()
+                    data = download.buffered
+                    if len(data) > seen:
+                        if second is not None:
+                            self._be_patient(second)
+                        head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
+                        if head is None:
+                            seen = len(data)
+                        elif head.status >= 200:
+                            download.buffered = data[head.size :]
+                            length = body_length(head, self.request.method)
+                            recoder = self._begin(head, length)
+                            if recoder is not None:
+                                endless = not head.chunked and length is None
+                                await self._relay_body(recoder, endless=endless)
+                            self._keep_or_close(head)
                             return
-                        seen = 0
-                        interim = self._pass_interim(head, interim)
-                        continue
-                if download.ended:
-                    self._check_end(interim)
-                    return
-                await fiber.pause()
-        except TimedOut:
-            # A 1xx is no part of an answer.
-            begun = client.begun or download.buffered
-            raise self.stalled(download.count if begun else 0) from None
-        except ResponseError as exc:
-            text = f"{self.lease.node.name} sent no valid answer: {exc}"
-            raise Failure(reasons.BAD_ANSWER, text) from exc
+                        else:
+                            download.buffered = data[head.size :]
+                            if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                                await self._tunnel().relay(head)
+                                return
+                            seen = 0
+                            interim = self._pass_interim(head, interim)
+                            continue
+                    if download.ended:
+                        self._check_end(interim)
+                        return
+                    await fiber.pause()
+            except TimedOut:
+                # A 1xx is no part of an answer.
+                begun = client.begun or download.buffered
+                waiting = self.waits_on(fiber, download.count if begun else 0)
+            except (Truncated, ResponseError) as exc:
+                raise self._bad_answer(exc) from exc
+
+    def _bad_answer(self, error: Truncated | ResponseError) -> Failure:
+        if isinstance(error, Truncated):
+            text = f"{self.lease.node.name} sent no whole answer: {error}"
+            return Failure(reasons.CUT_SHORT, text)
+        if not self.download.buffered.startswith(b"HTTP/"):
+            self.suspect("sends something else")
+        text = f"{self.lease.node.name} sent no valid answer: {error}"
+        return Failure(reasons.BAD_ANSWER, text)
+
+    def _be_patient(self, second: SecondTry) -> None:
+        """Ask no other node any more: this one has begun to answer."""
+        second.route = None
+        fiber = self.download.fiber
+        fiber.slides = self.site.limits.timeout
+        fiber.touch()
 
     # --- the request's body ---
 
@@ -86,10 +106,24 @@ class MessageAnswer(Answer):
         if not body.sending:
             if not body.pump.ended:
                 return
+            if self.request.may_switch(http=self.back.keeps_connections):
+                # What came before the end goes before it: a tunnel passes both on, once it is open.
+                body.check_client()
+                return
             body.send_to(self.link, self.back, opaque=False)
         body.advance()
 
     # --- the answer ---
+
+    def _tunnel(self) -> Tunnel:
+        """Return the tunnel that a 101 opens.
+
+        Raises:
+            ResponseError: the node was not asked for one.
+        """
+        if not self.request.may_switch(http=self.back.keeps_connections):
+            raise ResponseError("it switches protocols, and was not asked to")
+        return Tunnel(self.site.limits, self.client, self.lease, self.link, self.download)
 
     def _pass_interim(self, head: ResponseHead, count: int) -> int:
         """Pass a 1xx on; return how many there have been, this one included.
@@ -106,17 +140,17 @@ class MessageAnswer(Answer):
         """Check the end of a node's connection before a head: it is no answer, unless nothing at all came.
 
         Raises:
-            ResponseError: something came.
+            Truncated: something came.
         """
         download = self.download
         if not download.buffered:
             if interim:
-                raise ResponseError("it ended after a 1xx")
+                raise Truncated("it ended after a 1xx")
             return
         if download.error is not None:
             how = download.error.strerror or str(download.error)
-            raise ResponseError(f"it reset the connection inside its head ({how})")
-        raise ResponseError(f"it ended after {len(download.buffered)} bytes, inside its head")
+            raise Truncated(f"it reset the connection inside its head ({how})")
+        raise Truncated(f"it ended after {len(download.buffered)} bytes, inside its head")
 
     def _begin(self, head: ResponseHead, length: int | None) -> Recoder | None:
         """Send the head, and the body if that has come: the usual case; otherwise return what re-frames it."""
@@ -126,6 +160,9 @@ class MessageAnswer(Answer):
         buffered = download.buffered
         if encoder is None and length is not None and len(buffered) >= length:
             download.finish()
+            if length >= SHARE:
+                # That was read in one piece: the connection may serve another request, which is small.
+                self.link.set_light()
             download.buffered = buffered[length:]
             # As client.write() does, without the call.
             try:
@@ -174,7 +211,8 @@ class MessageAnswer(Answer):
         if download.error is not None:
             how = f"it reset its connection ({download.error.strerror or download.error})"
         text = f"{self.lease.node.name} did not complete its answer, {download.count} bytes came: {how}"
-        return Failure(reasons.CUT_SHORT, text)
+        ended = download.fault is None or isinstance(download.fault, Truncated)
+        return Failure(reasons.CUT_SHORT if ended else reasons.BAD_ANSWER, text)
 
     # --- and after it ---
 
@@ -182,6 +220,7 @@ class MessageAnswer(Answer):
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
         if head.close:
+            self.suspect_refusal(head)
             return
         if download.buffered:
             self.site.reporter.surplus(lease.node, len(download.buffered))
@@ -190,7 +229,7 @@ class MessageAnswer(Answer):
             not lease.slot
             or download.ended
             or self.link.backlog
-            or not (body.empty or body.complete)
+            or not (body.empty or (body.complete and not body.endless and not body.unsent))
         ):
             return
         seconds = self.site.limits.backend_keepalive

@@ -2,9 +2,17 @@
 
 from typing import Final
 
+from uwsgi_router.protocol.http.errors import ResponseError
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import TimedOut
+from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.context import Site
+from uwsgi_router.router.proxy.directions import RawDownload
+from uwsgi_router.router.proxy.lease import Lease
 
 _ANSWER: Final = Phase.ANSWER
 
@@ -12,22 +20,52 @@ _ANSWER: Final = Phase.ANSWER
 class RawAnswer(Answer):
     """Answer of unknown form, which ends with the node's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_raw",)
+
+    def __init__(
+        self,
+        site: Site,
+        request: Request,
+        client: Client,
+        lease: Lease,
+        back: Back,
+        download: RawDownload,
+    ) -> None:
+        Answer.__init__(self, site, request, client, lease, back, download)
+        self._raw = download
 
     async def relay(self) -> None:
         """Relay both ways until the node has ended its answer."""
-        client, download = self.client, self.download
+        client, download = self.client, self._raw
         body, fiber = client.body, download.fiber
-        fiber.arm(_ANSWER, self.site.limits.timeout, sliding=True)
+        second = self.second_try
+        patience = self.site.limits.timeout if second is None else second.patience
+        fiber.arm(_ANSWER, patience, sliding=True)
         download.start_passing(client.link)
         body.send_to(self.link, self.back, opaque=True)
-        try:
-            while not download.ended:
-                body.advance()
-                await fiber.pause()
-        except TimedOut:
-            raise self.stalled(download.count) from None
-        finally:
-            client.begun = download.count > 0
+        waiting = True
+        while waiting:
+            waiting = False
+            try:
+                while not download.ended:
+                    body.advance()
+                    await fiber.pause()
+            except TimedOut:
+                waiting = self.waits_on(fiber, download.count)
+            finally:
+                client.begun = download.count > 0
+        if second is not None and second.moved_on:
+            return
         if self.back.may_say_nothing and download.error is None:
             client.begun = True
+        if download.refusal:
+            self._look_at(download.refusal)
+
+    def _look_at(self, refusal: bytes) -> None:
+        """Look whether a 400 is what an HTTP server says to a packet."""
+        try:
+            head = parse_response(refusal, cgi=True)
+        except ResponseError:
+            return
+        if head is not None:
+            self.suspect_refusal(head)

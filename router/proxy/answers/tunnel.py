@@ -1,7 +1,5 @@
 """Tunnels after 101 (Switching Protocols): WebSocket or other bytes, both ways, with half-close and idle timeout."""
 
-from typing import Final
-
 from uwsgi_router.protocol.http.response import ResponseHead
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
@@ -10,10 +8,8 @@ from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import half_close
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Limits
+from uwsgi_router.router.proxy.directions import Download
 from uwsgi_router.router.proxy.lease import Lease
-from uwsgi_router.router.proxy.pump import Download
-
-_CHECKED_AT_ONCE: Final = 16_384
 
 
 class Tunnel:
@@ -57,9 +53,6 @@ class Tunnel:
         client.begun = True
         client.write(data)
         fiber.arm(Phase.TUNNEL, client.tunnel_timeout, sliding=True)
-        if to_node is not None:
-            # A frame may be two bytes long: checking a long read of them would keep everybody else waiting.
-            upload.chunk = download.chunk = min(download.chunk, _CHECKED_AT_ONCE)
         download.buffer_limit = 0
         download.attach(client.link, to_client)
         upload.attach(self._link, to_node)

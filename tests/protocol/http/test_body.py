@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h11
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uwsgi_router.protocol.http.body import (
+    MAX_CHUNKS,
     MAX_SIZE_LINE,
     MAX_TRAILERS,
     Chunked,
@@ -37,10 +38,17 @@ def bytewise(data: bytes) -> list[bytes]:
     return [data[at : at + 1] for at in range(len(data))]
 
 
+def turns(feeder: Decoder | Recoder, data: bytes) -> Iterator[bytes]:
+    """What comes out of feeding it, in as many turns as that takes."""
+    yield feeder.feed(data)
+    while feeder.more:
+        yield feeder.feed(b"")
+
+
 def decoded(decoder: Decoder, fed: Iterable[bytes]) -> tuple[bytes, bytes, bool] | None:
     """Return payload, surplus and whether the body is done; None if it is refused."""
     try:
-        payload = b"".join([decoder.feed(piece) for piece in fed])
+        payload = b"".join(taken for piece in fed for taken in turns(decoder, piece))
     except BodyError:
         return None
     return payload, decoder.surplus, decoder.done
@@ -133,10 +141,15 @@ def test_what_is_accepted_is_what_h11_reads(raw: bytes) -> None:
     ours = decoded(Chunked(), [raw])
     if ours is None or not ours[2]:
         return
-    # Spaces before an extension are "bad white space" (RFC 9112 section 7.1.1), to be read; h11 does not.
+    # Spaces before an extension are "bad white space" (RFC 9112 section 7.1.1), to be read; some servers fill sizes up
+    # with them. h11 takes neither.
     rest = ours[1]
-    body = re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+;", rb"\1;", raw.removesuffix(rest))
+    body = re.sub(rb"(?m)^([0-9a-fA-F]+)[ \t]+(;|\r$)", rb"\1\2", raw.removesuffix(rest))
     assert ours == by_h11(body + rest)
+
+
+#: Of those that may be refused: servers write it, and no reader takes it for anything else.
+TOLERATED = {"chunk-size-trailing-space"}
 
 
 def _chunked_vectors() -> list[tuple[str, bytes, bool, bytes | None]]:
@@ -148,7 +161,8 @@ def _chunked_vectors() -> list[tuple[str, bytes, bool, bytes | None]]:
             assert b"Transfer-Encoding: chunked" in head
             body_said = re.search(r"body == (\w+)", vector.get("must") or "")
             payload = body_said[1].encode() if body_said else None
-            vectors.append((vector["name"], body, "accept" in vector["expectation"], payload))
+            accepted = "accept" in vector["expectation"] or vector["name"] in TOLERATED
+            vectors.append((vector["name"], body, accepted, payload))
     return vectors
 
 
@@ -170,7 +184,7 @@ def test_vectors(body: bytes, accepted: bool, payload: bytes | None) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        *(b"\n", b"\r\n", b"5\n", b"5\rx", b" 5\r\n", b"5 \r\n", b"g\r\n", b"0x5\r\n", b"+5\r\n"),
+        *(b"\n", b"\r\n", b"5\n", b"5\rx", b" 5\r\n", b"5 x\r\n", b"g\r\n", b"0x5\r\n", b"+5\r\n"),
         *(b"-5\r\n", b"0_5\r\n", b"5,\r\n", b"5;a\n", b"5;\0\r\n", b"5;a\rb\r\n", b"\xd9\xa5\r\n"),
         *(
             b"0" * 17,
@@ -297,6 +311,30 @@ def test_nothing_is_no_chunk() -> None:
     assert ChunkedEncoder().encode(b"0123456789") == b"A\r\n0123456789\r\n"
 
 
+@pytest.mark.parametrize("cut", [0, 1, 3, 700])
+def test_many_chunks_are_taken_a_few_at_a_time(cut: int) -> None:
+    decoder = Chunked()
+    raw = b"2\r\nab\r\n" * 1_000 + b"0\r\n\r\nGET"
+    parts = [*turns(decoder, raw[:cut]), *turns(decoder, raw[cut:])]
+    assert b"".join(parts) == b"ab" * 1_000
+    assert max(map(len, parts)) <= 2 * MAX_CHUNKS
+    assert (decoder.done, decoder.surplus, decoder.more) == (True, b"GET", False)
+
+
+def test_what_comes_while_chunks_wait_is_behind_them() -> None:
+    decoder = Chunked()
+    taken = decoder.feed(b"1\r\na\r\n" * 200 + b"1")
+    assert decoder.more
+    taken += b"".join(turns(decoder, b"0\r\n" + b"b" * 16 + b"\r\n"))
+    assert taken == b"a" * 200 + b"b" * 16
+
+
+def test_fewer_chunks_than_are_taken_at_once_leave_nothing() -> None:
+    decoder = Chunked()
+    assert len(decoder.feed(b"1\r\na\r\n" * (MAX_CHUNKS - 1))) == MAX_CHUNKS - 1
+    assert not decoder.more
+
+
 # ------------------------------------------------------------------------------------------- recoder
 
 
@@ -304,7 +342,9 @@ def test_nothing_is_no_chunk() -> None:
 def test_a_recoded_body_is_the_same_body(body: tuple[bytes, bytes], cuts: list[int]) -> None:
     raw, payload = body
     recoder = Recoder(Chunked(), ChunkedEncoder())
-    sent = b"".join([recoder.feed(piece) for piece in pieces(raw + b"GET", cuts)])
+    sent = b"".join(
+        taken for piece in pieces(raw + b"GET", cuts) for taken in turns(recoder, piece)
+    )
     assert decoded(Chunked(), [sent]) == (payload, b"", True)
     assert (recoder.done, recoder.surplus, recoder.payload) == (True, b"GET", len(payload))
     assert recoder.eof() == b""

@@ -114,13 +114,6 @@ def test_an_upgrade_is_asked_for_only_as_a_tunnel_and_to_websocket() -> None:
     assert b"X-B" not in made
 
 
-def test_lines_of_our_own_stand_at_the_end() -> None:
-    made = request_head(
-        parsed(BROWSER), PROXY, content_length=None, extra=[b"X-Request-ID: 1", b"X-A: 2"]
-    )
-    assert made.endswith(b"\r\nX-Request-ID: 1\r\nX-A: 2\r\n\r\n")
-
-
 CLAIMS = (
     b"GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Host: public.example\r\n"
     b"x-forwarded-proto: https\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.9\r\nX-Real-IP: 1.1.1.1\r\n"

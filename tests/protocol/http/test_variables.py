@@ -405,3 +405,28 @@ def test_recorded_requests(vector: Vector) -> None:
     values = dict(made)
     for name, value in MUST.get(vector.name, {}).items():
         assert values.get(name) == value
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"A", b"a", b"X-Y", b"Sec-Fetch-Mode", b"Content-Type"]),
+            st.binary(max_size=20),
+        )
+    )
+)
+def test_the_walk_over_fields_makes_the_same_variables(pairs: list[tuple[bytes, bytes]]) -> None:
+    lines = [b"%b: %b" % (name, value.translate(None, b"\r\n")) for name, value in pairs]
+    block = b"".join(line + b"\r\n" for line in lines)
+    assert b"".join(module.walked(block)) == b"".join(module._merged(lines))
+
+
+def test_values_of_every_size() -> None:
+    for size in (0, 1, 255, 256, 1_023, 1_024, 1_025, 65_535):
+        value = b"v" * size
+        assert (
+            b"".join(module.walked(b"A: %b\r\n" % value))
+            == module._key(b"HTTP_A") + size.to_bytes(2, "little") + value
+        )
+    with pytest.raises(HttpError, match="65536"):
+        module.walked(b"A: %b\r\n" % (b"v" * 65_536))

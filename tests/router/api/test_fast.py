@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import uwsgi_router
+from tests.router.api.command import refused_by_the_command
 from tests.router.config.configuring import load
 from uwsgi_router.router.api import (
     ForwarderCache,
@@ -65,8 +66,8 @@ def read_back(router: RouterFast) -> RouterConfig:
             RouterConfig(listen=(ON,), subscription_servers=("127.0.0.1:7000",)),
         ),
         (
-            ForwarderCode("/etc/m.py", "f"),
-            RouterConfig(listen=(ON,), use_code_string=CodeString("/etc/m.py", "f")),
+            ForwarderCode(__file__, "config"),
+            RouterConfig(listen=(ON,), use_code_string=CodeString(__file__, "config")),
         ),
     ],
 )
@@ -190,7 +191,6 @@ forwarder_code: Any = ForwarderCode
         (lambda: fast(5), "RouterFast(on=5): expected"),
         (lambda: fast(ON, forward_to="a:1,5"), "RouterFast(forward_to='a:1,5'): expected one address"),
         (lambda: fast(ON, forward_to=[":1", None]), "RouterFast(forward_to=None): expected text or a number"),
-        (lambda: fast(ON, forward_to={":1"}), "RouterFast(forward_to={':1'}): expected text or a number"),
         (lambda: fast(ON, forward_to=[]), ""),
         (
             lambda: fast().set_connections_params(timeout_socket="soon"),
@@ -237,13 +237,8 @@ def test_a_wrong_value_is_refused_at_once(call: Callable[[], object], message: s
     assert message in str(caught.value)
 
 
-def test_without_an_address_it_can_be_printed_but_not_run() -> None:
-    router = RouterFast(forward_to=":1")
-    assert router.as_ini() == "[uwsgi]\nfastrouter-to = :1\n"
-    with pytest.raises(
-        ParameterError, match=r"RouterFast\(on=None\): the fastrouter has no address"
-    ):
-        _ = router.configuration
+def test_without_an_address_it_can_be_printed() -> None:
+    assert RouterFast(forward_to=":1").as_ini() == "[uwsgi]\nfastrouter-to = :1\n"
 
 
 # --- what is warned of ---
@@ -322,7 +317,7 @@ PARAMETERS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "retry_delay": NUMBER,
         "retry_max": NUMBER,
     },
-    "set_postbuffering_params": {"size": NUMBER, "store_dir": TEXT},
+    "set_postbuffering_params": {"size": NUMBER, "store_dir": st.just(tempfile.gettempdir())},
     "set_owner_params": {"uid": TEXT, "gid": NUMBER},
     "set_extra_params": {"hold": NUMBER, "errors": st.sampled_from(["close", "http", "x"])},
     "set_subscription_params": {"tolerance": NUMBER, "key_dot_split": SWITCH, "fallback_key": TEXT},
@@ -348,7 +343,12 @@ def test_whatever_is_accepted_is_read_back_as_it_is(
             getattr(router, method)(**{parameter: value})
         except ParameterError as error:
             assert f"{method}({parameter}=" in str(error)  # noqa: PT017
-    assert read_back(router) == config(router)
+    try:
+        expected = config(router)
+    except ParameterError:
+        assert refused_by_the_command(router)
+    else:
+        assert read_back(router) == expected
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -5,16 +5,15 @@ import logging
 import os
 import signal
 import socket
-from typing import Any
 
 import pytest
 
-from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.log import Log
 from tests.lab.messages import KEY, OK, request
 from tests.lab.scripts import answers_with_its_request
 from tests.lab.waiting import until
+from tests.router.api.asking import ANY_PORT, ask, connect
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.api import (
     ForwarderCode,
@@ -23,28 +22,6 @@ from uwsgi_router.router.api import (
     RouterFast,
     StartError,
 )
-
-ANY_PORT = "127.0.0.1:0"
-
-
-async def connect(address: str) -> Peer:
-    host, _, port = address.rpartition(":")
-    peer = Peer(socket.socket() if host else socket.socket(socket.AF_UNIX))
-    where: Any = (host, int(port)) if host else address
-    try:
-        await asyncio.get_running_loop().sock_connect(peer.sock, where)
-    except OSError:
-        peer.close()
-        raise
-    return peer
-
-
-async def ask(router: RouterFast, data: bytes | None = None) -> bytes:
-    peer = await connect(router.addresses[0])
-    await peer.send(data or request())
-    answer = await peer.rest()
-    peer.close()
-    return answer
 
 
 async def refused(address: str) -> bool:
@@ -179,10 +156,12 @@ async def test_an_address_in_use_is_a_start_error_and_leaves_nothing(lab: Lab) -
 
 async def test_what_fails_while_it_starts_leaves_nothing(lab: Lab) -> None:
     path = str(lab.path())
-    router = RouterFast(path, forward_to=ForwarderCode("/nonexistent/m.py", "f"))
-    with pytest.raises(StartError, match=r"/nonexistent/m\.py: No such file"):
+    module = lab.tmp_path / "m.py"
+    module.write_text("f = 5\n")
+    router = RouterFast(path, forward_to=ForwarderCode(str(module), "f"))
+    with pytest.raises(StartError, match=r"m\.py"):
         await router.start()
-    assert os.listdir(lab.tmp_path) == []
+    assert os.listdir(lab.tmp_path) == ["m.py"]
     assert router.addresses == ()
     await router.stop()
 
@@ -220,4 +199,6 @@ async def test_it_leaves_the_process_alone(lab: Lab, monkeypatch: pytest.MonkeyP
 async def test_oddities_are_logged_as_the_command_does(log: Log) -> None:
     async with RouterFast(ANY_PORT):
         pass
-    assert log.having("the fastrouter knows no node")
+    assert log.having(
+        "RouterFast knows no node, so every request fails: give one of ForwarderCache"
+    )

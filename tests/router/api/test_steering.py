@@ -72,7 +72,9 @@ async def test_a_drain_that_takes_too_long_is_false(running: Running) -> None:
 
 async def test_mistakes(running: Running) -> None:
     router = running.router
-    assert await router.drain("127.0.0.1:8")
+    with pytest.raises(UnknownNode, match=r"there is no node 127\.0\.0\.1:8"):
+        await router.drain("127.0.0.1:8")
+    assert await router.drain("127.0.0.1:8", missing_ok=True)
     with pytest.raises(UnknownNode, match=r"there is no node 127\.0\.0\.1:8"):
         router.enable("127.0.0.1:8")
     with pytest.raises(ParameterError, match=r"RouterFast\.weight"):

@@ -57,7 +57,7 @@ class Demo:
 
     def read_until_gone(self, name: str) -> None:
         """Wait until the demo says that a vassal is gone."""
-        self._read_stdout_until(f"The vassal {name} (pid {self.pids[name]}) is gone.")
+        self._read_stdout_until(f"The node {name} (pid {self.pids[name]}) is gone.")
 
     def get(self, host: str = "demo.example") -> str:
         """Paste the line that the demo printed."""
@@ -122,7 +122,7 @@ def demo() -> Iterator[Demo]:
 def test_the_demo_does_what_its_text_says_and_leaves_nothing_behind(demo: Demo) -> None:
     first, second = demo.get(), demo.get()
     answers = {first.split(",")[0], second.split(",")[0]}
-    assert answers == {"Hello from vassal blue", "Hello from vassal green"}
+    assert answers == {"Hello from node blue", "Hello from node green"}
 
     pages = {demo.open().split(",")[0] for _ in range(2)}
     assert pages == answers
@@ -130,8 +130,8 @@ def test_the_demo_does_what_its_text_says_and_leaves_nothing_behind(demo: Demo) 
     os.kill(demo.pids["blue"], signal.SIGKILL)
     demo.read_until_gone("blue")
     for _ in range(4):
-        assert demo.open().startswith("Hello from vassal green")
-        assert demo.get().startswith(f"Hello from vassal green, pid {demo.pids['green']}: ")
+        assert demo.open().startswith("Hello from node green")
+        assert demo.get().startswith(f"Hello from node green, pid {demo.pids['green']}: ")
 
     pool = demo.stats()["subscriptions"][0]
     assert pool["key"] == "demo.example"
@@ -163,7 +163,7 @@ def test_a_vassal_that_is_told_to_stop_unsubscribes_first(demo: Demo) -> None:
     nodes = demo.stats()["subscriptions"][0]["nodes"]
     assert len(nodes) == 1
     for _ in range(2):
-        assert demo.get().startswith("Hello from vassal blue")
+        assert demo.get().startswith("Hello from node blue")
 
 
 def test_term_ends_it_too(demo: Demo) -> None:
@@ -198,4 +198,4 @@ def test_a_client_that_speaks_nonsense_does_not_end_a_vassal(demo: Demo) -> None
 def test_it_takes_no_arguments(argument: str, status: int) -> None:
     done = run(*COMMAND, "demo", argument)
     assert done.returncode == status
-    assert (done.stdout + done.stderr).startswith("usage: uwsgi-router demo [-h]\n")
+    assert (done.stdout + done.stderr).startswith("usage: uwsgi-router demo")

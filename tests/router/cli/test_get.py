@@ -224,6 +224,11 @@ def test_what_is_not_http_is_shown_as_it_came(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        (
+            ["localhost:8080/a?b=c"],
+            "write the path behind a blank, localhost:8080 /a?b=c; or http://localhost:8080/a",
+        ),
+        (["8080"], "8080: for a port write :8080"),
         (["::1:80"], "write an IPv6 address in brackets"),
         ([":0"], "port 0 means nothing here"),
         ([":1", "--var", "novalue"], "--var novalue: expected NAME=VALUE"),
@@ -243,6 +248,14 @@ def test_wrong_use_shows_the_usage(capfd: pytest.CaptureFixture[str], arguments:
         get.main(arguments)
     assert stopped.value.code == 2
     assert "usage: uwsgi-router get" in capfd.readouterr().err
+
+
+def test_400_may_be_what_a_server_that_speaks_http_says(
+    serve: Serve, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = serve(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    line = fails(capfd, server.address, "/a")
+    assert line == f"this was asked over uwsgi; over HTTP it is http://{server.address} /a"
 
 
 def test_a_reader_that_has_seen_enough_is_no_traceback(

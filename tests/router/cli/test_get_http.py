@@ -160,7 +160,8 @@ def test_nobody_there_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> No
 def test_closed_without_an_answer_is_told(serve: Serve, capfd: pytest.CaptureFixture[str]) -> None:
     server = serve(b"")
     line = fails(capfd, server.url)
-    assert line == f"{server.address} closed the connection without an answer; see its log"
+    advice = "see its log, and leave out http:// if it speaks uwsgi"
+    assert line == f"{server.address} closed the connection without an answer; {advice}"
 
 
 @pytest.mark.parametrize(

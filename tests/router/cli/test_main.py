@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.processes import run_python
+from uwsgi_router.router.cli.command_table import COMMANDS
 from uwsgi_router.router.cli.main import main
-from uwsgi_router.version import __version__
+from uwsgi_router.version import __version__, build
 
 
 @pytest.mark.parametrize("word", ["--help", "-h", "--usage", "help"])
@@ -29,12 +30,37 @@ def test_help_on_a_word(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"), [("chek", "check"), ("staus", "status"), ("subscibe", "subscribe")]
+    ("word", "meant"),
+    [("chek", "check"), ("staus", "status"), ("subscibe", "subscribe"), ("--check", "check")],
 )
 def test_a_mistyped_command(word: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word, "a.ini"]) == 2
     expected = f"uwsgi-router: there is no command {word}; did you mean {meant}?\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["drain", "--timout", "5", "a:1"], "did you mean --timeout?"),
+        (["status", "--jsn"], "did you mean --json?"),
+        (["subscribe", "--addres=:1"], "did you mean --address?"),
+    ],
+)
+def test_a_mistyped_option_of_a_command(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert hint in capsys.readouterr().err
+
+
+def test_help_about_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["help", "get"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: uwsgi-router get")
 
 
 def test_help_about_one_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,12 +79,24 @@ def test_help_about_no_option(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
 def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word]) == 0
-    assert capsys.readouterr().out == f"uwsgi-router {__version__}\n"
+    assert capsys.readouterr().out == f"uwsgi-router {__version__} ({build()})\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_its_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main([name, "--version"])
+    except SystemExit as stop:  # argparse
+        code = int(stop.code or 0)
+    assert code == 0
+    assert capsys.readouterr().out == f"uwsgi-router {name} {__version__}\n"
 
 
 def test_a_wrong_command_line_is_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--fastruter", ":1"]) == 2
-    expected = "uwsgi-router: command line: unknown option --fastruter; did you mean fastrouter?\n"
+    expected = (
+        "uwsgi-router: command line: unknown option --fastruter; did you mean --fastrouter?\n"
+    )
     assert capsys.readouterr().err == expected
 
 

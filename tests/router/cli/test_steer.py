@@ -10,6 +10,7 @@ from tests.lab.messages import KEY, OK, request
 from tests.lab.router import Router
 from tests.lab.waiting import a_few_turns
 from uwsgi_router.router.cli import steer
+from uwsgi_router.router.cli.main import main
 
 NODE = "127.0.0.1:9"
 Command = Callable[[list[str]], int]
@@ -63,12 +64,39 @@ async def test_drain_returns_when_the_last_request_has_ended(
     assert await task == 0
 
 
-async def test_a_node_in_no_pool_is_drained_already(
-    router: Router, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("node", [NODE, "127.0.0.1", "mistyped"])
+async def test_a_node_that_is_not_there_is_1_unless_a_script_does_not_mind(
+    node: str, router: Router, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert await run(steer.drain, NODE, "--key", "a") == 0
-    expected = f"{NODE} is in no pool of the key a: there is nothing to drain\n"
+    router.announce(NODE, b"other")
+    assert await run(steer.drain, node, "--key", "a") == 1
+    told = f"uwsgi-router drain: there is no node {node} of the key a; "
+    assert capsys.readouterr().err == f"{told}`uwsgi-router status` shows them all\n"
+    assert await run(steer.drain, node, "--key", "a", "--missing-ok") == 0
+    expected = f"there is no node {node} of the key a: there is nothing to drain\n"
     assert capsys.readouterr().out == expected
+
+
+async def test_configured_nodes_are_seen_and_steered_too(
+    lab: Lab, control: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node, fallback = lab.refused_tcp(), lab.refused_tcp()
+    await lab.http(to=(node,), fallback=(fallback,), process={"control_socket": control})
+    assert await run(main, "drain", node) == 0
+    assert await run(main, "weight", node, "3") == 0
+    assert await run(main, "weight", fallback, "3") == 1
+    assert f"http-fallback = {fallback}: it has no weight" in capsys.readouterr().err
+    assert await run(main, "status") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if line.startswith("http-")] == [
+        "http-to (in turn)",
+        "http-fallback (in order)",
+    ]
+    (line,) = [line for line in shown if node in line]
+    assert line.split()[1:5] == ["drained", "0", "0", "3"]
+    assert line.split()[-2:] == ["-", "uwsgi"]
+    assert await run(main, "undrain", node) == 0
+    assert f"{node} is enabled" in capsys.readouterr().out
 
 
 async def test_weight_is_set_and_taken_back(router: Router) -> None:
@@ -94,7 +122,8 @@ async def test_without_a_router_it_is_1(
     lab: Lab, control: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(steer.drain, NODE) == 1
-    expected = f"uwsgi-router drain: {control}: there is no such socket; does the router have control-socket?\n"
+    advice = "start the router with control-socket = PATH, and name it here with --control PATH"
+    expected = f"uwsgi-router drain: {control}: there is no such socket: {advice}\n"
     assert capsys.readouterr().err == expected
     assert await run(steer.drain, NODE, "--control", lab.refused_unix()) == 1
     assert "no router listens there" in capsys.readouterr().err

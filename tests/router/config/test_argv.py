@@ -135,7 +135,10 @@ def test_a_variable_of_the_environment_may_be_a_placeholder() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--fastruter=:1"], "command line: unknown option --fastruter; did you mean fastrouter?"),
+        (
+            ["--fastruter=:1"],
+            "command line: unknown option --fastruter; did you mean --fastrouter?",
+        ),
         (["--qqqqqqqq", "value"], "command line: unknown option --qqqqqqqq"),
         (["-Z"], "command line: unknown option -Z"),
         (["--fastrouter"], "command line: --fastrouter needs a value (ADDRESS)"),

@@ -48,10 +48,11 @@ def test_what_is_odd(options: list[str], warning: str) -> None:
     assert warning in line
 
 
-def test_without_announced_nodes_there_is_nothing_to_steer() -> None:
-    argv = ["--fastrouter", "127.0.0.1:3031", "--fastrouter-to", ":1", "--control-socket", "/c"]
-    (line,) = load(argv, {}).warnings
-    assert "no announced nodes" in line
+def test_without_nodes_that_can_be_listed_there_is_nothing_to_steer() -> None:
+    argv = ["--fastrouter", "127.0.0.1:3031", "--control-socket", "/c"]
+    (line,) = load([*argv, "--fastrouter-use-base", "/run/"], {}).warnings
+    assert "there are no nodes to see or to steer" in line
+    assert load([*argv, "--fastrouter-to", ":1"], {}).warnings == ()
 
 
 def test_the_variable_for_commands_is_no_option_of_routers() -> None:

@@ -40,6 +40,14 @@ START = "fastrouter = 127.0.0.1:3031\n"
             "fastrouter-subscription-fallback-key without",
         ),
         (
+            "http = :9\nhttp-to = http://127.0.0.1:1\nhttp-modifier1 = 5",
+            "http-modifier1 has no effect with nodes that speak HTTP: only uwsgi carries it",
+        ),
+        (
+            "fastrouter-to = uwsgi://127.0.0.1:1\nfastrouter-backend-connections = 5",
+            "fastrouter-backend-connections without fastrouter-backend-http",
+        ),
+        (
             "fastrouter-use-socket = 1\nsocket = :1",
             "fastrouter-use-socket=1 (counted from 0), but 1 socket line:",
         ),
@@ -77,6 +85,9 @@ def test_oddities_are_warned_of(text: str, warning: str, files: Files) -> None:
         "fastrouter-use-base = 127.0.0.1:",
         "fastrouter-use-pattern = 127.0.0.1:%%s",
         "fastrouter-to = :1\nsubscription-tolerance = 31",
+        "fastrouter-to = http://127.0.0.1:1\nfastrouter-backend-connections = 5",
+        "fastrouter-to = :1\nfastrouter-fallback = http+unix:/a\nfastrouter-backend-keepalive = 5",
+        "http = :9\nhttp-to = http://:1\nhttp-to = uwsgi://:2\nhttp-modifier1 = 5\nfastrouter-to = :1",
     ],
 )
 def test_what_is_usual_is_not(text: str, files: Files) -> None:

@@ -187,7 +187,6 @@ def test_an_error_page_that_may_not_be_read_is_an_error(
         ("http-to = :1", "the HTTP router has no address: give http = ADDRESS to listen on"),
         ("http = =0", "http = =0 (counted from 0), but no shared-socket lines"),
         ("http-to-https = =1,443", "http-to-https = =1 (counted from 0), but no shared-socket lines"),
-        ("http = :80\nhttp-to-https = :80", "http-to-https = :80: there is http = :80, too; only one"),
         ("http = :80\nhttp-use-cache = a", "http-use-cache: there is no cache: define one"),
     ],
 )  # fmt: skip

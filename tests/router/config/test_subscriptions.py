@@ -62,7 +62,7 @@ def test_a_tenant(files: Files) -> None:
     me = getpass.getuser()
     (tenant,) = subscription(
         files,
-        UNIX + f"subscriptions-tenant = uid={me},keys=*.alice.example|alice.example,"
+        UNIX + f"subscriptions-tenant = uid={me},keys=*.Alice.example|ALICE.example,"
         "nodes=/srv/alice/*|127.0.0.1:4000-4099|[::1]:80|app.example:81,max-keys=20,max-nodes=30",
     ).tenants
     assert (tenant.uid, tenant.name) == (os.getuid(), me)
@@ -93,6 +93,9 @@ def test_a_tenant(files: Files) -> None:
         ("subscriptions-tenant = uid=1000,keys=a,quota=3", "'quota=3' is none of these"),
         ("subscriptions-tenant = uid=1000,keys=a,keys=b", "expected keys only once"),
         ("subscriptions-tenant = uid=1000,keys=a||b", "expected patterns"),
+        ("subscriptions-tenant = uid=1000,keys=*.", "expected a pattern without a final dot"),
+        ("fastrouter-subscription-fallback-key = two words", "'two words' holds a blank"),
+        ("fastrouter-subscription-fallback-key = .", "names no host"),
         ("subscriptions-tenant = uid=65534,keys=a", "expected a user of its own"),
         ("subscriptions-tenant = uid=1000,keys=a,max-keys=0", "for max-keys"),
         ("subscriptions-tenant = uid=1000,keys=a,nodes=4000", "expected /PATH/*, HOST:PORT"),
@@ -136,6 +139,7 @@ def test_what_can_not_be_read(line: str, expected: str, files: Files) -> None:
             UDP + "subscriptions-sign-check-tolerance = 5",
             "subscriptions-sign-check-tolerance checks nothing",
         ),
+        (UDP + "subscriptions-sign-command = true", "subscriptions-sign-command checks nothing"),
         (UNIX + CREDENTIALS, "subscriptions-use-credentials alone lets every user announce"),
         (
             UDP + CREDENTIALS + "subscriptions-credentials-check = /keys/",

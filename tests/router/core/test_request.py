@@ -35,7 +35,7 @@ def request(
         (b"[fd00::1]", [b"[fd00::1]"]),
         (b"fd00::1", [b"fd00::1"]),
         (b"192.0.2.1:80", [b"192.0.2.1:80", b"192.0.2.1"]),
-        (b"example.com:", [b"example.com:"]),
+        (b"example.com:", [b"example.com:", b"example.com"]),
         (b"example.com:x", [b"example.com:x"]),
     ],
 )

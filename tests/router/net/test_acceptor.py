@@ -281,3 +281,17 @@ async def test_an_aborted_connection_and_an_unknown_error_neither_spin_nor_stop_
     assert [record.getMessage() for record in caplog.records] == [
         "127.0.0.1:0: new connections wait: accept failed: Invalid argument"
     ]
+
+
+async def test_a_rest_lasts_until_there_is_room(door: Door) -> None:
+    asked: list[bool] = []
+
+    def room() -> bool:
+        asked.append(len(asked) == 2)
+        return asked[-1]
+
+    door.acceptor.start()
+    door.acceptor.rest(until=room)
+    door.knock()
+    await door.next()
+    assert asked == [False, False, True]

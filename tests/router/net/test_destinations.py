@@ -9,36 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.lab.log import Log
+from tests.lab.names import Names
 from tests.lab.waiting import until
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.router.net.destinations import DatagramRoute, Destinations
 from uwsgi_router.subscriptions.gate import never_own
-
-Answers = dict[str, list[str]]
 
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-@pytest.fixture
-async def names(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """The answers of a name service that the test can change."""
-    answers: Answers = {}
-
-    def look_up(host: str, port: int, *_args: object, **_kw: object) -> list[object]:
-        if host not in answers:
-            raise socket.gaierror(-2, "Name or service not known")
-        family = {True: socket.AF_INET6, False: socket.AF_INET}
-        return [(family[":" in one], 2, 17, "", (one, port)) for one in answers[host]]
-
-    async def asynchronous(host: str, port: int, **_kw: object) -> list[object]:
-        return look_up(host, port)
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", asynchronous, raising=False)
-    return answers
 
 
 def receiver(
@@ -56,6 +37,7 @@ def started(
     is_own: object = never_own,
     bound: list[socket.socket] | None = None,
     ttl: float = 5.0,
+    names: Names | None = None,
 ) -> Destinations:
     made = Destinations(
         "subscription-tee",
@@ -64,6 +46,7 @@ def started(
         is_own=is_own,  # type: ignore[arg-type]
         bound=bound or [],
         ttl=ttl,
+        look_ups=names.look_ups() if names is not None else None,
     )
     made.start()
     stack.callback(made.close)
@@ -102,53 +85,47 @@ async def test_the_same_address_twice_is_one(stack: ExitStack) -> None:
     assert len(list(started(stack, "127.0.0.1:9", "127.0.0.1:9"))) == 1
 
 
-async def test_all_addresses_of_a_name_and_later_others(stack: ExitStack, names: Answers) -> None:
-    names["routers.example"] = ["127.0.0.1", "127.0.0.2"]
-    (destination,) = started(stack, "routers.example:9", ttl=0.01)
+async def test_all_addresses_of_a_name_and_later_others(stack: ExitStack) -> None:
+    names = Names({"routers.example": ["127.0.0.1", "127.0.0.2"]})
+    (destination,) = started(stack, "routers.example:9", ttl=0.01, names=names)
 
     def hosts() -> list[object]:
         return [route.endpoint[1][0] for route in destination.routes]
 
     await until(lambda: hosts() == ["127.0.0.1", "127.0.0.2"])
-    names["routers.example"] = ["127.0.0.3"]
+    names.answers["routers.example"] = ["127.0.0.3"]
     await until(lambda: hosts() == ["127.0.0.3"])
 
 
-async def test_a_machine_with_addresses_of_both_families_is_told_once(
-    stack: ExitStack, names: Answers
-) -> None:
-    names["router.example"] = ["::1", "127.0.0.1"]
-    (destination,) = started(stack, "router.example:9")
+async def test_a_machine_with_addresses_of_both_families_is_told_once(stack: ExitStack) -> None:
+    names = Names({"router.example": ["::1", "127.0.0.1"]})
+    (destination,) = started(stack, "router.example:9", names=names)
     await until(lambda: bool(destination.routes))
     assert destination.routes == (DatagramRoute((socket.AF_INET, ("127.0.0.1", 9)), "127.0.0.1"),)
 
 
 async def test_a_name_that_fails_stays_where_it_was_and_is_told_once(
-    stack: ExitStack, names: Answers, log: Log
+    stack: ExitStack, log: Log
 ) -> None:
-    names["router.example"] = ["127.0.0.1"]
-    (destination,) = started(stack, "router.example:9", ttl=0.01)
+    names = Names({"router.example": ["127.0.0.1"], "marker.example": ["127.0.0.1"]})
+    (destination,) = started(stack, "router.example:9", ttl=0.01, names=names)
     await until(lambda: bool(destination.routes))
-    del names["router.example"]
+    names.answers["router.example"] = []
     line = await log.line("can't be resolved")
     assert "subscription-tee = router.example:9: not passed on" in line
-    names["marker.example"] = ["127.0.0.1"]
-    (marker,) = started(stack, "marker.example:9")
+    (marker,) = started(stack, "marker.example:9", names=names)
     await until(lambda: bool(marker.routes))
     assert destination.routes
     assert len(log.having("can't be resolved")) == 1
 
 
-async def test_nothing_is_sent_to_the_router_itself(
-    stack: ExitStack, names: Answers, log: Log
-) -> None:
+async def test_nothing_is_sent_to_the_router_itself(stack: ExitStack, log: Log) -> None:
     def is_own(address: Address) -> bool:
         return address == InetAddress("127.0.0.1", 9)
 
-    names["me.example"] = ["127.0.0.1"]
-    names["us.example"] = ["127.0.0.1", "127.0.0.2"]
+    names = Names({"me.example": ["127.0.0.1"], "us.example": ["127.0.0.1", "127.0.0.2"]})
     literal, name, several = started(
-        stack, "127.0.0.1:9", "me.example:9", "us.example:9", is_own=is_own
+        stack, "127.0.0.1:9", "me.example:9", "us.example:9", is_own=is_own, names=names
     )
     await until(lambda: bool(several.routes))
     assert [route.endpoint[1][0] for route in several.routes] == ["127.0.0.2"]

@@ -1,14 +1,19 @@
 """Host names of nodes: remembered for a while, looked up once for all, and never lost again."""
 
 import asyncio
+import os
+import signal
 import socket
-from typing import cast
+import threading
+from typing import Any
 
 import pytest
 
 from tests.lab.names import Names
+from tests.lab.waiting import until
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.net.connect import Endpoint
+from uwsgi_router.router.net.look_ups import OTHER_PLACES, look_up_now
 from uwsgi_router.router.net.resolver import MAX_NAMES, TTL, Resolver
 
 APP = InetAddress("app.test", 3031)
@@ -83,7 +88,7 @@ async def test_dns_that_hangs_takes_no_node_away() -> None:
     assert await resolver.resolve(APP) == v4("10.0.0.1")
     assert names.asked == ["app.test"] * 2
     names.comes("app.test", ["10.0.0.2"])
-    assert await resolver.resolve(APP) == v4("10.0.0.2")
+    await until(lambda: resolver.fresh(APP) == v4("10.0.0.2"))
 
 
 async def test_a_name_that_the_system_cannot_even_write_is_an_error_like_any_other() -> None:
@@ -118,8 +123,109 @@ async def test_a_name_that_leads_to_the_router_itself_is_not_followed() -> None:
     """The request would come back with the same name, for ever."""
     names = Names({"app.test": ["10.0.0.1", "10.0.0.2"], "own.test": ["10.0.0.1"]})
     own = InetAddress("10.0.0.1", 3031)
-    resolver = Resolver(cast("asyncio.AbstractEventLoop", names), lambda address: address == own)
+    resolver = Resolver(names.as_loop, lambda address: address == own, look_ups=names.look_ups())
     assert await resolver.resolve(APP) == v4("10.0.0.2")
     with pytest.raises(OSError, match=r"own.test:3031 is this router itself"):
         await resolver.resolve(InetAddress("own.test", 3031))
     assert await resolver.resolve(InetAddress("own.test", 80))
+
+
+async def test_a_name_server_that_stays_silent_keeps_one_request_waiting_and_no_other() -> None:
+    """The time counts from the beginning of the look-up that they share."""
+    names = Names({"app.test": None})
+    resolver = names.resolver()
+    with pytest.raises(TimeoutError, match="its name server does not answer"):
+        await resolver.resolve(APP, within=0.05)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            await resolver.resolve(APP, within=0.05)
+    assert loop.time() - began < 0.5
+    names.comes("app.test", ["10.0.0.1"])
+    assert await resolver.resolve(APP) == v4("10.0.0.1")
+
+
+async def test_the_last_good_answer_of_a_silent_name_is_given_at_once() -> None:
+    names = Names({"app.test": ["10.0.0.1"]})
+    resolver = names.resolver(patience=0.5)
+    await resolver.resolve(APP)
+    names.answers["app.test"] = None
+    names.ahead = TTL + 0.1
+    await resolver.resolve(APP)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(20):
+        assert await resolver.resolve(APP, within=5.0) == v4("10.0.0.1")
+    assert loop.time() - began < 0.4
+    # The look-up fails at last, and the next one is silent again: nobody waits for that, either.
+    names.comes("app.test", [])
+    await until(lambda: not resolver._running)
+    names.answers["app.test"] = None
+    names.ahead += TTL + 0.1
+    began = loop.time()
+    assert await resolver.resolve(APP, within=5.0) == v4("10.0.0.1")
+    assert loop.time() - began < 0.4
+    await until(lambda: names.asked == ["app.test"] * 3)
+    names.comes("app.test", ["10.0.0.1"])
+
+
+async def test_names_that_are_silent_leave_the_others_their_places() -> None:
+    silent = {f"n{number}.test": None for number in range(200)}
+    names = Names({"app.test": ["10.0.0.1"], **silent})
+    resolver = names.resolver()
+    assert await resolver.resolve(APP) == v4("10.0.0.1")
+    loop = asyncio.get_running_loop()
+    waiting = [
+        loop.create_task(resolver.resolve(InetAddress(host, 3031), within=10.0)) for host in silent
+    ]
+    await until(lambda: len(names.asked) > OTHER_PLACES)
+    names.ahead = TTL + 0.1
+    names.answers["app.test"] = ["10.0.0.2"]
+    began = loop.time()
+    assert await resolver.resolve(APP) == v4("10.0.0.2")
+    assert loop.time() - began < 0.5
+    # Not one more of those, whatever they do.
+    assert len([host for host in names.asked if host in silent]) == OTHER_PLACES
+    for task in waiting:
+        task.cancel()
+    resolver.close()
+    for host in silent:
+        names.comes(host, [])
+
+
+async def test_a_name_that_was_prompt_and_is_silent_now_gives_its_place_away() -> None:
+    names = Names({"a.test": ["10.0.0.1"], "b.test": ["10.0.0.2"]})
+    look_ups = names.look_ups(prompt=0.05, places=1, other_places=1)
+    a, b = InetAddress("a.test", 1), InetAddress("b.test", 1)
+    for one in (a, b):
+        await look_ups.look_up(one, socket.SOCK_STREAM)
+    names.answers["a.test"] = None
+    waiting = asyncio.get_running_loop().create_task(look_ups.look_up(a, socket.SOCK_STREAM))
+    await until(lambda: names.asked.count("a.test") == 2)
+    assert await look_ups.look_up(b, socket.SOCK_STREAM) == ["10.0.0.2"]
+    names.comes("a.test", ["10.0.0.3"])
+    assert await waiting == ["10.0.0.3"]
+    look_ups.close()
+
+
+def test_the_wait_for_a_name_at_the_start_can_be_interrupted() -> None:
+    answered = threading.Event()
+
+    def hangs(*_args: object, **_more: object) -> list[tuple[Any, ...]]:
+        answered.wait()
+        return []
+
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.05, os.kill, [os.getpid(), signal.SIGUSR1])
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            look_up_now("app.test", 1, socket.SOCK_STREAM, hangs)
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+        timer.join()
+        answered.set()

@@ -47,7 +47,7 @@ async def test_a_failed_connect_to_the_last_node_makes_it_cheap(lab: Lab) -> Non
 async def test_a_silent_node_makes_it_cheap_by_time_not_by_a_lost_request(lab: Lab) -> None:
     router = await lab.subscribed(cheap=True)
     announced = router.announce(lab.node().address)
-    announced.last_seen -= 4 * SubscriptionConfig().tolerance
+    announced.alive_at -= 4 * SubscriptionConfig().tolerance
     table = router.table
     table.report(table.registry.sweep(table._loop.time() + 1))
     assert router.gateway.cheap

@@ -183,6 +183,7 @@ async def test_a_busy_unix_node_is_given_up_after_the_connect_timeout_but_never_
     line = await lab.log.line("failed: 503 busy")
     assert "temporarily unavailable" in line
     assert "option=fastrouter-connect-timeout=0.3" in line
+    assert " tries=1 " in line
     assert (announced.failcnt, announced.death_mark, announced.connecting) == (0, False, 0)
     await router.at_rest()
 
@@ -191,6 +192,7 @@ async def test_after_that_a_fallback_is_tried(lab: Lab) -> None:
     busy, spare = lab.busy_unix(), lab.node()
     router = await lab.router(busy, fallback=(spare.address,), connect_timeout=0.2)
     assert await lab.ask(router) == OK
+    assert (await router.at_rest()).retries == 1
 
 
 async def test_a_client_that_goes_while_its_node_is_busy_is_noticed(lab: Lab) -> None:
@@ -337,6 +339,32 @@ async def test_a_name_without_an_address_is_a_failed_connect(lab: Lab) -> None:
     assert [await lab.ask(router) for _ in range(2)] == [OK] * 2
     assert gone.failcnt == 1
     assert "gone.test:3031" in await lab.log.line("can't be resolved")
+
+
+async def test_names_whose_server_is_silent_keep_no_other_request_waiting(lab: Lab) -> None:
+    node = lab.node()
+    router = await lab.subscribed(connect_timeout=30.0)
+    silent = [f"n{number}.test" for number in range(40)]
+    names = Names(
+        {"lab.test": ["127.0.0.1"], "new.test": ["127.0.0.1"], **dict.fromkeys(silent)}
+    ).given_to(router)
+    for key in ("lab", "new"):
+        router.announce(f"{key}.test:{_port(node.address)}", key.encode())
+    assert await lab.ask(router, request(host="lab")) == OK
+    for host in silent:
+        router.announce(f"{host}:3031", host.encode())
+    waiting = [await lab.open(router, request(host=host)) for host in silent]
+    await until(lambda: set(silent) <= set(names.asked))
+    # One that is looked up again, and one that never was.
+    names.ahead = 6.0
+    async with asyncio.timeout(5.0):
+        assert await lab.ask(router, request(host="lab")) == OK
+        assert await lab.ask(router, request(host="new")) == OK
+    for client in waiting:
+        client.reset()
+    assert (await router.at_rest()).client_aborts == len(silent)
+    for host in silent:
+        names.comes(host, [])
 
 
 async def test_held_connections_cost_no_node_anything(lab: Lab) -> None:

@@ -66,6 +66,16 @@ async def test_a_packet_becomes_a_request(lab: Lab) -> None:
         assert seen.get(name) is None
 
 
+async def test_what_http_cannot_say_goes_to_a_node_that_speaks_uwsgi(lab: Lab) -> None:
+    node, sibling = lab.http_node(), lab.node()
+    router = await lab.subscribed()
+    router.announce(node.address, proto="http")
+    router.announce(sibling.address)
+    for _ in range(2):
+        assert await answer_to(lab, router, nginx(HTTP_X_FOO="a\nb")) == (OK, "closed")
+    assert (node.connections, sibling.connections) == (0, 2)
+
+
 async def test_a_body_has_exactly_the_announced_length(lab: Lab) -> None:
     """What follows it would be a second request at the node."""
     node = lab.http_node(with_its_request)

@@ -1,6 +1,7 @@
 """Requests for a known key wait for a node (``fastrouter-hold``)."""
 
 import asyncio
+from typing import Any
 
 from tests.lab.inside import route
 from tests.lab.lab import Lab
@@ -8,6 +9,7 @@ from tests.lab.messages import OK, ask, chunks, request, status_of
 from tests.lab.router import Router
 from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
 from tests.lab.waiting import a_few_turns, until
+from uwsgi_router.router.table.timing import TableTiming
 
 
 async def known(lab: Lab, **options: object) -> Router:
@@ -260,3 +262,102 @@ async def test_whether_other_nodes_are_left_is_asked_without_spending_their_turn
     await router.at_rest()
     pool = router.table.registry.pools[b"example.com"]
     assert (pool.hits, other.wrr) == (1, 1)
+
+
+# --- right after the start, without hold ---
+
+
+async def just_started(lab: Lab, settling: float = 30.0, **options: Any) -> Router:
+    lab.table_timing = TableTiming(settling=settling)
+    return await lab.router(subscription_servers=("127.0.0.1:0",), errors="http", **options)
+
+
+async def test_right_after_the_start_a_request_waits_for_the_first_announce(lab: Lab) -> None:
+    node = lab.node()
+    router = await just_started(lab)
+    client = await lab.open(router, request())
+    await until(lambda: held(router))
+    router.announce(node.address)
+    assert await client.rest() == OK
+    await router.at_rest()
+
+
+async def test_it_waits_until_every_node_had_the_time_and_is_answered_as_ever(lab: Lab) -> None:
+    router = await just_started(lab, settling=0.2)
+    assert status_of(await lab.ask(router)) == 503
+    await lab.log.line("503 no-node: no node has announced this key yet")
+    assert router.counters.held == 1
+    # From now on nobody waits.
+    assert status_of(await lab.ask(router)) == 503
+    assert router.counters.held == 1
+    await router.at_rest()
+
+
+async def test_it_does_not_wait_for_longer_than_a_node_may_be_silent(lab: Lab) -> None:
+    router = await just_started(lab, subscription={"tolerance": 0.2})
+    # The wait ends when the start does: either may be seen first.
+    assert status_of(await lab.ask(router)) in {404, 503}
+    assert router.counters.held == 1
+    assert status_of(await lab.ask(router)) == 404
+    assert router.counters.held == 1
+    await router.at_rest()
+
+
+async def test_a_key_whose_nodes_are_down_does_not_wait(lab: Lab) -> None:
+    router = await just_started(lab)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    assert status_of(await lab.ask(router)) == 503
+    assert router.counters.held == 0
+    await router.at_rest()
+
+
+async def test_hold_max_bounds_them_and_the_others_are_answered_as_ever(lab: Lab) -> None:
+    router = await just_started(lab, hold_max=2)
+    scanners = [await lab.open(router, request(host=f"{n}.example")) for n in range(2)]
+    await until(lambda: held(router, 2))
+    assert status_of(await lab.ask(router)) == 503
+    await lab.log.line("503 no-node")
+    # The places of the table's keys are none of theirs.
+    router.announce(lab.node().address)
+    assert await lab.ask(router) == OK
+    for scanner in scanners:
+        scanner.reset()
+    assert (await router.at_rest()).client_aborts == 2
+
+
+async def test_with_hold_unknown_keys_take_no_places_of_known_ones(lab: Lab) -> None:
+    node = lab.node()
+    router = await just_started(lab, hold=30, hold_max=1)
+    router.announce("127.0.0.1:9")
+    router.leave("127.0.0.1:9")
+    scanner = await lab.open(router, request(host="unknown.example"))
+    await until(lambda: held(router))
+    client = await lab.open(router, request())
+    await until(lambda: held(router, 2))
+    router.announce(node.address)
+    assert await client.rest() == OK
+    scanner.reset()
+    await router.at_rest()
+
+
+async def test_a_router_that_knows_its_nodes_from_a_file_lets_nobody_wait(lab: Lab) -> None:
+    state = str(lab.path())
+    first = await just_started(lab, subscription={"state": state})
+    first.announce(lab.node().address)
+    await first.stop()
+    router = await just_started(lab, subscription={"state": state})
+    assert status_of(await lab.ask(router, request(host="unknown.example"))) == 503
+    assert router.counters.held == 0
+    await router.at_rest()
+
+
+async def test_an_http_client_waits_likewise(lab: Lab) -> None:
+    node = lab.http_node()
+    router = await lab.http(subscription_servers=("127.0.0.1:0",))
+    client = await lab.open(router, ask())
+    await until(lambda: held(router))
+    router.announce(node.address, proto="http")
+    assert (await client.answer()).status == 200
+    client.close()
+    await router.at_rest()

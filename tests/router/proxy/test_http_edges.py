@@ -296,6 +296,23 @@ async def test_a_line_for_each_request(lab: Lab) -> None:
     assert " connect=0.000000 " in second
 
 
+async def test_all_bytes_that_were_read_are_in_the_log(lab: Lab) -> None:
+    """Those that no node took too: of a body that is too large, and what came behind its refusal."""
+    access = AccessLog(lab)
+    router = await lab.to(lab.http_node(), access_log=str(access.path), body_limit=10)
+    first = ask("/first")
+    second = ask("/second", "Content-Length: 100000", method="POST") + bytes(1000)
+    client = await lab.open(router, first + second)
+    assert (await client.answer()).status == 200
+    assert (await client.answer()).status == 413
+    await client.send(bytes(500))
+    client.eof()
+    assert (await client.ending())[1] == "closed"
+    sizes = [int(line.split(" in=")[1].split()[0]) for line in await access.lines(2)]
+    assert sizes == [len(first), len(second) + 500]
+    assert router.counters.bytes_received == sum(sizes)
+
+
 @pytest.mark.parametrize(
     ("data", "status", "reason"),
     [

@@ -471,7 +471,8 @@ async def test_errors_of_head_have_no_body(lab: Lab) -> None:
 async def test_http_10_without_a_host_goes_by_the_name_of_the_machine(lab: Lab) -> None:
     router = await lab.to(node := lab.http_node())
     assert (await lab.get(router, ask("/", version="1.0", host=None))).status == 200
-    assert node.requests[0].get("host") == socket.gethostname().encode()
+    name = f"{socket.gethostname()}:{router.address[1]}"
+    assert node.requests[0].get("host") == name.encode()
 
 
 async def test_a_request_in_absolute_form_goes_by_its_authority(lab: Lab) -> None:
@@ -545,6 +546,39 @@ async def test_rtsp_is_known_by_its_authority_and_passes_as_it_comes(lab: Lab) -
     )
     client.eof()
     assert await client.rest() == b"RTSP/1.0 200 OK\r\n\r\n/livemore"
+
+
+async def test_rtsp_passes_over_nodes_that_speak_http(lab: Lab) -> None:
+    """However many there are, and whoever's turn it is."""
+    said = b"RTSP/1.0 200 OK\r\n\r\n"
+    router = await lab.announced(manage_rtsp=True)
+    others = [lab.http_node() for _ in range(3)]
+    for node in (*others[:2], lab.node(answers(said)), others[2]):
+        router.announce(node.address, b"a", proto="uwsgi" if node not in others else "http")
+    for _ in range(4):
+        client = await lab.open(router, b"OPTIONS rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        client.eof()
+        assert await client.rest() == said
+    assert [node.connections for node in others] == [0, 0, 0]
+    assert (await router.at_rest()).retries == 0
+
+
+async def test_rtsp_goes_to_a_fallback_that_speaks_uwsgi(lab: Lab) -> None:
+    said = b"RTSP/1.0 200 OK\r\n\r\n"
+    fallback = lab.node(answers(said))
+    router = await lab.announced(manage_rtsp=True, fallback=(fallback.address,))
+    router.announce(lab.http_node().address, b"a", proto="http")
+    client = await lab.open(router, b"OPTIONS rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+    client.eof()
+    assert await client.rest() == said
+
+
+async def test_rtsp_does_not_wait_for_a_node_that_speaks_uwsgi(lab: Lab) -> None:
+    router = await lab.announced(manage_rtsp=True, hold=30)
+    router.announce(lab.http_node().address, b"a", proto="http")
+    answer = await lab.get(router, b"OPTIONS rtsp://a/ RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+    assert answer.status == 501
+    assert (await router.at_rest()).failed == {"rtsp": 1}
 
 
 async def test_rtsp_is_refused_unless_it_is_welcome(lab: Lab) -> None:

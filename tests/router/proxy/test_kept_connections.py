@@ -117,6 +117,25 @@ async def test_an_idle_connection_is_closed_after_its_time(lab: Lab) -> None:
     assert await peer.ending() == (b"", "closed")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_answer_that_nobody_asked_for_reaches_nobody(lab: Lab, method: str) -> None:
+    node = lab.held()
+    router = await lab.http(node, backend_http=True, keepalive=0)
+    client = await lab.open(router, ask())
+    peer = await node.next()
+    await peer.request()
+    await peer.send(OK)
+    assert (await client.answer()).body == b"ok"
+    assert await counts(router, only_node(router)) == (0, 1)
+    await peer.send(says(b"of whom?", status="408 Request Timeout"))
+    assert await peer.ending() == (b"", "reset")
+    await client.send(ask(method=method))
+    other = await node.next()
+    await other.request()
+    await other.send(OK)
+    assert (await client.answer()).body == b"ok"
+
+
 async def test_none_is_kept_if_so_configured(lab: Lab) -> None:
     node = lab.http_node(always(says(b"ok", "Keep-Alive: timeout=60")))
     router = await lab.to(node, backend_keepalive=0)
@@ -320,7 +339,7 @@ async def test_not_after_a_byte_of_an_answer(lab: Lab, reused: bool) -> None:
     if reused:
         await lab.get(router)
     answer = await lab.get(router)
-    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"bad-answer")
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (502, b"cut-short")
     assert len(bad.requests) == 1 + reused
     assert good.requests == []
 

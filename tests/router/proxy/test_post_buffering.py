@@ -9,7 +9,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.inside import phases
 from tests.lab.lab import Lab
-from tests.lab.messages import OK, request
+from tests.lab.messages import OK, ask, request
 from tests.lab.scripts import answers_with_its_request, closes_without_a_byte
 from tests.lab.waiting import until
 
@@ -57,6 +57,48 @@ async def test_a_large_body_lies_in_an_unlinked_file_in_the_configured_directory
 async def test_a_body_of_exactly_the_limit_stays_in_memory(lab: Lab) -> None:
     router = await lab.router(lab.node(), post_buffering=1000, post_buffering_dir="/nonexistent")
     assert await lab.ask(router, request("POST", length=1000) + bytes(1000)) == OK
+
+
+async def test_all_bodies_in_memory_have_a_limit_together_and_the_others_go_to_files(
+    lab: Lab,
+) -> None:
+    spools = lab.tmp_path / "spools"
+    spools.mkdir()
+    router = await lab.router(
+        lab.node(answers_with_its_request()),
+        post_buffering=50_000,
+        post_buffering_max_bytes=100_000,
+        post_buffering_dir=str(spools),
+    )
+    whole = [request("POST", length=40_000) + bytes([n]) * 40_000 for n in range(5)]
+    clients = [await lab.open(router, data[:-1]) for data in whole]
+    await until(lambda: len(open_files(spools)) == 3)
+    counters = router.counters
+    assert (counters.spooled_bytes, counters.spilled) == (79_998, 3)
+    for client, data in zip(clients, whole, strict=True):
+        await client.send(data[-1:])
+        assert await client.rest() == data
+    # What has gone is free again.
+    assert await lab.ask(router, whole[0]) == whole[0]
+    assert counters.spilled == 3
+
+
+async def test_chunked_bodies_for_uwsgi_nodes_share_the_limit_too(lab: Lab) -> None:
+    spools = lab.tmp_path / "spools"
+    spools.mkdir()
+    router = await lab.http(
+        node := lab.uwsgi_node(),
+        post_buffering_max_bytes=100_000,
+        post_buffering_dir=str(spools),
+    )
+    head = ask("/", "Transfer-Encoding: chunked", method="POST")
+    clients = [await lab.open(router, head + b"9c40\r\n" + bytes(40_000)) for _ in range(3)]
+    await until(lambda: router.counters.spilled == 1)
+    assert len(open_files(spools)) == 1
+    for client in clients:
+        await client.send(b"\r\n0\r\n\r\n")
+        assert (await client.answer()).status == 200
+    assert [len(one.body) for one in node.requests] == [40_000] * 3
 
 
 async def test_a_directory_that_cannot_be_written_is_a_507_that_names_the_option(lab: Lab) -> None:

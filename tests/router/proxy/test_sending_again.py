@@ -37,6 +37,14 @@ async def test_a_safe_request_is_sent_again_to_another_node(
     assert router.counters.completed == 1
 
 
+async def test_a_retried_connect_and_a_request_that_is_sent_again_count_once_each(lab: Lab) -> None:
+    bad, good = lab.node(closes_without_a_byte), lab.node()
+    router = await lab.router(to=(lab.refused_tcp(), bad.address, good.address))
+    assert await lab.ask(router) == OK
+    counters = await router.at_rest()
+    assert (counters.retries, counters.resent) == (1, 1)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "get", ""])
 async def test_no_other_request_is_ever_sent_again(lab: Lab, method: str) -> None:
     bad, good = lab.node(closes_without_a_byte), lab.node()

@@ -1,12 +1,13 @@
 """Stopping: drained within the mercy, or at once."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.lab.inside import open_sockets, phases
 from tests.lab.lab import Lab
-from tests.lab.messages import KEY, OK, request
+from tests.lab.messages import KEY, OK, ask, post, request, says
 from tests.lab.router import Router
 from tests.lab.waiting import until
 
@@ -124,3 +125,93 @@ async def test_a_client_that_never_sent_a_request_does_not_hold_up_the_stop(lab:
     await router.stop(30)
     assert asyncio.get_running_loop().time() - began < 5
     assert (await client.ending())[0] == b""
+
+
+# --- HTTP clients, whose connections may have no request ---
+
+
+async def seconds_of_stop(router: Router, mercy: float = 30) -> float:
+    began = asyncio.get_running_loop().time()
+    await router.stop(mercy)
+    return asyncio.get_running_loop().time() - began
+
+
+async def test_idle_kept_connections_are_no_requests(lab: Lab) -> None:
+    router = await lab.to(lab.http_node())
+    client = await lab.open(router, ask())
+    assert (await client.answer()).status == 200
+    assert await seconds_of_stop(router) < 4
+    assert await client.ending() == (b"", "closed")
+    assert not [line for line in lab.log.lines if "finishing" in line]
+
+
+async def test_only_requests_that_run_are_counted(lab: Lab) -> None:
+    router = await lab.to(node := lab.held())
+    idle = await lab.open(router, ask())
+    upstream = await node.next()
+    await upstream.request()
+    await upstream.send(OK)
+    assert (await idle.answer()).status == 200
+    running = await lab.open(router, ask())
+    await upstream.request()
+    stopping = asyncio.get_running_loop().create_task(router.stop(30))
+    assert "1 requests are finishing" in await lab.log.line("finishing")
+    await upstream.send(OK)
+    answer = await running.answer()
+    assert (answer.status, answer.closes) == (200, True)
+    await stopping
+
+
+async def test_a_pipelined_request_that_nobody_has_begun_does_not_hold_up_the_stop(
+    lab: Lab,
+) -> None:
+    """Its client is told by the end of the connection, behind a whole answer."""
+    router = await lab.to(node := lab.held())
+    client = await lab.open(router, ask("/1") + ask("/2"))
+    upstream = await node.next()
+    await upstream.request()
+    stopping = asyncio.get_running_loop().create_task(seconds_of_stop(router))
+    await lab.log.line("1 requests are finishing")
+    await upstream.send(OK)
+    answer = await client.answer()
+    assert (answer.body, answer.closes) == (b"ok", True)
+    assert await client.ending() == (b"", "closed")
+    assert await stopping < 4
+
+
+async def test_part_of_a_pipelined_request_does_not_hold_up_the_stop(lab: Lab) -> None:
+    lab.timing = replace(lab.timing, last_request=0.1)
+    router = await lab.to(lab.http_node())
+    client = await lab.open(router, ask("/1") + ask("/2")[:9])
+    assert (await client.answer()).status == 200
+    assert await seconds_of_stop(router) < 4
+    assert (await client.answer()).status == 408
+
+
+@pytest.mark.parametrize("stopped_before", [False, True])
+async def test_an_answered_client_that_goes_on_sending_does_not_hold_up_the_stop(
+    lab: Lab, stopped_before: bool
+) -> None:
+    router = await lab.to(node := lab.held())
+    client = await lab.open(router, post(b"", "/", "X-A: b").replace(b"h: 0", b"h: 99999"))
+    upstream = await node.next()
+    await upstream.head()
+    loop = asyncio.get_running_loop()
+
+    async def goes_on() -> None:
+        while True:
+            await client.send(b"x")
+            await asyncio.sleep(0.05)
+
+    sending = loop.create_task(goes_on())
+    if stopped_before:
+        stopping = loop.create_task(seconds_of_stop(router))
+        await lab.log.line("1 requests are finishing")
+    await upstream.send(says(b"too much", status="413 Content Too Large"))
+    assert (await client.answer()).body == b"too much"
+    if not stopped_before:
+        await until(lambda: phases(router) == ["linger"])
+        stopping = loop.create_task(seconds_of_stop(router))
+    assert await stopping < 4
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)

@@ -1,6 +1,7 @@
 """Tunnels after 101: bytes both ways, until both sides have ended (RFC 6455)."""
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.lab.inside import (
     upstreams_of,
 )
 from tests.lab.lab import Lab
-from tests.lab.messages import OK, Message, ask, says
+from tests.lab.messages import OK, Message, ask, packet, says
 from tests.lab.nodes import Node
 from tests.lab.router import Router
 from tests.lab.scripts import always
@@ -199,11 +200,90 @@ async def test_a_handshake_may_use_a_kept_connection_and_a_tunnel_never_leaves_o
     assert await counts(router, only_node(router)) == (0, 0)
 
 
-async def test_without_the_option_an_upgrade_is_not_passed_on(lab: Lab) -> None:
-    router = await lab.to(node := lab.http_node())
+@pytest.mark.parametrize("front", ["http", "fastrouter"])
+async def test_a_node_that_speaks_http_gets_a_websocket_without_any_option(
+    lab: Lab, front: str
+) -> None:
+    node = lab.held()
+    to = (f"http://{node.address}",)
+    if front == "http":
+        client = await lab.open(await lab.http(to=to), handshake())
+    else:
+        client = await lab.open(await lab.router(to=to), handshake_of_a_web_server())
+    upstream = await upgraded(node, http=True)
+    await upstream.send(switching())
+    assert (await client.answer()).status == 101
+    await client.send(b"up")
+    assert await upstream.exactly(2) == b"up"
+    await upstream.send(b"down")
+    assert await client.exactly(4) == b"down"
+
+
+def handshake_of_a_web_server() -> bytes:
+    return packet(
+        {
+            "REQUEST_METHOD": "GET",
+            "REQUEST_URI": "/chat",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "example.com",
+            "HTTP_CONNECTION": "upgrade",
+            "HTTP_UPGRADE": "websocket",
+            "HTTP_SEC_WEBSOCKET_KEY": KEY,
+            "HTTP_SEC_WEBSOCKET_VERSION": "13",
+        }.items()
+    )
+
+
+async def test_a_node_that_speaks_uwsgi_gets_none_without_the_option(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "uwsgi-router.http")
+    node = lab.uwsgi_node()
+    router = await lab.http(node, keepalive=0)
     assert (await lab.get(router, handshake())).status == 200
-    assert node.requests[0].get("upgrade") is None
-    assert node.requests[0].get("connection") is None
+    assert b"HTTP_UPGRADE" not in node.requests[0].variables
+    assert b"HTTP_CONNECTION" not in node.requests[0].variables
+    (line,) = [one for one in caplog.records if "is not passed on" in one.message]
+    assert line.levelno == logging.DEBUG
+    assert line.message == (
+        "Upgrade: websocket of GET /chat for example.com is not passed on"
+        " to nodes that speak uwsgi without http-websockets"
+    )
+
+
+async def test_a_node_that_was_not_told_of_a_websocket_may_not_switch(lab: Lab) -> None:
+    router = await lab.http(lab.uwsgi_node(always(switching(), close=True)))
+    assert (await lab.get(router, handshake())).status == 502
+    assert "it switches protocols, and was not asked to" in await lab.log.line("bad-answer")
+
+
+@pytest.mark.parametrize("options", [{}, {"websockets": True}, {"raw_body": True}], ids=str)
+@pytest.mark.parametrize("http", [True, False])
+@pytest.mark.parametrize("upgrade", ["h2c", "H2C", "HTTP/2.0", "h2c, my-protocol/1"])
+async def test_other_versions_of_http_are_never_passed_on(
+    lab: Lab,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    http: bool,
+    upgrade: str,
+) -> None:
+    caplog.set_level(logging.DEBUG, "uwsgi-router.http")
+    router = await lab.http(node := lab.held(), backend_http=http, **options)
+    lines = ("Connection: Upgrade, HTTP2-Settings", f"Upgrade: {upgrade}", "HTTP2-Settings: AAMA")
+    client = await lab.open(router, ask("/", *lines))
+    upstream = await node.next()
+    if http:
+        head = await upstream.head()
+        names = {name for name, _ in head.fields}
+    else:
+        names = {name.lower() for name in (await upstream.packet()).variables}
+    assert not {n for n in names if b"upgrade" in n or b"http2" in n or n == b"connection"}
+    # Even if the node switches nobody gets through.
+    await upstream.send(switching(protocol="h2c") + b"secret")
+    answer = await client.answer()
+    assert (answer.status, b"secret" in answer.body) == (502, False)
+    line = f"Upgrade: {upgrade} of GET / for example.com is not passed on to any node"
+    assert [one.message for one in caplog.records if "not passed on" in one.message] == [line]
 
 
 @pytest.mark.parametrize("asked", [ask(), handshake()])
@@ -330,6 +410,31 @@ async def test_a_reset_ends_both_sides(lab: Lab, who: str) -> None:
     assert (counters.client_aborts, counters.failed["reset"]) == (
         (1, 0) if who == "client" else (0, 1)
     )
+
+
+@pytest.mark.parametrize("http", [False, True])
+async def test_a_nodes_reset_is_one_although_the_client_speaks_in_the_same_turn(
+    lab: Lab, http: bool
+) -> None:
+    """Passing its bytes on meets the reset first, and then there is only an end to be read."""
+    router, client, upstream = await opened(lab, http=http)
+    client.sock.send(b"x")
+    upstream.reset()
+    assert await client.ending() == (b"", "reset")
+    assert (await router.at_rest()).failed["reset"] == 1
+
+
+async def test_a_nodes_reset_is_one_although_unsent_bytes_meet_it_first(lab: Lab) -> None:
+    router, client, upstream = await opened(lab, timeout=60)
+    await upstream.send_until_stuck(30 * MEGABYTE)
+    await client.send_until_stuck(30 * MEGABYTE)
+    (link,) = node_links(router)
+    assert link.backlog
+    assert not link.reading
+    upstream.reset()
+    await until(lambda: not link.backlog)
+    assert (await client.ending())[1] == "reset"
+    assert (await router.at_rest()).failed["reset"] == 1
 
 
 async def test_a_side_that_does_not_answer_an_end_is_not_waited_for_for_ever(lab: Lab) -> None:

@@ -15,6 +15,7 @@ from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.table import Table
+from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
 ALL: dict[str, Any] = {
@@ -57,6 +58,7 @@ def build(sockets: tuple[str, ...] = (), **options: Any) -> Forwarder:
             poller=Poller(loop),
             caches=caches(),
             resolver=Resolver(loop),
+            ejections=Ejections(),
         )
     finally:
         loop.close()

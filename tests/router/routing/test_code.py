@@ -180,7 +180,7 @@ RESULTS = st.recursive(
 @given(RESULTS)
 def test_whatever_is_returned_names_nodes_or_is_refused(result: object) -> None:
     try:
-        nodes = [parse_node(text) for text in texts_of(result)]
+        nodes = [parse_node(text, "uwsgi") for text in texts_of(result)]
     except ResultError:
         return
     assert all(0 <= node.modifier1 <= 255 for node in nodes)

@@ -43,28 +43,35 @@ class Announced:
 @pytest.mark.parametrize(
     ("announced", "host", "found"),
     [
-        (["Example.com:8080", "example.com:8080", "example.com"], "Example.com:8080", 0),
-        (["Example.com", "example.com:8080", "example.com"], "Example.com:8080", 1),
-        (["Example.com", "example.com"], "Example.com:8080", 1),
-        (["example.com"], "EXAMPLE.COM.", 0),
-        (["example.com:80"], "example.com.:80", 0),
+        (["Example.com:8080", "example.com"], "Example.com:8080", "example.com:8080"),
+        (["Example.com", "example.com:8080"], "Example.com:8080", "example.com:8080"),
+        (["example.com:8080", "Example.com"], "Example.com:9090", "example.com"),
+        (["example.com"], "EXAMPLE.COM.", "example.com"),
+        (["Example.com."], "example.com", "example.com"),
+        (["example.com:80"], "example.com.:80", "example.com:80"),
+        (["example.com.:80"], "example.com:80", "example.com:80"),
         (["example.com:80"], "example.com", None),
-        (["[fd00::1]"], "[FD00::1]:80", 0),
-        (["[fd00::1]"], "[fd00::1]", 0),
-        (["Example.com"], "example.com", None),
+        (["example.com"], "example.com:", "example.com"),
+        (["[fd00::1]"], "[FD00::1]:80", "[fd00::1]"),
+        (["[FD00::1]"], "[fd00::1]", "[fd00::1]"),
+        (["Example.com"], "example.com", "example.com"),
     ],
 )
-def test_a_host_is_looked_up_as_received_then_in_its_simpler_forms(
-    announced: list[str], host: str, found: int | None
+@pytest.mark.parametrize("is_host", [True, False])
+def test_a_key_is_looked_up_in_its_normal_form_then_without_its_port(
+    announced: list[str], host: str, found: str | None, is_host: bool
 ) -> None:
-    expected = None if found is None else announced[found]
-    assert Announced(*announced).key(host) == expected
+    assert Announced(*announced).key(host, is_host=is_host) == found
 
 
-@pytest.mark.parametrize("key", ["Example.com", "example.com:80", "example.com."])
-def test_a_key_that_is_no_host_is_looked_up_only_as_given(key: str) -> None:
-    assert Announced("example.com").key(key, is_host=False) is None
-    assert Announced(key).key(key, is_host=False) == key
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [("Example.com./Shop", "example.com/Shop"), ("Example.com/shop", None), ("example.com", None)],
+)
+def test_the_path_of_a_key_that_a_web_server_gave_keeps_its_case(
+    key: str, found: str | None
+) -> None:
+    assert Announced("EXAMPLE.com/Shop").key(key, is_host=False) == found
 
 
 def test_a_form_whose_nodes_were_all_tried_leaves_the_request_to_the_next_form() -> None:
@@ -159,9 +166,9 @@ def test_a_live_node_stays_when_it_is_released() -> None:
 
 def test_the_keys_whose_announce_is_worth_waiting_for() -> None:
     announced = Announced(fallback_key=b"default", dotsplit=True)
-    assert announced.forwarder.awaited_keys(asking("a.Example:80")) >= {
-        b"a.Example:80",
+    assert announced.forwarder.awaited_keys(asking("a.Example:80")) == {
         b"a.example:80",
+        b".example:80",
         b"a.example",
         b".example",
         b"default",

@@ -317,6 +317,36 @@ async def test_what_was_not_signed_is_not_taken_where_it_must_be(
     third.table.close()
 
 
+async def test_a_clock_that_was_ahead_when_the_file_was_saved_locks_no_signed_node_out(
+    path: Path, tmp_path: Path, log: Log
+) -> None:
+    from tests.subscriptions.signing import KEY as SIGNED
+    from tests.subscriptions.signing import publish, rsa_key
+    from uwsgi_router.subscriptions.signature import SignCheck
+
+    publish(tmp_path, rsa_key())
+    check = SignCheck("SHA256", str(tmp_path))
+    asked = "k.pem", (SIGNED, "127.0.0.1:1"), "subscribe"
+    wrong, right = int(WALL) + 3600, int(WALL) + 20
+    first = Run(path, wrong, sign_check=check)
+    assert first.table.used_times is not None
+    first.table.used_times.use(*asked, wrong)  # type: ignore[arg-type]
+    await first.end()
+    second = Run(path, right, sign_check=check)
+    await log.line("the clock went back by 3580 s")
+    assert second.table.used_times is not None
+    assert second.table.used_times.allows(*asked, right + 1)  # type: ignore[arg-type]
+    for recorded in (right, wrong):
+        assert not second.table.used_times.allows(*asked, recorded)  # type: ignore[arg-type]
+    await second.end()
+    third = Run(path, right + 5, sign_check=check)
+    assert third.table.used_times is not None
+    assert third.table.used_times.allows(*asked, right + 6)  # type: ignore[arg-type]
+    assert not third.table.used_times.allows(*asked, wrong)  # type: ignore[arg-type]
+    await third.end()
+    assert len(log.having("went back")) == 1
+
+
 async def test_certificates_are_looked_at_again(path: Path, tmp_path: Path, log: Log) -> None:
     file = os.fsencode(tmp_path / "a.pem")
     (tmp_path / "a.pem").touch()

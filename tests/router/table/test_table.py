@@ -41,8 +41,9 @@ async def test_announces_and_leaves_are_logged(announcer: Announcer, log: Log) -
     assert "127.0.0.1:3031" in line  # the datagram's source address
     await log.line("new pool example.com (wrr)")
     announcer.say("unsubscribe", ":3031")
-    await log.line("as failed: it unsubscribed")
+    assert await log.line("leaves") == "info [example.com] 127.0.0.1:3031 leaves: it unsubscribed"
     await log.line("no nodes left")
+    assert log.having("as failed") == []
 
 
 async def test_a_bad_datagram_is_refused_with_sender_and_reason_and_changes_nothing(
@@ -72,6 +73,17 @@ async def test_a_silent_node_is_noticed_without_any_request(
     announcer.announce("/a")
     assert "no announce for 0.1 s" in await log.line("it is stale")
     await until(lambda: not announcer.table.registry.pools)
+    announcer.close()
+
+
+async def test_a_silent_node_that_announces_itself_again_is_a_line(log: Log) -> None:
+    announcer = Announcer(timing=TableTiming(sweep=0.02), tolerance=1.0)
+    announcer.announce("/a")
+    announcer.announce("/a")
+    await log.line("it is stale")
+    assert log.having("again") == []
+    announcer.announce("/a")
+    assert await log.line("again") == "info [example.com] /a announces itself again"
     announcer.close()
 
 
@@ -138,6 +150,49 @@ async def test_old_signatures_are_forgotten_now_and_then(log: Log, tmp_path: Pat
     assert "remembered=1" in repr(gate)
     wall += 61
     await until(lambda: "remembered=0" in repr(gate))
+    announcer.close()
+
+
+async def test_a_clock_that_was_ahead_for_a_moment_locks_no_signed_node_out(
+    log: Log, tmp_path: Path
+) -> None:
+    timing = TableTiming(sweep=0.01)
+    publish(tmp_path, ec_key())
+    wall, monotonic = float(NOW), 10.0
+    announcer = Announcer(
+        timing=timing,
+        wall_clock=lambda: wall,
+        monotonic=lambda: monotonic,
+        sign_check=SignCheck("SHA256", str(tmp_path)),
+    )
+    announcer.sock.send(signed(ec_key()))
+    await log.line("new node")
+    wall += 3600.0
+    await log.line("the clock jumped ahead by 3600 s")
+    recorded = signed(ec_key(), NOW + 3605)
+    wall, monotonic = wall + 5.0, monotonic + 5.0
+    announcer.sock.send(recorded)
+    used = announcer.table.used_times
+    assert used is not None
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 3605])
+    # A recorded packet, or one of a node whose clock is still ahead, does have our clock forgiven.
+    announcer.sock.send(recorded)
+    assert "was used before" in await log.line("refused")
+    assert log.having("the clock went back") == []
+    wall -= 3600.0
+    await log.line("the clock went back by 3600 s")
+    assert len(log.having("(1 nodes)")) == 1
+    wall, monotonic = wall + 10.0, monotonic + 10.0
+    announcer.sock.send(signed(ec_key(), NOW + 15))
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 15])
+    # Far ahead of us is the future, whatever was used there.
+    announcer.sock.send(recorded)
+    await log.line("ahead: the client's clock or ours is wrong")
+    wall, monotonic = wall + 3590.0, monotonic + 3590.0
+    announcer.sock.send(recorded)
+    announcer.sock.send(signed(ec_key(), NOW + 3606))
+    await until(lambda: [one.floor for one in used.items()] == [NOW + 3606])
+    assert len(log.having("the clock went back")) == 1
     announcer.close()
 
 

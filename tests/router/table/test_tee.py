@@ -9,7 +9,8 @@ import pytest
 from tests.lab.log import Log
 from tests.lab.tables import BoundTable
 from tests.lab.waiting import until
-from uwsgi_router.protocol.subscription import Subscription, encode
+from uwsgi_router.protocol.subscription import Subscription, encode, plain_datagram
+from uwsgi_router.protocol.uwsgi import encode_packet
 from uwsgi_router.router.table.timing import TableTiming
 
 SUBSCRIBE = encode(Subscription("subscribe", b"example.com", ":3031"))
@@ -122,3 +123,34 @@ async def test_routers_that_send_to_each_other_in_a_circle_stop(
     say(ports[0], marker)
     await until(lambda: all(knows(router) for router in routers))
     assert arrived(second) == [SUBSCRIBE, UNSUBSCRIBE, marker]
+
+
+async def test_a_scheme_is_written_as_plain_address_and_protocol(
+    routers: list[BoundTable], second: socket.socket
+) -> None:
+    (port,) = free_ports(1)
+    first = router(port, second.getsockname()[1])
+    routers.append(first)
+    variables = [(b"key", b"k"), (b"address", b"http://10.0.0.1:8000"), (b"other", b"x")]
+    say(port, encode_packet(variables, 224, 0))
+    await until(lambda: knows(first))
+    plain = [
+        (b"key", b"k"),
+        (b"address", b"10.0.0.1:8000"),
+        (b"other", b"x"),
+        (b"proto", b"http"),
+    ]
+    assert second.recv(4096) == encode_packet(plain, 224, 0)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        [(b"key", b"k"), (b"address", b"http://10.0.0.1:8000"), (b"sign", b"x")],
+        [(b"key", b"k:/"), (b"address", b"10.0.0.1:8000")],
+        [(b"key", b"k"), (b"address", b"unix:8000")],
+    ],
+)
+def test_what_is_signed_or_plain_stays_as_it_is(variables: list[tuple[bytes, bytes]]) -> None:
+    datagram = encode_packet(variables, 224, 1)
+    assert plain_datagram(datagram) == datagram

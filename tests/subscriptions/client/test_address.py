@@ -27,11 +27,28 @@ UNIX = ServerAddress(socket.AF_UNIX, b"/run/announce.sock")
     ],
 )
 def test_what_is_announced(written: str, announced: str) -> None:
-    assert check_address(written) == announced
+    assert check_address(written) == (announced, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "announced", "proto"),
+    [
+        ("http://10.0.0.1:8000", "10.0.0.1:8000", "http"),
+        ("uwsgi://app.internal:3031/", "app.internal:3031", "uwsgi"),
+        ("http://auto:8000", "auto:8000", "http"),
+        ("unix:/run/app.sock", "/run/app.sock", None),
+        ("http+unix:/run/app.sock", "/run/app.sock", "http"),
+        ("uwsgi+unix:@app", "@app", "uwsgi"),
+    ],
+)
+def test_a_scheme_says_the_protocol_and_is_not_announced(
+    written: str, announced: str, proto: str | None
+) -> None:
+    assert check_address(written) == (announced, proto)
 
 
 def test_a_relative_path_becomes_absolute() -> None:
-    assert check_address("./app.sock") == os.path.abspath("app.sock")
+    assert check_address("./app.sock") == (os.path.abspath("app.sock"), None)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +61,9 @@ def test_a_relative_path_becomes_absolute() -> None:
         ("app.internal", "has no port: write app.internal:8000"),
         ("auto", "auto needs a port"),
         ("auto:0", "auto needs a port"),
-        ("unix:/run/app.sock", "write the path alone, /run/app.sock"),
+        ("unix:app.sock", "write the whole path"),
+        ("https://10.0.0.1:8000", "there is no TLS to nodes yet: write http://10.0.0.1:8000"),
+        ("http://0.0.0.0:8000", "write auto:8000"),
         ("10.0.0.1:0", "port 0"),
         ("10.0.0.1:http", "port 'http'"),
         ("/" + "x" * 200, "longer than"),

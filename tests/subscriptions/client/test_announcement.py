@@ -57,7 +57,9 @@ def test_what_is_signed_is_all_before_the_signature(keys: Path) -> None:
     assert s.sign is not None
     assert len(s.sign) == 256
     assert s.signed is not None
-    assert s.signed.endswith(b"unix\x0a\x001700000000")
+    assert s.signed.endswith(b"command\x0b\x00unsubscribe\x04\x00unix\x0a\x001700000000")
+    bare = announcement(SERVER, key="k", address=ADDRESS)
+    assert not decode(bare.datagram("unsubscribe", "k", 0)).says_command
 
 
 def test_a_check_file_says_whether_anything_is_announced(tmp_path: Path) -> None:

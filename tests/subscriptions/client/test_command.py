@@ -6,6 +6,7 @@ import pytest
 
 from uwsgi_router.subscriptions.client.command import main, parse
 from uwsgi_router.subscriptions.client.drain import Drain
+from uwsgi_router.version import __version__
 
 GOOD = ["--server", "127.0.0.1:3032", "--key", "example.com", "--address", "127.0.0.1:8000"]
 PROGRAM = ["--", "gunicorn", "-b", "{address}", "--", "x"]
@@ -39,6 +40,31 @@ def test_defaults() -> None:
     assert (plan.drain, plan.interval, plan.check.path) == (Drain(8, 5), 10, None)
 
 
+@pytest.mark.parametrize(
+    ("options", "proto"),
+    [
+        (["--address", "http://127.0.0.1:8000"], "http"),
+        (["--address", "uwsgi://127.0.0.1:8000"], "uwsgi"),
+        (["--address", "uwsgi://127.0.0.1:8000", "--proto", "uwsgi"], "uwsgi"),
+        (["--address", "127.0.0.1:8000", "--proto", "uwsgi"], "uwsgi"),
+    ],
+)
+def test_the_address_may_say_what_is_spoken_there(options: list[str], proto: str) -> None:
+    (announced,) = parse([*GOOD[:4], *options, *PROGRAM]).announcements
+    assert (announced.address, announced.proto) == ("127.0.0.1:8000", proto)
+
+
+def test_address_and_protocol_must_not_contradict_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--address", "uwsgi://127.0.0.1:8000", "--proto", "http"]
+    assert main([*GOOD[:4], *options, *PROGRAM]) == 2
+    assert (
+        capsys.readouterr().err
+        == "uwsgi-subscribe: address 'uwsgi://127.0.0.1:8000' says uwsgi, the protocol is http\n"
+    )
+
+
 def test_strings_of_uwsgi() -> None:
     strings = ["--subscribe-to", "127.0.0.1:3032:a", "--subscribe2", "server=/run/s,key=b,addr=@b"]
     plan = parse([*strings, "--address", "127.0.0.1:8000", *PROGRAM])
@@ -54,6 +80,10 @@ def test_strings_of_uwsgi() -> None:
     [
         ([*GOOD], "there is no program: write -- and then the program"),
         ([*GOOD, "--"], "there is no program"),
+        (
+            [*GOOD, "gunicorn", "-b", "{address}"],
+            "write -- before the program: -- gunicorn -b '{address}'",
+        ),
         ([*PROGRAM], "nothing to announce: write --server HOST:PORT --key KEY"),
         ([*GOOD[:2], *GOOD[4:], *PROGRAM], "there is no key: write --key"),
         ([*GOOD[2:], *PROGRAM], "there is no server: write --server"),
@@ -83,7 +113,6 @@ def test_mistakes_are_one_line(
         ["--proto", "https"],
         ["--weight", "x"],
         ["--adress", "a"],
-        ["gunicorn"],
     ],
 )
 def test_wrong_use_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +130,13 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     names = "server key address proto weight sign check drain drain-delay interval notify subscribe-to subscribe2"
     assert [name for name in names.split() if f"--{name}" not in text] == []
     assert "{address}" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"uwsgi-subscribe {__version__}\n"
 
 
 def test_the_module_is_the_command() -> None:

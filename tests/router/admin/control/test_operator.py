@@ -154,6 +154,7 @@ async def test_status(lab: Lab) -> None:
     assert (second.table, second.key, second.algorithm) == ("127.0.0.1:0", "example.com", "wrr")
     assert (second.node, second.state, second.proto) == (node.address, "ready", "uwsgi")
     assert (second.requests, second.running, second.failures, second.drained) == (1, 1, 0, False)
+    assert second.age is not None
     assert 0 <= second.age < 10
     router.leave(node.address)
     (left,) = operator(router).status(KEY)

@@ -7,6 +7,7 @@ from uwsgi_router.protocol.address import parse_address
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.router.admin.stats.source import KeptConnections
 from uwsgi_router.router.report.counters import Counters
+from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.static import StaticNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.registry import Registry
@@ -50,6 +51,10 @@ class Source:
     counters: Counters = field(default_factory=Counters)
     upstreams: KeptConnections = field(default_factory=Connections)
     access_log: Dropping | None = None
+
+    @property
+    def configured_nodes(self) -> Sequence[UnannouncedNode]:
+        return self.static_nodes or ()
 
 
 def configured(address: str) -> StaticNode:

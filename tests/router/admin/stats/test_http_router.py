@@ -77,7 +77,7 @@ async def test_the_document_has_the_routers_name_and_its_node() -> None:
         document = json.loads(await fetch(router.stats_addresses[0], "/"))
     assert list(document) == [
         *("version", "pid", "uid", "gid", "cwd", "active_sessions", "http"),
-        *("static_nodes", "cheap"),
+        *("static_nodes", "cheap", "refused_connections", "idle_closed"),
     ]
     assert document["static_nodes"] == [{"name": node.address, "hits": 1, "grace": 0}]
 

@@ -10,9 +10,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.lab.waiting import until
 from tests.router.admin.stats.fixtures import WALL, Source, announce
 from uwsgi_router.router.admin.stats.server import StatsLimits, StatsServer
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.subscriptions.node import Node
 from uwsgi_router.subscriptions.registry import Registry
 
 #: Short silences, so that tests are quick; everything else as in production.
@@ -45,7 +47,7 @@ async def serving(
 ) -> AsyncIterator["Port"]:
     loop = asyncio.get_running_loop()
     listener = listener or loopback_listener()
-    port = Port(listener.sock.family, listener.sock.getsockname())
+    address = listener.sock.getsockname()
     server = StatsServer(
         [listener],
         source or Source(registry=Registry(started=0.0)),
@@ -55,6 +57,7 @@ async def serving(
         limits=limits,
     )
     server.start()
+    port = Port(server, listener.sock.family, address)
     try:
         yield port
     finally:
@@ -63,9 +66,12 @@ async def serving(
 
 
 class Port:
-    """The server's address, and the clients that a test made."""
+    """The server, its address, and the clients that a test made."""
 
-    def __init__(self, family: int, address: "tuple[object, ...] | str") -> None:
+    def __init__(
+        self, server: StatsServer, family: int, address: "tuple[object, ...] | str"
+    ) -> None:
+        self.server = server
         self._family = family
         self._address = address
         self._clients: list[socket.socket] = []
@@ -117,7 +123,7 @@ def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def large_source(keys: int) -> Source:
-    registry = Registry(started=0.0)
+    registry = Registry(started=0.0, max_keys=2 * keys)
     for number in range(keys):
         announce(registry, b"key%d.example.com" % number, "127.0.0.1:3031")
     return Source(registry=registry)
@@ -128,7 +134,7 @@ async def test_client_that_only_reads_gets_the_raw_document(family: socket.Addre
     async with serving(listener=loopback_listener(family)) as port:
         answer = await port.ask()
     assert answer.startswith(b'{\n\t"version":"')
-    assert list(json.loads(answer))[-1] == "cheap"
+    assert list(json.loads(answer))[-1] == "idle_closed"
 
 
 async def test_unix_socket_serves_both_too(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -163,7 +169,7 @@ async def test_get_is_answered_with_the_document() -> None:
     assert headers["connection"] == "close"
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
-    assert list(json.loads(body))[-1] == "cheap"
+    assert list(json.loads(body))[-1] == "idle_closed"
 
 
 @pytest.mark.parametrize("wait_for_http", [False, True])
@@ -278,8 +284,8 @@ async def test_large_document_arrives_whole_and_others_are_served_meanwhile() ->
 @pytest.mark.parametrize(
     "limits",
     [
-        replace(QUICK, connections=1, stalled=0.2),
-        replace(QUICK, connections=1, stalled=3600.0, total=0.3),
+        replace(QUICK, stalled=0.2),
+        replace(QUICK, stalled=3600.0, total=1.0),
     ],
     ids=["nothing taken", "total time"],
 )
@@ -287,26 +293,71 @@ async def test_client_that_does_not_read_is_cut(limits: StatsLimits) -> None:
     async with serving(large_source(9_000), limits=limits) as port:
         client = await port.connect(receive_buffer=4096)
         client.shutdown(socket.SHUT_WR)
-        # There is one place: this one is served when the other is cut.
-        assert parse(await port.ask(b"HEAD / HTTP/1.1\r\n\r\n"))[0] == 200
+        await until(lambda: port.server.clients)
+        await until(lambda: not port.server.clients)
         received = await everything(client)
     assert received.startswith(b"{")
     with pytest.raises(json.JSONDecodeError):
         json.loads(received)
 
 
-async def test_clients_over_the_limit_wait_and_are_served_when_a_place_is_free() -> None:
-    limits = replace(QUICK, connections=2, peek=3600.0, request=3600.0, total=3600.0)
-    async with serving(limits=limits) as port:
-        first, second = await port.connect(), await port.connect()
-        third = await port.connect()
-        await send(third, b"GET / HTTP/1.1\r\n\r\n")
-        await asyncio.sleep(0.1)
-        with pytest.raises(BlockingIOError):
-            third.recv(1)
-        first.close()
-        assert parse(await everything(third))[0] == 200
-        second.close()
+_PATIENT = replace(QUICK, peek=3600.0, request=3600.0, stalled=3600.0, total=3600.0)
+
+
+async def test_half_requests_make_room_for_whole_ones_the_oldest_first() -> None:
+    async with serving(limits=replace(_PATIENT, connections=2)) as port:
+        halves = [await port.connect() for _ in range(20)]
+        for half in halves:
+            await send(half, b"GET / HT")
+        assert parse(await port.ask(b"GET / HTTP/1.1\r\n\r\n"))[0] == 200
+        # Those that have waited for the longest time went, and only as many as had to.
+        *oldest, youngest = halves
+        for half in oldest:
+            assert await everything(half) == b""
+        await send(youngest, b"TP/1.1\r\n\r\n")
+        assert parse(await everything(youngest))[0] == 200
+
+
+async def test_who_takes_nothing_of_its_answer_makes_room_too() -> None:
+    async with serving(large_source(9_000), limits=replace(_PATIENT, connections=1)) as port:
+        lazy = await port.connect(receive_buffer=4096)
+        await send(lazy, b"GET / HTTP/1.1\r\n\r\n")
+        assert parse(await port.ask(b"HEAD / HTTP/1.1\r\n\r\n"))[0] == 200
+
+
+class Watched:
+    """Kept connections, which are asked for each node that is shown: how often in one turn of the loop."""
+
+    idle = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._asked = 0
+        self.turns: list[int] = []
+
+    def counts(self, _node: Node) -> tuple[int, int]:
+        if not self._asked:
+            self._loop.call_soon(self._turn_over)
+        self._asked += 1
+        return 0, 0
+
+    def _turn_over(self) -> None:
+        self.turns.append(self._asked)
+        self._asked = 0
+
+
+@pytest.mark.parametrize("path", [b"/", b"/metrics"])
+async def test_eight_scrapers_take_no_more_of_a_turn_than_one(path: bytes) -> None:
+    source = large_source(1_000)
+    watched = source.upstreams = Watched(asyncio.get_running_loop())
+    async with serving(source) as port:
+        scrapers = [await port.connect() for _ in range(8)]
+        for scraper in scrapers:
+            await send(scraper, b"GET %b HTTP/1.1\r\n\r\n" % path)
+        answers = await asyncio.gather(*map(everything, scrapers))
+    assert all(answer.count(b"key999.example.com") for answer in answers)
+    assert sum(watched.turns) == 8 * 1_000
+    assert max(watched.turns) <= 50
 
 
 async def test_client_that_resets_disturbs_nobody() -> None:

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,16 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     (("http = [::]:80", "http = 127.0.0.1:80", GOOD[1]), 3, ERROR, "[::]:80 listens there"),
     ((*GOOD, "fastrouter = localhost:8080", FAST[1]), 2, ERROR, "localhost:8080 listens"),
     ((*GOOD, "http-stats = 127.0.0.1:8080"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
-    ((*GOOD, "http-to-https = 127.0.0.1:8080"), 4, ERROR, "there is http = 127.0.0.1:8080, too"),
+    ((*GOOD, "http-to-https = 127.0.0.1:8080"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
+    ((*GOOD, "http-to-https = :8080,8443"), 4, ERROR, "http = 127.0.0.1:8080 listens there"),
+    # Only what serves the same can share a port.
+    (
+        (*GOOD, "reuse-port = true", "http-to-https = 127.0.0.1:8080"),
+        5,
+        ERROR,
+        "http = 127.0.0.1:8080 listens there",
+    ),
+    (("http = /run/x", "http = /run/x", GOOD[1], "reuse-port = true"), 3, ERROR, "given twice"),
     (("http = /run/x", GOOD[1], "http-stats = /run/../run/x"), 4, ERROR, "http = /run/x listens"),
     (
         (
@@ -132,7 +142,7 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     ((*GOOD, "http-timeout = 5", "http-timeout = 6"), 5, WARNING, "this line counts"),
     ((*GOOD, "uid = root", "uid = 0"), 5, WARNING, "router.ini:4 says root"),
     ((*GOOD, "http-hold = 5"), 4, WARNING, "without http-subscription-server has no effect"),
-    ((*GOOD, "http-hold-max = 5"), 4, WARNING, "without http-hold has no effect"),
+    ((*GOOD, "http-hold-max = 5"), 4, WARNING, "without http-subscription-server has no"),
     ((*GOOD, "http-code-timeout = 6"), 4, WARNING, "without http-use-code-string has no effect"),
     ((*GOOD, "cache-blocksize = 5"), 4, WARNING, "without cache has no effect"),
     # Open to everybody.
@@ -185,20 +195,52 @@ def test_what_is_in_order_is_left_alone(lines: Sequence[str], checked: Checked) 
     assert checked.problems(*lines) == []
 
 
-def test_the_user_that_the_router_becomes_must_be_able_to_write(
-    checked: Checked, tmp_path: Path
-) -> None:
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory of root's that every user gets to, unlike pytest's own."""
     if os.geteuid() != 0:
         pytest.skip("only root becomes somebody else")
-    tmp_path.chmod(0o755)
-    state = tmp_path / "state"
+    with tempfile.TemporaryDirectory(prefix="prepare-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+def test_the_user_that_the_router_becomes_must_be_able_to_write(
+    checked: Checked, open_to_all: Path
+) -> None:
+    state = open_to_all / "state"
     lines = ("http = :1", "http-subscription-server = 127.0.0.1:2", f"subscription-state = {state}")
     assert checked.problems(*lines) == []
     (wrong,) = checked.problems(*lines, "uid = 12345")
-    assert wrong.message.endswith(f"the user 12345 may not write into {tmp_path}")
+    assert wrong.message.endswith(f"the user 12345 may not write into {open_to_all}")
     assert wrong.where.endswith(":4")
-    os.chown(tmp_path, 12345, 0)
+    os.chown(open_to_all, 12345, 0)
     assert checked.problems(*lines, "uid = 12345") == []
+
+
+@pytest.mark.parametrize("option", ["logto", "http-access-log"])
+def test_a_log_that_can_not_be_opened_again_is_warned_of(
+    option: str, checked: Checked, open_to_all: Path
+) -> None:
+    logs = open_to_all / "logs"
+    logs.mkdir()
+    log = logs / "log"
+    lines = (*GOOD, "uid = 12345", f"{option} = {log}")
+    (wrong,) = checked.problems(*lines)
+    assert f"{option} = {log}: the user 12345 may not write into {logs}, " in wrong.message
+    assert (wrong.severity, wrong.where) == (WARNING, f"{checked.path}:5")
+    os.chown(logs, 12345, 0)
+    # A file of root's is given to that user, one of a third user is not.
+    log.touch()
+    assert checked.problems(*lines) == []
+    os.chown(log, 54321, 54321)
+    (wrong,) = checked.problems(*lines)
+    assert f"the user 12345 may not write {log}, so USR1" in wrong.message
+    os.chown(log, 12345, 0)
+    # Nobody gets to a directory below one that may not be searched.
+    open_to_all.chmod(0o700)
+    assert len(checked.problems(*lines)) == 1
+    assert checked.problems(*GOOD, f"{option} = {log}") == []
 
 
 def test_seven_mistakes_are_found_in_one_round(checked: Checked) -> None:

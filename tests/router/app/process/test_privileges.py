@@ -107,7 +107,9 @@ def test_without_root_the_options_are_ignored_with_a_warning() -> None:
 @root_only
 def test_staying_root_is_told() -> None:
     lines = become(ProcessIdentity(None, None))
-    assert lines == ["WARNING running as root; set uid and gid", "(0, 0, 0) (0, 0, 0) [4, 5]"]
+    assert "give uid = USER and gid = GROUP" in lines[0]
+    assert "or User= in the systemd unit" in lines[0]
+    assert lines[1:] == ["(0, 0, 0) (0, 0, 0) [4, 5]"]
 
 
 @root_only

@@ -31,6 +31,14 @@ def check(
     )
 
 
+def fed(checked: FrameCheck, data: bytes) -> bytes:
+    """Feed all of it, in as many turns as that takes."""
+    passed = checked.feed(data)
+    while checked.more:
+        passed += checked.feed(b"")
+    return passed
+
+
 def masked(payload: bytes, mask: bytes) -> bytes:
     return bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
 
@@ -65,6 +73,8 @@ def outcome(checked: FrameCheck, pieces: Iterable[bytes]) -> tuple[bytes, int | 
     for piece in pieces:
         try:
             passed += checked.feed(piece)
+            while checked.more:
+                passed += checked.feed(b"")
         except FrameViolation as exc:
             return passed + exc.valid, exc.code
     return passed, None
@@ -300,7 +310,7 @@ def test_a_message_that_grows_too_big_is_refused_at_the_header_that_does_it() ->
 
 def test_messages_are_counted_one_by_one() -> None:
     data = (frame(TEXT, b"a" * 600, fin=False) + frame(CONT, b"b" * 400)) * 5
-    assert check(max_message=1000).feed(data) == data
+    assert fed(check(max_message=1000), data) == data
 
 
 def test_before_a_violation_whole_frames_are_valid_and_a_close_may_follow() -> None:
@@ -408,3 +418,49 @@ def test_our_close_frame_is_valid_where_it_goes(mask: bool) -> None:
     assert checked.feed(close) == close
     assert checked.done
     assert len(close) <= 131
+
+
+# --- shares of a turn ---
+
+
+@pytest.mark.parametrize(
+    ("piece", "most"),
+    [
+        (frame(BINARY), 128),
+        (frame(TEXT, b"\xc3\xa9"), 128),
+        (frame(PING), 128),
+        (frame(BINARY, b"x" * 200), 8),
+        (frame(BINARY, b"a", fin=False) + frame(CONT, b"b"), 8),
+    ],
+    ids=["empty", "text", "ping", "longer", "in parts"],
+)
+def test_many_frames_pass_a_few_at_a_time(piece: bytes, most: int) -> None:
+    checked = check()
+    data = piece * 500
+    parts = [checked.feed(data)]
+    while checked.more:
+        parts.append(checked.feed(b""))
+    assert b"".join(parts) == data
+    assert max(map(len, parts)) <= most * len(piece)
+    # What comes meanwhile is behind them.
+    begun = checked.feed(data)
+    assert len(begun) < len(data)
+    assert begun + fed(checked, frame(PONG, b"last")) == data + frame(PONG, b"last")
+
+
+def test_a_rule_that_is_broken_behind_many_frames_is_seen_in_its_turn() -> None:
+    checked = check()
+    good = frame(BINARY) * 200
+    passed = checked.feed(good + frame(TEXT, b"\xff"))
+    assert checked.more
+    with pytest.raises(FrameViolation) as caught:
+        checked.feed(b"")
+    assert passed + caught.value.valid == good
+
+
+def test_short_frames_inside_a_message_are_no_messages() -> None:
+    begun = frame(BINARY, b"a", fin=False)
+    assert refused(check(), begun + frame(BINARY, b"b")).code == 1002
+    assert fed(check(), begun + frame(PING) + frame(CONT, b"c")) == begun + frame(PING) + frame(
+        CONT, b"c"
+    )

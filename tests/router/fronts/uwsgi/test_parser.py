@@ -206,6 +206,9 @@ def test_a_well_formed_packet_comes_back_as_it_went_in(
     except PacketError:
         assert any(name == b"CONTENT_LENGTH" for name, _ in variables)
         return
+    except Failure:
+        assert (b"UWSGI_FASTROUTER_KEY", b"") in variables
+        return
     assert (request.packet, request.rest) == (data, rest)
 
 

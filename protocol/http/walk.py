@@ -1,0 +1,145 @@
+"""Walk over a head, byte by byte: finds the first line that does not pass as it came (RFC 9112 sections 3 to 5).
+
+Most lines of a head mean nothing to a proxy: it checks their bytes and passes them on. The walk goes over such lines
+and stops at the first one that has to be looked at: because of its name (:class:`Watched`), or because it is not
+written as usual, or is wrong. The caller looks at that line, and goes on behind it.
+
+Compiled, a byte costs some ten instructions. Interpreted it costs hundreds: then heads are cut into lines instead, of
+which those that come again and again are remembered (``request_lines.py``, ``response.py``). Tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from uwsgi_router.protocol.http.fields import TOKEN_BYTES, VALUE_BYTES
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+
+def _probe() -> None:
+    pass
+
+
+#: This module is compiled.
+COMPILED: Final = not hasattr(_probe, "__code__")
+_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
+_UNDERSCORE: Final = ord("_")
+
+
+def _table(good: Iterable[int]) -> bytes:
+    """Return 256 bytes, 1 for each byte that is good and 0 for the others."""
+    found = frozenset(good)
+    return bytes(1 if byte in found else 0 for byte in range(256))
+
+
+_VALUE: Final = _table(VALUE_BYTES)
+# Of a target in origin form: no fragment, nothing above ASCII.
+_TARGET: Final = _table(set(range(33, 127)) - {ord("#")})
+
+
+class Watched:
+    """Table of the fields at which a walk stops.
+
+    Names are known by their first letter and their length only, so that the walk stops at a few others, too: what a
+    line is is decided by whoever looks at it.
+
+    Args:
+        names: lower-case names; one that ends with ``-`` means all that begin so.
+        underscore: the walk stops at names with ``_``.
+        usual: the walk stops at lines that are not written ``Name: value``.
+    """
+
+    __slots__ = ("_first", "_lengths", "_name", "_usual")
+
+    def __init__(self, names: Iterable[bytes], *, underscore: bool, usual: bool) -> None:
+        names = tuple(names)
+        rows = {letter: row for row, letter in enumerate(sorted({name[0] for name in names}), 1)}
+        first = bytearray(256)
+        # 32 bytes for each letter: 1 where a name has that length; 31 stands for all above.
+        lengths = bytearray(32 * (len(rows) + 1))
+        for name in names:
+            row = rows[name[0]]
+            first[name[0]] = first[name[:1].upper()[0]] = row
+            shortest = min(len(name), 31)
+            longest = 31 if name.endswith(b"-") else shortest
+            for length in range(shortest, longest + 1):
+                lengths[row * 32 + length] = 1
+        self._first = bytes(first)
+        self._lengths = bytes(lengths)
+        self._name = _table(set(TOKEN_BYTES) - ({_UNDERSCORE} if underscore else set()))
+        self._usual = usual
+
+    def stop(self, data: bytes, at: i64) -> i64:
+        """Return where the first line begins that has to be looked at, or the empty line that ends the head.
+
+        Args:
+            data: has an empty line at ``at`` or behind it.
+            at: where a line begins.
+        """
+        first, lengths, name, usual = self._first, self._lengths, self._name, self._usual
+        while True:
+            start = at
+            while name[data[at]] == 1:
+                at += 1
+            size: i64 = at - start
+            if size == 0 or data[at] != 58:  # a colon
+                return start
+            row: i64 = first[data[start]]
+            if row != 0 and lengths[row * 32 + (min(31, size))] == 1:
+                return start
+            at += 1
+            if usual:
+                if data[at] != 32 or data[at + 1] == 32 or data[at + 1] == 9:
+                    return start
+                at += 1
+            begin = at
+            while _VALUE[data[at]] == 1:
+                at += 1
+            if data[at] != 13 or data[at + 1] != 10:
+                return start
+            if usual and at > begin and (data[at - 1] == 32 or data[at - 1] == 9):
+                return start
+            at += 2
+
+
+def line_end(data: bytes, at: i64) -> i64:
+    """Return where the line ends that begins at ``at``: at its CR LF, or at a byte that no line may have."""
+    while _VALUE[data[at]] == 1:
+        at += 1
+    return at
+
+
+def request_line(data: bytes) -> tuple[bytes, bytes, int, bool, bool] | None:
+    """Read a usual request line: a method of RFC 9110 or PATCH, a target in origin form and in ASCII, HTTP/1.1.
+
+    Args:
+        data: has an empty line somewhere.
+
+    Returns:
+        (method, target, where the fields begin, the target has a query, its path has to be normalised); None if the
+        line is another, or wrong.
+    """
+    at: i64 = 0
+    while _TARGET[data[at]] == 1:
+        at += 1
+    method = data[:at]
+    if method not in _METHODS or data[at] != 32 or data[at + 1] != 47:
+        return None
+    begin = at + 1
+    at = begin
+    query = odd = False
+    while _TARGET[data[at]] == 1:
+        if not query:
+            byte: i64 = data[at]
+            if byte == 63:  # a question mark
+                query = True
+            elif byte == 37 or (byte == 46 and data[at - 1] == 47):  # %, /.
+                odd = True
+        at += 1
+    end = at + 11
+    if data[at:end] != b" HTTP/1.1\r\n":
+        return None
+    return method, data[begin:at], end, query, odd
