@@ -25,6 +25,7 @@ PLACES = {
     "dns": "router/net/resolver.py",
     "ejection": "subscriptions/health.py",
     "error page": "router/fronts/http/pages.py",
+    "firewall": "router/jails/tuntap/firewall.py",
     "expiring set": "subscriptions/expiring_set.py",
     "half-close": "router/proxy/body.py",
     "health check": "router/table/prober.py",
@@ -33,11 +34,13 @@ PLACES = {
     "lease": "router/proxy/lease.py",
     "load balancing": "subscriptions/balancing.py",
     "rate limit": "subscriptions/rate.py",
+    "pseudo-terminal": "router/jails/forkpty/session.py",
     "replay protection": "subscriptions/replay.py",
     "retry": "router/proxy/exchange.py",
     "round robin": "router/routing/rotation.py",
     "slow client": "router/fronts/http/pace.py",
     "spool": "router/proxy/spool.py",
+    "supervisor": "router/app/process/supervisor.py",
     "websocket": "router/fronts/http/websocket/frames.py",
 }
 

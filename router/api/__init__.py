@@ -13,6 +13,7 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderSubscriptionServer,
 )
 from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "NodeStatus",
     "ParameterError",
     "RouterFast",
+    "RouterForkPty",
     "RouterHttp",
+    "RouterTunTap",
     "StartError",
     "UnknownNode",
 ]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
@@ -14,6 +14,7 @@ from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.config.model import Configuration, RouterConfig
@@ -38,9 +39,11 @@ class Instance:
         inherited: sockets that are open already.
         timing: of the routers: times that no option sets.
         table_timing: likewise, of the tables of announced nodes.
+        jails: routers for jails, which it binds and does not start.
         commons: what it shares with other instances of the program; None: nothing.
 
     Attributes:
+        jails: see above.
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
@@ -52,6 +55,7 @@ class Instance:
         inherited: Inherited | None = None,
         timing: Timing | None = None,
         table_timing: TableTiming | None = None,
+        jails: Sequence[Jail] = (),
         commons: Commons | None = None,
     ) -> None:
         self._configuration = configuration
@@ -60,6 +64,7 @@ class Instance:
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
         self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
         self.tables = self._commons.tables
+        self.jails = jails
         self.shared: Shared | None = None
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
@@ -92,6 +97,8 @@ class Instance:
             for router in self.routers:
                 router.bind(process, inherited, self._shared_sockets)
             self._commons.join(self, self.routers, process, inherited)
+            for jail in self.jails:
+                jail.bind(inherited, self._shared_sockets)
         except BaseException:
             self.close_sockets()
             raise
@@ -127,7 +134,19 @@ class Instance:
         for bound in self._sockets():
             bound.unlink()
             bound.close()
+        for jail in self.jails:
+            jail.close_sockets()
         self._commons.release(self)
+
+    def leave(self) -> None:
+        """Close our copies of everything but the routers for jails: another process has it."""
+        for bound in (*self._sockets(), *self._commons.sockets()):
+            bound.leave()
+
+    def leave_jails(self) -> None:
+        """Close our copies of the descriptors of the routers for jails: another process has them."""
+        for jail in self.jails:
+            jail.leave()
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""

@@ -64,8 +64,10 @@ COMMANDS = {
     "enable": Command("let a node have requests again", "steer", "enable", "enable_arguments"),
     "get": Command("send one request, over uwsgi or HTTP", "get"),
     "keys": Command("make keys for signed announces", "keys"),
+    "pty": Command("connect this terminal to a forkpty router", "pty"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
+    "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),
     "undrain": Command("the same as enable", "steer", "undrain", "undrain_arguments"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -106,6 +106,13 @@ def _run(arguments: Sequence[str]) -> int:
         sys.stderr.writelines(f"uwsgi-router: {problem}\n" for problem in report.problems)
         return 2 if report.usage else 1
     configuration = report.configuration
+    pty = configuration.pty
+    terminal = pty.connect_packets or pty.connect
+    if terminal is not None:
+        from uwsgi_router.protocol.address import parse_address  # noqa: PLC0415
+        from uwsgi_router.router.cli.pty import connect  # noqa: PLC0415
+
+        return connect(parse_address(terminal), packets=pty.connect_packets is not None)
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
     from uwsgi_router.router.cli.run import run  # noqa: PLC0415

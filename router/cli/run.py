@@ -3,9 +3,13 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable
+from functools import partial
 
 from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.jail import Jail
+from uwsgi_router.router.app.jails import build_jails
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.early_stop import TidiedUp
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
@@ -15,6 +19,7 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.signals import Signals
+from uwsgi_router.router.app.process.supervisor import ProcessSupervisor, SupervisedProgram
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
@@ -41,13 +46,15 @@ def run(configuration: Configuration) -> int:
         log.warning("%s", line)
     who = identity(process, configuration.routers)
     notifier = SystemdNotifier.from_environment(os.environ)
-    instance = Instance(configuration, Inherited.from_environment(os.environ, os.getpid()))
+    inherited = Inherited.from_environment(os.environ, os.getpid())
+    instance = Instance(configuration, inherited, jails=build_jails(configuration))
     set_title(process.procname, process.procname_prefix)
     raise_descriptor_limit()
     warn_of_short_backlog(process.listen)
     # Before privileges are dropped: the new user may not be able to read where Python is installed.
     factory = loop_factory(process.event_loop)
     pidfiles: list[PidFile] = []
+    supervisor = _supervisor(instance, factory)
     with TidiedUp():
         try:
             instance.bind()
@@ -58,9 +65,14 @@ def run(configuration: Configuration) -> int:
             drop(who)
             if process.safe_pidfile is not None:
                 pidfiles.append(PidFile(process.safe_pidfile))
+            if supervisor is not None:
+                supervisor.start()
+                instance.leave_jails()
             with asyncio.Runner(loop_factory=factory) as runner:
-                runner.run(_serve(instance, notifier, process.reload_mercy))
+                runner.run(_serve(instance, notifier, process.reload_mercy, supervisor))
         finally:
+            if supervisor is not None:
+                supervisor.stop()
             instance.close_sockets()
             for pidfile in pidfiles:
                 pidfile.remove()
@@ -87,6 +99,42 @@ def loop_factory(wanted: str) -> LoopFactory | None:
     return uvloop.new_event_loop
 
 
+def _supervisor(instance: Instance, factory: LoopFactory | None) -> ProcessSupervisor | None:
+    """Return what runs each router for jails in a process of its own, until a master process does."""
+    programs = [
+        SupervisedProgram(
+            f"the {jail.name} router",
+            f"router-{jail.name}",
+            partial(_run_jail, instance, jail, factory),
+        )
+        for jail in instance.jails
+    ]
+    return ProcessSupervisor(programs, instance.leave) if programs else None
+
+
+def _run_jail(instance: Instance, jail: Jail, factory: LoopFactory | None, lifeline: int) -> None:
+    """Serve a router for jails until the lifeline ends, or a signal comes."""
+    for other in instance.jails:
+        if other is jail:
+            jail.take()
+        else:
+            other.leave()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve_jail(jail, lifeline))
+
+
+async def _serve_jail(jail: Jail, lifeline: int) -> None:
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        loop.add_signal_handler(number, over.set)
+    loop.add_reader(lifeline, over.set)
+    await jail.start()
+    await over.wait()
+    loop.remove_reader(lifeline)
+    await jail.stop()
+
+
 async def _started(
     instance: Instance, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
 ) -> bool:
@@ -106,7 +154,12 @@ async def _started(
     return False
 
 
-async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) -> None:
+async def _serve(
+    instance: Instance,
+    notifier: SystemdNotifier,
+    mercy: float,
+    supervisor: ProcessSupervisor | None,
+) -> None:
     loop = asyncio.get_running_loop()
     graceful, at_once = asyncio.Event(), asyncio.Event()
 
@@ -118,6 +171,8 @@ async def _serve(instance: Instance, notifier: SystemdNotifier, mercy: float) ->
         loop, graceful=graceful.set, immediate=stop_now, reopen=lambda: _reopen_logs(instance)
     )
     signals.install()
+    if supervisor is not None:
+        supervisor.watch(loop, graceful.set)
     if not await _started(instance, loop, graceful):
         await instance.stop(0)
         signals.remove()

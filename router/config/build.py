@@ -6,15 +6,18 @@ from typing import Any
 from uwsgi_router.router.config.lines import COMMAND_LINE, Line, Problem, Severity
 from uwsgi_router.router.config.model import (
     Configuration,
+    ForkptyConfig,
     HttpRouterConfig,
     ProcessConfig,
+    PtyConfig,
     RouterConfig,
     SubscriptionConfig,
+    TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
-_PARTS = ("process", "subscription", "fastrouter", "http", "any-http")
+_PARTS = ("process", "subscription", "fastrouter", "http", "any-http", "forkpty", "pty", "tuntap")
 
 
 def build(
@@ -52,27 +55,27 @@ def build(
             fields[part][name] = [*fields[part].get(name, ()), *parsed] if parsed else []
         else:
             fields[part].setdefault(name, []).append(parsed)
-    process = {name: _frozen(value) for name, value in fields["process"].items()}
-    if "env" in process:
-        process["env"] = dict(process["env"])
+    frozen = {
+        part: {name: _frozen(value) for name, value in given.items()}
+        for part, given in fields.items()
+    }
+    if "env" in frozen["process"]:
+        frozen["process"]["env"] = dict(frozen["process"]["env"])
     return Configuration(
-        process=ProcessConfig(**process),
-        subscription=SubscriptionConfig(
-            **{name: _frozen(value) for name, value in fields["subscription"].items()}
-        ),
-        routers=tuple(_routers(fields)),
+        process=ProcessConfig(**frozen["process"]),
+        subscription=SubscriptionConfig(**frozen["subscription"]),
+        routers=tuple(_routers(frozen)),
+        forkpty=ForkptyConfig(**frozen["forkpty"]),
+        tuntap=TunTapConfig(**frozen["tuntap"]),
+        pty=PtyConfig(**frozen["pty"]),
     )
 
 
 def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
-    fast, http = (
-        {name: _frozen(value) for name, value in fields[part].items()}
-        for part in ("fastrouter", "http")
-    )
-    if fast:
-        yield RouterConfig(**fast)
-    if http:
-        yield HttpRouterConfig(**(fields["any-http"] | http))
+    if fields["fastrouter"]:
+        yield RouterConfig(**fields["fastrouter"])
+    if fields["http"]:
+        yield HttpRouterConfig(**(fields["any-http"] | fields["http"]))
 
 
 def _undefined(line: Line, value: str) -> Problem | None:

@@ -1,7 +1,9 @@
 """Cross checks of a configuration: settings that contradict each other, are missing, or have no effect."""
 
+from collections.abc import Iterable
+
 from uwsgi_router.protocol.address import InetAddress, parse_listen_address
-from uwsgi_router.router.config import cache_checks, http_checks, subscription_checks
+from uwsgi_router.router.config import cache_checks, http_checks, jails_checks, subscription_checks
 from uwsgi_router.router.config.model import (
     Configuration,
     HttpRouterConfig,
@@ -27,7 +29,13 @@ _CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
 
 def absent(configuration: Configuration) -> list[str]:
     """Return that there is no router, or none that listens."""
-    if not configuration.routers:
+    tuntap = configuration.tuntap
+    if not (
+        configuration.routers or configuration.forkpty.listens or tuntap.routers or tuntap.devices
+    ):
+        pty = configuration.pty
+        if pty.connect is not None or pty.connect_packets is not None:
+            return []
         text = "no router is configured: give fastrouter = ADDRESS or http = ADDRESS to listen on"
         return [f"{text}, or see uwsgi-router --help"]
     return [
@@ -41,9 +49,13 @@ def missing(configuration: Configuration) -> list[str]:
     """Return what has to be there before anything can start."""
     found: list[str] = []
     for router in configuration.routers:
-        found += _shared(router, len(configuration.process.shared_sockets))
+        found += _shared(_streams(router), len(configuration.process.shared_sockets))
         if isinstance(router, HttpRouterConfig):
             found += http_checks.missing(router, configuration.process)
+    found += _shared(
+        jails_checks.listeners(configuration.forkpty), len(configuration.process.shared_sockets)
+    )
+    found += jails_checks.missing(configuration)
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)
     return found
@@ -53,12 +65,17 @@ def _listens(router: RouterConfig) -> bool:
     return bool(router.listen or (isinstance(router, HttpRouterConfig) and router.redirects))
 
 
-def _shared(router: RouterConfig, count: int) -> list[str]:
-    """Return a line for each listener on a shared socket that is not there."""
-    lines = "1 shared-socket line" if count == 1 else f"{count or 'no'} shared-socket lines"
+def _streams(router: RouterConfig) -> list[tuple[str, str]]:
+    """Return option and address of each listener of a router."""
     listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
     if isinstance(router, HttpRouterConfig):
         listeners += [("http-to-https", redirect.listen) for redirect in router.redirects]
+    return listeners
+
+
+def _shared(listeners: Iterable[tuple[str, str]], count: int) -> list[str]:
+    """Return a line for each listener on a shared socket that is not there."""
+    lines = "1 shared-socket line" if count == 1 else f"{count or 'no'} shared-socket lines"
     return [
         f"{option} = {address} (counted from 0), but {lines}"
         for option, address in listeners
@@ -79,6 +96,7 @@ def oddities(configuration: Configuration) -> list[str]:
     found += _subscriptions(configuration.subscription)
     found += _control(configuration)
     found += without_effect(configuration.process)
+    found += jails_checks.oddities(configuration)
     found += cache_checks.oddities(configuration)
     found += subscription_checks.oddities(configuration)
     routers = configuration.routers

@@ -37,6 +37,8 @@ Nodes, the application servers (KEY is the host that they serve):
   weight NODE N                       set a node's share of the requests
 Tools:
   get ADDRESS|URL [PATH]              send one request, over uwsgi or HTTP
+  pty ADDRESS [-- COMMAND...]         connect this terminal to a forkpty router
+  tuntap-device DEVICE SOCKET         connect a TUN device to a tuntap router
   keys new DOMAIN                     make keys for signed announces
   completion bash|zsh|fish            print a script that completes all this
 

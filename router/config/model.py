@@ -8,6 +8,7 @@ and logs.
 from dataclasses import dataclass, field
 
 from uwsgi_router.router.config.http import HttpRouterConfig
+from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
@@ -18,11 +19,14 @@ __all__ = [
     "CacheItem",
     "CodeString",
     "Configuration",
+    "ForkptyConfig",
     "HttpRouterConfig",
     "ProcessConfig",
+    "PtyConfig",
     "RedirectListener",
     "RouterConfig",
     "SubscriptionConfig",
+    "TunTapConfig",
 ]
 
 
@@ -33,6 +37,9 @@ class Configuration:
     process: ProcessConfig = field(default_factory=ProcessConfig)
     subscription: SubscriptionConfig = field(default_factory=SubscriptionConfig)
     routers: tuple[RouterConfig, ...] = ()
+    forkpty: ForkptyConfig = field(default_factory=ForkptyConfig)
+    tuntap: TunTapConfig = field(default_factory=TunTapConfig)
+    pty: PtyConfig = field(default_factory=PtyConfig)
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()

@@ -7,6 +7,14 @@ from typing import Final
 
 from uwsgi_router.router.config import language, unsupported
 from uwsgi_router.router.config.http import HttpRouterConfig
+from uwsgi_router.router.config.jails import (
+    FORKPTY,
+    PTY,
+    TUNTAP,
+    ForkptyConfig,
+    PtyConfig,
+    TunTapConfig,
+)
 from uwsgi_router.router.config.option import Option, Scope, options_of
 from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
 from uwsgi_router.router.config.router import RouterConfig
@@ -15,25 +23,32 @@ from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionC
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"
 # The prefix of a router's options, by their heading.
-ROUTERS: Final = {_FASTROUTER: "fastrouter", _HTTP: "http"}
+ROUTERS: Final = {
+    _FASTROUTER: "fastrouter",
+    _HTTP: "http",
+    FORKPTY: "forkptyrouter",
+    TUNTAP: "tuntap",
+}
 
 
 @cache
 def spelled_out() -> tuple[Option, ...]:
     """Return the options with a help text of their own, in the order of the help."""
-    fastrouter, http, others = _working()
+    fastrouter, http, jails, others = _working()
     return (
         *fastrouter,
         *unsupported.options_of("fastrouter", _FASTROUTER),
         *http,
         *unsupported.options_of("http", _HTTP),
+        *jails,
+        *unsupported.options_of("forkptyrouter", FORKPTY),
         *others,
     )
 
 
 @cache
-def _working() -> tuple[tuple[Option, ...], tuple[Option, ...], tuple[Option, ...]]:
-    """Return the options that work: of the fastrouter, of the HTTP router, others."""
+def _working() -> tuple[tuple[Option, ...], ...]:
+    """Return the options that work: of the fastrouter, of the HTTP router, of routers for jails, others."""
     process = options_of(ProcessConfig, "process", PROCESS, Scope.PROCESS)
     others = (
         *(one for one in process if one.group == CACHES),
@@ -45,7 +60,12 @@ def _working() -> tuple[tuple[Option, ...], tuple[Option, ...], tuple[Option, ..
         RouterConfig, "fastrouter", _FASTROUTER, Scope.SITE, prefix="fastrouter"
     )
     http = options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http")
-    return tuple(fastrouter), tuple(http), others
+    jails = (
+        *options_of(ForkptyConfig, "forkpty", FORKPTY, Scope.ROUTER),
+        *options_of(TunTapConfig, "tuntap", TUNTAP, Scope.ROUTER),
+        *options_of(PtyConfig, "pty", PTY, Scope.PROCESS),
+    )
+    return tuple(fastrouter), tuple(http), jails, others
 
 
 @cache

@@ -11,6 +11,7 @@ from uwsgi_router.router.config.option import Option, Provenance, Standing
 from uwsgi_router.router.config.values import ANY, ANY_OPTIONAL, ANY_SWITCH, COUNT
 
 _NAME: Final = re.compile(r"(?P<name>[^/!?]+)(?P<mark>[!?]?)(?:/(?P<short>.))?")
+_SHOWN: Final = {COUNT.shown: COUNT, "": ANY_SWITCH}
 _KINDS: Final = {"": ANY, "!": ANY_SWITCH, "?": ANY_OPTIONAL}
 
 
@@ -49,7 +50,7 @@ def options_of(router: str, group: str) -> list[Option]:
     return [
         Option(
             name=f"{router}-{one['name']}",
-            kind=COUNT if one["shown"] == COUNT.shown else ANY,
+            kind=_SHOWN.get(one["shown"], ANY),
             help=one["help"],
             group=group,
             aliases=tuple(f"{router}-{alias}" for alias in one.get("aliases", ())),

@@ -95,6 +95,12 @@ class BoundSocket:
             self.file.remove()
             self.file = None
 
+    def leave(self) -> None:
+        """Close our copy of it: another process goes on with it."""
+        self.sock.close()
+        if self.second is not None:
+            self.second.close()
+
     def close(self) -> None:
         """Close it and remove its file."""
         self.unlink()

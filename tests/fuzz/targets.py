@@ -4,6 +4,7 @@ from tests.fuzz import (
     control_targets,
     frame_targets,
     http_targets,
+    jail_targets,
     packet_targets,
     variables_targets,
 )
@@ -14,5 +15,6 @@ TARGETS = (
     + variables_targets.TARGETS
     + frame_targets.TARGETS
     + control_targets.TARGETS
+    + jail_targets.TARGETS
 )
 WORDS = (*packet_targets.WORDS, *http_targets.WORDS, *variables_targets.WORDS)

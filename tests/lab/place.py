@@ -91,6 +91,10 @@ class Place:
         self._stack.callback(hole.close)
         return hole
 
+    def end_all(self) -> None:
+        """End everything now; the directory goes, too."""
+        self._stack.close()
+
     def closing(self, sock: socket.socket) -> None:
         """Close a socket at the end."""
         self._stack.callback(sock.close)

@@ -25,6 +25,15 @@ def uwsgi() -> str:
     return str(built) if built.exists() else _missing("uWSGI 2.0.31")
 
 
+def uwsgi_plugins(*names: str) -> list[str]:
+    """Return the arguments that load plugins which PyPI's uWSGI lacks, or skip the test likewise."""
+    directory = ROOT / ".peers/plugins"
+    for name in names:
+        if not (directory / f"{name}_plugin.so").exists():
+            _missing(f"uWSGI's plugin {name}")
+    return [f"--plugins-dir={directory}", *(f"--plugin={name}" for name in names)]
+
+
 def nginx() -> str:
     """Return nginx's path, or skip the test (fail it when CI=true)."""
     return _debian("nginx")

@@ -91,8 +91,29 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     has_tls "$uwsgi" || { rm -rf .peers/venv; give_up "uWSGI came out without TLS: libssl-dev is missing"; }
 }
 
+# The routers for jails and their clients, which PyPI's build leaves out.
+build_plugins() {
+    plugins=.peers/plugins
+    [ ! -e "$plugins/tuntap_plugin.so" ] || return 0
+    say "building uWSGI's plugins (log: .peers/build.log)"
+    rm -rf .peers/sdist
+    mkdir -p "$plugins" .peers/sdist
+    .peers/venv/bin/python -m pip download --disable-pip-version-check --no-deps --no-binary uwsgi \
+        --dest .peers/sdist "uwsgi==$UWSGI_VERSION" >>.peers/build.log 2>&1 \
+        || give_up "uWSGI's sources could not be had"
+    tar -xf .peers/sdist/*.tar.gz -C .peers/sdist
+    uwsgi=$PWD/.peers/venv/bin/uwsgi
+    for plugin in forkptyrouter pty tuntap; do
+        (cd .peers/sdist/*/ && "$uwsgi" --build-plugin "plugins/$plugin") >>.peers/build.log 2>&1 \
+            || give_up "uWSGI's plugin $plugin could not be built"
+        mv .peers/sdist/*/"${plugin}_plugin.so" "$plugins/"
+    done
+    rm -rf .peers/sdist
+}
+
 [ "$install" = no ] || install_packages
 build_uwsgi
+build_plugins
 PATH=$PATH:/usr/sbin
 for program in nginx haproxy; do
     command -v $program >/dev/null || give_up "no $program (make peers, as root, installs it)"

@@ -66,7 +66,7 @@ def describe(source: StatsSource, *, now: float, wall: float) -> Document:
             "pid": os.getpid(),
             "uid": os.getuid(),
             "gid": os.getgid(),
-            "cwd": _working_directory(),
+            "cwd": working_directory(),
             "active_sessions": source.active_sessions,
         },
         name=source.name,
@@ -108,7 +108,8 @@ def bucket(key: bytes) -> int:
     return value % 65_535
 
 
-def _working_directory() -> str:
+def working_directory() -> str:
+    """Return the working directory, "" if there is none any more."""
     try:
         return show(os.getcwd())
     except OSError:  # it was removed, or may not be read by this user

@@ -8,6 +8,7 @@ and sends nothing without one, as uWSGI's does. Answers are made and sent a chun
 
 import asyncio
 import socket
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,16 +36,13 @@ class StatsLimits(ServiceLimits):
     """Without a byte taken by the client."""
 
 
-class StatsServer(BoundedService):
-    """Serves one router's numbers.
+class DocumentServer(BoundedService):
+    """Serves a document, and pages to whoever speaks HTTP.
 
     Args:
         listeners: the stats sockets, listening; closed with the server.
-        source: the router.
-        loop: the event loop; its time is what the table's times are in.
-        wall_clock: returns the epoch; the document shows times as epochs.
+        loop: the event loop.
         wait_for_http: ``stats-http``.
-        minified: ``stats-minified``.
         limits: see :class:`StatsLimits`.
     """
 
@@ -53,21 +51,27 @@ class StatsServer(BoundedService):
     def __init__(
         self,
         listeners: Sequence[BoundSocket],
-        source: StatsSource,
         *,
         loop: asyncio.AbstractEventLoop,
-        wall_clock: Callable[[], float],
         wait_for_http: bool = False,
-        minified: bool = False,
         limits: StatsLimits | None = None,
     ) -> None:
         self._limits = limits or StatsLimits()
         super().__init__(listeners, loop, self._limits)
-        self._source = source
-        self._wall_clock = wall_clock
-        self._minified = minified
         self._wait_for_http = wait_for_http
         self._turns = Turns(loop)
+
+    @abstractmethod
+    def document(self) -> Iterable[bytes]:
+        """Return the document in chunks, as it is when the first one is taken."""
+
+    @abstractmethod
+    def metrics(self) -> tuple[str, Iterable[bytes]]:
+        """Return the content type and the text of the page ``/metrics``.
+
+        Raises:
+            RequestRefused: there is none.
+        """
 
     async def serve(self, client: ServiceClient) -> None:
         """Send the raw document, or the page that the client asks for."""
@@ -77,7 +81,7 @@ class StatsServer(BoundedService):
             if await self._speaks_http(client, received):
                 chunks = self._page(http.parse(bytes(received), loopback=_is_loopback(client.sock)))
             elif not self._wait_for_http:
-                chunks = self._document()
+                chunks = self.document()
             elif received:
                 raise http.RequestRefused(HTTPStatus.BAD_REQUEST, "This is no HTTP/1 request.")
             else:
@@ -128,20 +132,51 @@ class StatsServer(BoundedService):
 
     def _page(self, request: http.StatsRequest) -> Iterator[bytes]:
         if request.path == "/metrics":
-            now, wall = self._loop.time(), self._wall_clock()
-            content_type, body = (
-                metrics.CONTENT_TYPE,
-                metrics.render(self._source, now=now, wall=wall),
-            )
+            content_type, body = self.metrics()
         else:
-            content_type, body = "application/json", self._document()
+            content_type, body = "application/json", self.document()
         head = http.answer_head(HTTPStatus.OK, content_type)
         return chain((head,), () if request.head_only else body)
 
-    def _document(self) -> Iterator[bytes]:
+
+class StatsServer(DocumentServer):
+    """Serves one router's numbers.
+
+    Args:
+        listeners: see :class:`DocumentServer`.
+        source: the router.
+        loop: the event loop; its time is what the table's times are in.
+        wall_clock: returns the epoch; the document shows times as epochs.
+        wait_for_http: ``stats-http``.
+        minified: ``stats-minified``.
+        limits: see :class:`StatsLimits`.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[BoundSocket],
+        source: StatsSource,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        wall_clock: Callable[[], float],
+        wait_for_http: bool = False,
+        minified: bool = False,
+        limits: StatsLimits | None = None,
+    ) -> None:
+        super().__init__(listeners, loop=loop, wait_for_http=wait_for_http, limits=limits)
+        self._source = source
+        self._wall_clock = wall_clock
+        self._minified = minified
+
+    def document(self) -> Iterator[bytes]:
         """Yield the document as it is when the first chunk is taken."""
         now, wall = self._loop.time(), self._wall_clock()
         yield from encode(describe(self._source, now=now, wall=wall), minified=self._minified)
+
+    def metrics(self) -> tuple[str, Iterable[bytes]]:
+        """Return the page for Prometheus."""
+        now, wall = self._loop.time(), self._wall_clock()
+        return metrics.CONTENT_TYPE, metrics.render(self._source, now=now, wall=wall)
 
 
 def _is_loopback(sock: socket.socket) -> bool:

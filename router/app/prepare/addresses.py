@@ -1,4 +1,4 @@
-"""Addresses of a configuration: two that can't be listened on at once, nodes that are the router, privileged ports."""
+"""Addresses of a configuration: two that can't be listened on at once, nodes that are the router, what needs rights."""
 
 import ipaddress
 import os
@@ -15,11 +15,13 @@ from uwsgi_router.protocol.address import (
     parse_listen_address,
 )
 from uwsgi_router.protocol.named_node import parse_node
+from uwsgi_router.router.config import jails_checks
 from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.router.net.own import is_this_machine
 
 _UNPRIVILEGED: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _CAP_NET_BIND_SERVICE: Final = 10
+_CAP_NET_ADMIN: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
     streams += [("cache-socket", text) for text in process.cache_sockets]
     if process.control_socket is not None:
         streams.append(("control-socket", process.control_socket))
+    streams += jails_checks.listeners(configuration.forkpty)
+    streams += [("forkptyrouter-stats", text) for text in configuration.forkpty.stats]
+    streams += jails_checks.tuntap_listeners(configuration.tuntap)
     datagrams: list[tuple[str, str]] = []
     for router in configuration.routers:
         streams += [(router.kind, text) for text in router.listen]
@@ -127,7 +132,7 @@ def own_nodes(configuration: Configuration) -> list[str]:
 
 def privileged_ports(configuration: Configuration) -> list[str]:
     """Return a line for each port that only root, or a process with the capability for it, may listen on."""
-    if os.geteuid() == 0 or _may_bind():
+    if os.geteuid() == 0 or _may(_CAP_NET_BIND_SERVICE):
         return []
     try:
         with open(_UNPRIVILEGED, encoding="ascii") as file:
@@ -141,12 +146,26 @@ def privileged_ports(configuration: Configuration) -> list[str]:
     ]
 
 
-def _may_bind() -> bool:
+def devices(configuration: Configuration) -> list[str]:
+    """Return a line for each TUN device, if only root, or a process with the capability for it, may have one."""
+    tuntap = configuration.tuntap
+    if os.geteuid() == 0 or _may(_CAP_NET_ADMIN):
+        return []
+    named = [("tuntap-router", one.device) for one in tuntap.routers]
+    named += [("tuntap-device", one.device) for one in tuntap.devices]
+    return [
+        f"{option}: the TUN device {name} needs root, or the capability CAP_NET_ADMIN"
+        for option, name in named
+    ]
+
+
+def _may(capability: int) -> bool:
+    """Return True if this process has a capability."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             for line in file:
                 if line.startswith("CapEff:"):
-                    return bool(int(line.split()[1], 16) >> _CAP_NET_BIND_SERVICE & 1)
+                    return bool(int(line.split()[1], 16) >> capability & 1)
     except (OSError, ValueError, IndexError):
         pass
     return False

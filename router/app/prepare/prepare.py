@@ -4,7 +4,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from uwsgi_router.router.app.prepare.addresses import conflicts, own_nodes, privileged_ports
+from uwsgi_router.router.app.prepare.addresses import (
+    conflicts,
+    devices,
+    own_nodes,
+    privileged_ports,
+)
 from uwsgi_router.router.app.prepare.files import file_problems
 from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
@@ -32,6 +37,11 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
         who = identity(configuration.process, configuration.routers)
     except StartError as error:
         problems += places.problems([str(error)])
+    if configuration.forkpty.allow_uids:
+        from uwsgi_router.router.app.forkpty import allowed_users  # noqa: PLC0415
+
+        problems += places.problems(_refusal(lambda: allowed_users(configuration.forkpty)))
+    problems += places.problems(devices(configuration), Severity.DEPENDS)
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)

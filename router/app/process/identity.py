@@ -42,7 +42,7 @@ def identity(process: ProcessConfig, routers: Sequence[RouterConfig]) -> Process
     user = _only("uid", users) or ("uid", process.uid)
     group = _only("gid", groups) or ("gid", process.gid)
     return ProcessIdentity(
-        uid=None if user[1] is None else _user(user[0], user[1]),
+        uid=None if user[1] is None else user_number(user[0], user[1]),
         gid=None if group[1] is None else _group(group[0], group[1]),
         groups=tuple(_group("add-gid", text) for text in process.additional_gids),
     )
@@ -56,7 +56,12 @@ def _only(option: str, values: Iterable[tuple[str, str | None]]) -> tuple[str, s
     return given[0] if given else None
 
 
-def _user(option: str, text: str) -> int:
+def user_number(option: str, text: str) -> int:
+    """Look up a user that an option names.
+
+    Raises:
+        StartError: if there is none.
+    """
     if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
         return int(text)
     try:

@@ -5,10 +5,10 @@ from types import ModuleType
 
 import pytest
 
-from uwsgi_router.router.api import fast, forwarders, http
+from uwsgi_router.router.api import fast, forwarders, http, jails
 
 
-@pytest.mark.parametrize("module", [fast, forwarders, http])
+@pytest.mark.parametrize("module", [fast, forwarders, http, jails])
 def test_the_examples_are_right(module: ModuleType) -> None:
     tried = doctest.testmod(module)
     assert tried.failed == 0

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.router.config.samples import sample
-from uwsgi_router.router.api import RouterFast, RouterHttp
+from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.option import Option, Standing, changed
 
 ON = "127.0.0.1:1"
+SOCKET = "/run/router.sock"
 _ENTRY = re.compile(r"(\w+): ``([^`]+)``(?: or ``([^`]+)``)?(.*)", re.DOTALL)
 _NUMBER = re.compile(r"\(([0-9.]+)( [MG]iB)?[;)]")
 _UNITS = {"": 1, " MiB": 1024**2, " GiB": 1024**3}
@@ -31,7 +32,7 @@ def documented(method: Any) -> dict[str, tuple[list[str], str]]:
 
 def parameters() -> list[Any]:
     found = []
-    for router in (RouterFast, RouterHttp):
+    for router in (RouterFast, RouterHttp, RouterForkPty, RouterTunTap):
         for name, method in inspect.getmembers(router, inspect.isfunction):
             if name.startswith("set_") and name != "set_option":
                 found += [
@@ -41,6 +42,11 @@ def parameters() -> list[Any]:
                     for parameter in list(inspect.signature(method).parameters)[1:]
                 ]
     return found
+
+
+def on(router: Any) -> str:
+    """An address that it may have."""
+    return ON if router in (RouterFast, RouterHttp) else SOCKET
 
 
 def option_of(router: Any, names: list[str]) -> Option:
@@ -64,7 +70,7 @@ def test_a_parameter_sets_the_option_that_its_docstring_names(
     elif parameter in ("variables", "error_pages"):
         name, value = re.split("[=:]", text, maxsplit=1)
         value = {name: value}
-    made = router(ON)
+    made = router(on(router))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         getattr(made, method)(**{parameter: value})
@@ -80,10 +86,12 @@ def test_a_default_in_a_docstring_is_the_options(router: Any, method: str, param
     told = _NUMBER.search(text)
     if told is None or option.standing is not Standing.WORKS:
         return
-    configuration = router(ON).configuration
+    configuration = router(on(router)).configuration
     part = {
         "process": configuration.process,
         "subscription": configuration.subscription,
-    }.get(option.part, configuration.routers[0])
+        "forkpty": configuration.forkpty,
+        "tuntap": configuration.tuntap,
+    }.get(option.part) or configuration.routers[0]
     assert getattr(part, option.field) == float(told[1]) * _UNITS[told[2] or ""]
     assert option.field not in changed(part)

@@ -138,7 +138,8 @@ def _cannot_start(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["get", "demo", "drain", "enable", "status", "subscribe", "weight"]
+    "command",
+    ["get", "demo", "drain", "enable", "pty", "status", "subscribe", "tuntap-device", "weight"],
 )
 def test_commands_are_reached(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     try:

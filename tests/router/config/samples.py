@@ -43,6 +43,11 @@ SAMPLES = {
     "auto|uvloop|asyncio": "asyncio",
     "wrr|lrc|wlrc|iphash": "lrc",
     "text|json": "json",
+    "DEVICE SOCKET [STATS] [GATEWAY]": "emp0 /run/tun.sock 127.0.0.1:5001 127.0.0.1:5000",
+    "DEVICE [SOCKET]": "uwsgi0 /run/tun.sock",
+    "allow|deny [SRC DST]": "deny 10.0.0.0/8 10.0.0.1",
+    "SRC DST ADDRESS:PORT": "10.0.0.0/8 0.0.0.0 192.0.2.1:4040",
+    "in|out SRC DST ACTION [TARGET]": "out 10.0.0.0/8 10.1.0.0/16 gateway 192.0.2.1:4040",
 }
 
 
@@ -51,6 +56,8 @@ def sample(option: Option) -> str:
         return "1000"
     if option.kind.shown == "[true|false]":
         return "off" if option.name == "log-date" else "true"
+    if option.name == "tuntap-use-credentials":
+        return "true"
     if option.kind.shown == "close|http":
         return "close" if option.part == "http" else "http"
     return SAMPLES[option.kind.shown]

@@ -11,10 +11,13 @@ from uwsgi_router.router.config import table
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import (
     Configuration,
+    ForkptyConfig,
     HttpRouterConfig,
     ProcessConfig,
+    PtyConfig,
     RouterConfig,
     SubscriptionConfig,
+    TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option, changed, declared
 
@@ -23,16 +26,17 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "subscription": SubscriptionConfig,
     "fastrouter": RouterConfig,
     "http": HttpRouterConfig,
+    "forkpty": ForkptyConfig,
+    "pty": PtyConfig,
+    "tuntap": TunTapConfig,
 }
 CLASSES = tuple(CONFIGURATIONS.values())
 WORKING = [one for one in table.spelled_out() if one.part]
 
 
 def part_of(configuration: Configuration, part: str) -> Any:
-    if part == "process":
-        return configuration.process
-    if part == "subscription":
-        return configuration.subscription
+    if part in ("process", "subscription", "forkpty", "pty", "tuntap"):
+        return getattr(configuration, part)
     kind = part.removeprefix("any-")
     (router,) = (one for one in configuration.routers if one.kind == kind)
     return router

@@ -1,0 +1,1 @@
+"""Routers for jails: pseudo-terminals (``forkpty/``) and networks (``tuntap/``)."""

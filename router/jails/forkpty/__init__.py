@@ -1,0 +1,1 @@
+"""forkpty router: a program on a pseudo-terminal for each connection."""
