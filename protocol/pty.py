@@ -71,6 +71,9 @@ class PtyParser:
             _, size, kind = decode_header(data[at : at + HEADER_SIZE])
             at += HEADER_SIZE
             if kind == ROWS:
+                if self._cols is not None:
+                    # Of the size before, whose rows came in an earlier read.
+                    found += self._window()
                 self._rows = size
             elif kind == COLS:
                 self._cols = size

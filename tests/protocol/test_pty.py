@@ -79,6 +79,15 @@ def test_packets_are_read_however_they_are_cut(
     assert meaning(read(whole[at : at + 1] for at in range(len(whole)))) == expected(packets)
 
 
+def test_a_cut_between_the_halves_of_a_size_does_not_mix_two_sizes() -> None:
+    first, second = encode_window(24, 80), encode_window(50, 132)
+    assert read([first[:4], first[4:] + second]) == [
+        PtyWindow(24, None),
+        PtyWindow(None, 80),
+        PtyWindow(50, 132),
+    ]
+
+
 def test_two_inputs_in_one_read_are_both_there() -> None:
     """uWSGI loses the second one, and reads the rest of the session wrongly."""
     packets = b"".join(encode_header(0, len(part)) + part for part in (b"one\n", b"two\n"))
