@@ -24,6 +24,11 @@ PLAIN_ONLY = pytest.mark.skipif(
     _is_extension("uwsgi_router.router.net.link"),
     reason="compiled classes have no other subclasses",
 )
+#: For tests of the lines that are remembered: compiled parsers walk over heads and remember none.
+LINES_ONLY = pytest.mark.skipif(
+    _is_extension("uwsgi_router.protocol.http.walk"),
+    reason="compiled parsers remember no lines",
+)
 
 
 def main() -> int:

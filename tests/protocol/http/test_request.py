@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.compiled import LINES_ONLY
 from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
 from uwsgi_router.protocol.http import request_lines
 from uwsgi_router.protocol.http.errors import HttpError
@@ -231,6 +232,7 @@ def test_caches_do_not_grow_with_what_clients_send() -> None:
     assert b"x" * 1000 not in cache
 
 
+@LINES_ONLY
 def test_remembered_lines_are_read_as_they_were_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_lines, "_remembers", lambda: True)
     recorded = [vector["raw"][:700] for vector in VECTORS.values()]
@@ -249,6 +251,7 @@ def test_remembered_lines_are_read_as_they_were_before(monkeypatch: pytest.Monke
         assert outcome(data) == unknown, data
 
 
+@LINES_ONLY
 def test_lines_that_never_come_again_do_not_fill_the_memory() -> None:
     for number in range(40_000):
         parsed(get(b"X-Request-Id: %d" % number, b"X-Long: " + b"x" * 300))
@@ -256,6 +259,7 @@ def test_lines_that_never_come_again_do_not_fill_the_memory() -> None:
     assert max(map(len, known_lines)) < 300
 
 
+@LINES_ONLY
 def test_lines_that_come_again_and_again_are_remembered() -> None:
     known_lines.clear()
     for number in range(64):

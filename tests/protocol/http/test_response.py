@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.compiled import LINES_ONLY
 from uwsgi_router.protocol.http import response
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.fields import HOP_BY_HOP
@@ -231,6 +232,7 @@ def test_remembered_lines_are_read_as_they_were_before(raw: list[bytes], cgi: bo
             assert outcome(data, cgi=cgi) == unknown
 
 
+@LINES_ONLY
 def test_what_is_remembered_of_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(response, "_remembers", lambda: True)
     response._lines.clear()

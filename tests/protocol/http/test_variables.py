@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import uwsgi_router.protocol.http.variables as module
+from tests.compiled import LINES_ONLY
 from tests.protocol.http.valid_requests import (
     BROWSER,
     HANDSHAKE,
@@ -299,6 +300,7 @@ def test_ever_new_names_do_not_fill_the_memory() -> None:
     assert of(b"Content-Type: a/b")[b"CONTENT_TYPE"] == b"a/b"
 
 
+@LINES_ONLY
 def test_remembered_lines_make_the_same_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_remembers", lambda: True)
     heads = [parsed(BROWSER), parsed(HANDSHAKE), *(parsed(vector.raw) for vector in VECTORS)]
@@ -312,6 +314,7 @@ def test_remembered_lines_make_the_same_variables(monkeypatch: pytest.MonkeyPatc
     assert remembered > 10
 
 
+@LINES_ONLY
 def test_ever_new_lines_do_not_fill_the_memory() -> None:
     for number in range(40_000):
         of(b"X-Noise: %d" % number, b"X-Long: " + b"x" * 300)

@@ -69,7 +69,8 @@ async def test_tiny_frames_are_checked_a_few_at_a_time(lab: Lab, frame: bytes) -
     frames = frame * (60_000 // len(frame))
     sent = send_at_once(attackers, frames)
     await served(innocent, node)
-    assert only_node(router).rx - before < sent / 4
+    # The queue has its share of the turns meanwhile; compiled code gets more done in it.
+    assert only_node(router).rx - before < sent / 2
     # All of them arrive, as they were.
     for upstream in upstreams:
         assert await upstream.exactly(len(frames)) == frames
@@ -90,7 +91,8 @@ async def test_tiny_fragments_are_too(lab: Lab) -> None:
     frames = begun + more * 1_000
     sent = send_at_once(attackers, frames)
     await served(innocent, node)
-    assert only_node(router).rx - before < sent / 4
+    # The queue has its share of the turns meanwhile; compiled code gets more done in it.
+    assert only_node(router).rx - before < sent / 2
     for upstream in upstreams:
         assert await upstream.exactly(len(frames)) == frames
         upstream.eof()
