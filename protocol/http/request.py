@@ -39,10 +39,6 @@ from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end, request
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
 _SHORT: Final = 4096
-# "GET / HTTP/1.1"
-_SHORTEST: Final = 14
-_CR: Final = 13
-_LF: Final = 10
 _SPACE: Final = 32
 _NONE: Final[frozenset[bytes]] = frozenset()
 
@@ -306,7 +302,7 @@ def _walk_fields(
     while True:
         at = _watched.stop(data, at)
         stop = line_end(data, at)
-        if data[stop] != _CR or data[stop + 1] != _LF:
+        if stop < 0:
             return None
         if stop == at:
             break

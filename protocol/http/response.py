@@ -135,8 +135,6 @@ class _Lines(BoundedCache[None]):
 
 # A number, because comparing with a member of HTTPStatus takes longer than the rest of the status line.
 _UPGRADE_REQUIRED: Final = 426
-_CR: Final = 13
-_LF: Final = 10
 _lines: Final = _Lines()
 _remembers = remembering()
 
@@ -165,7 +163,7 @@ def parse_response(
         _check_beginning(data, cgi, max_head)
         return None
     if COMPILED:
-        usual = read_usual(data, takers_of(cgi=cgi), max_fields)
+        usual = read_usual(data, cgi=cgi, max_fields=max_fields)
         if usual is not None:
             return usual
     return read_lines(data[: end + 4], cgi=cgi, max_fields=max_fields)
@@ -197,17 +195,12 @@ def read_lines(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead:
     return head
 
 
-def takers_of(*, cgi: bool) -> "dict[bytes, _Taker]":
-    """Return what takes the fields of a head with a status line; ``cgi`` as for :func:`parse_response`."""
-    return _TAKERS_UWSGI if cgi else _TAKERS
-
-
-def read_usual(data: bytes, takers: "dict[bytes, _Taker]", max_fields: int) -> ResponseHead | None:
+def read_usual(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead | None:
     """Read a head as most of them are in one walk.
 
     Args:
         data: has an empty line somewhere.
-        takers: of the fields that are looked at.
+        cgi: as for :func:`parse_response`.
         max_fields: as for :func:`parse_response`.
 
     Returns:
@@ -217,20 +210,21 @@ def read_usual(data: bytes, takers: "dict[bytes, _Taker]", max_fields: int) -> R
         ResponseError: :func:`read_lines` would raise it, too.
     """
     at = line_end(data, 0)
-    if data[:5] != b"HTTP/" or data[at] != _CR or data[at + 1] != _LF:
+    if at < 0 or data[:5] != b"HTTP/":
         return None
     status, reason, minor, start = status_lines[data[:at]]
     if status == _UPGRADE_REQUIRED:
         return None
     at += 2
     begin = at
+    takers = _TAKERS_UWSGI if cgi else _TAKERS
     head = ResponseHead(status, reason, minor, [])
     pieces: list[bytes] = []
     connection: bytes | None = None
     while True:
         at = _watched.stop(data, at)
         stop = line_end(data, at)
-        if data[stop] != _CR or data[stop + 1] != _LF:
+        if stop < 0:
             return None
         if stop == at:
             break

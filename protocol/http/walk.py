@@ -88,7 +88,7 @@ class Watched:
             if size == 0 or data[at] != 58:  # a colon
                 return start
             row: i64 = first[data[start]]
-            if row != 0 and lengths[row * 32 + (min(31, size))] == 1:
+            if row != 0 and lengths[row * 32 + min(31, size)] == 1:
                 return start
             at += 1
             if usual:
@@ -106,9 +106,16 @@ class Watched:
 
 
 def line_end(data: bytes, at: i64) -> i64:
-    """Return where the line ends that begins at ``at``: at its CR LF, or at a byte that no line may have."""
+    """Return where the CR LF is of the line that begins at ``at``; -1 if a byte stands before it that no line may have.
+
+    Args:
+        data: has an empty line at ``at`` or behind it.
+        at: where a line begins.
+    """
     while _VALUE[data[at]] == 1:
         at += 1
+    if data[at] != 13 or data[at + 1] != 10:
+        return -1
     return at
 
 

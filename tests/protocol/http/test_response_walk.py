@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from tests.protocol.http.test_response import FIELDS, STATUS_LINES, broken_heads, heads
 from uwsgi_router.protocol.http.errors import ResponseError
-from uwsgi_router.protocol.http.response import ResponseHead, read_lines, read_usual, takers_of
+from uwsgi_router.protocol.http.response import ResponseHead, read_lines, read_usual
 
 END = b"\r\n\r\n"
 
@@ -23,7 +23,7 @@ def check(data: bytes) -> bool:
     first = data[: data.index(END) + 4]
     for cgi in (False, True):
         try:
-            walked = read_usual(data, takers_of(cgi=cgi), 200)
+            walked = read_usual(data, cgi=cgi, max_fields=200)
         except ResponseError:
             assert by_lines(first, cgi=cgi) is None, data
             continue
@@ -87,5 +87,5 @@ def test_pairs_of_fields() -> None:
 def test_too_many_fields_are_left_to_be_counted() -> None:
     lines = b"A:b\r\n" * 201
     data = b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n"
-    assert read_usual(data, takers_of(cgi=False), 200) is None
-    assert read_usual(data, takers_of(cgi=False), 201) is not None
+    assert read_usual(data, cgi=False, max_fields=200) is None
+    assert read_usual(data, cgi=False, max_fields=201) is not None
