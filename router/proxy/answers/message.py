@@ -40,47 +40,45 @@ class MessageAnswer(Answer):
         if body.follows(back):
             body.send_to(self.link, back, opaque=False)
         interim = seen = 0
-        waiting = True
-        while waiting:
-            waiting = False
-            try:
-                while True:
-                    if body.sending or upload.ended:
-                        self._advance()
-                    data = download.buffered
-                    if len(data) > seen:
-                        if second is not None:
-                            self._be_patient(second)
-                        head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
-                        if head is None:
-                            seen = len(data)
-                        elif head.status >= 200:
-                            download.buffered = data[head.size :]
-                            length = body_length(head, self.request.method)
-                            recoder = self._begin(head, length)
-                            if recoder is not None:
-                                endless = not head.chunked and length is None
-                                await self._relay_body(recoder, endless=endless)
-                            self._keep_or_close(head)
-                            return
-                        else:
-                            download.buffered = data[head.size :]
-                            if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                                await self._tunnel().relay(head)
-                                return
-                            seen = 0
-                            interim = self._pass_interim(head, interim)
-                            continue
-                    if download.ended:
-                        self._check_end(interim)
+        try:
+            while True:
+                if body.sending or upload.ended:
+                    self._advance()
+                data = download.buffered
+                if len(data) > seen:
+                    if second is not None:
+                        self._be_patient(second)
+                    head = parse_response(data, cgi=back.answers_like_cgi, max_head=MAX_HEAD)
+                    if head is None:
+                        seen = len(data)
+                    elif head.status >= 200:
+                        download.buffered = data[head.size :]
+                        length = body_length(head, self.request.method)
+                        recoder = self._begin(head, length)
+                        if recoder is not None:
+                            endless = not head.chunked and length is None
+                            await self._relay_body(recoder, endless=endless)
+                        self._keep_or_close(head)
                         return
+                    else:
+                        download.buffered = data[head.size :]
+                        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                            await self._tunnel().relay(head)
+                            return
+                        seen = 0
+                        interim = self._pass_interim(head, interim)
+                        continue
+                if download.ended:
+                    self._check_end(interim)
+                    return
+                try:
                     await fiber.pause()
-            except TimedOut:
-                # A 1xx is no part of an answer.
-                begun = client.begun or download.buffered
-                waiting = self.waits_on(fiber, download.count if begun else 0)
-            except (Truncated, ResponseError) as exc:
-                raise self._bad_answer(exc) from exc
+                except TimedOut:
+                    # A 1xx is no part of an answer.
+                    if not self.waits_on(fiber, download.count if download.buffered else 0):
+                        return
+        except (Truncated, ResponseError) as exc:
+            raise self._bad_answer(exc) from exc
 
     def _bad_answer(self, error: Truncated | ResponseError) -> Failure:
         if isinstance(error, Truncated):
@@ -194,7 +192,10 @@ class MessageAnswer(Answer):
                 self.client.write(recoder.eof())
                 return
             self._advance()
-            await fiber.pause()
+            try:
+                await fiber.pause()
+            except TimedOut:
+                raise self.stalled(download.count) from None
 
     @property
     def _may_end_so(self) -> bool:

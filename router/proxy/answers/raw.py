@@ -43,19 +43,16 @@ class RawAnswer(Answer):
         fiber.arm(_ANSWER, patience, sliding=True)
         download.start_passing(client.link)
         body.send_to(self.link, self.back, opaque=True)
-        waiting = True
-        while waiting:
-            waiting = False
-            try:
-                while not download.ended:
-                    body.advance()
+        try:
+            while not download.ended:
+                body.advance()
+                try:
                     await fiber.pause()
-            except TimedOut:
-                waiting = self.waits_on(fiber, download.count)
-            finally:
-                client.begun = download.count > 0
-        if second is not None and second.moved_on:
-            return
+                except TimedOut:
+                    if not self.waits_on(fiber, download.count):
+                        return
+        finally:
+            client.begun = download.count > 0
         if self.back.may_say_nothing and download.error is None:
             client.begun = True
         if download.refusal:
