@@ -184,13 +184,13 @@ class Attempts:
 
     def next_instead(self, node: Node, error: str, now: float) -> Node | None:
         """Return the node to ask instead of ``node``, which begins no answer; None: there is none, nothing changes."""
-        before = self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy
-        self.failed(node, error, cause=reasons.NO_ANSWER_IN_TIME)
+        before = self.tried, self.made
+        # What the choice depends on, as if it had failed.
+        self.tried, self.made = (*self.tried, node), self.made + 1
         other = self.next(now)
-        if other is None:
-            self.tried, self.made, self.last_error, self.cause, self.last_node, self.only_busy = (
-                before
-            )
+        self.tried, self.made = before
+        if other is not None:
+            self.failed(node, error, cause=reasons.NO_ANSWER_IN_TIME)
         return other
 
     def busy(self, node: Node, error: str) -> None:
