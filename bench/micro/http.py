@@ -8,7 +8,8 @@ from bench.micro.micro import Micro
 from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder
 from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.origin import origin_of_peer
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.response import parse_response
 from uwsgi_router.protocol.http.variables import connection_block, request_block
 

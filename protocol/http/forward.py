@@ -3,7 +3,7 @@
 from typing import Final
 
 from uwsgi_router.protocol.http.origin import Origin
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 _FORWARDED_HOST: Final = b"X-Forwarded-Host: "
 

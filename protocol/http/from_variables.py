@@ -12,7 +12,8 @@ from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import BoundedCache, names, tokens
 from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import parse_hop
-from uwsgi_router.protocol.http.request import RequestHead, read_lines
+from uwsgi_router.protocol.http.request import read_lines
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 # Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
 # with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take

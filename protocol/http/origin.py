@@ -14,7 +14,7 @@ from typing import Final
 
 from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.http.fields import is_forwarding, names
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 #: REMOTE_ADDR of a client that came through a UNIX socket (as uWSGI: plugins/http/http.c).
 UNIX_ADDRESS: Final = b"0.0.0.0"

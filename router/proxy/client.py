@@ -4,7 +4,7 @@ import asyncio
 
 from uwsgi_router.protocol.http.body import Encoder
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Fiber, Phase

@@ -8,7 +8,8 @@ from tests.fuzz.target import Target, outcome
 from uwsgi_router.protocol.http.body import Chunked, ChunkedEncoder, Decoder, Identity, Recoder
 from uwsgi_router.protocol.http.content_coding import Gzip, gzip_lines
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError, Truncated
-from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
 from uwsgi_router.protocol.proxy import (
     ProxyError,
     encode_proxy_v1,

@@ -30,7 +30,8 @@ from uwsgi_router.protocol.cache import (
 )
 from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
 from uwsgi_router.protocol.http.errors import HttpError
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.subscription import SubscriptionError, decode, encode
 from uwsgi_router.protocol.uwsgi import (
     PacketError,

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from uwsgi_router.protocol.http.body import ChunkedEncoder, Encoder, Identity
 from uwsgi_router.protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
-from uwsgi_router.protocol.http.request import RequestHead
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.request_head import RequestHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 
 
 class AnswerWriter:

@@ -6,7 +6,7 @@ from time import monotonic
 from uwsgi_router.protocol.http.body import Encoder
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError, quoted
 from uwsgi_router.protocol.http.fields import tokens
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.http.answers import interim_head, switch_head
 from uwsgi_router.router.fronts.http.request import HttpRequest

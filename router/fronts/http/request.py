@@ -4,7 +4,7 @@ from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import Origin
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.variables import request_block
 from uwsgi_router.protocol.uwsgi import encode_header
 from uwsgi_router.router.core import reasons

@@ -5,7 +5,7 @@ import re
 from typing import Final
 
 from uwsgi_router.protocol.http.fields import tokens
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.protocol.uwsgi import encode_variables

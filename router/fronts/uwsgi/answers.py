@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.error_head import error_head
 

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Counted, Encoder, Identity, Recoder
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.protocol.uwsgi import PacketError
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback

@@ -3,7 +3,7 @@
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.from_variables import head_from_variables
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_variables
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import refused

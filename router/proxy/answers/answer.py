@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from http import HTTPStatus
 
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure

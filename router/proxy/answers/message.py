@@ -5,7 +5,8 @@ from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
 from uwsgi_router.protocol.http.errors import ResponseError, Truncated
-from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase

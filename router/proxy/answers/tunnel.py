@@ -1,6 +1,6 @@
 """Tunnels after 101 (Switching Protocols): WebSocket or other bytes, both ways, with half-close and idle timeout."""
 
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import h11
 
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 
 @dataclass(frozen=True, slots=True)

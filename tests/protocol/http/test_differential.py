@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from tests.protocol.http.heads import LINES, REALISTIC, WORDS, mutated, vectors
 from uwsgi_router.protocol.http.errors import HttpError
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 HEADS = int(os.environ.get("UWSGI_ROUTER_HEADS", "50000"))
 

@@ -20,7 +20,7 @@ from uwsgi_router.protocol.http.origin import (
     origin_of_peer,
     origin_of_request,
 )
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 PROXY = origin_of_peer(("10.0.0.1", 40_001), https=False)
 TRUSTED = TrustedPeers(["10.0.0.0/8"])

@@ -21,7 +21,7 @@ from uwsgi_router.protocol.http.origin import (
     origin_of_peer,
     origin_of_request,
 )
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block, request_block
 from uwsgi_router.protocol.uwsgi import decode_variables
 

@@ -16,7 +16,7 @@ from uwsgi_router.protocol.http.origin import (
     origin_of_request,
     parse_hop,
 )
-from uwsgi_router.protocol.http.request import RequestHead
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 PEER = origin_of_peer(("10.0.0.1", 40_001), https=False)
 TLS_PEER = origin_of_peer(("10.0.0.1", 40_001), https=True)

@@ -11,7 +11,8 @@ from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
 from uwsgi_router.protocol.http import request_lines
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.request_lines import known_lines
 
 VECTORS = {vector["name"]: vector for vector in vectors()}

@@ -13,7 +13,8 @@ from tests.compiled import LINES_ONLY
 from uwsgi_router.protocol.http import response
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.fields import HOP_BY_HOP
-from uwsgi_router.protocol.http.response import ResponseHead, body_length, parse_response
+from uwsgi_router.protocol.http.response import parse_response
+from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
 
 FIELDS = [
     b"Content-Type: text/html; charset=utf-8",

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 
 from tests.protocol.http.test_response import FIELDS, STATUS_LINES, broken_heads, heads
 from uwsgi_router.protocol.http.errors import ResponseError
-from uwsgi_router.protocol.http.response import ResponseHead, read_lines, read_usual
+from uwsgi_router.protocol.http.response import read_lines, read_usual
+from uwsgi_router.protocol.http.response_head import ResponseHead
 
 END = b"\r\n\r\n"
 

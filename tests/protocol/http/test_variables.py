@@ -23,7 +23,8 @@ from uwsgi_router.protocol.http.origin import (
     origin_of_peer,
     origin_of_request,
 )
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.variables import _keys, connection_block, request_block
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, decode_variables, encode_variables
 

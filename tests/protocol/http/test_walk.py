@@ -10,7 +10,8 @@ from tests.protocol.http.heads import BROWSER, REALISTIC, mutated, vectors
 from tests.protocol.http.valid_requests import valid_requests
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import split_head
-from uwsgi_router.protocol.http.request import RequestHead, read_lines, read_usual
+from uwsgi_router.protocol.http.request import read_lines, read_usual
+from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.request_lines import PLAIN, field_rules, watched_names
 from uwsgi_router.protocol.http.target import parse_request_line
 from uwsgi_router.protocol.http.walk import Watched, line_end, request_line

@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from uwsgi_router.protocol.http.errors import HttpError
-from uwsgi_router.protocol.http.request import RequestHead, parse_request
+from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_head import RequestHead
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors" / "http-requests.jsonl"
 

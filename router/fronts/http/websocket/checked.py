@@ -1,8 +1,8 @@
 """Checked WebSocket tunnel: both directions, and the Close frame that ends it."""
 
 from uwsgi_router.protocol.http.errors import BodyError
-from uwsgi_router.protocol.http.request import RequestHead
-from uwsgi_router.protocol.http.response import ResponseHead
+from uwsgi_router.protocol.http.request_head import RequestHead
+from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.protocol.websocket import check_handshake
 from uwsgi_router.router.fronts.http.websocket.frames import FrameCheck, FrameViolation, close_frame
 
