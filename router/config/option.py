@@ -157,7 +157,8 @@ def option(
     """Return a field of a configuration class, which is the option.
 
     Args:
-        name: of the option; in a router's configuration behind its prefix ("" is the prefix itself).
+        name: of the option; in a router's configuration behind its prefix ("" is the prefix itself), unless it begins
+            with that (``https`` of the HTTP router).
         kind: how its value is read.
         help: one sentence, without the default; ``{router}`` stands for the router's prefix.
         default: of the field, and so of the option.
@@ -338,7 +339,12 @@ def _whole(name: str) -> str:
 
 
 def _behind(prefix: str) -> Callable[[str], str]:
-    return lambda name: f"{prefix}-{name}" if name else prefix
+    def named(name: str) -> str:
+        if name.startswith(prefix):
+            return name
+        return f"{prefix}-{name}" if name else prefix
+
+    return named
 
 
 def _help(one: Declaration, default: object, prefix: str) -> str:
