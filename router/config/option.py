@@ -157,8 +157,7 @@ def option(
     """Return a field of a configuration class, which is the option.
 
     Args:
-        name: of the option; in a router's configuration behind its prefix ("" is the prefix itself), unless it begins
-            with that (``https`` of the HTTP router).
+        name: of the option; in a router's configuration behind its prefix ("" is the prefix itself).
         kind: how its value is read.
         help: one sentence, without the default; ``{router}`` stands for the router's prefix.
         default: of the field, and so of the option.
@@ -339,12 +338,7 @@ def _whole(name: str) -> str:
 
 
 def _behind(prefix: str) -> Callable[[str], str]:
-    def named(name: str) -> str:
-        if name.startswith(prefix):
-            return name
-        return f"{prefix}-{name}" if name else prefix
-
-    return named
+    return lambda name: f"{prefix}-{name}" if name else prefix
 
 
 def _help(one: Declaration, default: object, prefix: str) -> str:
