@@ -14,7 +14,15 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
+from uwsgi_router.router.net.poller import (
+    EDGE,
+    READABLE,
+    SHARE,
+    WRITABLE,
+    Heavy,
+    Pollable,
+    Poller,
+)
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -60,7 +68,7 @@ class Link(Pollable):
     Args:
         poller: tells of readiness.
         sock: non-blocking; closed with the link.
-        owner: told of writes that went out or failed.
+        owner: told of writes that went out or failed; None: :meth:`owned_by` follows, before anything else.
         traffic: of the peer; every byte that is read or written is counted there at once.
 
     Attributes:
@@ -95,10 +103,11 @@ class Link(Pollable):
     __deletable__ = ("_owner",)
 
     def __init__(
-        self, poller: Poller, sock: socket.SocketType, owner: LinkOwner, traffic: Traffic
+        self, poller: Poller, sock: socket.SocketType, owner: LinkOwner | None, traffic: Traffic
     ) -> None:
         self._poller = poller
-        self._owner = owner
+        if owner is not None:
+            self._owner = owner
         self._sock = sock
         self._traffic = traffic
         self._fd = sock.fileno()
@@ -241,6 +250,38 @@ class Link(Pollable):
                 self.heavy.more = True
         return data
 
+    def skip(self, size: int) -> int | None:
+        """Throw the next bytes away, at most ``size``; return how many, 0 at the peer's end, None if there are none yet.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        data = self.recv(size)
+        return None if data is None else len(data)
+
+    # --- looking without taking ---
+
+    def peek_with(self, reader: Reader) -> None:
+        """Call ``reader`` whenever more bytes have come, whether or not those before were taken."""
+        self._reader = reader
+        self._paused = None
+        self._watch(READABLE | EDGE)
+
+    def peek(self, size: int) -> bytes | None:
+        """Return the first bytes, at most ``size``, and leave them there; b"" at the peer's end, None if there are none.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        try:
+            return self._sock.recv(size, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def end_peeking(self) -> None:
+        """Call the reader from now on as long as there is something to read."""
+        self._watch(READABLE)
+
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
         try:
@@ -305,19 +346,29 @@ class Link(Pollable):
         """
         self._eof = True
         if self._pending is None:
-            self._sock.shutdown(socket.SHUT_WR)
+            self._end_writing()
+
+    def _end_writing(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+
+    def _send_pending(self, pending: bytearray) -> int:
+        """Send what the kernel takes of ``pending``; return how many bytes it took."""
+        try:
+            return self._sock.send(pending)
+        except (BlockingIOError, InterruptedError):
+            return 0
 
     def _flush(self) -> None:
         assert self._pending is not None
         try:
-            sent = self._sock.send(self._pending)
-        except (BlockingIOError, InterruptedError):
-            return
+            sent = self._send_pending(self._pending)
         except OSError as exc:
             if isinstance(exc, ConnectionResetError):
                 self.broken = without_traceback(exc)
             self._drop_pending()
             self._owner.link_broken(self, exc)
+            return
+        if not sent:
             return
         del self._pending[:sent]
         self.backlog = len(self._pending)
@@ -328,7 +379,7 @@ class Link(Pollable):
             self._drop_pending()
             if self._eof:
                 try:
-                    self._sock.shutdown(socket.SHUT_WR)
+                    self._end_writing()
                 except OSError as broken:
                     self._owner.link_broken(self, broken)
                     return

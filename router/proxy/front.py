@@ -1,11 +1,12 @@
 """Front base class: client protocols, which make a connection of each accepted socket."""
 
-import socket
 from abc import abstractmethod
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 
@@ -62,17 +63,19 @@ class Front:
     def connection(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,
+        tls: TlsFacts | None,
     ) -> Connection:
         """Return a connection of an accepted socket, which has not begun to serve.
 
         Args:
             context: of the router.
-            sock: non-blocking; the connection owns it.
+            link: the connection owns it.
             peer: the client's address.
             number: of the connection, since the router started.
             listener: that accepted it.
+            tls: what its handshake has settled; None: it is not encrypted.
         """

@@ -1,6 +1,5 @@
 """HTTP/1 connections: keepalive, pipelining, head timeout, PROXY header, access log."""
 
-import socket
 from math import inf
 from time import monotonic
 from typing import Final
@@ -9,6 +8,7 @@ from uwsgi_router.protocol.http.origin import Origin, origin_of_peer
 from uwsgi_router.protocol.proxy import ProxyError, parse_proxy_header
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
 from uwsgi_router.router.fronts.http.own import own_answer
@@ -17,6 +17,7 @@ from uwsgi_router.router.fronts.http.rules import HttpListener
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, NoBody
 from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
@@ -55,6 +56,7 @@ class HttpConnection(Connection):
         "_sent",
         "_settings",
         "_started",
+        "_tls",
         "client",
         "pump",
         "served",
@@ -67,19 +69,18 @@ class HttpConnection(Connection):
         context: Context,
         settings: HttpSettings,
         listener: HttpListener,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
+        tls: TlsFacts | None,
     ) -> None:
         site = context.site
-        traffic = site.reporter.counters.clients
-        Connection.__init__(
-            self, context.connections, sock, peer, number, settings.head_timeout, traffic
-        )
+        Connection.__init__(self, context.connections, link, peer, number, settings.head_timeout)
         self._context = context
         self._settings = settings
         self._access_log = site.reporter.access_log
         self._listener = listener
+        self._tls = tls
         self._origin: Origin | None = None
         self._pace = Pace(settings.body_rate, context.timing.body_window)
         # Bytes of what came that were found to be no whole head; bytes that are accounted for.
@@ -117,11 +118,16 @@ class HttpConnection(Connection):
 
     async def serve(self) -> None:
         """Serve requests until one of us has had enough."""
-        pump, fiber, listener = self.pump, self.fiber, self._listener
+        pump, fiber, listener, secure = self.pump, self.fiber, self._listener, self._tls is not None
         pump.start()
-        if self._settings.wants_proxy_header(self.peer[0]) and not await self._read_proxy_header():
+        # In front of a handshake it was read before.
+        if (
+            not secure
+            and self._settings.wants_proxy_header(self.peer[0])
+            and not await self._read_proxy_header()
+        ):
             return
-        self._origin = origin_of_peer(self.peer, https=False, server_port=listener.port)
+        self._origin = origin_of_peer(self.peer, https=secure, server_port=listener.port)
         while True:
             self._expect_request()
             failure, timed_out = None, False

@@ -13,7 +13,9 @@ from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
 from uwsgi_router.router.fronts.http.rules import HttpListener, HttpRules
 from uwsgi_router.router.fronts.http.settings import HttpSettings
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.front import Front, Listener
@@ -52,11 +54,12 @@ class HttpFront(Front):
     def connection(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,
+        tls: TlsFacts | None,
     ) -> Connection:
         """Return a connection that will carry one request after the other."""
         assert isinstance(listener, HttpListener)
-        return HttpConnection(context, self._settings, listener, sock, peer, number)
+        return HttpConnection(context, self._settings, listener, link, peer, number, tls)

@@ -1,10 +1,10 @@
 """Raw connections: no head is parsed, and no answer of ours can explain a failure."""
 
-import socket
 from time import monotonic
 
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
@@ -61,16 +61,13 @@ class RawConnection(Connection):
     def __init__(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,
     ) -> None:
         site = context.site
-        traffic = site.reporter.counters.clients
-        Connection.__init__(
-            self, context.connections, sock, peer, number, site.limits.timeout, traffic
-        )
+        Connection.__init__(self, context.connections, link, peer, number, site.limits.timeout)
         self._context = context
         self._listener = listener
 
