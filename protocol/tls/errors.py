@@ -19,3 +19,7 @@ class NotTls(HelloError):
 
 class BadHello(HelloError):
     """Error for TLS records that hold no ClientHello, or a malformed one."""
+
+
+class CertificateError(ValueError):
+    """Error for bytes that are no certificate in PEM or DER; ``str()`` is the reason for the log."""

@@ -72,6 +72,16 @@ class HttpRouterConfig(RouterConfig):
         scope=_ROUTER,
         repeatable=True,
     )
+    acme_webroot: str | None = option(
+        "acme-webroot",
+        values.DIRECTORY,
+        "Answer /.well-known/acme-challenge/TOKEN with that file below here, before redirects and nodes; certbot's"
+        " --webroot-path.",
+        default=None,
+        scope=_ROUTER,
+        also=("acme-webroot",),
+        origin=_OURS,
+    )
     # Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's.
     proxy_protocol: tuple[str, ...] | None = option(
         "enable-proxy-protocol",

@@ -52,6 +52,7 @@ BAD_PROXY_HEADER: Final = _client(
 INCOMPLETE: Final = _client("incomplete", HTTPStatus.BAD_REQUEST)
 NO_KEY: Final = _client("no-key", HTTPStatus.BAD_REQUEST)
 BAD_BODY: Final = _client("bad-body", HTTPStatus.BAD_REQUEST)
+NO_CHALLENGE: Final = _client("no-challenge", HTTPStatus.NOT_FOUND, "acme-webroot")
 UNKNOWN_KEY: Final = _client("unknown-key", HTTPStatus.NOT_FOUND)
 HEAD_TIMEOUT: Final = _client("head-timeout", HTTPStatus.REQUEST_TIMEOUT, "headers-timeout")
 BODY_TIMEOUT: Final = _client("body-timeout", HTTPStatus.REQUEST_TIMEOUT, "timeout")

@@ -1,8 +1,19 @@
-"""What is fuzzed of TLS: the hello that a connection begins with."""
+"""What is fuzzed of TLS: the hello that a connection begins with, and certificates."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
 
 from tests.fuzz.target import Target, outcome
-from tests.protocol.tls import hellos
-from uwsgi_router.protocol.tls.errors import HelloError
+from tests.protocol.tls import hellos, issuing
+from uwsgi_router.protocol.tls.certificate import (
+    first_der,
+    one_line_subject,
+    read_certificate,
+    read_der,
+    to_pem,
+)
+from uwsgi_router.protocol.tls.errors import CertificateError, HelloError
 from uwsgi_router.protocol.tls.hello import MAX_HELLO_BYTES, Hello, read_hello
 
 
@@ -47,4 +58,54 @@ def recorded_hellos(packet: bytes) -> list[bytes]:
     return [*sent, *(hellos.split(data, 200) for data in sent), hellos.records(made, 2000)]
 
 
-TARGETS = (Target("hello", hello, recorded_hellos),)
+def certificate(data: bytes) -> str:
+    """A certificate in DER, and the same bytes as a file of PEM."""
+    try:
+        read = read_der(data)
+    except CertificateError as exc:
+        refusal = exc
+    else:
+        assert first_der(to_pem(data)) == data
+        assert read_certificate(to_pem(data)) == read
+        line = one_line_subject(data)
+        assert line.decode("ascii").isprintable()
+        assert line[:1] in {b"", b"/"}
+        return f"accepted {len(read.names)} {len(read.addresses)} {read.kind} {line.count(b'=')}"
+    assert len(str(refusal)) < 200
+    try:
+        read_certificate(data)
+    except CertificateError:
+        return outcome(refusal)
+    return "accepted as PEM"
+
+
+def issued_certificates(packet: bytes) -> list[bytes]:
+    """Return certificates of several kinds, one of them with the packet in its subject, in DER and in PEM."""
+    named = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, packet[:20].hex() or "-"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "a.example"),
+        ]
+    )
+    issued = [
+        issuing.certificate(
+            named,
+            names=["a.example", "*.b.example"],
+            addresses=["::1"],
+            key=P256,
+            signer=ED25519,
+            serial=1,
+        ),
+        issuing.certificate(key=ED25519, serial=1),
+    ]
+    return [*map(issuing.der, issued), *map(issuing.pem, issued)]
+
+
+# Keys that are always the same, and signatures without chance in them: a seed makes the same inputs in every run.
+ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+P256 = ec.derive_private_key(7, ec.SECP256R1())
+
+TARGETS = (
+    Target("hello", hello, recorded_hellos),
+    Target("certificate", certificate, issued_certificates),
+)

@@ -41,6 +41,13 @@ def file_problems(
         found += [
             Problem(places.of(text), text, how) for text, how in _log(option, path, chdir, who)
         ]
+    for option, path in _read(configuration):
+        whole = os.path.join(chdir or "", path)
+        if not os.path.isdir(whole):
+            said(f"{option} = {path}: there is no such directory", whole)
+        elif not _may_search(whole, who):
+            user = "this user" if who.uid is None else f"the user {who.uid}"
+            said(f"{option} = {path}: {user} may not open files in it", whole)
     for option, path, later in _written(configuration):
         whole = os.path.join(chdir or "", path)
         directory = whole if option.endswith("-dir") else os.path.dirname(whole) or "."
@@ -68,6 +75,13 @@ def _written(configuration: Configuration) -> Iterator[tuple[str, str, bool]]:
     for router in configuration.routers:
         if router.post_buffering_dir is not None:
             yield f"{router.kind}-post-buffering-dir", router.post_buffering_dir, True
+
+
+def _read(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield options and paths of directories from which files are read once privileges are dropped."""
+    for router in configuration.routers:
+        if isinstance(router, HttpRouterConfig) and router.acme_webroot is not None:
+            yield "http-acme-webroot", router.acme_webroot
 
 
 def _logs(configuration: Configuration) -> Iterator[tuple[str, str]]:
@@ -121,6 +135,13 @@ def _may_write(directory: str, who: ProcessIdentity) -> bool:
     if not _changes(who):
         return os.access(directory, os.W_OK | os.X_OK)
     return _may(directory, who, _WRITE | _SEARCH)
+
+
+def _may_search(directory: str, who: ProcessIdentity) -> bool:
+    """Return True if whom the router becomes may open what is in a directory, as far as modes say."""
+    if not _changes(who):
+        return os.access(directory, os.X_OK)
+    return _may(directory, who, _SEARCH)
 
 
 def _may(path: str, who: ProcessIdentity, wanted: int) -> bool:

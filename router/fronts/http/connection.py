@@ -11,8 +11,8 @@ from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, with
 from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
+from uwsgi_router.router.fronts.http.own import own_answer
 from uwsgi_router.router.fronts.http.pace import Pace
-from uwsgi_router.router.fronts.http.pages import redirect
 from uwsgi_router.router.fronts.http.rules import HttpListener
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
@@ -28,7 +28,6 @@ from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 
-ACME: Final = b"/.well-known/acme-challenge/"
 # Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
 _EMPTY: Final = b"\r\n"
 # Bytes that are more than nearly all requests have: to read hundreds of fields takes 0.5 ms.
@@ -147,7 +146,8 @@ class HttpConnection(Connection):
             if client is None:
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
-            if listener.redirect is None or client.request.path.startswith(ACME):
+            own = None if listener.plain else own_answer(listener, client.request)
+            if own is None:
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
@@ -155,8 +155,10 @@ class HttpConnection(Connection):
                     if self._access_log is not None:
                         self._account(client, exchange.outcome(), exchange.reason)
                 del exchange
+            elif isinstance(own, Failure):
+                await self._refuse(own)
             else:
-                await self._redirect(client, listener.redirect)
+                await self._answer(client, own)
             if not client.reusable or self.link.closed:
                 break
             # Thousands of connections may be idle: none needs to remember its last request.
@@ -309,11 +311,10 @@ class HttpConnection(Connection):
 
     # --- answering ---
 
-    async def _redirect(self, client: HttpClient, port: int) -> None:
-        """Send the client to the same target over https."""
-        counters, request = self._context.site.reporter.counters, client.request
+    async def _answer(self, client: HttpClient, answer: bytes) -> None:
+        """Send a whole answer of our own."""
+        counters = self._context.site.reporter.counters
         counters.requests += 1
-        answer = redirect(request.method, request.key, port or None, request.head.target)
         reason = ""
         try:
             client.write(answer)
