@@ -12,12 +12,23 @@ from uwsgi_router.router.config.model import (
     PtyConfig,
     RouterConfig,
     SubscriptionConfig,
+    TlsConfig,
     TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
-_PARTS = ("process", "subscription", "fastrouter", "http", "any-http", "forkpty", "pty", "tuntap")
+_PARTS = (
+    "process",
+    "subscription",
+    "fastrouter",
+    "http",
+    "any-http",
+    "forkpty",
+    "pty",
+    "tuntap",
+    "tls",
+)
 
 
 def build(
@@ -68,6 +79,7 @@ def build(
         forkpty=ForkptyConfig(**frozen["forkpty"]),
         tuntap=TunTapConfig(**frozen["tuntap"]),
         pty=PtyConfig(**frozen["pty"]),
+        tls=TlsConfig(**frozen["tls"]),
     )
 
 

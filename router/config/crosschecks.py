@@ -62,13 +62,16 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def _listens(router: RouterConfig) -> bool:
-    return bool(router.listen or (isinstance(router, HttpRouterConfig) and router.redirects))
+    if isinstance(router, HttpRouterConfig) and (router.secure or router.redirects):
+        return True
+    return bool(router.listen)
 
 
 def _streams(router: RouterConfig) -> list[tuple[str, str]]:
     """Return option and address of each listener of a router."""
     listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
     if isinstance(router, HttpRouterConfig):
+        listeners += [("https", one.listen) for one in router.secure]
         listeners += [("http-to-https", redirect.listen) for redirect in router.redirects]
     return listeners
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from uwsgi_router.router.config import http_values as values_of_http
-from uwsgi_router.router.config import values
+from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.router import RouterConfig
-from uwsgi_router.router.config.types import RedirectListener
+from uwsgi_router.router.config.types import RedirectListener, SecureListener
 from uwsgi_router.router.config.values import BYTES, MAX_BYTES, SECONDS, SWITCH_WORD, integer
 
 _OURS: Final = Provenance.OURS
@@ -31,6 +31,35 @@ class HttpRouterConfig(RouterConfig):
         scope=_ROUTER,
         also=("httprouter",),
         repeatable=True,
+    )
+
+    secure: tuple[SecureListener, ...] = option(
+        "https",
+        tls_values.HTTPS,
+        "Listen here for HTTP over TLS, with this certificate and key; with a CA clients may have a certificate, with"
+        " !CA they must.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
+        whole=True,
+        spellings=(
+            Spelling(
+                "https2",
+                tls_values.HTTPS2,
+                "The same with keys: addr, cert, key, ciphers, clientca.",
+            ),
+        ),
+    )
+
+    https_plain: Literal["400", "redirect"] = option(
+        "https-plain",
+        values.choice("400", "redirect"),
+        "What a client gets that speaks HTTP without TLS to https: a 400 that says so, or a redirect.",
+        default="400",
+        scope=_ROUTER,
+        origin=_OURS,
+        whole=True,
+        needs=("secure",),
     )
 
     # --- clients ---

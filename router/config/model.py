@@ -12,11 +12,20 @@ from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapCon
 from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
-from uwsgi_router.router.config.types import CacheConfig, CacheItem, CodeString, RedirectListener
+from uwsgi_router.router.config.tls import TlsConfig
+from uwsgi_router.router.config.types import (
+    CacheConfig,
+    CacheItem,
+    CertificateFiles,
+    CodeString,
+    RedirectListener,
+    SecureListener,
+)
 
 __all__ = [
     "CacheConfig",
     "CacheItem",
+    "CertificateFiles",
     "CodeString",
     "Configuration",
     "ForkptyConfig",
@@ -25,7 +34,9 @@ __all__ = [
     "PtyConfig",
     "RedirectListener",
     "RouterConfig",
+    "SecureListener",
     "SubscriptionConfig",
+    "TlsConfig",
     "TunTapConfig",
 ]
 
@@ -40,6 +51,7 @@ class Configuration:
     forkpty: ForkptyConfig = field(default_factory=ForkptyConfig)
     tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()

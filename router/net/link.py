@@ -251,7 +251,7 @@ class Link(Pollable):
         return data
 
     def skip(self, size: int) -> int | None:
-        """Throw the next bytes away, at most ``size``; return how many, 0 at the peer's end, None if there are none yet.
+        """Throw the next bytes away, at most ``size``; return how many: 0 at the peer's end, None: there are none yet.
 
         Raises:
             OSError: if the connection is broken.
@@ -268,7 +268,7 @@ class Link(Pollable):
         self._watch(READABLE | EDGE)
 
     def peek(self, size: int) -> bytes | None:
-        """Return the first bytes, at most ``size``, and leave them there; b"" at the peer's end, None if there are none.
+        """Return the first bytes, at most ``size``, and leave them there; b"" at the peer's end, None: none are there.
 
         Raises:
             OSError: if the connection is broken.

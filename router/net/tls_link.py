@@ -147,14 +147,16 @@ class TlsLink(Link):
 
     def _tell_early(self) -> None:
         """Have the reader called for what was read already, of which the kernel does not tell."""
-        if (self._early or self._over or self._error is not None) and not self.closed:
+        if (self._early or self._has_ended()) and not self.closed:
             self._poller.resume_soon(_Again(self))
 
     def on_events(self, events: int) -> None:
         """Act on readiness."""
         if self._waits and events != READABLE:
             self._waits = False
-            self._watch((self._watched | READABLE) & ~(0 if self._pending is not None else WRITABLE))
+            self._watch(
+                (self._watched | READABLE) & ~(0 if self._pending is not None else WRITABLE)
+            )
             events |= READABLE
         if self._parting and events != READABLE:
             self._parting = False
@@ -181,11 +183,11 @@ class TlsLink(Link):
             early, self._early = self._early, b""
             self._tell_early()
             return early
-        if self._over or self._error is not None:
+        if self._has_ended():
             return self._end()
         count = self._read()
         if not count:
-            return self._end() if self._over or self._error is not None else None
+            return self._end() if self._has_ended() else None
         self._tell_early()
         self._traffic.tx += count
         if count >= SHARE:
@@ -194,6 +196,9 @@ class TlsLink(Link):
             else:
                 self.heavy.more = True
         return bytes(_BUFFER[:count])
+
+    def _has_ended(self) -> bool:
+        return self._over or self._error is not None
 
     def _end(self) -> bytes:
         """Return b"" for the peer's end.
@@ -222,7 +227,9 @@ class TlsLink(Link):
                 break
             except ssl.SSLEOFError:
                 self.truncated = True
-                self._broken(ConnectionResetError(errno.ECONNRESET, "TLS ended without close_notify"))
+                self._broken(
+                    ConnectionResetError(errno.ECONNRESET, "TLS ended without close_notify")
+                )
                 break
             except OSError as exc:
                 self._broken(exc)
@@ -317,7 +324,7 @@ class TlsLink(Link):
 
     def _send_pending(self, pending: bytearray) -> int:
         if self._tls is None:
-            return Link._send_pending(self, pending)
+            return super()._send_pending(pending)
         return self._send(pending, min(len(pending), _RECORDS * RECORD))
 
     # --- the end ---
@@ -354,7 +361,7 @@ class TlsLink(Link):
 
     def _read_early(self) -> None:
         """Read what has come: OpenSSL would take it for an error behind close_notify."""
-        if self._over or self._error is not None:
+        if self._has_ended():
             return
         for _ in range(_MOST_EARLY):
             count = self._read()

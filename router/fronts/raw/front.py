@@ -1,9 +1,8 @@
 """Raw front: one connection is one request, whose key is its listener."""
 
-
 from uwsgi_router.router.backs.raw import RawBack
-from uwsgi_router.router.fronts.raw.connection import RawConnection
 from uwsgi_router.router.core.tls import TlsFacts
+from uwsgi_router.router.fronts.raw.connection import RawConnection
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection

@@ -1,13 +1,12 @@
 """uwsgi front of a fastrouter: web servers."""
 
-
 from uwsgi_router.router.backs.http import HttpBack
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.uwsgi.answers import failure_answer
 from uwsgi_router.router.fronts.uwsgi.connection import UwsgiConnection
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
-from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
