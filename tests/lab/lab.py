@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.lab.messages import Message, ask, request
 from tests.lab.nodes import BlackHole, BusyUnix, Node, Unreachable
 from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
+from tests.lab.tls import NAME, SecurePeer, client_context, listener
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing
@@ -122,23 +124,26 @@ class Lab:
         *nodes: Node | Unreachable,
         subscription: dict[str, Any] | None = None,
         process: dict[str, Any] | None = None,
+        tls: dict[str, Any] | None = None,
         **options: Any,
     ) -> Router:
         """An HTTP router."""
         config = HttpRouterConfig(**_options(nodes, options))
-        return await self._started(config, subscription, process)
+        return await self._started(config, subscription, process, tls)
 
     async def _started(
         self,
         config: RouterConfig | HttpRouterConfig,
         subscription: dict[str, Any] | None,
         process: dict[str, Any] | None,
+        tls: dict[str, Any] | None = None,
     ) -> Router:
         router = Router(
             config,
             self.timing,
             subscription=subscription,
             process=process,
+            tls=tls,
             table_timing=self.table_timing,
         )
         self._routers.append(router)
@@ -147,6 +152,11 @@ class Lab:
     async def to(self, *nodes: Node, **options: Any) -> Router:
         """An HTTP router in front of HTTP nodes that keeps its clients."""
         return await self.http(*nodes, **{"keepalive": 0, "backend_http": True, **options})
+
+    async def https(self, *nodes: Node, names: tuple[str, ...] = (), **options: Any) -> Router:
+        """The same, behind TLS too, with a certificate for these names."""
+        options.setdefault("secure", (listener(self.tmp_path, *names),))
+        return await self.to(*nodes, **options)
 
     async def subscribed(self, **options: Any) -> Router:
         """A fastrouter with a subscription server; keys that it has not heard of are unknown."""
@@ -164,12 +174,21 @@ class Lab:
 
     # --- clients ---
 
-    async def client(self, router: Router) -> Peer:
-        address = router.address
+    async def client(self, router: Router, address: Any = None) -> Peer:
+        address = address or router.address
         family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
         peer = Peer(socket.socket(family))
         self._peers.append(peer)
         await asyncio.get_running_loop().sock_connect(peer.sock, address)
+        return peer
+
+    async def secure(
+        self, router: Router, name: str | None = NAME, context: ssl.SSLContext | None = None
+    ) -> SecurePeer:
+        """A client that has shaken hands with the first of the router's listeners for https."""
+        plain = await self.client(router, router.secure[0])
+        peer = SecurePeer(plain, context or client_context(), name)
+        await peer.handshake()
         return peer
 
     async def open(self, router: Router, data: bytes = b"") -> Peer:

@@ -15,6 +15,7 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
+from uwsgi_router.router.config.tls import TlsConfig
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.table.table import Table
@@ -34,6 +35,7 @@ class Router:
         *,
         subscription: dict[str, Any] | None = None,
         process: dict[str, Any] | None = None,
+        tls: dict[str, Any] | None = None,
         table_timing: TableTiming | None = None,
     ) -> None:
         self.config = config
@@ -41,6 +43,7 @@ class Router:
             Configuration(
                 process=ProcessConfig(defer_accept=False, **(process or {})),
                 subscription=SubscriptionConfig(**(subscription or {})),
+                tls=TlsConfig(**(tls or {})),
                 routers=(config,),
             ),
             timing=timing,
@@ -52,6 +55,9 @@ class Router:
         self.instance.bind()
         # Sockets that were only bound are closed by the instance; so note the address now.
         self.address = self.instance.routers[0].streams[0].sock.getsockname()
+        self.secure = [
+            bound.sock.getsockname() for bound, _files in self.instance.routers[0].secure
+        ]
         await self.instance.start()
         (self.gateway,) = self.instance.gateways
         self.started = True

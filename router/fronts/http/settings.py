@@ -2,7 +2,7 @@
 
 from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.config.model import HttpRouterConfig
-from uwsgi_router.router.fronts.http.answers import AnswerWriter
+from uwsgi_router.router.fronts.http.answers import AnswerWriter, StrictWriter
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
 
@@ -14,8 +14,10 @@ class HttpSettings:
         config: of the router.
         parser: see below.
         pages: see below.
+        secure: they are for connections over TLS.
 
     Attributes:
+        strict: the field that answers over TLS have, with its line end, ``https-hsts``; b"": none.
         parser: reads requests.
         pages: whole answers to requests that failed.
         writer: heads of answers.
@@ -45,6 +47,7 @@ class HttpSettings:
         "post_buffering",
         "raw_body",
         "response_buffering",
+        "strict",
         "websocket_check",
         "websocket_frame",
         "websocket_message",
@@ -52,10 +55,22 @@ class HttpSettings:
         "writer",
     )
 
-    def __init__(self, config: HttpRouterConfig, parser: HttpParser, pages: ErrorPages) -> None:
+    def __init__(
+        self,
+        config: HttpRouterConfig,
+        parser: HttpParser,
+        pages: ErrorPages,
+        *,
+        secure: bool = False,
+    ) -> None:
         self.parser = parser
         self.pages = pages
-        self.writer = AnswerWriter(auto_gzip=config.auto_gzip, auto_chunked=config.auto_chunked)
+        gzip, chunked = config.auto_gzip, config.auto_chunked
+        self.strict = b""
+        self.writer = AnswerWriter(auto_gzip=gzip, auto_chunked=chunked)
+        if secure and config.hsts is not None:
+            self.strict = b"Strict-Transport-Security: max-age=%d\r\n" % config.hsts
+            self.writer = StrictWriter(self.strict, auto_gzip=gzip, auto_chunked=chunked)
         self.keeps = config.keepalive is not None and not config.raw_body
         self.idle_timeout = config.keepalive or config.timeout
         timeout = config.headers_timeout
