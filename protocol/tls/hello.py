@@ -177,9 +177,14 @@ def _read_name(data: bytes) -> str | None:
     name = _whole(names[1:], 2, "server name")
     if not name or len(name) > _MAX_NAME or b"\0" in name:
         raise BadHello(f"a server name of {len(name)} bytes, or with a NUL")
-    if not _NAME.fullmatch(name):
+    return server_name_of(name)
+
+
+def server_name_of(host: bytes) -> str | None:
+    """Return a host without its port as the name that a client asks for by TLS; None if it is no name."""
+    if not _NAME.fullmatch(host):
         return None
-    return name.decode("ascii").lower().removesuffix(".")
+    return host.decode("ascii").lower().removesuffix(".")
 
 
 def _read_versions(data: bytes) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderSubscriptionServer,
 )
 from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.api.https import RouterHttps
 from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.config.errors import StartError
 
@@ -30,6 +31,7 @@ __all__ = [
     "RouterFast",
     "RouterForkPty",
     "RouterHttp",
+    "RouterHttps",
     "RouterTunTap",
     "StartError",
     "UnknownNode",

@@ -114,7 +114,8 @@ class Instance:
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Return the real addresses of a router's listeners, subscription servers and stats, once they are bound."""
         (router,) = (one for one in self.routers if one.config is config)
-        groups = (router.streams, self.tables.servers_of(config), router.stats)
+        streams = [*router.streams, *(bound for bound, _files in router.secure)]
+        groups = (streams, self.tables.servers_of(config), router.stats)
         listeners, servers, documents = (
             tuple(bound.address for bound in group) for group in groups
         )

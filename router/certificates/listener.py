@@ -3,6 +3,7 @@
 import ssl
 
 from uwsgi_router.router.certificates.announced import AnnouncedCertificates
+from uwsgi_router.router.certificates.errors import UnknownName
 from uwsgi_router.router.certificates.names import CertificateNames, policy_of
 from uwsgi_router.router.certificates.store import CertificateStore
 from uwsgi_router.router.config.model import SubscriptionConfig
@@ -87,10 +88,9 @@ class ListenerCertificates:
         files = self._names.find(name, self._default, now)
         return self._store.get(files, self._alpn, now), policy_of(files)
 
-    def policy(self, name: str, now: float) -> str:
-        """Return the policy of a name for clients: a connection with another policy is none for it.
-
-        Raises:
-            UnknownName: there is none for this name.
-        """
-        return policy_of(self._names.find(name, self._default, now))
+    def policy(self, name: str | None, now: float) -> str:
+        """Return the policy of a name for clients: a connection with another policy is none for it."""
+        try:
+            return policy_of(self._names.find(name, self._default, now))
+        except UnknownName:
+            return policy_of(self._default)

@@ -75,6 +75,24 @@ class HttpRouterConfig(RouterConfig):
         needs=("secure",),
         shown="off",
     )
+    https_export_cert: bool = switch(
+        "https-export-cert",
+        "Send the client's certificate, PEM, to nodes that speak uwsgi as HTTPS_CC.",
+        scope=_ROUTER,
+        whole=True,
+        needs=("secure",),
+    )
+    https_client_cert_header: str = option(
+        "https-client-cert-header",
+        tls_values.HEADER,
+        "Send the client's certificate to nodes that speak HTTP in this field, in the form of RFC 9440; the field of a"
+        " client itself is dropped.",
+        default="",
+        scope=_ROUTER,
+        origin=_OURS,
+        whole=True,
+        shown="not sent",
+    )
 
     # --- clients ---
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.types import CertificateFiles, SecureListener
-from uwsgi_router.router.config.values import LISTEN, Kind, fields_of
+from uwsgi_router.router.config.values import LISTEN, Kind, fields_of, is_on
 
 _NAME = re.compile(r"(?:\*?\.)?(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}").fullmatch
 
@@ -49,7 +49,12 @@ def _https(text: str) -> SecureListener:
     return SecureListener(address, files_of(address, values))
 
 
-def _https2(text: str) -> SecureListener:
+def read_https2(text: str) -> SecureListener:
+    """Read ``addr=ADDRESS,cert=FILE,key=FILE``, perhaps with ``ciphers`` and ``clientca``.
+
+    Raises:
+        ValueError: it is none, with what was expected.
+    """
     given = fields_of(text, "addr=ADDRESS,cert=FILE,key=FILE")
     named: dict[str, str] = {}
     for meaning, names in _KEYS.items():
@@ -57,6 +62,7 @@ def _https2(text: str) -> SecureListener:
         if len(found) > 1:
             raise ValueError(f"expected {' or '.join(found)}, not both")
         named[meaning] = given.pop(found[0]) if found else ""
+    exports = is_on(given.pop("export_cert_var", "no"))
     ignored = tuple(name for name in given if name in _WITHOUT_EFFECT)
     unknown = [name for name in given if name not in _WITHOUT_EFFECT]
     if unknown:
@@ -67,7 +73,8 @@ def _https2(text: str) -> SecureListener:
     if not (address and named["certificate"] and named["key"]):
         raise ValueError("expected at least addr=ADDRESS,cert=FILE,key=FILE")
     LISTEN.parse(address)
-    return SecureListener(address, files_of(address, list(named.values())), ignored)
+    files = files_of(address, list(named.values()))
+    return SecureListener(address, files, "https2", exports=exports, ignored=ignored)
 
 
 def _sni(text: str) -> CertificateFiles:
@@ -97,7 +104,7 @@ def _header(text: str) -> str:
 
 
 HTTPS = Kind("ADDRESS,CRT,KEY[,CIPHERS[,CA]]", _https)
-HTTPS2 = Kind("addr=…,cert=…,key=…", _https2)
+HTTPS2 = Kind("addr=…,cert=…,key=…", read_https2)
 SNI = Kind("NAME CRT,KEY[,CIPHERS[,CA]]", _sni)
 SNI_REGEXP = Kind("REGEXP CRT,KEY[,CIPHERS[,CA]]", _sni_regexp)
-HEADER = Kind("NAME", _header)
+HEADER = Kind("HEADER", _header)

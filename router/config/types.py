@@ -91,9 +91,13 @@ class SecureListener:
     Attributes:
         listen: where clients come.
         files: of the certificate that is served unless another name is asked for.
+        option: that it was given by, for messages.
+        exports: nodes that speak uwsgi get certificates of clients as PEM, too (uwsgiconf: ``export_cert_var``).
         ignored: keys of ``https2`` that have no effect, for a warning.
     """
 
     listen: str
     files: CertificateFiles
+    option: str = "https"
+    exports: bool = False
     ignored: tuple[str, ...] = ()

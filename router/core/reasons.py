@@ -59,6 +59,7 @@ BODY_TIMEOUT: Final = _client("body-timeout", HTTPStatus.REQUEST_TIMEOUT, "timeo
 CLIENT_STALLED: Final = _client("client-stalled", HTTPStatus.REQUEST_TIMEOUT, "timeout")
 BODY_TOO_LARGE: Final = _client("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-limit")
 RTSP: Final = _client("rtsp", HTTPStatus.NOT_IMPLEMENTED)
+MISDIRECTED: Final = _client("misdirected", HTTPStatus.MISDIRECTED_REQUEST)
 MAX_CONNECTIONS: Final = _client(
     "too-many-connections", HTTPStatus.SERVICE_UNAVAILABLE, "max-connections"
 )

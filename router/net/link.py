@@ -14,15 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
-from uwsgi_router.router.net.poller import (
-    EDGE,
-    READABLE,
-    SHARE,
-    WRITABLE,
-    Heavy,
-    Pollable,
-    Poller,
-)
+from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -258,29 +250,6 @@ class Link(Pollable):
         """
         data = self.recv(size)
         return None if data is None else len(data)
-
-    # --- looking without taking ---
-
-    def peek_with(self, reader: Reader) -> None:
-        """Call ``reader`` whenever more bytes have come, whether or not those before were taken."""
-        self._reader = reader
-        self._paused = None
-        self._watch(READABLE | EDGE)
-
-    def peek(self, size: int) -> bytes | None:
-        """Return the first bytes, at most ``size``, and leave them there; b"" at the peer's end, None: none are there.
-
-        Raises:
-            OSError: if the connection is broken.
-        """
-        try:
-            return self._sock.recv(size, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return None
-
-    def end_peeking(self) -> None:
-        """Call the reader from now on as long as there is something to read."""
-        self._watch(READABLE)
 
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""

@@ -20,6 +20,7 @@ from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner, Reader
+from uwsgi_router.router.net.peek_link import PeekLink
 from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller, Resumable
 from uwsgi_router.subscriptions.traffic import Traffic
 
@@ -47,7 +48,7 @@ class _Again(Resumable):
             self._link.on_events(READABLE)
 
 
-class TlsLink(Link):
+class TlsLink(PeekLink):
     """Link whose bytes are encrypted.
 
     Attributes:
@@ -256,17 +257,6 @@ class TlsLink(Link):
             return None
         self._traffic.tx += len(data)
         return len(data)
-
-    def peek(self, size: int) -> bytes | None:
-        """Return the first bytes, as they come from the kernel, and leave them there; otherwise as any link.
-
-        Raises:
-            OSError: if the connection is broken.
-        """
-        try:
-            return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK)
-        except (BlockingIOError, InterruptedError):
-            return None
 
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""

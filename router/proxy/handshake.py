@@ -162,8 +162,8 @@ class Handshake(Connection):
         except TimedOut:
             self._failed("timeout", f"not done within {self._handshakes.seconds:g} s")
             return
-        except ssl.SSLError as exc:
-            self._failed(_word(exc.reason or ""), _text(exc))
+        except ssl.SSLError as error:
+            self._failed(_word(error.reason or ""), _text(error))
         except OSError as exc:
             self._failed("closed", (exc.strerror or str(exc)).lower())
             return
@@ -216,8 +216,8 @@ class Handshake(Connection):
                 answer = self._front.answer_plain(data or b"", self._listener) if exc.http else b""
                 if answer is not None:
                     self._failed("plain-http" if exc.http else "not-tls", str(exc))
-            except BadHello as exc:
-                self._failed("bad-hello", str(exc))
+            except BadHello as bad:
+                self._failed("bad-hello", str(bad))
                 answer = b""
             if hello is not None:
                 return hello

@@ -13,7 +13,7 @@ from tests.lab.messages import Message, ask, request
 from tests.lab.nodes import BlackHole, BusyUnix, Node, Unreachable
 from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
-from tests.lab.tls import NAME, SecurePeer, client_context, listener
+from tests.lab.tls import NAME, TlsPeer
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing
@@ -153,11 +153,6 @@ class Lab:
         """An HTTP router in front of HTTP nodes that keeps its clients."""
         return await self.http(*nodes, **{"keepalive": 0, "backend_http": True, **options})
 
-    async def https(self, *nodes: Node, names: tuple[str, ...] = (), **options: Any) -> Router:
-        """The same, behind TLS too, with a certificate for these names."""
-        options.setdefault("secure", (listener(self.tmp_path, *names),))
-        return await self.to(*nodes, **options)
-
     async def subscribed(self, **options: Any) -> Router:
         """A fastrouter with a subscription server; keys that it has not heard of are unknown."""
         options.setdefault("subscription_servers", ("127.0.0.1:0",))
@@ -174,22 +169,41 @@ class Lab:
 
     # --- clients ---
 
-    async def client(self, router: Router, address: Any = None) -> Peer:
-        address = address or router.address
+    async def client(self, router: Router) -> Peer:
+        address = router.address
         family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
         peer = Peer(socket.socket(family))
         self._peers.append(peer)
         await asyncio.get_running_loop().sock_connect(peer.sock, address)
         return peer
 
-    async def secure(
-        self, router: Router, name: str | None = NAME, context: ssl.SSLContext | None = None
-    ) -> SecurePeer:
-        """A client that has shaken hands with the first of the router's listeners for https."""
-        plain = await self.client(router, router.secure[0])
-        peer = SecurePeer(plain, context or client_context(), name)
-        await peer.handshake()
+    async def tls_client(
+        self,
+        router: Router,
+        context: ssl.SSLContext,
+        name: str | None = NAME,
+        *,
+        session: ssl.SSLSession | None = None,
+        first: bytes = b"",
+    ) -> TlsPeer:
+        """A client that has connected, and sent ``first``; its handshake has not begun."""
+        address = router.secure[0]
+        family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
+        peer = TlsPeer(socket.socket(family), context, name, session)
+        self._peers.append(peer)
+        await asyncio.get_running_loop().sock_connect(peer.sock, address)
+        if first:
+            await asyncio.get_running_loop().sock_sendall(peer.sock, first)
         return peer
+
+    async def tls_open(
+        self, router: Router, context: ssl.SSLContext, data: bytes = b"", **how: Any
+    ) -> TlsPeer:
+        """A client that has done its handshake and sent this much."""
+        client = await self.tls_client(router, context, **how)
+        await client.handshake()
+        await client.send(data)
+        return client
 
     async def open(self, router: Router, data: bytes = b"") -> Peer:
         """A client that has sent this much."""
@@ -235,7 +249,8 @@ class Lab:
 
 
 def _options(nodes: tuple[Node | Unreachable, ...], options: dict[str, Any]) -> dict[str, Any]:
-    options = {"listen": ("127.0.0.1:0",), **options}
+    if not options.get("secure"):
+        options = {"listen": ("127.0.0.1:0",), **options}
     if nodes:
         options["to"] = tuple(node.address for node in nodes)
     return options

@@ -14,8 +14,8 @@ from uwsgi_router.router.config.model import (
     ProcessConfig,
     RouterConfig,
     SubscriptionConfig,
+    TlsConfig,
 )
-from uwsgi_router.router.config.tls import TlsConfig
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.table.table import Table
@@ -43,8 +43,8 @@ class Router:
             Configuration(
                 process=ProcessConfig(defer_accept=False, **(process or {})),
                 subscription=SubscriptionConfig(**(subscription or {})),
-                tls=TlsConfig(**(tls or {})),
                 routers=(config,),
+                tls=TlsConfig(**(tls or {})),
             ),
             timing=timing,
             table_timing=table_timing,
@@ -54,10 +54,10 @@ class Router:
     async def start(self) -> Self:
         self.instance.bind()
         # Sockets that were only bound are closed by the instance; so note the address now.
-        self.address = self.instance.routers[0].streams[0].sock.getsockname()
-        self.secure = [
-            bound.sock.getsockname() for bound, _files in self.instance.routers[0].secure
-        ]
+        router = self.instance.routers[0]
+        bound = [*router.streams, *(one for one, _files in router.secure)]
+        self.address = bound[0].sock.getsockname()
+        self.secure = [one.sock.getsockname() for one, _files in router.secure]
         await self.instance.start()
         (self.gateway,) = self.instance.gateways
         self.started = True

@@ -11,6 +11,7 @@ from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, with
 from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.client import HttpClient, failure_page, with_fields
+from uwsgi_router.router.fronts.http.client_certificates import check_policy
 from uwsgi_router.router.fronts.http.own import own_answer
 from uwsgi_router.router.fronts.http.pace import Pace
 from uwsgi_router.router.fronts.http.rules import HttpListener
@@ -127,7 +128,12 @@ class HttpConnection(Connection):
             and not await self._read_proxy_header()
         ):
             return
-        self._origin = origin_of_peer(self.peer, https=secure, server_port=listener.port)
+        self._origin = origin_of_peer(
+            self.peer,
+            https=secure,
+            server_port=listener.port,
+            certificate=self._settings.certificates.told(self._tls),
+        )
         while True:
             self._expect_request()
             failure, timed_out = None, False
@@ -271,6 +277,8 @@ class HttpConnection(Connection):
         client = self.client = HttpClient(self, request, body, limits, settings)
         if length:
             parser.check(request)
+        if self._tls is not None:
+            check_policy(self._tls, self._listener, request, self.fiber.poller.now)
         return client
 
     # --- what is no request, or none that we take ---

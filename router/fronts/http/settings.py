@@ -3,6 +3,7 @@
 from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.fronts.http.answers import AnswerWriter, StrictWriter
+from uwsgi_router.router.fronts.http.client_certificates import ClientCertificates
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
 
@@ -18,6 +19,7 @@ class HttpSettings:
 
     Attributes:
         strict: the field that answers over TLS have, with its line end, ``https-hsts``; b"": none.
+        certificates: tells nodes of clients' certificates.
         parser: reads requests.
         pages: whole answers to requests that failed.
         writer: heads of answers.
@@ -39,6 +41,7 @@ class HttpSettings:
         "_proxies",
         "body_limit",
         "body_rate",
+        "certificates",
         "head_timeout",
         "idle_timeout",
         "keeps",
@@ -64,6 +67,10 @@ class HttpSettings:
         secure: bool = False,
     ) -> None:
         self.parser = parser
+        self.certificates = ClientCertificates(
+            config.https_client_cert_header.encode(),
+            as_pem=config.https_export_cert or any(one.exports for one in config.secure),
+        )
         self.pages = pages
         gzip, chunked = config.auto_gzip, config.auto_chunked
         self.strict = b""
