@@ -162,7 +162,7 @@ class ExpiryWatch:
 
 
 class _Known:
-    """What is known of one certificate: its PEM, or the stamp of its files, and what is in it."""
+    """Certificate as it was seen last: its PEM, or the stamp of its files, and what it says."""
 
     __slots__ = ("leaf", "pem", "stamp", "warned")
 
