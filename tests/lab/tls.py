@@ -89,6 +89,7 @@ class TlsPeer(Peer):
         session: ssl.SSLSession | None = None,
     ) -> None:
         super().__init__(sock)
+        self._sending = asyncio.Lock()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if name is None:
             context.check_hostname = False
@@ -128,8 +129,10 @@ class TlsPeer(Peer):
                 return done
 
     async def flush(self) -> None:
-        if data := self.outgoing.read():
-            await super().send(data)
+        # Several may write at once, and each has to be sent whole.
+        async with self._sending:
+            if data := self.outgoing.read():
+                await super().send(data)
 
     async def send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -142,6 +145,9 @@ class TlsPeer(Peer):
         """The next bytes; b"" at the end; an end without close_notify is an SSLError."""
         if self.pending:
             return await super().some(size)
+        return await self._decrypted(size)
+
+    async def _decrypted(self, size: int = 65_536) -> bytes:
         try:
             return await self._whole(lambda: self.tls.read(size))
         except ssl.SSLZeroReturnError:
@@ -149,7 +155,7 @@ class TlsPeer(Peer):
 
     async def _receive(self) -> str:
         try:
-            data = await self.some()
+            data = await self._decrypted()
         except ConnectionResetError:
             return "reset"
         except ssl.SSLEOFError:
