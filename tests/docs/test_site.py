@@ -14,10 +14,10 @@ from tests.docs.scenario import series
 from tests.lab.processes import run
 from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
 from uwsgi_router.router.admin.stats import metrics
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.config.crosschecks import PRECEDENCE
 from uwsgi_router.router.config.table import names
 from uwsgi_router.router.core import reasons
-from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.subscriptions.registry import Registry
 
 ROOT = DOCS.parent
