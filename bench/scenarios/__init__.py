@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Idle, Load, Setup
-from bench.scenarios import bulk, fastrouter, fastrouter_http, http, http_idle, table, websocket
+from bench.scenarios import (
+    bulk,
+    fastrouter,
+    fastrouter_http,
+    http,
+    http_idle,
+    table,
+    tls,
+    tls_idle,
+    websocket,
+)
 
 
 class Scenario(Protocol):
@@ -29,4 +39,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "bulk": bulk,
     "websocket": websocket,
     "table": table,
+    "tls": tls,
+    "tls-idle": tls_idle,
 }

@@ -44,6 +44,21 @@ def haproxy() -> str:
     return _debian("haproxy")
 
 
+def certbot() -> str:
+    """Return certbot's path, or skip the test (fail it when CI=true)."""
+    return _debian("certbot")
+
+
+def pebble() -> str:
+    """Return the path of pebble, an authority for tests, or skip the test (fail it when CI=true)."""
+    return _debian("pebble")
+
+
+def pebble_names() -> str:
+    """Return the path of the name service that comes with pebble."""
+    return _debian("pebble-challtestsrv")
+
+
 def _debian(program: str) -> str:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     return shutil.which(program, path=path) or _missing(program)

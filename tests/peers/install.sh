@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the real programs that the tests run against: Debian's nginx, HAProxy and shells, and PyPI's uWSGI, built with
-# TLS into .peers/venv.
+# Gets the real programs that the tests run against: Debian's nginx, HAProxy, shells, curl, certbot and an authority for
+# it, and PyPI's uWSGI, built with TLS into .peers/venv.
 #
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff"
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
