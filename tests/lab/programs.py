@@ -54,6 +54,26 @@ def pebble() -> str:
     return _debian("pebble")
 
 
+def curl() -> str:
+    """Return curl's path, or skip the test (fail it when CI=true)."""
+    return _debian("curl")
+
+
+def openssl() -> str:
+    """Return the path of OpenSSL's command, or skip the test (fail it when CI=true)."""
+    return _debian("openssl")
+
+
+def h2load() -> str:
+    """Return the path of nghttp2's h2load, or skip the test (fail it when CI=true)."""
+    return _debian("h2load")
+
+
+def chromium() -> str:
+    """Return Chromium's path, or skip the test (fail it when CI=true)."""
+    return _debian("chromium")
+
+
 def pebble_names() -> str:
     """Return the path of the name service that comes with pebble."""
     return _debian("pebble-challtestsrv")

@@ -12,13 +12,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble"
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble chromium nghttp2-client"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
     --with-debian-packages) strict=yes; install=yes ;;
     --if-possible) strict=no; install=no ;;
-    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES wrk nghttp2-client python3-venv"
+    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES wrk python3-venv"
         PYTHON=${BENCH_PYTHON:-python3} ;;
     *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
