@@ -158,10 +158,11 @@ class TlsLink(PeekLink):
         """Act on readiness."""
         if self._waits and events != READABLE:
             self._waits = False
-            self._watch(
-                (self._watched | READABLE) & ~(0 if self._pending is not None else WRITABLE)
-            )
-            events |= READABLE
+            watched = self._watched if self._pending is not None else self._watched & ~WRITABLE
+            if self._reader is not None:
+                watched |= READABLE
+                events |= READABLE
+            self._watch(watched)
         if self._parting and events != READABLE:
             self._parting = False
             self._watch(self._watched & ~WRITABLE)
@@ -228,6 +229,10 @@ class TlsLink(PeekLink):
                 # An answer to a change of keys does not go out: as long as it does not, nothing can be read.
                 self._waits = True
                 self._watch((self._watched & ~READABLE) | WRITABLE)
+                break
+            except ssl.SSLZeroReturnError:
+                # What 0 is while close_notify was not sent.
+                self._over = True
                 break
             except ssl.SSLEOFError:
                 self.truncated = True
