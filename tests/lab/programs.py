@@ -44,6 +44,16 @@ def haproxy() -> str:
     return _debian("haproxy")
 
 
+def h2load() -> str:
+    """Return h2load's path, or skip the test (fail it when CI=true)."""
+    return _debian("h2load")
+
+
+def chromium() -> str:
+    """Return Chromium's path, or skip the test (fail it when CI=true)."""
+    return _debian("chromium")
+
+
 def certbot() -> str:
     """Return certbot's path, or skip the test (fail it when CI=true)."""
     return _debian("certbot")
