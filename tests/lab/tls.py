@@ -90,6 +90,8 @@ class TlsPeer(Peer):
     ) -> None:
         super().__init__(sock)
         self._sending = asyncio.Lock()
+        # Encrypted, and not taken by the kernel.
+        self._unsent = b""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if name is None:
             context.check_hostname = False
@@ -131,7 +133,9 @@ class TlsPeer(Peer):
     async def flush(self) -> None:
         # Several may write at once, and each has to be sent whole.
         async with self._sending:
-            if data := self.outgoing.read():
+            # Who only reads does not wait for what nobody takes.
+            if self.outgoing.pending:
+                data, self._unsent = self._unsent + self.outgoing.read(), b""
                 await super().send(data)
 
     async def send(self, data: bytes) -> None:
@@ -140,6 +144,22 @@ class TlsPeer(Peer):
             sent = self.tls.write(view[:16_384])
             view = view[sent:]
             await self.flush()
+
+    async def send_until_stuck(self, most: int) -> int:
+        """Send up to ``most`` bytes, until nobody has taken one for a moment; return how many."""
+        sent = quiet = 0
+        while quiet < 20 and sent < most:
+            if not self._unsent:
+                self.tls.write(bytes(16_384))
+                self._unsent = self.outgoing.read()
+            try:
+                self._unsent = self._unsent[self.sock.send(self._unsent) :]
+                quiet = 0
+                sent += 0 if self._unsent else 16_384
+            except BlockingIOError:
+                quiet += 1
+                await asyncio.sleep(0.005)
+        return sent
 
     async def some(self, size: int = 65_536) -> bytes:
         """The next bytes; b"" at the end; an end without close_notify is an SSLError."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from itertools import product
 
-#: What the client speaks: a web server over uwsgi (fastrouter), a browser over HTTP (HTTP router).
-FRONTS = ("uwsgi", "http")
+#: What the client speaks: a web server over uwsgi (fastrouter), a browser over HTTP or https (HTTP router).
+FRONTS = ("uwsgi", "http", "https")
 #: What the node speaks.
 BACKS = ("uwsgi", "http")
 #: What follows the head of the request.
@@ -95,8 +95,9 @@ MAIN = tuple(
     )
 )
 
-_BOTH = {"front": FRONTS, "back": BACKS}
+_BOTH = {"front": ("uwsgi", "http"), "back": BACKS}
 _HTTP = {"front": ("http",), "back": BACKS}
+_HTTPS = {"front": ("https",), "back": BACKS}
 _COUNTED = ("length", "expect")
 _FRAMED = (*_COUNTED, "chunked", "expect-chunked")
 _WAITING = ("held", "busy", "full")
@@ -164,6 +165,21 @@ FURTHER = tuple(
                 option=("", "post-buffering", "chunked-input"),
                 end=("abort",),
             ),
+            # TLS, which has ends of its own.
+            combinations(
+                **_HTTPS,
+                body=("none", "length", "chunked", "websocket", "raw", "source"),
+                pool=("one", *_WAITING),
+                option=("", "post-buffering"),
+                end=("half-close",),
+            ),
+            combinations(
+                **_HTTPS, body=("length", "chunked"), pool=("one", "held"), end=("abort",)
+            ),
+            combinations(
+                **_HTTPS, body=("none", "length"), answer=_ANSWERS, client=("1.1", "1.0", "1.0+")
+            ),
+            combinations(**_HTTPS, body=("none", "length"), pool=("quits", "dies", "closes")),
             # Answers of every framing for clients of every version.
             combinations(
                 **_BOTH,
@@ -232,7 +248,7 @@ SENSELESS: dict[str, Callable[[Case], bool]] = {
         case.front == "uwsgi" and case.option == "chunked-input"
     ),
     "that is what the HTTP router does anyway": lambda case: (
-        case.front == "http" and case.option == "errors"
+        case.front != "uwsgi" and case.option == "errors"
     ),
     "without a node no protocol is spoken: the same as with uwsgi nodes": lambda case: (
         case.pool in {"none", "unknown"} and case.back == "http"
@@ -244,7 +260,7 @@ SENSELESS: dict[str, Callable[[Case], bool]] = {
         case.pool in {"dies", "closes"} and case.back == "uwsgi"
     ),
     "with http-raw-body no connection of a node is kept": lambda case: (
-        case.pool in {"dies", "closes"} and case.front == "http" and case.body == "raw"
+        case.pool in {"dies", "closes"} and case.front != "uwsgi" and case.body == "raw"
     ),
     "chunks of an HTTP/1.0 client are refused, whichever node there is": lambda case: (
         case.client in {"1.0", "1.0+"} and "chunked" in case.body and case.pool == "two"

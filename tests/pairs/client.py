@@ -91,11 +91,11 @@ class PairClient:
         elif request.method == "HEAD" or status in _BODILESS:
             if fields.get("connection") == "close" or self._case.front == "uwsgi":
                 assert await wire.rest() == b""
-        elif self._case.front == "http" and "transfer-encoding" in fields:
+        elif self._case.front != "uwsgi" and "transfer-encoding" in fields:
             answer.framing = fields["transfer-encoding"]
             while piece := await wire.chunk():
                 answer.body += piece
-        elif self._case.front == "http" and "content-length" in fields:
+        elif self._case.front != "uwsgi" and "content-length" in fields:
             answer.framing = "length"
             answer.body = await wire.exactly(int(fields["content-length"]))
         else:
@@ -107,6 +107,7 @@ class PairClient:
     async def _still_open(self) -> str:
         await a_few_turns()
         try:
-            return "closed" if not self.wire.peer.sock.recv(1, socket.MSG_PEEK) else "surplus"
+            self.wire.peer.sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
             return "kept"
+        return "surplus" if await self.wire.peer.some() else "closed"

@@ -1,18 +1,25 @@
 """A combination at work: the router, the nodes and the client of a case, and what came of it."""
 
 import asyncio
+import atexit
 import json
 import os
 import re
+import shutil
 import socket
+import tempfile
 from dataclasses import replace
+from functools import cache
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from tests.pairs.cases import Case
 from tests.pairs.client import PairClient
 from tests.pairs.lab import (
+    Authority,
     Left,
+    Peer,
     Router,
     Web,
     a_few_turns,
@@ -55,6 +62,14 @@ _FOR_POOL: dict[str, dict[str, object]] = {
 _HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 _ANNOUNCED = {"announced", "other", "none", "held", "unknown"}
 _SECONDS = re.compile(r"=\d+\.\d+s")
+
+
+@cache
+def authority() -> Authority:
+    """The authority of the routers that speak TLS, for all combinations."""
+    directory = tempfile.mkdtemp(prefix="pairs-")
+    atexit.register(shutil.rmtree, directory)
+    return Authority.made(Path(directory))
 
 
 class Run:
@@ -121,7 +136,8 @@ class Run:
         if case.pool in {"two", "announced"}:
             addresses.append(self._node("two"))
         self._router = await self._start(() if case.pool in _ANNOUNCED else tuple(addresses))
-        self.facts.port = self._router.address[1]
+        secure = case.front == "https"
+        self.facts.port = (self._router.secure[0] if secure else self._router.address)[1]
         self.facts.ids = self._router.gateway.connections.ids
         if case.pool == "announced":
             for address in addresses:
@@ -152,6 +168,8 @@ class Run:
         options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
         options["listen"] = (f"{_HERE}:0",)
+        if case.front == "https":
+            options["secure"] = (replace(authority().listener(), listen=f"{_HERE}:0"),)
         if addresses:
             options["to"] = addresses
         if case.front == "uwsgi":
@@ -166,7 +184,10 @@ class Run:
         self._announced.append(node)
 
     async def _open(self, case: Case, outcome: Outcome) -> PairClient:
-        peer = await self._web.client(self._router)
+        if case.front == "https":
+            peer: Peer = await self._web.tls_open(self._router, authority().client())
+        else:
+            peer = await self._web.client(self._router)
         name = f"{self.facts.ids}-{len(self._clients) + 1:x}"
         client = PairClient(case, outcome, peer, name)
         self._clients.append(client)

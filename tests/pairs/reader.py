@@ -1,5 +1,7 @@
 """One end of a connection, read strictly; every byte is remembered."""
 
+import ssl
+
 from tests.pairs.lab import Peer
 from tests.pairs.wire import Head
 from uwsgi_router.protocol.uwsgi import decode_header, decode_variables
@@ -33,6 +35,9 @@ class Wire:
             data = await self.peer.some()
         except ConnectionResetError:
             self.end = "reset"
+            raise Ended from None
+        except ssl.SSLEOFError:
+            self.end = "truncated"
             raise Ended from None
         if not data:
             self.end = "closed"
