@@ -60,6 +60,7 @@ class TlsLink(PeekLink):
         "_error",
         "_orderly",
         "_over",
+        "_parted",
         "_parting",
         "_tls",
         "_waits",
@@ -79,6 +80,8 @@ class TlsLink(PeekLink):
         self._waits = False
         # close_notify has not been sent, and would be true; it does not go out yet.
         self._orderly = self._parting = False
+        # It was sent.
+        self._parted = False
         self.truncated = False
 
     # --- the handshake ---
@@ -228,6 +231,10 @@ class TlsLink(PeekLink):
                 break
             except ssl.SSLEOFError:
                 self.truncated = True
+                if self._parted:
+                    # Few say goodbye to who has said it.
+                    self._over = True
+                    break
                 self._broken(
                     ConnectionResetError(errno.ECONNRESET, "TLS ended without close_notify")
                 )
@@ -337,6 +344,7 @@ class TlsLink(PeekLink):
         except ssl.SSLWantReadError:
             # That is: it was sent, and the peer's has not come.
             self._orderly = False
+            self._parted = True
             return True
         except ssl.SSLWantWriteError:
             self._parting = True

@@ -44,16 +44,6 @@ def haproxy() -> str:
     return _debian("haproxy")
 
 
-def h2load() -> str:
-    """Return h2load's path, or skip the test (fail it when CI=true)."""
-    return _debian("h2load")
-
-
-def chromium() -> str:
-    """Return Chromium's path, or skip the test (fail it when CI=true)."""
-    return _debian("chromium")
-
-
 def certbot() -> str:
     """Return certbot's path, or skip the test (fail it when CI=true)."""
     return _debian("certbot")
@@ -62,6 +52,26 @@ def certbot() -> str:
 def pebble() -> str:
     """Return the path of pebble, an authority for tests, or skip the test (fail it when CI=true)."""
     return _debian("pebble")
+
+
+def curl() -> str:
+    """Return curl's path, or skip the test (fail it when CI=true)."""
+    return _debian("curl")
+
+
+def openssl() -> str:
+    """Return the path of OpenSSL's command, or skip the test (fail it when CI=true)."""
+    return _debian("openssl")
+
+
+def h2load() -> str:
+    """Return the path of nghttp2's h2load, or skip the test (fail it when CI=true)."""
+    return _debian("h2load")
+
+
+def chromium() -> str:
+    """Return Chromium's path, or skip the test (fail it when CI=true)."""
+    return _debian("chromium")
 
 
 def pebble_names() -> str:

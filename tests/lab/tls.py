@@ -161,6 +161,20 @@ class TlsPeer(Peer):
                 await asyncio.sleep(0.005)
         return sent
 
+    def now(self) -> str:
+        """What there is to read now: the end ("closed"), bytes ("surplus"), or nothing ("kept")."""
+        try:
+            self.incoming.write(self.sock.recv(65_536))
+        except BlockingIOError:
+            pass
+        try:
+            self.pending += self.tls.read(65_536)
+        except ssl.SSLWantReadError:
+            return "kept"
+        except ssl.SSLZeroReturnError:
+            return "closed"
+        return "surplus"
+
     async def some(self, size: int = 65_536) -> bytes:
         """The next bytes; b"" at the end; an end without close_notify is an SSLError."""
         if self.pending:

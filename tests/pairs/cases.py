@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields
 from itertools import product
 
-#: What the client speaks: a web server over uwsgi (fastrouter), a browser over HTTP or https (HTTP router).
-FRONTS = ("uwsgi", "http", "https")
+#: What the client speaks: a web server over uwsgi (fastrouter), a browser over HTTP (HTTP router).
+FRONTS = ("uwsgi", "http")
 #: What the node speaks.
 BACKS = ("uwsgi", "http")
 #: What follows the head of the request.
@@ -58,6 +58,8 @@ CLIENTS = ("1.1", "1.0", "1.0+", "1.0-")
 OPTIONS = ("", "post-buffering", "spooled", "chunked-input", "raw-body", "auto-chunked", "errors")
 #: What the client does after its request, or inside it.
 ENDS = ("", "half-close", "abort")
+#: What is between an HTTP client and the router.
+LINKS = ("", "tls")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Case:
     client: str = "1.1"
     option: str = ""
     end: str = ""
+    link: str = ""
 
     def __str__(self) -> str:
         names = [self.front, self.back, self.body, self.pool]
@@ -95,9 +98,9 @@ MAIN = tuple(
     )
 )
 
-_BOTH = {"front": ("uwsgi", "http"), "back": BACKS}
+_BOTH = {"front": FRONTS, "back": BACKS}
 _HTTP = {"front": ("http",), "back": BACKS}
-_HTTPS = {"front": ("https",), "back": BACKS}
+_TLS = {**_HTTP, "link": ("tls",)}
 _COUNTED = ("length", "expect")
 _FRAMED = (*_COUNTED, "chunked", "expect-chunked")
 _WAITING = ("held", "busy", "full")
@@ -165,21 +168,6 @@ FURTHER = tuple(
                 option=("", "post-buffering", "chunked-input"),
                 end=("abort",),
             ),
-            # TLS, which has ends of its own.
-            combinations(
-                **_HTTPS,
-                body=("none", "length", "chunked", "websocket", "raw", "source"),
-                pool=("one", *_WAITING),
-                option=("", "post-buffering"),
-                end=("half-close",),
-            ),
-            combinations(
-                **_HTTPS, body=("length", "chunked"), pool=("one", "held"), end=("abort",)
-            ),
-            combinations(
-                **_HTTPS, body=("none", "length"), answer=_ANSWERS, client=("1.1", "1.0", "1.0+")
-            ),
-            combinations(**_HTTPS, body=("none", "length"), pool=("quits", "dies", "closes")),
             # Answers of every framing for clients of every version.
             combinations(
                 **_BOTH,
@@ -208,6 +196,25 @@ FURTHER = tuple(
                 client=("1.0", "1.0+"),
             ),
             combinations(**_BOTH, body=("none", "length"), pool=("one",), client=("1.0-",)),
+            # The same over TLS.
+            combinations(
+                **_TLS,
+                body=tuple(body for body in BODIES if body not in {"expect-raw", "expect-source"}),
+                pool=("one", *_WAITING, "refused", "quits"),
+            ),
+            combinations(
+                **_TLS, body=_FRAMED, pool=("one", "held"), option=("post-buffering", "spooled")
+            ),
+            combinations(
+                **_TLS,
+                body=("none", "length", "chunked", "websocket", "raw", "source"),
+                pool=("one", *_WAITING),
+                end=("half-close",),
+            ),
+            combinations(
+                **_TLS, body=("length", "chunked"), pool=("one", *_WAITING), end=("abort",)
+            ),
+            combinations(**_TLS, answer=_ANSWERS, client=("1.1", "1.0", "1.0+")),
         )
         for case in cases
     )
@@ -226,6 +233,7 @@ AXES: dict[str, Collection[str]] = {
     "client": CLIENTS,
     "option": OPTIONS,
     "end": ENDS,
+    "link": LINKS,
 }
 
 
@@ -248,7 +256,7 @@ SENSELESS: dict[str, Callable[[Case], bool]] = {
         case.front == "uwsgi" and case.option == "chunked-input"
     ),
     "that is what the HTTP router does anyway": lambda case: (
-        case.front != "uwsgi" and case.option == "errors"
+        case.front == "http" and case.option == "errors"
     ),
     "without a node no protocol is spoken: the same as with uwsgi nodes": lambda case: (
         case.pool in {"none", "unknown"} and case.back == "http"
@@ -260,7 +268,7 @@ SENSELESS: dict[str, Callable[[Case], bool]] = {
         case.pool in {"dies", "closes"} and case.back == "uwsgi"
     ),
     "with http-raw-body no connection of a node is kept": lambda case: (
-        case.pool in {"dies", "closes"} and case.front != "uwsgi" and case.body == "raw"
+        case.pool in {"dies", "closes"} and case.front == "http" and case.body == "raw"
     ),
     "chunks of an HTTP/1.0 client are refused, whichever node there is": lambda case: (
         case.client in {"1.0", "1.0+"} and "chunked" in case.body and case.pool == "two"

@@ -1,17 +1,12 @@
 """A combination at work: the router, the nodes and the client of a case, and what came of it."""
 
 import asyncio
-import atexit
 import json
 import os
 import re
-import shutil
 import socket
-import tempfile
 from dataclasses import replace
-from functools import cache
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from tests.pairs.cases import Case
@@ -33,6 +28,7 @@ from tests.pairs.node import PairNode, Seen
 from tests.pairs.result import Facts, NodeCounts, Result
 from tests.pairs.rules import Outcome, outcome_of, requests_of
 from tests.pairs.wire import KEY, prelude_of, request_of
+from uwsgi_router.router.config.types import SecureListener
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.node import Node
 
@@ -62,14 +58,6 @@ _FOR_POOL: dict[str, dict[str, object]] = {
 _HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 _ANNOUNCED = {"announced", "other", "none", "held", "unknown"}
 _SECONDS = re.compile(r"=\d+\.\d+s")
-
-
-@cache
-def authority() -> Authority:
-    """The authority of the routers that speak TLS, for all combinations."""
-    directory = tempfile.mkdtemp(prefix="pairs-")
-    atexit.register(shutil.rmtree, directory)
-    return Authority.made(Path(directory))
 
 
 class Run:
@@ -136,8 +124,7 @@ class Run:
         if case.pool in {"two", "announced"}:
             addresses.append(self._node("two"))
         self._router = await self._start(() if case.pool in _ANNOUNCED else tuple(addresses))
-        secure = case.front == "https"
-        self.facts.port = (self._router.secure[0] if secure else self._router.address)[1]
+        self.facts.port = self._router.address[1]
         self.facts.ids = self._router.gateway.connections.ids
         if case.pool == "announced":
             for address in addresses:
@@ -167,9 +154,12 @@ class Run:
         case, web = self._case, self._web
         options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
-        options["listen"] = (f"{_HERE}:0",)
-        if case.front == "https":
-            options["secure"] = (replace(authority().listener(), listen=f"{_HERE}:0"),)
+        if case.link:
+            self._authority = Authority.made(web.tmp_path / "tls")
+            files = self._authority.issue()
+            options["secure"] = (SecureListener(f"{_HERE}:0", files),)
+        else:
+            options["listen"] = (f"{_HERE}:0",)
         if addresses:
             options["to"] = addresses
         if case.front == "uwsgi":
@@ -184,8 +174,8 @@ class Run:
         self._announced.append(node)
 
     async def _open(self, case: Case, outcome: Outcome) -> PairClient:
-        if case.front == "https":
-            peer: Peer = await self._web.tls_open(self._router, authority().client())
+        if self._case.link:
+            peer: Peer = await self._web.tls_open(self._router, self._authority.client())
         else:
             peer = await self._web.client(self._router)
         name = f"{self.facts.ids}-{len(self._clients) + 1:x}"

@@ -178,7 +178,7 @@ def _page(one: _Asked) -> Answer:
     }
     if outcome.status == 503:
         fields["retry-after"] = "1"
-    framing = "length" if case.front != "uwsgi" else "end"
+    framing = "length" if case.front == "http" else "end"
     head = Head.of(f"HTTP/1.1 {outcome.status} {phrase}", *fields.items())
     return Answer(head, framing, text.encode())
 
@@ -197,7 +197,7 @@ def _answer(case: Case, outcome: Outcome, name: str) -> Answer:
         # As the node says it.
         fields["transfer-encoding"] = "chunked"
         body = said_by(case, name).body
-    if case.front != "uwsgi":
+    if case.front == "http":
         if outcome.framing == "chunked":
             fields["transfer-encoding"] = "chunked"
         if not outcome.kept:
@@ -212,7 +212,7 @@ def _stream(case: Case, fields: dict[str, str]) -> Answer:
     if case.body == "websocket":
         start = "HTTP/1.1 101 Switching Protocols"
         fields |= {"connection": "Upgrade", "upgrade": "websocket"}
-    elif case.front != "uwsgi" and case.body in {"raw", "expect-raw"}:
+    elif case.front == "http" and case.body in {"raw", "expect-raw"}:
         # Only what follows the heads is raw.
         start = "HTTP/1.1 200 OK"
         fields["connection"] = "close"

@@ -33,11 +33,9 @@ class Wire:
     async def _more(self) -> None:
         try:
             data = await self.peer.some()
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):
+            # An answer that was cut off: over TLS there is no close_notify, be it by a reset or not.
             self.end = "reset"
-            raise Ended from None
-        except ssl.SSLEOFError:
-            self.end = "truncated"
             raise Ended from None
         if not data:
             self.end = "closed"

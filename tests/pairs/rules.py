@@ -190,7 +190,7 @@ def status_of(case: Case, reason: str) -> int:
     if reason == "client":
         return 0
     if reason:
-        return STATUS[reason] if case.front != "uwsgi" or case.option == "errors" else 0
+        return STATUS[reason] if case.front == "http" or case.option == "errors" else 0
     if case.body == "websocket" and is_stream(case):
         return 101
     if case.answer == "forbidden":
@@ -231,7 +231,7 @@ def kept_by_node(case: Case, gets: str, reason: str) -> bool:
     """Return True if the node's connection serves another request: of an HTTP node, when all has passed."""
     if case.back == "uwsgi" or gets in {"-", "stream"} or reason or case.answer == "endless":
         return False
-    return not (case.front != "uwsgi" and (is_stream(case) or case.option == "raw-body"))
+    return not (case.front == "http" and (is_stream(case) or case.option == "raw-body"))
 
 
 def nodes_of(case: Case, reason: str) -> tuple[tuple[str, ...], ...]:

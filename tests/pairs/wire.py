@@ -85,7 +85,7 @@ class Request:
 
 def key_of(case: Case) -> str:
     """Return the key of a case's requests: over HTTP without a Host the machine's name."""
-    return socket.gethostname() if case.client == "1.0-" and case.front != "uwsgi" else KEY
+    return socket.gethostname() if case.client == "1.0-" and case.front == "http" else KEY
 
 
 def method_of(case: Case) -> str:
@@ -122,14 +122,14 @@ def request_of(case: Case, number: int) -> Request:
             # An upgrade is a Connection of its own.
             lines.append("Connection: keep-alive")
         head = "\r\n".join((*lines, "", "")).encode()
-    waits = case.front != "uwsgi" and case.body in EXPECTING and case.client == "1.1"
+    waits = case.front == "http" and case.body in EXPECTING and case.client == "1.1"
     return Request(method, target, protocol, head, body, waits)
 
 
 def prelude_of(case: Case) -> Case:
     """Return the request before the first one, which shares the router's options with it."""
     raw = case.option == "raw-body" or case.body in {"raw", "expect-raw"}
-    return Case(case.front, case.back, option="raw-body" if raw else "")
+    return Case(case.front, case.back, option="raw-body" if raw else "", link=case.link)
 
 
 def variables_of(case: Case, number: int) -> dict[str, str]:
@@ -151,8 +151,6 @@ def variables_of(case: Case, number: int) -> dict[str, str]:
         "HTTP_X_TEST": "yes",
         **_VARIABLES.get(case.body, {}),
     }
-    if case.front == "https":
-        variables["HTTPS"] = "on"
     if case.client == "1.0-":
         del variables["HTTP_HOST"]
     return variables
@@ -178,12 +176,12 @@ def _http_head(case: Case, outcome: Outcome, number: int, port: int) -> Head:
     else:
         origin = {
             "x-forwarded-for": "127.0.0.1",
-            "x-forwarded-proto": case.front,
+            "x-forwarded-proto": "https" if case.link else "http",
             "x-forwarded-host": KEY,
             "x-forwarded-port": str(port),
         }
     known = {"host": KEY, "x-test": "yes", **origin}
-    if case.client == "1.0-" and case.front != "uwsgi":
+    if case.client == "1.0-" and case.front == "http":
         # Over HTTP/1.1 there has to be one. What the client did not say stays absent.
         known["host"] = f"{socket.gethostname()}:{port}"
         del known["x-forwarded-host"]
@@ -228,11 +226,11 @@ def _http_as_variables(
         "CONTENT_LENGTH": "4" if outcome.gets == "length" else "",
         "HTTP_X_TEST": "yes",
         "HTTP_X_FORWARDED_FOR": "127.0.0.1",
-        "HTTP_X_FORWARDED_PROTO": case.front,
+        "HTTP_X_FORWARDED_PROTO": "https" if case.link else "http",
         "HTTP_X_FORWARDED_HOST": KEY,
         "HTTP_X_FORWARDED_PORT": str(port),
     }
-    if case.front == "https":
+    if case.link:
         variables["HTTPS"] = "on"
     if case.client == "1.0-":
         del variables["HTTP_HOST"], variables["HTTP_X_FORWARDED_HOST"]
