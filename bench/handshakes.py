@@ -1,8 +1,8 @@
 """Load generator of new connections: each is opened, asks once, and is closed; over TLS or without.
 
 ``python -m bench.handshakes KIND PORT CONNECTIONS SECONDS`` (see :mod:`bench.generator`). KIND is ``plain``, or a
-version of TLS with ``full`` or ``resumed``: ``1.3-full``. CONNECTIONS are those open at once, each by a thread: OpenSSL works
-outside of the interpreter's lock.
+version of TLS with ``full`` or ``resumed``: ``1.3-full``. CONNECTIONS are those open at once, each by a thread: OpenSSL
+works outside of the interpreter's lock.
 """
 
 import json

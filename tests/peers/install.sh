@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the real programs that the tests run against: Debian's nginx, HAProxy, shells, curl, certbot and an authority for
-# it, and PyPI's uWSGI, built with TLS into .peers/venv.
+# Gets the real programs that the tests run against: Debian's nginx, HAProxy, shells, curl, h2load, Chromium, certbot and an
+# authority for it, and PyPI's uWSGI, built with TLS into .peers/venv.
 #
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
