@@ -1,15 +1,28 @@
 """Parameters of the API's methods: each sets the option that its docstring names, and tells that option's default."""
 
+import atexit
 import inspect
 import re
+import shutil
+import tempfile
 import warnings
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.tls import Authority
 from tests.router.config.samples import sample
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
+from uwsgi_router.router.api import (
+    RouterFast,
+    RouterForkPty,
+    RouterHttp,
+    RouterHttps,
+    RouterTunTap,
+)
 from uwsgi_router.router.config import table
+from uwsgi_router.router.config.model import CertificateFiles
 from uwsgi_router.router.config.option import Option, Standing, changed
 
 ON = "127.0.0.1:1"
@@ -32,8 +45,10 @@ def documented(method: Any) -> dict[str, tuple[list[str], str]]:
 
 def parameters() -> list[Any]:
     found = []
-    for router in (RouterFast, RouterHttp, RouterForkPty, RouterTunTap):
+    for router in (RouterFast, RouterHttp, RouterHttps, RouterForkPty, RouterTunTap):
         for name, method in inspect.getmembers(router, inspect.isfunction):
+            if router is RouterHttps and name not in vars(router):
+                continue
             if name.startswith("set_") and name != "set_option":
                 found += [
                     pytest.param(
@@ -44,9 +59,19 @@ def parameters() -> list[Any]:
     return found
 
 
-def on(router: Any) -> str:
-    """An address that it may have."""
-    return ON if router in (RouterFast, RouterHttp) else SOCKET
+@cache
+def certificate() -> CertificateFiles:
+    directory = tempfile.mkdtemp(prefix="api-")
+    atexit.register(shutil.rmtree, directory)
+    return Authority.made(Path(directory)).issue()
+
+
+def made(router: Any) -> Any:
+    """One on an address that it may have."""
+    if router is RouterHttps:
+        files = certificate()
+        return router(ON, cert=files.certificate, key=files.key)
+    return router(ON if router in (RouterFast, RouterHttp) else SOCKET)
 
 
 def option_of(router: Any, names: list[str]) -> Option:
@@ -70,12 +95,12 @@ def test_a_parameter_sets_the_option_that_its_docstring_names(
     elif parameter in ("variables", "error_pages"):
         name, value = re.split("[=:]", text, maxsplit=1)
         value = {name: value}
-    made = router(on(router))
+    router = made(router)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        getattr(made, method)(**{parameter: value})
-    written = option.name if option.name in made.as_ini() else names[0]
-    assert f"{written} = {text}" in made.as_ini().splitlines()
+        getattr(router, method)(**{parameter: value})
+    written = option.name if option.name in router.as_ini() else names[0]
+    assert f"{written} = {text}" in router.as_ini().splitlines()
 
 
 @pytest.mark.parametrize(("router", "method", "parameter"), parameters())
@@ -86,12 +111,15 @@ def test_a_default_in_a_docstring_is_the_options(router: Any, method: str, param
     told = _NUMBER.search(text)
     if told is None or option.standing is not Standing.WORKS:
         return
-    configuration = router(on(router)).configuration
+    configuration = made(router).configuration
     part = {
         "process": configuration.process,
         "subscription": configuration.subscription,
         "forkpty": configuration.forkpty,
         "tuntap": configuration.tuntap,
+        "tls": configuration.tls,
     }.get(option.part) or configuration.routers[0]
-    assert getattr(part, option.field) == float(told[1]) * _UNITS[told[2] or ""]
+    value = getattr(part, option.field)
+    # A version is a word.
+    assert value == (told[1] if isinstance(value, str) else float(told[1]) * _UNITS[told[2] or ""])
     assert option.field not in changed(part)

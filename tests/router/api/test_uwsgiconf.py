@@ -11,7 +11,12 @@ from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
 import uwsgi_router.router.api as ours
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
+from uwsgi_router.router.api import (
+    RouterFast,
+    RouterForkPty,
+    RouterHttp,
+    RouterTunTap,
+)
 
 METHODS = {
     RouterFast: (
