@@ -105,6 +105,9 @@ def _load_authorities(context: ssl.SSLContext, files: CertificateFiles, pem: Pem
         raise CertificateFault(
             f"{files.client_ca}: OpenSSL can't read the authorities ({reason})"
         ) from exc
+    except ValueError:
+        # What Python says of an empty text.
+        pass
     if not context.cert_store_stats()["x509_ca"]:
         raise CertificateFault(f"{files.client_ca}: no certificate of an authority in it")
 
