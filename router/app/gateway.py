@@ -139,6 +139,11 @@ class Gateway:
                 files, bound.port, front.alpn, self.registry
             )
             accepting.append((bound, listener))
+        # However many they may be, others get in beside those that do not finish.
+        limits, clients = self.connections.limits, self.context.descriptors.clients
+        self._handshakes.limit = max(
+            1, min(self._handshakes.limit, limits.total // 2, clients // 2)
+        )
         for bound, listener in accepting:
             accepted = self._accepting(listener)
             self._acceptors.append(Acceptor(self._loop, [bound], accepted, self._accept_failed))

@@ -46,14 +46,18 @@ class Handshakes:
     """Handshakes of one router that are under way.
 
     Args:
+        limit: see below.
+        seconds: see below.
+
+    Attributes:
         limit: of them; with one more the oldest is ended.
         seconds: that each may take.
     """
 
-    __slots__ = ("_limit", "_running", "seconds")
+    __slots__ = ("_running", "limit", "seconds")
 
     def __init__(self, limit: int, seconds: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self.seconds = seconds
         # In the order in which they began.
         self._running: dict[Handshake, None] = {}
@@ -63,7 +67,7 @@ class Handshakes:
 
     def add(self, handshake: "Handshake") -> None:
         """Take one in, and end the oldest if there are too many."""
-        if len(self._running) >= self._limit:
+        if len(self._running) >= self.limit:
             next(iter(self._running)).crowd_out()
         self._running[handshake] = None
 
