@@ -1,6 +1,6 @@
 """Node pool: the nodes of one key, grouped by rank and backup level."""
 
-from collections.abc import Collection, Iterable, ValuesView
+from collections.abc import Collection, ValuesView
 from itertools import islice
 from typing import Final
 
@@ -81,6 +81,7 @@ class NodePool:
     def remove(self, node: SubscribedNode) -> None:
         """Let a node go."""
         del self._by_name[node.name]
+        node.freed = None
         self.resort()
 
     def announced_sni(self) -> Sni | None:
@@ -109,20 +110,24 @@ class NodePool:
             excluded: nodes not to be chosen: this request has tried them.
         """
         if not self._sorted:
-            self._groups = self._grouped(self._by_name.values())
-            self._sorted = True
+            self._sort_nodes()
         for candidates in self._groups.values():
             node = self._algorithm(candidates, client, excluded)
             if node is not None:
                 return node
         return None
 
-    def _grouped(self, nodes: Iterable[SubscribedNode]) -> dict[tuple[int, int], Candidates]:
+    def _sort_nodes(self) -> None:
+        """Group the nodes anew, if something has changed."""
+        if self._sorted:
+            return
         groups: dict[tuple[int, int], list[SubscribedNode]] = {}
-        for node in nodes:
+        for node in self._by_name.values():
+            node.freed = None
             rank = node.rank
             if rank < DRAINED:
                 groups.setdefault((rank, node.backup), []).append(node)
-        return {
+        self._groups = {
             place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)
         }
+        self._sorted = True

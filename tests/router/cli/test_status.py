@@ -40,7 +40,7 @@ async def test_a_table_for_people(router: Router, capsys: pytest.CaptureFixture[
     )
     assert await run("b.example") == 0
     assert "127.0.0.1" not in capsys.readouterr().out
-    registry.named("/run/app.sock")[0].reference -= 1
+    registry.named("/run/app.sock")[0].let_go()
 
 
 async def test_a_drained_node_that_died_is_both(
@@ -53,7 +53,7 @@ async def test_a_drained_node_that_died_is_both(
     router.table.registry.connect_failed(node, 0.0, timed_out=False)
     await run()
     assert "  gone, drained  " in capsys.readouterr().out
-    node.reference -= 1
+    node.let_go()
 
 
 async def test_json_for_scripts(router: Router, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ async def test_who_leaves_while_he_waits_is_waited_for_no_longer(lab: Lab) -> No
         peer.close()
         shown, _ = await ask(path, do="status")
         assert shown["node"]["state"] == "drained"
-        router.table.registry.named("127.0.0.1:9")[0].reference -= 1
+        router.table.registry.named("127.0.0.1:9")[0].let_go()
 
 
 async def test_a_node_that_is_enabled_meanwhile_is_an_error_to_who_drains_it(lab: Lab) -> None:
@@ -157,7 +157,7 @@ async def test_a_node_that_is_enabled_meanwhile_is_an_error_to_who_drains_it(lab
         await a_few_turns()
         await ask(path, do="enable", node=node.name)
         assert (await waiting)[0]["error"] == "127.0.0.1:9 is in service again"
-        node.reference -= 1
+        node.let_go()
 
 
 async def test_a_line_without_end_is_refused(lab: Lab) -> None:
