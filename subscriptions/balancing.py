@@ -274,6 +274,8 @@ def _next(candidates: Candidates, excluded: Collection[Node]) -> SubscribedNode 
 def _least(
     candidates: Candidates, excluded: Collection[Node], *, weighted: bool
 ) -> SubscribedNode | None:
+    if len(candidates.nodes) == 1:
+        return wrr(candidates, b"", excluded)
     loads = candidates.loads
     if loads is None or loads.weighted != weighted:
         loads = candidates.loads = LoadOrder(candidates.nodes, weighted=weighted)

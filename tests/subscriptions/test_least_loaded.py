@@ -47,7 +47,7 @@ class LoadMachine(RuleBasedStateMachine):
 
     @initialize(
         algorithm=st.sampled_from(sorted(LOADS)),
-        weights=st.lists(st.integers(1, 4), min_size=2, max_size=len(ADDRESSES)),
+        weights=st.lists(st.integers(1, 4), min_size=1, max_size=len(ADDRESSES)),
     )
     def begin(self, algorithm: str, weights: list[int]) -> None:
         self.load = LOADS[algorithm]
