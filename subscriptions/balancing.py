@@ -29,13 +29,22 @@ class Candidates:
     """Candidates of equal rank, with the state of their turns.
 
     Args:
-        nodes: at least one.
+        nodes: at least one, in their order.
         before: the candidates that these replace. Who was among them keeps its credit; others get
             as large a part of theirs as is left in that round, or a node that comes (back) would
             get a burst of requests.
+
+    Attributes:
+        nodes: as given.
+        equal: all have the same weight.
+        at: in a round of equal nodes that all take their turns: who is next; -1: the heap says that.
+        turns: the heap: (turn, order, node) of each node that has credit left.
+        loads: the order for ``lrc`` and ``wlrc``, once it was needed.
+        homes: for ``iphash``: nodes of clients that have asked.
+        seeds: for ``iphash``: of each node.
     """
 
-    __slots__ = ("homes", "loads", "nodes", "seeds", "turns")
+    __slots__ = ("at", "equal", "homes", "loads", "nodes", "seeds", "turns")
 
     def __init__(self, nodes: Sequence[SubscribedNode], before: "Candidates | None" = None) -> None:
         self.nodes = nodes
@@ -53,7 +62,10 @@ class Candidates:
                 node.wrr = min(node.wrr, node.weight)
             else:
                 node.wrr = min(node.weight, max(1, round(node.weight * left / total)))
-        self._fill_turns()
+        # Equal nodes take turns one after the other, which needs no heap.
+        self.equal = all(node.weight == nodes[0].weight for node in nodes)
+        self.at = -1
+        self.fill_turns()
 
     def __repr__(self) -> str:
         return f"<Candidates {' '.join(f'{n.name}:{n.wrr}/{n.weight}' for n in self.nodes)}>"
@@ -62,9 +74,14 @@ class Candidates:
         """Give everybody the credit of a full round."""
         for node in self.nodes:
             node.wrr = node.weight
-        self._fill_turns()
+        if self.equal:
+            self.at = 0
+        else:
+            self.fill_turns()
 
-    def _fill_turns(self) -> None:
+    def fill_turns(self) -> None:
+        """Put those who have credit left into the heap of turns, which then says who is next."""
+        self.at = -1
         self.turns = [
             (_turn(node.wrr, node.weight), node.order, node) for node in self.nodes if node.wrr
         ]
@@ -186,9 +203,20 @@ def wrr(
     """Choose by weighted round robin."""
     if excluded:
         return _next(candidates, excluded)
-    if not candidates.turns:
+    at = candidates.at
+    if at < 0:
+        if candidates.turns:
+            return _spend(candidates.turns)
         candidates.new_round()
-    return _spend(candidates.turns)
+        return wrr(candidates, _client, excluded)
+    nodes = candidates.nodes
+    node = nodes[at]
+    if not node.wrr:
+        # They are equal: nobody has credit left.
+        candidates.new_round()
+    node.wrr -= 1
+    candidates.at = at + 1 if at + 1 < len(nodes) else 0
+    return node
 
 
 def lrc(
@@ -258,6 +286,8 @@ def _next(candidates: Candidates, excluded: Collection[Node]) -> SubscribedNode 
     """
     if all(node in excluded for node in candidates.nodes):
         return None
+    if candidates.at >= 0:
+        candidates.fill_turns()
     turns = candidates.turns
     passed = []
     while turns and turns[0][2] in excluded:

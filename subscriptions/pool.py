@@ -28,6 +28,7 @@ class NodePool:
 
     __slots__ = (
         "_algorithm",
+        "_best",
         "_by_name",
         "_groups",
         "_sorted",
@@ -47,6 +48,8 @@ class NodePool:
         self._algorithm: Final = ALGORITHMS[algorithm]
         self._by_name: dict[str, SubscribedNode] = {}
         self._groups: dict[tuple[int, int], Candidates] = {}
+        # The first of the groups: most pools have no other.
+        self._best: Candidates | None = None
         self._sorted = True
 
     def __repr__(self) -> str:
@@ -111,10 +114,17 @@ class NodePool:
         """
         if not self._sorted:
             self._sort_nodes()
+        best = self._best
+        if best is None:
+            return None
+        node = self._algorithm(best, client, excluded)
+        if node is not None:
+            return node
         for candidates in self._groups.values():
-            node = self._algorithm(candidates, client, excluded)
-            if node is not None:
-                return node
+            if candidates is not best:
+                node = self._algorithm(candidates, client, excluded)
+                if node is not None:
+                    return node
         return None
 
     def _sort_nodes(self) -> None:
@@ -130,4 +140,5 @@ class NodePool:
         self._groups = {
             place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)
         }
+        self._best = next(iter(self._groups.values()), None)
         self._sorted = True

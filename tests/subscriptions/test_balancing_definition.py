@@ -1,4 +1,4 @@
-"""Least references, kept in order, against their plain definition over all nodes, whatever happens to these."""
+"""Balancing algorithms against their plain definition over all nodes, whatever happens to these."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -12,6 +12,7 @@ from uwsgi_router.subscriptions.pool import NodePool
 
 ADDRESSES = [f"10.0.0.{number}:1" for number in range(1, 8)]
 LOADS: dict[str, Callable[[SubscribedNode], float]] = {
+    "wrr": lambda _node: 0.0,
     "lrc": lambda node: node.reference,
     "wlrc": lambda node: node.reference / node.weight,
 }
@@ -42,19 +43,20 @@ def plainly_chosen(
     return first, credit
 
 
-class LoadMachine(RuleBasedStateMachine):
+class BalancingMachine(RuleBasedStateMachine):
     """Requests to the nodes of one key, which come, go, and change their rank, weight and backup level."""
 
     @initialize(
         algorithm=st.sampled_from(sorted(LOADS)),
         weights=st.lists(st.integers(1, 4), min_size=1, max_size=len(ADDRESSES)),
+        equal=st.booleans(),
     )
-    def begin(self, algorithm: str, weights: list[int]) -> None:
+    def begin(self, algorithm: str, weights: list[int], equal: bool) -> None:
         self.load = LOADS[algorithm]
         self.table = Table(algorithm=algorithm)
         self.held: list[SubscribedNode] = []
         for address, weight in zip(ADDRESSES, weights, strict=False):
-            self.table.announce(address, weight=weight)
+            self.table.announce(address, weight=weights[0] if equal else weight)
 
     @property
     def pool(self) -> NodePool | None:
@@ -158,8 +160,8 @@ class LoadMachine(RuleBasedStateMachine):
                 assert len(set(loads._spent)) == len(loads._spent)
 
 
-TestLoads = LoadMachine.TestCase
-TestLoads.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestBalancing = BalancingMachine.TestCase
+TestBalancing.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
 
 
 def test_a_node_that_is_removed_keeps_nothing_of_the_others() -> None:
