@@ -21,6 +21,7 @@ from tests.router.admin.stats.test_server import unix_listener
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
 from uwsgi_router.router.admin.control.server import ControlLimits, ControlServer
 from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.version import __version__, build
 
 STATUS = encode_question(Question("status"))
 
@@ -75,7 +76,7 @@ async def test_every_word(lab: Lab) -> None:
         assert await ask(path, do="drain", node=node.name, timeout=5) == [ok]
         shown, done = await ask(path, do="status", key="example.com")
         assert (shown["node"]["node"], shown["node"]["state"]) == (node.name, "drained")
-        assert done == ok
+        assert done == {**ok, "version": __version__, "build": build()}
         assert await ask(path, do="weight", node=node.name, weight=6) == [ok]
         assert await ask(path, do="enable", node=node.name) == [ok]
         assert (node.weight, node.drained) == (6, False)
