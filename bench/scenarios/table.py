@@ -203,7 +203,8 @@ def _front(stack: ExitStack, directory: Path, sockets: Sequence[Path]) -> list[i
 
 
 def _choosing(keys: int, addresses: Sequence[str]) -> Setup:
-    registry = Registry(started=0.0)
+    # Of one source a table takes no more than three quarters of its room.
+    registry = Registry(started=0.0, max_keys=2 * LARGEST)
     names = [site.encode() for site in _sites("site", keys)]
     for address in addresses:
         for name in names:
