@@ -64,7 +64,7 @@ def test_with_a_compiler_the_wheel_is_compiled_and_tracebacks_name_file_and_line
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     assert list(tmp_path.glob("site/uwsgi_router/protocol/address.*.so"))
-    script = "from uwsgi_router.protocol.address import parse_address as parse; parse('127.0.0.1')"
+    script = "from uwsgi_router.protocol.address import parse_address as parse; parse('a:99999')"
     run = subprocess.run(
         [sys.executable, "-c", script],
         check=False,
