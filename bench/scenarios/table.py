@@ -169,7 +169,9 @@ class _Router:
             *options,
         )
         program = stack.enter_context(Program(f"router in {directory.name}", command, directory))
-        program.wait_until(lambda: accepts(f"{directory}/stats.sock"))
+        # Bound one after the other.
+        bound = directory / "announce.sock"
+        program.wait_until(lambda: bound.exists() and accepts(f"{directory}/stats.sock"))
         self.pid = program.pid
 
     def announces(
