@@ -17,7 +17,8 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
-READABLE: Final = select.EPOLLIN
+#: Bytes to read, or the end of the peer's bytes: what a reader has the kernel tell of.
+READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP
 WRITABLE: Final = select.EPOLLOUT
 
 #: Bytes of one read or write that make a connection a heavy one.
@@ -40,7 +41,7 @@ class Pollable:
 
     @abstractmethod
     def on_events(self, events: int) -> None:
-        """Handle bits of epoll: READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
+        """Handle bits of epoll: of READABLE, WRITABLE, or an error or hang-up, which the next system call will name."""
 
     @abstractmethod
     def watch_again(self) -> None:
