@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache, remembering
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request_head import RequestHead
-from uwsgi_router.protocol.http.walk import COMPILED
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 if TYPE_CHECKING:

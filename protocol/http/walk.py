@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
 
-def _probe() -> None:
-    pass
-
-
-#: This module is compiled.
-COMPILED: Final = not hasattr(_probe, "__code__")
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 _UNDERSCORE: Final = ord("_")
 
