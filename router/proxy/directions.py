@@ -35,6 +35,7 @@ class Download(Pump):
     """Pump from a node to the client."""
 
     __slots__ = ()
+    ends_with_last_read: ClassVar[bool] = True
 
     def source_ended(self) -> None:
         """Do nothing: the node's connection is closed at once, which costs a system call less."""

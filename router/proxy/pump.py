@@ -92,6 +92,8 @@ class Pump(Reader):
     )
     # Somebody reads what is kept: the fiber is woken by each read.
     wakes_when_buffering: ClassVar[bool] = False
+    # The end is handled with the last bytes. (A client's wakes who waits for a node by then, and so comes by itself.)
+    ends_with_last_read: ClassVar[bool] = False
 
     def __init__(self, source: Link, fiber: Fiber, chunk: int, buffer_limit: int = 0) -> None:
         self.source = source
@@ -231,7 +233,7 @@ class Pump(Reader):
                 fiber.wake()
         source = self.source
         # If it is paused the end has to wait, too.
-        if source.last and size < self.chunk and source.reading:
+        if source.last and self.ends_with_last_read and size < self.chunk and source.reading:
             self._eof()
 
     def _pass_on(self, data: bytes) -> None:
