@@ -17,7 +17,7 @@ from bench.programs import MissingError, Program, StartError, answers, find, fre
 from bench.scenarios.http_routers import Command, haproxy, nginx, ours
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.tls_files import certificate
-from bench.scenarios.variants import COMPILED, UVLOOP
+from bench.scenarios.variants import BUILDS
 
 LOAD = Load(script=heads.load(heads.FROM_BROWSER).script, paced=False)
 NEW = Unit("connection", "connections", "µs", 1e3)
@@ -55,8 +55,7 @@ def programs(directory: Path) -> dict[str, Secured]:
         return haproxy(port, node, place, bind)
 
     return {
-        UVLOOP.name: ours_with(partial(ours, UVLOOP)),
-        COMPILED.name: ours_with(partial(ours, COMPILED)),
+        **{variant.name: ours_with(partial(ours, variant)) for variant in BUILDS},
         "nginx": of_nginx,
         "HAProxy": of_haproxy,
     }

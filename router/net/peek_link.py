@@ -2,9 +2,12 @@
 
 import select
 import socket
+from typing import Final
 
 from uwsgi_router.router.net.link import Link, Reader
 from uwsgi_router.router.net.poller import EDGE, READABLE
+
+_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
 class PeekLink(Link):
@@ -31,7 +34,7 @@ class PeekLink(Link):
         """
         try:
             # An encrypted socket's own would want to decrypt.
-            return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK)
+            return socket.SocketType.recv(self._sock, size, _PEEK)
         except (BlockingIOError, InterruptedError):
             return None
 

@@ -105,6 +105,8 @@ class TlsLink(PeekLink):
         """
         # Otherwise the wrapped socket would be lost without having been closed.
         self._sock.getpeername()
+        # OpenSSL can't be told with each call not to wait.
+        self._sock.setblocking(False)
         self._sock = self._tls = context.wrap_socket(
             self._sock,  # type: ignore[arg-type] # bare ones will do
             server_side=context.protocol is ssl.PROTOCOL_TLS_SERVER,
@@ -264,7 +266,7 @@ class TlsLink(PeekLink):
             OSError: if the connection is broken.
         """
         try:
-            data = socket.SocketType.recv(self._sock, size)
+            data = socket.SocketType.recv(self._sock, size, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return None
         self._traffic.tx += len(data)

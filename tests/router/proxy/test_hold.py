@@ -93,7 +93,7 @@ async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
     await until(lambda: held(router))
     assert router.announce(node.address) is announced
     assert await client.rest() == OK
-    announced.reference -= 1
+    announced.let_go()
 
 
 async def test_an_unknown_key_does_not_wait(lab: Lab) -> None:
@@ -136,6 +136,14 @@ async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
     router.announce(lab.node().address)
     assert [await client.rest() for client in clients] == [OK] * 2
     await router.at_rest()
+
+
+async def test_a_web_server_that_closes_its_unix_socket_is_held_no_longer(lab: Lab) -> None:
+    router = await known(lab, hold=30, listen=(str(lab.path()),))
+    client = await lab.open(router, request())
+    await until(lambda: held(router))
+    client.close()
+    assert (await router.at_rest()).client_aborts == 1
 
 
 async def test_their_bytes_are_bounded(lab: Lab) -> None:
