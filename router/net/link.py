@@ -2,11 +2,10 @@
 
 Reads happen where the bytes are wanted; a link only arms and disarms the poller's notice of them. Writes go out at
 once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks.
-Sockets instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are
-seen as they happen, on both event loops alike. Nobody but the link touches the socket.
+Sockets instead of transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are seen as they
+happen, on both event loops. Nobody but the link touches the socket.
 """
 
-import os
 import select
 import socket
 import struct
@@ -15,12 +14,13 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
+from uwsgi_router.router.net.connect import outcome
 from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
+from uwsgi_router.router.net.reader import Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
-# What the kernel takes comes on top of that: with 256 KiB 400 clients that read nothing took 150 MB, and were no faster
-# when they read.
+# What the kernel takes comes on top of that: with 256 KiB 400 clients that read nothing took 150 MB, and were no faster.
 HIGH: Final = 64 * 1024
 LOW: Final = 16 * 1024
 
@@ -35,16 +35,6 @@ _LAST: Final = int(select.EPOLLRDHUP)
 _CLOSED: Final = int(select.EPOLLHUP)
 _ERROR: Final = int(select.EPOLLERR)
 _ENDS: Final = _LAST | _CLOSED | _ERROR
-
-
-class Reader:
-    """Reader of a link, told when there is something to read."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def readable(self) -> None:
-        """Read: bytes, the end, or an error are there. A call for nothing is possible."""
 
 
 class LinkOwner(Reader):
@@ -212,9 +202,7 @@ class Link(Pollable):
         Raises:
             OSError: with the kernel's reason if not.
         """
-        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if code:
-            raise OSError(code, os.strerror(code))
+        outcome(self._sock)
 
     # --- reading ---
 
@@ -264,11 +252,7 @@ class Link(Pollable):
         return data
 
     def skip(self, size: int) -> int | None:
-        """Throw the next bytes away, at most ``size``; return how many: 0 at the peer's end, None: there are none yet.
-
-        Raises:
-            OSError: if the connection is broken.
-        """
+        """Throw the next bytes away; return how many: 0 at the peer's end, None: there are none yet."""
         data = self.recv(size)
         return None if data is None else len(data)
 
@@ -342,7 +326,7 @@ class Link(Pollable):
         self._sock.shutdown(socket.SHUT_WR)
 
     def _send_pending(self, pending: bytearray) -> int:
-        """Send what the kernel takes of ``pending``; return how many bytes it took."""
+        """Send what the kernel takes; return how many bytes it took."""
         try:
             return self._sock.send(pending, _NOW)
         except (BlockingIOError, InterruptedError):

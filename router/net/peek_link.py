@@ -4,8 +4,9 @@ import select
 import socket
 from typing import Final
 
-from uwsgi_router.router.net.link import Link, Reader
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.net.poller import EDGE, READABLE
+from uwsgi_router.router.net.reader import Reader
 
 _PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 

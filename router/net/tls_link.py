@@ -19,9 +19,10 @@ import ssl
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
-from uwsgi_router.router.net.link import Link, LinkOwner, Reader
+from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.peek_link import PeekLink
 from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller, Resumable
+from uwsgi_router.router.net.reader import Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 #: Bytes of a record, at most.

@@ -10,7 +10,7 @@ so that two different keys can never become one series.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from prometheus_client import ProcessCollector, generate_latest
@@ -156,37 +156,23 @@ class Families:
         )
         lines.add_metric(name, dropped_lines())
         yield lines
-        failed = CounterMetricFamily(
-            _PREFIX + "requests_failed",
-            "Requests that got no whole answer, by reason.",
-            labels=["router", "reason"],
-        )
-        for reason, count in list(source.counters.failed.items()):
-            failed.add_metric([*name, reason], count)
-        yield failed
+        text = "Requests that got no whole answer, by reason."
+        yield self._by("requests_failed", text, "reason", source.counters.failed)
         if source.certificate_ends is not None:
             yield from self._tls(source.certificate_ends)
 
+    def _by(self, metric: str, text: str, word: str, counts: Mapping[str, int]) -> Metric:
+        family = CounterMetricFamily(_PREFIX + metric, text, labels=["router", word])
+        for value, count in list(counts.items()):
+            family.add_metric([self._source.name, value], count)
+        return family
+
     def _tls(self, ends: Sequence[CertificateEnd]) -> Iterator[Metric]:
         router, counters = self._source.name, self._source.counters
-        for metric, text, word, counts in (
-            (
-                "tls_handshakes",
-                "TLS handshakes that succeeded, by version.",
-                "version",
-                counters.handshakes,
-            ),
-            (
-                "tls_handshakes_failed",
-                "TLS handshakes that failed, by reason.",
-                "reason",
-                counters.handshakes_failed,
-            ),
-        ):
-            family = CounterMetricFamily(_PREFIX + metric, text, labels=["router", word])
-            for value, count in list(counts.items()):
-                family.add_metric([router, value], count)
-            yield family
+        text = "TLS handshakes that succeeded, by version."
+        yield self._by("tls_handshakes", text, "version", counters.handshakes)
+        text = "TLS handshakes that failed, by reason."
+        yield self._by("tls_handshakes_failed", text, "reason", counters.handshakes_failed)
         resumed = CounterMetricFamily(
             _PREFIX + "tls_handshakes_resumed",
             "Those that went on with an earlier session.",

@@ -343,7 +343,7 @@ class HttpConnection(Connection):
     # --- the access log ---
 
     def _outcome(self, client: HttpClient | None) -> Outcome:
-        """Return the outcome of a request that no node was asked for."""
+        """Return the outcome of a request that no node got."""
         outcome = Outcome(self.id, self.fiber.phase.value, started=self._started, peer=self.peer[0])
         if client is not None:
             outcome.key, outcome.client = client.request.key, client.request.client
@@ -373,10 +373,8 @@ class HttpConnection(Connection):
             read -= len(pump.buffered)
         received, self._received = read - self._received, read
         sent, self._sent = self.link.written - self._sent, self.link.written
-        access_log = self._access_log
-        if access_log is None:
+        if (access_log := self._access_log) is None:
             return
-        now = monotonic()
         method = target = protocol = b""
         if client is not None:
             head, status, first_byte = client.request.head, client.status, client.first_byte
@@ -396,7 +394,7 @@ class HttpConnection(Connection):
                 tries=outcome.tries,
                 connect=outcome.connect,
                 first_byte=first_byte - outcome.started if first_byte else None,
-                total=now - outcome.started,
+                total=monotonic() - outcome.started,
                 reason=reason,
             )
         )
