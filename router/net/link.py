@@ -20,7 +20,7 @@ from uwsgi_router.router.net.reader import Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
-# What the kernel takes comes on top of that: with 256 KiB 400 clients that read nothing took 150 MB, and were no faster.
+# What the kernel takes comes on top: with 256 KiB 400 clients that read nothing took 150 MB, and were no faster.
 HIGH: Final = 64 * 1024
 LOW: Final = 16 * 1024
 
