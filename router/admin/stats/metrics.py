@@ -9,18 +9,17 @@ A label value shows a control byte or a byte that is not UTF-8 as ``\xNN``, and 
 so that two different keys can never become one series.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from uwsgi_router.protocol.text import show, to_bytes
+from uwsgi_router.router.admin.stats.series import PREFIX, SLICE, label, slices
 from uwsgi_router.router.admin.stats.source import StatsSource
-from uwsgi_router.router.certificates.expiry import CertificateEnd
+from uwsgi_router.router.admin.stats.tls_metrics import tls_families
 from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -30,12 +29,6 @@ from uwsgi_router.version import __version__, build
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-_T = TypeVar("_T")
-
-_PREFIX = "uwsgi_router_"
-# Series, keys or nodes that are handled at once: 0.3 ms.
-_SLICE = 50
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _TOTALS = (
     ("requests", "Requests that were read, over HTTP also those that were refused."),
@@ -99,7 +92,7 @@ class Families:
         source = self._source
         name = [source.name]
         info = GaugeMetricFamily(
-            _PREFIX + "build_info",
+            PREFIX + "build_info",
             "Always 1; the program's version, and whether it is compiled or plain Python.",
             labels=["router", "version", "build"],
         )
@@ -125,17 +118,17 @@ class Families:
                 source.upstreams.idle,
             ),
         ):
-            gauge = GaugeMetricFamily(_PREFIX + metric, text, labels=["router"])
+            gauge = GaugeMetricFamily(PREFIX + metric, text, labels=["router"])
             gauge.add_metric(name, value)
             yield gauge
         for attribute, text in _TOTALS:
             counter = CounterMetricFamily(
-                _PREFIX + _NAMES.get(attribute, attribute), text, labels=["router"]
+                PREFIX + _NAMES.get(attribute, attribute), text, labels=["router"]
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
         refused = CounterMetricFamily(
-            _PREFIX + "connections_refused",
+            PREFIX + "connections_refused",
             "Client connections refused because there were too many, by the option that limits them.",
             labels=["router", "option"],
         )
@@ -143,62 +136,34 @@ class Families:
             refused.add_metric([*name, option], count)
         yield refused
         dropped = CounterMetricFamily(
-            _PREFIX + "access_log_lines_dropped",
+            PREFIX + "access_log_lines_dropped",
             "Lines of the access log that its reader did not take in time.",
             labels=["router"],
         )
         dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
         yield dropped
         lines = CounterMetricFamily(
-            _PREFIX + "log_lines_dropped",
+            PREFIX + "log_lines_dropped",
             "Lines of the log that standard error or logto did not take, of this process.",
             labels=["router"],
         )
         lines.add_metric(name, dropped_lines())
         yield lines
-        text = "Requests that got no whole answer, by reason."
-        yield self._by("requests_failed", text, "reason", source.counters.failed)
-        if source.certificate_ends is not None:
-            yield from self._tls(source.certificate_ends)
-
-    def _by(self, metric: str, text: str, word: str, counts: Mapping[str, int]) -> Metric:
-        family = CounterMetricFamily(_PREFIX + metric, text, labels=["router", word])
-        for value, count in list(counts.items()):
-            family.add_metric([self._source.name, value], count)
-        return family
-
-    def _tls(self, ends: Sequence[CertificateEnd]) -> Iterator[Metric]:
-        router, counters = self._source.name, self._source.counters
-        text = "TLS handshakes that succeeded, by version."
-        yield self._by("tls_handshakes", text, "version", counters.handshakes)
-        text = "TLS handshakes that failed, by reason."
-        yield self._by("tls_handshakes_failed", text, "reason", counters.handshakes_failed)
-        resumed = CounterMetricFamily(
-            _PREFIX + "tls_handshakes_resumed",
-            "Those that went on with an earlier session.",
-            labels=["router"],
+        failed = CounterMetricFamily(
+            PREFIX + "requests_failed",
+            "Requests that got no whole answer, by reason.",
+            labels=["router", "reason"],
         )
-        resumed.add_metric([router], counters.handshakes_resumed)
-        yield resumed
-        first: dict[str, int] = {}
-        for end in ends:
-            # Several files may be for one name: of a listener and of a node that announces it.
-            name = label(end.name)
-            first[name] = min(end.not_after, first.get(name, end.not_after))
-        for some in _slices(list(first.items())):
-            gauge = GaugeMetricFamily(
-                _PREFIX + "certificate_not_after_timestamp_seconds",
-                "Until when a certificate is valid that is served.",
-                labels=["router", "certificate"],
-            )
-            for name, not_after in some:
-                gauge.add_metric([router, name], not_after)
-            yield gauge
+        for reason, count in list(source.counters.failed.items()):
+            failed.add_metric([*name, reason], count)
+        yield failed
+        if source.certificate_ends is not None:
+            yield from tls_families(source.name, source.counters, source.certificate_ends)
 
     def _keys(self, keys: "list[_Key]") -> Iterator[Metric]:
         for name, text, make, read in _KEYS:
-            for some in _slices(keys):
-                family = make(_PREFIX + name, text, labels=["router", "key"])
+            for some in slices(keys):
+                family = make(PREFIX + name, text, labels=["router", "key"])
                 for key in some:
                     family.add_metric([self._source.name, key.key], read(key))
                 yield family
@@ -212,8 +177,8 @@ class Families:
         )
         for make, families in ((CounterMetricFamily, _NODE_COUNTERS), (GaugeMetricFamily, now)):
             for name, text, value in families:
-                for some in _slices(rows):
-                    family = make(_PREFIX + name, text, labels=["router", "key", "node"])
+                for some in slices(rows):
+                    family = make(PREFIX + name, text, labels=["router", "key", "node"])
                     for row in some:
                         family.add_metric([router, row.key, row.name], sum(map(value, row.nodes)))
                     yield family
@@ -225,15 +190,15 @@ class Families:
             ),
             ("node_weight", "Weight of a node, announced or set by an operator.", _weight),
         ):
-            for some in _slices(rows):
-                gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for some in slices(rows):
+                gauge = GaugeMetricFamily(PREFIX + name, text, labels=["router", "key", "node"])
                 for row in some:
                     # One that is configured twice is up if it is so for one of its places.
                     gauge.add_metric([router, row.key, row.name], max(map(measure, row.nodes)))
                 yield gauge
         for name, text, read in self._announced():
-            for some in _slices(rows):
-                gauge = GaugeMetricFamily(_PREFIX + name, text, labels=["router", "key", "node"])
+            for some in slices(rows):
+                gauge = GaugeMetricFamily(PREFIX + name, text, labels=["router", "key", "node"])
                 for row in some:
                     for node in row.nodes:
                         if isinstance(node, SubscribedNode):
@@ -280,20 +245,6 @@ def render(source: StatsSource, *, now: float, wall: float) -> Iterator[bytes]:
     yield generate_latest(ProcessCollector(registry=None))
 
 
-def label(value: str | bytes) -> str:
-    """Return a label value that is printable, and different for different input."""
-    if isinstance(value, str) and value.isprintable() and "\\" not in value:
-        return value
-    text = to_bytes(value) if isinstance(value, str) else value
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", show(text.replace(b"\\", b"\\\\")))
-
-
-def _slices(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    """Yield the items, a few at a time; of none once nothing, because a family without series is shown too."""
-    for start in range(0, max(1, len(items)), _SLICE):
-        yield items[start : start + _SLICE]
-
-
 class _Ready(Collector):
     """Collector of a family that was collected already."""
 
@@ -338,11 +289,11 @@ def _read(registry: Registry, keys: list[_Key], rows: list[_Row]) -> Iterator[No
     handled = 0
     for pool in list(registry.pools.values()):
         key, live = label(pool.key), 0
-        for some in _slices(list(pool.nodes)):
+        for some in slices(list(pool.nodes)):
             rows += [_Row(key, label(node.name), [node]) for node in some]
             live += sum(map(_serves, some))
             handled += 1 + len(some)
-            if handled > _SLICE:
+            if handled > SLICE:
                 handled = 0
                 yield None
         keys.append(_Key(key, pool, live))

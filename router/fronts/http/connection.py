@@ -14,6 +14,7 @@ from uwsgi_router.router.fronts.http.client import HttpClient, failure_page, wit
 from uwsgi_router.router.fronts.http.client_certificates import check_policy
 from uwsgi_router.router.fronts.http.own import own_answer
 from uwsgi_router.router.fronts.http.pace import Pace
+from uwsgi_router.router.fronts.http.request import unfinished
 from uwsgi_router.router.fronts.http.rules import HttpListener
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
@@ -29,8 +30,6 @@ from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 
-# Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
-_EMPTY: Final = b"\r\n"
 # Bytes that are more than nearly all requests have: to read hundreds of fields takes 0.5 ms.
 _LARGE: Final = 4096
 _IDLE: Final = Phase.IDLE
@@ -153,7 +152,9 @@ class HttpConnection(Connection):
             except TimedOut:
                 timed_out = True
             if client is None:
-                await self._refuse(failure or self._unfinished(timed_out=timed_out))
+                waited = self._settings.head_timeout if timed_out else None
+                stopping = self.connections.stopping
+                await self._refuse(failure or unfinished(pump.buffered, waited, stopping=stopping))
                 return
             own = None if listener.plain else own_answer(listener, client.request)
             if own is None:
@@ -285,19 +286,6 @@ class HttpConnection(Connection):
         return client
 
     # --- what is no request, or none that we take ---
-
-    def _unfinished(self, *, timed_out: bool) -> Failure | None:
-        """Return why what has come will be no request; None: nothing has come."""
-        if not self.pump.buffered.strip(_EMPTY):
-            return None
-        if not timed_out:
-            return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
-        if self.connections.stopping:
-            return Failure(
-                reasons.HEAD_TIMEOUT, "no whole head came before the router stopped", option=""
-            )
-        timeout = self._settings.head_timeout
-        return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
 
     async def _refuse(self, failure: Failure | None) -> None:
         """Answer what is no request, or none that we take; None: nothing has come."""

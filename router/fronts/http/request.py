@@ -1,5 +1,7 @@
 """HTTP requests of clients, and how they are written for nodes."""
 
+from typing import Final
+
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.host import server_authority
@@ -12,6 +14,9 @@ from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import refused
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.fronts.http.rules import HttpListener, HttpRules
+
+# Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
+_EMPTY: Final = b"\r\n"
 
 
 class HttpRequest(Request):
@@ -104,3 +109,21 @@ class HttpRequest(Request):
 def as_failure(error: HttpError) -> Failure:
     """Return why the parser refuses a request."""
     return Failure(refused(error.reason, error.status), error.text)
+
+
+def unfinished(data: bytes, waited: float | None, *, stopping: bool) -> Failure | None:
+    """Return why what has come will be no request; None: nothing has come.
+
+    Args:
+        data: what has come.
+        waited: seconds, in which no more came; None: the connection has ended.
+        stopping: the router is, and waited no longer for that.
+    """
+    if not data.strip(_EMPTY):
+        return None
+    if waited is None:
+        return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
+    if stopping:
+        text = "no whole head came before the router stopped"
+        return Failure(reasons.HEAD_TIMEOUT, text, option="")
+    return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {waited:g} s", waited)
