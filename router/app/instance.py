@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Iterator, Sequence
 
@@ -138,15 +139,26 @@ class Instance:
             jail.close_sockets()
         self._commons.release(self)
 
-    def leave(self) -> None:
-        """Close our copies of everything but the routers for jails: another process has it."""
-        for bound in (*self._sockets(), *self._commons.sockets()):
-            bound.leave()
+    def replace(self, kind: int, text: str, place: int, sock: socket.socket) -> None:
+        """Go on with another socket of an address: the master has bound it again.
 
-    def leave_jails(self) -> None:
-        """Close our copies of the descriptors of the routers for jails: another process has them."""
-        for jail in self.jails:
-            jail.leave()
+        Args:
+            kind: SOCK_STREAM or SOCK_DGRAM.
+            text: the address as configured.
+            place: number of the socket among those of the address.
+            sock: the new one.
+        """
+        known = [
+            bound
+            for bound in (*self._sockets(), *self._commons.sockets())
+            if bound.name == text and bound.sock.type == kind and bound.can_be_replaced
+        ]
+        if place >= len(known):
+            sock.close()
+            return
+        known[place].replace(sock, None)
+        if self.shared is not None:
+            self._enter()
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""

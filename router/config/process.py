@@ -122,6 +122,21 @@ class ProcessConfig:
         default=None,
         group=SOCKETS,
     )
+    master: bool = switch(
+        "master",
+        "Have a process that opens sockets, starts workers again that died, and reloads on HUP.",
+        default=True,
+        group=PROCESS,
+        short="M",
+        spellings=(
+            Spelling(
+                "no-master",
+                values.SWITCH_OFF,
+                "Serve everything in one process, without reload and harakiri.",
+                origin=_OURS,
+            ),
+        ),
+    )
     uid: str | None = option(
         "uid",
         values.USER,

@@ -9,7 +9,7 @@ child believes that they are meant for it.
 import logging
 import os
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,59 @@ class InheritedSocket:
     used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SocketRequest:
+    """Request for the sockets of an address.
+
+    Attributes:
+        kind: SOCK_STREAM or SOCK_DGRAM.
+        text: the address as configured.
+        options: backlog, socket options, access of socket files: fields of the process's configuration.
+        server_first: we may write before the client does.
+        lanes: of UDP, a second socket for the same address too.
+        workers: number of processes that accept there.
+    """
+
+    kind: socket.SocketKind
+    text: str
+    options: Mapping[str, Any]
+    server_first: bool = False
+    lanes: bool = False
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSocket:
+    """Socket that another process has opened for us.
+
+    Attributes:
+        sock: non-blocking.
+        name: as configured.
+        own: this program's, not that of whoever started the program.
+        second: its second lane, or None.
+    """
+
+    sock: socket.socket
+    name: str
+    own: bool
+    second: socket.socket | None = None
+
+
 class Inherited:
     """Inherited sockets, to be found by address or by descriptor."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         """Take over ``sockets``, which the caller bound (the demo does so)."""
         self._sockets = [InheritedSocket(sock, sock.fileno()) for sock in sockets]
+
+    def add(self, sockets: Iterable[InheritedSocket]) -> None:
+        """Take over more of them."""
+        self._sockets += sockets
+
+    @property
+    def sockets(self) -> list[InheritedSocket]:
+        """All of them."""
+        return list(self._sockets)
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str], pid: int) -> "Inherited":
@@ -113,6 +160,15 @@ class Inherited:
                 candidate.used = True
                 found.append(candidate.sock)
         return found
+
+    def given(self, request: "SocketRequest") -> "list[GivenSocket] | None":  # noqa: ARG002
+        """Return the sockets of a request, if whoever started this process opens them; None: we open them ourselves.
+
+        Raises:
+            OSError: there is nobody any more who could.
+            ValueError: they can't be opened; ``str()`` says why.
+        """
+        return None
 
     def unused(self) -> list[InheritedSocket]:
         """Return what no address of the configuration took; the operator should hear of it."""
