@@ -52,7 +52,7 @@ async def _serve(link: MasterLink, jail: Jail) -> None:
 
     def told(message: Message) -> None:
         match message.members.get("do"):
-            case "stop" | "stop-now":
+            case "stop" | "stop-now" | "drain":
                 orders.stop.set()
             case "reopen":
                 file = log_file()

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.instance import HandOn, Instance
 from uwsgi_router.router.app.process.garbage_collector import tune_gc
 from uwsgi_router.router.core.log import log_file
 
@@ -18,11 +18,13 @@ class Orders:
         mercy: seconds for what runs.
         stop: to end: finish what runs.
         at_once: to end now.
+        hand_on: to leave everything to another process; None: to end for good.
     """
 
     mercy: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
+    hand_on: HandOn | None = None
 
     def stop_now(self) -> None:
         """End now."""
@@ -49,7 +51,9 @@ async def serve(instance: Instance, orders: Orders, ready: Callable[[], object])
     ready()
     await orders.stop.wait()
     if not orders.at_once.is_set():
-        stopping = loop.create_task(instance.stop(orders.mercy))
+        hand_on = orders.hand_on
+        end = instance.stop(orders.mercy) if hand_on is None else instance.hand_on(hand_on)
+        stopping = loop.create_task(end)
         forced = loop.create_task(orders.at_once.wait())
         await asyncio.wait((stopping, forced), return_when=asyncio.FIRST_COMPLETED)
         forced.cancel()

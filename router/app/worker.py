@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from uwsgi_router.router.app.child import MasterLink
-from uwsgi_router.router.app.instance import Instance
+from uwsgi_router.router.app.instance import HandOn, Instance
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
 from uwsgi_router.router.app.process import environment
@@ -118,6 +118,11 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
     match members.get("do"):
         case "stop":
             orders.mercy = members["mercy"]
+            orders.stop.set()
+        case "drain":
+            leaving = frozenset((kind, text) for kind, text in members["leaving"])
+            times = members["grace"], members["mercy"], members["streams"]
+            orders.hand_on = HandOn(leaving, *times)
             orders.stop.set()
         case "stop-now":
             orders.stop_now()

@@ -8,7 +8,7 @@ from uwsgi_router.router.app.process import early_stop
 from uwsgi_router.router.cli.command_table import COMMANDS
 
 # As in router.app.master.launch, which most commands do not need.
-_CHILD = "_UWSGI_ROUTER_CHILD"
+_CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
@@ -22,6 +22,10 @@ def command() -> int:
         from uwsgi_router.router.cli.roles import play  # noqa: PLC0415
 
         return play()
+    if _STATE in os.environ:
+        from uwsgi_router.router.cli.roles import resume  # noqa: PLC0415
+
+        return resume(sys.argv[1:])
     return main(sys.argv[1:])
 
 

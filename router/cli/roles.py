@@ -1,15 +1,17 @@
 """Roles of processes: the master, and what its children are."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 
 from uwsgi_router.router.app.master.assignment import Assignment
-from uwsgi_router.router.app.master.launch import CHILD, Launch, taken_descriptor
-from uwsgi_router.router.app.master.master import Master
+from uwsgi_router.router.app.master.launch import CHILD, STATE, Launch, taken_descriptor
+from uwsgi_router.router.app.master.master import Master, first
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
+from uwsgi_router.router.supervision.memory_file import read_memory_file
 
 
 def lead(arguments: Sequence[str], configuration: Configuration) -> int:
@@ -24,7 +26,23 @@ def lead(arguments: Sequence[str], configuration: Configuration) -> int:
     """
     notifier = SystemdNotifier.from_environment(os.environ)
     inherited = Inherited.from_environment(os.environ, os.getpid())
-    return Master(Launch.of_this_process(arguments), configuration, inherited, notifier).run()
+    return first(Launch.of_this_process(arguments), inherited, notifier).run(configuration)
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Be the master that has executed itself; return the exit status.
+
+    Args:
+        arguments: of the command.
+    """
+    descriptor = taken_descriptor(STATE)
+    assert descriptor is not None
+    state = json.loads(read_memory_file(descriptor))
+    os.close(descriptor)
+    if state["pid"] != os.getpid():
+        sys.stderr.write(f"uwsgi-router: {STATE} is for process {state['pid']}\n")
+        return 2
+    return Master.resumed(Launch.of_this_process(arguments), state).go_on(state)
 
 
 def play() -> int:
@@ -54,4 +72,10 @@ def _jail(assignment: Assignment) -> int:
     return guard(assignment)
 
 
-_ROLES = {"worker": _worker, "jail": _jail}
+def _prepare(assignment: Assignment) -> int:
+    from uwsgi_router.router.cli.preparing import prepare_reload  # noqa: PLC0415 - likewise
+
+    return prepare_reload(assignment)
+
+
+_ROLES = {"worker": _worker, "jail": _jail, "prepare": _prepare}

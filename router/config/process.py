@@ -221,6 +221,30 @@ class ProcessConfig:
         default=60.0,
         group=PROCESS,
     )
+    reload_timeout: float = option(
+        "reload-timeout",
+        seconds(),
+        "On a reload, give new processes up that are not ready after so long; the old ones serve on.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_grace: float = option(
+        "drain-grace",
+        seconds(zero=0.0),
+        "On a reload, let idle connections of clients have one last request within so long.",
+        default=5.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_streams: float = option(
+        "drain-streams",
+        seconds(zero=0.0),
+        "On a reload, let WebSockets and event streams go on for so long.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
     env: Mapping[str, str] = option(
         "env",
         values.ASSIGNMENT,

@@ -204,13 +204,17 @@ def _file_name(address: SockAddr) -> bytes:
 
 
 class SystemdNotifier:
-    """Notifier of the service manager (sd_notify); does nothing if nobody asked."""
+    """Notifier of the service manager (sd_notify); does nothing if nobody asked.
+
+    Attributes:
+        address: as in NOTIFY_SOCKET; None: nobody asked.
+    """
 
     def __init__(self, address: str | None) -> None:
         """Send to ``address``, as in NOTIFY_SOCKET: a path, or ``@`` and an abstract name."""
-        self._address: str | None = None
+        self.address: str | None = None
         if address and address[0] in "/@":
-            self._address = "\0" + address[1:] if address[0] == "@" else address
+            self.address = address
         elif address:
             log.warning("NOTIFY_SOCKET=%s is not a UNIX socket: nobody is notified", address)
 
@@ -232,12 +236,14 @@ class SystemdNotifier:
         self._send("STOPPING=1", f"STATUS={_one_line(status)}")
 
     def _send(self, *lines: str) -> None:
-        if self._address is None:
+        if self.address is None:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.setblocking(False)
-                sock.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), self._address)
+                address = self.address
+                where = "\0" + address[1:] if address[0] == "@" else address
+                sock.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), where)
         except OSError as exc:
             log.warning("cannot notify the service manager: %s", exc.strerror)
 

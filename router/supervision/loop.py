@@ -69,6 +69,10 @@ class SelectorLoop:
         """Call back whenever a descriptor can be read."""
         self._selector.register(descriptor, selectors.EVENT_READ, callback)
 
+    def reads(self, descriptor: int) -> bool:
+        """Return True if a descriptor is waited for."""
+        return descriptor in self._selector.get_map()
+
     def remove_reader(self, descriptor: int) -> None:
         """Wait for a descriptor no more; nothing happens if nobody does."""
         try:

@@ -88,20 +88,20 @@ def reap(pid: int) -> int | None:
 
 
 def reap_strangers(known: Collection[int]) -> None:
-    """Reap children that we did not start: as process 1 of a container everybody's orphans are ours.
+    """Reap children that we do not know: as process 1 of a container everybody's orphans are ours.
 
     Args:
         known: children that are waited for elsewhere.
     """
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if found is None or found.si_pid in known:
-            # One of ours comes first; the next signal, or its pidfd, tells of the rest.
-            return
-        os.waitpid(found.si_pid, os.WNOHANG)
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for child in children:
+        if child not in known:
+            reap(child)
 
 
 def cause_of(code: int) -> str:

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final, Protocol
 
 from uwsgi_router.router.app.master.assignment import Assignment
@@ -59,18 +58,19 @@ class Children:
         self._beats = beats
         self._listener = listener
         self._free = list(range(PLACES - 1, -1, -1))
-        self._timing = _TIMING
 
     def make(self, generation: Generation, role: str, number: int, name: str) -> Child:
         """Return a child that is not started yet."""
         return self._made(generation, role, number, name, self._free.pop())
 
     def adopted(
-        self, generation: Generation, role: str, number: int, name: str, beat: int
+        self, generation: Generation, role: str, number: int, name: str, beat: int, made_by: int
     ) -> Child:
-        """Return a child whose process was started before an exec."""
+        """Return a child that was made before an exec, by a generation perhaps before this one."""
         self._free.remove(beat)
-        return self._made(generation, role, number, name, beat)
+        child = self._made(generation, role, number, name, beat)
+        child.generation = made_by
+        return child
 
     def _made(self, generation: Generation, role: str, number: int, name: str, beat: int) -> Child:
         ends: list[Channel] = []
@@ -97,7 +97,7 @@ class Children:
             self._beats.clear(beat)
             self._listener.child_ended(child, code)
 
-        program = SupervisedProgram(self._loop, name, command, self._timing)
+        program = SupervisedProgram(self._loop, name, command, _TIMING)
         child = Child(role, number, generation.number, beat, program)
         program.on_started, program.on_ended = started, ended
         return child
@@ -211,10 +211,6 @@ class Children:
             members["directory"],
             members["umask"],
         )
-
-    def limited(self, seconds: float | None) -> None:
-        """Give children that are made from now on so long to get ready."""
-        self._timing = replace(_TIMING, start=seconds)
 
 
 def user_of(child: Child) -> str:

@@ -1,6 +1,7 @@
 """Generation: the processes of one configuration, from their start to their end."""
 
 import enum
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -88,6 +89,10 @@ class Generation:
         """Those that have a process."""
         return (child for child in self.children if child.program.pid)
 
+    def close(self) -> None:
+        """Close what it had for its processes."""
+        os.close(self.descriptor)
+
     def state(self) -> Mapping[str, Any]:
         """Return what survives an exec."""
         return {
@@ -99,6 +104,8 @@ class Generation:
                 {
                     "role": child.role,
                     "number": child.number,
+                    "name": child.program.name,
+                    "owner": child.generation,
                     "beat": child.beat,
                     "loop": child.loop,
                     "pid": child.program.pid,

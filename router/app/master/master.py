@@ -5,26 +5,29 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.master.beats import Beats
-from uwsgi_router.router.app.master.children import Children, told, user_of
-from uwsgi_router.router.app.master.generation import Child, Generation, Stage
+from uwsgi_router.router.app.master.children import told, user_of
+from uwsgi_router.router.app.master.fleet import Fleet
+from uwsgi_router.router.app.master.generation import Child, Generation
 from uwsgi_router.router.app.master.launch import Launch
+from uwsgi_router.router.app.master.reload import Reload, execute
 from uwsgi_router.router.app.master.sockets import MasterSockets
+from uwsgi_router.router.app.master.value import load
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.title import set_title
-from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
-from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.supervision.channel import Message
 from uwsgi_router.router.supervision.loop import SelectorLoop
-from uwsgi_router.router.supervision.process import cause_of, reap_strangers
+from uwsgi_router.router.supervision.memory_file import read_memory_file
+from uwsgi_router.router.supervision.process import reap_strangers
 from uwsgi_router.version import __version__, build
 
 log = logging.getLogger("uwsgi-router.master")
@@ -39,157 +42,190 @@ class Master:
 
     Args:
         launch: how this process was started.
-        configuration: checked already.
-        inherited: sockets that were open at the start.
+        sockets: that are open already.
         notifier: of the service manager.
+        beats: heartbeats of children; None: there are none yet.
+        reloads: descriptor of what is published of reloads; -1: none yet.
 
     Attributes:
-        generations: the newest last.
+        fleet: its processes.
+        reload: its reloads.
         status: the exit status.
     """
 
     def __init__(
         self,
         launch: Launch,
-        configuration: Configuration,
-        inherited: Inherited,
+        sockets: MasterSockets,
         notifier: SystemdNotifier,
+        beats: Beats | None = None,
+        reloads: int = -1,
     ) -> None:
         self._launch = launch
         self._notifier = notifier
         self._loop = SelectorLoop()
-        self._sockets = MasterSockets(inherited.sockets)
-        self._beats = Beats()
-        self._children = Children(self._loop, launch, self._sockets, self._beats, self)
-        self._file_watch: FileWatch | None = None
-        self._pidfiles: list[PidFile] = []
+        self.fleet = Fleet(self._loop, launch, sockets, beats or Beats(), self)
+        self.reload = Reload(self._loop, launch, self.fleet, self._execute, reloads)
+        self._pidfiles: dict[str, PidFile] = {}
+        self._process = ProcessConfig()
         self._stops = 0
         self.status = 0
-        self.generations = [Generation(1, configuration)]
 
-    @property
-    def newest(self) -> Generation:
-        """The newest generation."""
-        return self.generations[-1]
+    # --- its life ---
 
-    def run(self) -> int:
+    def run(self, configuration: Configuration) -> int:
         """Start, serve until a signal ends it, and return the exit status.
+
+        Args:
+            configuration: checked already.
 
         Raises:
             StartError: if it can't start, with the one line for the operator.
         """
-        configuration = self.newest.configuration
-        process = configuration.process
-        environment.enter_directory(process)
-        setup(process)
-        for line in configuration.warnings:
-            log.warning("%s", line)
-        set_title(process.procname, process.procname_prefix)
-        raise_descriptor_limit()
-        warn_of_short_backlog(process.listen)
         try:
-            for path in (process.pidfile, process.safe_pidfile):
-                if path is not None:
-                    self._pidfiles.append(PidFile(path))
+            self._enter(configuration.process)
+            for line in configuration.warnings:
+                log.warning("%s", line)
+            warn_of_short_backlog(configuration.process.listen)
             self._take_signals()
-            self._start(self.newest)
+            self.fleet.start(configuration)
             self._loop.run()
         finally:
-            self._sockets.close()
-            for pidfile in self._pidfiles:
-                pidfile.remove()
-            self._loop.close()
+            self._close()
         return self.status
 
-    # --- children ---
+    @classmethod
+    def resumed(cls, launch: Launch, state: Mapping[str, Any]) -> "Master":
+        """Return the master that has executed itself.
 
-    def _start(self, generation: Generation) -> None:
-        """Start the processes of a generation."""
-        configuration = generation.configuration
-        if configuration.routers:
-            name = "worker 1"
-            generation.children.append(self._children.make(generation, "worker", 0, name))
-        for number, name in enumerate(configuration.jails):
-            text = f"the {name} router"
-            generation.children.append(self._children.make(generation, "jail", number, text))
-        for child in generation.children:
-            child.program.start()
+        Args:
+            launch: how it was started.
+            state: what it has left for itself.
+        """
+        fleet, reload = state["fleet"], state["reload"]
+        for descriptor in (fleet["beats"], reload["descriptor"]):
+            os.set_inheritable(descriptor, False)
+        return cls(
+            launch,
+            MasterSockets.restore(fleet["sockets"]),
+            SystemdNotifier(state["notify"]),
+            Beats(fleet["beats"]),
+            reload["descriptor"],
+        )
 
-    def child_told(self, child: Child, message: Message) -> None:
-        """Take what a child says."""
-        members = message.members
-        if "failed" in members:
-            self._failed(child, str(members["failed"]))
-        elif "ready" in members:
-            child.loop = members.get("loop", "")
-            child.program.ready()
-            if self.newest.stage is Stage.STARTING and self.newest.ready:
-                self._serving(self.newest)
-        message.close()
+    def go_on(self, state: Mapping[str, Any]) -> int:
+        """Go on with a reload after an exec; return the exit status."""
+        try:
+            self.fleet.restore(state["fleet"]["generations"])
+            self.reload.restore(state["reload"])
+            serving = self.fleet.serving
+            assert serving is not None
+            self._enter(serving.configuration.process)
+            self._take_signals()
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            self._reap()
+            self._start_again(state["configuration"])
+            self._loop.run()
+        finally:
+            self._close()
+        return self.status
 
-    def child_ended(self, child: Child, code: int) -> None:
-        """Take that a child's process has ended."""
-        if self._stops:
-            if not any(True for _ in self._running()):
-                self._loop.stop()
+    def _start_again(self, descriptor: int) -> None:
+        try:
+            configuration = load(read_memory_file(descriptor))
+        except StartError as error:
+            os.close(descriptor)
+            self.reload.failed(str(error))
             return
-        if not child.program.machine.was_ready:
-            self._failed(
-                child, f"{child.program.name} has ended before it was ready ({cause_of(code)})"
-            )
+        for line in configuration.warnings:
+            log.warning("%s", line)
+        self.fleet.start(configuration, descriptor)
 
-    def _running(self) -> Iterator[Child]:
-        """Yield all that have a process."""
-        for generation in self.generations:
-            yield from generation.running
+    def _enter(self, process: ProcessConfig) -> None:
+        """Take over what a configuration says of this process."""
+        self._process = process
+        environment.enter_directory(process)
+        setup(process)
+        set_title(process.procname or "uwsgi-router", process.procname_prefix)
+        raise_descriptor_limit()
+        self._write_pidfiles(process)
 
-    def _failed(self, child: Child, why: str) -> None:
-        """Take that a child can't start."""
-        if child.program.machine.was_ready:
-            log.error("%s can't start again: %s", child.program.name, why)
-            return
-        if not self._stops:
-            sys.stderr.write(f"uwsgi-router: {why}\n")
-            self.status = 1
-            self._stop_now()
+    def _change(self, process: ProcessConfig) -> None:
+        """Take over what a new configuration says of this process."""
+        before, self._process = self._process, process
+        try:
+            os.chdir(self._launch.directory)
+            os.umask(self._launch.umask)
+            environment.enter_directory(process)
+            if (before.logto, before.log_date) != (process.logto, process.log_date):
+                logging.getLogger().handlers.clear()
+                setup(process)
+            set_title(process.procname or "uwsgi-router", process.procname_prefix)
+            self._write_pidfiles(process)
+        except (StartError, OSError) as error:
+            log.error("the master goes on as it was: %s", error)  # noqa: TRY400 - one line
 
-    def _serving(self, generation: Generation) -> None:
-        """Note that a generation serves."""
-        generation.stage = Stage.SERVING
-        for unused in self._sockets.unused():
+    def _write_pidfiles(self, process: ProcessConfig) -> None:
+        wanted = [one for one in (process.pidfile, process.safe_pidfile) if one is not None]
+        for path in [path for path in self._pidfiles if path not in wanted]:
+            self._pidfiles.pop(path).remove()
+        for path in wanted:
+            if path not in self._pidfiles:
+                self._pidfiles[path] = PidFile(path)
+
+    def _close(self) -> None:
+        self.fleet.sockets.close()
+        for pidfile in self._pidfiles.values():
+            pidfile.remove()
+        self._loop.close()
+
+    # --- what becomes of the processes ---
+
+    def serving(self, generation: Generation) -> None:
+        """Take that a generation serves."""
+        for unused in self.fleet.sockets.unused():
             log.warning(
                 "the inherited socket %d (%s) is not in the configuration", unused.fd, unused.name
             )
-        self._watch_files()
+        names = (child.loop for child in generation.children if child.loop)
         _log_start.info(
             "uwsgi-router %s (%s) is ready, pid %d, %s",
             __version__,
             build(),
             os.getpid(),
-            next((child.loop for child in generation.children if child.loop), "no event loop"),
+            next(names, "no event loop"),
         )
         self._notifier.ready("serving")
+        if generation.number > 1:
+            self._change(generation.configuration.process)
+        self._loop.call_later(0, self.reload.took_over)
 
-    # --- files of sockets ---
+    def failed(self, generation: Generation, why: str) -> None:
+        """Take that a generation could not start."""
+        if generation.number == 1:
+            sys.stderr.write(f"uwsgi-router: {why}\n")
+            self.status = 1
+            self._stop_now()
+        else:
+            self._notifier.ready("serving")
+            self.reload.failed(why)
 
-    def _watch_files(self) -> None:
-        if self._file_watch is not None:
-            self._file_watch.close()
-        for bound in self._sockets.watched():
-            bound.on_replaced = self._replacing(bound)
-        process = self.newest.configuration.process
-        self._file_watch = FileWatch(self._sockets.watched(), process, self._loop, lambda: None)
-        self._file_watch.start()
+    def gone(self) -> None:
+        """Take that a process has ended."""
+        if self._stops:
+            if not any(True for _ in self.fleet.running()):
+                self._loop.stop()
+        else:
+            self.reload.look()
 
-    def _replacing(self, bound: BoundSocket) -> Callable[[socket.socket, socket.socket], None]:
-        """Return a function that tells the children of another socket."""
-
-        def replaced(new: socket.socket, _old: socket.socket) -> None:
-            for (kind, text), place in self._sockets.keys_of(bound):
-                for child in self._running():
-                    child.tell(new.fileno(), do="replace", kind=kind, text=text, place=place)
-
-        return replaced
+    def asked(self, child: Child, message: Message) -> None:  # noqa: ARG002
+        """Take what a child says."""
+        members = message.members
+        if "reload" in members and len(message.descriptors) == 1:
+            waiting = socket.socket(fileno=message.descriptors[0])
+            self.reload.ask(str(members["reload"]), waiting)
+            return
+        message.close()
 
     # --- signals ---
 
@@ -199,18 +235,26 @@ class Master:
         self._loop.on_signals([signal.SIGCHLD], self._child_signal)
         self._loop.on_signals([signal.SIGUSR1], self._reopen)
         self._loop.on_signals([signal.SIGUSR2], self._tell_status)
-        self._loop.on_signals([signal.SIGHUP], self._reload)
+        self._loop.on_signals([signal.SIGHUP], self._hang_up)
 
     def _child_signal(self, _number: int) -> None:
-        if os.getpid() == 1:
-            reap_strangers({child.program.pid for child in self._running()})
+        self._reap()
+
+    def _reap(self) -> None:
+        """Reap children that nobody knows: orphans, as process 1, and those that were given up before an exec."""
+        known = {child.program.pid for child in self.fleet.running()}
+        reap_strangers(known | {self.reload.pid})
+
+    def _hang_up(self, _number: int) -> None:
+        if self._stops:
+            return
+        self.reload.ask("SIGHUP")
 
     def _stop_signal(self, number: int) -> None:
         name = signal.Signals(number).name
         if self._stops > 1:
             _log_signals.warning("%s: forced", name)
-            for child in self._running():
-                child.program.kill(again=False)
+            self.fleet.kill()
             self.status = 1
             self._loop.stop()
         elif number == signal.SIGTERM and not self._stops:
@@ -226,24 +270,15 @@ class Master:
         """Let the children finish what runs, and end."""
         self._stops = 1
         self._notifier.stopping("finishing requests")
-        mercy = self.newest.configuration.process.reload_mercy
-        self._end(do="stop", mercy=mercy)
+        self._end(do="stop", mercy=self._process.reload_mercy)
 
     def _stop_now(self) -> None:
         self._stops = 2
         self._end(do="stop-now", mercy=0.0)
 
     def _end(self, *, do: str, mercy: float) -> None:
-        if self._file_watch is not None:
-            self._file_watch.close()
-        self._sockets.unlink()
-        children = list(self._running())
-        told(children, do=do, mercy=mercy)
-        for generation in self.generations:
-            for child in generation.children:
-                child.program.stop(mercy=mercy)
-        self._sockets.close()
-        if not children:
+        self.reload.cancel()
+        if not self.fleet.end(do=do, mercy=mercy):
             self._loop.stop()
 
     def _reopen(self, number: int) -> None:
@@ -251,22 +286,33 @@ class Master:
         file = log_file()
         if file is not None:
             file.reopen()
-        told(self._running(), do="reopen")
+        told(self.fleet.running(), do="reopen")
 
     def _tell_status(self, number: int) -> None:
         name = signal.Signals(number).name
-        for child in self._running():
-            beat = self._beats.read(child.beat)
+        for child in self.fleet.running():
+            beat = self.fleet.beats.read(child.beat)
+            text = "%s: %s, pid %d, of generation %s: %d connections, %d requests running, %d answered or failed"
+            numbers = beat.connections, beat.running, beat.requests - beat.running
             _log_signals.info(
-                "%s: %s, pid %d, generation %s: %d connections, %d requests running, %d since it started",
-                name,
-                child.program.name,
-                child.program.pid,
-                user_of(child),
-                beat.connections,
-                beat.running,
-                beat.requests,
+                text, name, child.program.name, child.program.pid, user_of(child), *numbers
             )
 
-    def _reload(self, number: int) -> None:
-        _log_signals.info("%s: nothing is reloaded yet", signal.Signals(number).name)
+    # --- exec ---
+
+    def _execute(self, configuration: int) -> str:
+        """Execute this program again; return why that is not possible."""
+        state = {
+            "pid": os.getpid(),
+            "fleet": self.fleet.state(),
+            "reload": self.reload.state(),
+            "configuration": configuration,
+            "notify": self._notifier.address,
+        }
+        kept = (*self.fleet.descriptors(), *self.reload.descriptors(), configuration)
+        return execute(self._launch, state, kept)
+
+
+def first(launch: Launch, inherited: Inherited, notifier: SystemdNotifier) -> Master:
+    """Return the master of a program that has just been started."""
+    return Master(launch, MasterSockets(inherited.sockets), notifier)

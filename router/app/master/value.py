@@ -22,7 +22,9 @@ class _Pickler(pickle.Pickler):
 
 
 def _make(kind: type, given: dict[str, Any]) -> Any:
-    return kind(**given)
+    """Make an object of another version, perhaps: what this one does not know is left out."""
+    known = {one.name for one in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in given.items() if name in known})
 
 
 def dump(configuration: Configuration) -> bytes:
