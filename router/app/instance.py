@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
-from uwsgi_router.router.admin.control.server import ControlServer
+from uwsgi_router.router.admin.control.server import ControlServer, Reload
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
@@ -66,6 +66,7 @@ class Instance:
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
+        reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Instance:
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
+        self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
@@ -217,7 +219,9 @@ class Instance:
             router.make(shared, process, self._caches, table)
         await self._commons.start()
         if self._control_sockets:
-            self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
+            self._control_server = ControlServer(
+                self._control_sockets, self.operator(), loop=loop, reload=self.reload
+            )
             self._control_server.start()
         self._names = Names(self.gateways, shared.resolver, loop, self._timing)
         await self._names.start()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterable
 
@@ -105,6 +106,10 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
             log_summaries(instance)
         link.send(ready=True, loop=type(loop).__module__)
 
+    def reload(who: str, sock: socket.socket | None) -> bool:
+        return link.send(*([] if sock is None else [sock.fileno()]), reload=who)
+
+    instance.reload = reload
     link.listen(loop, told, gone)
     loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
     link.beat(loop, lambda: beat_of(instance))

@@ -221,11 +221,9 @@ class Master:
     def asked(self, child: Child, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
-        if "reload" in members and len(message.descriptors) == 1:
-            waiting = socket.socket(fileno=message.descriptors[0])
-            self.reload.ask(str(members["reload"]), waiting)
-            return
-        message.close()
+        if "reload" in members:
+            waiting = [socket.socket(fileno=one) for one in message.descriptors]
+            self.reload.ask(f"{members['reload']} at the control socket", *waiting[:1])
 
     # --- signals ---
 
