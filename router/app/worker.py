@@ -1,6 +1,7 @@
 """Worker process: serves requests on sockets that the master has opened."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -8,7 +9,7 @@ import socket
 import sys
 from collections.abc import Iterable
 
-from uwsgi_router.router.app.child import MasterLink
+from uwsgi_router.router.app.child import BEAT, MasterLink
 from uwsgi_router.router.app.instance import HandOn, Instance
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
@@ -21,7 +22,7 @@ from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.app.serving import Orders, log_summaries, reopen_logs, serve
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import adopt
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.supervision.channel import Message
@@ -58,6 +59,16 @@ def enter(configuration: Configuration, title: str) -> None:
     environment.apply(process)
     setup(process)
     set_title(process.procname or title, process.procname_prefix)
+    write_stacks()
+
+
+def write_stacks() -> None:
+    """Have the stacks of all threads written to the log if the process is aborted, or crashes."""
+    file = log_file()
+    if file is None or file.stream is None:
+        faulthandler.enable()
+    else:
+        faulthandler.enable(file.stream.fileno())
 
 
 def become(
@@ -112,7 +123,8 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     instance.reload = reload
     link.listen(loop, told, gone)
     loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
-    link.beat(loop, lambda: beat_of(instance))
+    harakiri = link.configuration.harakiri
+    link.beat(loop, lambda: beat_of(instance), harakiri / 4 if harakiri else BEAT)
     await serve(instance, orders, ready)
     link.close(loop)
 
@@ -133,6 +145,7 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
             orders.stop_now()
         case "reopen":
             reopen_logs(instance)
+            write_stacks()
         case "replace":
             (descriptor,) = message.descriptors
             key = members["kind"], members["text"], members["place"]

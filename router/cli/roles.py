@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.launch import CHILD, STATE, Launch, taken_descriptor
-from uwsgi_router.router.app.master.master import Master, first
+from uwsgi_router.router.app.master.master import Master
+from uwsgi_router.router.app.master.sockets import MasterSockets
+from uwsgi_router.router.app.master.surroundings import Surroundings
+from uwsgi_router.router.app.process.cores import with_cores
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
+from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.supervision.memory_file import read_memory_file
 
 
@@ -24,9 +27,12 @@ def lead(arguments: Sequence[str], configuration: Configuration) -> int:
     Raises:
         StartError: if it can't start, with the one line for the operator.
     """
-    notifier = SystemdNotifier.from_environment(os.environ)
+    surroundings = Surroundings.from_environment(os.environ, os.getpid())
     inherited = Inherited.from_environment(os.environ, os.getpid())
-    return first(Launch.of_this_process(arguments), inherited, notifier).run(configuration)
+    master = Master(
+        Launch.of_this_process(arguments), MasterSockets(inherited.sockets), surroundings
+    )
+    return master.run(with_cores(configuration))
 
 
 def resume(arguments: Sequence[str]) -> int:

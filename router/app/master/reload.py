@@ -63,6 +63,10 @@ class Reload:
             why: for the log.
             waiting: gets the outcome when it is over, and is closed.
         """
+        if self._fleet.ending:
+            if waiting is not None:
+                self._answer(waiting, "the router stops")
+            return
         asked = self._reloads.asked + 1
         self._reloads = Reloads(asked, self._reloads.done, self._reloads.error)
         if waiting is not None:
