@@ -78,10 +78,16 @@ def _jail(assignment: Assignment) -> int:
     return guard(assignment)
 
 
+def _keeper(assignment: Assignment) -> int:
+    from uwsgi_router.router.app.keeper import keep  # noqa: PLC0415 - likewise
+
+    return keep(assignment)
+
+
 def _prepare(assignment: Assignment) -> int:
     from uwsgi_router.router.cli.preparing import prepare_reload  # noqa: PLC0415 - likewise
 
     return prepare_reload(assignment)
 
 
-_ROLES = {"worker": _worker, "jail": _jail, "prepare": _prepare}
+_ROLES = {"worker": _worker, "keeper": _keeper, "jail": _jail, "prepare": _prepare}
