@@ -39,6 +39,26 @@ def main(args: list[str]) -> int:
     return 0
 
 
+def by_pidfile(option: str, args: list[str]) -> int:
+    """Do what uWSGI's options ``--stop`` and ``--reload`` do: signal the program whose pid file is named.
+
+    ``--stop`` lets it finish the requests under way; uWSGI does not.
+    """
+    if len(args) != 1:
+        return failed(option, "it needs the path of a pid file, and nothing else", 2)
+    number = signal.SIGHUP if option == "--reload" else signal.SIGTERM
+    try:
+        pid = _pid_of(args[0])
+        os.kill(pid, number)
+    except CannotAsk as exc:
+        return failed(option, exc)
+    except ProcessLookupError:
+        return failed(option, f"there is no process {pid}")
+    except PermissionError:
+        return failed(option, f"process {pid} is another user's")
+    return 0
+
+
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of its command line."""
     parser = commands.parser(

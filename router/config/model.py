@@ -53,7 +53,7 @@ class Configuration:
     @property
     def workers(self) -> int:
         """Number of workers: that of the router that has most."""
-        return max((int(one.processes) for one in self.routers), default=0)
+        return max((one.workers for one in self.routers), default=0)
 
     @property
     def jails(self) -> list[str]:

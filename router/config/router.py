@@ -384,3 +384,8 @@ class RouterConfig:
     def has_http_nodes(self) -> bool:
         """True if some node may speak HTTP."""
         return "http" in self.node_protos
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes, where ``auto`` has been replaced."""
+        return 1 if self.processes == "auto" else self.processes

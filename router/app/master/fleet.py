@@ -58,6 +58,7 @@ class Fleet:
         beats: see above.
         children: makes children.
         ending: everything ends.
+        users: by which other names sockets are used.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Fleet:
         self.children = Children(loop, launch, sockets, beats, self)
         self.generations: list[Generation] = []
         self.ending = False
+        self.users: set[str] = set()
         self._file_watch: FileWatch | None = None
 
     # --- who there is ---
@@ -225,7 +227,7 @@ class Fleet:
 
     def _users(self, but: Generation | None = None) -> set[str]:
         """Return by which names sockets are used."""
-        return {
+        return self.users | {
             user_of(child)
             for generation in self.generations
             if generation is not but and generation.stage is not Stage.DRAINING

@@ -22,6 +22,7 @@ from uwsgi_router.router.app.master.reload import Reload, execute
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.master.value import load
+from uwsgi_router.router.app.master.zerg_pools import ZergPools
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
@@ -90,6 +91,7 @@ class Master:
                 self._tell_status,
             ),
         )
+        self._zerg_pools = ZergPools(self._loop, sockets)
         self._pidfiles: dict[str, PidFile] = {}
         self._process = ProcessConfig()
         self._stops = 0
@@ -175,6 +177,7 @@ class Master:
         raise_descriptor_limit()
         self._write_pidfiles(process)
         self._commands.take(process)
+        self._give_sockets(process)
         Harakiri(self._loop, self.fleet)
         self._look_at_beats()
 
@@ -191,8 +194,13 @@ class Master:
             set_title(process.procname or "uwsgi-router", process.procname_prefix)
             self._write_pidfiles(process)
             self._commands.take(process)
+            self._give_sockets(process)
         except (StartError, OSError) as error:
             log.error("the master goes on as it was: %s", error)  # noqa: TRY400 - one line
+
+    def _give_sockets(self, process: ProcessConfig) -> None:
+        self._zerg_pools.take(process)
+        self.fleet.users = {self._zerg_pools.user}
 
     def _write_pidfiles(self, process: ProcessConfig) -> None:
         wanted = [one for one in (process.pidfile, process.safe_pidfile) if one is not None]
