@@ -183,6 +183,11 @@ class AssembledRouter:
         assert self.gateway is not None
         self.gateway.start(self.streams, self.redirecting)
 
+    def hand_on_stats(self) -> None:
+        """Serve statistics to nobody who comes now: another process does."""
+        if self._stats_server is not None:
+            self._stats_server.stop_accepting()
+
     async def close_stats(self) -> None:
         """Serve statistics no more."""
         if self._stats_server is not None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
@@ -26,6 +28,23 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Order to leave everything to another process.
+
+    Attributes:
+        leaving: kinds and addresses that it does not have.
+        idle: seconds in which idle connections may have a last request.
+        mercy: seconds for requests.
+        streams: seconds for WebSockets and event streams.
+    """
+
+    leaving: frozenset[tuple[int, str]]
+    idle: float
+    mercy: float
+    streams: float
 
 
 class Instance:
@@ -138,15 +157,26 @@ class Instance:
             jail.close_sockets()
         self._commons.release(self)
 
-    def leave(self) -> None:
-        """Close our copies of everything but the routers for jails: another process has it."""
-        for bound in (*self._sockets(), *self._commons.sockets()):
-            bound.leave()
+    def replace(self, kind: int, text: str, place: int, sock: socket.socket) -> None:
+        """Go on with another socket of an address: the master has bound it again.
 
-    def leave_jails(self) -> None:
-        """Close our copies of the descriptors of the routers for jails: another process has them."""
-        for jail in self.jails:
-            jail.leave()
+        Args:
+            kind: SOCK_STREAM or SOCK_DGRAM.
+            text: the address as configured.
+            place: number of the socket among those of the address.
+            sock: the new one.
+        """
+        known = [
+            bound
+            for bound in (*self._sockets(), *self._commons.sockets())
+            if bound.name == text and bound.sock.type == kind and bound.can_be_replaced
+        ]
+        if place >= len(known):
+            sock.close()
+            return
+        known[place].replace(sock, None)
+        if self.shared is not None:
+            self._enter()
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""
@@ -213,6 +243,29 @@ class Instance:
         for gateway in self.gateways:
             gateway.stop_accepting()
         await self._finish(mercy)
+        await self._end()
+
+    async def hand_on(self, order: HandOn) -> None:
+        """Leave everything to another process: accept no more, finish what runs, end the rest."""
+        for service in (self._cache_server, self._control_server):
+            if service is not None:
+                service.stop_accepting()
+        for router in self.routers:
+            router.hand_on_stats()
+        for gateway in self.gateways:
+            gateway.hand_on(order.leaving, order.idle)
+        loop = asyncio.get_running_loop()
+        ending = loop.call_later(order.streams, self._end_streams)
+        await self._finish(max(order.mercy, order.streams))
+        ending.cancel()
+        await self._end()
+
+    def _end_streams(self) -> None:
+        for gateway in self.gateways:
+            gateway.connections.end_streams()
+
+    async def _end(self) -> None:
+        """End what still runs, and close everything."""
         for gateway in self.gateways:
             gateway.abort()
             gateway.forwarder.close()

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from uwsgi_router.router.app.process import early_stop
 from uwsgi_router.router.cli.command_table import COMMANDS
 
+# As in router.app.master.launch, which most commands do not need.
+_CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
@@ -16,6 +18,14 @@ _INTERRUPTED = frozenset({"drain", "enable", "status", "subscribe", "weight"})
 def command() -> int:
     """Do what the command line of this process says: the entry point of ``uwsgi-router``."""
     early_stop.end_at_once()
+    if _CHILD in os.environ:
+        from uwsgi_router.router.cli.roles import play  # noqa: PLC0415
+
+        return play()
+    if _STATE in os.environ:
+        from uwsgi_router.router.cli.roles import resume  # noqa: PLC0415
+
+        return resume(sys.argv[1:])
     return main(sys.argv[1:])
 
 
@@ -115,10 +125,15 @@ def _run(arguments: Sequence[str]) -> int:
         return connect(parse_address(terminal), packets=pty.connect_packets is not None)
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
-    from uwsgi_router.router.cli.run import run  # noqa: PLC0415
     from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
 
     try:
+        if configuration.process.master:
+            from uwsgi_router.router.cli.roles import lead  # noqa: PLC0415
+
+            return lead(arguments, configuration)
+        from uwsgi_router.router.cli.run import run  # noqa: PLC0415
+
         return run(configuration)
     except StartError as error:
         sys.stderr.write(f"uwsgi-router: {error}\n")

@@ -44,3 +44,10 @@ class Configuration:
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()
     """``print`` lines, in order."""
+
+    @property
+    def jails(self) -> list[str]:
+        """Names of the routers for jails, each of which has a process of its own."""
+        names = ["forkpty"] if self.forkpty.listens else []
+        names += ["tuntap"] * len(self.tuntap.routers)
+        return names + (["tuntap-device"] if self.tuntap.devices else [])

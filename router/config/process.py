@@ -122,6 +122,21 @@ class ProcessConfig:
         default=None,
         group=SOCKETS,
     )
+    master: bool = switch(
+        "master",
+        "Have a process that opens sockets, starts workers again that died, and reloads on HUP.",
+        default=True,
+        group=PROCESS,
+        short="M",
+        spellings=(
+            Spelling(
+                "no-master",
+                values.SWITCH_OFF,
+                "Serve everything in one process, without reload and harakiri.",
+                origin=_OURS,
+            ),
+        ),
+    )
     uid: str | None = option(
         "uid",
         values.USER,
@@ -205,6 +220,30 @@ class ProcessConfig:
         "On SIGTERM, let running requests finish for so long.",
         default=60.0,
         group=PROCESS,
+    )
+    reload_timeout: float = option(
+        "reload-timeout",
+        seconds(),
+        "On a reload, give new processes up that are not ready after so long; the old ones serve on.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_grace: float = option(
+        "drain-grace",
+        seconds(zero=0.0),
+        "On a reload, let idle connections of clients have one last request within so long.",
+        default=5.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_streams: float = option(
+        "drain-streams",
+        seconds(zero=0.0),
+        "On a reload, let WebSockets and event streams go on for so long.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
     )
     env: Mapping[str, str] = option(
         "env",
