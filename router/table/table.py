@@ -248,7 +248,8 @@ class Table:
 
     def unwatch(self, watcher: Callable[[Sequence[Event]], None]) -> None:
         """Tell ``watcher`` no more."""
-        self._watchers.remove(watcher)
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call ``changed`` when other nodes are in the table, or in another state, than before."""

@@ -14,7 +14,7 @@ log = logging.getLogger("uwsgi-router.feed")
 _CHUNK: Final = 256 * 1024
 
 
-class Channel:
+class FeedChannel:
     """Channel to another process.
 
     Args:
@@ -48,7 +48,7 @@ class Channel:
         loop.add_reader(sock.fileno(), self._readable)
 
     def __repr__(self) -> str:
-        return f"<Channel fd={self._sock.fileno()} backlog={self.backlog}>"
+        return f"<FeedChannel fd={self._sock.fileno()} backlog={self.backlog}>"
 
     @property
     def closed(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from uwsgi_router.router.table.feed.channel import Channel
+from uwsgi_router.router.table.feed.channel import FeedChannel
 from uwsgi_router.router.table.feed.frames import FORMAT, Record
 from uwsgi_router.router.table.feed.owner import END, FEED, FeedLimits
 from uwsgi_router.router.table.feed.parts import FedPart
@@ -32,8 +32,9 @@ class Feed:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: FeedLimits | None = None) -> None:
         self._loop = loop
         self._limits = limits or FeedLimits()
-        self._parts: dict[str, FedPart] = {}
-        self._channel: Channel | None = None
+        self._parts: list[FedPart] = []
+        self._by_name: dict[str, FedPart] = {}
+        self._channel: FeedChannel | None = None
         self._flushing: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._whole = asyncio.Event()
@@ -41,16 +42,22 @@ class Feed:
         self._greeted = False
 
     def __repr__(self) -> str:
-        return f"<Feed parts={list(self._parts)} {self._channel!r}>"
+        return f"<Feed parts={list(self._by_name)} {self._channel!r}>"
 
     @property
     def has_owner(self) -> bool:
         """True while an owner feeds it."""
         return self._channel is not None
 
-    def add(self, part: FedPart) -> None:
-        """Have a part fed; to be called before the first owner is attached."""
-        self._parts[part.name] = part
+    def add(self, part: FedPart, names: Sequence[str] = ()) -> None:
+        """Have a part fed; to be called before the first owner is attached.
+
+        Args:
+            part: it.
+            names: by which the other side may call it, beside its own.
+        """
+        self._parts.append(part)
+        self._by_name |= dict.fromkeys((part.name, *names), part)
 
     async def synced(self) -> None:
         """Return when the copies have been whole once."""
@@ -64,7 +71,7 @@ class Feed:
             giving: what the owner is to be given first, because it takes over from this process.
         """
         self.detach()
-        self._channel = Channel(sock, self._loop, self._received, self._ended, self._sent)
+        self._channel = FeedChannel(sock, self._loop, self._received, self._ended, self._sent)
         self._channel.send([(FEED, "hello", FORMAT)])
         self._greeted = False
         if giving is not None:
@@ -93,7 +100,7 @@ class Feed:
         if channel is None or channel.backlog > _ENOUGH or self._giving is not None:
             # Nothing is lost: it goes out with the next report.
             return
-        channel.send([record for part in self._parts.values() for record in part.urgent()])
+        channel.send([record for part in self._parts for record in part.urgent()])
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._limits.interval, self._tick)
@@ -105,7 +112,7 @@ class Feed:
         if channel is None or channel.backlog > _ENOUGH or self._giving is not None:
             return
         self._flush_now()
-        channel.send([record for part in self._parts.values() for record in part.counts()])
+        channel.send([record for part in self._parts for record in part.counts()])
 
     def _flush_now(self) -> None:
         if self._flushing is not None:
@@ -117,8 +124,8 @@ class Feed:
             for part, word, *values in records:
                 if part == FEED:
                     self._told(word, values)
-                elif part in self._parts:
-                    self._parts[part].apply(word, values)
+                elif part in self._by_name:
+                    self._by_name[part].apply(word, values)
         except (RecordError, TypeError, ValueError) as exc:
             log.error("the owner of the table sent what makes no sense: %s", exc)  # noqa: TRY400
             self.detach()
@@ -129,20 +136,20 @@ class Feed:
                 raise RecordError(f"format {values[:1]}, not {FORMAT}")
         elif word == "begin":
             again, taken = values
-            for part in self._parts.values():
+            for part in self._parts:
                 if not self._greeted:
                     part.attached(again=again is True, taken=taken is True)
                 part.begin()
             self._greeted = True
         elif word == END:
-            for part in self._parts.values():
+            for part in self._parts:
                 part.end()
             self._whole.set()
         elif word == "give":
             self._give(self._records())
 
     def _records(self) -> Iterator[Record]:
-        for part in self._parts.values():
+        for part in self._parts:
             yield from part.snapshot()
         yield FEED, END
 

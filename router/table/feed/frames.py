@@ -12,7 +12,7 @@ from typing import Any, Final
 #: Version of the records; a process of another one is told nothing, and tells nothing.
 FORMAT: Final = 1
 #: Bytes of one frame.
-MAX_FRAME: Final = 1024 * 1024
+MAX_FRAME: Final = 4 * 1024 * 1024
 #: Records of one frame that is made, unless one is larger alone.
 _BATCH: Final = 100
 _LENGTH: Final = 4

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from uwsgi_router.router.table.feed.channel import Channel
+from uwsgi_router.router.table.feed.channel import FeedChannel
 from uwsgi_router.router.table.feed.frames import FORMAT, Record, encode
 from uwsgi_router.router.table.feed.parts import OwnedPart, Worker
 from uwsgi_router.subscriptions.node_record import RecordError
@@ -45,7 +45,7 @@ class _Copy:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self.channel: Channel | None = None
+        self.channel: FeedChannel | None = None
         self.snapshot: Iterator[Record] | None = None
         self.behind = False
         # It has a snapshot, or gets one.
@@ -64,7 +64,8 @@ class FeedOwner:
     def __init__(self, loop: asyncio.AbstractEventLoop, limits: FeedLimits | None = None) -> None:
         self._loop = loop
         self._limits = limits or FeedLimits()
-        self._parts: dict[str, OwnedPart] = {}
+        self._parts: list[OwnedPart] = []
+        self._by_name: dict[str, OwnedPart] = {}
         self._copies: dict[Worker, _Copy] = {}
         self._flushing: asyncio.Handle | None = None
         self._recovering = False
@@ -73,16 +74,22 @@ class FeedOwner:
         self._taken = False
 
     def __repr__(self) -> str:
-        return f"<FeedOwner parts={list(self._parts)} workers={len(self._copies)}>"
+        return f"<FeedOwner parts={list(self._by_name)} workers={len(self._copies)}>"
 
     @property
     def workers(self) -> list[Worker]:
         """The workers that are attached."""
         return list(self._copies)
 
-    def add(self, part: OwnedPart) -> None:
-        """Give a part to the workers; to be called before the first one is attached."""
-        self._parts[part.name] = part
+    def add(self, part: OwnedPart, names: Sequence[str] = ()) -> None:
+        """Give a part to the workers; to be called before the first one is attached.
+
+        Args:
+            part: it.
+            names: by which the other side may call it, beside its own.
+        """
+        self._parts.append(part)
+        self._by_name |= dict.fromkeys((part.name, *names), part)
 
     def changed(self) -> None:
         """Tell the workers soon what has changed."""
@@ -94,7 +101,7 @@ class FeedOwner:
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
-        records = [record for part in self._parts.values() for record in part.changes()]
+        records = [record for part in self._parts for record in part.changes()]
         if not records:
             return
         frames = encode(records) if self._copies else b""
@@ -120,7 +127,7 @@ class FeedOwner:
     def _open(self, sock: socket.socket, worker: Worker) -> _Copy:
         self.detach(worker)
         copy = self._copies[worker] = _Copy(worker)
-        copy.channel = Channel(
+        copy.channel = FeedChannel(
             sock,
             self._loop,
             lambda records: self._received(copy, records),
@@ -149,7 +156,7 @@ class FeedOwner:
     def _begin(self, copy: _Copy) -> None:
         """Begin a worker's snapshot; what changes meanwhile is told in between."""
         self.flush()
-        for part in self._parts.values():
+        for part in self._parts:
             part.joined(copy.worker)
         copy.begun = True
         assert copy.channel is not None
@@ -162,7 +169,7 @@ class FeedOwner:
         self._go_on(copy)
 
     def _records(self, worker: Worker | None) -> Iterator[Record]:
-        for part in self._parts.values():
+        for part in self._parts:
             yield from part.snapshot(worker)
         yield FEED, END
 
@@ -195,7 +202,7 @@ class FeedOwner:
         del self._copies[copy.worker]
         if copy.giving is not None and not copy.giving.done():
             copy.giving.set_result(False)
-        for part in self._parts.values():
+        for part in self._parts:
             part.left(copy.worker)
         self.changed()
 
@@ -204,8 +211,8 @@ class FeedOwner:
             for part, word, *values in records:
                 if part == FEED:
                     self._told(copy, word, values)
-                elif part in self._parts:
-                    self._take_in(copy, self._parts[part], word, values)
+                elif part in self._by_name:
+                    self._take_in(copy, self._by_name[part], word, values)
         except (RecordError, TypeError, ValueError) as exc:
             text = "%s is not fed any more, it sent what makes no sense: %s"
             log.error(text, copy.worker, exc)  # noqa: TRY400
@@ -222,7 +229,7 @@ class FeedOwner:
             if list(values[:1]) != [FORMAT]:
                 raise RecordError(f"format {values[:1]}, not {FORMAT}")
         elif word == END and copy.giving is not None and not copy.giving.done():
-            for part in self._parts.values():
+            for part in self._parts:
                 part.adopted()
             copy.giving.set_result(True)
 
