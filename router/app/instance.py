@@ -14,6 +14,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
+from uwsgi_router.router.app.feeding.feeding import Feeding, Role, Seat
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
@@ -60,6 +61,7 @@ class Instance:
         table_timing: likewise, of the tables of announced nodes.
         jails: routers for jails, which it binds and does not start.
         commons: what it shares with other instances of the program; None: nothing.
+        seat: its place among the processes of the program; None: it is the only one.
 
     Attributes:
         jails: see above.
@@ -67,6 +69,7 @@ class Instance:
         tables: of announced nodes.
         shared: what the routers share, once it has started.
         reload: asks the master for a reload, as :class:`ControlServer` does.
+        feeding: who decides over the table, once it has started.
     """
 
     def __init__(
@@ -77,16 +80,24 @@ class Instance:
         table_timing: TableTiming | None = None,
         jails: Sequence[Jail] = (),
         commons: Commons | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
+        self._seat = seat or Seat()
+        self._commons = commons or Commons(
+            configuration.subscription,
+            self._timing,
+            table_timing,
+            reads=self._seat.role is not Role.WORKER,
+        )
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
         self.reload: Reload = lambda _who, _sock: False
+        self.feeding: Feeding | None = None
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
@@ -205,6 +216,7 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         shared = self.shared = self._enter()
+        taken = await self._begin_feeding(shared, loop)
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -214,23 +226,68 @@ class Instance:
                 wall_clock=time.time,  # noqa: TID251
             )
             self._cache_server.start()
-        for router in self.routers:
-            table = self.tables.table_of(router.config, loop, self._commons.is_own)
-            router.make(shared, process, self._caches, table)
-        await self._commons.start()
+        await self._commons.start(restore=not taken)
+        if self.feeding is not None:
+            self.tables.resume()
         if self._control_sockets:
             self._control_server = ControlServer(
                 self._control_sockets, self.operator(), loop=loop, reload=self.reload
             )
             self._control_server.start()
-        self._names = Names(self.gateways, shared.resolver, loop, self._timing)
-        await self._names.start()
-        for router in self.routers:
-            router.accept()
+        if self._seat.role is not Role.KEEPER:
+            self._names = Names(self.gateways, shared.resolver, loop, self._timing)
+            await self._names.start()
+            for router in self.routers:
+                router.accept()
         # Those of acceptors are known only now.
         interval = self._timing.look_at_files
         self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
         self._file_watch.start()
+
+    async def _begin_feeding(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> bool:
+        """Make the routers, and take the table over from whoever has it; return False if nobody has."""
+        process, seat = self._configuration.process, self._seat
+        gateways = []
+        for router in self.routers:
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            gateways.append(router.make(shared, process, self._caches, table, seat.request_ids))
+        if seat.role is Role.WHOLE and seat.predecessor is None:
+            # There is nobody else, and as long as there is not nothing has to be noted for others.
+            for router, gateway in zip(self.routers, gateways, strict=True):
+                router.serve_stats(loop, process, gateway)
+            return False
+        # What is announced meanwhile waits.
+        self.tables.pause()
+        feeding = self._make_feeding(shared)
+        taken = await feeding.begin()
+        for router, gateway in zip(self.routers, gateways, strict=True):
+            keeper = seat.role is Role.KEEPER
+            router.serve_stats(loop, process, feeding.source_of(gateway) if keeper else gateway)
+        return taken
+
+    def _make_feeding(self, shared: Shared) -> Feeding:
+        tables, upstreams = self.tables.by_address, shared.upstreams
+        feeding = Feeding(self._seat, shared.loop, tables, self._caches, upstreams)
+        for gateway in self.gateways:
+            feeding.add(gateway)
+        self.feeding = feeding
+        return feeding
+
+    async def hand_over(self, sock: socket.socket) -> None:
+        """Let the process at the other end of ``sock`` decide over the table from now on, and follow it."""
+        assert self.shared is not None
+        await self.tables.leave_to_others()
+        feeding = self.feeding or self._make_feeding(self.shared)
+        if feeding.owner is None:
+            feeding.decide()
+        feeding.hand_over(sock)
+
+    async def take_back(self) -> None:
+        """Decide over the table again: the process that it was handed over to has been given up."""
+        assert self.feeding is not None
+        self.feeding.decide()
+        await self._commons.start(restore=False)
+        self.tables.resume()
 
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
@@ -278,6 +335,11 @@ class Instance:
             if asked is not None:
                 await asked.close()
         await self._commons.leave(self)
+        if self.feeding is not None:
+            if self.feeding.feed is not None:
+                # The last numbers.
+                self.feeding.feed.report()
+            self.feeding.close()
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:

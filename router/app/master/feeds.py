@@ -3,7 +3,7 @@
 import os
 import socket
 
-from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 
 
 def _pair() -> tuple[int, int]:
@@ -11,7 +11,7 @@ def _pair() -> tuple[int, int]:
     return one.detach(), other.detach()
 
 
-def connect(owner: Child, worker: Child) -> None:
+def connect(owner: ChildProcess, worker: ChildProcess) -> None:
     """Have a worker fed by the owner of the table, from now on."""
     one, other = _pair()
     worker.tell(one, do="feed")
@@ -20,7 +20,7 @@ def connect(owner: Child, worker: Child) -> None:
     os.close(other)
 
 
-def started(generation: Generation, child: Child, *, again: bool) -> None:
+def started(generation: Generation, child: ChildProcess, *, again: bool) -> None:
     """Connect a process that has just been started.
 
     Args:
@@ -40,7 +40,7 @@ def started(generation: Generation, child: Child, *, again: bool) -> None:
         connect(owner, child)
 
 
-def hand_over(before: Generation | None, owner: Child) -> None:
+def hand_over(before: Generation | None, owner: ChildProcess) -> None:
     """Have the owner of a new generation take the table of the one before."""
     old = None if before is None else before.owner
     if old is None or not old.program.pid:
@@ -61,7 +61,7 @@ def reconnect(draining: Generation, generation: Generation) -> None:
                 connect(generation.owner, worker)
 
 
-def _who(worker: Child) -> dict[str, int]:
+def _who(worker: ChildProcess) -> dict[str, int]:
     return {
         "number": worker.number,
         "generation": worker.generation,
