@@ -149,7 +149,10 @@ class MasterSockets:
             for one in place.sockets
             if one.inherited and user in place.users
         }
-        return [one for one in self._inherited if id(one.sock) not in taken]
+        # Afresh: whether one is used is known here.
+        return [
+            replace(one, used=False) for one in self._inherited if id(one.sock) not in taken
+        ]
 
     # --- what becomes of them ---
 
