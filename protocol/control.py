@@ -13,6 +13,7 @@ drain     node; key: left out: whatever keys it has; timeout: seconds until the 
           comes only when somebody else has taken the node out of service, too
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
+reload    timeout: seconds to wait for the outcome; 0 or left out: it is not waited for
 ========  ===================================================================================
 
 The answer to ``status`` is a line for each node, ``{"node": {...}}``; then, as in every answer, one
@@ -45,14 +46,16 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight"]
+Do = Literal["status", "drain", "enable", "weight", "reload"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key"}),
     "drain": frozenset({"node", "key", "timeout", "wait_only"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
+    "reload": frozenset({"timeout"}),
 }
+_WITHOUT_NODE: Final = ("status", "reload")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -66,7 +69,7 @@ class Question:
 
     Attributes:
         do: the word.
-        node: the node's address as in the table; "" for ``status``.
+        node: the node's address as in the table; "" for ``status`` and ``reload``.
         key: None: every key.
         timeout: seconds.
         weight: None: what the node announces.
@@ -114,7 +117,11 @@ def decode_question(line: bytes) -> Question:
         if name not in _MEMBERS[word]:
             raise ControlError(f"{word} has no {_shown(name)}")
     node = members.get("node", "")
-    if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == (word == "status"):
+    if (
+        not isinstance(node, str)
+        or len(_raw(node)) > _MAX_NODE
+        or bool(node) == (word in _WITHOUT_NODE)
+    ):
         raise ControlError(f"{word} needs a node: an address of up to {_MAX_NODE} bytes")
     return Question(
         word,

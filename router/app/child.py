@@ -100,19 +100,25 @@ class MasterLink:
         while self._waiting:
             loop.call_soon(told, self._waiting.popleft())
 
-    def beat(self, loop: asyncio.AbstractEventLoop, numbers: Callable[[], Beat]) -> None:
+    def beat(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        numbers: Callable[[], Beat],
+        interval: float = BEAT,
+    ) -> None:
         """Show that the loop turns, now and from now on.
 
         Args:
             loop: the event loop.
             numbers: what to say beside the time.
+            interval: seconds between two heartbeats, if that is less than :data:`BEAT`.
         """
         if self._beats is None:
             return
         found = numbers()
         now = Beat(time.monotonic(), found.connections, found.running, found.requests)
         self._beats.write(self.assignment.beat, now)
-        self._beating = loop.call_later(BEAT, self.beat, loop, numbers)
+        self._beating = loop.call_later(min(interval, BEAT), self.beat, loop, numbers, interval)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Listen and beat no more."""

@@ -1,13 +1,19 @@
 """Worker process: serves requests on sockets that the master has opened."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterable
 
-from uwsgi_router.router.app.child import MasterLink
+from uwsgi_router.router.app.child import BEAT, MasterLink
+from uwsgi_router.router.app.feeding.feeding import Role, Seat
+from uwsgi_router.router.app.feeding.orders import FeedOrders
+from uwsgi_router.router.app.feeding.post import FeedPost
+from uwsgi_router.router.app.feeding.roles import worker_configuration
 from uwsgi_router.router.app.instance import HandOn, Instance
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
@@ -20,7 +26,7 @@ from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.app.serving import Orders, log_summaries, reopen_logs, serve
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.net.activation import adopt
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.supervision.channel import Message
@@ -32,8 +38,11 @@ def work(assignment: Assignment) -> int:
     """Be a worker until the master says otherwise; return the exit status."""
     link = MasterLink(assignment)
     ignore_keyboard()
+    configuration, role = link.configuration, Role.WHOLE
+    if assignment.slots > 1:
+        configuration, role = worker_configuration(configuration, assignment.number), Role.WORKER
     try:
-        _work(link)
+        run(link, configuration, role, f"router-worker-{assignment.number + 1}")
     except StartError as error:
         if not link.send(failed=str(error)):
             sys.stderr.write(f"uwsgi-router: {error}\n")
@@ -57,6 +66,16 @@ def enter(configuration: Configuration, title: str) -> None:
     environment.apply(process)
     setup(process)
     set_title(process.procname or title, process.procname_prefix)
+    write_stacks()
+
+
+def write_stacks() -> None:
+    """Have the stacks of all threads written to the log if the process is aborted, or crashes."""
+    file = log_file()
+    if file is None or file.stream is None:
+        faulthandler.enable()
+    else:
+        faulthandler.enable(file.stream.fileno())
 
 
 def become(
@@ -73,11 +92,23 @@ def become(
     drop(who)
 
 
-def _work(link: MasterLink) -> None:
+def run(link: MasterLink, configuration: Configuration, role: Role, title: str) -> None:
+    """Run an instance until the master says otherwise.
+
+    Args:
+        link: to the master.
+        configuration: of this process.
+        role: of this process.
+        title: for ``ps``.
+
+    Raises:
+        StartError: it can't start.
+    """
+    configuration = environment.with_state_file(configuration, os.environ)
+    enter(configuration, title)
     assignment = link.assignment
-    configuration = environment.with_state_file(link.configuration, os.environ)
-    enter(configuration, f"router-worker-{assignment.number + 1}")
-    instance = Instance(configuration, link.inherited)
+    seat = Seat(role, assignment.number, assignment.takes_over)
+    instance = Instance(configuration, link.inherited, seat=seat)
     factory = loop_factory(configuration.process.event_loop)
     try:
         instance.bind()
@@ -91,9 +122,12 @@ def _work(link: MasterLink) -> None:
 async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     orders = Orders(mercy)
+    post = instance.post = FeedPost(lambda: link.send(built=True))
+    feeds = FeedOrders(instance, post, loop)
 
     def told(message: Message) -> None:
-        obey(message, instance, orders)
+        if not feeds.obey(message):
+            obey(message, instance, orders)
 
     def gone() -> None:
         if not orders.stop.is_set():
@@ -101,14 +135,20 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
         orders.stop.set()
 
     def ready() -> None:
-        if not link.assignment.number:
+        if instance.seat.role is not Role.KEEPER and not link.assignment.number:
             log_summaries(instance)
         link.send(ready=True, loop=type(loop).__module__)
 
+    def reload(who: str, sock: socket.socket | None) -> bool:
+        return link.send(*([] if sock is None else [sock.fileno()]), reload=who)
+
+    instance.reload = reload
     link.listen(loop, told, gone)
     loop.add_signal_handler(signal.SIGTERM, orders.stop.set)
-    link.beat(loop, lambda: beat_of(instance))
+    harakiri = link.configuration.harakiri
+    link.beat(loop, lambda: beat_of(instance), harakiri / 4 if harakiri else BEAT)
     await serve(instance, orders, ready)
+    post.close()
     link.close(loop)
 
 
@@ -128,6 +168,7 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
             orders.stop_now()
         case "reopen":
             reopen_logs(instance)
+            write_stacks()
         case "replace":
             (descriptor,) = message.descriptors
             key = members["kind"], members["text"], members["place"]

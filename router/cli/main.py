@@ -10,6 +10,8 @@ from uwsgi_router.router.cli.command_table import COMMANDS
 # As in router.app.master.launch, which most commands do not need.
 _CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
+# uWSGI's way to signal a running program, whose process id is in a file.
+SIGNALS = frozenset({"--stop", "--reload"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
 _INTERRUPTED = frozenset({"drain", "enable", "status", "subscribe", "weight"})
@@ -53,6 +55,11 @@ def main(arguments: Sequence[str]) -> int:
 
         sys.stdout.write(f"uwsgi-router {__version__} ({build()})\n")
         return 0
+    name, given, value = first.partition("=")
+    if name in SIGNALS:
+        from uwsgi_router.router.cli.reload import by_pidfile  # noqa: PLC0415
+
+        return by_pidfile(name, [value, *rest] if given else rest)
     meant = _meant(first)
     if meant is not None:
         sys.stderr.write(f"uwsgi-router: there is no command {first}; did you mean {meant}?\n")

@@ -6,6 +6,7 @@ import sys
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.value import dump
 from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.app.process.cores import with_cores
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.supervision.channel import Channel
@@ -27,7 +28,7 @@ def prepare_reload(assignment: Assignment) -> int:
         first, more = str(report.problems[0]), len(report.problems) - 1
         channel.send({"problem": first + (f" (and {more} more)" if more else "")})
         return 0
-    configuration = report.configuration
+    configuration = with_cores(report.configuration)
     if not configuration.process.master:
         channel.send({"problem": "no-master needs a restart"})
         return 0

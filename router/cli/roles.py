@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.launch import CHILD, STATE, Launch, taken_descriptor
-from uwsgi_router.router.app.master.master import Master, first
+from uwsgi_router.router.app.master.master import Master
+from uwsgi_router.router.app.master.sockets import MasterSockets
+from uwsgi_router.router.app.master.surroundings import Surroundings
+from uwsgi_router.router.app.process.cores import with_cores
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
+from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.supervision.memory_file import read_memory_file
 
 
@@ -24,9 +27,12 @@ def lead(arguments: Sequence[str], configuration: Configuration) -> int:
     Raises:
         StartError: if it can't start, with the one line for the operator.
     """
-    notifier = SystemdNotifier.from_environment(os.environ)
+    surroundings = Surroundings.from_environment(os.environ, os.getpid())
     inherited = Inherited.from_environment(os.environ, os.getpid())
-    return first(Launch.of_this_process(arguments), inherited, notifier).run(configuration)
+    master = Master(
+        Launch.of_this_process(arguments), MasterSockets(inherited.sockets), surroundings
+    )
+    return master.run(with_cores(configuration))
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -72,10 +78,16 @@ def _jail(assignment: Assignment) -> int:
     return guard(assignment)
 
 
+def _keeper(assignment: Assignment) -> int:
+    from uwsgi_router.router.app.keeper import keep  # noqa: PLC0415 - likewise
+
+    return keep(assignment)
+
+
 def _prepare(assignment: Assignment) -> int:
     from uwsgi_router.router.cli.preparing import prepare_reload  # noqa: PLC0415 - likewise
 
     return prepare_reload(assignment)
 
 
-_ROLES = {"worker": _worker, "jail": _jail, "prepare": _prepare}
+_ROLES = {"worker": _worker, "keeper": _keeper, "jail": _jail, "prepare": _prepare}

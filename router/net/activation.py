@@ -227,6 +227,19 @@ class SystemdNotifier:
         """Report that everything is bound and served (``Type=notify`` waits for this)."""
         self._send("READY=1", f"STATUS={_one_line(status)}")
 
+    def reloading(self, microseconds: int, status: str) -> None:
+        """Report that a reload has begun; :meth:`ready` ends it.
+
+        Args:
+            microseconds: on the monotonic clock.
+            status: one line.
+        """
+        self._send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", f"STATUS={_one_line(status)}")
+
+    def watchdog(self) -> None:
+        """Give a sign of life (``WatchdogSec=``)."""
+        self._send("WATCHDOG=1")
+
     def status(self, status: str) -> None:
         """Report one line for ``systemctl status``."""
         self._send(f"STATUS={_one_line(status)}")

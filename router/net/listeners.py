@@ -186,11 +186,11 @@ def bind_stream(
         raise BindError(f"cannot listen on {text}: {exc}") from exc
     if isinstance(address, SharedSocketAddress):
         return [_share(text, address.index, shared)]
-    given = _given(
+    found = given(
         socket.SOCK_STREAM, text, process, inherited, server_first=server_first, workers=workers
     )
-    if given is not None:
-        return given
+    if found is not None:
+        return found
     if isinstance(address, InheritedAddress):
         return [_take_descriptor(text, address.fd, process, inherited)]
     return _bind(
@@ -221,9 +221,9 @@ def bind_datagram(
         address = parse_datagram_address(text)
     except AddressError as exc:
         raise BindError(f"cannot receive datagrams on {text}: {exc}") from exc
-    given = _given(socket.SOCK_DGRAM, text, process, inherited, lanes=lanes)
-    if given is not None:
-        return given
+    found = given(socket.SOCK_DGRAM, text, process, inherited, lanes=lanes)
+    if found is not None:
+        return found
     return _bind(text, address, socket.SOCK_DGRAM, process, inherited, defer=False)
 
 
@@ -234,7 +234,7 @@ OPTIONS: Final = (
 )
 
 
-def _given(
+def given(
     kind: socket.SocketKind,
     text: str,
     process: ProcessConfig,
@@ -284,10 +284,10 @@ def _take_descriptor(
     if sock.type != socket.SOCK_STREAM:
         sock.detach()
         raise BindError(f"cannot listen on {text}: descriptor {fd} is not a stream socket")
-    return BoundSocket(_listening(sock, text, process), text, inherited=True)
+    return BoundSocket(listening(sock, text, process), text, inherited=True)
 
 
-def _listening(sock: socket.socket, text: str, process: ProcessConfig) -> socket.socket:
+def listening(sock: socket.socket, text: str, process: ProcessConfig) -> socket.socket:
     """Make an inherited stream socket ready: it may be bound without listening yet."""
     try:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -319,7 +319,7 @@ def _bind(
     ]
     if taken:
         if kind == socket.SOCK_STREAM:
-            taken = [_listening(sock, text, process) for sock in taken]
+            taken = [listening(sock, text, process) for sock in taken]
         return [BoundSocket(sock, text, inherited=True) for sock in taken]
     bound: list[BoundSocket] = []
     missing: OSError | None = None

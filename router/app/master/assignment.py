@@ -19,8 +19,7 @@ class Assignment:
         configuration: descriptor of the configuration; -1: it is to be read.
         beats: descriptor of the shared heartbeats; -1: none.
         beat: number of its own heartbeat.
-        feed: descriptor of its connection to the keeper; -1: none.
-        takes_over: the table of announced nodes comes from a predecessor.
+        takes_over: the table of announced nodes comes from the generation before.
     """
 
     role: str
@@ -31,13 +30,12 @@ class Assignment:
     configuration: int = -1
     beats: int = -1
     beat: int = 0
-    feed: int = -1
     takes_over: bool = False
 
     @property
     def descriptors(self) -> list[int]:
         """Numbers of the descriptors that it inherits."""
-        given = (self.channel, self.configuration, self.beats, self.feed)
+        given = (self.channel, self.configuration, self.beats)
         return [one for one in given if one >= 0]
 
     def write(self) -> int:

@@ -29,6 +29,9 @@ class Listener(Protocol):
     def child_told(self, child: Child, message: Message) -> None:
         """Take what a child says, with its descriptors."""
 
+    def child_started(self, child: Child) -> None:
+        """Take that a child has a process now."""
+
     def child_ended(self, child: Child, code: int) -> None:
         """Take that its process has ended: exit status, or the signal, negative."""
 
@@ -90,6 +93,7 @@ class Children:
                 end.close()
             ends.clear()
             self._listen(child)
+            self._listener.child_started(child)
 
         def ended(code: int) -> None:
             self._hear(child)
@@ -126,6 +130,7 @@ class Children:
             generation.descriptor,
             self._beats.descriptor,
             child.beat,
+            takes_over=child.takes_over,
         )
         return self.command(assignment, child.program.name)
 

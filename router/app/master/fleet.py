@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from uwsgi_router.router.app.file_watch import FileWatch
+from uwsgi_router.router.app.master import feeds
 from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import Children, told, user_of
 from uwsgi_router.router.app.master.generation import Child, Generation, Stage
@@ -57,6 +58,7 @@ class Fleet:
         beats: see above.
         children: makes children.
         ending: everything ends.
+        users: by which other names sockets are used.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Fleet:
         self.children = Children(loop, launch, sockets, beats, self)
         self.generations: list[Generation] = []
         self.ending = False
+        self.users: set[str] = set()
         self._file_watch: FileWatch | None = None
 
     # --- who there is ---
@@ -116,9 +119,14 @@ class Fleet:
             seconds = configuration.process.reload_timeout
             self._loop.call_later(seconds, self._late, generation, seconds)
         self.generations.append(generation)
-        if configuration.routers:
-            worker = self.children.make(generation, "worker", 0, "worker 1")
+        generation.slots = configuration.workers
+        if generation.slots > 1:
+            generation.children.append(self.children.make(generation, "keeper", 0, "the keeper"))
+        for place in range(generation.slots):
+            worker = self.children.make(generation, "worker", place, f"worker {place + 1}")
             generation.children.append(worker)
+        if before is not None and generation.owner is not None:
+            generation.owner.takes_over = True
         for place, name in enumerate(configuration.jails):
             if not (before is not None and self._kept(before, generation, name)):
                 jail = self.children.make(generation, "jail", place, f"the {name} router")
@@ -183,6 +191,7 @@ class Fleet:
         generation.children = [
             child for child in generation.children if child not in successor.children
         ]
+        feeds.reconnect(generation, successor)
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)
@@ -218,7 +227,7 @@ class Fleet:
 
     def _users(self, but: Generation | None = None) -> set[str]:
         """Return by which names sockets are used."""
-        return {
+        return self.users | {
             user_of(child)
             for generation in self.generations
             if generation is not but and generation.stage is not Stage.DRAINING
@@ -259,7 +268,10 @@ class Fleet:
         members = message.members
         if "failed" in members:
             self._failed(child, str(members["failed"]))
+        elif "built" in members:
+            feeds.hand_over(self.serving, child)
         elif "ready" in members:
+            child.takes_over = False
             child.loop = members.get("loop", "")
             child.program.ready()
             for generation in self.generations:
@@ -268,6 +280,13 @@ class Fleet:
             self._listener.asked(child, message)
             return
         message.close()
+
+    def child_started(self, child: Child) -> None:
+        """Take that a child has a process now."""
+        for generation in self.generations:
+            if child in generation.children:
+                again = child.program.machine.restarts > 0
+                feeds.started(generation, child, again=again)
 
     def child_ended(self, child: Child, code: int) -> None:
         """Take that a child's process has ended."""

@@ -31,6 +31,7 @@ class Child:
         channel: to its process; None: there is none.
         beat: number of its heartbeat.
         loop: name of its event loop's module, once it is ready.
+        takes_over: it takes the table of announced nodes of the generation before, when it is started first.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Child:
         self.channel: Channel | None = None
         self.beat = beat
         self.loop = ""
+        self.takes_over = False
 
     def tell(self, *descriptors: int, **members: object) -> bool:
         """Tell its process something; return False if that can't hear it."""
@@ -83,6 +85,17 @@ class Generation:
     def ready(self) -> bool:
         """True if all its processes do their work."""
         return all(child.program.machine.was_ready for child in self.children)
+
+    @property
+    def workers(self) -> list[Child]:
+        """Those that serve requests."""
+        return [child for child in self.children if child.role == "worker"]
+
+    @property
+    def owner(self) -> Child | None:
+        """The process that has the table of announced nodes: the keeper, or the only worker."""
+        roles = ("keeper",) if self.slots > 1 else ("worker",)
+        return next((child for child in self.children if child.role in roles), None)
 
     @property
     def running(self) -> Iterator[Child]:

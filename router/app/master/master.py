@@ -5,17 +5,24 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import told, user_of
+from uwsgi_router.router.app.master.commands import Commands, Deeds
+from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
 from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
 from uwsgi_router.router.app.master.launch import Launch
+from uwsgi_router.router.app.master.manager import ServiceManager
 from uwsgi_router.router.app.master.reload import Reload, execute
 from uwsgi_router.router.app.master.sockets import MasterSockets
+from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.master.value import load
+from uwsgi_router.router.app.master.zerg_pools import ZergPools
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
@@ -23,7 +30,6 @@ from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.router.core.log import log_file, setup
-from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 from uwsgi_router.router.supervision.channel import Message
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.memory_file import read_memory_file
@@ -43,7 +49,7 @@ class Master:
     Args:
         launch: how this process was started.
         sockets: that are open already.
-        notifier: of the service manager.
+        surroundings: who is told of its life.
         beats: heartbeats of children; None: there are none yet.
         reloads: descriptor of what is published of reloads; -1: none yet.
 
@@ -57,15 +63,35 @@ class Master:
         self,
         launch: Launch,
         sockets: MasterSockets,
-        notifier: SystemdNotifier,
+        surroundings: Surroundings,
         beats: Beats | None = None,
         reloads: int = -1,
     ) -> None:
         self._launch = launch
-        self._notifier = notifier
         self._loop = SelectorLoop()
         self.fleet = Fleet(self._loop, launch, sockets, beats or Beats(), self)
         self.reload = Reload(self._loop, launch, self.fleet, self._execute, reloads)
+        self._manager = ServiceManager(
+            self._loop, self.fleet, surroundings.notifier, surroundings.watchdog
+        )
+        self._emperor = Emperor(
+            self._loop,
+            surroundings.emperor,
+            stop=self._stop_now,
+            finish=self._stop,
+            reload=self.reload.ask,
+        )
+        self._commands = Commands(
+            self._loop,
+            Deeds(
+                self.reload.ask,
+                lambda who: self._finish(f"{who}: finishing the requests under way"),
+                lambda who: self._stop_at_once(f"{who}: stopping at once"),
+                self._reopen,
+                self._tell_status,
+            ),
+        )
+        self._zerg_pools = ZergPools(self._loop, sockets)
         self._pidfiles: dict[str, PidFile] = {}
         self._process = ProcessConfig()
         self._stops = 0
@@ -88,6 +114,7 @@ class Master:
                 log.warning("%s", line)
             warn_of_short_backlog(configuration.process.listen)
             self._take_signals()
+            self._emperor.spawned()
             self.fleet.start(configuration)
             self._loop.run()
         finally:
@@ -108,7 +135,7 @@ class Master:
         return cls(
             launch,
             MasterSockets.restore(fleet["sockets"]),
-            SystemdNotifier(state["notify"]),
+            Surroundings.restore(state["surroundings"]),
             Beats(fleet["beats"]),
             reload["descriptor"],
         )
@@ -149,6 +176,10 @@ class Master:
         set_title(process.procname or "uwsgi-router", process.procname_prefix)
         raise_descriptor_limit()
         self._write_pidfiles(process)
+        self._commands.take(process)
+        self._give_sockets(process)
+        Harakiri(self._loop, self.fleet)
+        self._look_at_beats()
 
     def _change(self, process: ProcessConfig) -> None:
         """Take over what a new configuration says of this process."""
@@ -162,8 +193,14 @@ class Master:
                 setup(process)
             set_title(process.procname or "uwsgi-router", process.procname_prefix)
             self._write_pidfiles(process)
+            self._commands.take(process)
+            self._give_sockets(process)
         except (StartError, OSError) as error:
             log.error("the master goes on as it was: %s", error)  # noqa: TRY400 - one line
+
+    def _give_sockets(self, process: ProcessConfig) -> None:
+        self._zerg_pools.take(process)
+        self.fleet.users = {self._zerg_pools.user}
 
     def _write_pidfiles(self, process: ProcessConfig) -> None:
         wanted = [one for one in (process.pidfile, process.safe_pidfile) if one is not None]
@@ -195,7 +232,8 @@ class Master:
             os.getpid(),
             next(names, "no event loop"),
         )
-        self._notifier.ready("serving")
+        self._manager.serving()
+        self._emperor.accepting()
         if generation.number > 1:
             self._change(generation.configuration.process)
         self._loop.call_later(0, self.reload.took_over)
@@ -207,7 +245,7 @@ class Master:
             self.status = 1
             self._stop_now()
         else:
-            self._notifier.ready("serving")
+            self._manager.serving()
             self.reload.failed(why)
 
     def gone(self) -> None:
@@ -221,11 +259,21 @@ class Master:
     def asked(self, child: Child, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
-        if "reload" in members and len(message.descriptors) == 1:
-            waiting = socket.socket(fileno=message.descriptors[0])
-            self.reload.ask(str(members["reload"]), waiting)
+        if "reload" in members:
+            waiting = [socket.socket(fileno=one) for one in message.descriptors]
+            self.reload.ask(f"{members['reload']} at the control socket", *waiting[:1])
+
+    def _look_at_beats(self) -> None:
+        """Tell an Emperor that the processes turn, and that they are of use."""
+        if self._emperor.descriptor < 0:
             return
-        message.close()
+        beats = [self.fleet.beats.read(child.beat) for child in self.fleet.running()]
+        if any(beat.requests > beat.running for beat in beats):
+            self._emperor.answered()
+        heartbeat, now = self._process.heartbeat, self._loop.time()
+        if heartbeat and all(stuck_for(beat, now) < max(heartbeat, 2.0) for beat in beats):
+            self._emperor.beat()
+        self._loop.call_later(min(heartbeat or 1.0, 1.0), self._look_at_beats)
 
     # --- signals ---
 
@@ -233,9 +281,9 @@ class Master:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._loop.on_signals(_STOPPING, self._stop_signal)
         self._loop.on_signals([signal.SIGCHLD], self._child_signal)
-        self._loop.on_signals([signal.SIGUSR1], self._reopen)
-        self._loop.on_signals([signal.SIGUSR2], self._tell_status)
-        self._loop.on_signals([signal.SIGHUP], self._hang_up)
+        self._loop.on_signals([signal.SIGUSR1], lambda _number: self._reopen("SIGUSR1"))
+        self._loop.on_signals([signal.SIGUSR2], lambda _number: self._tell_status("SIGUSR2"))
+        self._loop.on_signals([signal.SIGHUP], lambda _number: self.reload.ask("SIGHUP"))
 
     def _child_signal(self, _number: int) -> None:
         self._reap()
@@ -245,11 +293,6 @@ class Master:
         known = {child.program.pid for child in self.fleet.running()}
         reap_strangers(known | {self.reload.pid})
 
-    def _hang_up(self, _number: int) -> None:
-        if self._stops:
-            return
-        self.reload.ask("SIGHUP")
-
     def _stop_signal(self, number: int) -> None:
         name = signal.Signals(number).name
         if self._stops > 1:
@@ -258,18 +301,24 @@ class Master:
             self.status = 1
             self._loop.stop()
         elif number == signal.SIGTERM and not self._stops:
-            _log_signals.info(
-                "SIGTERM: finishing the requests under way; a second signal stops at once"
-            )
-            self._stop()
+            self._finish("SIGTERM: finishing the requests under way; a second signal stops at once")
         else:
-            _log_signals.info("%s: stopping at once", name)
-            self._stop_now()
+            self._stop_at_once(f"{name}: stopping at once")
+
+    def _finish(self, why: str) -> None:
+        _log_signals.info("%s", why)
+        self._stop()
+
+    def _stop_at_once(self, why: str) -> None:
+        _log_signals.info("%s", why)
+        self._stop_now()
 
     def _stop(self) -> None:
         """Let the children finish what runs, and end."""
+        if self._stops:
+            return
         self._stops = 1
-        self._notifier.stopping("finishing requests")
+        self._manager.notifier.stopping("finishing requests")
         self._end(do="stop", mercy=self._process.reload_mercy)
 
     def _stop_now(self) -> None:
@@ -281,21 +330,20 @@ class Master:
         if not self.fleet.end(do=do, mercy=mercy):
             self._loop.stop()
 
-    def _reopen(self, number: int) -> None:
-        _log_signals.info("%s: log files are opened again", signal.Signals(number).name)
+    def _reopen(self, who: str) -> None:
+        _log_signals.info("%s: log files are opened again", who)
         file = log_file()
         if file is not None:
             file.reopen()
         told(self.fleet.running(), do="reopen")
 
-    def _tell_status(self, number: int) -> None:
-        name = signal.Signals(number).name
+    def _tell_status(self, who: str) -> None:
         for child in self.fleet.running():
             beat = self.fleet.beats.read(child.beat)
             text = "%s: %s, pid %d, of generation %s: %d connections, %d requests running, %d answered or failed"
             numbers = beat.connections, beat.running, beat.requests - beat.running
             _log_signals.info(
-                text, name, child.program.name, child.program.pid, user_of(child), *numbers
+                text, who, child.program.name, child.program.pid, user_of(child), *numbers
             )
 
     # --- exec ---
@@ -307,12 +355,16 @@ class Master:
             "fleet": self.fleet.state(),
             "reload": self.reload.state(),
             "configuration": configuration,
-            "notify": self._notifier.address,
+            "surroundings": {
+                "notify": self._manager.notifier.address,
+                "watchdog": self._manager.watchdog,
+                "emperor": self._emperor.descriptor,
+            },
         }
-        kept = (*self.fleet.descriptors(), *self.reload.descriptors(), configuration)
-        return execute(self._launch, state, kept)
-
-
-def first(launch: Launch, inherited: Inherited, notifier: SystemdNotifier) -> Master:
-    """Return the master of a program that has just been started."""
-    return Master(launch, MasterSockets(inherited.sockets), notifier)
+        kept = [*self.fleet.descriptors(), *self.reload.descriptors(), configuration]
+        if self._emperor.descriptor >= 0:
+            kept.append(self._emperor.descriptor)
+        self._manager.notifier.reloading(time.monotonic_ns() // 1000, "reloading")
+        why = execute(self._launch, state, kept)
+        self._manager.serving()
+        return why

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from uwsgi_router.protocol.control import encode_done, encode_refusal
 from uwsgi_router.router.app.master.fleet import Fleet
 from uwsgi_router.router.app.master.launch import STATE, Launch
 from uwsgi_router.router.app.master.outcome import NAME, Reloads, publish
@@ -62,6 +63,10 @@ class Reload:
             why: for the log.
             waiting: gets the outcome when it is over, and is closed.
         """
+        if self._fleet.ending:
+            if waiting is not None:
+                self._answer(waiting, "the router stops")
+            return
         asked = self._reloads.asked + 1
         self._reloads = Reloads(asked, self._reloads.done, self._reloads.error)
         if waiting is not None:
@@ -144,9 +149,8 @@ class Reload:
 
     @staticmethod
     def _answer(sock: socket.socket, error: str) -> None:
-        answer = {"v": 1, "ok": not error, **({"error": error} if error else {})}
         try:
-            sock.send(json.dumps(answer).encode() + b"\n")
+            sock.send(encode_refusal(error) if error else encode_done(nodes=0))
         except OSError:
             pass
         sock.close()

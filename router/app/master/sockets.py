@@ -11,8 +11,14 @@ from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.activation import Inherited, InheritedSocket, SocketRequest, adopt
 from uwsgi_router.router.net.binding import bind
 from uwsgi_router.router.net.lanes import second_lane
-from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram, bind_stream
+from uwsgi_router.router.net.listeners import (
+    BindError,
+    BoundSocket,
+    bind_datagram,
+    bind_stream,
+)
 from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError, set_access
+from uwsgi_router.router.net.zerg_listeners import ZERG, take_zerg
 
 _INET: Final = (socket.AF_INET, socket.AF_INET6)
 
@@ -117,7 +123,9 @@ class MasterSockets:
         }
         inherited = Inherited(place.sockets[0].sock for place in ours.values())
         inherited.add(self._free_inherited(asker.user))
-        if request.kind == socket.SOCK_STREAM:
+        if request.text.startswith(ZERG):
+            bound = take_zerg(request.text, process)
+        elif request.kind == socket.SOCK_STREAM:
             bound = bind_stream(request.text, process, inherited, server_first=request.server_first)
         else:
             bound = bind_datagram(request.text, process, inherited)
