@@ -135,7 +135,8 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
         orders.stop.set()
 
     def ready() -> None:
-        if instance.seat.role is not Role.KEEPER and not link.assignment.number:
+        if instance.seat.role is not Role.WORKER:
+            # One process for all: the one that has the subscription servers and the statistics, too.
             log_summaries(instance)
         link.send(ready=True, loop=type(loop).__module__)
 
