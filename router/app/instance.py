@@ -15,6 +15,7 @@ from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.feeding.feeding import Feeding, Role, Seat
+from uwsgi_router.router.app.feeding.post import FeedPost
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
@@ -26,6 +27,7 @@ from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
+from uwsgi_router.router.table.feed.parts import Worker
 from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
@@ -68,8 +70,10 @@ class Instance:
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
-        reload: asks the master for a reload, as :class:`ControlServer` does.
+        seat: see above.
         feeding: who decides over the table, once it has started.
+        post: tells who is fed by whom, to be set before the start; None: there are no other processes.
+        reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
     def __init__(
@@ -86,18 +90,19 @@ class Instance:
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self._seat = seat or Seat()
+        self.seat = seat or Seat()
         self._commons = commons or Commons(
             configuration.subscription,
             self._timing,
             table_timing,
-            reads=self._seat.role is not Role.WORKER,
+            reads=self.seat.role is not Role.WORKER,
         )
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
-        self.reload: Reload = lambda _who, _sock: False
         self.feeding: Feeding | None = None
+        self.post: FeedPost | None = None
+        self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
@@ -234,7 +239,7 @@ class Instance:
                 self._control_sockets, self.operator(), loop=loop, reload=self.reload
             )
             self._control_server.start()
-        if self._seat.role is not Role.KEEPER:
+        if self.seat.role is not Role.KEEPER:
             self._names = Names(self.gateways, shared.resolver, loop, self._timing)
             await self._names.start()
             for router in self.routers:
@@ -246,20 +251,22 @@ class Instance:
 
     async def _begin_feeding(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> bool:
         """Make the routers, and take the table over from whoever has it; return False if nobody has."""
-        process, seat = self._configuration.process, self._seat
+        process, seat = self._configuration.process, self.seat
         gateways = []
         for router in self.routers:
             table = self.tables.table_of(router.config, loop, self._commons.is_own)
             gateways.append(router.make(shared, process, self._caches, table, seat.request_ids))
-        if seat.role is Role.WHOLE and seat.predecessor is None:
+        if seat.role is Role.WHOLE and not seat.takes_over:
             # There is nobody else, and as long as there is not nothing has to be noted for others.
             for router, gateway in zip(self.routers, gateways, strict=True):
                 router.serve_stats(loop, process, gateway)
+            if self.post is not None:
+                self.post.workers(self.feed_worker)
             return False
         # What is announced meanwhile waits.
         self.tables.pause()
         feeding = self._make_feeding(shared)
-        taken = await feeding.begin()
+        taken = await feeding.begin(self.post or FeedPost())
         for router, gateway in zip(self.routers, gateways, strict=True):
             keeper = seat.role is Role.KEEPER
             router.serve_stats(loop, process, feeding.source_of(gateway) if keeper else gateway)
@@ -267,7 +274,7 @@ class Instance:
 
     def _make_feeding(self, shared: Shared) -> Feeding:
         tables, upstreams = self.tables.by_address, shared.upstreams
-        feeding = Feeding(self._seat, shared.loop, tables, self._caches, upstreams)
+        feeding = Feeding(self.seat, shared.loop, tables, self._caches, upstreams)
         for gateway in self.gateways:
             feeding.add(gateway)
         self.feeding = feeding
@@ -281,11 +288,24 @@ class Instance:
         if feeding.owner is None:
             feeding.decide()
         feeding.hand_over(sock)
+        if self.post is not None:
+            self.post.owners(feeding.fed_by)
+
+    def feed_worker(self, sock: socket.socket, worker: Worker) -> None:
+        """Feed a worker of another generation, which this process decides for, too."""
+        assert self.shared is not None
+        feeding = self.feeding or self._make_feeding(self.shared)
+        owner = feeding.owner or feeding.decide()
+        owner.attach(sock, worker)
 
     async def take_back(self) -> None:
-        """Decide over the table again: the process that it was handed over to has been given up."""
-        assert self.feeding is not None
-        self.feeding.decide()
+        """Decide over the table again, if it was handed over: the process that has it has been given up."""
+        feeding = self.feeding
+        if self.seat.role is Role.WORKER or feeding is None or feeding.owner is not None:
+            return
+        owner = feeding.decide()
+        if self.post is not None:
+            self.post.workers(owner.attach)
         await self._commons.start(restore=False)
         self.tables.resume()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -10,6 +10,7 @@ from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.feeding.caches import FedCaches, OwnedCaches
 from uwsgi_router.router.app.feeding.fed_router import FedRouter
 from uwsgi_router.router.app.feeding.owned_router import OwnedRouter
+from uwsgi_router.router.app.feeding.post import FeedPost
 from uwsgi_router.router.app.feeding.totals import RouterTotals
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
@@ -33,29 +34,20 @@ class Role(Enum):
     """It serves requests, and has a copy of the table."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Seat:
     """Seat of an instance among the processes of a program.
 
     Attributes:
         role: see :class:`Role`.
         number: of a worker, from 0.
-        processes: workers that share a node's connections.
-        feed: of a worker: a connected stream socket to the keeper.
-        workers: of a keeper: those that it feeds from the start, with their sockets.
-        recovers: a keeper before this one has died: the table comes from the first worker that has it.
-        predecessor: awaited when all is built; returns the socket of the process that decided before, at a reload, and
-            what that is from then on. None, or a result of None: there is none.
+        takes_over: the table comes from the process that decided before, at a reload.
         limits: see :class:`FeedLimits`.
     """
 
     role: Role = Role.WHOLE
     number: int = 0
-    processes: int = 1
-    feed: socket.socket | None = None
-    workers: Sequence[tuple[Worker, socket.socket]] = ()
-    recovers: bool = False
-    predecessor: Callable[[], Awaitable[tuple[socket.socket, Worker] | None]] | None = None
+    takes_over: bool = False
     limits: FeedLimits = field(default_factory=FeedLimits)
 
     @property
@@ -97,9 +89,6 @@ class Feeding:
         self._closing: list[Callable[[], None]] = []
         self.owner: FeedOwner | None = None
         self.feed: Feed | None = None
-        for table in set(tables.values()):
-            table.registry.processes = seat.processes
-            table.registry.number = seat.number
 
     def add(self, gateway: Gateway) -> None:
         """Take in a router of the instance."""
@@ -108,6 +97,11 @@ class Feeding:
             count += 1
             name = f"router {gateway.name} {count}"
         self._gateways[name] = gateway
+        for table in set(self._tables.values()):
+            if table.registry is gateway.registry:
+                registry = table.registry
+                registry.processes = max(registry.processes, gateway.config.workers)
+                registry.number = self._seat.number
 
     # --- deciding ---
 
@@ -130,26 +124,44 @@ class Feeding:
         self._closing.append(owner.close)
         return owner
 
-    async def begin(self) -> bool:
+    async def begin(self, post: FeedPost) -> bool:
         """Take over from whoever decided before, and feed the workers; return False if there was nothing to take.
 
         In a worker return when its copies are whole.
+
+        Args:
+            post: tells who is fed by whom.
         """
         seat = self._seat
         if seat.role is Role.WORKER:
             feed = self.follow()
-            assert seat.feed is not None
-            feed.attach(seat.feed)
+            await post.owner(self.fed_by)
             await feed.synced()
             return True
         owner = self.decide()
-        before = None if seat.predecessor is None else await seat.predecessor()
         owner.expect()
-        for worker, sock in seat.workers:
-            owner.attach(sock, worker)
-        taken = before is not None and await owner.take(*before)
-        recovered = await owner.recover(asked=seat.recovers and not taken)
+        post.workers(self._attach)
+        taken = False
+        if seat.takes_over:
+            before = await post.predecessor()
+            taken = before is not None and await owner.take(*before)
+        asked = seat.role is Role.KEEPER and await post.complete()
+        recovered = await owner.recover(asked=asked and not taken)
         return taken or recovered
+
+    def _attach(self, sock: socket.socket, worker: Worker) -> None:
+        """Feed a worker; one that comes when this process does not decide any more is told so by the end."""
+        if self.owner is None:
+            sock.close()
+        else:
+            self.owner.attach(sock, worker)
+
+    def fed_by(self, sock: socket.socket) -> None:
+        """Be fed over another socket, unless this process decides."""
+        if self.feed is None:
+            sock.close()
+        else:
+            self.feed.attach(sock)
 
     def source_of(self, gateway: Gateway) -> StatsSource:
         """Return the numbers of a router, of all processes that serve it."""

@@ -1,6 +1,6 @@
 """Configurations of the processes of one program: what a worker and what the keeper has of the whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,7 @@ _SHARED = ("max_connections", "backend_connections", "backend_queue", "hold_max"
 _SHARED_BYTES = ("hold_max_bytes", "post_buffering_max_bytes")
 
 
-def worker_configuration(
-    configuration: Configuration, number: int, processes: Sequence[int]
-) -> Configuration:
+def worker_configuration(configuration: Configuration, number: int) -> Configuration:
     """Return the configuration of a worker beside a keeper.
 
     It serves requests and nothing else: datagrams, caches, statistics and the control socket are the
@@ -24,12 +22,11 @@ def worker_configuration(
     Args:
         configuration: the whole.
         number: of the worker, from 0.
-        processes: of each router, in how many workers it runs.
     """
     routers = tuple(
-        _worker_router(router, number, count)
-        for router, count in zip(configuration.routers, processes, strict=True)
-        if count > number
+        _worker_router(router, number)
+        for router in configuration.routers
+        if router.workers > number
     )
     return replace(
         configuration,
@@ -41,9 +38,9 @@ def worker_configuration(
     )
 
 
-def _worker_router(router: RouterConfig, number: int, count: int) -> RouterConfig:
+def _worker_router(router: RouterConfig, number: int) -> RouterConfig:
     parts: dict[str, Any] = {
-        name: share(limit, count, number)
+        name: share(limit, router.workers, number)
         for name in (*_SHARED, *_SHARED_BYTES)
         if (limit := getattr(router, name))
     }
@@ -59,14 +56,14 @@ def keeper_configuration(configuration: Configuration) -> Configuration:
     return replace(configuration, routers=routers)
 
 
-def too_few(configuration: Configuration, processes: Sequence[int]) -> Iterator[str]:
+def too_few(routers: Iterable[RouterConfig]) -> Iterator[str]:
     """Yield why limits can't be shared out among workers, a line for each.
 
     Args:
-        configuration: the whole.
-        processes: of each router, in how many workers it runs.
+        routers: with the numbers of their workers.
     """
-    for router, count in zip(configuration.routers, processes, strict=True):
+    for router in routers:
+        count = router.workers
         for name in _SHARED:
             limit = getattr(router, name)
             if limit and limit < count:

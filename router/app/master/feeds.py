@@ -45,7 +45,14 @@ def hand_over(before: Generation | None, owner: ChildProcess) -> None:
     old = None if before is None else before.owner
     if old is None or not old.program.pid:
         owner.tell(do="take")
-        return
+    else:
+        _hand_over(old, owner)
+    if before is not None:
+        # Their owner tells them nothing any more.
+        reconnect(before, owner)
+
+
+def _hand_over(old: ChildProcess, owner: ChildProcess) -> None:
     one, other = _pair()
     old.tell(one, do="hand-over")
     owner.tell(other, do="take", **_who(old))
@@ -53,12 +60,12 @@ def hand_over(before: Generation | None, owner: ChildProcess) -> None:
     os.close(other)
 
 
-def reconnect(draining: Generation, generation: Generation) -> None:
-    """Have the workers of a generation that goes fed by the new owner; an only worker is, as it has handed over."""
-    if draining.slots > 1 and generation.owner is not None:
-        for worker in draining.workers:
+def reconnect(generation: Generation, owner: ChildProcess | None) -> None:
+    """Have the workers of a generation that has a keeper fed by another owner; an only worker is, as it hands over."""
+    if generation.slots > 1 and owner is not None:
+        for worker in generation.workers:
             if worker.program.pid:
-                connect(generation.owner, worker)
+                connect(owner, worker)
 
 
 def _who(worker: ChildProcess) -> dict[str, int]:

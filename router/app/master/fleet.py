@@ -181,6 +181,7 @@ class Fleet:
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
+            feeds.reconnect(serving, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
@@ -191,7 +192,6 @@ class Fleet:
         generation.children = [
             child for child in generation.children if child not in successor.children
         ]
-        feeds.reconnect(generation, successor)
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)

@@ -150,9 +150,7 @@ class MasterSockets:
             if one.inherited and user in place.users
         }
         # Afresh: whether one is used is known here.
-        return [
-            replace(one, used=False) for one in self._inherited if id(one.sock) not in taken
-        ]
+        return [replace(one, used=False) for one in self._inherited if id(one.sock) not in taken]
 
     # --- what becomes of them ---
 

@@ -174,7 +174,5 @@ class Feed:
         self._go_on()
 
     def _ended(self) -> None:
-        log.warning(
-            "the process that decides has ended: the table stays as it is until there is another one"
-        )
+        # The master says by what the owner has ended, and starts another one.
         self.detach()

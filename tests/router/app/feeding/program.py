@@ -13,6 +13,7 @@ from tests.lab.messages import request
 from tests.lab.waiting import until_asked
 from uwsgi_router.protocol.subscription import Subscription, encode
 from uwsgi_router.router.app.feeding.feeding import Role, Seat
+from uwsgi_router.router.app.feeding.post import FeedPost
 from uwsgi_router.router.app.feeding.roles import keeper_configuration, worker_configuration
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig, RouterConfig
@@ -43,7 +44,7 @@ class Program:
         process = {"control_socket": f"{directory}/control", **(process or {})}
         self.configuration = Configuration(
             process=ProcessConfig(**process),
-            routers=(RouterConfig("fastrouter", **(options | router)),),
+            routers=(RouterConfig("fastrouter", processes=workers, **(options | router)),),
         )
         self.keeper: Instance | None = None
         self.workers: list[Instance | None] = [None] * workers
@@ -59,19 +60,26 @@ class Program:
     async def _start_keeper(
         self, feeds: Sequence[socket.socket], *, recovers: bool = False
     ) -> None:
-        workers = [(Worker(number, 1, 1_000 + number), feed) for number, feed in enumerate(feeds)]
-        seat = Seat(Role.KEEPER, 0, self.count, workers=workers, recovers=recovers, limits=QUICK)
+        post = FeedPost()
+        for number, feed in enumerate(feeds):
+            post.attach(feed, Worker(number, 1, 1_000 + number))
+        post.recover(asked=recovers)
+        seat = Seat(Role.KEEPER, limits=QUICK)
         self.keeper = Instance(keeper_configuration(self.configuration), seat=seat)
+        self.keeper.post = post
         self.keeper.bind()
         await self.keeper.start()
 
     async def _start_worker(self, number: int, feed: socket.socket) -> None:
-        configuration = worker_configuration(self.configuration, number, [self.count])
+        configuration = worker_configuration(self.configuration, number)
         routers = tuple(
             replace(one, listen=(self.listens(number),)) for one in configuration.routers
         )
-        seat = Seat(Role.WORKER, number, self.count, feed, limits=QUICK)
+        post = FeedPost()
+        post.feed(feed)
+        seat = Seat(Role.WORKER, number, limits=QUICK)
         worker = Instance(replace(configuration, routers=routers), seat=seat)
+        worker.post = post
         self.workers[number] = worker
         worker.bind()
         await worker.start()

@@ -166,12 +166,12 @@ def test_they_are_the_same_after_an_exec(tmp_path: Path, address: str) -> None:
     unix = numbers(before.open(request(str(path)), asker("1")))
     # What an exec does: numbers stay, objects do not.
     state = before.state()
-    kept = sorted({one for one in before.descriptors()})
+    kept = sorted(set(before.descriptors()))
     for place in before._places:
         for bound in place.sockets:
             bound.sock.detach()
     after = MasterSockets.restore(state)
-    assert sorted({one for one in after.descriptors()}) == kept
+    assert sorted(set(after.descriptors())) == kept
     again = [numbers(after.open(request(address, 2), asker("2", slot))) for slot in range(2)]
     assert again == tcp
     assert numbers(after.open(request(str(path)), asker("2"))) == unix
