@@ -9,7 +9,7 @@ from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.master import feeds
 from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import Children, told, user_of
-from uwsgi_router.router.app.master.generation import Child, Generation, Stage
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -38,7 +38,7 @@ class FleetListener(Protocol):
     def gone(self) -> None:
         """Take that a process has ended that was to end."""
 
-    def asked(self, child: Child, message: Message) -> None:
+    def asked(self, child: ChildProcess, message: Message) -> None:
         """Take what else a child says."""
 
 
@@ -98,7 +98,7 @@ class Fleet:
         """The generations that go, the oldest first."""
         return [one for one in self.generations if one.stage is Stage.DRAINING]
 
-    def running(self) -> Iterator[Child]:
+    def running(self) -> Iterator[ChildProcess]:
         """Yield all that have a process."""
         for generation in self.generations:
             yield from generation.running
@@ -181,6 +181,7 @@ class Fleet:
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
+            feeds.reconnect(serving, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
@@ -191,7 +192,6 @@ class Fleet:
         generation.children = [
             child for child in generation.children if child not in successor.children
         ]
-        feeds.reconnect(generation, successor)
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)
@@ -222,7 +222,7 @@ class Fleet:
             generation.close()
         self._listener.gone()
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, child: ChildProcess) -> None:
         self.children.forget(child)
 
     def _users(self, but: Generation | None = None) -> set[str]:
@@ -263,7 +263,7 @@ class Fleet:
 
     # --- what children say ---
 
-    def child_told(self, child: Child, message: Message) -> None:
+    def child_told(self, child: ChildProcess, message: Message) -> None:
         """Take what a child says."""
         members = message.members
         if "failed" in members:
@@ -281,14 +281,14 @@ class Fleet:
             return
         message.close()
 
-    def child_started(self, child: Child) -> None:
+    def child_started(self, child: ChildProcess) -> None:
         """Take that a child has a process now."""
         for generation in self.generations:
             if child in generation.children:
                 again = child.program.machine.restarts > 0
                 feeds.started(generation, child, again=again)
 
-    def child_ended(self, child: Child, code: int) -> None:
+    def child_ended(self, child: ChildProcess, code: int) -> None:
         """Take that a child's process has ended."""
         if not child.program.machine.was_ready:
             self._failed(
@@ -300,7 +300,7 @@ class Fleet:
         if self.ending:
             self._listener.gone()
 
-    def _failed(self, child: Child, why: str) -> None:
+    def _failed(self, child: ChildProcess, why: str) -> None:
         """Take that a child can't start."""
         if self.ending or child.program.machine.state is State.ENDED:
             return

@@ -14,7 +14,7 @@ from uwsgi_router.router.app.master.children import told, user_of
 from uwsgi_router.router.app.master.commands import Commands, Deeds
 from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
-from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.manager import ServiceManager
@@ -256,7 +256,7 @@ class Master:
         else:
             self.reload.look()
 
-    def asked(self, child: Child, message: Message) -> None:  # noqa: ARG002
+    def asked(self, child: ChildProcess, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
         if "reload" in members:
