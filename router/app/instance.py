@@ -369,7 +369,10 @@ class Instance:
         self.close_sockets()
 
     async def _finish(self, mercy: float) -> None:
-        """Let requests finish for up to ``mercy`` seconds."""
+        """Let requests finish for up to ``mercy`` seconds; in the keeper those of the workers."""
+        if self.seat.role is Role.KEEPER:
+            await self._outlive_workers(mercy)
+            return
         if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
         left = self._running
@@ -383,6 +386,15 @@ class Instance:
             left = self._running
             if left:
                 log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
+
+    async def _outlive_workers(self, mercy: float) -> None:
+        owner = None if self.feeding is None else self.feeding.owner
+        if mercy and owner is not None:
+            try:
+                async with asyncio.timeout(mercy):
+                    await owner.deserted()
+            except TimeoutError:
+                pass
 
     @property
     def _running(self) -> int:

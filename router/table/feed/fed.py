@@ -96,11 +96,16 @@ class Feed:
 
     def _flush(self) -> None:
         self._flushing = None
+        channel = self._free_channel()
+        if channel is not None:
+            channel.send([record for part in self._parts for record in part.urgent()])
+
+    def _free_channel(self) -> FeedChannel | None:
+        """Return the channel if the owner can take a report; otherwise that goes out with the next one."""
         channel = self._channel
-        if channel is None or channel.backlog > _ENOUGH or self._giving is not None:
-            # Nothing is lost: it goes out with the next report.
-            return
-        channel.send([record for part in self._parts for record in part.urgent()])
+        if channel is None or not self._greeted or self._giving is not None:
+            return None
+        return channel if channel.backlog <= _ENOUGH else None
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._limits.interval, self._tick)
@@ -108,8 +113,8 @@ class Feed:
 
     def report(self) -> None:
         """Tell the owner what was counted."""
-        channel = self._channel
-        if channel is None or channel.backlog > _ENOUGH or self._giving is not None:
+        channel = self._free_channel()
+        if channel is None:
             return
         self._flush_now()
         channel.send([record for part in self._parts for record in part.counts()])

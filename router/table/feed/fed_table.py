@@ -271,6 +271,8 @@ class FedTable:
 
     def snapshot(self) -> Iterator[Record]:
         """Yield the whole table, with what was counted by processes that have ended."""
+        # The records of the nodes have their failures.
+        self._faults.clear()
         return records_of(
             self.name,
             self._table,

@@ -68,6 +68,8 @@ class FeedOwner:
         self._by_name: dict[str, OwnedPart] = {}
         self._copies: dict[Worker, _Copy] = {}
         self._flushing: asyncio.Handle | None = None
+        self._deserted = asyncio.Event()
+        self._deserted.set()
         self._recovering = False
         # How those who join now are greeted: it knows nothing of what they counted; or all of what they told.
         self._again = False
@@ -80,6 +82,10 @@ class FeedOwner:
     def workers(self) -> list[Worker]:
         """The workers that are attached."""
         return list(self._copies)
+
+    async def deserted(self) -> None:
+        """Return when no worker is attached."""
+        await self._deserted.wait()
 
     def add(self, part: OwnedPart, names: Sequence[str] = ()) -> None:
         """Give a part to the workers; to be called before the first one is attached.
@@ -127,6 +133,7 @@ class FeedOwner:
     def _open(self, sock: socket.socket, worker: Worker) -> _Copy:
         self.detach(worker)
         copy = self._copies[worker] = _Copy(worker)
+        self._deserted.clear()
         copy.channel = FeedChannel(
             sock,
             self._loop,
@@ -200,6 +207,8 @@ class FeedOwner:
         if self._copies.get(copy.worker) is not copy:
             return
         del self._copies[copy.worker]
+        if not self._copies:
+            self._deserted.set()
         if copy.giving is not None and not copy.giving.done():
             copy.giving.set_result(False)
         for part in self._parts:

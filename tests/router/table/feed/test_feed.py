@@ -10,7 +10,7 @@ from tests.lab.messages import KEY
 from tests.lab.waiting import until
 from tests.router.table.feed.shared import NAME, NODE, Copy, Keeper, Member, shared
 from uwsgi_router.router.table.feed.fed_table import FedTable
-from uwsgi_router.router.table.feed.frames import encode
+from uwsgi_router.router.table.feed.frames import FORMAT, FeedReader, encode
 from uwsgi_router.router.table.feed.owner import FeedLimits
 from uwsgi_router.router.table.feed.parts import Worker
 from uwsgi_router.subscriptions.node import READY
@@ -429,6 +429,34 @@ async def test_a_new_owner_takes_the_table_from_a_worker(
     held.reference -= 1
     other.table.report(other.registry.released(held, other.loop.time()))
     await until(lambda: fresh.find() is None)
+
+
+async def test_a_worker_reports_nothing_to_an_owner_that_has_not_begun(
+    closing: Callable[..., None], two: tuple[Keeper, list[Copy]]
+) -> None:
+    keeper, (one, _) = two
+    keeper.announce()
+    await everywhere(*two)
+    one.serve(count=2)
+    await until(lambda: keeper.node().requests == 2)
+    keeper.close()
+    fresh = Keeper()
+    closing(fresh)
+    fresh.owner.expect()
+    ours, theirs = socket.socketpair()
+    one.feed.attach(ours)
+    one.serve(count=3)
+    one.registry.health.request_failed(one.node(), one.loop.time())
+    one.feed.report()
+    theirs.setblocking(False)
+    assert FeedReader().feed(theirs.recv(65_536)) == [["", "hello", FORMAT]]
+    theirs.close()
+    ours, theirs = socket.socketpair()
+    one.feed.attach(ours)
+    one.feed.report()
+    fresh.owner.attach(theirs, one.worker)
+    assert await fresh.owner.recover()
+    await until(lambda: fresh.node().requests == 5 and fresh.node().fails == 1)
 
 
 async def test_a_new_owner_without_workers_begins_with_nothing(
