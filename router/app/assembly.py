@@ -205,8 +205,12 @@ class AssembledRouter:
                 wall_clock=time.time,  # noqa: TID251
                 wait_for_http=process.stats_http,
                 minified=process.stats_minified,
+                ready=self._listens,
             )
             self._stats_server.start()
+
+    def _listens(self) -> bool:
+        return self.gateway is not None and not self.gateway.connections.stopping
 
     def accept(self) -> None:
         """Begin to accept, once it was made."""

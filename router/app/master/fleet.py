@@ -153,9 +153,9 @@ class Fleet:
             return
         before = self.serving
         generation.stage = Stage.SERVING
-        self._listener.serving(generation)
         if before is not None:
             self._drain(before, generation)
+        self._listener.serving(generation)
         self._watch_files(generation.configuration.process)
 
     def _late(self, generation: Generation, seconds: float) -> None:
