@@ -130,6 +130,8 @@ class MasterLink:
 class _FromMaster(Inherited):
     """Sockets that the master opens when they are asked for."""
 
+    asks = True
+
     def __init__(self, link: MasterLink) -> None:
         super().__init__()
         self._link = link
@@ -150,6 +152,7 @@ class _FromMaster(Inherited):
             first=request.server_first,
             lanes=request.lanes,
             workers=request.workers,
+            targets=request.targets,
             directory=os.getcwd(),
             umask=umask,
         )

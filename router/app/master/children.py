@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import PLACES, Beats
@@ -193,6 +193,7 @@ class Children:
             members["first"],
             members["lanes"],
             members["workers"],
+            [(family, _sockaddr(one)) for family, one in members["targets"] or ()] or None,
         )
         try:
             found = self._sockets.open(request, self._asker(child, message))
@@ -218,6 +219,11 @@ class Children:
             members["directory"],
             members["umask"],
         )
+
+
+def _sockaddr(value: list[Any] | str) -> tuple[Any, ...] | str:
+    """Return a socket address as it was before it was written as JSON."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def user_of(child: ChildProcess) -> str:

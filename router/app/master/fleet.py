@@ -1,6 +1,7 @@
 """Fleet: the generations of processes that a master keeps running, one that serves and others that come or go."""
 
 import logging
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
@@ -250,6 +251,10 @@ class Fleet:
         self.sockets.unlink()
         children = list(self.running())
         told(children, do=do, mercy=mercy)
+        for child in children:
+            if not child.program.machine.was_ready:
+                # It may be waiting for a name.
+                child.program.signal(signal.SIGTERM)
         for generation in self.generations:
             for child in generation.children:
                 child.program.stop(mercy=mercy)

@@ -128,9 +128,15 @@ class MasterSockets:
         if request.text.startswith(ZERG):
             bound = take_zerg(request.text, process)
         elif request.kind == socket.SOCK_STREAM:
-            bound = bind_stream(request.text, process, inherited, server_first=request.server_first)
+            bound = bind_stream(
+                request.text,
+                process,
+                inherited,
+                server_first=request.server_first,
+                targets=request.targets,
+            )
         else:
-            bound = bind_datagram(request.text, process, inherited)
+            bound = bind_datagram(request.text, process, inherited, targets=request.targets)
         places = []
         for one in bound:
             place = ours.get(id(one.sock))
