@@ -15,7 +15,6 @@ from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
 from uwsgi_router.router.app.feeding.feeding import Feeding, Role, Seat
-from uwsgi_router.router.app.feeding.post import FeedPost
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
@@ -27,7 +26,6 @@ from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
-from uwsgi_router.router.table.feed.parts import Worker
 from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
@@ -70,9 +68,7 @@ class Instance:
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
-        seat: see above.
-        feeding: who decides over the table, once it has started.
-        post: tells who is fed by whom, to be set before the start; None: there are no other processes.
+        feeding: decides over the tables, or has copies.
         reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
@@ -90,18 +86,17 @@ class Instance:
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self.seat = seat or Seat()
+        seat = seat or Seat()
         self._commons = commons or Commons(
             configuration.subscription,
             self._timing,
             table_timing,
-            reads=self.seat.role is not Role.WORKER,
+            reads=seat.role is not Role.WORKER,
         )
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
-        self.feeding: Feeding | None = None
-        self.post: FeedPost | None = None
+        self.feeding = Feeding(seat, self.tables, lambda: self._commons.start(restore=False))
         self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
@@ -221,7 +216,12 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         shared = self.shared = self._enter()
-        taken = await self._begin_feeding(shared, loop)
+        for router in self.routers:
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            router.make(shared, process, self._caches, table, self.feeding.seat.request_ids)
+        taken = await self.feeding.begin(shared, self._caches, self.gateways)
+        for router, gateway in zip(self.routers, self.gateways, strict=True):
+            router.serve_stats(loop, process, self.feeding.source_of(gateway))
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -232,14 +232,13 @@ class Instance:
             )
             self._cache_server.start()
         await self._commons.start(restore=not taken)
-        if self.feeding is not None:
-            self.tables.resume()
+        self.tables.resume()
         if self._control_sockets:
             self._control_server = ControlServer(
                 self._control_sockets, self.operator(), loop=loop, reload=self.reload
             )
             self._control_server.start()
-        if self.seat.role is not Role.KEEPER:
+        if self.feeding.seat.role is not Role.KEEPER:
             self._names = Names(self.gateways, shared.resolver, loop, self._timing)
             await self._names.start()
             for router in self.routers:
@@ -248,66 +247,6 @@ class Instance:
         interval = self._timing.look_at_files
         self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
         self._file_watch.start()
-
-    async def _begin_feeding(self, shared: Shared, loop: asyncio.AbstractEventLoop) -> bool:
-        """Make the routers, and take the table over from whoever has it; return False if nobody has."""
-        process, seat = self._configuration.process, self.seat
-        gateways = []
-        for router in self.routers:
-            table = self.tables.table_of(router.config, loop, self._commons.is_own)
-            gateways.append(router.make(shared, process, self._caches, table, seat.request_ids))
-        if seat.role is Role.WHOLE and not seat.takes_over:
-            # There is nobody else, and as long as there is not nothing has to be noted for others.
-            for router, gateway in zip(self.routers, gateways, strict=True):
-                router.serve_stats(loop, process, gateway)
-            if self.post is not None:
-                self.post.workers(self.feed_worker)
-            return False
-        # What is announced meanwhile waits.
-        self.tables.pause()
-        feeding = self._make_feeding(shared)
-        taken = await feeding.begin(self.post or FeedPost())
-        for router, gateway in zip(self.routers, gateways, strict=True):
-            keeper = seat.role is Role.KEEPER
-            router.serve_stats(loop, process, feeding.source_of(gateway) if keeper else gateway)
-        return taken
-
-    def _make_feeding(self, shared: Shared) -> Feeding:
-        tables, upstreams = self.tables.by_address, shared.upstreams
-        feeding = Feeding(self.seat, shared.loop, tables, self._caches, upstreams)
-        for gateway in self.gateways:
-            feeding.add(gateway)
-        self.feeding = feeding
-        return feeding
-
-    async def hand_over(self, sock: socket.socket) -> None:
-        """Let the process at the other end of ``sock`` decide over the table from now on, and follow it."""
-        assert self.shared is not None
-        await self.tables.leave_to_others()
-        feeding = self.feeding or self._make_feeding(self.shared)
-        if feeding.owner is None:
-            feeding.decide()
-        feeding.hand_over(sock)
-        if self.post is not None:
-            self.post.owners(feeding.fed_by)
-
-    def feed_worker(self, sock: socket.socket, worker: Worker) -> None:
-        """Feed a worker of another generation, which this process decides for, too."""
-        assert self.shared is not None
-        feeding = self.feeding or self._make_feeding(self.shared)
-        owner = feeding.owner or feeding.decide()
-        owner.attach(sock, worker)
-
-    async def take_back(self) -> None:
-        """Decide over the table again, if it was handed over: the process that has it has been given up."""
-        feeding = self.feeding
-        if self.seat.role is Role.WORKER or feeding is None or feeding.owner is not None:
-            return
-        owner = feeding.decide()
-        if self.post is not None:
-            self.post.workers(owner.attach)
-        await self._commons.start(restore=False)
-        self.tables.resume()
 
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
@@ -355,11 +294,7 @@ class Instance:
             if asked is not None:
                 await asked.close()
         await self._commons.leave(self)
-        if self.feeding is not None:
-            if self.feeding.feed is not None:
-                # The last numbers.
-                self.feeding.feed.report()
-            self.feeding.close()
+        self.feeding.end()
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:
@@ -370,8 +305,8 @@ class Instance:
 
     async def _finish(self, mercy: float) -> None:
         """Let requests finish for up to ``mercy`` seconds; in the keeper those of the workers."""
-        if self.seat.role is Role.KEEPER:
-            await self._outlive_workers(mercy)
+        if self.feeding.seat.role is Role.KEEPER:
+            await self.feeding.outlive_workers(mercy)
             return
         if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
@@ -386,15 +321,6 @@ class Instance:
             left = self._running
             if left:
                 log.warning("reload-mercy=%g is over: %d requests are cut off", mercy, left)
-
-    async def _outlive_workers(self, mercy: float) -> None:
-        owner = None if self.feeding is None else self.feeding.owner
-        if mercy and owner is not None:
-            try:
-                async with asyncio.timeout(mercy):
-                    await owner.deserted()
-            except TimeoutError:
-                pass
 
     @property
     def _running(self) -> int:

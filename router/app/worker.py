@@ -122,8 +122,8 @@ def run(link: MasterLink, configuration: Configuration, role: Role, title: str) 
 async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     orders = Orders(mercy)
-    post = instance.post = FeedPost(lambda: link.send(built=True))
-    feeds = FeedOrders(instance, post, loop)
+    post = instance.feeding.post = FeedPost(lambda: link.send(built=True))
+    feeds = FeedOrders(instance.feeding, post, loop)
 
     def told(message: Message) -> None:
         if not feeds.obey(message):
@@ -135,7 +135,7 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
         orders.stop.set()
 
     def ready() -> None:
-        if instance.seat.role is not Role.WORKER:
+        if instance.feeding.seat.role is not Role.WORKER:
             # One process for all: the one that has the subscription servers and the statistics, too.
             log_summaries(instance)
         link.send(ready=True, loop=type(loop).__module__)

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from uwsgi_router.router.app.feeding.feeding import Feeding
 from uwsgi_router.router.app.feeding.post import FeedPost
-from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.net.activation import adopt
 from uwsgi_router.router.supervision.channel import Message
 from uwsgi_router.router.table.feed.parts import Worker
@@ -16,13 +16,13 @@ class FeedOrders:
     """Orders about feeds to one process.
 
     Args:
-        instance: that they are for.
+        feeding: of the instance that they are for.
         post: of the instance.
         loop: the event loop.
     """
 
-    def __init__(self, instance: Instance, post: FeedPost, loop: asyncio.AbstractEventLoop) -> None:
-        self._instance = instance
+    def __init__(self, feeding: Feeding, post: FeedPost, loop: asyncio.AbstractEventLoop) -> None:
+        self._feeding = feeding
         self._post = post
         self._loop = loop
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,9 +43,9 @@ class FeedOrders:
                 here = (_socket(message), _worker(members)) if message.descriptors else None
                 post.take(here)
             case "hand-over":
-                self._do(self._instance.hand_over(_socket(message)))
+                self._do(self._feeding.hand_over(_socket(message)))
             case "keep":
-                self._do(self._instance.take_back())
+                self._do(self._feeding.take_back())
             case _:
                 return False
         return True

@@ -66,7 +66,7 @@ class Program:
         post.recover(asked=recovers)
         seat = Seat(Role.KEEPER, limits=QUICK)
         self.keeper = Instance(keeper_configuration(self.configuration), seat=seat)
-        self.keeper.post = post
+        self.keeper.feeding.post = post
         self.keeper.bind()
         await self.keeper.start()
 
@@ -79,7 +79,7 @@ class Program:
         post.feed(feed)
         seat = Seat(Role.WORKER, number, limits=QUICK)
         worker = Instance(replace(configuration, routers=routers), seat=seat)
-        worker.post = post
+        worker.feeding.post = post
         self.workers[number] = worker
         worker.bind()
         await worker.start()
@@ -96,7 +96,6 @@ class Program:
     async def new_worker(self, number: int) -> None:
         ours, theirs = socket.socketpair()
         assert self.keeper is not None
-        assert self.keeper.feeding is not None
         assert self.keeper.feeding.owner is not None
         self.keeper.feeding.owner.attach(theirs, Worker(number, 1, 2_000 + number))
         await self._start_worker(number, ours)
@@ -105,7 +104,6 @@ class Program:
         """As if it were killed: it says goodbye to nobody."""
         keeper = self.keeper
         assert keeper is not None
-        assert keeper.feeding is not None
         keeper.feeding.close()
         await keeper.stop(0)
         self.keeper = None
@@ -114,7 +112,6 @@ class Program:
         feeds = []
         for worker in self.workers:
             assert worker is not None
-            assert worker.feeding is not None
             assert worker.feeding.feed is not None
             ours, theirs = socket.socketpair()
             worker.feeding.feed.attach(ours)

@@ -82,7 +82,6 @@ async def test_statistics_add_the_workers_up_and_show_each(start: Start, served:
     before = await program.metrics()
     await program.lose_worker(0)
     assert program.keeper is not None
-    assert program.keeper.feeding is not None
     owner = program.keeper.feeding.owner
     assert owner is not None
     await until(lambda: len(owner.workers) == 1)
