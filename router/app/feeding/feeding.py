@@ -273,7 +273,7 @@ class Feeding:
 
     @property
     def _running(self) -> Shared:
-        """What the routers share; they have been made."""
+        """Parts that the routers share; they have been made."""
         assert self._shared is not None
         return self._shared
 
