@@ -198,8 +198,9 @@ class Feeding:
         caches = OwnedCaches(self._caches, owner.changed)
         owner.add(caches)
         self._closing.append(caches.close)
+        serves = self.seat.role is Role.WHOLE
         for name, gateway in self._gateways.items():
-            router = OwnedRouter(name, gateway, owner.changed)
+            router = OwnedRouter(name, gateway, owner.changed, serves=serves)
             owner.add(router)
             self._owned_routers[gateway] = router
             self._closing.append(router.close)

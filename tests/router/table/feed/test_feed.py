@@ -1,14 +1,14 @@
 """What one process decides all others know, and what they find out it knows: over sockets, in one event loop."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from tests.lab.log import Log
 from tests.lab.messages import KEY
 from tests.lab.waiting import until
-from tests.router.table.feed.shared import NAME, NODE, Copy, Keeper, Member, shared
+from tests.router.table.feed.shared import NAME, NODE, Copy, Keeper, shared
 from uwsgi_router.router.table.feed.fed_table import FedTable
 from uwsgi_router.router.table.feed.frames import FORMAT, FeedReader, encode
 from uwsgi_router.router.table.feed.owner import FeedLimits
@@ -17,14 +17,6 @@ from uwsgi_router.subscriptions.node import READY
 from uwsgi_router.subscriptions.refusal import Refused
 
 OTHER = "10.0.0.2:80"
-
-
-@pytest.fixture
-async def closing() -> AsyncIterator[Callable[..., None]]:
-    members: list[Member] = []
-    yield lambda *more: members.extend(more)
-    for member in members:
-        member.close()
 
 
 @pytest.fixture
