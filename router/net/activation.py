@@ -178,6 +178,15 @@ class Inherited:
         """
         return None
 
+    def device(self, name: str) -> tuple[int, str] | None:  # noqa: ARG002
+        """Return the descriptor and name of a TUN device, if whoever started this process opens it; None: it does not.
+
+        Raises:
+            OSError: there is nobody any more who could.
+            ValueError: it can't be opened; ``str()`` says why.
+        """
+        return None
+
     def unused(self) -> list[InheritedSocket]:
         """Return what no address of the configuration took; the operator should hear of it."""
         return [candidate for candidate in self._sockets if not candidate.used]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_reload import Reloaded, children_of, name_of, to
 from tests.lab import programs
 from tests.lab.clients import Client
 from tests.lab.place import Place
 from tests.lab.processes import free_port, run
+from tests.lab.reloaded import Reloaded, children_of, name_of
 from tests.lab.steady import NamedNodes
 from tests.lab.waiting import wait_until
 
@@ -28,7 +28,7 @@ def nodes() -> Iterator[NamedNodes]:
 @pytest.fixture
 def router(lab: Place, nodes: NamedNodes) -> Reloaded:
     one = Reloaded(lab)
-    one.write(to(nodes, "one"))
+    one.write(Reloaded.to(nodes, "one"))
     return one.start(lab)
 
 
@@ -78,13 +78,13 @@ def test_letters_of_a_fifo_and_touched_files(lab: Place, nodes: NamedNodes) -> N
     fifo, touched = (lab.directory / name for name in ("fifo", "touched"))
     log = lab.directory / "own.log"
     router = Reloaded(lab, f"master-fifo = {fifo}", f"touch-reload = {touched}", f"logto = {log}")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
-    router.write(to(nodes, "two"))
+    router.write(Reloaded.to(nodes, "two"))
     fifo.write_text("r")
     router.command.wait_ready(60.0)
     assert router.ask() == "two"
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     touched.touch()
     router.command.wait_ready(60.0)
     assert router.ask() == "one"
@@ -97,7 +97,7 @@ def test_letters_of_a_fifo_and_touched_files(lab: Place, nodes: NamedNodes) -> N
 
 
 def test_a_pid_file_is_enough_to_reload_and_to_stop(router: Reloaded, nodes: NamedNodes) -> None:
-    router.write(to(nodes, "two"))
+    router.write(Reloaded.to(nodes, "two"))
     assert run(programs.uwsgi_router(), "--reload", router.pidfile).returncode == 0
     router.command.wait_ready(60.0)
     assert router.ask() == "two"
@@ -110,7 +110,7 @@ def test_a_pid_file_is_enough_to_reload_and_to_stop(router: Reloaded, nodes: Nam
 
 def test_there_is_no_reload_without_a_master(lab: Place, nodes: NamedNodes) -> None:
     router = Reloaded(lab, "no-master = true")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     assert children_of(router.command.pid) == []
     done = router.reload_and_wait()
@@ -157,7 +157,7 @@ def test_a_zerg_pool_of_ours_gives_sockets_to_another_router(
     lab: Place, router: Reloaded, nodes: NamedNodes
 ) -> None:
     pool, port = lab.directory / "pool.sock", free_port()
-    router.write(to(nodes, "one"), f"zerg-pool = {pool}:127.0.0.1:{port}")
+    router.write(Reloaded.to(nodes, "one"), f"zerg-pool = {pool}:127.0.0.1:{port}")
     router.reload()
     argv = [
         programs.uwsgi_router(),
@@ -176,7 +176,7 @@ def test_a_real_emperor_starts_reloads_and_stops_us(lab: Place, nodes: NamedNode
     vassals.mkdir()
     router = Reloaded(lab)
     router.ini = vassals / "router.ini"
-    router.write(to(nodes, "one"), "heartbeat = 1")
+    router.write(Reloaded.to(nodes, "one"), "heartbeat = 1")
     emperor = lab.program(
         "emperor",
         *(programs.uwsgi(), f"--emperor={vassals}", "--emperor-freq=1"),
@@ -188,7 +188,7 @@ def test_a_real_emperor_starts_reloads_and_stops_us(lab: Place, nodes: NamedNode
     emperor.wait_for_output("vassal router.ini is now loyal")
     pid = int(Path(router.pidfile).read_text())
     length = len(emperor.output())
-    router.write(to(nodes, "two"), "heartbeat = 1")
+    router.write(Reloaded.to(nodes, "two"), "heartbeat = 1")
     later = time.time() + 5
     os.utime(router.ini, (later, later))
     emperor.wait_for_output(

@@ -4,9 +4,7 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +14,9 @@ from websockets.sync.client import connect
 
 from tests.lab import programs
 from tests.lab.clients import Client
-from tests.lab.commands import Command
 from tests.lab.place import Place
 from tests.lab.processes import free_port, run
+from tests.lab.reloaded import Reloaded, children_of, name_of
 from tests.lab.steady import NamedNodes, SteadyLoad
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription, encode
@@ -31,78 +29,11 @@ def nodes() -> Iterator[NamedNodes]:
     both.close()
 
 
-class Reloaded:
-    """An HTTP router with a configuration that changes.
-
-    Attributes:
-        address: where it listens.
-        command: the running program.
-        control: its control socket.
-    """
-
-    command: Command
-
-    def __init__(self, lab: Place, *lines: str) -> None:
-        self.directory = lab.directory
-        self.address = f"127.0.0.1:{free_port()}"
-        self.control = str(lab.directory / "control.sock")
-        self.pidfile = str(lab.directory / "router.pid")
-        self.ini = lab.directory / "router.ini"
-        self._lines = (
-            f"http = {self.address}",
-            "http-keepalive = 30",
-            f"control-socket = {self.control}",
-            f"pidfile = {self.pidfile}",
-            "no-defer-accept = true",
-            *lines,
-        )
-
-    def start(self, lab: Place, **settings: object) -> "Reloaded":
-        self.command = lab.command(str(self.ini), **settings)
-        return self
-
-    def write(self, *lines: str) -> None:
-        self.ini.write_text("\n".join(("[uwsgi]", *self._lines, *lines)) + "\n")
-
-    def reload(self) -> float:
-        """Send HUP and wait until new processes serve; return when they did."""
-        self.command.signal(signal.SIGHUP)
-        self.command.wait_ready(60.0)
-        return time.monotonic()
-
-    def reload_and_wait(self, target: str | None = None) -> "subprocess.CompletedProcess[str]":
-        argv = [programs.uwsgi_router(), "reload", "--wait", target or self.control]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-
-    def ask(self, path: str = "/") -> str:
-        with Client(self.address, 30.0) as client:
-            return client.get(path).body.decode()
-
-    def workers(self) -> list[int]:
-        """The process ids of workers."""
-        return [pid for pid in children_of(self.command.pid) if name_of(pid).startswith("router-w")]
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError:
-        return ""
-
-
 @pytest.fixture
 def router(lab: Place, nodes: NamedNodes) -> Reloaded:
     one = Reloaded(lab)
     one.write(f"http-to = http://{nodes.addresses['one']}")
     return one.start(lab)
-
-
-def to(nodes: NamedNodes, name: str) -> str:
-    return f"http-to = http://{nodes.addresses[name]}"
 
 
 # --- what is not lost ---
@@ -115,14 +46,14 @@ def test_under_load_no_request_is_lost_and_each_gets_the_node_of_its_time(
     lab: Place, nodes: NamedNodes, workers: int, names: tuple[str, ...]
 ) -> None:
     router = Reloaded(lab, f"http-workers = {workers}", "drain-grace = 1")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     load = SteadyLoad(router.address, 16)
     try:
         load.wait_for(200)
         since = []
         for name in names:
-            router.write(to(nodes, name))
+            router.write(Reloaded.to(nodes, name))
             since.append(router.reload())
             load.wait_for(200)
     finally:
@@ -139,11 +70,11 @@ def test_an_idle_connection_has_one_last_request_and_is_told_to_close(
     lab: Place, nodes: NamedNodes
 ) -> None:
     router = Reloaded(lab, "drain-grace = 20")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     with Client(router.address, 30.0) as idle:
         assert idle.get("/").body == b"one"
-        router.write(to(nodes, "two"))
+        router.write(Reloaded.to(nodes, "two"))
         router.reload()
         answer = idle.get("/")
         # With the configuration that it began with.
@@ -155,7 +86,7 @@ def test_an_idle_connection_has_one_last_request_and_is_told_to_close(
 
 def test_an_idle_connection_ends_after_the_grace(lab: Place, nodes: NamedNodes) -> None:
     router = Reloaded(lab, "drain-grace = 0.2")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     with Client(router.address, 30.0) as idle:
         assert idle.get("/").body == b"one"
@@ -202,11 +133,11 @@ def test_announced_nodes_drains_and_weights_stay(lab: Place, nodes: NamedNodes) 
 def test_addresses_come_and_go_and_files_with_them(lab: Place, nodes: NamedNodes) -> None:
     router = Reloaded(lab)
     old, new = (str(lab.directory / name) for name in ("old.sock", "new.sock"))
-    router.write(to(nodes, "one"), f"http = {old}")
+    router.write(Reloaded.to(nodes, "one"), f"http = {old}")
     router.start(lab)
     kept = Client(old)
     assert kept.get("/").body == b"one"
-    router.write(to(nodes, "two"), f"http = {new}")
+    router.write(Reloaded.to(nodes, "two"), f"http = {new}")
     router.reload()
     assert not os.path.exists(old)
     with Client(new) as client:
@@ -254,21 +185,21 @@ def refused(router: Reloaded, *words: str) -> None:
 
 
 def test_a_broken_file_changes_nothing(router: Reloaded, nodes: NamedNodes) -> None:
-    router.write(to(nodes, "two"), "no-such-option = 1")
+    router.write(Reloaded.to(nodes, "two"), "no-such-option = 1")
     refused(router, "router.ini:", "unknown option no-such-option")
 
 
 def test_an_address_that_is_taken_changes_nothing(router: Reloaded, nodes: NamedNodes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        router.write(to(nodes, "two"), f"http = {address}")
+        router.write(Reloaded.to(nodes, "two"), f"http = {address}")
         refused(router, address, "address already in use")
 
 
 def test_a_program_that_can_not_be_imported_changes_nothing(lab: Place, nodes: NamedNodes) -> None:
     path = lab.directory / "path"
     router = Reloaded(lab)
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab, env={"PYTHONPATH": str(path)})
     package = path / "uwsgi_router"
     package.mkdir(parents=True)
@@ -283,7 +214,7 @@ def test_new_processes_that_hang_are_given_up(lab: Place, nodes: NamedNodes) -> 
         "import time\nwhile True:\n    time.sleep(1)\n\ndef choose(key): return None\n"
     )
     router = Reloaded(lab, "reload-timeout = 3")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     router.write(f"http-use-code-string = 0:{hangs}:choose")
     refused(router, "worker 1: not ready within 3 s (reload-timeout)")
@@ -293,7 +224,7 @@ def test_new_processes_that_hang_are_given_up(lab: Place, nodes: NamedNodes) -> 
 
 
 def test_hups_during_a_reload_are_one_more_reload(router: Reloaded, nodes: NamedNodes) -> None:
-    router.write(to(nodes, "two"))
+    router.write(Reloaded.to(nodes, "two"))
     router.command.signal(signal.SIGHUP)
     router.command.wait_for_output("SIGHUP: the configuration is read again")
     for _ in range(3):
@@ -328,7 +259,7 @@ def test_what_a_link_names_now_is_read_and_chdir_changes_nothing_of_that(
     for release, name in zip(releases, ("one", "two"), strict=True):
         release.mkdir()
         router.ini = release / "router.ini"
-        router.write(to(nodes, name))
+        router.write(Reloaded.to(nodes, name))
     current.symlink_to(releases[0])
     router.command = lab.command("router.ini", cwd=current, env={"PWD": str(current)})
     assert router.ask() == "one"
@@ -345,12 +276,12 @@ def test_the_workers_are_the_users_and_root_opens_what_only_root_can(
 ) -> None:
     lab.directory.chmod(0o755)
     router = Reloaded(lab, "uid = 1234", "gid = 1234")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     # The user that it becomes can't tell the test's socket.
     router.start(lab)
     closed = lab.directory / "closed"
     closed.mkdir(mode=0o700)
-    router.write(to(nodes, "two"), f"http = {closed}/new.sock")
+    router.write(Reloaded.to(nodes, "two"), f"http = {closed}/new.sock")
     done = router.reload_and_wait()
     assert (done.returncode, done.stderr) == (0, "")
     (worker,) = router.workers()
@@ -365,10 +296,10 @@ def test_sockets_of_systemd_survive(lab: Place, nodes: NamedNodes) -> None:
     address = f"127.0.0.1:{listener.getsockname()[1]}"
     router = Reloaded(lab)
     router.address = address
-    router.write(to(nodes, "one"), f"http = {address}")
+    router.write(Reloaded.to(nodes, "one"), f"http = {address}")
     router.start(lab, inherit=[listener])
     assert router.ask() == "one"
-    router.write(to(nodes, "two"), f"http = {address}")
+    router.write(Reloaded.to(nodes, "two"), f"http = {address}")
     for _ in range(2):
         assert router.reload_and_wait().returncode == 0
         assert router.ask() == "two"
@@ -383,7 +314,7 @@ def test_descriptors_and_processes_do_not_grow(router: Reloaded, nodes: NamedNod
             children_of(router.command.pid)
         )
 
-    router.write(to(nodes, "two"))
+    router.write(Reloaded.to(nodes, "two"))
     assert router.reload_and_wait().returncode == 0
     before = held()
     for _ in range(3):
@@ -394,7 +325,7 @@ def test_descriptors_and_processes_do_not_grow(router: Reloaded, nodes: NamedNod
 def test_counters_never_fall(lab: Place, nodes: NamedNodes) -> None:
     stats = str(lab.directory / "stats.sock")
     router = Reloaded(lab, f"http-stats = {stats}", "stats-http = true")
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
 
     def requests() -> int:
@@ -414,7 +345,7 @@ def test_counters_never_fall(lab: Place, nodes: NamedNodes) -> None:
 
 def test_python_runs_the_same_interpreter_and_options(lab: Place, nodes: NamedNodes) -> None:
     router = Reloaded(lab)
-    router.write(to(nodes, "one"))
+    router.write(Reloaded.to(nodes, "one"))
     argv = [sys.executable, "-X", "dev", "-m", "uwsgi_router", str(router.ini)]
     program = lab.program("router", *argv, cwd=programs.ROOT)
     program.wait_for_output("is ready")

@@ -70,6 +70,8 @@ class NamedNodes:
         self._loop.run_forever()
         for server in servers:
             server.close()
+        # asyncio's streams complain of tasks that are cancelled.
+        self._loop.set_exception_handler(lambda _loop, _context: None)
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()

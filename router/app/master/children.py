@@ -7,9 +7,11 @@ from typing import Any, Final, Protocol
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import PLACES, Beats
+from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.launch import CHILD, Launch
 from uwsgi_router.router.app.master.sockets import Asker, MasterSockets
+from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.net.activation import SocketRequest
 from uwsgi_router.router.net.listeners import BindError
 from uwsgi_router.router.supervision.channel import Channel, Message
@@ -43,6 +45,7 @@ class Children:
         loop: waits.
         launch: how the master was started.
         sockets: of the master.
+        devices: of the master.
         beats: heartbeats.
         listener: is told what they say.
     """
@@ -52,12 +55,14 @@ class Children:
         loop: SelectorLoop,
         launch: Launch,
         sockets: MasterSockets,
+        devices: MasterDevices,
         beats: Beats,
         listener: ChildListener,
     ) -> None:
         self._loop = loop
         self._launch = launch
         self._sockets = sockets
+        self._devices = devices
         self._beats = beats
         self._listener = listener
         self._free = list(range(PLACES - 1, -1, -1))
@@ -174,6 +179,8 @@ class Children:
                 return
             if "open" in message.members:
                 self._open(child, message)
+            elif "device" in message.members:
+                self._open_device(child, message)
             else:
                 self._listener.child_told(child, message)
 
@@ -210,6 +217,15 @@ class Children:
             for one in found
         ]
         child.tell(*descriptors, opened=opened)
+
+    def _open_device(self, child: ChildProcess, message: Message) -> None:
+        """Open a TUN device that a child asks for."""
+        try:
+            device = self._devices.open(message.members["device"], user_of(child))
+        except StartError as exc:
+            child.tell(refused=str(exc))
+        else:
+            child.tell(device.descriptor, opened=device.name)
 
     def _asker(self, child: ChildProcess, message: Message) -> Asker:
         members = message.members

@@ -10,6 +10,7 @@ from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.master import feeds
 from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import Children, told, user_of
+from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.sockets import MasterSockets
@@ -74,7 +75,8 @@ class Fleet:
         self._listener = listener
         self.sockets = sockets
         self.beats = beats
-        self.children = Children(loop, launch, sockets, beats, self)
+        self._devices = MasterDevices()
+        self.children = Children(loop, launch, sockets, self._devices, beats, self)
         self.generations: list[Generation] = []
         self.ending = False
         self.users: set[str] = set()
@@ -236,7 +238,9 @@ class Fleet:
         }
 
     def _release(self) -> None:
-        self.sockets.release(self._users())
+        users = self._users()
+        self.sockets.release(users)
+        self._devices.release(users)
 
     def end(self, *, do: str, mercy: float) -> bool:
         """Tell all processes to end; return False if there is none.
@@ -345,6 +349,7 @@ class Fleet:
         """Return what :meth:`restore` needs."""
         return {
             "sockets": self.sockets.state(),
+            "devices": self._devices.state(),
             "beats": self.beats.descriptor,
             "generations": [one.state() for one in self.generations],
         }
@@ -352,6 +357,7 @@ class Fleet:
     def descriptors(self) -> Iterator[int]:
         """Yield the numbers of all that is open."""
         yield from self.sockets.descriptors()
+        yield from self._devices.descriptors()
         yield self.beats.descriptor
         for generation in self.generations:
             yield generation.descriptor
@@ -359,9 +365,10 @@ class Fleet:
                 if child.channel is not None:
                     yield child.channel.fileno()
 
-    def restore(self, generations: list[Mapping[str, Any]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the processes of generations that were there before an exec."""
-        for saved in generations:
+        self._devices.restore(state["devices"])
+        for saved in state["generations"]:
             generation = Generation.restore(saved)
             self.generations.append(generation)
             for one in saved["children"]:

@@ -150,7 +150,7 @@ class Master:
     def go_on(self, state: Mapping[str, Any]) -> int:
         """Go on with a reload after an exec; return the exit status."""
         try:
-            self.fleet.restore(state["fleet"]["generations"])
+            self.fleet.restore(state["fleet"])
             self.reload.restore(state["reload"])
             serving = self.fleet.serving
             assert serving is not None
