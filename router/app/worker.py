@@ -175,6 +175,12 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
             key = members["kind"], members["text"], members["place"]
             instance.replace(*key, adopt(descriptor))
             return
+        case "lend":
+            (descriptor,) = message.descriptors
+            instance.borrow(members["slot"], members["text"], adopt(descriptor))
+            return
+        case "give-back":
+            instance.give_back(members["slot"])
     message.close()
 
 

@@ -43,6 +43,8 @@ _COLUMNS: Final = (
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
 NodeLine = Mapping[str, Any]
+Program = Mapping[str, str]
+"""The router's ``version`` and ``build``; "" for what it does not say."""
 
 
 def main(args: list[str]) -> int:
@@ -50,8 +52,8 @@ def main(args: list[str]) -> int:
     parsed = arguments().parse_args(args)
     try:
         while True:
-            nodes = _asked(parsed.control, parsed.key)
-            text = as_json(nodes) if parsed.json else as_table(nodes)
+            program, nodes = _asked(parsed.control, parsed.key)
+            text = as_json(program, nodes) if parsed.json else as_table(program, nodes)
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
@@ -100,19 +102,20 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _asked(path: str, key: str | None) -> list[NodeLine]:
+def _asked(path: str, key: str | None) -> tuple[Program, list[NodeLine]]:
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=key_of(key)))
-        return [line["node"] for line in lines if "node" in line]
+        *lines, done = control.ask(Question("status", key=key_of(key)))
+        program = {name: _text(str(done.get(name, ""))) for name in ("version", "build")}
+        return program, [line["node"] for line in lines]
 
 
-def as_json(nodes: Sequence[NodeLine]) -> str:
-    """Return one object: keys in order, each with its nodes."""
+def as_json(program: Program, nodes: Sequence[NodeLine]) -> str:
+    """Return one object: the router's version and build, and keys in order, each with its nodes."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
     ]
-    return json.dumps({"keys": keys}, indent=2) + "\n"
+    return json.dumps({**program, "keys": keys}, indent=2) + "\n"
 
 
 def _shown(node: NodeLine) -> NodeLine:
@@ -124,10 +127,11 @@ def _shown(node: NodeLine) -> NodeLine:
     }
 
 
-def as_table(nodes: Sequence[NodeLine]) -> str:
-    """Return a table for people."""
+def as_table(program: Program, nodes: Sequence[NodeLine]) -> str:
+    """Return a line about the router, and a table of nodes for people."""
+    about = f"uwsgi-router {program['version']} ({program['build']})\n" if program["build"] else ""
     if not nodes:
-        return ""
+        return about
     tables = {node["table"] for node in nodes if node["key"]}
     blocks: list[tuple[str, list[list[str]]]] = []
     for (table, key, algorithm), members in _by_key(nodes).items():
@@ -139,7 +143,7 @@ def as_table(nodes: Sequence[NodeLine]) -> str:
     lines = [_line(headings, widths)]
     for title, block in blocks:
         lines += [title, *(_line(row, widths) for row in block)]
-    return "\n".join(lines) + "\n"
+    return about + "\n".join(lines) + "\n"
 
 
 def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLine]]:
