@@ -133,8 +133,7 @@ async def test_a_failed_connect_of_one_concerns_all(two: tuple[Keeper, list[Copy
     assert keeper.node().connecting == 0
     assert keeper.node().suspect
     assert keeper.node().failcnt == 1
-    node.reference -= 1
-    one.table.report(one.registry.released(node, one.loop.time()))
+    one.release(node)
     await until(lambda: not keeper.names() and not one.names() and not other.names())
 
 
@@ -216,8 +215,7 @@ async def test_a_node_that_left_stays_until_no_worker_holds_it(
     keeper.leave()
     assert keeper.names() == [NODE], "each worker has to say first that it holds nothing"
     await until(lambda: keeper.node().reference == 1)
-    node.reference -= 1
-    one.table.report(one.registry.released(node, one.loop.time()))
+    one.release(node)
     await until(lambda: not keeper.names() and not one.names() and not other.names())
 
 
@@ -233,8 +231,7 @@ async def test_a_drain_waits_for_requests_that_the_owner_had_not_heard_of(
     await until(lambda: other.registry.choose(KEY) is None and one.registry.choose(KEY) is None)
     await until(lambda: keeper.node().reference == 2)
     assert "NodeIdle" not in keeper.events
-    one.node().reference -= 2
-    one.table.report(one.registry.released(one.node(), one.loop.time()))
+    one.release(one.node(), 2)
     await until(lambda: keeper.events[-1] == "NodeIdle")
     assert keeper.node().reference == 0
     keeper.table.report(keeper.registry.enable(keeper.node()))
@@ -418,8 +415,7 @@ async def test_a_new_owner_takes_the_table_from_a_worker(
     fresh.leave()
     await until(lambda: one.registry.choose(KEY) is None)
     assert fresh.find() is not None, "a request still runs there"
-    held.reference -= 1
-    other.table.report(other.registry.released(held, other.loop.time()))
+    other.release(held)
     await until(lambda: fresh.find() is None)
 
 
