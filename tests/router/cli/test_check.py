@@ -38,9 +38,7 @@ def test_warnings_alone_are_no_error(capsys: pytest.CaptureFixture[str]) -> None
         "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\ncarbon = 127.0.0.1:1", capsys
     )
     assert code == 0
-    assert (
-        "warnings:\n  a.ini:4: carbon: not yet: nothing is served or sent for it" in out
-    )
+    assert "warnings:\n  a.ini:4: carbon: not yet: nothing is served or sent for it" in out
     assert out.endswith("a.ini: 0 errors, 1 warning\n")
 
 
