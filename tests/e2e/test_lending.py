@@ -2,22 +2,12 @@
 
 import os
 import signal
-from collections.abc import Iterator
-
-import pytest
 
 from tests.lab.clients import Client
 from tests.lab.place import Place
 from tests.lab.reloaded import Reloaded
 from tests.lab.steady import NamedNodes
 from tests.lab.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[NamedNodes]:
-    one = NamedNodes("one", "two")
-    yield one
-    one.close()
 
 
 def test_nobody_waits_for_a_worker_that_is_in_back_off(lab: Place, nodes: NamedNodes) -> None:

@@ -186,7 +186,7 @@ class Fleet:
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
-            feeds.reconnect(serving, serving.owner)
+            feeds.reconnect(serving, self.draining, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
@@ -280,7 +280,7 @@ class Fleet:
         if "failed" in members:
             self._failed(child, str(members["failed"]))
         elif "built" in members:
-            feeds.hand_over(self.serving, child)
+            feeds.hand_over(self.serving, self.draining, child)
         elif "ready" in members:
             child.takes_over = False
             self._lending.ready(child)
