@@ -14,6 +14,7 @@ drain     node; key: left out: whatever keys it has; timeout: seconds until the 
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
 certificates
+reload    timeout: seconds to wait for the outcome; 0 or left out: it is not waited for
 ========  ===================================================================================
 
 The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to ``certificates`` one for each that is
@@ -48,7 +49,7 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight", "certificates"]
+Do = Literal["status", "drain", "enable", "weight", "certificates", "reload"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key"}),
@@ -56,8 +57,9 @@ _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
     "certificates": frozenset(),
+    "reload": frozenset({"timeout"}),
 }
-_WITHOUT_NODE: Final = frozenset({"status", "certificates"})
+_WITHOUT_NODE: Final = frozenset({"status", "certificates", "reload"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -71,7 +73,7 @@ class Question:
 
     Attributes:
         do: the word.
-        node: the node's address as in the table; "" for ``status`` and ``certificates``.
+        node: the node's address as in the table; "" for ``status``, ``certificates`` and ``reload``.
         key: None: every key.
         timeout: seconds.
         weight: None: what the node announces.

@@ -16,6 +16,7 @@ from bench.scenarios import (
     tls,
     tls_idle,
     websocket,
+    workers,
 )
 
 
@@ -41,4 +42,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "table": table,
     "tls": tls,
     "tls-idle": tls_idle,
+    "workers": workers,
 }

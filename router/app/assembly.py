@@ -9,6 +9,7 @@ from typing import Final
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.certificates.listener import Certificates
@@ -29,6 +30,7 @@ from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.zerg_listeners import bind_zerg
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.proxy.front import Front
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
@@ -112,7 +114,9 @@ class AssembledRouter:
         """
         config = self.config
         for text in config.listen:
-            self.streams += bind_stream(text, process, inherited, shared)
+            self.streams += bind_stream(text, process, inherited, shared, workers=config.workers)
+        for path in config.zerg:
+            self.streams += bind_zerg(path, process, inherited)
         self._front = FRONTS[config.kind](config)
         if isinstance(config, HttpRouterConfig):
             if config.access_log is not None:
@@ -120,10 +124,12 @@ class AssembledRouter:
                     config.access_log, config.access_log_format, delay=self._timing.log_delay
                 )
             for one in config.secure:
-                bound = bind_stream(one.listen, process, inherited, shared)
+                bound = bind_stream(one.listen, process, inherited, shared, workers=config.workers)
                 self.secure += [(sock, one.files) for sock in bound]
             for redirect in config.redirects:
-                bound = bind_stream(redirect.listen, process, inherited, shared)
+                bound = bind_stream(
+                    redirect.listen, process, inherited, shared, workers=config.workers
+                )
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
         for text in config.stats:
             self.stats += bind_stream(text, process, inherited, shared, server_first=True)
@@ -144,8 +150,17 @@ class AssembledRouter:
         caches: Caches,
         table: Table | None,
         certificates: Certificates,
+        request_ids: str = "",
     ) -> Gateway:
-        """Make the gateway, and serve its statistics; it accepts nothing yet.
+        """Make the gateway; it accepts nothing yet.
+
+        Args:
+            shared: with other routers.
+            process: of the configuration.
+            caches: for forwarders that read one.
+            table: of announced nodes.
+            certificates: of the process.
+            request_ids: part of all request ids of this process.
 
         Raises:
             StartError: if what is configured can't be used safely.
@@ -175,6 +190,7 @@ class AssembledRouter:
             descriptors=shared.descriptors,
             timing=shared.timing,
             access_log=self.access_log,
+            request_ids=request_ids,
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in self.streams), *config.subscription_servers],
             static_nodes=StaticForwarder(
@@ -184,23 +200,43 @@ class AssembledRouter:
         )
         if table is not None:
             table.used_by(gateway)
+        return gateway
+
+    def serve_stats(
+        self, loop: asyncio.AbstractEventLoop, process: ProcessConfig, source: StatsSource
+    ) -> None:
+        """Serve statistics.
+
+        Args:
+            loop: the event loop.
+            process: of the configuration.
+            source: of the numbers.
+        """
         if self.stats:
             self._stats_server = StatsServer(
                 self.stats,
-                gateway,
+                source,
                 loop=loop,
                 # Shown only; everything that decides runs on the loop's clock.
                 wall_clock=time.time,  # noqa: TID251
                 wait_for_http=process.stats_http,
                 minified=process.stats_minified,
+                ready=self._listens,
             )
             self._stats_server.start()
-        return gateway
+
+    def _listens(self) -> bool:
+        return self.gateway is not None and not self.gateway.connections.stopping
 
     def accept(self) -> None:
         """Begin to accept, once it was made."""
         assert self.gateway is not None
         self.gateway.start(self.streams, self.redirecting, self.secure)
+
+    def hand_on_stats(self) -> None:
+        """Serve statistics to nobody who comes now: another process does."""
+        if self._stats_server is not None:
+            self._stats_server.stop_accepting()
 
     async def close_stats(self) -> None:
         """Serve statistics no more."""

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.model import CertificateFiles, RouterConfig
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.link import Link
@@ -74,6 +75,7 @@ class Gateway:
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
         certificates: Certificates,
+        request_ids: str = "",
     ) -> None:
         self.config = config
         self.name = config.kind
@@ -92,7 +94,7 @@ class Gateway:
             uwsgi_back=front.uwsgi_back,
             http_back=front.http_back,
         )
-        ids = secrets.token_hex(3)
+        ids = secrets.token_hex(3) + request_ids
         limits = ConnectionLimits(
             config.max_connections, config.max_connections_per_client, front.is_proxy
         )
@@ -105,8 +107,9 @@ class Gateway:
         self._certificates = certificates
         tls = certificates.config
         self._handshakes = Handshakes(tls.max_handshakes, tls.handshake_timeout)
-        self._speaks_tls = False
+        self._speaks_tls = bool(config.secured)
         self._acceptors: list[Acceptor] = []
+        self._listeners: dict[str, Listener] = {}
         self._count = 0
         self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
 
@@ -132,7 +135,6 @@ class Gateway:
         accepting = [(bound, front.listener(bound.port, bound.name)) for bound in listeners]
         for bound, redirect in redirecting:
             accepting.append((bound, front.listener(bound.port, bound.name, redirect)))
-        self._speaks_tls = bool(secure)
         for bound, files in secure:
             listener = front.listener(bound.port, bound.name)
             listener.certificates = certificates.listener(
@@ -145,8 +147,8 @@ class Gateway:
             1, min(self._handshakes.limit, limits.total // 2, clients // 2)
         )
         for bound, listener in accepting:
-            accepted = self._accepting(listener)
-            self._acceptors.append(Acceptor(self._loop, [bound], accepted, self._accept_failed))
+            self._listeners[bound.name] = listener
+            self._acceptors.append(self._acceptor(bound, listener))
         if self.registry is not None and not self.registry.empty:
             self.cheap = False
         if self.cheap:
@@ -154,6 +156,30 @@ class Gateway:
         else:
             for acceptor in self._acceptors:
                 acceptor.start()
+
+    def _acceptor(self, bound: BoundSocket, listener: Listener) -> Acceptor:
+        return Acceptor(self._loop, [bound], self._accepting(listener), self._accept_failed)
+
+    def borrow(self, bound: BoundSocket) -> Acceptor | None:
+        """Accept also on the socket of another worker, at an address of ours; None: it is none, or we accept nothing.
+
+        Returns:
+            What accepts, for :meth:`give_back`.
+        """
+        listener = self._listeners.get(bound.name)
+        if listener is None or self.connections.stopping:
+            return None
+        acceptor = self._acceptor(bound, listener)
+        self._acceptors.append(acceptor)
+        if not self.cheap:
+            acceptor.start()
+        return acceptor
+
+    def give_back(self, acceptor: Acceptor) -> None:
+        """Accept no more on a socket that was borrowed: its worker is back."""
+        if acceptor in self._acceptors:
+            self._acceptors.remove(acceptor)
+            acceptor.stop(drain=False)
 
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""
@@ -213,6 +239,19 @@ class Gateway:
         self._acceptors.clear()
         timing = self.context.timing
         self.connections.stop(timing.last_request, timing.last_linger)
+
+    def hand_on(self, leaving: Collection[tuple[int, str]], idle: float) -> None:
+        """Leave the listeners to another process.
+
+        Args:
+            leaving: kinds and addresses of those that it does not have: who waits there is still served.
+            idle: seconds in which idle connections may have a last request.
+        """
+        for acceptor in self._acceptors:
+            acceptor.hand_on(leaving)
+        self._acceptors.clear()
+        timing = self.context.timing
+        self.connections.hand_on(timing.last_request, timing.last_linger, idle)
 
     async def drained(self) -> None:
         """Return when the last connection has ended."""
@@ -290,6 +329,16 @@ class Gateway:
         for group in self.configured:
             shown += [node for node in group.forwarder.steered() if node not in shown]
         return shown
+
+    @property
+    def log_lines_dropped(self) -> int:
+        """Lines of the log that were lost."""
+        return dropped_lines()
+
+    @property
+    def workers(self) -> Sequence[Mapping[str, int]] | None:
+        """None: this process serves the router, and no other."""
+        return None
 
     # --- what happens in the table ---
 

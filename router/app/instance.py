@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
-from uwsgi_router.router.admin.control.server import ControlServer
+from uwsgi_router.router.admin.control.server import ControlServer, Reload
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
+from uwsgi_router.router.app.feeding.feeding import Feeding, Role, Seat
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
@@ -19,6 +22,7 @@ from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.model import Configuration, RouterConfig
+from uwsgi_router.router.net.acceptor import Acceptor
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
@@ -27,6 +31,25 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Order to leave everything to another process.
+
+    Attributes:
+        leaving: kinds and addresses that it does not have.
+        idle: seconds in which idle connections may have a last request.
+        mercy: seconds for requests.
+        streams: seconds for WebSockets and event streams.
+        left: called once nothing more is accepted.
+    """
+
+    leaving: frozenset[tuple[int, str]]
+    idle: float
+    mercy: float
+    streams: float
+    left: Callable[[], object] = lambda: None
 
 
 class Instance:
@@ -42,12 +65,15 @@ class Instance:
         table_timing: likewise, of the tables of announced nodes.
         jails: routers for jails, which it binds and does not start.
         commons: what it shares with other instances of the program; None: nothing.
+        seat: its place among the processes of the program; None: it is the only one.
 
     Attributes:
         jails: see above.
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
+        feeding: decides over the tables, or has copies.
+        reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
     def __init__(
@@ -58,23 +84,34 @@ class Instance:
         table_timing: TableTiming | None = None,
         jails: Sequence[Jail] = (),
         commons: Commons | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
+        seat = seat or Seat()
+        self._commons = commons or Commons(
+            configuration.subscription,
+            self._timing,
+            table_timing,
+            reads=seat.role is not Role.WORKER,
+        )
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
+        self.feeding = Feeding(seat, self.tables, lambda: self._commons.start(restore=False))
+        self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
-        self.certificates = Certificates(configuration.tls, configuration.subscription)
+        defaults = [one.files for router in configuration.routers for one in router.secured]
+        self.certificates = Certificates(configuration.tls, configuration.subscription, defaults)
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
         self._control_sockets: list[BoundSocket] = []
         self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._names: Names | None = None
+        self._borrowed: list[tuple[int, Gateway, Acceptor]] = []
         self._file_watch: FileWatch | None = None
 
     @property
@@ -141,15 +178,49 @@ class Instance:
             jail.close_sockets()
         self._commons.release(self)
 
-    def leave(self) -> None:
-        """Close our copies of everything but the routers for jails: another process has it."""
-        for bound in (*self._sockets(), *self._commons.sockets()):
-            bound.leave()
+    def replace(self, kind: int, text: str, place: int, sock: socket.socket) -> None:
+        """Go on with another socket of an address: the master has bound it again.
 
-    def leave_jails(self) -> None:
-        """Close our copies of the descriptors of the routers for jails: another process has them."""
-        for jail in self.jails:
-            jail.leave()
+        Args:
+            kind: SOCK_STREAM or SOCK_DGRAM.
+            text: the address as configured.
+            place: number of the socket among those of the address.
+            sock: the new one.
+        """
+        known = [
+            bound
+            for bound in (*self._sockets(), *self._commons.sockets())
+            if bound.name == text and bound.sock.type == kind and bound.can_be_replaced
+        ]
+        if place >= len(known):
+            sock.close()
+            return
+        known[place].replace(sock, None)
+        if self.shared is not None:
+            self._enter()
+
+    def borrow(self, slot: int, text: str, sock: socket.socket) -> None:
+        """Accept also on a socket of another worker, which has died.
+
+        Args:
+            slot: of that worker.
+            text: the address as configured.
+            sock: its socket.
+        """
+        bound = BoundSocket(sock, text, held=True)
+        for gateway in self.gateways:
+            acceptor = gateway.borrow(bound)
+            if acceptor is not None:
+                self._borrowed.append((slot, gateway, acceptor))
+                return
+        sock.close()
+
+    def give_back(self, slot: int) -> None:
+        """Accept no more on the sockets of another worker, which is back."""
+        for number, gateway, acceptor in self._borrowed:
+            if number == slot:
+                gateway.give_back(acceptor)
+        self._borrowed = [one for one in self._borrowed if one[0] != slot]
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""
@@ -177,6 +248,13 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         shared = self.shared = self._enter()
+        for router in self.routers:
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            ids = self.feeding.seat.request_ids
+            router.make(shared, process, self._caches, table, self.certificates, ids)
+        taken = await self.feeding.begin(shared, self._caches, self.gateways)
+        for router, gateway in zip(self.routers, self.gateways, strict=True):
+            router.serve_stats(loop, process, self.feeding.source_of(gateway))
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -186,19 +264,21 @@ class Instance:
                 wall_clock=time.time,  # noqa: TID251
             )
             self._cache_server.start()
-        for router in self.routers:
-            table = self.tables.table_of(router.config, loop, self._commons.is_own)
-            router.make(shared, process, self._caches, table, self.certificates)
-        await self._commons.start()
+        await self._commons.start(restore=not taken)
+        self.tables.resume()
         if self._control_sockets:
-            self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
+            self._control_server = ControlServer(
+                self._control_sockets, self.operator(), loop=loop, reload=self.reload
+            )
             self._control_server.start()
-        self._names = Names(self.gateways, shared.resolver, loop, self._timing)
-        await self._names.start()
-        for router in self.routers:
-            router.accept()
-        # They are valid by the calendar.
-        self.certificates.watch(loop, time.time)  # noqa: TID251
+        if self.feeding.seat.role is not Role.KEEPER:
+            self._names = Names(self.gateways, shared.resolver, loop, self._timing)
+            await self._names.start()
+            for router in self.routers:
+                router.accept()
+        if self.feeding.seat.role is not Role.WORKER:
+            # They are valid by the calendar. One process of several says so: the keeper.
+            self.certificates.watch(loop, time.time)  # noqa: TID251
         # Those of acceptors are known only now.
         interval = self._timing.look_at_files
         self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
@@ -220,6 +300,30 @@ class Instance:
         for gateway in self.gateways:
             gateway.stop_accepting()
         await self._finish(mercy)
+        await self._end()
+
+    async def hand_on(self, order: HandOn) -> None:
+        """Leave everything to another process: accept no more, finish what runs, end the rest."""
+        for service in (self._cache_server, self._control_server):
+            if service is not None:
+                service.stop_accepting()
+        for router in self.routers:
+            router.hand_on_stats()
+        for gateway in self.gateways:
+            gateway.hand_on(order.leaving, order.idle)
+        order.left()
+        loop = asyncio.get_running_loop()
+        ending = loop.call_later(order.streams, self._end_streams)
+        await self._finish(max(order.mercy, order.streams))
+        ending.cancel()
+        await self._end()
+
+    def _end_streams(self) -> None:
+        for gateway in self.gateways:
+            gateway.connections.end_streams()
+
+    async def _end(self) -> None:
+        """End what still runs, and close everything."""
         for gateway in self.gateways:
             gateway.abort()
             gateway.forwarder.close()
@@ -228,6 +332,7 @@ class Instance:
             if asked is not None:
                 await asked.close()
         await self._commons.leave(self)
+        self.feeding.end()
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:
@@ -237,7 +342,10 @@ class Instance:
         self.close_sockets()
 
     async def _finish(self, mercy: float) -> None:
-        """Let requests finish for up to ``mercy`` seconds."""
+        """Let requests finish for up to ``mercy`` seconds; in the keeper those of the workers."""
+        if self.feeding.seat.role is Role.KEEPER:
+            await self.feeding.outlive_workers(mercy)
+            return
         if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
         left = self._running

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from uwsgi_router.router.certificates.announced import AnnouncedCertificates
 from uwsgi_router.router.certificates.errors import UnknownName
@@ -21,17 +21,23 @@ class Certificates:
     Args:
         config: names and settings.
         subscription: whether nodes may announce certificates, and whether names stand for those below them.
+        defaults: of all listeners.
 
     Attributes:
         config: see above.
         store: of all contexts.
     """
 
-    def __init__(self, config: TlsConfig, subscription: SubscriptionConfig) -> None:
+    def __init__(
+        self,
+        config: TlsConfig,
+        subscription: SubscriptionConfig,
+        defaults: Sequence[CertificateFiles] = (),
+    ) -> None:
         self.config = config
         self._subscription = subscription
         self.store = CertificateStore(config)
-        self._defaults: list[CertificateFiles] = []
+        self._defaults = defaults
         self._expiry: ExpiryWatch | None = None
 
     def listener(
@@ -49,7 +55,6 @@ class Certificates:
             alpn: protocols that its connections speak.
             registry: of announced nodes, if there is one.
         """
-        self._defaults.append(default)
         config, announced = self.config, None
         if registry is not None and self._subscription.sni_allow_dirs:
             announced = AnnouncedCertificates(registry, port, config.sni_dir_ciphers)
@@ -58,7 +63,7 @@ class Certificates:
         return ListenerCertificates(default, names, self.store, alpn)
 
     def watch(self, loop: asyncio.AbstractEventLoop, wall_clock: Callable[[], float]) -> None:
-        """Watch over their ends, once all listeners are known, if there are any.
+        """Watch over their ends, if there are listeners.
 
         Args:
             loop: the event loop.

@@ -65,6 +65,7 @@ COMMANDS = {
     "get": Command("send one request, over uwsgi or HTTP", "get"),
     "keys": Command("make keys for signed announces", "keys"),
     "pty": Command("connect this terminal to a forkpty router", "pty"),
+    "reload": Command("have a running router read its configuration again", "reload"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
     "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),

@@ -62,9 +62,9 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def _listens(router: RouterConfig) -> bool:
-    if isinstance(router, HttpRouterConfig) and (router.secure or router.redirects):
+    if router.zerg or router.listen:
         return True
-    return bool(router.listen)
+    return isinstance(router, HttpRouterConfig) and bool(router.secure or router.redirects)
 
 
 def _streams(router: RouterConfig) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.cache_values import USE_CACHE
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
-from uwsgi_router.router.config.types import CodeString
+from uwsgi_router.router.config.types import CodeString, SecureListener
 from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integer, seconds
 
 _OURS: Final = Provenance.OURS
@@ -47,6 +47,31 @@ class RouterConfig:
         scope=_ROUTER,
         origin=_OURS,
         zero="any number",
+    )
+
+    processes: int | Literal["auto"] = option(
+        "processes",
+        values.WORKERS,
+        "Worker processes; auto: as many as there are cores for them.",
+        default=1,
+        scope=_ROUTER,
+        aliases=("workers",),
+    )
+    harakiri: float = option(
+        "harakiri",
+        seconds(zero=0.0),
+        "Kill and start again a worker whose event loop is stuck for so long; the log says where it was.",
+        default=0.0,
+        scope=_ROUTER,
+        zero="never",
+    )
+    zerg: tuple[str, ...] = option(
+        "zerg",
+        values.SOCKET_PATH,
+        "Take listening sockets from the zerg server, or pool, at this UNIX socket.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
     )
 
     # --- nodes ---
@@ -359,3 +384,13 @@ class RouterConfig:
     def has_http_nodes(self) -> bool:
         """True if some node may speak HTTP."""
         return "http" in self.node_protos
+
+    @property
+    def secured(self) -> tuple[SecureListener, ...]:
+        """Listeners whose clients speak TLS."""
+        return ()
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes, where ``auto`` has been replaced."""
+        return 1 if self.processes == "auto" else self.processes

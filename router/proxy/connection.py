@@ -15,6 +15,7 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.proxy.connection_limits import ConnectionLimits, source_of
+from uwsgi_router.router.proxy.open_answer import OpenAnswer
 from uwsgi_router.router.report.counters import Counters
 
 # After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
@@ -47,9 +48,10 @@ class Connection(LinkOwner):
         number: number of this connection, counted since the router started.
         connections: the open ones of the router.
         discarded: bytes that were read behind its last answer, for nobody.
+        open_answer: that is under way without a length; None: there is none.
     """
 
-    __slots__ = ("connections", "discarded", "fiber", "link", "number", "peer")
+    __slots__ = ("connections", "discarded", "fiber", "link", "number", "open_answer", "peer")
 
     def __init__(
         self,
@@ -66,6 +68,7 @@ class Connection(LinkOwner):
         self.peer = peer
         self.number = number
         self.discarded = 0
+        self.open_answer: OpenAnswer | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -89,6 +92,9 @@ class Connection(LinkOwner):
     async def serve(self) -> None:
         """Serve the connection's requests."""
 
+    def end_stream(self) -> None:
+        """End a tunnel or a stream of events in order, if there is one."""
+
     def hurry(self, seconds: float) -> None:
         """Stop soon: if no request was read yet, wait for it no longer than ``seconds``."""
 
@@ -104,6 +110,7 @@ class Connection(LinkOwner):
         """Release everything: the coroutine has ended, of itself or with ``error``."""
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
+        self.open_answer = None
         self.link.close()
         self.connections.discard(self)
 
@@ -149,6 +156,8 @@ class Connections:
         limits: how many there may be.
         refused: those that are only told that they are too many.
         stopping: the router stops: no connection is kept for another request.
+        reloading: it stops because another process goes on in its place: tunnels need not end yet.
+        last_idle: seconds in which connections without a request may have a last one, once it stops.
         linger_idle: seconds of silence after which an answered client is not read any more.
         deadlines: of the connections, and of what else they wait for.
     """
@@ -169,7 +178,8 @@ class Connections:
         self.limits = limits
         self.refused = 0
         self.deadlines = Deadlines(loop, tick)
-        self.stopping = False
+        self.stopping = self.reloading = False
+        self.last_idle = 0.0
         self._counters = counters
         self._idle_grace = idle_grace
         # When idle connections may be looked for again: of anybody, of one client.
@@ -284,6 +294,22 @@ class Connections:
                 closed += 1
         self._counters.idle_closed += closed
         return closed
+
+    def hand_on(self, seconds: float, linger: float, idle: float) -> None:
+        """Do the same while another process goes on: kept connections have one last answer, tunnels go on.
+
+        Args:
+            seconds: see :meth:`stop`.
+            linger: see there.
+            idle: seconds in which idle connections may have their last request.
+        """
+        self.reloading, self.last_idle = True, idle
+        self.stop(max(seconds, idle), linger)
+
+    def end_streams(self) -> None:
+        """End tunnels and streams of events, once they had the time that :meth:`hand_on` has given them."""
+        for connection in self.all():
+            connection.end_stream()
 
     def stop(self, seconds: float, linger: float) -> None:
         """Serve no further requests but those that come within ``seconds`` on new connections.

@@ -128,4 +128,5 @@ def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
         "table",
         "tls",
         "tls-idle",
+        "workers",
     }

@@ -11,6 +11,7 @@ from uwsgiconf.options.routing_routers import RouterFast
 from tests.lab import programs
 from tests.lab.place import Place
 from tests.lab.processes import free_port, run
+from tests.lab.zerg import zerg_server
 
 
 def test_it_starts_beside_packages_of_the_same_names(lab: Place) -> None:
@@ -95,7 +96,8 @@ def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(
     section.logging.log_into(str(directory / "site.log"))
     ini = Path(section.as_configuration().tofile(str(directory / "site.ini")))
 
-    command = lab.command(str(ini))
+    with zerg_server(directory / "zerg.sock"):
+        command = lab.command(str(ini))
     assert int((directory / "site.pid").read_text()) == command.pid
     command.stop()
 

@@ -44,6 +44,8 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(devices(configuration), Severity.DEPENDS)
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
+    if any(router.processes != 1 for router in configuration.routers):
+        problems += places.problems(_of_workers(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)
@@ -75,6 +77,14 @@ def _uses_tls(configuration: Configuration) -> bool:
     return any(
         isinstance(router, HttpRouterConfig) and router.secure for router in configuration.routers
     )
+
+
+def _of_workers(configuration: Configuration) -> list[str]:
+    """Return a line for each limit that can't be shared out among workers."""
+    from uwsgi_router.router.app.feeding.roles import too_few  # noqa: PLC0415 - see above
+    from uwsgi_router.router.app.process.cores import with_cores  # noqa: PLC0415
+
+    return list(too_few(with_cores(configuration).routers))
 
 
 def _of_code(configuration: Configuration, who: ProcessIdentity | None) -> list[str]:

@@ -13,6 +13,7 @@ from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.poller import SHARE
 from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
+from uwsgi_router.router.proxy.open_answer import OpenAnswer
 
 # Bytes that the head of an answer may have.
 MAX_HEAD: Final = 65_536
@@ -57,8 +58,7 @@ class MessageAnswer(Answer):
                         length = body_length(head, self.request.method)
                         recoder = self._begin(head, length)
                         if recoder is not None:
-                            endless = not head.chunked and length is None
-                            await self._relay_body(recoder, endless=endless)
+                            await self._relay_body(head, recoder, length)
                         self._keep_or_close(head)
                         return
                     else:
@@ -178,25 +178,33 @@ class MessageAnswer(Answer):
         download.attach(client.link, recoder)
         return recoder
 
-    async def _relay_body(self, recoder: Recoder, *, endless: bool) -> None:
-        """Send the rest of the answer to the client, to its last byte; if ``endless``, only the connection's end tells.
+    async def _relay_body(self, head: ResponseHead, recoder: Recoder, length: int | None) -> None:
+        """Send the rest of the answer to the client, to its last byte.
+
+        Args:
+            head: of the answer.
+            recoder: re-frames it.
+            length: of its body; None: its end tells, which is that of the connection if it is not chunked.
 
         Raises:
             Failure: the node's message ended too early, or is none.
         """
-        download, fiber = self.download, self.download.fiber
+        client, download, fiber = self.client, self.download, self.download.fiber
+        if length is None and not download.complete:
+            client.connection.open_answer = OpenAnswer(head, download, recoder, client.link)
         while not download.complete:
             if download.fault is not None or download.ended:
-                if not (endless and self._may_end_so):
+                if head.chunked or length is not None or not self._may_end_so:
                     raise self._cut_short()
                 download.finish()
-                self.client.write(recoder.eof())
-                return
+                client.write(recoder.eof())
+                break
             self._advance()
             try:
                 await fiber.pause()
             except TimedOut:
                 raise self.stalled(download.count) from None
+        client.connection.open_answer = None
 
     @property
     def _may_end_so(self) -> bool:

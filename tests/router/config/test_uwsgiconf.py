@@ -114,6 +114,9 @@ def test_all_parameters(files: Files) -> None:
     assert configuration.routers == (
         RouterConfig(
             listen=(ON,),
+            processes=2,
+            zerg=("/run/zerg",),
+            harakiri=1.0,
             subscription_servers=("127.0.0.1:7000",),
             fallback=("127.0.0.1:1",),
             cheap=True,
@@ -132,10 +135,7 @@ def test_all_parameters(files: Files) -> None:
         ),
     )
     assert [warning.split(": ")[1] for warning in warnings] == [
-        "fastrouter-workers",
-        "fastrouter-zerg",
         "fastrouter-emperor-socket",
-        "fastrouter-harakiri",
         "fastrouter-defer-connect-timeout",
     ]
 
@@ -171,6 +171,9 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
     assert configuration.routers == (
         HttpRouterConfig(
             listen=(ON,),
+            processes=2,
+            zerg=("/run/zerg",),
+            harakiri=1.0,
             to=("127.0.0.1:1", "/b.sock"),
             fallback=("127.0.0.1:2",),
             cheap=True,
@@ -193,11 +196,7 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
             gid="33",
         ),
     )
-    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == [
-        "http-workers",
-        "http-zerg",
-        "http-harakiri",
-    ]
+    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == []
 
 
 @pytest.mark.parametrize("mandatory", [False, True])
