@@ -23,7 +23,7 @@ def test_what_one_has_counted_another_adds() -> None:
     add(total, counted(one))
     add(total, counted(one))
     assert total.requests == 102
-    assert total.accept_errors == 2 * len(COUNTED)
+    assert total.accept_errors == 2 * (COUNTED.index("accept_errors") + 1)
     assert (total.failed, total.refused_connections) == ({"busy": 6}, {"max-connections": 8})
     assert (total.handshakes, total.handshakes_failed) == ({"TLSv1.3": 14}, {"not-tls": 16})
     assert (total.bytes_received, total.bytes_sent) == (10, 12)
