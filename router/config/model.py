@@ -7,6 +7,7 @@ and logs.
 
 from dataclasses import dataclass, field
 
+from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
@@ -15,6 +16,7 @@ from uwsgi_router.router.config.subscription import SubscriptionConfig
 from uwsgi_router.router.config.types import CacheConfig, CacheItem, CodeString, RedirectListener
 
 __all__ = [
+    "AppConfig",
     "CacheConfig",
     "CacheItem",
     "CodeString",
@@ -40,6 +42,8 @@ class Configuration:
     forkpty: ForkptyConfig = field(default_factory=ForkptyConfig)
     tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
+    applications: tuple[AppConfig, ...] = ()
+    """Programs that are run behind the routers."""
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()

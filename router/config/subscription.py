@@ -195,6 +195,15 @@ class SubscriptionConfig:
         origin=_OURS,
         shown="the file nodes in $STATE_DIRECTORY, if systemd gives one",
     )
+    expected_keys: tuple[str, ...] = option(
+        "subscription-expect-key",
+        values.KEY,
+        "Requests for this key wait for a node (with …-hold), although none has ever announced it.",
+        default=(),
+        group=ELSEWHERE,
+        repeatable=True,
+        origin=_OURS,
+    )
     check: Checks | None = option(
         "subscription-check",
         CHECK,

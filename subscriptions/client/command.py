@@ -16,9 +16,9 @@ from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.output import standard_error
-from uwsgi_router.subscriptions.client.process import CannotStart
 from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
+from uwsgi_router.subscriptions.client.starting import CannotStart
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
 from uwsgi_router.version import __version__

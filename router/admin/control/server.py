@@ -116,6 +116,8 @@ class ControlServer(BoundedService):
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
                     return encode_done(nodes=operator.weigh(node, question.weight, key, by=who))
+                case "apps" | "rollout":
+                    return encode_refusal("this router runs no applications")
                 case "drain" if question.wait_only:
                     return _Wait(operator.leaving(node, key), question.timeout)
                 case "drain":
