@@ -74,7 +74,6 @@ class ApplicationMachine:
         self._failed_generation = 0
         self._has_served = False
         self._failed_starts = 0
-        self._drains = True
         self._code = 0
         self._over = False
 
@@ -200,7 +199,9 @@ class ApplicationMachine:
             return []
         expected = not copy.is_live
         done: list[Action] = [Say(how, number, logging.INFO if expected else logging.WARNING)]
-        self._code = code
+        if not (self.stopping and self.policy.restart):
+            # How copies take a stop that was asked for is not what the application ends with.
+            self._code = code
         if not expected and not self.stopping:
             done += self._ended_by_itself(copy, how, code, now)
         return done + self._reconcile(now)
@@ -216,12 +217,12 @@ class ApplicationMachine:
         self._again.surge = wanted
         return self._again.generation, []
 
-    def stop(self, now: float, *, drain: bool) -> list[Action]:
-        """Stop all copies; with ``drain`` their requests may end before."""
+    def stop(self, now: float, *, drain: bool, code: int = 0) -> list[Action]:
+        """Stop all copies; with ``drain`` their requests may end before; ``code`` is the application's exit code."""
         done: list[Action] = []
         if not self.stopping:
-            self.stopping, self._drains = True, drain
-            self._code = 0
+            self.stopping = True
+            self._code = code
             done += [
                 RolloutEnded(rollout.generation, "the application stops")
                 for rollout in (self._rollout, self._again)
@@ -378,9 +379,8 @@ class ApplicationMachine:
         attempts = self.policy.attempts
         if attempts and not self._has_served and self._failed_starts >= attempts:
             text = f"no copy could be started in {attempts} attempts: giving up"
-            done = [Say(text, level=logging.ERROR), *self.stop(now, drain=False)]
-            self._code = code or 1
-            return done
+            stop = self.stop(now, drain=False, code=code or 1)
+            return [Say(text, level=logging.ERROR), *stop]
         return [Say(f"another copy starts in {delay:.1f} s")]
 
     def _fail_rollout(

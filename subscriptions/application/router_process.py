@@ -64,7 +64,8 @@ class RouterProcess:
 
     def due(self) -> float | None:
         """Return when it is to be started; None: it runs, or is to stop."""
-        return None if self.pid or self._stopping else self._delay.not_before
+        done = self.pid or self._stopping or self.code is not None
+        return None if done else self._delay.not_before
 
     def tick(self, now: float) -> None:
         """Start it, if that is due."""

@@ -466,8 +466,13 @@ def trouble_of(plan: AppPlan, address: str, *, warm: bool) -> str | None:
         address: of the copy.
         warm: it is new: it has to speak what it is announced with, and is asked for what warms it up.
     """
-    check = Check(plan.health, plan.health_host)
-    trouble = check.trouble(address, plan.proto if warm and plan.health is None else None)
+    check, proto = Check(plan.health, plan.health_host), None
+    if plan.health is None and warm:
+        if plan.proto == "http":
+            check = Check("/", plan.health_host, any_status=True)
+        else:
+            proto = plan.proto
+    trouble = check.trouble(address, proto)
     for path in plan.warm_up if warm else ():
         trouble = trouble or Check(path, plan.health_host).trouble(address)
     return trouble
