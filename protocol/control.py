@@ -16,6 +16,7 @@ enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
 apps      app: only its copies; left out: all. Of ``uwsgi-router serve`` and ``[app]`` sections
 rollout   app: left out: all; surge: true: all new copies at once. The answer comes at its end
+reload    timeout: seconds to wait for the outcome; 0 or left out: it is not waited for
 ========  ===================================================================================
 
 The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to ``apps`` one for each
@@ -50,18 +51,19 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight", "apps", "rollout"]
+Do = Literal["status", "drain", "enable", "weight", "reload", "apps", "rollout"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key", "running"}),
     "drain": frozenset({"node", "key", "timeout", "wait_only", "streams"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
+    "reload": frozenset({"timeout"}),
     "apps": frozenset({"app"}),
     "rollout": frozenset({"app", "surge"}),
 }
 #: Words that are about no node.
-_WITHOUT_NODE: Final = frozenset({"status", "apps", "rollout"})
+_WITHOUT_NODE: Final = frozenset({"status", "reload", "apps", "rollout"})
 #: Words that supervisors of applications know, and routers do not.
 OF_APPLICATIONS: Final = frozenset({"apps", "rollout"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -23,6 +23,7 @@ from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.zerg_listeners import bind_zerg
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.proxy.front import Front
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
@@ -104,7 +105,9 @@ class AssembledRouter:
         """
         config = self.config
         for text in config.listen:
-            self.streams += bind_stream(text, process, inherited, shared)
+            self.streams += bind_stream(text, process, inherited, shared, workers=config.workers)
+        for path in config.zerg:
+            self.streams += bind_zerg(path, process, inherited)
         self._front = FRONTS[config.kind](config)
         if isinstance(config, HttpRouterConfig):
             if config.access_log is not None:
@@ -112,7 +115,9 @@ class AssembledRouter:
                     config.access_log, config.access_log_format, delay=self._timing.log_delay
                 )
             for redirect in config.redirects:
-                bound = bind_stream(redirect.listen, process, inherited, shared)
+                bound = bind_stream(
+                    redirect.listen, process, inherited, shared, workers=config.workers
+                )
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
         for text in config.stats:
             self.stats += bind_stream(text, process, inherited, shared, server_first=True)
@@ -182,6 +187,11 @@ class AssembledRouter:
         """Begin to accept, once it was made."""
         assert self.gateway is not None
         self.gateway.start(self.streams, self.redirecting)
+
+    def hand_on_stats(self) -> None:
+        """Serve statistics to nobody who comes now: another process does."""
+        if self._stats_server is not None:
+            self._stats_server.stop_accepting()
 
     async def close_stats(self) -> None:
         """Serve statistics no more."""

@@ -25,7 +25,7 @@ def bind_control_socket(process: ProcessConfig, inherited: Inherited) -> list[Bo
     bound = bind_stream(path, own, inherited)
     try:
         for one in bound:
-            if one.file is not None:
+            if one.has_own_file:
                 # The owner first: until then nobody but ourselves can connect.
                 set_access(
                     to_bytes(path),

@@ -1,10 +1,9 @@
 """Watch over the files of listening UNIX sockets: one that was deleted or replaced is bound again."""
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.binding import bind_again
@@ -17,6 +16,20 @@ log = logging.getLogger("uwsgi-router.listen")
 INTERVAL: Final = 1.0
 #: Looks that are left out after one that found somebody else's socket: each is a connection to it.
 _LEFT_OUT: Final = 10
+
+
+class Handle(Protocol):
+    """Handle of a timer."""
+
+    def cancel(self) -> None:
+        """Never fire."""
+
+
+class Timers(Protocol):
+    """Timers of a loop, asyncio's or the master's."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> Handle:
+        """Call back once, after so many seconds."""
 
 
 class _Watched:
@@ -44,7 +57,7 @@ class FileWatch:
     Args:
         sockets: those with files of ours are watched.
         process: socket options.
-        loop: the event loop.
+        loop: has timers.
         rebound: called when a socket has been bound again.
         interval: seconds between two looks.
     """
@@ -53,7 +66,7 @@ class FileWatch:
         self,
         sockets: Iterable[BoundSocket],
         process: ProcessConfig,
-        loop: asyncio.AbstractEventLoop,
+        loop: Timers,
         rebound: Callable[[], object],
         *,
         interval: float = INTERVAL,
@@ -62,7 +75,7 @@ class FileWatch:
         self._loop = loop
         self._rebound = rebound
         self._interval = interval
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Handle | None = None
         self._watched: list[_Watched] = []
         for bound in sockets:
             if bound.file is not None and bound.can_be_replaced:

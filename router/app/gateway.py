@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.config.model import RouterConfig
@@ -177,6 +177,19 @@ class Gateway:
         self._acceptors.clear()
         timing = self.context.timing
         self.connections.stop(timing.last_request, timing.last_linger)
+
+    def hand_on(self, leaving: Collection[tuple[int, str]], idle: float) -> None:
+        """Leave the listeners to another process.
+
+        Args:
+            leaving: kinds and addresses of those that it does not have: who waits there is still served.
+            idle: seconds in which idle connections may have a last request.
+        """
+        for acceptor in self._acceptors:
+            acceptor.hand_on(leaving)
+        self._acceptors.clear()
+        timing = self.context.timing
+        self.connections.hand_on(timing.last_request, timing.last_linger, idle)
 
     async def drained(self) -> None:
         """Return when the last connection has ended."""

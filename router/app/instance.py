@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
 from uwsgi_router.router.admin.control.operator import Operator
-from uwsgi_router.router.admin.control.server import ControlServer
+from uwsgi_router.router.admin.control.server import ControlServer, Reload
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
@@ -26,6 +28,23 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.timing import TableTiming
 
 log = logging.getLogger("uwsgi-router")
+
+
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Order to leave everything to another process.
+
+    Attributes:
+        leaving: kinds and addresses that it does not have.
+        idle: seconds in which idle connections may have a last request.
+        mercy: seconds for requests.
+        streams: seconds for WebSockets and event streams.
+    """
+
+    leaving: frozenset[tuple[int, str]]
+    idle: float
+    mercy: float
+    streams: float
 
 
 class Instance:
@@ -47,6 +66,7 @@ class Instance:
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
+        reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
     def __init__(
@@ -66,6 +86,7 @@ class Instance:
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
+        self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
@@ -138,15 +159,26 @@ class Instance:
             jail.close_sockets()
         self._commons.release(self)
 
-    def leave(self) -> None:
-        """Close our copies of everything but the routers for jails: another process has it."""
-        for bound in (*self._sockets(), *self._commons.sockets()):
-            bound.leave()
+    def replace(self, kind: int, text: str, place: int, sock: socket.socket) -> None:
+        """Go on with another socket of an address: the master has bound it again.
 
-    def leave_jails(self) -> None:
-        """Close our copies of the descriptors of the routers for jails: another process has them."""
-        for jail in self.jails:
-            jail.leave()
+        Args:
+            kind: SOCK_STREAM or SOCK_DGRAM.
+            text: the address as configured.
+            place: number of the socket among those of the address.
+            sock: the new one.
+        """
+        known = [
+            bound
+            for bound in (*self._sockets(), *self._commons.sockets())
+            if bound.name == text and bound.sock.type == kind and bound.can_be_replaced
+        ]
+        if place >= len(known):
+            sock.close()
+            return
+        known[place].replace(sock, None)
+        if self.shared is not None:
+            self._enter()
 
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""
@@ -187,7 +219,9 @@ class Instance:
             router.make(shared, process, self._caches, table)
         await self._commons.start()
         if self._control_sockets:
-            self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)
+            self._control_server = ControlServer(
+                self._control_sockets, self.operator(), loop=loop, reload=self.reload
+            )
             self._control_server.start()
         self._names = Names(self.gateways, shared.resolver, loop, self._timing)
         await self._names.start()
@@ -213,6 +247,29 @@ class Instance:
         for gateway in self.gateways:
             gateway.stop_accepting()
         await self._finish(mercy)
+        await self._end()
+
+    async def hand_on(self, order: HandOn) -> None:
+        """Leave everything to another process: accept no more, finish what runs, end the rest."""
+        for service in (self._cache_server, self._control_server):
+            if service is not None:
+                service.stop_accepting()
+        for router in self.routers:
+            router.hand_on_stats()
+        for gateway in self.gateways:
+            gateway.hand_on(order.leaving, order.idle)
+        loop = asyncio.get_running_loop()
+        ending = loop.call_later(order.streams, self._end_streams)
+        await self._finish(max(order.mercy, order.streams))
+        ending.cancel()
+        await self._end()
+
+    def _end_streams(self) -> None:
+        for gateway in self.gateways:
+            gateway.connections.end_streams()
+
+    async def _end(self) -> None:
+        """End what still runs, and close everything."""
         for gateway in self.gateways:
             gateway.abort()
             gateway.forwarder.close()

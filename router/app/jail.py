@@ -69,13 +69,3 @@ class Jail(ABC):
         for bound in self.sockets():
             bound.unlink()
             bound.close()
-
-    def take(self) -> None:
-        """Take it over in another process than the one that bound it, and that will remove its socket files."""
-        for bound in self.sockets():
-            bound.file = None
-
-    def leave(self) -> None:
-        """Close our copies of its descriptors: another process has it."""
-        for bound in self.sockets():
-            bound.sock.close()

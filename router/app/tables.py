@@ -68,11 +68,12 @@ class Tables:
         for text in dict.fromkeys(text for one in routers for text in one.subscription_servers):
             if text in self._datagrams:
                 continue
-            bound = self._datagrams[text] = bind_datagram(text, process, inherited)
+            bound = self._datagrams[text] = bind_datagram(text, process, inherited, lanes=True)
             for one in bound:
-                if one.file is not None and mode is not None:
+                if one.has_own_file and mode is not None:
                     self._set_mode(one, mode)
-                one.second = second_lane(one)
+                if not one.held:
+                    one.second = second_lane(one)
         if config.resubscribe and config.resubscribe_bind and not self._resubscribing:
             self._resubscribing = bind_datagram(config.resubscribe_bind, process, inherited)
 

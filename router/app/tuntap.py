@@ -62,11 +62,6 @@ class TunTapJail(Jail):
         super().close_sockets()
         self._close_device()
 
-    def leave(self) -> None:
-        """Close our copies of its descriptors."""
-        super().leave()
-        self._close_device()
-
     def _close_device(self) -> None:
         if self._tun >= 0:
             os.close(self._tun)
@@ -119,10 +114,6 @@ class TunDeviceJail(Jail):
         for descriptor, _ in self._devices:
             os.close(descriptor)
         self._devices.clear()
-
-    def leave(self) -> None:
-        """Close our copies of the devices."""
-        self.close_sockets()
 
     async def serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """Connect the devices."""

@@ -65,6 +65,7 @@ COMMANDS = {
     "get": Command("send one request, over uwsgi or HTTP", "get"),
     "keys": Command("make keys for signed announces", "keys"),
     "pty": Command("connect this terminal to a forkpty router", "pty"),
+    "reload": Command("have a running router read its configuration again", "reload"),
     "rollout": Command("replace the copies of an application, one by one", "rollout"),
     "serve": Command("run copies of a program, and HTTP in front of them", "serve"),
     "status": Command("show the nodes of a running router", "status"),

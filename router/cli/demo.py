@@ -17,10 +17,10 @@ from typing import Final
 
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.app.process.early_stop import TidiedUp
+from uwsgi_router.router.app.process.event_loops import loop_factory
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.cli import commands
-from uwsgi_router.router.cli.run import loop_factory
 from uwsgi_router.router.cli.vassal import Vassal
 from uwsgi_router.router.config.model import (
     Configuration,

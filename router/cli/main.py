@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from uwsgi_router.router.app.process import early_stop
 from uwsgi_router.router.cli.command_table import COMMANDS
 
+# As in router.app.master.launch, which most commands do not need.
+_CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
+# uWSGI's way to signal a running program, whose process id is in a file.
+SIGNALS = frozenset({"--stop", "--reload"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
 _INTERRUPTED = frozenset({"drain", "enable", "rollout", "serve", "status", "subscribe", "weight"})
@@ -16,6 +20,14 @@ _INTERRUPTED = frozenset({"drain", "enable", "rollout", "serve", "status", "subs
 def command() -> int:
     """Do what the command line of this process says: the entry point of ``uwsgi-router``."""
     early_stop.end_at_once()
+    if _CHILD in os.environ:
+        from uwsgi_router.router.cli.roles import play  # noqa: PLC0415
+
+        return play()
+    if _STATE in os.environ:
+        from uwsgi_router.router.cli.roles import resume  # noqa: PLC0415
+
+        return resume(sys.argv[1:])
     return main(sys.argv[1:])
 
 
@@ -43,6 +55,11 @@ def main(arguments: Sequence[str]) -> int:
 
         sys.stdout.write(f"uwsgi-router {__version__} ({build()})\n")
         return 0
+    name, given, value = first.partition("=")
+    if name in SIGNALS:
+        from uwsgi_router.router.cli.reload import by_pidfile  # noqa: PLC0415
+
+        return by_pidfile(name, [value, *rest] if given else rest)
     meant = _meant(first)
     if meant is not None:
         sys.stderr.write(f"uwsgi-router: there is no command {first}; did you mean {meant}?\n")
@@ -119,10 +136,15 @@ def _run(arguments: Sequence[str]) -> int:
         from uwsgi_router.router.cli.applications import run_with_applications  # noqa: PLC0415
 
         return run_with_applications(arguments, configuration)
-    from uwsgi_router.router.cli.run import run  # noqa: PLC0415
     from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
 
     try:
+        if configuration.process.master:
+            from uwsgi_router.router.cli.roles import lead  # noqa: PLC0415
+
+            return lead(arguments, configuration)
+        from uwsgi_router.router.cli.run import run  # noqa: PLC0415
+
         return run(configuration)
     except StartError as error:
         sys.stderr.write(f"uwsgi-router: {error}\n")

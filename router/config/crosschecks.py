@@ -62,6 +62,8 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def _listens(router: RouterConfig) -> bool:
+    if router.zerg:
+        return True
     return bool(router.listen or (isinstance(router, HttpRouterConfig) and router.redirects))
 
 

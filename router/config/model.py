@@ -48,3 +48,20 @@ class Configuration:
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()
     """``print`` lines, in order."""
+
+    @property
+    def harakiri(self) -> float:
+        """Seconds for which the event loop of a worker may be stuck; 0.0: any time."""
+        return min((one.harakiri for one in self.routers if one.harakiri), default=0.0)
+
+    @property
+    def workers(self) -> int:
+        """Number of workers: that of the router that has most."""
+        return max((one.workers for one in self.routers), default=0)
+
+    @property
+    def jails(self) -> list[str]:
+        """Names of the routers for jails, each of which has a process of its own."""
+        names = ["forkpty"] if self.forkpty.listens else []
+        names += ["tuntap"] * len(self.tuntap.routers)
+        return names + (["tuntap-device"] if self.tuntap.devices else [])

@@ -14,8 +14,9 @@ from uwsgi_router.router.config.cache_values import (
     MAX_VALUE,
 )
 from uwsgi_router.router.config.option import Provenance, Spelling, option, switch
-from uwsgi_router.router.config.types import CacheConfig, CacheItem
+from uwsgi_router.router.config.types import CacheConfig, CacheItem, ZergPool
 from uwsgi_router.router.config.values import FILE, TEXT, integer, seconds
+from uwsgi_router.router.config.zerg_values import ZERG_POOL
 
 SOCKETS: Final = "listening sockets"
 PROCESS: Final = "process"
@@ -122,6 +123,21 @@ class ProcessConfig:
         default=None,
         group=SOCKETS,
     )
+    master: bool = switch(
+        "master",
+        "Have a process that opens sockets, starts workers again that died, and reloads on HUP.",
+        default=True,
+        group=PROCESS,
+        short="M",
+        spellings=(
+            Spelling(
+                "no-master",
+                values.SWITCH_OFF,
+                "Serve everything in one process, without reload and harakiri.",
+                origin=_OURS,
+            ),
+        ),
+    )
     uid: str | None = option(
         "uid",
         values.USER,
@@ -205,6 +221,71 @@ class ProcessConfig:
         "On SIGTERM, let running requests finish for so long.",
         default=60.0,
         group=PROCESS,
+    )
+    reload_timeout: float = option(
+        "reload-timeout",
+        seconds(),
+        "On a reload, give new processes up that are not ready after so long; the old ones serve on.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_grace: float = option(
+        "drain-grace",
+        seconds(zero=0.0),
+        "On a reload, let idle connections of clients have one last request within so long.",
+        default=5.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    drain_streams: float = option(
+        "drain-streams",
+        seconds(zero=0.0),
+        "On a reload, let WebSockets and event streams go on for so long.",
+        default=60.0,
+        group=PROCESS,
+        origin=_OURS,
+    )
+    touch_reload: tuple[str, ...] = option(
+        "touch-reload",
+        FILE,
+        "Reload when this file is touched.",
+        default=(),
+        group=PROCESS,
+        repeatable=True,
+    )
+    touch_logreopen: tuple[str, ...] = option(
+        "touch-logreopen",
+        FILE,
+        "Open log files again when this file is touched.",
+        default=(),
+        group=PROCESS,
+        repeatable=True,
+    )
+    master_fifo: tuple[str, ...] = option(
+        "master-fifo",
+        FILE,
+        "Take commands from this fifo: r reloads, q stops gracefully, Q at once, s logs a status, l opens logs again.",
+        default=(),
+        group=PROCESS,
+        repeatable=True,
+    )
+    heartbeat: float = option(
+        "heartbeat",
+        seconds(zero=0.0),
+        "As a vassal, tell the Emperor so often that the processes turn.",
+        default=0.0,
+        group=PROCESS,
+        zero="never",
+    )
+    zerg_pools: tuple[ZergPool, ...] = option(
+        "zerg-pool",
+        ZERG_POOL,
+        "Open these sockets and give them to whoever connects to the UNIX socket: PATH:ADDRESS[,ADDRESS…].",
+        default=(),
+        group=SOCKETS,
+        aliases=("zergpool",),
+        repeatable=True,
     )
     env: Mapping[str, str] = option(
         "env",

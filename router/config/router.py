@@ -49,6 +49,31 @@ class RouterConfig:
         zero="any number",
     )
 
+    processes: int | Literal["auto"] = option(
+        "processes",
+        values.WORKERS,
+        "Worker processes; auto: as many as there are cores for them.",
+        default=1,
+        scope=_ROUTER,
+        aliases=("workers",),
+    )
+    harakiri: float = option(
+        "harakiri",
+        seconds(zero=0.0),
+        "Kill and start again a worker whose event loop is stuck for so long; the log says where it was.",
+        default=0.0,
+        scope=_ROUTER,
+        zero="never",
+    )
+    zerg: tuple[str, ...] = option(
+        "zerg",
+        values.SOCKET_PATH,
+        "Take listening sockets from the zerg server, or pool, at this UNIX socket.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
+    )
+
     # --- nodes ---
 
     use_cache: str | None = option(
@@ -359,3 +384,8 @@ class RouterConfig:
     def has_http_nodes(self) -> bool:
         """True if some node may speak HTTP."""
         return "http" in self.node_protos
+
+    @property
+    def workers(self) -> int:
+        """Number of worker processes, where ``auto`` has been replaced."""
+        return 1 if self.processes == "auto" else self.processes

@@ -50,6 +50,22 @@ class CodeString:
 
 
 @dataclass(frozen=True, slots=True)
+class ZergPool:
+    """``zerg-pool = PATH:ADDRESS[,ADDRESS]``: sockets for other programs.
+
+    Attributes:
+        path: of the UNIX socket where they are given.
+        listen: their addresses.
+    """
+
+    path: str
+    listen: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}:{','.join(self.listen)}"
+
+
+@dataclass(frozen=True, slots=True)
 class RedirectListener:
     """``http-to-https = ADDRESS[,PORT]``: every request is redirected to https.
 

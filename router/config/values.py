@@ -25,6 +25,7 @@ from uwsgi_router.router.config.types import CodeString
 T = TypeVar("T")
 
 MAX_SECONDS = 366 * 24 * 3600
+MAX_WORKERS = 64
 MAX_BYTES = 1 << 40
 OFF_WORDS = frozenset({"false", "off", "no", "0"})
 ON_WORDS = frozenset({"true", "on", "yes", "1"})
@@ -120,6 +121,15 @@ def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind
         return number
 
     return Kind(shown, parse, zero=zero)
+
+
+def _workers(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= MAX_WORKERS):
+        raise ValueError(f"expected a whole number from 1 to {MAX_WORKERS}, or auto")
+    # uWSGI takes 0 for what it is without the option.
+    return max(1, int(text))
 
 
 def seconds(*, zero: float | None = None) -> Kind:
@@ -322,6 +332,7 @@ GROUP = Kind("GROUP", _text)
 OWNER = Kind("USER[:GROUP]", _owner)
 ASSIGNMENT = Kind("NAME=VALUE", _assignment, free=True)
 SPACED = Kind("TEXT", lambda text: _text(text) + " ")
+WORKERS = Kind("N|auto", _workers)
 COUNT = integer("N", 0, 1_000_000)
 BYTES = integer("BYTES", 0, MAX_BYTES)
 SECONDS = seconds()

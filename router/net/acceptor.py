@@ -5,7 +5,7 @@ import errno
 import logging
 import resource
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from uwsgi_router.router.core.log import RateLimited
@@ -119,6 +119,14 @@ class Acceptor:
             bound.sock.close()
         self._bound.clear()
         return drained
+
+    def hand_on(self, leaving: Collection[tuple[int, str]]) -> None:
+        """Stop for good: another process has the sockets, but for some, whose backlog is accepted here.
+
+        Args:
+            leaving: kinds and addresses, as configured, of the latter.
+        """
+        self.stop(drain=any((int(one.sock.type), one.name) in leaving for one in self._bound))
 
     def _update(self) -> None:
         polling = self._wanted and self._exhausted is None

@@ -9,7 +9,7 @@ child believes that they are meant for it.
 import logging
 import os
 import socket
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +39,59 @@ class InheritedSocket:
     used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SocketRequest:
+    """Request for the sockets of an address.
+
+    Attributes:
+        kind: SOCK_STREAM or SOCK_DGRAM.
+        text: the address as configured.
+        options: backlog, socket options, access of socket files: fields of the process's configuration.
+        server_first: we may write before the client does.
+        lanes: of UDP, a second socket for the same address too.
+        workers: number of processes that accept there.
+    """
+
+    kind: socket.SocketKind
+    text: str
+    options: Mapping[str, Any]
+    server_first: bool = False
+    lanes: bool = False
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GivenSocket:
+    """Socket that another process has opened for us.
+
+    Attributes:
+        sock: non-blocking.
+        name: as configured.
+        own: this program's, not that of whoever started the program.
+        second: its second lane, or None.
+    """
+
+    sock: socket.socket
+    name: str
+    own: bool
+    second: socket.socket | None = None
+
+
 class Inherited:
     """Inherited sockets, to be found by address or by descriptor."""
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         """Take over ``sockets``, which the caller bound (the demo does so)."""
         self._sockets = [InheritedSocket(sock, sock.fileno()) for sock in sockets]
+
+    def add(self, sockets: Iterable[InheritedSocket]) -> None:
+        """Take over more of them."""
+        self._sockets += sockets
+
+    @property
+    def sockets(self) -> list[InheritedSocket]:
+        """All of them."""
+        return list(self._sockets)
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str], pid: int) -> "Inherited":
@@ -114,6 +161,15 @@ class Inherited:
                 found.append(candidate.sock)
         return found
 
+    def given(self, request: "SocketRequest") -> "list[GivenSocket] | None":  # noqa: ARG002
+        """Return the sockets of a request, if whoever started this process opens them; None: we open them ourselves.
+
+        Raises:
+            OSError: there is nobody any more who could.
+            ValueError: they can't be opened; ``str()`` says why.
+        """
+        return None
+
     def unused(self) -> list[InheritedSocket]:
         """Return what no address of the configuration took; the operator should hear of it."""
         return [candidate for candidate in self._sockets if not candidate.used]
@@ -148,13 +204,17 @@ def _file_name(address: SockAddr) -> bytes:
 
 
 class SystemdNotifier:
-    """Notifier of the service manager (sd_notify); does nothing if nobody asked."""
+    """Notifier of the service manager (sd_notify); does nothing if nobody asked.
+
+    Attributes:
+        address: as in NOTIFY_SOCKET; None: nobody asked.
+    """
 
     def __init__(self, address: str | None) -> None:
         """Send to ``address``, as in NOTIFY_SOCKET: a path, or ``@`` and an abstract name."""
-        self._address: str | None = None
+        self.address: str | None = None
         if address and address[0] in "/@":
-            self._address = "\0" + address[1:] if address[0] == "@" else address
+            self.address = address
         elif address:
             log.warning("NOTIFY_SOCKET=%s is not a UNIX socket: nobody is notified", address)
 
@@ -167,6 +227,19 @@ class SystemdNotifier:
         """Report that everything is bound and served (``Type=notify`` waits for this)."""
         self._send("READY=1", f"STATUS={_one_line(status)}")
 
+    def reloading(self, microseconds: int, status: str) -> None:
+        """Report that a reload has begun; :meth:`ready` ends it.
+
+        Args:
+            microseconds: on the monotonic clock.
+            status: one line.
+        """
+        self._send("RELOADING=1", f"MONOTONIC_USEC={microseconds}", f"STATUS={_one_line(status)}")
+
+    def watchdog(self) -> None:
+        """Give a sign of life (``WatchdogSec=``)."""
+        self._send("WATCHDOG=1")
+
     def status(self, status: str) -> None:
         """Report one line for ``systemctl status``."""
         self._send(f"STATUS={_one_line(status)}")
@@ -176,12 +249,14 @@ class SystemdNotifier:
         self._send("STOPPING=1", f"STATUS={_one_line(status)}")
 
     def _send(self, *lines: str) -> None:
-        if self._address is None:
+        if self.address is None:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.setblocking(False)
-                sock.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), self._address)
+                address = self.address
+                where = "\0" + address[1:] if address[0] == "@" else address
+                sock.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), where)
         except OSError as exc:
             log.warning("cannot notify the service manager: %s", exc.strerror)
 

@@ -12,9 +12,11 @@ Forms of addresses (uWSGI: core/socket.c; docs/compatibility.md has the differen
 
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from uwsgi_router.protocol.address import (
     Address,
@@ -28,9 +30,9 @@ from uwsgi_router.protocol.address import (
 )
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
-from uwsgi_router.router.net.activation import Inherited, SockAddr, adopt
+from uwsgi_router.router.net.activation import Inherited, SockAddr, SocketRequest, adopt
 from uwsgi_router.router.net.binding import bind, explain
-from uwsgi_router.router.net.look_ups import look_up_now
+from uwsgi_router.router.net.blocking_look_up import look_up_now
 from uwsgi_router.router.net.unix_file import SocketFile, SocketFileError
 
 log = logging.getLogger("uwsgi-router.listen")
@@ -54,6 +56,7 @@ class BoundSocket:
         on_replaced: told of the new socket and the old one when that has been replaced; its reader reads the new one.
         shared_by: those that have duplicates of it.
         second: for UDP perhaps a second socket at the same address (:mod:`uwsgi_router.router.net.lanes`).
+        held: the master process has opened it, and holds its file.
     """
 
     sock: socket.socket
@@ -63,6 +66,14 @@ class BoundSocket:
     second: socket.socket | None = None
     on_replaced: Callable[[socket.socket, socket.socket], None] | None = None
     shared_by: "list[BoundSocket]" = field(default_factory=list)
+    held: bool = False
+
+    @property
+    def has_own_file(self) -> bool:
+        """True if it has a socket file that is this program's."""
+        return self.file is not None or (
+            self.held and not self.inherited and bool(show_file(self.sock))
+        )
 
     @property
     def can_be_replaced(self) -> bool:
@@ -95,18 +106,20 @@ class BoundSocket:
             self.file.remove()
             self.file = None
 
-    def leave(self) -> None:
-        """Close our copy of it: another process goes on with it."""
-        self.sock.close()
-        if self.second is not None:
-            self.second.close()
-
     def close(self) -> None:
         """Close it and remove its file."""
         self.unlink()
         self.sock.close()
         if self.second is not None:
             self.second.close()
+
+
+def show_file(sock: socket.socket) -> bytes:
+    """Return the path of a UNIX socket's file; b"" if it has none."""
+    if sock.family != socket.AF_UNIX:
+        return b""
+    path = os.fsencode(sock.getsockname())
+    return b"" if path.startswith(b"\0") else path
 
 
 def show_sockaddr(sockaddr: SockAddr) -> str:
@@ -147,6 +160,7 @@ def bind_stream(
     shared: Sequence[BoundSocket] = (),
     *,
     server_first: bool = False,
+    workers: int = 1,
 ) -> list[BoundSocket]:
     """Listen on the stream address ``text``.
 
@@ -157,6 +171,7 @@ def bind_stream(
         shared: what :func:`bind_shared` made.
         server_first: True if we may write before the client does (stats): TCP_DEFER_ACCEPT would
             delay that.
+        workers: number of processes that accept there, if somebody opens the sockets for all of them.
 
     Returns:
         One socket, or several if a host name has several addresses; all TCP ones with TCP_NODELAY,
@@ -171,6 +186,11 @@ def bind_stream(
         raise BindError(f"cannot listen on {text}: {exc}") from exc
     if isinstance(address, SharedSocketAddress):
         return [_share(text, address.index, shared)]
+    found = given(
+        socket.SOCK_STREAM, text, process, inherited, server_first=server_first, workers=workers
+    )
+    if found is not None:
+        return found
     if isinstance(address, InheritedAddress):
         return [_take_descriptor(text, address.fd, process, inherited)]
     return _bind(
@@ -183,8 +203,16 @@ def bind_stream(
     )
 
 
-def bind_datagram(text: str, process: ProcessConfig, inherited: Inherited) -> list[BoundSocket]:
+def bind_datagram(
+    text: str, process: ProcessConfig, inherited: Inherited, *, lanes: bool = False
+) -> list[BoundSocket]:
     """Bind the datagram address ``text``: UDP, UNIX, a multicast group (joined), broadcast.
+
+    Args:
+        text: as in the configuration.
+        process: socket options.
+        inherited: sockets that are already open.
+        lanes: whoever opens it for us, if somebody does, opens a second lane too.
 
     Raises:
         BindError: with address, reason and remedy.
@@ -193,7 +221,43 @@ def bind_datagram(text: str, process: ProcessConfig, inherited: Inherited) -> li
         address = parse_datagram_address(text)
     except AddressError as exc:
         raise BindError(f"cannot receive datagrams on {text}: {exc}") from exc
+    found = given(socket.SOCK_DGRAM, text, process, inherited, lanes=lanes)
+    if found is not None:
+        return found
     return _bind(text, address, socket.SOCK_DGRAM, process, inherited, defer=False)
+
+
+#: Fields of the process's configuration that say how sockets are opened.
+OPTIONS: Final = (
+    *("listen", "chmod_socket", "chown_socket", "defer_accept", "reuse_port", "freebind"),
+    *("so_keepalive", "so_sndbuf", "so_rcvbuf"),
+)
+
+
+def given(
+    kind: socket.SocketKind,
+    text: str,
+    process: ProcessConfig,
+    inherited: Inherited,
+    *,
+    server_first: bool = False,
+    lanes: bool = False,
+    workers: int = 1,
+) -> list[BoundSocket] | None:
+    """Return what the master process has opened for us; None: there is no master."""
+    options = {name: getattr(process, name) for name in OPTIONS}
+    try:
+        found = inherited.given(SocketRequest(kind, text, options, server_first, lanes, workers))
+    except ValueError as exc:
+        raise BindError(str(exc)) from exc
+    except OSError as exc:
+        raise BindError(f"cannot {_VERBS[kind]} {text}: the master process is gone") from exc
+    if found is None:
+        return None
+    return [
+        BoundSocket(one.sock, one.name, inherited=not one.own, second=one.second, held=True)
+        for one in found
+    ]
 
 
 def _share(text: str, index: int, shared: Sequence[BoundSocket]) -> BoundSocket:
@@ -220,10 +284,10 @@ def _take_descriptor(
     if sock.type != socket.SOCK_STREAM:
         sock.detach()
         raise BindError(f"cannot listen on {text}: descriptor {fd} is not a stream socket")
-    return BoundSocket(_listening(sock, text, process), text, inherited=True)
+    return BoundSocket(listening(sock, text, process), text, inherited=True)
 
 
-def _listening(sock: socket.socket, text: str, process: ProcessConfig) -> socket.socket:
+def listening(sock: socket.socket, text: str, process: ProcessConfig) -> socket.socket:
     """Make an inherited stream socket ready: it may be bound without listening yet."""
     try:
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
@@ -255,7 +319,7 @@ def _bind(
     ]
     if taken:
         if kind == socket.SOCK_STREAM:
-            taken = [_listening(sock, text, process) for sock in taken]
+            taken = [listening(sock, text, process) for sock in taken]
         return [BoundSocket(sock, text, inherited=True) for sock in taken]
     bound: list[BoundSocket] = []
     missing: OSError | None = None

@@ -191,6 +191,10 @@ class BoundedService(ABC):
         """Begin to accept."""
         self._acceptor.start()
 
+    def stop_accepting(self) -> None:
+        """Close the sockets: other clients are served by another process."""
+        self._acceptor.stop(drain=False)
+
     async def close(self) -> None:
         """Close the sockets, and cut the clients there are."""
         self._closed = True

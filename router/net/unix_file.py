@@ -102,13 +102,21 @@ class SocketFile:
 
     Attributes:
         path: where it is.
+        identity: its device and inode.
     """
 
     def __init__(self, path: bytes) -> None:
         """Remember the file at ``path``, just bound; as an absolute path, because we may chdir."""
         self.path = os.path.abspath(path)
         status = os.lstat(path)
-        self._identity = status.st_dev, status.st_ino
+        self.identity = status.st_dev, status.st_ino
+
+    @classmethod
+    def remembered(cls, path: bytes, identity: tuple[int, int]) -> "SocketFile":
+        """Return one that was made before, by its absolute path and its identity."""
+        file = cls.__new__(cls)
+        file.path, file.identity = path, identity
+        return file
 
     def remove(self) -> None:
         """Unlink it, unless another process put its own there meanwhile or we no longer may."""
@@ -126,14 +134,14 @@ class SocketFile:
             OSError: it can't be looked at.
         """
         status = os.lstat(self.path)
-        return (status.st_dev, status.st_ino) == self._identity
+        return (status.st_dev, status.st_ino) == self.identity
 
     def give_to(self, uid: int, gid: int) -> None:
         """Give it to a user and a group, as far as that is permitted; never what others put into its place."""
         held = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             status = os.fstat(held)
-            if (status.st_dev, status.st_ino) != self._identity:
+            if (status.st_dev, status.st_ino) != self.identity:
                 return
             for owner in ((uid, -1), (-1, gid)):
                 try:

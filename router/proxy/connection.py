@@ -92,6 +92,9 @@ class Connection(LinkOwner):
     async def serve(self) -> None:
         """Serve the connection's requests."""
 
+    def end_stream(self) -> None:
+        """End a tunnel in order, if there is one."""
+
     def hurry(self, seconds: float) -> None:
         """Stop soon: if no request was read yet, wait for it no longer than ``seconds``."""
 
@@ -152,6 +155,8 @@ class Connections:
         limits: how many there may be.
         refused: those that are only told that they are too many.
         stopping: the router stops: no connection is kept for another request.
+        reloading: it stops because another process goes on in its place: tunnels need not end yet.
+        last_idle: seconds in which connections without a request may have a last one, once it stops.
         linger_idle: seconds of silence after which an answered client is not read any more.
         deadlines: of the connections, and of what else they wait for.
     """
@@ -172,7 +177,8 @@ class Connections:
         self.limits = limits
         self.refused = 0
         self.deadlines = Deadlines(loop, tick)
-        self.stopping = False
+        self.stopping = self.reloading = False
+        self.last_idle = 0.0
         self._counters = counters
         self._idle_grace = idle_grace
         # When idle connections may be looked for again: of anybody, of one client.
@@ -287,6 +293,22 @@ class Connections:
                 closed += 1
         self._counters.idle_closed += closed
         return closed
+
+    def hand_on(self, seconds: float, linger: float, idle: float) -> None:
+        """Do the same while another process goes on: kept connections have one last answer, tunnels go on.
+
+        Args:
+            seconds: see :meth:`stop`.
+            linger: see there.
+            idle: seconds in which idle connections may have their last request.
+        """
+        self.reloading, self.last_idle = True, idle
+        self.stop(max(seconds, idle), linger)
+
+    def end_streams(self) -> None:
+        """End tunnels, once they had the time that :meth:`hand_on` has given them."""
+        for connection in self.all():
+            connection.end_stream()
 
     def stop(self, seconds: float, linger: float) -> None:
         """Serve no further requests but those that come within ``seconds`` on new connections.

@@ -7,7 +7,8 @@ they ask.
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from uwsgi_router.protocol.control import (
@@ -30,6 +31,13 @@ from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
 
 log = logging.getLogger("uwsgi-router.control")
+
+
+Reload = Callable[[str, socket.socket | None], bool]
+
+
+class ConnectionHandedOver(OSError):
+    """Outcome: another process has the connection of a client; ours is closed without another word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class ControlServer(BoundedService):
         operator: does what is asked.
         loop: the event loop.
         limits: see :class:`ControlLimits`.
+        reload: asks the master for a reload, for whom, and with the connection that gets the outcome, or None; returns
+            False if there is no master.
     """
 
     def __init__(
@@ -64,17 +74,18 @@ class ControlServer(BoundedService):
         *,
         loop: asyncio.AbstractEventLoop,
         limits: ControlLimits | None = None,
+        reload: Reload = lambda _who, _sock: False,
     ) -> None:
         self._limits = limits or ControlLimits()
         super().__init__(listeners, loop, self._limits)
         self._operator = operator
+        self._reload = reload
         self._turn = asyncio.Lock()
         self._spent = 0.0
         self._limited = RateLimited(log)
 
     async def serve(self, client: ServiceClient) -> None:
         """Answer one question after the other."""
-        who = str(client)
         questions = _Questions(client)
         while True:
             try:
@@ -87,7 +98,7 @@ class ControlServer(BoundedService):
                 return
             async with self._turn:
                 began = self._loop.time()
-                answer = self._begin(line, who)
+                answer = self._begin(line, client)
                 await self._rest(began)
             if isinstance(answer, _Wait):
                 done = await self._waited(questions, answer)
@@ -103,9 +114,13 @@ class ControlServer(BoundedService):
         text = "cut off a control client, %s: nothing asked, or the answer not taken"
         self._limited.info("slow", text, client)
 
-    def _begin(self, line: bytes, who: str) -> "bytes | _Wait | Iterator[NodeStatus]":
-        """Do what can be done at once; return the answer, or what it is made of."""
-        operator = self._operator
+    def _begin(self, line: bytes, client: ServiceClient) -> "bytes | _Wait | Iterator[NodeStatus]":
+        """Do what can be done at once; return the answer, or what it is made of.
+
+        Raises:
+            ConnectionHandedOver: somebody else answers.
+        """
+        operator, who = self._operator, str(client)
         try:
             question = decode_question(line)
             node, key = question.node, question.key
@@ -118,6 +133,8 @@ class ControlServer(BoundedService):
                     return encode_done(nodes=operator.weigh(node, question.weight, key, by=who))
                 case "apps" | "rollout":
                     return encode_refusal("this router runs no applications")
+                case "reload":
+                    return self._begin_reload(client, who, wait=question.timeout > 0)
                 case "drain" if question.wait_only:
                     return _Wait(operator.leaving(node, key), question.timeout)
                 case "drain":
@@ -128,6 +145,18 @@ class ControlServer(BoundedService):
             return encode_refusal(str(exc))
         except (UnknownNode, NoWeight) as exc:
             return encode_refusal(str(exc))
+
+    def _begin_reload(self, client: ServiceClient, who: str, *, wait: bool) -> bytes:
+        """Ask for a reload; return that it was asked for.
+
+        Raises:
+            ConnectionHandedOver: the client waits for the outcome.
+        """
+        if not self._reload(who, client.sock if wait else None):
+            return encode_refusal("there is no master process that could reload: restart it")
+        if wait:
+            raise ConnectionHandedOver
+        return encode_done(nodes=0)
 
     async def _waited(self, questions: "_Questions", wait: "_Wait") -> bytes | None:
         """Wait for a node's last requests; return the answer, None if the client left meanwhile."""

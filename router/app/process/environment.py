@@ -20,6 +20,15 @@ def apply(config: ProcessConfig) -> None:
         StartError: if the directory can't be entered.
     """
     os.environ.update(config.env)
+    enter_directory(config)
+
+
+def enter_directory(config: ProcessConfig) -> None:
+    """Apply ``umask`` and ``chdir``.
+
+    Raises:
+        StartError: if the directory can't be entered.
+    """
     if config.umask is not None:
         os.umask(config.umask)
     if config.chdir is not None:

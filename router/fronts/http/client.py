@@ -135,8 +135,11 @@ class HttpClient(Client):
         if self._checked is None or self.link.closed or self.close_sent:
             return
         self.close_sent = True
-        why = "the router stops" if self.connection.connections.stopping else "idle"
-        to_client, to_node = self._checked.close_frames(fault, by_client=by_client, why=why)
+        connections = self.connection.connections
+        why = "the router stops" if connections.stopping else "idle"
+        to_client, to_node = self._checked.close_frames(
+            fault, by_client=by_client, why=why, restart=connections.reloading
+        )
         try:
             if to_client:
                 self.link.write(to_client)

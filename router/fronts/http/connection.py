@@ -177,11 +177,17 @@ class HttpConnection(Connection):
         """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
-            if client.tunnel is not None:
+            if client.tunnel is not None and not self.connections.reloading:
                 client.send_close(None)
         else:
             idle = self.served and not self.pump.buffered
-            self.fiber.hurry(0.0 if idle else seconds)
+            self.fiber.hurry(self.connections.last_idle if idle else seconds)
+
+    def end_stream(self) -> None:
+        """Send the Close of a WebSocket, if this is one."""
+        client = self.client
+        if client is not None and client.tunnel is not None:
+            client.send_close(None)
 
     # --- reading ---
 

@@ -12,8 +12,9 @@ import pytest
 from tests.lab.names import Names
 from tests.lab.waiting import until
 from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.router.net.blocking_look_up import look_up_now
 from uwsgi_router.router.net.connect import Endpoint
-from uwsgi_router.router.net.look_ups import OTHER_PLACES, look_up_now
+from uwsgi_router.router.net.look_ups import OTHER_PLACES
 from uwsgi_router.router.net.resolver import MAX_NAMES, TTL, Resolver
 
 APP = InetAddress("app.test", 3031)

@@ -6,8 +6,10 @@ from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.protocol.websocket import check_handshake
 from uwsgi_router.router.fronts.http.websocket.frames import FrameCheck, FrameViolation, close_frame
 
-# Close code of a server that goes away (RFC 6455 section 7.4.1).
+# Close code of a server that goes away (RFC 6455 section 7.4.1), and of one that starts again: clients connect anew
+# (registered with IANA).
 _GOING_AWAY = 1001
+_SERVICE_RESTART = 1012
 
 
 class CheckedTunnel:
@@ -45,7 +47,7 @@ class CheckedTunnel:
         )
 
     def close_frames(
-        self, fault: BodyError | None, *, by_client: bool, why: str
+        self, fault: BodyError | None, *, by_client: bool, why: str, restart: bool = False
     ) -> tuple[bytes, bytes]:
         """Return what to send last to the client, and to the node: a Close, wherever a frame may begin.
 
@@ -53,8 +55,9 @@ class CheckedTunnel:
             fault: which rule was broken, or None.
             by_client: by the client, not by the node.
             why: for the Close, if no rule was.
+            restart: another process goes on.
         """
-        code, reason = _GOING_AWAY, why
+        code, reason = _SERVICE_RESTART if restart else _GOING_AWAY, why
         last_words = {True: b"", False: b""}
         if isinstance(fault, FrameViolation):
             code, reason = fault.code, fault.reason

@@ -1,0 +1,1 @@
+"""Master process: sockets, workers, signals, reload; synchronous, and without asyncio."""

@@ -1,0 +1,1 @@
+"""Supervision of child processes by a program without an event loop of asyncio's."""

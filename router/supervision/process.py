@@ -1,0 +1,118 @@
+"""Child process: started with descriptors of its own choice, watched through a pidfd, its end put into words."""
+
+import os
+import signal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+#: Exit status of a child whose program could not be executed, as a shell's.
+NOT_EXECUTED: Final = 127
+_FORBIDDEN: Final = {signal.SIGKILL, signal.SIGSTOP}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Command of a child process.
+
+    Attributes:
+        argv: the program, looked up in PATH if it has no slash, and its arguments.
+        environ: its environment, whole.
+        directory: that it starts in; None: ours.
+        descriptors: that it inherits under the same numbers, beside the standard ones.
+        umask: mask of its files; None: ours.
+        prepare: called in the child before the program is executed.
+    """
+
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    directory: str | None = None
+    descriptors: Collection[int] = ()
+    umask: int | None = None
+    prepare: Callable[[], None] | None = None
+
+
+def spawn(command: Command) -> int:
+    """Start a child process and return its id; to be called where there are no threads.
+
+    Its signals are those of a fresh process. What can't be executed ends with :data:`NOT_EXECUTED` and one line on
+    standard error.
+
+    Raises:
+        OSError: no process can be made.
+    """
+    # None may arrive between fork and exec: its handler is ours.
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if not pid:
+            _execute(command)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+    return pid
+
+
+def _execute(command: Command) -> NoReturn:
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in signal.valid_signals() - _FORBIDDEN:
+            if signal.getsignal(number) not in (signal.SIG_DFL, None):
+                signal.signal(number, signal.SIG_DFL)
+        for descriptor in command.descriptors:
+            os.set_inheritable(descriptor, True)
+        if command.directory is not None:
+            os.chdir(command.directory)
+        if command.umask is not None:
+            os.umask(command.umask)
+        if command.prepare is not None:
+            command.prepare()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execvpe(command.argv[0], list(command.argv), dict(command.environ))  # noqa: S606 - no shell is the point
+    except BaseException as exc:  # noqa: BLE001 - nothing of the parent's may run in the child
+        text = exc.strerror if isinstance(exc, OSError) else repr(exc)
+        os.write(2, f"cannot execute {command.argv[0]}: {text}\n".encode(errors="replace"))
+    finally:
+        os._exit(NOT_EXECUTED)
+
+
+def reap(pid: int) -> int | None:
+    """Return the exit status of a child that has ended (negative: by which signal); None: it has not.
+
+    A child that somebody else has waited for counts as ended with status 0.
+    """
+    try:
+        found, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return 0
+    return os.waitstatus_to_exitcode(status) if found else None
+
+
+def reap_strangers(known: Collection[int]) -> None:
+    """Reap children that we do not know: as process 1 of a container everybody's orphans are ours.
+
+    Args:
+        known: children that are waited for elsewhere.
+    """
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for child in children:
+        if child not in known:
+            reap(child)
+
+
+def cause_of(code: int) -> str:
+    """Return in words how a process has ended.
+
+    Args:
+        code: exit status; negative: the signal.
+    """
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {-code}, {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
