@@ -15,6 +15,8 @@ from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, key_of, unread
+from uwsgi_router.router.cli.copies import copies_table
+from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
     VARIABLE,
@@ -51,11 +53,12 @@ def main(args: list[str]) -> int:
     try:
         while True:
             nodes = _asked(parsed.control, parsed.key)
-            text = as_json(nodes) if parsed.json else as_table(nodes)
+            copies = _copies(parsed.control) if parsed.key is None else []
+            text = as_json(nodes, copies) if parsed.json else copies_table(copies) + as_table(nodes)
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
-            if not nodes and not parsed.watch:
+            if not (nodes or copies or parsed.watch):
                 about = "" if parsed.key is None else f" of the key {parsed.key}"
                 status = 1 if parsed.key is not None else 0
                 return failed("status", f"there is no node{about}", status)
@@ -74,7 +77,8 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of its command line."""
     parser = commands.parser(
         "status",
-        "Show the nodes of a running router: those of its configuration, and those that announced themselves.",
+        "Show the nodes of a running router: those of its configuration, and those that announced themselves; and the"
+        " copies of applications that run behind it.",
         "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
         (
             "uwsgi-router status --control /run/uwsgi-router/control",
@@ -95,9 +99,18 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         metavar="PATH",
-        default=control_path(None, os.environ) or DEFAULT,
-        help=f"the router's control socket (default: ${VARIABLE}, else {DEFAULT})",
+        default=_default_control(os.environ),
+        help=f"the router's control socket (default: ${VARIABLE}, else {DEFAULT},"
+        " else that of the only `uwsgi-router serve`)",
     )
+
+
+def _default_control(environ: Mapping[str, str]) -> str:
+    given = control_path(None, environ)
+    if given is None and not os.path.exists(DEFAULT):
+        found = runtime.control_paths(environ)
+        given = found[0] if len(found) == 1 else None
+    return given or DEFAULT
 
 
 def _asked(path: str, key: str | None) -> list[NodeLine]:
@@ -106,13 +119,25 @@ def _asked(path: str, key: str | None) -> list[NodeLine]:
         return [line["node"] for line in lines if "node" in line]
 
 
-def as_json(nodes: Sequence[NodeLine]) -> str:
-    """Return one object: keys in order, each with its nodes."""
+def _copies(path: str) -> list[NodeLine]:
+    """Return the copies of applications; none of a router without any."""
+    try:
+        with Control(path, _PATIENCE) as control:
+            return [line["copy"] for line in control.ask(Question("apps")) if "copy" in line]
+    except CannotAsk:
+        return []
+
+
+def as_json(nodes: Sequence[NodeLine], copies: Sequence[NodeLine] = ()) -> str:
+    """Return one object: keys in order, each with its nodes; and the copies of applications, if there are any."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
     ]
-    return json.dumps({"keys": keys}, indent=2) + "\n"
+    shown: dict[str, Any] = {"keys": keys}
+    if copies:
+        shown["copies"] = [dict(copy) for copy in copies]
+    return json.dumps(shown, indent=2) + "\n"
 
 
 def _shown(node: NodeLine) -> NodeLine:
