@@ -80,6 +80,7 @@ class Registry:
         expected: keys that count as announced before anybody has announced them.
 
     Attributes:
+        expected: see above, in the normal form.
         health: of the nodes, by health checks and requests.
     """
 
@@ -123,7 +124,7 @@ class Registry:
         self._stale: OrderedDict[SubscribedNode, None] = OrderedDict()
         self._known: ExpiringSet[bytes] = ExpiringSet(REMEMBERED, max_keys)
         self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
-        self._expected = frozenset(map(normal_key, expected))
+        self.expected = frozenset(map(normal_key, expected))
 
     def __repr__(self) -> str:
         return f"<Registry keys={len(self._pools)} nodes={self._room_for_nodes.used} usable={len(self)}>"
@@ -442,7 +443,7 @@ class Registry:
 
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
-        if self.has_nodes(key) or key in self._expected or self._known.contains(key, now):
+        if self.has_nodes(key) or key in self.expected or self._known.contains(key, now):
             return True
         return any(self._known.contains(other, now) for other in self.related_keys(key))
 

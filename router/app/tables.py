@@ -16,6 +16,7 @@ from uwsgi_router.router.net.lanes import second_lane
 from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.net.unix_file import SocketFileError, set_access
+from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.table.prober import Prober
 from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.state_file import StateFile
@@ -175,9 +176,18 @@ class Tables:
         for table in self:
             table.unused_by(listener)
 
-    def operator(self, configured: Sequence[ConfiguredNodes] = ()) -> Operator:
-        """Return the operator of the tables, and of configured nodes; to be called once they have started."""
-        return Operator(self._named(), asyncio.get_running_loop().time, configured)
+    def operator(
+        self,
+        configured: Sequence[ConfiguredNodes] = (),
+        routers: Sequence[Connections] = (),
+    ) -> Operator:
+        """Return the operator of the tables, and of configured nodes; to be called once they have started.
+
+        Args:
+            configured: nodes.
+            routers: connections of those whose streams end with a drain.
+        """
+        return Operator(self._named(), asyncio.get_running_loop().time, configured, routers)
 
     def _named(self) -> dict[str, Table]:
         """Return each table by its first address, by which its part of a state file is known."""

@@ -170,7 +170,7 @@ class AppConfig:
         "Signal at which its processes write their stacks, asked for by request-timeout.",
         default=0,
         origin=_OURS,
-        shown="ABRT for Python's faulthandler, when the copy is stopped",
+        shown="FPE for Python's faulthandler, when the copy is stopped",
         needs=("request_timeout",),
     )
     reload: tuple[str, ...] = option(

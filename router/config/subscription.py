@@ -198,7 +198,8 @@ class SubscriptionConfig:
     expected_keys: tuple[str, ...] = option(
         "subscription-expect-key",
         values.KEY,
-        "Requests for this key wait for a node (with …-hold), although none has ever announced it.",
+        "Requests for this key wait for a node (with …-hold) although none has ever announced it, and get none of"
+        " another key.",
         default=(),
         group=ELSEWHERE,
         repeatable=True,

@@ -32,6 +32,12 @@ _BATCH: Final = 64
 _SILENT: Final = 8
 
 
+class RunningRequest:
+    """Request that a connection serves: an :class:`~uwsgi_router.router.proxy.exchange.Exchange`."""
+
+    __slots__ = ()
+
+
 class Connection(LinkOwner):
     """Connection of one client: owns the socket, and the coroutine that serves its requests.
 
@@ -50,9 +56,10 @@ class Connection(LinkOwner):
         number: number of this connection, counted since the router started.
         connections: the open ones of the router.
         discarded: bytes that were read behind its last answer, for nobody.
+        exchange: of the request that is being served, or was last; None: there is none.
     """
 
-    __slots__ = ("connections", "discarded", "fiber", "link", "number", "peer")
+    __slots__ = ("connections", "discarded", "exchange", "fiber", "link", "number", "peer")
 
     def __init__(
         self,
@@ -69,6 +76,7 @@ class Connection(LinkOwner):
         self.peer = peer
         self.number = number
         self.discarded = 0
+        self.exchange: RunningRequest | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -111,6 +119,7 @@ class Connection(LinkOwner):
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
         self.link.close()
+        self.exchange = None
         self.connections.discard(self)
 
     # --- what the client's link tells ---

@@ -102,12 +102,12 @@ def drain_node(control: str, address: str, requests: float, streams: float) -> s
         requests: seconds for requests.
         streams: seconds for event streams and WebSockets, which are ended then.
     """
-    question = Question("drain", address, timeout=max(requests, streams), streams=streams)
+    question = Question("drain", address, timeout=requests, streams=streams)
     try:
-        with Control(control, _PATIENCE) as connection:
+        with Control(control, _PATIENCE + max(0.0, streams - requests)) as connection:
             done = connection.do(question)
     except CannotAsk as exc:
         return f"the router can't say when its requests have ended: {exc}"
     if done["running"]:
-        return f"{done['running']} requests are cut off after {max(requests, streams):g} s"
+        return f"{done['running']} requests are cut off"
     return None

@@ -113,22 +113,28 @@ class CopyProcess:
             return exc.strerror
         return None
 
+    def signal_session(self, number: int) -> None:
+        """Send a signal to all that its leader has started; to the leader if that is nothing."""
+        if not self._ended:
+            for pid in session(self.pid) - {self.pid} or {self.pid}:
+                _send(pid, number)
+
     def kill(self) -> None:
         """End it, and all that is in its session, at once."""
         if not self._ended:
             for pid in {self.pid, *session(self.pid)}:
-                _kill(pid)
+                _send(pid, signal.SIGKILL)
 
     def end(self) -> None:
         """End what is left of its session; to be called before it is reaped, while its number is still its own."""
         for pid in session(self.pid) - {self.pid}:
-            _kill(pid)
+            _send(pid, signal.SIGKILL)
         self._ended = True
 
 
-def _kill(pid: int) -> None:
+def _send(pid: int, number: int) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except OSError:
         pass
 

@@ -41,6 +41,9 @@ log = logging.getLogger("uwsgi-router.serve")
 
 # Seconds after which a copy that can't be connected gets the line that says where it listens instead.
 _TELL_AFTER: Final = 5.0
+# At this one Python's faulthandler writes the stacks of all threads (PYTHONFAULTHANDLER), and the process ends.
+# Servers have handlers of their own for SIGABRT.
+_FAULT: Final = signal.SIGFPE
 # Seconds between two announces, and after one that failed or that the router has not confirmed.
 _ANNOUNCE: Final = 5.0
 _ANNOUNCE_AGAIN: Final = 0.5
@@ -105,6 +108,7 @@ class _Running:
     told: bool = False
     figures: link.NodeFigures | None = None
     rss: int = 0
+    is_stuck: bool = False
 
 
 @dataclass(slots=True)
@@ -441,14 +445,19 @@ class ApplicationShell:
         if kill:
             one.process.kill()
             return
+        if one.is_stuck and not self.plan.stacks:
+            one.process.signal_session(_FAULT)
         why = one.process.signal(signal.SIGTERM)
         if why is not None:
             log.warning("%s can't be sent TERM: %s", one.name, why)
 
     def _show_stacks(self, number: int) -> None:
         one = self._running.get(number)
-        if one is not None and self.plan.stacks:
-            one.process.signal(self.plan.stacks)
+        if one is None:
+            return
+        one.is_stuck = True
+        if self.plan.stacks:
+            one.process.signal_session(self.plan.stacks)
 
     def _remove_socket(self, address: CopyAddress) -> None:
         if address.text.startswith("/"):

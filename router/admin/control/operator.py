@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
-from uwsgi_router.protocol.text import show
+from uwsgi_router.protocol.text import show, to_text
 from uwsgi_router.router.admin.control.nodes import (
     AnnouncedNode,
     ConfiguredNodes,
@@ -12,8 +13,14 @@ from uwsgi_router.router.admin.control.nodes import (
     SteeredNode,
     status_of,
 )
+from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.running import NodeLoad, end_streams_of, loads_of
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
+
+# Seconds that a WebSocket has for the answer to its Close, and between two looks at streams.
+_LAST_WORDS: Final = 1.0
+_LOOK: Final = 0.05
 
 
 class UnknownNode(LookupError):
@@ -39,6 +46,21 @@ class Drained:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StreamLimit:
+    """Limit of the event streams and WebSockets of nodes that drain.
+
+    Attributes:
+        seconds: after so many they are ended.
+        count: tells how many there are.
+        end: ends them in order.
+    """
+
+    seconds: float
+    count: Callable[[], int]
+    end: Callable[[], int]
+
+
 class DrainWait:
     """Wait until a node has no requests in flight.
 
@@ -46,14 +68,21 @@ class DrainWait:
         nodes: all of its name.
         known: as in :class:`Drained`.
         running: tells how many requests are still waited for.
+        streams: they have another time than requests; None: the same.
     """
 
     def __init__(
-        self, nodes: Sequence[SteeredNode], *, known: bool, running: Callable[[], int]
+        self,
+        nodes: Sequence[SteeredNode],
+        *,
+        known: bool,
+        running: Callable[[], int],
+        streams: StreamLimit | None = None,
     ) -> None:
         self._nodes = nodes
         self._known = known
         self._running = running
+        self._streams = streams
         self._changed = asyncio.Event()
 
     async def ended(self, limit: float) -> Drained:
@@ -62,19 +91,36 @@ class DrainWait:
         Raises:
             DrainCancelled: a node that was drained is in service again.
         """
-        if limit > 0 and self._running():
+        streams = self._streams
+        if (limit > 0 or streams is not None) and self._running():
             ends = [node.watch(self._changed.set) for node in self._nodes]
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            timer = None if streams is None else loop.call_later(streams.seconds, streams.end)
             try:
-                async with asyncio.timeout(limit):
-                    while self._running():
-                        self._changed.clear()
-                        await self._changed.wait()
-            except TimeoutError:
-                pass
+                try:
+                    async with asyncio.timeout(limit):
+                        while self._running():
+                            self._changed.clear()
+                            await self._changed.wait()
+                except TimeoutError:
+                    pass
+                if streams is not None:
+                    await self._streams_end(streams, began + streams.seconds + _LAST_WORDS)
             finally:
                 for end in ends:
                     end()
+                if timer is not None:
+                    timer.cancel()
         return Drained(len(self._nodes), self._running(), self._known)
+
+    async def _streams_end(self, streams: StreamLimit, until: float) -> None:
+        """Wait for streams that may take longer than requests; of these nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        while streams.count() and loop.time() < until:
+            if not self._running():
+                return
+            await asyncio.sleep(_LOOK)
 
 
 class Operator:
@@ -86,6 +132,7 @@ class Operator:
         tables: of announced nodes, by their first subscription servers.
         clock: the loop's clock, seconds.
         configured: nodes that the configuration names.
+        routers: the open connections of the routers of this process.
     """
 
     def __init__(
@@ -93,10 +140,12 @@ class Operator:
         tables: Mapping[str, Table],
         clock: Callable[[], float],
         configured: Sequence[ConfiguredNodes] = (),
+        routers: Sequence[Connections] = (),
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
         self._configured = configured
+        self._routers = routers
 
     def __repr__(self) -> str:
         return f"<Operator tables={list(self._tables)}>"
@@ -116,10 +165,33 @@ class Operator:
                     for node in tuple(pool.nodes):
                         yield status_of(name, pool.algorithm, node, self._clock())
 
+    def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
+        """Return the same, with what the running requests of each node are."""
+        loads = loads_of(self._routers, self._clock())
+        by_place = {(to_text(getattr(n, "key", b"")), n.name): load for n, load in loads.items()}
+        for status in self.status(key):
+            load = by_place.get((status.key, status.node), NodeLoad())
+            yield replace(
+                status,
+                waiting=load.waiting,
+                waiting_since=round(load.waiting_since, 3),
+                streams=load.streams,
+                tunnels=load.tunnels,
+            )
+
     # --- Steering ---
 
-    def drain(self, name: str, key: bytes | None = None, *, by: str) -> DrainWait:
-        """Let a node have no new requests; return the wait for those that it has."""
+    def drain(
+        self, name: str, key: bytes | None = None, *, by: str, streams: float | None = None
+    ) -> DrainWait:
+        """Let a node have no new requests; return the wait for those that it has.
+
+        Args:
+            name: of the node.
+            key: only of this key.
+            by: who asks.
+            streams: seconds after which its event streams and WebSockets are ended; None: never.
+        """
         found = self._found(name, key)
         for one in found:
             one.drain(by)
@@ -129,7 +201,17 @@ class Operator:
                 raise DrainCancelled(f"{name} is in service again")
             return sum(one.node.reference for one in found)
 
-        return self._drain_wait(key, found, running)
+        limit = None if streams is None else self._stream_limit(found, streams)
+        return self._drain_wait(key, found, running, limit)
+
+    def _stream_limit(self, found: Sequence[SteeredNode], seconds: float) -> StreamLimit:
+        nodes = [one.node for one in found]
+
+        def count() -> int:
+            loads = loads_of(self._routers, self._clock())
+            return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
+
+        return StreamLimit(seconds, count, lambda: end_streams_of(self._routers, nodes))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.
@@ -143,14 +225,18 @@ class Operator:
         return self._drain_wait(key, self._found(name, key), running)
 
     def _drain_wait(
-        self, key: bytes | None, found: list[SteeredNode], running: Callable[[], int]
+        self,
+        key: bytes | None,
+        found: list[SteeredNode],
+        running: Callable[[], int],
+        streams: StreamLimit | None = None,
     ) -> DrainWait:
         now = self._clock()
         known = bool(found) or any(
             key is not None and table.registry.was_announced(key, now)
             for table in self._tables.values()
         )
-        return DrainWait(found, known=known, running=running)
+        return DrainWait(found, known=known, running=running, streams=streams)
 
     def enable(self, name: str, key: bytes | None = None, *, by: str) -> int:
         """Take back a drain; return how many nodes were meant.

@@ -126,7 +126,7 @@ class ControlServer(BoundedService):
             node, key = question.node, question.key
             match question.do:
                 case "status":
-                    return operator.status(key)
+                    return operator.running(key) if question.running else operator.status(key)
                 case "enable":
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
@@ -138,7 +138,8 @@ class ControlServer(BoundedService):
                 case "drain" if question.wait_only:
                     return _Wait(operator.leaving(node, key), question.timeout)
                 case "drain":
-                    return _Wait(operator.drain(node, key, by=who), question.timeout)
+                    going = operator.drain(node, key, by=who, streams=question.streams)
+                    return _Wait(going, question.timeout)
         except ControlError as exc:
             text = "refused a question on the control socket, %s: %s"
             self._limited.warning("refused", text, who, exc)

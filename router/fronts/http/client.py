@@ -130,7 +130,9 @@ class HttpClient(Client):
         )
         return checked.to_node, checked.to_client
 
-    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+    def send_close(
+        self, fault: BodyError | None, *, by_client: bool = False, restart: bool = False
+    ) -> None:
         """Send the Close that says why, wherever a frame may begin; not what would lie inside another frame."""
         if self._checked is None or self.link.closed or self.close_sent:
             return
@@ -138,7 +140,10 @@ class HttpClient(Client):
         connections = self.connection.connections
         why = "the router stops" if connections.stopping else "idle"
         to_client, to_node = self._checked.close_frames(
-            fault, by_client=by_client, why=why, restart=connections.reloading
+            fault,
+            by_client=by_client,
+            why="the application restarts" if restart else why,
+            restart=restart or connections.reloading,
         )
         try:
             if to_client:

@@ -143,6 +143,7 @@ class HttpConnection(Connection):
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
                 exchange = Exchange(self._context, client, client.request, self._started)
+                self.exchange = exchange
                 try:
                     await exchange.serve()
                 finally:
@@ -155,7 +156,7 @@ class HttpConnection(Connection):
                 break
             # Thousands of connections may be idle: none needs to remember its last request.
             del client
-            self.client = None
+            self.client = self.exchange = None
             self.served += 1
         if pump.buffered and not self.link.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.

@@ -144,7 +144,7 @@ class UwsgiConnection(Connection):
         assert request is not None
         self._request = request
         client = self._client_of(request)
-        exchange = Exchange(self._context, client, request, started)
+        exchange = self.exchange = Exchange(self._context, client, request, started)
         await exchange.serve()
         if request.was_read_as_http:
             # Other packets will be too: they need not be decoded twice.

@@ -7,6 +7,7 @@ from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity,
 from uwsgi_router.protocol.http.errors import ResponseError, Truncated
 from uwsgi_router.protocol.http.response import parse_response
 from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
+from uwsgi_router.protocol.http.server_events import EventRecoder, is_event_stream
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
@@ -59,7 +60,7 @@ class MessageAnswer(Answer):
                         if recoder is not None:
                             endless = not head.chunked and length is None
                             await self._relay_body(recoder, endless=endless)
-                        self._keep_or_close(head)
+                        self._keep_or_close(head, recoder)
                         return
                     else:
                         download.buffered = data[head.size :]
@@ -174,7 +175,11 @@ class MessageAnswer(Answer):
         client.write(data)
         download.buffer_limit = 0
         download.high = max(download.high, client.buffering(head))
-        recoder = Recoder(_decoder(head, length), encoder or Identity())
+        decoder = _decoder(head, length)
+        if length is None and is_event_stream(head):
+            recoder: Recoder = EventRecoder(decoder, encoder or Identity())
+        else:
+            recoder = Recoder(decoder, encoder or Identity())
         download.attach(client.link, recoder)
         return recoder
 
@@ -218,9 +223,12 @@ class MessageAnswer(Answer):
 
     # --- and after it ---
 
-    def _keep_or_close(self, head: ResponseHead) -> None:
+    def _keep_or_close(self, head: ResponseHead, recoder: Recoder | None) -> None:
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
+        if recoder is not None and isinstance(recoder, EventRecoder) and recoder.cut:
+            # The node goes on with it: no other answer follows.
+            return
         if head.close:
             self.suspect_refusal(head)
             return
