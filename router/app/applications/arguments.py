@@ -19,6 +19,8 @@ DEFAULTS: Final = (
     ("http-keepalive", "60"),
     ("http-hold", "10"),
     ("http-websockets", "true"),
+    # So that a Close can be sent between frames.
+    ("http-websocket-check", "true"),
     ("http-access-log", ""),
     ("subscription-algo", ALGORITHM),
 )
