@@ -45,22 +45,21 @@ def _row(copy: Mapping[str, Any]) -> list[str]:
         f"{copy['rss'] // _MIB} MiB" if copy["rss"] else "-",
         _age(copy["age"]),
         f"{copy.get('requests', '-')}",
-        _running(copy),
+        running_of(copy),
         _text(copy["why"]),
     ]
 
 
-def _running(copy: Mapping[str, Any]) -> str:
-    """Return what a drain would wait for."""
-    if "running" not in copy:
+def running_of(line: Mapping[str, Any]) -> str:
+    """Return the running requests of a node or copy, with what a drain waits for longest."""
+    if line.get("running") is None:
         return "-"
-    streams, tunnels = copy["streams"], copy["tunnels"]
     parts = [
         f"{count} {name}{'s' if count != 1 else ''}"
-        for count, name in ((streams, "stream"), (tunnels, "WebSocket"))
+        for count, name in ((line.get("streams"), "stream"), (line.get("tunnels"), "WebSocket"))
         if count
     ]
-    return f"{copy['running']}" + (f" ({', '.join(parts)})" if parts else "")
+    return f"{line['running']}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _age(seconds: float) -> str:

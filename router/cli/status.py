@@ -15,7 +15,7 @@ from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, key_of, unread
-from uwsgi_router.router.cli.copies import copies_table
+from uwsgi_router.router.cli.copies import copies_table, running_of
 from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
@@ -115,7 +115,7 @@ def _default_control(environ: Mapping[str, str]) -> str:
 
 def _asked(path: str, key: str | None) -> list[NodeLine]:
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=key_of(key)))
+        lines = control.ask(Question("status", key=key_of(key), running=True))
         return [line["node"] for line in lines if "node" in line]
 
 
@@ -186,7 +186,7 @@ def _row(node: NodeLine) -> list[str]:
         f"  {_text(node['node'])}",
         state,
         f"{node['requests']}",
-        f"{node['running']}",
+        running_of(node),
         weight,
         f"{node['backup']}",
         f"{node['failures']}",

@@ -185,7 +185,7 @@ class AppConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig(AppConfig):
-    """What the command ``serve`` has besides: the router before its application."""
+    """Application of the command ``serve``, and the router before it."""
 
     http: tuple[str, ...] = option(
         "http",

@@ -52,12 +52,12 @@ def end_streams_of(routers: Iterable[Connections], nodes: Iterable[Node]) -> int
             if not isinstance(exchange, Exchange) or exchange.lease is None:
                 continue
             if exchange.lease.node in wanted:
-                count += _end(exchange)
+                count += end_stream(exchange)
     return count
 
 
-def _end(exchange: Exchange) -> bool:
-    """End the stream or tunnel of a request; return False if it is neither."""
+def end_stream(exchange: Exchange) -> bool:
+    """End a stream of events behind an event, or a WebSocket with 1012; return False if a request is neither."""
     if exchange.client.tunnel is not None:
         exchange.client.send_close(None, restart=True)
         return True

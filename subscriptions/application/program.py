@@ -27,7 +27,7 @@ _SIGNALS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class CopyLaunch:
     """Values for the start of a process.
 
     Attributes:
@@ -62,7 +62,7 @@ class CopyProcess:
         CannotStart: it doesn't run.
     """
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: CopyLaunch) -> None:
         program = launch.arguments[0]
         try:
             who: dict[str, Any] = _user(launch.user)

@@ -30,7 +30,7 @@ from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.memory import memory_of
 from uwsgi_router.subscriptions.application.place import CopyAddress, address_for, environment_of
 from uwsgi_router.subscriptions.application.plan import AppPlan
-from uwsgi_router.subscriptions.application.program import CopyProcess, Launch, in_words
+from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess, in_words
 from uwsgi_router.subscriptions.client.announcement import announcement
 from uwsgi_router.subscriptions.client.announcer import Announcer
 from uwsgi_router.subscriptions.client.errors import SubscribeError
@@ -307,7 +307,7 @@ class ApplicationShell:
             address = address_for(plan.command, parts.directory, name, self._ports())
             environ = environment_of(parts.environ, plan.env, address)
             process = CopyProcess(
-                Launch(address.arguments, environ, plan.cwd, plan.user, plan.group)
+                CopyLaunch(address.arguments, environ, plan.cwd, plan.user, plan.group)
             )
         except (CannotStart, SubscribeError) as exc:
             code = exc.code if isinstance(exc, CannotStart) else 1

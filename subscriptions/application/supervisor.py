@@ -41,7 +41,7 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 RolloutListener = Callable[[str, int, str | None, Sequence[str]], None]
 
 
-class Watched(Protocol):
+class LoopPart(Protocol):
     """Part of the loop that has descriptors of its own (a control server, a watch of files)."""
 
     def start(self, supervision: "Supervision") -> None:
@@ -86,7 +86,7 @@ class Supervision:
         self._selector = selectors.DefaultSelector()
         self._awake, self._waker = socket.socketpair()
         self._listeners: list[RolloutListener] = []
-        self._parts: list[Watched] = []
+        self._parts: list[LoopPart] = []
         self._signals = 0
         self._end: float | None = None
         self._figures_at = 0.0
@@ -112,7 +112,7 @@ class Supervision:
         """Take an application in."""
         self.applications[shell.plan.name] = shell
 
-    def part(self, part: Watched) -> None:
+    def part(self, part: LoopPart) -> None:
         """Take a part in, which is closed at the end."""
         self._parts.append(part)
         part.start(self)
