@@ -1,4 +1,4 @@
-"""Applications in Python: copies of a program behind a router, started, rolled out and stopped by a program or a test."""
+"""Applications in Python: copies of a program behind a router, run by a program or a test."""
 
 import os
 import shlex
@@ -23,6 +23,7 @@ from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 # Seconds for a rollout, and between two looks at copies that start.
 _ROLLOUT: Final = 3600.0
 _LOOK: Final = 0.05
+_CALL: Final = "Application"
 
 
 class RolloutFailed(Exception):
@@ -128,7 +129,7 @@ class Application:
         given: dict[str, Any] = dict(locals())
         self._command = shlex.split(command) if isinstance(command, str) else list(command)
         if not self._command:
-            raise ParameterError("command: it is empty")
+            raise ParameterError(_CALL, "command", command, "expected a program")
         self._http = f"127.0.0.1:{free_port()}" if http is None else http
         given["http"] = self._http
         given["env"] = [f"{key}={value}" for key, value in (env or {}).items()]
@@ -214,9 +215,9 @@ class Application:
         lines: list[str] = []
         try:
             with Control(self._running(), _ROLLOUT) as control:
-                for answer in control.ask(Question("rollout", surge=surge)):
-                    if "line" in answer:
-                        lines.append(answer["line"])
+                question = Question("rollout", surge=surge)
+                # One after the other: a failure comes behind its lines.
+                lines.extend(one["line"] for one in control.ask(question) if "line" in one)
         except CannotAsk as exc:
             raise RolloutFailed(str(exc), lines) from None
 
@@ -276,6 +277,7 @@ def _arguments(given: Mapping[str, Any]) -> list[str]:
             try:
                 option.kind.parse(str(one))
             except ValueError as error:
-                raise ParameterError(f"{option.name}: {error}, got {one!r}") from None
+                name = option.name.replace("-", "_")
+                raise ParameterError(_CALL, name, one, str(error)) from None
             words += [f"--{option.name}", str(one)]
     return words

@@ -83,7 +83,7 @@ class Served(Process):
         asked = run(programs.uwsgi_router(), "status", "--json", "--control", self.control)
         if asked.returncode:
             return []
-        found: list[dict[str, Any]] = json.loads(asked.stdout)["copies"]
+        found: list[dict[str, Any]] = json.loads(asked.stdout).get("copies", [])
         return found
 
     def rollout(self, *options: str) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.subscriptions.application.plan import AppPlan, CopyPolicy
-from uwsgi_router.subscriptions.application.workers import cores_of
+from uwsgi_router.subscriptions.client.cores import cores_of
 from uwsgi_router.subscriptions.client.readiness import host_of
 
 # Rounds of starts that may fail before the first copy has served, then a single application gives up.
