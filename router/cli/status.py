@@ -45,6 +45,8 @@ _COLUMNS: Final = (
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
 NodeLine = Mapping[str, Any]
+Program = Mapping[str, str]
+"""The router's ``version`` and ``build``; "" for what it does not say."""
 
 
 def main(args: list[str]) -> int:
@@ -52,9 +54,12 @@ def main(args: list[str]) -> int:
     parsed = arguments().parse_args(args)
     try:
         while True:
-            nodes = _asked(parsed.control, parsed.key)
+            program, nodes = _asked(parsed.control, parsed.key)
             copies = _copies(parsed.control) if parsed.key is None else []
-            text = as_json(nodes, copies) if parsed.json else copies_table(copies) + as_table(nodes)
+            if parsed.json:
+                text = as_json(program, nodes, copies)
+            else:
+                text = copies_table(copies) + as_table(program, nodes)
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
@@ -113,10 +118,11 @@ def _default_control(environ: Mapping[str, str]) -> str:
     return given or DEFAULT
 
 
-def _asked(path: str, key: str | None) -> list[NodeLine]:
+def _asked(path: str, key: str | None) -> tuple[Program, list[NodeLine]]:
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=key_of(key), running=True))
-        return [line["node"] for line in lines if "node" in line]
+        *lines, done = control.ask(Question("status", key=key_of(key), running=True))
+        program = {name: _text(str(done.get(name, ""))) for name in ("version", "build")}
+        return program, [line["node"] for line in lines]
 
 
 def _copies(path: str) -> list[NodeLine]:
@@ -128,13 +134,13 @@ def _copies(path: str) -> list[NodeLine]:
         return []
 
 
-def as_json(nodes: Sequence[NodeLine], copies: Sequence[NodeLine] = ()) -> str:
-    """Return one object: keys in order, each with its nodes; and the copies of applications, if there are any."""
+def as_json(program: Program, nodes: Sequence[NodeLine], copies: Sequence[NodeLine] = ()) -> str:
+    """Return one object: the router's version and build, keys in order, each with its nodes; copies of applications."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
     ]
-    shown: dict[str, Any] = {"keys": keys}
+    shown: dict[str, Any] = {**program, "keys": keys}
     if copies:
         shown["copies"] = [dict(copy) for copy in copies]
     return json.dumps(shown, indent=2) + "\n"
@@ -149,10 +155,11 @@ def _shown(node: NodeLine) -> NodeLine:
     }
 
 
-def as_table(nodes: Sequence[NodeLine]) -> str:
-    """Return a table for people."""
+def as_table(program: Program, nodes: Sequence[NodeLine]) -> str:
+    """Return a line about the router, and a table of nodes for people."""
+    about = f"uwsgi-router {program['version']} ({program['build']})\n" if program["build"] else ""
     if not nodes:
-        return ""
+        return about
     tables = {node["table"] for node in nodes if node["key"]}
     blocks: list[tuple[str, list[list[str]]]] = []
     for (table, key, algorithm), members in _by_key(nodes).items():
@@ -164,7 +171,7 @@ def as_table(nodes: Sequence[NodeLine]) -> str:
     lines = [_line(headings, widths)]
     for title, block in blocks:
         lines += [title, *(_line(row, widths) for row in block)]
-    return "\n".join(lines) + "\n"
+    return about + "\n".join(lines) + "\n"
 
 
 def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLine]]:
