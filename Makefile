@@ -14,7 +14,7 @@ WHEEL_PYTHONS ?= $(shell for minor in 11 12 13 14; do \
 	python3.$$minor -c 'import os, pip, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
 	2>/dev/null && echo python3.$$minor; done)
 
-.PHONY: run test compiled-test compiled-install compiled-fuzz lint unit peers docs fuzz autobahn bench attacks bench-programs serve-load subscribe.pyz wheels clean
+.PHONY: run test compiled-test compiled-install compiled-fuzz lint unit peers docs fuzz reload-load autobahn bench attacks bench-programs serve-load subscribe.pyz wheels clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -58,6 +58,10 @@ docs: .venv/installed
 	$(BIN)/python -m uwsgi_router.router.config.page >docs/options.md
 	$(BIN)/python -m uwsgi_router.router.cli.manual >docs/uwsgi-router.1
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
+
+# Reloads and deaths under load, a minute each (SECONDS=60): no request may be lost that need not be.
+reload-load: .venv/installed
+	SECONDS=$(if $(filter 600,$(SECONDS)),60,$(SECONDS)) $(BIN)/python -m tests.loads
 
 fuzz: .venv/installed
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

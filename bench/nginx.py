@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.programs import Program, find
 
 _CONFIG = """
-daemon off; worker_processes 1; pid {directory}/{name}.pid; error_log {directory}/{name}.log warn;
+daemon off; worker_processes {workers}; pid {directory}/{name}.pid; error_log {directory}/{name}.log warn;
 {user}
 events {{ worker_connections 12000; }}
 http {{
@@ -20,20 +20,24 @@ http {{
 """
 
 
-def nginx_command(directory: Path, content: str, name: str = "nginx") -> list[str]:
+def nginx_command(
+    directory: Path, content: str, name: str = "nginx", workers: int = 1
+) -> list[str]:
     """Write a configuration, and return the command that runs nginx with it.
 
     Args:
         directory: for it and for what nginx writes.
         content: of the ``http`` block.
         name: of its files, if there are several.
+        workers: processes that work.
 
     Raises:
         MissingError: if there is no nginx.
     """
     config = directory / f"{name}.conf"
     user = "user root;" if os.getuid() == 0 else ""
-    config.write_text(_CONFIG.format(directory=directory, name=name, user=user, content=content))
+    values = {"directory": directory, "name": name, "user": user, "content": content}
+    config.write_text(_CONFIG.format(workers=workers, **values))
     return [find("nginx"), "-c", str(config)]
 
 

@@ -46,6 +46,9 @@ class Gate:
         tenants: users, and what each may announce over UNIX sockets; empty: no such limits.
         signatures: what verifies signatures; None: nobody has to sign.
         sign_skip_uids: users whose processes need not sign.
+
+    Attributes:
+        rates: what each sender may still send.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class Gate:
         signatures: Signatures | None = None,
         sign_skip_uids: Sequence[int] = (),
     ) -> None:
-        self._rate = RateLimit(rate)
+        self.rates = RateLimit(rate)
         self._allow_from = allow_from
         self._is_own = is_own
         self._own_address = own_address
@@ -87,7 +90,7 @@ class Gate:
         """
         if self._allow_from:
             check_network(self._allow_from, sender)
-        if not self._rate.allows(sender, now):
+        if not self.rates.allows(sender, now):
             raise Refused("rate", TOO_MANY)
 
     def admit(self, subscription: Subscription, sender: Sender, wall: float) -> Grant:

@@ -70,10 +70,24 @@ class Ejections:
             self._readmit(node)
         return was_ejected
 
-    def sweep(self, now: float) -> None:
-        """End the ejections that are over."""
-        for node in [node for node, until in self._until.items() if now >= until]:
+    def sweep(self, now: float) -> list[Node]:
+        """End the ejections that are over; return their nodes."""
+        over = [node for node, until in self._until.items() if now >= until]
+        for node in over:
             self._readmit(node)
+        return over
+
+    def until(self, node: Node) -> float:
+        """Return when the ejection of a node ends; 0: it is not ejected."""
+        return self._until.get(node, 0.0)
+
+    def adopt(self, node: Node, until: float) -> None:
+        """Take over from another process whether a node is ejected, and until when; 0: it is not."""
+        if until:
+            self._until[node] = until
+        else:
+            self._until.pop(node, None)
+        node.ejected = until > 0
 
     def forget(self, node: Node) -> None:
         """Forget a node that is not used any more."""
@@ -123,9 +137,9 @@ class Health:
         """Forget a node that is not in the table any more."""
         self._ejections.forget(node)
 
-    def sweep(self, now: float) -> None:
-        """End the ejections that are over."""
-        self._ejections.sweep(now)
+    def sweep(self, now: float) -> list[Node]:
+        """End the ejections that are over; return their nodes."""
+        return self._ejections.sweep(now)
 
     # --- Results of health checks ---
 

@@ -215,6 +215,7 @@ class SubscribedNode(Node):
         last_requests: successful connects since then.
         alive_at: when it last gave a sign of life: an announce, or requests that it served while announces were lost.
         cores: as announced; shown only.
+        connections: that this process may have to it, if it speaks HTTP and nothing else is configured; 0: any number.
         load: as announced; shown only.
         weight: share of the traffic, at least 1: the one that was set, else the announced one.
         announced_weight: what it announced.
@@ -243,6 +244,7 @@ class SubscribedNode(Node):
         "announced_weight",
         "backup",
         "check_failure",
+        "connections",
         "cores",
         "credentials",
         "death_mark",
@@ -290,6 +292,7 @@ class SubscribedNode(Node):
         self.alive_at = 0.0
         self._requests_at = 0
         self.cores = 0
+        self.connections = 0
         self.load = 0
         self.weight = 1
         self.announced_weight = 1
@@ -355,7 +358,7 @@ class SubscribedNode(Node):
         self.modifier1 = subscription.modifier1
         self.modifier2 = subscription.modifier2
         self.proto = subscription.proto
-        self.cores = subscription.cores
+        self.cores = self.connections = subscription.cores
         self.load = subscription.load
         self.vassal = subscription.vassal
         self.via = subscription.via

@@ -1,10 +1,11 @@
 """Rate limit for datagrams: a token bucket for each sender."""
 
 import ipaddress
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Final
 
 from uwsgi_router.protocol.bounded import Bounded
+from uwsgi_router.subscriptions.node_address import ip_of
 from uwsgi_router.subscriptions.sender import Sender
 
 #: A sender that was quiet may send so many seconds' worth at once: all nodes of a host start together.
@@ -34,6 +35,26 @@ class RateLimit:
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+    def items(self) -> Iterator[tuple[str, str | int | None, float, float]]:
+        """Yield of each source its kind, itself, the datagrams that it has left, and when that was so.
+
+        What changes meanwhile may be left out or not.
+        """
+        for source, (left, since) in list(self._buckets.items()):
+            if isinstance(source, tuple):
+                yield source[0], source[1], left, since
+            else:
+                yield "ip", str(source), left, since
+
+    def adopt(self, kind: str, source: str | int | None, left: float, since: float) -> None:
+        """Take in a source as :meth:`items` told of it; what is none is passed over."""
+        if kind == "ip":
+            ip = ip_of(source) if isinstance(source, str) else None
+            if ip is not None:
+                self._buckets[ip] = min(left, self._full), since
+        elif kind in {"net", "uid"} and not isinstance(source, str):
+            self._buckets[kind, source] = min(left, self._full), since
 
     def allows(self, sender: Sender, now: float) -> bool:
         """Count a datagram; False if it is one too many."""

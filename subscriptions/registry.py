@@ -531,11 +531,13 @@ class Registry:
             if now - node.alive_at <= (1 + LAST_RESORT) * self.tolerance:
                 break
             del self._stale[node]
+            self._leaves(node)
             node.stale = False
             node.rank_changed()
             events += self._sni_changed(node.key)
             events += self.released(node, now)
-        self.health.sweep(now)
+        for readmitted in self.health.sweep(now):
+            self._readmitted(readmitted)
         self._known.forget_old(now)
         self._suspects.forget_old(now)
         return events
@@ -550,6 +552,7 @@ class Registry:
         """Choose ``node`` no more, and remove it if nobody holds it."""
         events: list[Event] = []
         if not node.death_mark or node.stale:
+            self._leaves(node)
             self._live.pop(node, None)
             self._stale.pop(node, None)
             node.death_mark, node.stale = True, False
@@ -557,6 +560,12 @@ class Registry:
             events.append(NodeFailed(node.key, node, reason))
             events += self._sni_changed(node.key)
         return events + self.released(node, now)
+
+    def _leaves(self, node: SubscribedNode) -> None:
+        """Handle a node that is chosen no more from now on; a hook for tables that several processes use."""
+
+    def _readmitted(self, node: Node) -> None:
+        """Handle the end of an ejection; likewise a hook."""
 
     def _remove(self, node: SubscribedNode, now: float) -> list[Event]:
         if node.removed:

@@ -15,7 +15,7 @@ of the last :data:`HISTORY` seconds that were really used. Only our clock leads 
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,12 +133,16 @@ class ReplayMemory:
     Args:
         tolerance: seconds; packets older than that are refused whatever is remembered here.
         max_nodes: how many nodes of one signer are remembered one by one.
+
+    Attributes:
+        on_use: told of each use, with the arguments of :meth:`use`; None: nobody is.
     """
 
     def __init__(self, tolerance: float, *, max_nodes: int = MAX_NODES) -> None:
         self._tolerance = tolerance
         self._max_nodes = max_nodes
         self._signers: dict[str, _Signer] = {}
+        self.on_use: Callable[[str, SignedNode, Command, int], None] | None = None
 
     def __len__(self) -> int:
         return sum(len(signer.nodes) for signer in self._signers.values())
@@ -160,6 +164,8 @@ class ReplayMemory:
 
     def use(self, signer: str, node: SignedNode, command: Command, time: int) -> None:
         """Note that a packet was verified; :meth:`allows` has been asked."""
+        if self.on_use is not None:
+            self.on_use(signer, node, command, time)
         known = self._signers.setdefault(signer, _Signer())
         used = known.nodes.get(node)
         if used is None:

@@ -40,7 +40,7 @@ PLACES = {
     "round robin": "router/routing/rotation.py",
     "slow client": "router/fronts/http/pace.py",
     "spool": "router/proxy/spool.py",
-    "supervisor": "router/app/process/supervisor.py",
+    "supervisor": "router/supervision/supervisor.py",
     "websocket": "router/fronts/http/websocket/frames.py",
 }
 

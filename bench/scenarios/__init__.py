@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Idle, Load, Setup
-from bench.scenarios import bulk, fastrouter, fastrouter_http, http, http_idle, table, websocket
+from bench.scenarios import (
+    bulk,
+    fastrouter,
+    fastrouter_http,
+    http,
+    http_idle,
+    table,
+    websocket,
+    workers,
+)
 
 
 class Scenario(Protocol):
@@ -29,4 +38,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "bulk": bulk,
     "websocket": websocket,
     "table": table,
+    "workers": workers,
 }

@@ -1,6 +1,7 @@
 """HTTP routers of the scenarios and their commands: this one and those that a user would pick instead.
 
-Each has one process or thread that works, and keeps the connections of clients and of HTTP nodes.
+Each has one process or thread that works, where nothing else is said, and keeps the connections of clients and of HTTP
+nodes.
 All of them add X-Forwarded-For but uWSGI's, which cannot.
 """
 
@@ -30,7 +31,7 @@ _CONNECTION = 'proxy_set_header Connection "";'
 # are by default.
 _HAPROXY = """
 global
-  nbthread 1
+  nbthread {threads}
   maxconn 11500
   no strict-limits
 defaults
@@ -92,25 +93,27 @@ def ours(variant: Variant, *options: str) -> Command:
     )
 
 
-def nginx(more: str = "", connection: str = _CONNECTION) -> Command:
+def nginx(more: str = "", connection: str = _CONNECTION, workers: int = 1) -> Command:
     """Return how nginx is started as a proxy.
 
     Args:
         more: directives besides the usual.
         connection: the directive that says what becomes of Connection.
+        workers: processes that work.
     """
     return lambda port, node, directory: nginx_command(
         directory,
         _NGINX.format(node=node, port=port, connection=connection, more=more),
         f"front{port}",
+        workers,
     )
 
 
-def haproxy(port: int, node: str, directory: Path) -> list[str]:
-    """Return the command of HAProxy."""
+def haproxy(port: int, node: str, directory: Path, threads: int = 1) -> list[str]:
+    """Return the command of HAProxy, with so many threads that work."""
     program = find("haproxy")
     path = directory / f"haproxy{port}.cfg"
-    path.write_text(_HAPROXY.format(port=port, node=node))
+    path.write_text(_HAPROXY.format(port=port, node=node, threads=threads))
     return [program, "-db", "-f", str(path)]
 
 

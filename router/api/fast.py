@@ -55,7 +55,7 @@ class RouterFast(Router):
         """Set what most routers need.
 
         Args:
-            workers: ``fastrouter-workers``; not yet: one process serves everything.
+            workers: ``fastrouter-workers``, of the command; inside a program one process serves everything.
             zerg_server: ``fastrouter-zerg``; not yet.
             fallback_node: ``fastrouter-fallback``, the node to try when all others failed; a list in that order.
             concurrent_events: ``fastrouter-events``; accepted, the event loop needs no such limit.

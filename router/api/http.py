@@ -56,7 +56,7 @@ class RouterHttp(Router):
         """Set what most routers need.
 
         Args:
-            workers: ``http-workers``; not yet: one process serves everything.
+            workers: ``http-workers``, of the command; inside a program one process serves everything.
             zerg_server: ``http-zerg``; not yet.
             fallback_node: ``http-fallback``, the node to try when all others failed; a list in that order.
             concurrent_events: ``http-events``; accepted, the event loop needs no such limit.

@@ -210,6 +210,12 @@ def _warn_of_the_process(configuration: Configuration) -> None:
     ignored = [name for name in OF_THE_PROCESS if getattr(process, name) != getattr(default, name)]
     for router in configuration.routers:
         ignored += [f"{router.kind}-{name}" for name in ("uid", "gid") if getattr(router, name)]
+        if router.processes != 1 or router.harakiri:
+            warnings.warn(
+                f"{router.kind}-processes, {router.kind}-harakiri: only the command uwsgi-router has workers; inside a"
+                " program one process serves everything",
+                stacklevel=3,
+            )
     if ignored:
         # Whose line it is can't be told: start() may run in a task of its own.
         warnings.warn(

@@ -9,6 +9,7 @@ from typing import Final
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.config.errors import StartError
@@ -130,9 +131,21 @@ class AssembledRouter:
             yield bound
 
     def make(
-        self, shared: Shared, process: ProcessConfig, caches: Caches, table: Table | None
+        self,
+        shared: Shared,
+        process: ProcessConfig,
+        caches: Caches,
+        table: Table | None,
+        request_ids: str = "",
     ) -> Gateway:
-        """Make the gateway, and serve its statistics; it accepts nothing yet.
+        """Make the gateway; it accepts nothing yet.
+
+        Args:
+            shared: with other routers.
+            process: of the configuration.
+            caches: for forwarders that read one.
+            table: of announced nodes.
+            request_ids: part of all request ids of this process.
 
         Raises:
             StartError: if what is configured can't be used safely.
@@ -162,6 +175,7 @@ class AssembledRouter:
             descriptors=shared.descriptors,
             timing=shared.timing,
             access_log=self.access_log,
+            request_ids=request_ids,
             registry=table.registry if table is not None else None,
             sockets=[*(bound.name for bound in self.streams), *config.subscription_servers],
             static_nodes=StaticForwarder(
@@ -170,18 +184,33 @@ class AssembledRouter:
         )
         if table is not None:
             table.used_by(gateway)
+        return gateway
+
+    def serve_stats(
+        self, loop: asyncio.AbstractEventLoop, process: ProcessConfig, source: StatsSource
+    ) -> None:
+        """Serve statistics.
+
+        Args:
+            loop: the event loop.
+            process: of the configuration.
+            source: of the numbers.
+        """
         if self.stats:
             self._stats_server = StatsServer(
                 self.stats,
-                gateway,
+                source,
                 loop=loop,
                 # Shown only; everything that decides runs on the loop's clock.
                 wall_clock=time.time,  # noqa: TID251
                 wait_for_http=process.stats_http,
                 minified=process.stats_minified,
+                ready=self._listens,
             )
             self._stats_server.start()
-        return gateway
+
+    def _listens(self) -> bool:
+        return self.gateway is not None and not self.gateway.connections.stopping
 
     def accept(self) -> None:
         """Begin to accept, once it was made."""

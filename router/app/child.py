@@ -130,9 +130,25 @@ class MasterLink:
 class _FromMaster(Inherited):
     """Sockets that the master opens when they are asked for."""
 
+    asks = True
+
     def __init__(self, link: MasterLink) -> None:
         super().__init__()
         self._link = link
+
+    def device(self, name: str) -> tuple[int, str]:
+        """Return a TUN device that the master has opened.
+
+        Raises:
+            OSError: the master is gone.
+            ValueError: it can't be opened; ``str()`` says why.
+        """
+        answer = self._link.ask(device=name)
+        refused = answer.members.get("refused")
+        if refused is not None:
+            raise ValueError(refused)
+        (descriptor,) = answer.descriptors
+        return descriptor, answer.members["opened"]
 
     def given(self, request: SocketRequest) -> list[GivenSocket]:
         """Return the sockets of a request.
@@ -150,6 +166,7 @@ class _FromMaster(Inherited):
             first=request.server_first,
             lanes=request.lanes,
             workers=request.workers,
+            targets=request.targets,
             directory=os.getcwd(),
             umask=umask,
         )

@@ -27,6 +27,7 @@ class Commons:
         config: of the tables.
         timing: of the routers.
         table_timing: of the tables.
+        reads: as for :class:`Tables`.
 
     Attributes:
         config: of the tables.
@@ -34,10 +35,15 @@ class Commons:
     """
 
     def __init__(
-        self, config: SubscriptionConfig, timing: Timing, table_timing: TableTiming | None = None
+        self,
+        config: SubscriptionConfig,
+        timing: Timing,
+        table_timing: TableTiming | None = None,
+        *,
+        reads: bool = True,
     ) -> None:
         self.config = config
-        self.tables = Tables(config, table_timing)
+        self.tables = Tables(config, table_timing, reads=reads)
         self._timing = timing
         self._shared: Shared | None = None
         self._members: dict[object, Sequence[AssembledRouter]] = {}
@@ -106,10 +112,14 @@ class Commons:
     def _is_own_stream(self, address: Address) -> bool:
         return any(address in own for own in self._own_streams.values())
 
-    async def start(self) -> None:
-        """Begin to check and save the tables, and announce the routers of all members to other routers."""
+    async def start(self, *, restore: bool = True) -> None:
+        """Begin to check and save the tables, and announce the routers of all members to other routers.
+
+        Args:
+            restore: as for :meth:`Tables.start`.
+        """
         assert self._shared is not None
-        self.tables.start(self._shared.resolver, self._shared.loop)
+        self.tables.start(self._shared.resolver, self._shared.loop, restore=restore)
         if self._file_watch is not None:
             self._file_watch.close()
         self._file_watch = FileWatch(

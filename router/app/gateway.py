@@ -4,11 +4,12 @@ import asyncio
 import logging
 import secrets
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.listeners import BoundSocket
@@ -68,6 +69,7 @@ class Gateway:
         registry: Registry | None = None,
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
+        request_ids: str = "",
     ) -> None:
         self.config = config
         self.name = config.kind
@@ -86,7 +88,7 @@ class Gateway:
             uwsgi_back=front.uwsgi_back,
             http_back=front.http_back,
         )
-        ids = secrets.token_hex(3)
+        ids = secrets.token_hex(3) + request_ids
         limits = ConnectionLimits(
             config.max_connections, config.max_connections_per_client, front.is_proxy
         )
@@ -262,6 +264,16 @@ class Gateway:
         for group in self.configured:
             shown += [node for node in group.forwarder.steered() if node not in shown]
         return shown
+
+    @property
+    def log_lines_dropped(self) -> int:
+        """Lines of the log that were lost."""
+        return dropped_lines()
+
+    @property
+    def workers(self) -> Sequence[Mapping[str, int]] | None:
+        """None: this process serves the router, and no other."""
+        return None
 
     # --- what happens in the table ---
 

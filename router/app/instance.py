@@ -14,6 +14,7 @@ from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.caches import bind_cache_sockets, build_caches
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.control_socket import bind_control_socket
+from uwsgi_router.router.app.feeding.feeding import Feeding, Role, Seat
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
@@ -60,12 +61,14 @@ class Instance:
         table_timing: likewise, of the tables of announced nodes.
         jails: routers for jails, which it binds and does not start.
         commons: what it shares with other instances of the program; None: nothing.
+        seat: its place among the processes of the program; None: it is the only one.
 
     Attributes:
         jails: see above.
         routers: in the order of the configuration.
         tables: of announced nodes.
         shared: what the routers share, once it has started.
+        feeding: decides over the tables, or has copies.
         reload: asks the master for a reload, as :class:`ControlServer` does.
     """
 
@@ -77,15 +80,23 @@ class Instance:
         table_timing: TableTiming | None = None,
         jails: Sequence[Jail] = (),
         commons: Commons | None = None,
+        seat: Seat | None = None,
     ) -> None:
         self._configuration = configuration
         self._inherited = inherited or Inherited()
         self._timing = timing or Timing()
         self.routers = [AssembledRouter(config, self._timing) for config in configuration.routers]
-        self._commons = commons or Commons(configuration.subscription, self._timing, table_timing)
+        seat = seat or Seat()
+        self._commons = commons or Commons(
+            configuration.subscription,
+            self._timing,
+            table_timing,
+            reads=seat.role is not Role.WORKER,
+        )
         self.tables = self._commons.tables
         self.jails = jails
         self.shared: Shared | None = None
+        self.feeding = Feeding(seat, self.tables, lambda: self._commons.start(restore=False))
         self.reload: Reload = lambda _who, _sock: False
         self._caches = Caches()
         self._shared_sockets: list[BoundSocket] = []
@@ -205,6 +216,12 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         shared = self.shared = self._enter()
+        for router in self.routers:
+            table = self.tables.table_of(router.config, loop, self._commons.is_own)
+            router.make(shared, process, self._caches, table, self.feeding.seat.request_ids)
+        taken = await self.feeding.begin(shared, self._caches, self.gateways)
+        for router, gateway in zip(self.routers, self.gateways, strict=True):
+            router.serve_stats(loop, process, self.feeding.source_of(gateway))
         if self._cache_sockets:
             self._cache_server = CacheServer(
                 self._cache_sockets,
@@ -214,19 +231,18 @@ class Instance:
                 wall_clock=time.time,  # noqa: TID251
             )
             self._cache_server.start()
-        for router in self.routers:
-            table = self.tables.table_of(router.config, loop, self._commons.is_own)
-            router.make(shared, process, self._caches, table)
-        await self._commons.start()
+        await self._commons.start(restore=not taken)
+        self.tables.resume()
         if self._control_sockets:
             self._control_server = ControlServer(
                 self._control_sockets, self.operator(), loop=loop, reload=self.reload
             )
             self._control_server.start()
-        self._names = Names(self.gateways, shared.resolver, loop, self._timing)
-        await self._names.start()
-        for router in self.routers:
-            router.accept()
+        if self.feeding.seat.role is not Role.KEEPER:
+            self._names = Names(self.gateways, shared.resolver, loop, self._timing)
+            await self._names.start()
+            for router in self.routers:
+                router.accept()
         # Those of acceptors are known only now.
         interval = self._timing.look_at_files
         self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
@@ -278,6 +294,7 @@ class Instance:
             if asked is not None:
                 await asked.close()
         await self._commons.leave(self)
+        self.feeding.end()
         for router in self.routers:
             await router.close_stats()
         if self._names is not None:
@@ -287,7 +304,10 @@ class Instance:
         self.close_sockets()
 
     async def _finish(self, mercy: float) -> None:
-        """Let requests finish for up to ``mercy`` seconds."""
+        """Let requests finish for up to ``mercy`` seconds; in the keeper those of the workers."""
+        if self.feeding.seat.role is Role.KEEPER:
+            await self.feeding.outlive_workers(mercy)
+            return
         if not (mercy and any(gateway.active_sessions for gateway in self.gateways)):
             return
         left = self._running

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
@@ -30,14 +30,18 @@ class Tables:
     Args:
         config: of all of them.
         timing: times that no option sets.
+        reads: False: another process reads the announces and decides, these are copies.
 
     Attributes:
         timing: see above.
         probers: the health checks.
     """
 
-    def __init__(self, config: SubscriptionConfig, timing: TableTiming | None = None) -> None:
+    def __init__(
+        self, config: SubscriptionConfig, timing: TableTiming | None = None, *, reads: bool = True
+    ) -> None:
         self._config = config
+        self._reads = reads
         self.timing = timing or TableTiming()
         self._datagrams: dict[str, list[BoundSocket]] = {}
         self._resubscribing: list[BoundSocket] = []
@@ -61,6 +65,8 @@ class Tables:
         Raises:
             StartError: if one can't be opened.
         """
+        if not self._reads:
+            return
         config = self._config
         mode = config.chmod_socket
         if mode is None and config.tenants:
@@ -96,7 +102,8 @@ class Tables:
 
     def servers_of(self, router: RouterConfig) -> list[BoundSocket]:
         """Return the sockets that a router's nodes announce themselves to."""
-        return [bound for text in router.subscription_servers for bound in self._datagrams[text]]
+        servers = router.subscription_servers
+        return [bound for text in servers for bound in self._datagrams.get(text, ())]
 
     # --- tables ---
 
@@ -124,11 +131,19 @@ class Tables:
         fresh = [text for text in router.subscription_servers if text not in tables]
         for text in fresh:
             tables[text] = table
-        table.start([bound for text in fresh for bound in self._datagrams[text]])
+        table.start([bound for text in fresh for bound in self._datagrams.get(text, ())])
         return table
 
-    def start(self, resolver: Resolver, loop: asyncio.AbstractEventLoop) -> None:
-        """Fill the tables with what was saved, and check their nodes; does nothing if it was done."""
+    def start(
+        self, resolver: Resolver, loop: asyncio.AbstractEventLoop, *, restore: bool = True
+    ) -> None:
+        """Fill the tables with what was saved, and check their nodes; does nothing if it was done.
+
+        Args:
+            resolver: of nodes' names.
+            loop: the event loop.
+            restore: False: what the tables have is newer than what was saved.
+        """
         if self._started:
             return
         self._started = True
@@ -139,7 +154,8 @@ class Tables:
             self._state = StateFile(
                 config.state, self._named(), loop, wall_clock=wall_clock, timing=self.timing
             )
-            self._state.restore()
+            if restore:
+                self._state.restore()
             self._state.start()
         if config.check is not None:
             for table in self:
@@ -189,6 +205,11 @@ class Tables:
         """
         return Operator(self._named(), asyncio.get_running_loop().time, configured, routers)
 
+    @property
+    def by_address(self) -> Mapping[str, Table]:
+        """The tables by each of their addresses, once the routers have been made."""
+        return self._by_address
+
     def _named(self) -> dict[str, Table]:
         """Return each table by its first address, by which its part of a state file is known."""
         names: dict[str, Table] = {}
@@ -197,11 +218,36 @@ class Tables:
                 names[text] = table
         return names
 
-    async def close(self) -> None:
-        """End health checks, save the tables, and read no more announces."""
+    def pause(self) -> None:
+        """Read no announces until :meth:`resume`; those that come wait."""
+        for table in self:
+            table.pause()
+
+    def resume(self) -> None:
+        """Read announces, after :meth:`pause`."""
+        for table in self:
+            table.resume()
+
+    async def leave_to_others(self) -> None:
+        """Read no announces, check no nodes, save nothing: another process does. :meth:`start` begins again."""
+        self.pause()
+        await self._end_checks()
+        self._announced.clear()
+        self._started = False
+
+    async def _end_checks(self) -> None:
+        """End health checks, and save the tables."""
         for prober in self.probers:
+            for table in self:
+                table.unwatch(prober.note)
             await prober.close()
+        self.probers.clear()
         if self._state is not None:
             await self._state.close()
+            self._state = None
+
+    async def close(self) -> None:
+        """End health checks, save the tables, and read no more announces."""
+        await self._end_checks()
         for table in self:
             table.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 from uwsgi_router.protocol.address import UnixAddress, parse_address
 from uwsgi_router.router.app.jail import Jail
+from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, TunTapConfig
 from uwsgi_router.router.config.tuntap_values import TunDeviceConfig, TunRouterConfig
 from uwsgi_router.router.jails.tuntap.client import TunDeviceClient
@@ -42,7 +43,7 @@ class TunTapJail(Jail):
     def bind(self, inherited: Inherited, shared: Sequence[BoundSocket]) -> None:
         """Open the TUN device and the sockets."""
         router, process = self._router, self._process
-        self._tun, self.device = open_tun(router.device)
+        self._tun, self.device = _opened(router.device, inherited)
         self.listeners = bind_stream(router.socket, process, inherited, shared)
         if router.gateway is not None:
             host, port = router.gateway
@@ -102,7 +103,7 @@ class TunDeviceJail(Jail):
     def bind(self, inherited: Inherited, shared: Sequence[BoundSocket]) -> None:  # noqa: ARG002
         """Open the TUN devices."""
         for device in self._config.devices:
-            descriptor, _ = open_tun(device.device)
+            descriptor, _ = _opened(device.device, inherited)
             self._devices.append((descriptor, device))
 
     def sockets(self) -> Iterator[BoundSocket]:
@@ -141,3 +142,18 @@ class TunDeviceJail(Jail):
     def describe(self) -> Mapping[str, Any]:
         """Return nothing: there are no statistics."""
         return {}
+
+
+def _opened(name: str, inherited: Inherited) -> tuple[int, str]:
+    """Return the descriptor and name of a TUN device; the master opens it, if there is one.
+
+    Raises:
+        StartError: it can't be opened.
+    """
+    try:
+        found = inherited.device(name)
+    except ValueError as exc:
+        raise StartError(str(exc)) from exc
+    except OSError as exc:
+        raise StartError(f"cannot open the TUN device {name}: the master process is gone") from exc
+    return open_tun(name) if found is None else found

@@ -10,6 +10,10 @@ import sys
 from collections.abc import Iterable
 
 from uwsgi_router.router.app.child import BEAT, MasterLink
+from uwsgi_router.router.app.feeding.feeding import Role, Seat
+from uwsgi_router.router.app.feeding.orders import FeedOrders
+from uwsgi_router.router.app.feeding.post import FeedPost
+from uwsgi_router.router.app.feeding.roles import worker_configuration
 from uwsgi_router.router.app.instance import HandOn, Instance
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
@@ -34,8 +38,11 @@ def work(assignment: Assignment) -> int:
     """Be a worker until the master says otherwise; return the exit status."""
     link = MasterLink(assignment)
     ignore_keyboard()
+    configuration, role = link.configuration, Role.WHOLE
+    if assignment.slots > 1:
+        configuration, role = worker_configuration(configuration, assignment.number), Role.WORKER
     try:
-        _work(link)
+        run(link, configuration, role, f"router-worker-{assignment.number + 1}")
     except StartError as error:
         if not link.send(failed=str(error)):
             sys.stderr.write(f"uwsgi-router: {error}\n")
@@ -85,11 +92,23 @@ def become(
     drop(who)
 
 
-def _work(link: MasterLink) -> None:
+def run(link: MasterLink, configuration: Configuration, role: Role, title: str) -> None:
+    """Run an instance until the master says otherwise.
+
+    Args:
+        link: to the master.
+        configuration: of this process.
+        role: of this process.
+        title: for ``ps``.
+
+    Raises:
+        StartError: it can't start.
+    """
+    configuration = environment.with_state_file(configuration, os.environ)
+    enter(configuration, title)
     assignment = link.assignment
-    configuration = environment.with_state_file(link.configuration, os.environ)
-    enter(configuration, f"router-worker-{assignment.number + 1}")
-    instance = Instance(configuration, link.inherited)
+    seat = Seat(role, assignment.number, assignment.takes_over)
+    instance = Instance(configuration, link.inherited, seat=seat)
     factory = loop_factory(configuration.process.event_loop)
     try:
         instance.bind()
@@ -103,9 +122,12 @@ def _work(link: MasterLink) -> None:
 async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     loop = asyncio.get_running_loop()
     orders = Orders(mercy)
+    post = instance.feeding.post = FeedPost(lambda: link.send(built=True))
+    feeds = FeedOrders(instance.feeding, post, loop)
 
     def told(message: Message) -> None:
-        obey(message, instance, orders)
+        if not feeds.obey(message):
+            obey(message, instance, orders)
 
     def gone() -> None:
         if not orders.stop.is_set():
@@ -113,7 +135,8 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
         orders.stop.set()
 
     def ready() -> None:
-        if not link.assignment.number:
+        if instance.feeding.seat.role is not Role.WORKER:
+            # One process for all: the one that has the subscription servers and the statistics, too.
             log_summaries(instance)
         link.send(ready=True, loop=type(loop).__module__)
 
@@ -126,6 +149,7 @@ async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     harakiri = link.configuration.harakiri
     link.beat(loop, lambda: beat_of(instance), harakiri / 4 if harakiri else BEAT)
     await serve(instance, orders, ready)
+    post.close()
     link.close(loop)
 
 

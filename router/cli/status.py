@@ -56,10 +56,8 @@ def main(args: list[str]) -> int:
         while True:
             program, nodes = _asked(parsed.control, parsed.key)
             copies = _copies(parsed.control) if parsed.key is None else []
-            if parsed.json:
-                text = as_json(program, nodes, copies)
-            else:
-                text = copies_table(copies) + as_table(program, nodes)
+            table = copies_table(copies) + as_table(program, nodes)
+            text = as_json(program, nodes, copies) if parsed.json else table
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()

@@ -124,19 +124,12 @@ class ProcessConfig:
         group=SOCKETS,
     )
     master: bool = switch(
-        "master",
-        "Have a process that opens sockets, starts workers again that died, and reloads on HUP.",
+        "no-master",
+        "Serve everything in one process: none starts workers again, nothing is reloaded.",
+        kind=values.SWITCH_OFF,
         default=True,
         group=PROCESS,
-        short="M",
-        spellings=(
-            Spelling(
-                "no-master",
-                values.SWITCH_OFF,
-                "Serve everything in one process, without reload and harakiri.",
-                origin=_OURS,
-            ),
-        ),
+        origin=_OURS,
     )
     uid: str | None = option(
         "uid",

@@ -9,7 +9,7 @@ child believes that they are meant for it.
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ class SocketRequest:
         server_first: we may write before the client does.
         lanes: of UDP, a second socket for the same address too.
         workers: number of processes that accept there.
+        targets: family and socket address of each address that the text stands for; None: they are still to be found.
     """
 
     kind: socket.SocketKind
@@ -58,6 +59,7 @@ class SocketRequest:
     server_first: bool = False
     lanes: bool = False
     workers: int = 1
+    targets: Sequence[tuple[int, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,13 @@ class GivenSocket:
 
 
 class Inherited:
-    """Inherited sockets, to be found by address or by descriptor."""
+    """Inherited sockets, to be found by address or by descriptor.
+
+    Attributes:
+        asks: sockets are asked for, of whoever started this process.
+    """
+
+    asks = False
 
     def __init__(self, sockets: Iterable[socket.socket] = ()) -> None:
         """Take over ``sockets``, which the caller bound (the demo does so)."""
@@ -167,6 +175,15 @@ class Inherited:
         Raises:
             OSError: there is nobody any more who could.
             ValueError: they can't be opened; ``str()`` says why.
+        """
+        return None
+
+    def device(self, name: str) -> tuple[int, str] | None:  # noqa: ARG002
+        """Return the descriptor and name of a TUN device, if whoever started this process opens it; None: it does not.
+
+        Raises:
+            OSError: there is nobody any more who could.
+            ValueError: it can't be opened; ``str()`` says why.
         """
         return None
 

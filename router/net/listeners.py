@@ -161,6 +161,7 @@ def bind_stream(
     *,
     server_first: bool = False,
     workers: int = 1,
+    targets: Sequence[tuple[int, SockAddr]] | None = None,
 ) -> list[BoundSocket]:
     """Listen on the stream address ``text``.
 
@@ -172,6 +173,7 @@ def bind_stream(
         server_first: True if we may write before the client does (stats): TCP_DEFER_ACCEPT would
             delay that.
         workers: number of processes that accept there, if somebody opens the sockets for all of them.
+        targets: what the address stands for, if that is known already.
 
     Returns:
         One socket, or several if a host name has several addresses; all TCP ones with TCP_NODELAY,
@@ -187,7 +189,13 @@ def bind_stream(
     if isinstance(address, SharedSocketAddress):
         return [_share(text, address.index, shared)]
     found = given(
-        socket.SOCK_STREAM, text, process, inherited, server_first=server_first, workers=workers
+        socket.SOCK_STREAM,
+        text,
+        process,
+        inherited,
+        address,
+        server_first=server_first,
+        workers=workers,
     )
     if found is not None:
         return found
@@ -200,11 +208,17 @@ def bind_stream(
         process,
         inherited,
         defer=process.defer_accept and not server_first,
+        targets=targets,
     )
 
 
 def bind_datagram(
-    text: str, process: ProcessConfig, inherited: Inherited, *, lanes: bool = False
+    text: str,
+    process: ProcessConfig,
+    inherited: Inherited,
+    *,
+    lanes: bool = False,
+    targets: Sequence[tuple[int, SockAddr]] | None = None,
 ) -> list[BoundSocket]:
     """Bind the datagram address ``text``: UDP, UNIX, a multicast group (joined), broadcast.
 
@@ -213,6 +227,7 @@ def bind_datagram(
         process: socket options.
         inherited: sockets that are already open.
         lanes: whoever opens it for us, if somebody does, opens a second lane too.
+        targets: what the address stands for, if that is known already.
 
     Raises:
         BindError: with address, reason and remedy.
@@ -221,10 +236,10 @@ def bind_datagram(
         address = parse_datagram_address(text)
     except AddressError as exc:
         raise BindError(f"cannot receive datagrams on {text}: {exc}") from exc
-    found = given(socket.SOCK_DGRAM, text, process, inherited, lanes=lanes)
+    found = given(socket.SOCK_DGRAM, text, process, inherited, address, lanes=lanes)
     if found is not None:
         return found
-    return _bind(text, address, socket.SOCK_DGRAM, process, inherited, defer=False)
+    return _bind(text, address, socket.SOCK_DGRAM, process, inherited, defer=False, targets=targets)
 
 
 #: Fields of the process's configuration that say how sockets are opened.
@@ -239,15 +254,22 @@ def given(
     text: str,
     process: ProcessConfig,
     inherited: Inherited,
+    address: Address | InheritedAddress | None = None,
     *,
     server_first: bool = False,
     lanes: bool = False,
     workers: int = 1,
 ) -> list[BoundSocket] | None:
     """Return what the master process has opened for us; None: there is no master."""
+    if not inherited.asks:
+        return None
+    # Here, where nobody else waits for a name.
+    targets = _targets(text, address, kind) if isinstance(address, InetAddress) else None
     options = {name: getattr(process, name) for name in OPTIONS}
     try:
-        found = inherited.given(SocketRequest(kind, text, options, server_first, lanes, workers))
+        found = inherited.given(
+            SocketRequest(kind, text, options, server_first, lanes, workers, targets)
+        )
     except ValueError as exc:
         raise BindError(str(exc)) from exc
     except OSError as exc:
@@ -309,9 +331,11 @@ def _bind(
     inherited: Inherited,
     *,
     defer: bool,
+    targets: Sequence[tuple[int, SockAddr]] | None = None,
 ) -> list[BoundSocket]:
     """Use what was inherited for ``address``, or else bind all that it stands for."""
-    targets = _targets(text, address, kind)
+    if targets is None:
+        targets = _targets(text, address, kind)
     taken = [
         sock
         for family, sockaddr in targets

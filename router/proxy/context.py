@@ -168,7 +168,7 @@ class Site:
         configured = self.limits.backend_connections
         if configured is not None:
             return configured or None
-        return (node.cores or None) if isinstance(node, SubscribedNode) else None
+        return (node.connections or None) if isinstance(node, SubscribedNode) else None
 
     def awaited_keys(self, request: Request, now: float) -> frozenset[bytes]:
         """Return the keys whose announce a request may wait for; none: there is nothing to wait for."""

@@ -8,7 +8,7 @@ import heapq
 import logging
 from collections.abc import Iterator
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.config.model import CacheConfig
@@ -45,11 +45,30 @@ class Item:
         return f"<Item {self.value[:80]!r} turn={self.turn}>"
 
 
+class CacheListener(Protocol):
+    """Listener to the changes of a cache; items that expire are no change."""
+
+    def stored(self, cache: "Cache", key: bytes, item: Item) -> None:
+        """Take that an item was made or changed."""
+
+    def removed(self, cache: "Cache", key: bytes) -> None:
+        """Take that an item was removed."""
+
+    def cleared(self, cache: "Cache") -> None:
+        """Take that all items were removed."""
+
+
 class Cache:
-    """Named cache."""
+    """Named cache.
+
+    Attributes:
+        config: see above.
+        listener: told of changes; None: nobody is.
+    """
 
     def __init__(self, config: CacheConfig) -> None:
         self.config = config
+        self.listener: CacheListener | None = None
         # With purge_lru in the order of their last use, else of their making.
         self._items: dict[bytes, Item] = {}
         # A heap of (end, key) of items that end; entries of items gone or changed since are passed over.
@@ -114,23 +133,50 @@ class Cache:
             item.value, item.expires = value, expires
         if expires != inf:
             self._note_end(expires, key)
+        if self.listener is not None:
+            self.listener.stored(self, key, self._items[key])
+
+    def put(self, key: bytes, value: bytes, expires: float) -> None:
+        """Make or change an item as another process has it, which has checked everything."""
+        item = self._items.get(key)
+        if item is None:
+            self._items[key] = Item(value, expires)
+        else:
+            item.value, item.expires = value, expires
+        if expires != inf:
+            self._note_end(expires, key)
+
+    def items(self) -> list[tuple[bytes, Item]]:
+        """Return keys and items, expired ones that nobody asked for included."""
+        return list(self._items.items())
+
+    def drop(self, key: bytes) -> None:
+        """Remove an item that another process has removed."""
+        self._items.pop(key, None)
 
     def delete(self, key: bytes, now: float) -> bool:
         """Remove an item; False if there is none."""
         found = self.get(key, now) is not None
         if found:
-            del self._items[key]
+            self._remove(key)
         return found
+
+    def _remove(self, key: bytes) -> None:
+        del self._items[key]
+        if self.listener is not None:
+            self.listener.removed(self, key)
 
     def clear(self) -> None:
         """Remove every item."""
         self._items.clear()
         self._ends.clear()
+        if self.listener is not None:
+            self.listener.cleared(self)
 
     def _make_room(self, key: bytes) -> None:
         config = self.config
         if config.when_full == "purge":
-            del self._items[next(iter(self._items))]
+            self._remove(next(iter(self._items)))
             return
         if config.when_full == "clear":
             if config.log_full:

@@ -92,6 +92,7 @@ class ConfiguredForwarder(Forwarder):
         if node.weight == weight:
             return False
         node.weight = weight
+        self._tell()
         return True
 
     def state_of(self, node: UnannouncedNode, now: float) -> str:
@@ -104,7 +105,7 @@ class ConfiguredForwarder(Forwarder):
         return "slow-connect" if node.connecting_slowly else "ready"
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Call ``watcher`` when a node is drained or enabled, or nothing holds it any more."""
+        """Call ``watcher`` when a node is drained, enabled or weighed, or nothing holds it any more."""
         self._watchers.append(watcher)
 
     def unwatch(self, watcher: Callable[[], None]) -> None:

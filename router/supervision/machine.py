@@ -70,7 +70,7 @@ class ProgramMachine:
 
     @property
     def due(self) -> float | None:
-        """When :meth:`act` has something to do, if nothing happens before; None: never."""
+        """Time at which :meth:`act` has something to do, if nothing happens before; None: never."""
         return self._deadline
 
     @property

@@ -12,8 +12,8 @@ _FORBIDDEN: Final = {signal.SIGKILL, signal.SIGSTOP}
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """Command of a child process.
+class ChildCommand:
+    """ChildCommand of a child process.
 
     Attributes:
         argv: the program, looked up in PATH if it has no slash, and its arguments.
@@ -32,7 +32,7 @@ class Command:
     prepare: Callable[[], None] | None = None
 
 
-def spawn(command: Command) -> int:
+def spawn(command: ChildCommand) -> int:
     """Start a child process and return its id; to be called where there are no threads.
 
     Its signals are those of a fresh process. What can't be executed ends with :data:`NOT_EXECUTED` and one line on
@@ -52,7 +52,7 @@ def spawn(command: Command) -> int:
     return pid
 
 
-def _execute(command: Command) -> NoReturn:
+def _execute(command: ChildCommand) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _FORBIDDEN:

@@ -1,4 +1,4 @@
-"""Supervised program: a child process that is started, watched, restarted with back-off, and ended with mercy."""
+"""Supervisor of a program: a child process that is started, watched, restarted with back-off, and ended with mercy."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from typing import Final
 
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 from uwsgi_router.router.supervision.machine import Action, ProgramMachine, RestartTiming, State
-from uwsgi_router.router.supervision.process import Command, cause_of, reap, spawn
+from uwsgi_router.router.supervision.process import ChildCommand, cause_of, reap, spawn
 
 log = logging.getLogger("uwsgi-router.master")
 
@@ -36,7 +36,7 @@ class SupervisedProgram:
         self,
         loop: SelectorLoop,
         name: str,
-        command: Callable[[], Command],
+        command: Callable[[], ChildCommand],
         timing: RestartTiming | None = None,
     ) -> None:
         self._loop = loop

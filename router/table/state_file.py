@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.table.restoring import restore
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.client.threads import in_thread
@@ -74,7 +75,7 @@ class StateFile:
             if table is None:
                 left_out += [f"there is no table of {one.name} now"] * len(one.nodes)
             else:
-                left_out += table.restore(one, wall, saved.saved)
+                left_out += restore(table, one, self._loop.time(), wall, saved.saved)
         log.info(
             "%s: %d nodes restored, saved %.0f s ago",
             self._path,

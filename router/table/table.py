@@ -27,16 +27,14 @@ from uwsgi_router.router.table.signing_clock import SigningClock
 from uwsgi_router.router.table.tee import Tee
 from uwsgi_router.router.table.timing import TableTiming
 from uwsgi_router.subscriptions.adverts import Adverts
-from uwsgi_router.subscriptions.events import Event, NodeAdded, NodeRefreshed
+from uwsgi_router.subscriptions.events import Event, NodeRefreshed
 from uwsgi_router.subscriptions.gate import never_own
-from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.notify import Notifier
-from uwsgi_router.subscriptions.refusal import Refusal, Refused
-from uwsgi_router.subscriptions.registry import Registry
+from uwsgi_router.subscriptions.refusal import Refusal
 from uwsgi_router.subscriptions.sender import Sender
 from uwsgi_router.subscriptions.server import SubscriptionServer
+from uwsgi_router.subscriptions.shared_registry import SharedHealth, SharedRegistry
 from uwsgi_router.subscriptions.sni import Sni, SniError, SniFiles
-from uwsgi_router.subscriptions.state import SavedNode, SavedTable
 
 log = logging.getLogger("uwsgi-router.subscriptions")
 
@@ -69,6 +67,8 @@ class Table:
         timing: times that no option sets.
 
     Attributes:
+        config: see above.
+        gate: who may announce what.
         registry: the nodes.
         used_times: the times of signed announces; None if nobody has to sign.
 
@@ -88,27 +88,28 @@ class Table:
     ) -> None:
         self._loop = loop
         self._timing = timing or TableTiming()
-        self._gate = build_gate(config, is_own)
+        self.gate = build_gate(config, is_own)
         self._notifier = Notifier(is_own)
-        self._config = config
+        self.config = config
         self._is_own = is_own
-        self._router_id = secrets.token_hex(8).encode()
         try:
             self._sni = SniFiles(config.sni_allow_dirs)
         except SniError as exc:
             raise StartError(str(exc)) from exc
-        self.used_times = self._gate.used_times
+        self.used_times = self.gate.used_times
+        self._epoch = wall_clock
         self._wall_clock = SigningClock(
             wall_clock,
             monotonic,
             self.used_times,
-            lambda: self._on_change(),  # noqa: PLW0108 - it changes
+            self._forgiven,
         )
+        self._clock_went_back: Callable[[float], None] = lambda _wall: None
         self._forget_at = loop.time() + self._timing.forget
         self._event_log = EventLog(config.tolerance, loop.time)
         self._known_senders = KnownSenders()
         self._losses = Losses(config.allow_from, config.tolerance)
-        self.registry = Registry(
+        self.registry = SharedRegistry(
             started=loop.time(),
             tolerance=config.tolerance,
             settling=self._timing.settling,
@@ -118,8 +119,8 @@ class Table:
             max_keys=config.max_keys,
             max_nodes_per_key=config.max_nodes_per_key,
             protocols=frozenset({"uwsgi", "http"}),
-            router=self._router_id,
-            health=Health(
+            router=secrets.token_hex(8).encode(),
+            health=SharedHealth(
                 config.max_fails,
                 () if config.check is None else config.check.checked_first,
                 self._timing.first_ejection,
@@ -141,6 +142,15 @@ class Table:
     def __repr__(self) -> str:
         return f"<Table {self.registry!r} servers={len(self._servers)}>"
 
+    @property
+    def identity(self) -> bytes:
+        """Name by which other routers know this one; a successor keeps it."""
+        return self.registry.identity
+
+    @identity.setter
+    def identity(self, identity: bytes) -> None:
+        self.registry.identity = identity
+
     def used_by(self, listener: TableListener) -> None:
         """Tell ``listener`` what happens from now on."""
         self._listeners.append(listener)
@@ -151,7 +161,11 @@ class Table:
             self._listeners.remove(listener)
 
     def start(self, sockets: Sequence[BoundSocket]) -> None:
-        """Begin to read announces, and to look for stale nodes."""
+        """Begin to read announces, and to look for stale nodes.
+
+        Args:
+            sockets: of its subscription servers; none if another process reads them and decides.
+        """
         for bound in sockets:
             self._losses.watch(bound)
             bound.on_replaced = self._serve(bound.sock).move_to
@@ -164,6 +178,19 @@ class Table:
             if self._tee is not None:
                 self._tee.start()
 
+    def pause(self) -> None:
+        """Read no announces: another process does. The sockets stay open, and the other routers are told nothing."""
+        for server in self._servers:
+            server.close()
+        if self._resubscription is not None:
+            self._resubscription.close()
+            self._resubscription = None
+
+    def resume(self) -> None:
+        """Read announces again."""
+        for server in self._servers:
+            server.start()
+
     def _serve(self, sock: socket.socket) -> SubscriptionServer:
         """Read announces from a socket."""
         server = SubscriptionServer(
@@ -172,68 +199,24 @@ class Table:
             self.report,
             self._refused,
             self._loop,
-            gate=self._gate,
+            gate=self.gate,
             wall_clock=self._wall_clock,
             notifier=self._notifier,
             unheard=self._unheard,
-            sni=self._sni_of,
+            sni=self.sni_of,
             accepted=self._accepted,
         )
         server.start()
         self._servers.append(server)
         return server
 
-    def restore(self, saved: SavedTable, wall: float, written: float) -> list[str]:
-        """Take in what an earlier run saved; to be called before the first announce is heard.
+    def saved(self, wall: float, written: float) -> None:
+        """Note when what was just taken in was written, in seconds since the epoch; ``wall`` is now."""
+        self._wall_clock.saved(wall, written)
 
-        Args:
-            saved: read from its file.
-            wall: seconds since the epoch.
-            written: likewise, when it was saved.
-
-        Returns:
-            For each node that is left out, why.
-        """
-        now = self._loop.time()
-        left_out: list[str] = []
-        events: list[Event] = []
-        for node in saved.nodes:
-            sender = Sender(self._config.state or "", node.source, node.credentials)
-            try:
-                grant = self._gate.readmit(node.subscription, sender, signed=saved.signed)
-                added = self.registry.restore(
-                    node.subscription,
-                    source=node.source,
-                    now=now,
-                    grant=grant,
-                    sni=self._sni_of(node.subscription, sender),
-                    stale=node.stale,
-                )
-            except Refused as exc:
-                left_out.append(exc.reason)
-            else:
-                events += added + self._set_again(added, node)
-        for key, since, owner in sorted(saved.known, key=lambda known: known[1]):
-            self.registry.remember(key, now - max(0.0, wall - since), owner)
-        if self.used_times is not None:
-            for used in saved.used:
-                self.used_times.restore(used)
-            self._wall_clock.saved(wall, written)
-        # Not logged one by one: they are not new.
-        self._tell(events)
-        if abs(wall - written) <= self._config.tolerance:
-            self.registry.settle()
-        return left_out
-
-    def _set_again(self, added: list[Event], saved: SavedNode) -> list[Event]:
-        """Apply what the operator had set to a node that was restored."""
-        events: list[Event] = []
-        for event in added:
-            if isinstance(event, NodeAdded):
-                if saved.drained:
-                    events += self.registry.drain(event.node)
-                events += self.registry.set_weight(event.node, saved.set_weight)
-        return events
+    def on_clock_back(self, forgiven: Callable[[float], None]) -> None:
+        """Call ``forgiven`` with the time when times of signed announces are forgiven because the clock went back."""
+        self._clock_went_back = forgiven
 
     def resubscribe(self, announced: Announced, bound: Sequence[socket.socket]) -> None:
         """Begin to announce this router to others, as it is configured.
@@ -244,12 +227,12 @@ class Table:
         """
         destinations = Destinations(
             "fastrouter-resubscribe",
-            self._config.resubscribe,
+            self.config.resubscribe,
             self._loop,
             is_own=self._is_own,
             bound=bound,
         )
-        adverts = Adverts(self.registry, self._router_id, self._timing.announce)
+        adverts = Adverts(self.registry, self.identity, self._timing.announce)
         self._resubscription = Resubscription(adverts, destinations, announced, self._loop)
         self._resubscription.start()
 
@@ -266,7 +249,8 @@ class Table:
 
     def unwatch(self, watcher: Callable[[Sequence[Event]], None]) -> None:
         """Tell ``watcher`` no more."""
-        self._watchers.remove(watcher)
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call ``changed`` when other nodes are in the table, or in another state, than before."""
@@ -299,7 +283,7 @@ class Table:
         self._known_senders.update(now)
         if now >= self._forget_at:
             self._forget_at = now + self._timing.forget
-            self._gate.forget_old(self._wall_clock())
+            self.gate.forget_old(self._wall_clock())
 
     def report(self, events: list[Event]) -> None:
         """Log what happened in the table and pass it on."""
@@ -307,9 +291,12 @@ class Table:
             return
         self._event_log.write(events)
         self._known_senders.note(events)
-        self._tell(events)
+        self.tell(events)
 
-    def _tell(self, events: list[Event]) -> None:
+    def tell(self, events: list[Event]) -> None:
+        """Pass on what happened in the table, without a line in the log."""
+        if not events:
+            return
         for listener in self._listeners:
             listener.table_changed(events)
         if self._resubscription is not None:
@@ -326,7 +313,11 @@ class Table:
             # Its time is used now, even if nothing else has changed.
             self._on_change()
 
-    def _sni_of(self, subscription: Subscription, sender: Sender) -> Sni | None:
+    def _forgiven(self) -> None:
+        self._clock_went_back(self._epoch())
+        self._on_change()
+
+    def sni_of(self, subscription: Subscription, sender: Sender) -> Sni | None:
         """Return what TLS needs for an announced key, as far as it may be taken."""
         if not self._sni:
             return None

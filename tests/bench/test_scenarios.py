@@ -106,4 +106,5 @@ def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
         "bulk",
         "websocket",
         "table",
+        "workers",
     }

@@ -26,7 +26,8 @@ def ended(router: Process, number: signal.Signals) -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    "imported", ["router.config", "router.config.types", "asyncio.events", "router.core.log"]
+    "imported",
+    ["router.config", "router.config.types", "router.app.master.fleet", "router.core.log"],
 )
 def test_while_it_imports(lab: Place, imported: str, number: signal.Signals) -> None:
     router = starting(lab)

@@ -121,6 +121,9 @@ def test_an_error_page_is_not_what_a_link_of_the_users_leads_to(lab: Place, logs
 
 def test_neither_it_nor_its_children_gain_privileges(lab: Place, logs: Path) -> None:
     router = started(lab, logs)
-    status = Path(f"/proc/{router.pid}/status").read_text()
-    assert "NoNewPrivs:\t1\n" in status
-    assert "Umask:\t0027\n" in status
+    children = Path(f"/proc/{router.pid}/task/{router.pid}/children").read_text().split()
+    assert children
+    for pid in (router.pid, *children):
+        status = Path(f"/proc/{pid}/status").read_text()
+        assert "NoNewPrivs:\t1\n" in status
+        assert "Umask:\t0027\n" in status

@@ -76,6 +76,8 @@ class Table:
     configured_nodes = ()
     cheap = False
     upstreams = Connections()
+    log_lines_dropped = 0
+    workers = None
     access_log = None
 
     def __post_init__(self) -> None:

@@ -69,7 +69,7 @@ class Command(Process):
             pass_fds=fds,
         )
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = 15.0) -> None:
         """Wait until it has told its service manager that it is ready."""
         if programs.ROUTER_UNDER_TEST == "uwsgi":
             return
@@ -81,7 +81,7 @@ class Command(Process):
             except TimeoutError:
                 return False
 
-        wait_until(ready, "the router says READY=1")
+        wait_until(ready, "the router says READY=1", seconds)
 
     def stop(self, seconds: float = 15.0) -> None:
         """Send SIGTERM (to uWSGI SIGINT: SIGTERM reloads it) and wait for a clean end."""
@@ -184,9 +184,9 @@ class Router(Command, Gateway):
             arguments.append(f"--{self.kind}-subscription-server={self.announce}")
         super().__init__(directory, *arguments, *options, **settings)
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = 15.0) -> None:
         """Wait until it says that it is ready, and its stats agree."""
-        super().wait_ready()
+        super().wait_ready(seconds)
         wait_until(self.stats, "the stats answer")
 
     def wait_for_sessions(self, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,6 +15,13 @@ async def until(condition: Callable[[], object]) -> None:
     """Look at each turn of the loop."""
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0)
+
+
+async def until_asked(question: Callable[[], Awaitable[object]]) -> None:
+    """Ask again and again, until the answer is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not await question():  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0)
 
 

@@ -12,7 +12,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff"
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff systemd"
 PYTHON=.venv/bin/python
 
 case "${1-}" in

@@ -40,6 +40,7 @@ class Document:
         subscriptions: each key with its nodes, made while it is iterated (once), None in between when that takes
             long; None without a subscription server.
         tail: what follows the lists.
+        workers: one object for each process that serves the router; None: this one does, and the key is left out.
     """
 
     head: Members
@@ -48,6 +49,7 @@ class Document:
     static_nodes: list[Members] | None
     subscriptions: Iterator[tuple[Members, Iterator[Members]] | None] | None
     tail: Members
+    workers: list[Members] | None = None
 
 
 def describe(source: StatsSource, *, now: float, wall: float) -> Document:
@@ -80,6 +82,7 @@ def describe(source: StatsSource, *, now: float, wall: float) -> Document:
             "refused_connections": sum(source.counters.refused_connections.values()),
             "idle_closed": source.counters.idle_closed,
         },
+        workers=None if source.workers is None else [dict(one) for one in source.workers],
     )
 
 
@@ -93,7 +96,10 @@ def document(source: StatsSource, *, now: float, wall: float) -> dict[str, objec
         whole["subscriptions"] = [
             {**pool, "nodes": list(nodes)} for pool, nodes in filter(None, pieces.subscriptions)
         ]
-    return whole | pieces.tail
+    whole |= pieces.tail
+    if pieces.workers is not None:
+        whole["workers"] = pieces.workers
+    return whole
 
 
 @lru_cache(maxsize=16_384)

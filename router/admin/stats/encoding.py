@@ -74,7 +74,11 @@ def _pieces(document: Document, *, minified: bool) -> Iterator[str]:
                 comma = ","
             yield f"{line(3)}]{line(2)}}}"
         yield f"{line(1)}],"
-    yield f"{line(1)}{members(document.tail, 1)}{line(0)}}}"
+    yield f"{line(1)}{members(document.tail, 1)}"
+    if document.workers is not None:
+        workers = f",{line(2)}".join(flat(worker, 2) for worker in document.workers)
+        yield f',{line(1)}"workers":[{line(2)}{workers}{line(1)}]'
+    yield f"{line(0)}}}"
 
 
 @cache

@@ -14,6 +14,9 @@ from uwsgi_router.protocol.address import is_ip
 MAX_HEAD: Final = 8192
 """Bytes of request line and headers that are read at most."""
 
+#: The document; metrics; whether the process turns; whether new requests are welcome here.
+PATHS: Final = frozenset({"/", "/metrics", "/healthz", "/readyz"})
+
 _METHOD = re.compile(rb"[A-Z]{1,20}(?:\Z| )")
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,20}) ([!-~]+) HTTP/1\.[0-9]\r?\n")
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -80,8 +83,9 @@ def parse(received: bytes, *, loopback: bool) -> StatsRequest:
         )
     method = line[1]
     path = line[2].partition(b"?")[0].decode("ascii")
-    if path not in {"/", "/metrics"}:
-        raise RequestRefused(HTTPStatus.NOT_FOUND, "There are / (the stats document) and /metrics.")
+    if path not in PATHS:
+        text = "There are / (the stats document), /metrics, /healthz and /readyz."
+        raise RequestRefused(HTTPStatus.NOT_FOUND, text)
     if method not in {b"GET", b"HEAD"}:
         raise RequestRefused(HTTPStatus.METHOD_NOT_ALLOWED, "Only GET and HEAD.")
     return StatsRequest(path, method == b"HEAD")

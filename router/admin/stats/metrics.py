@@ -20,7 +20,6 @@ from prometheus_client.registry import Collector
 
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
-from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
@@ -120,7 +119,7 @@ class Families:
             ),
             (
                 "kept_connections",
-                "Idle connections to HTTP nodes, of all routers of this process.",
+                "Idle connections to HTTP nodes, of all routers.",
                 source.upstreams.idle,
             ),
         ):
@@ -150,10 +149,10 @@ class Families:
         yield dropped
         lines = CounterMetricFamily(
             _PREFIX + "log_lines_dropped",
-            "Lines of the log that standard error or logto did not take, of this process.",
+            "Lines of the log that standard error or logto did not take.",
             labels=["router"],
         )
-        lines.add_metric(name, dropped_lines())
+        lines.add_metric(name, source.log_lines_dropped)
         yield lines
         failed = CounterMetricFamily(
             _PREFIX + "requests_failed",

@@ -73,6 +73,10 @@ class DocumentServer(BoundedService):
             RequestRefused: there is none.
         """
 
+    def ready(self) -> bool:
+        """Return True if whoever comes to the router now is served."""
+        return True
+
     async def serve(self, client: ServiceClient) -> None:
         """Send the raw document, or the page that the client asks for."""
         received = bytearray()
@@ -131,7 +135,12 @@ class DocumentServer(BoundedService):
         return bool(received)
 
     def _page(self, request: http.StatsRequest) -> Iterator[bytes]:
-        if request.path == "/metrics":
+        body: Iterable[bytes]
+        if request.path == "/readyz" and not self.ready():
+            raise http.RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, "stopping")
+        if request.path in ("/healthz", "/readyz"):
+            content_type, body = "text/plain; charset=utf-8", (b"ok\n",)
+        elif request.path == "/metrics":
             content_type, body = self.metrics()
         else:
             content_type, body = "application/json", self.document()
@@ -150,6 +159,7 @@ class StatsServer(DocumentServer):
         wait_for_http: ``stats-http``.
         minified: ``stats-minified``.
         limits: see :class:`StatsLimits`.
+        ready: tells whether the router listens and does not stop.
     """
 
     def __init__(
@@ -162,11 +172,17 @@ class StatsServer(DocumentServer):
         wait_for_http: bool = False,
         minified: bool = False,
         limits: StatsLimits | None = None,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(listeners, loop=loop, wait_for_http=wait_for_http, limits=limits)
+        self._ready = ready
         self._source = source
         self._wall_clock = wall_clock
         self._minified = minified
+
+    def ready(self) -> bool:
+        """Return True if the router listens, and does not stop."""
+        return self._ready()
 
     def document(self) -> Iterator[bytes]:
         """Yield the document as it is when the first chunk is taken."""

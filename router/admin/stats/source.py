@@ -1,6 +1,6 @@
 """Stats source: the interface through which statistics read a router."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from uwsgi_router.router.report.counters import Counters
@@ -74,3 +74,11 @@ class StatsSource(Protocol):
     @property
     def access_log(self) -> LossyLog | None:
         """The access log; None if there is none."""
+
+    @property
+    def log_lines_dropped(self) -> int:
+        """Lines of the log that were lost, of all processes that serve the router."""
+
+    @property
+    def workers(self) -> Sequence[Mapping[str, int]] | None:
+        """Numbers of each process that serves the router; None: this one does."""

@@ -3,19 +3,21 @@
 import logging
 import os
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import PLACES, Beats
-from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.devices import MasterDevices
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.launch import CHILD, Launch
 from uwsgi_router.router.app.master.sockets import Asker, MasterSockets
+from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.net.activation import SocketRequest
 from uwsgi_router.router.net.listeners import BindError
 from uwsgi_router.router.supervision.channel import Channel, Message
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.machine import RestartTiming
-from uwsgi_router.router.supervision.process import Command
+from uwsgi_router.router.supervision.process import ChildCommand
 from uwsgi_router.router.supervision.supervisor import SupervisedProgram
 
 log = logging.getLogger("uwsgi-router.master")
@@ -23,16 +25,16 @@ log = logging.getLogger("uwsgi-router.master")
 _TIMING: Final = RestartTiming(start=None)
 
 
-class Listener(Protocol):
-    """Listener to what children tell."""
+class ChildListener(Protocol):
+    """ChildListener to what children tell."""
 
-    def child_told(self, child: Child, message: Message) -> None:
+    def child_told(self, child: ChildProcess, message: Message) -> None:
         """Take what a child says, with its descriptors."""
 
-    def child_started(self, child: Child) -> None:
+    def child_started(self, child: ChildProcess) -> None:
         """Take that a child has a process now."""
 
-    def child_ended(self, child: Child, code: int) -> None:
+    def child_ended(self, child: ChildProcess, code: int) -> None:
         """Take that its process has ended: exit status, or the signal, negative."""
 
 
@@ -43,6 +45,7 @@ class Children:
         loop: waits.
         launch: how the master was started.
         sockets: of the master.
+        devices: of the master.
         beats: heartbeats.
         listener: is told what they say.
     """
@@ -52,33 +55,37 @@ class Children:
         loop: SelectorLoop,
         launch: Launch,
         sockets: MasterSockets,
+        devices: MasterDevices,
         beats: Beats,
-        listener: Listener,
+        listener: ChildListener,
     ) -> None:
         self._loop = loop
         self._launch = launch
         self._sockets = sockets
+        self._devices = devices
         self._beats = beats
         self._listener = listener
         self._free = list(range(PLACES - 1, -1, -1))
 
-    def make(self, generation: Generation, role: str, number: int, name: str) -> Child:
+    def make(self, generation: Generation, role: str, number: int, name: str) -> ChildProcess:
         """Return a child that is not started yet."""
         return self._made(generation, role, number, name, self._free.pop())
 
     def adopted(
         self, generation: Generation, role: str, number: int, name: str, beat: int, made_by: int
-    ) -> Child:
+    ) -> ChildProcess:
         """Return a child that was made before an exec, by a generation perhaps before this one."""
         self._free.remove(beat)
         child = self._made(generation, role, number, name, beat)
         child.generation = made_by
         return child
 
-    def _made(self, generation: Generation, role: str, number: int, name: str, beat: int) -> Child:
+    def _made(
+        self, generation: Generation, role: str, number: int, name: str, beat: int
+    ) -> ChildProcess:
         ends: list[Channel] = []
 
-        def command() -> Command:
+        def command() -> ChildCommand:
             self._close_channel(child)
             for end in ends:
                 end.close()
@@ -102,17 +109,17 @@ class Children:
             self._listener.child_ended(child, code)
 
         program = SupervisedProgram(self._loop, name, command, _TIMING)
-        child = Child(role, number, generation.number, beat, program)
+        child = ChildProcess(role, number, generation.number, beat, program)
         program.on_started, program.on_ended = started, ended
         return child
 
-    def adopt(self, child: Child, pid: int, channel: int, *, ready: bool) -> None:
+    def adopt(self, child: ChildProcess, pid: int, channel: int, *, ready: bool) -> None:
         """Go on with the process of a child that was started before an exec."""
         child.channel = Channel.of(channel)
         self._listen(child)
         child.program.adopt(pid, ready=ready)
 
-    def forget(self, child: Child) -> None:
+    def forget(self, child: ChildProcess) -> None:
         """Let the place of a child that has ended be another one's."""
         self._close_channel(child)
         self._beats.clear(child.beat)
@@ -120,7 +127,7 @@ class Children:
 
     # --- its process ---
 
-    def _command(self, generation: Generation, child: Child, channel: int) -> Command:
+    def _command(self, generation: Generation, child: ChildProcess, channel: int) -> ChildCommand:
         assignment = Assignment(
             child.role,
             child.number,
@@ -136,7 +143,7 @@ class Children:
 
     def command(
         self, assignment: Assignment, name: str, arguments: Iterable[str] | None = None
-    ) -> Command:
+    ) -> ChildCommand:
         """Return the command of a process with this assignment.
 
         Args:
@@ -146,7 +153,7 @@ class Children:
         """
         descriptor = assignment.write()
         self._loop.call_later(0, os.close, descriptor)
-        return Command(
+        return ChildCommand(
             self._launch.argv([name] if arguments is None else list(arguments)),
             self._launch.environment(**{CHILD: str(descriptor)}),
             self._launch.directory,
@@ -156,11 +163,11 @@ class Children:
 
     # --- what it says ---
 
-    def _listen(self, child: Child) -> None:
+    def _listen(self, child: ChildProcess) -> None:
         assert child.channel is not None
         self._loop.add_reader(child.channel.fileno(), lambda: self._hear(child))
 
-    def _hear(self, child: Child) -> None:
+    def _hear(self, child: ChildProcess) -> None:
         while child.channel is not None:
             try:
                 message = child.channel.receive()
@@ -172,16 +179,18 @@ class Children:
                 return
             if "open" in message.members:
                 self._open(child, message)
+            elif "device" in message.members:
+                self._open_device(child, message)
             else:
                 self._listener.child_told(child, message)
 
-    def _close_channel(self, child: Child) -> None:
+    def _close_channel(self, child: ChildProcess) -> None:
         if child.channel is not None:
             self._loop.remove_reader(child.channel.fileno())
             child.channel.close()
             child.channel = None
 
-    def _open(self, child: Child, message: Message) -> None:
+    def _open(self, child: ChildProcess, message: Message) -> None:
         """Open sockets that a child asks for."""
         members = message.members
         request = SocketRequest(
@@ -191,6 +200,7 @@ class Children:
             members["first"],
             members["lanes"],
             members["workers"],
+            [(family, _sockaddr(one)) for family, one in members["targets"] or ()] or None,
         )
         try:
             found = self._sockets.open(request, self._asker(child, message))
@@ -208,7 +218,16 @@ class Children:
         ]
         child.tell(*descriptors, opened=opened)
 
-    def _asker(self, child: Child, message: Message) -> Asker:
+    def _open_device(self, child: ChildProcess, message: Message) -> None:
+        """Open a TUN device that a child asks for."""
+        try:
+            device = self._devices.open(message.members["device"], user_of(child))
+        except StartError as exc:
+            child.tell(refused=str(exc))
+        else:
+            child.tell(device.descriptor, opened=device.name)
+
+    def _asker(self, child: ChildProcess, message: Message) -> Asker:
         members = message.members
         return Asker(
             user_of(child),
@@ -218,13 +237,18 @@ class Children:
         )
 
 
-def user_of(child: Child) -> str:
+def _sockaddr(value: list[Any] | str) -> tuple[Any, ...] | str:
+    """Return a socket address as it was before it was written as JSON."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def user_of(child: ChildProcess) -> str:
     """Return by what name a child's sockets are kept: its generation's; jails outlive that."""
     if child.role == "jail":
         return f"{child.program.name}-{child.generation}"
     return str(child.generation)
 
 
-def told(children: Iterable[Child], **members: object) -> int:
+def told(children: Iterable[ChildProcess], **members: object) -> int:
     """Tell several children the same; return how many can hear it."""
     return sum(child.tell(**members) for child in children)

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 
 
 def _pair() -> tuple[int, int]:
@@ -11,7 +11,7 @@ def _pair() -> tuple[int, int]:
     return one.detach(), other.detach()
 
 
-def connect(owner: Child, worker: Child) -> None:
+def connect(owner: ChildProcess, worker: ChildProcess) -> None:
     """Have a worker fed by the owner of the table, from now on."""
     one, other = _pair()
     worker.tell(one, do="feed")
@@ -20,7 +20,7 @@ def connect(owner: Child, worker: Child) -> None:
     os.close(other)
 
 
-def started(generation: Generation, child: Child, *, again: bool) -> None:
+def started(generation: Generation, child: ChildProcess, *, again: bool) -> None:
     """Connect a process that has just been started.
 
     Args:
@@ -40,12 +40,19 @@ def started(generation: Generation, child: Child, *, again: bool) -> None:
         connect(owner, child)
 
 
-def hand_over(before: Generation | None, owner: Child) -> None:
+def hand_over(before: Generation | None, owner: ChildProcess) -> None:
     """Have the owner of a new generation take the table of the one before."""
     old = None if before is None else before.owner
     if old is None or not old.program.pid:
         owner.tell(do="take")
-        return
+    else:
+        _hand_over(old, owner)
+    if before is not None:
+        # Their owner tells them nothing any more.
+        reconnect(before, owner)
+
+
+def _hand_over(old: ChildProcess, owner: ChildProcess) -> None:
     one, other = _pair()
     old.tell(one, do="hand-over")
     owner.tell(other, do="take", **_who(old))
@@ -53,15 +60,15 @@ def hand_over(before: Generation | None, owner: Child) -> None:
     os.close(other)
 
 
-def reconnect(draining: Generation, generation: Generation) -> None:
-    """Have the workers of a generation that goes fed by the new owner; an only worker is, as it has handed over."""
-    if draining.slots > 1 and generation.owner is not None:
-        for worker in draining.workers:
+def reconnect(generation: Generation, owner: ChildProcess | None) -> None:
+    """Have the workers of a generation that has a keeper fed by another owner; an only worker is, as it hands over."""
+    if generation.slots > 1 and owner is not None:
+        for worker in generation.workers:
             if worker.program.pid:
-                connect(generation.owner, worker)
+                connect(owner, worker)
 
 
-def _who(worker: Child) -> dict[str, int]:
+def _who(worker: ChildProcess) -> dict[str, int]:
     return {
         "number": worker.number,
         "generation": worker.generation,

@@ -1,6 +1,7 @@
 """Fleet: the generations of processes that a master keeps running, one that serves and others that come or go."""
 
 import logging
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
@@ -9,7 +10,8 @@ from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.master import feeds
 from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import Children, told, user_of
-from uwsgi_router.router.app.master.generation import Child, Generation, Stage
+from uwsgi_router.router.app.master.devices import MasterDevices
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -38,7 +40,7 @@ class FleetListener(Protocol):
     def gone(self) -> None:
         """Take that a process has ended that was to end."""
 
-    def asked(self, child: Child, message: Message) -> None:
+    def asked(self, child: ChildProcess, message: Message) -> None:
         """Take what else a child says."""
 
 
@@ -73,7 +75,8 @@ class Fleet:
         self._listener = listener
         self.sockets = sockets
         self.beats = beats
-        self.children = Children(loop, launch, sockets, beats, self)
+        self._devices = MasterDevices()
+        self.children = Children(loop, launch, sockets, self._devices, beats, self)
         self.generations: list[Generation] = []
         self.ending = False
         self.users: set[str] = set()
@@ -98,7 +101,7 @@ class Fleet:
         """The generations that go, the oldest first."""
         return [one for one in self.generations if one.stage is Stage.DRAINING]
 
-    def running(self) -> Iterator[Child]:
+    def running(self) -> Iterator[ChildProcess]:
         """Yield all that have a process."""
         for generation in self.generations:
             yield from generation.running
@@ -153,9 +156,9 @@ class Fleet:
             return
         before = self.serving
         generation.stage = Stage.SERVING
-        self._listener.serving(generation)
         if before is not None:
             self._drain(before, generation)
+        self._listener.serving(generation)
         self._watch_files(generation.configuration.process)
 
     def _late(self, generation: Generation, seconds: float) -> None:
@@ -181,6 +184,7 @@ class Fleet:
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
+            feeds.reconnect(serving, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
@@ -191,7 +195,6 @@ class Fleet:
         generation.children = [
             child for child in generation.children if child not in successor.children
         ]
-        feeds.reconnect(generation, successor)
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)
@@ -222,7 +225,7 @@ class Fleet:
             generation.close()
         self._listener.gone()
 
-    def _forget(self, child: Child) -> None:
+    def _forget(self, child: ChildProcess) -> None:
         self.children.forget(child)
 
     def _users(self, but: Generation | None = None) -> set[str]:
@@ -235,7 +238,9 @@ class Fleet:
         }
 
     def _release(self) -> None:
-        self.sockets.release(self._users())
+        users = self._users()
+        self.sockets.release(users)
+        self._devices.release(users)
 
     def end(self, *, do: str, mercy: float) -> bool:
         """Tell all processes to end; return False if there is none.
@@ -250,6 +255,10 @@ class Fleet:
         self.sockets.unlink()
         children = list(self.running())
         told(children, do=do, mercy=mercy)
+        for child in children:
+            if not child.program.machine.was_ready:
+                # It may be waiting for a name.
+                child.program.signal(signal.SIGTERM)
         for generation in self.generations:
             for child in generation.children:
                 child.program.stop(mercy=mercy)
@@ -263,7 +272,7 @@ class Fleet:
 
     # --- what children say ---
 
-    def child_told(self, child: Child, message: Message) -> None:
+    def child_told(self, child: ChildProcess, message: Message) -> None:
         """Take what a child says."""
         members = message.members
         if "failed" in members:
@@ -281,14 +290,14 @@ class Fleet:
             return
         message.close()
 
-    def child_started(self, child: Child) -> None:
+    def child_started(self, child: ChildProcess) -> None:
         """Take that a child has a process now."""
         for generation in self.generations:
             if child in generation.children:
                 again = child.program.machine.restarts > 0
                 feeds.started(generation, child, again=again)
 
-    def child_ended(self, child: Child, code: int) -> None:
+    def child_ended(self, child: ChildProcess, code: int) -> None:
         """Take that a child's process has ended."""
         if not child.program.machine.was_ready:
             self._failed(
@@ -300,7 +309,7 @@ class Fleet:
         if self.ending:
             self._listener.gone()
 
-    def _failed(self, child: Child, why: str) -> None:
+    def _failed(self, child: ChildProcess, why: str) -> None:
         """Take that a child can't start."""
         if self.ending or child.program.machine.state is State.ENDED:
             return
@@ -340,6 +349,7 @@ class Fleet:
         """Return what :meth:`restore` needs."""
         return {
             "sockets": self.sockets.state(),
+            "devices": self._devices.state(),
             "beats": self.beats.descriptor,
             "generations": [one.state() for one in self.generations],
         }
@@ -347,6 +357,7 @@ class Fleet:
     def descriptors(self) -> Iterator[int]:
         """Yield the numbers of all that is open."""
         yield from self.sockets.descriptors()
+        yield from self._devices.descriptors()
         yield self.beats.descriptor
         for generation in self.generations:
             yield generation.descriptor
@@ -354,9 +365,10 @@ class Fleet:
                 if child.channel is not None:
                     yield child.channel.fileno()
 
-    def restore(self, generations: list[Mapping[str, Any]]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the processes of generations that were there before an exec."""
-        for saved in generations:
+        self._devices.restore(state["devices"])
+        for saved in state["generations"]:
             generation = Generation.restore(saved)
             self.generations.append(generation)
             for one in saved["children"]:

@@ -20,8 +20,8 @@ class Stage(enum.Enum):
     DRAINING = "draining"
 
 
-class Child:
-    """Child process of a generation.
+class ChildProcess:
+    """ChildProcess process of a generation.
 
     Attributes:
         role: ``worker``, ``keeper`` or ``jail``.
@@ -74,7 +74,7 @@ class Generation:
         if descriptor < 0:
             descriptor = write_memory_file("configuration", dump(configuration))
         self.descriptor = descriptor
-        self.children: list[Child] = []
+        self.children: list[ChildProcess] = []
         self.stage = Stage.STARTING
         self.slots = 1
 
@@ -87,18 +87,18 @@ class Generation:
         return all(child.program.machine.was_ready for child in self.children)
 
     @property
-    def workers(self) -> list[Child]:
+    def workers(self) -> list[ChildProcess]:
         """Those that serve requests."""
         return [child for child in self.children if child.role == "worker"]
 
     @property
-    def owner(self) -> Child | None:
+    def owner(self) -> ChildProcess | None:
         """The process that has the table of announced nodes: the keeper, or the only worker."""
         roles = ("keeper",) if self.slots > 1 else ("worker",)
         return next((child for child in self.children if child.role in roles), None)
 
     @property
-    def running(self) -> Iterator[Child]:
+    def running(self) -> Iterator[ChildProcess]:
         """Those that have a process."""
         return (child for child in self.children if child.program.pid)
 

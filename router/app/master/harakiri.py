@@ -6,7 +6,7 @@ from typing import Final
 
 from uwsgi_router.router.app.master.beats import Beat
 from uwsgi_router.router.app.master.fleet import Fleet
-from uwsgi_router.router.app.master.generation import Child
+from uwsgi_router.router.app.master.generation import ChildProcess
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.machine import State
 
@@ -52,7 +52,7 @@ class Harakiri:
                     self._look_at(child, limit, now)
         self._look_again()
 
-    def _look_at(self, child: Child, limit: float, now: float) -> None:
+    def _look_at(self, child: ChildProcess, limit: float, now: float) -> None:
         pid = child.program.pid
         seconds = stuck_for(self._fleet.beats.read(child.beat), now)
         if seconds <= limit + limit / 4 or pid in self._told:
@@ -66,6 +66,6 @@ class Harakiri:
         child.program.signal(signal.SIGABRT)
         self._loop.call_later(_LAST_WORDS, self._insist, child, pid)
 
-    def _insist(self, child: Child, pid: int) -> None:
+    def _insist(self, child: ChildProcess, pid: int) -> None:
         if child.program.pid == pid:
             child.program.kill()

@@ -14,7 +14,7 @@ from uwsgi_router.router.app.master.children import told, user_of
 from uwsgi_router.router.app.master.commands import Commands, Deeds
 from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
-from uwsgi_router.router.app.master.generation import Child, Generation
+from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.manager import ServiceManager
@@ -24,8 +24,12 @@ from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.master.value import load
 from uwsgi_router.router.app.master.zerg_pools import ZergPools
 from uwsgi_router.router.app.process import environment
+from uwsgi_router.router.app.process.early_stop import end_by
+from uwsgi_router.router.app.process.handover import hand_over
+from uwsgi_router.router.app.process.identity import identity
 from uwsgi_router.router.app.process.limits import raise_descriptor_limit, warn_of_short_backlog
 from uwsgi_router.router.app.process.pidfile import PidFile
+from uwsgi_router.router.app.process.privileges import gain_no_privileges
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -95,6 +99,7 @@ class Master:
         self._pidfiles: dict[str, PidFile] = {}
         self._process = ProcessConfig()
         self._stops = 0
+        self._ended_by = 0
         self.status = 0
 
     # --- its life ---
@@ -119,6 +124,8 @@ class Master:
             self._loop.run()
         finally:
             self._close()
+        if self._ended_by:
+            end_by(self._ended_by)
         return self.status
 
     @classmethod
@@ -143,7 +150,7 @@ class Master:
     def go_on(self, state: Mapping[str, Any]) -> int:
         """Go on with a reload after an exec; return the exit status."""
         try:
-            self.fleet.restore(state["fleet"]["generations"])
+            self.fleet.restore(state["fleet"])
             self.reload.restore(state["reload"])
             serving = self.fleet.serving
             assert serving is not None
@@ -176,6 +183,9 @@ class Master:
         set_title(process.procname or "uwsgi-router", process.procname_prefix)
         raise_descriptor_limit()
         self._write_pidfiles(process)
+        environment.restrict_new_files(process)
+        if os.geteuid() == 0 and process.uid is not None:
+            gain_no_privileges()
         self._commands.take(process)
         self._give_sockets(process)
         Harakiri(self._loop, self.fleet)
@@ -256,7 +266,7 @@ class Master:
         else:
             self.reload.look()
 
-    def asked(self, child: Child, message: Message) -> None:  # noqa: ARG002
+    def asked(self, child: ChildProcess, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
         if "reload" in members:
@@ -295,7 +305,11 @@ class Master:
 
     def _stop_signal(self, number: int) -> None:
         name = signal.Signals(number).name
-        if self._stops > 1:
+        if self.fleet.serving is None and not self._stops:
+            # There is nothing to finish, and no service to have ended in order.
+            self._ended_by = number
+            self._stop_now()
+        elif self._stops > 1:
             _log_signals.warning("%s: forced", name)
             self.fleet.kill()
             self.status = 1
@@ -333,8 +347,13 @@ class Master:
     def _reopen(self, who: str) -> None:
         _log_signals.info("%s: log files are opened again", who)
         file = log_file()
+        serving = self.fleet.serving
         if file is not None:
             file.reopen()
+            if serving is not None:
+                # The workers open it by its name, too.
+                configuration = serving.configuration
+                hand_over(identity(configuration.process, configuration.routers), (), None)
         told(self.fleet.running(), do="reopen")
 
     def _tell_status(self, who: str) -> None:

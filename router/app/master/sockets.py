@@ -44,8 +44,8 @@ class Asker:
 
 
 @dataclass(eq=False, slots=True)
-class Place:
-    """Place: all sockets of one bound address.
+class BoundAddress:
+    """BoundAddress: all sockets of one bound address.
 
     Attributes:
         kind: SOCK_STREAM or SOCK_DGRAM.
@@ -85,8 +85,8 @@ class MasterSockets:
 
     def __init__(self, inherited: Iterable[InheritedSocket] = ()) -> None:
         self._inherited = list(inherited)
-        self._places: list[Place] = []
-        self._keys: dict[Key, list[Place]] = {}
+        self._places: list[BoundAddress] = []
+        self._keys: dict[Key, list[BoundAddress]] = {}
 
     # --- opening ---
 
@@ -114,7 +114,9 @@ class MasterSockets:
                 found += place.of_slot(asker.slot, request.workers)
         return found
 
-    def _opened(self, request: SocketRequest, process: ProcessConfig, asker: Asker) -> list[Place]:
+    def _opened(
+        self, request: SocketRequest, process: ProcessConfig, asker: Asker
+    ) -> list[BoundAddress]:
         """Return places of an address that was not asked for before: by another name it may be known."""
         ours = {
             id(place.sockets[0].sock): place
@@ -126,16 +128,22 @@ class MasterSockets:
         if request.text.startswith(ZERG):
             bound = take_zerg(request.text, process)
         elif request.kind == socket.SOCK_STREAM:
-            bound = bind_stream(request.text, process, inherited, server_first=request.server_first)
+            bound = bind_stream(
+                request.text,
+                process,
+                inherited,
+                server_first=request.server_first,
+                targets=request.targets,
+            )
         else:
-            bound = bind_datagram(request.text, process, inherited)
+            bound = bind_datagram(request.text, process, inherited, targets=request.targets)
         places = []
         for one in bound:
             place = ours.get(id(one.sock))
             if place is None:
                 if request.lanes:
                     one.second = second_lane(one)
-                place = Place(int(request.kind), [one])
+                place = BoundAddress(int(request.kind), [one])
                 self._places.append(place)
             places.append(place)
         return places
@@ -147,7 +155,8 @@ class MasterSockets:
             for one in place.sockets
             if one.inherited and user in place.users
         }
-        return [one for one in self._inherited if id(one.sock) not in taken]
+        # Afresh: whether one is used is known here.
+        return [replace(one, used=False) for one in self._inherited if id(one.sock) not in taken]
 
     # --- what becomes of them ---
 
@@ -237,7 +246,7 @@ class MasterSockets:
         sockets = cls(InheritedSocket(sock_of(fd), fd, name) for fd, name in state["inherited"])
         for one in state["places"]:
             bound = [_socket_of(saved, sock_of) for saved in one["sockets"]]
-            sockets._places.append(Place(one["kind"], bound, set(one["users"])))
+            sockets._places.append(BoundAddress(one["kind"], bound, set(one["users"])))
         for kind, text, numbers in state["keys"]:
             sockets._keys[kind, text] = [sockets._places[number] for number in numbers]
         return sockets
@@ -293,7 +302,7 @@ def _standing(directory: str, umask: int) -> Iterator[None]:
         os.close(here)
 
 
-def _adjust(text: str, place: Place, process: ProcessConfig) -> None:
+def _adjust(text: str, place: BoundAddress, process: ProcessConfig) -> None:
     """Give a socket that stays what a new configuration says of it."""
     if place.kind != socket.SOCK_STREAM or place.sockets[0].inherited:
         return
@@ -306,7 +315,7 @@ def _adjust(text: str, place: Place, process: ProcessConfig) -> None:
                 raise BindError(f"cannot listen on {text}: {exc}") from exc
 
 
-def _spread(request: SocketRequest, place: Place, process: ProcessConfig) -> None:
+def _spread(request: SocketRequest, place: BoundAddress, process: ProcessConfig) -> None:
     """Open one more socket of an address for each worker that has none: the kernel spreads connections over them."""
     first = place.sockets[0]
     # The first one was bound without it: an address in use is still noticed at the start.

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+from uwsgi_router.router.app.feeding.roles import too_few
 from uwsgi_router.router.app.prepare.addresses import (
     conflicts,
     devices,
@@ -11,6 +12,7 @@ from uwsgi_router.router.app.prepare.addresses import (
     privileged_ports,
 )
 from uwsgi_router.router.app.prepare.files import file_problems
+from uwsgi_router.router.app.process.cores import with_cores
 from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
@@ -44,6 +46,7 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(devices(configuration), Severity.DEPENDS)
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
+    problems += places.problems(too_few(with_cores(configuration).routers))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)

@@ -3,17 +3,24 @@
 import logging
 import os
 from collections.abc import Iterable
+from typing import Protocol
 
 from uwsgi_router.router.app.process.environment import state_directory
 from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.core.files import give, place_of
 from uwsgi_router.router.core.log import log_file
-from uwsgi_router.router.report.access_log import AccessLog
 
 log = logging.getLogger("uwsgi-router.process")
 
 
-def hand_over(who: ProcessIdentity, access_logs: Iterable[AccessLog], state: str | None) -> None:
+class OpenFile(Protocol):
+    """File that can be given to another user."""
+
+    def give(self, uid: int, gid: int | None) -> None:
+        """Give it to them."""
+
+
+def hand_over(who: ProcessIdentity, access_logs: Iterable[OpenFile], state: str | None) -> None:
     """Give log files and the state file to the user that the process is about to become.
 
     Args:

@@ -41,13 +41,13 @@ def drop(wanted: ProcessIdentity) -> None:
     except OSError as exc:
         target = f"uid {wanted.uid}, gid {wanted.gid}"
         raise StartError(f"cannot change to {target}: {exc.strerror}") from exc
-    _gain_no_privileges()
+    gain_no_privileges()
     log.info("running as uid %d, gid %d, groups %s", os.getuid(), os.getgid(), os.getgroups())
     if os.getuid() != 0 and os.getgid() == 0:
         log.warning("uid without gid: the process still has the group root")
 
 
-def _gain_no_privileges() -> None:
+def gain_no_privileges() -> None:
     """Keep this process and its children from gaining privileges by running a file (PR_SET_NO_NEW_PRIVS)."""
     # An older kernel, or a sandbox that refuses it, is no reason not to serve.
     ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -244,10 +244,11 @@ def test_without_an_address_it_can_be_printed() -> None:
 # --- what is warned of ---
 
 
-def test_not_yet_is_a_warning_at_the_callers_line() -> None:
-    with pytest.warns(UserWarning, match="workers=2.*not yet: one process") as caught:
-        RouterFast().set_basic_params(workers=2)
-    assert caught[0].filename == __file__
+async def test_workers_belong_to_the_command() -> None:
+    router = RouterFast("127.0.0.1:0", forward_to=[":1"]).set_basic_params(workers=2)
+    with pytest.warns(UserWarning, match="only the command uwsgi-router has workers"):
+        await router.start()
+    await router.stop()
 
 
 def test_what_is_so_anyway_is_none() -> None:

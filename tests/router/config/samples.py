@@ -15,6 +15,8 @@ SAMPLES = {
     "MODE": "640",
     "[MODE]": "640",
     "N": "7",
+    "N|auto": "3",
+    "PATH:ADDRESS,…": "/run/pool:127.0.0.1:4000",
     "BYTES": "2048",
     "[BYTES]": "2048",
     "SECONDS": "2.5",

@@ -44,7 +44,7 @@ def test_options_are_found_by_a_word() -> None:
 
 
 def test_one_option_is_explained_by_name_alias_or_letter() -> None:
-    expected = "--fastrouter-processes N (fastrouter-workers)\n"
+    expected = "--fastrouter-processes N|auto (fastrouter-workers)\n"
     assert (about("--fastrouter-workers") or "").startswith(expected)
     assert (about("-s") or "").startswith("-s, --socket ADDRESS (uwsgi-socket)\n")
     assert (about("httprouter") or "").startswith(

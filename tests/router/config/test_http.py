@@ -223,9 +223,6 @@ def test_what_is_missing_is_an_error(text: str, error: str, files: Files) -> Non
         ),
         ("http-backend-http = true\nhttp-var = A=1", "http-var has no effect with http-backend-"),
         ("http-backend-http = true\nhttp-modifier1 = 9", "http-modifier1 has no effect with http"),
-        ("http-workers = 4", "http-workers: not yet: one process serves everything"),
-        ("http-zerg = /run/z", "http-zerg: not yet: no socket is taken from the"),
-        ("http-harakiri = 5", "http-harakiri: not yet: nothing watches the event"),
     ],
 )
 def test_oddities_are_warned_of(text: str, warning: str, files: Files) -> None:

@@ -198,13 +198,8 @@ def test_what_is_true_by_design_is_accepted_silently(files: Files) -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        ("fastrouter-workers = 4", "one process serves everything"),
-        ("fastrouter-processes = 2", "one process serves everything"),
-        ("fastrouter-harakiri = 10", "nothing watches the event loop"),
-        ("fastrouter-zerg = /run/z", "no socket is taken from the zerg server"),
         ("fastrouter-emperor-socket = /run/e", "no vassal is started on demand"),
         ("fastrouter-defer-connect-timeout = 5", "no vassal is started on demand"),
-        ("touch-reload = /run/r", "nothing is reloaded"),
         ("stats = :9191", "fastrouter-stats"),
     ],
 )

@@ -112,6 +112,9 @@ def test_all_parameters(files: Files) -> None:
     assert configuration.routers == (
         RouterConfig(
             listen=(ON,),
+            processes=2,
+            zerg=("/run/zerg",),
+            harakiri=1.0,
             subscription_servers=("127.0.0.1:7000",),
             fallback=("127.0.0.1:1",),
             cheap=True,
@@ -130,10 +133,7 @@ def test_all_parameters(files: Files) -> None:
         ),
     )
     assert [warning.split(": ")[1] for warning in warnings] == [
-        "fastrouter-workers",
-        "fastrouter-zerg",
         "fastrouter-emperor-socket",
-        "fastrouter-harakiri",
         "fastrouter-defer-connect-timeout",
     ]
 
@@ -169,6 +169,9 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
     assert configuration.routers == (
         HttpRouterConfig(
             listen=(ON,),
+            processes=2,
+            zerg=("/run/zerg",),
+            harakiri=1.0,
             to=("127.0.0.1:1", "/b.sock"),
             fallback=("127.0.0.1:2",),
             cheap=True,
@@ -191,11 +194,7 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
             gid="33",
         ),
     )
-    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == [
-        "http-workers",
-        "http-zerg",
-        "http-harakiri",
-    ]
+    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == []
 
 
 def test_the_https_router_is_refused_and_not_half_done(files: Files) -> None:

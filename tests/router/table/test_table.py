@@ -146,7 +146,7 @@ async def test_old_signatures_are_forgotten_now_and_then(log: Log, tmp_path: Pat
     )
     announcer.sock.send(signed(ec_key()))
     await log.line("new node")
-    gate = announcer.table._gate
+    gate = announcer.table.gate
     assert "remembered=1" in repr(gate)
     wall += 61
     await until(lambda: "remembered=0" in repr(gate))

@@ -1,6 +1,6 @@
 """A router as stats see it: the real table and counters, and what a Router object adds to them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from uwsgi_router.protocol.address import parse_address
@@ -51,6 +51,8 @@ class Source:
     counters: Counters = field(default_factory=Counters)
     upstreams: KeptConnections = field(default_factory=Connections)
     access_log: Dropping | None = None
+    log_lines_dropped: int = 0
+    workers: Sequence[Mapping[str, int]] | None = None
 
     @property
     def configured_nodes(self) -> Sequence[UnannouncedNode]:

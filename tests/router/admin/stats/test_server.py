@@ -45,6 +45,7 @@ async def serving(
     listener: BoundSocket | None = None,
     limits: StatsLimits = QUICK,
     wait_for_http: bool = False,
+    ready: bool = True,
 ) -> AsyncIterator["Port"]:
     loop = asyncio.get_running_loop()
     listener = listener or loopback_listener()
@@ -56,6 +57,7 @@ async def serving(
         wall_clock=lambda: WALL,
         wait_for_http=wait_for_http,
         limits=limits,
+        ready=lambda: ready,
     )
     server.start()
     port = Port(server, listener.sock.family, address)
@@ -192,6 +194,18 @@ async def test_metrics_are_prometheus_text() -> None:
     assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     names = {family.name for family in text_string_to_metric_families(body.decode())}
     assert {"uwsgi_router_requests", "uwsgi_router_node_requests"} <= names
+
+
+@pytest.mark.parametrize("ready", [True, False])
+async def test_probes_hear_whether_it_turns_and_whether_it_takes_requests(ready: bool) -> None:
+    async with serving(ready=ready) as port:
+        health = await port.ask(b"GET /healthz HTTP/1.1\r\n\r\n")
+        readiness = await port.ask(b"GET /readyz HTTP/1.1\r\nHost: 10.1.2.3:80\r\n\r\n")
+    assert health.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert health.endswith(b"\r\n\r\nok\n")
+    status = b"200 OK" if ready else b"503 Service Unavailable"
+    assert readiness.startswith(b"HTTP/1.1 " + status + b"\r\n")
+    assert readiness.endswith(b"\r\n\r\nok\n" if ready else b"\r\n\r\nstopping\n")
 
 
 @pytest.mark.parametrize("path", [b"/", b"/metrics"])

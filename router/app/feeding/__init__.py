@@ -1,0 +1,1 @@
+"""Feeding of processes: tables, caches, counters and steered nodes, between the one that decides and the workers."""

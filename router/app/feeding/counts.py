@@ -1,0 +1,51 @@
+"""Counters of a router as a flat mapping, so that several processes can add theirs up."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from uwsgi_router.router.report.counters import Counters
+
+#: Attributes of :class:`Counters` that only grow.
+COUNTED: Final = (
+    "requests",
+    "completed",
+    "client_aborts",
+    "retries",
+    "resent",
+    "held",
+    "queued",
+    "spilled",
+    "refused_packets",
+    "refused_datagrams",
+    "lost_datagrams",
+    "idle_closed",
+    "accept_errors",
+)
+#: Attributes of it that say how many there are now.
+LEVELS: Final = ("holding", "queueing", "spooled_bytes")
+_BYTES: Final = ("clients.tx", "clients.rx")
+_FAILED: Final = "failed:"
+_REFUSED: Final = "refused:"
+
+
+def counted(counters: Counters) -> dict[str, int]:
+    """Return what only grows, by name."""
+    flat = {name: int(getattr(counters, name)) for name in COUNTED}
+    flat["clients.tx"], flat["clients.rx"] = counters.clients.tx, counters.clients.rx
+    flat |= {_FAILED + reason: count for reason, count in counters.failed.items()}
+    flat |= {_REFUSED + option: count for option, count in counters.refused_connections.items()}
+    return flat
+
+
+def add(counters: Counters, counts: Mapping[str, int]) -> None:
+    """Add what another process has counted; names of another version of this program are passed over."""
+    for name, count in counts.items():
+        if name in COUNTED:
+            setattr(counters, name, getattr(counters, name) + count)
+        elif name in _BYTES:
+            direction = name.rpartition(".")[2]
+            setattr(counters.clients, direction, getattr(counters.clients, direction) + count)
+        elif name.startswith(_FAILED):
+            counters.failed[name.removeprefix(_FAILED)] += count
+        elif name.startswith(_REFUSED):
+            counters.refused_connections[name.removeprefix(_REFUSED)] += count

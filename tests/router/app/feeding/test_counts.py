@@ -1,0 +1,32 @@
+"""Counters as a flat mapping: none is forgotten."""
+
+from uwsgi_router.router.app.feeding.counts import COUNTED, LEVELS, add, counted
+from uwsgi_router.router.report.counters import Counters
+
+
+def test_every_counter_is_added_up_or_shown_as_a_level() -> None:
+    others = {"clients", "failed", "refused_connections"}
+    assert {*COUNTED, *LEVELS} == set(Counters.__slots__) - others
+
+
+def test_what_one_has_counted_another_adds() -> None:
+    one = Counters()
+    for number, name in enumerate(COUNTED, 1):
+        setattr(one, name, number)
+    one.failed["busy"] = 3
+    one.refused_connections["max-connections"] = 4
+    one.clients.tx, one.clients.rx = 5, 6
+    total = Counters()
+    total.requests = 100
+    add(total, counted(one))
+    add(total, counted(one))
+    assert total.requests == 102
+    assert total.accept_errors == 2 * len(COUNTED)
+    assert (total.failed, total.refused_connections) == ({"busy": 6}, {"max-connections": 8})
+    assert (total.bytes_received, total.bytes_sent) == (10, 12)
+
+
+def test_names_of_another_version_are_passed_over() -> None:
+    total = Counters()
+    add(total, {"dreams": 3, "requests": 1, "__class__": 1})
+    assert total.requests == 1
