@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -262,3 +263,16 @@ def test_a_second_signal_hurries(lab: Place) -> None:
     served.wait(20)
     assert time.monotonic() - began < 10
     connection.close()
+
+
+def test_the_service_manager_hears_when_it_serves_and_stops(lab: Place) -> None:
+    path = str(lab.directory / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(20)
+        served = lab.served("--", *UVICORN, ASGI, env={"NOTIFY_SOCKET": path})
+        assert manager.recv(4096) == b"READY=1\nSTATUS=serving"
+        assert served.get()[0] == 200
+        served.signal(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1")
+        assert served.wait(30) == 0
