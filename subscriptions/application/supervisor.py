@@ -17,7 +17,8 @@ from uwsgi_router.subscriptions.application import link
 from uwsgi_router.subscriptions.application.actions import RolloutEnded
 from uwsgi_router.subscriptions.application.background import BackgroundQuestions
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
-from uwsgi_router.subscriptions.application.shell import ApplicationShell, RouterSockets
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
+from uwsgi_router.subscriptions.application.shell import ApplicationShell
 from uwsgi_router.subscriptions.client.control import CannotAsk
 
 log = logging.getLogger("uwsgi-router.serve")

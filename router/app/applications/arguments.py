@@ -7,7 +7,7 @@ from typing import Final
 
 from uwsgi_router.router.app.applications.plans import hosts_of
 from uwsgi_router.router.config.app import AppConfig
-from uwsgi_router.subscriptions.application.shell import RouterSockets
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
 
 #: Of the copies of an application the one with the fewest running requests is chosen.
 ALGORITHM: Final = "lrc"

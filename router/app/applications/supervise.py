@@ -19,7 +19,8 @@ from uwsgi_router.router.net.activation import SystemdNotifier
 from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.application.control_server import ApplicationControl
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
-from uwsgi_router.subscriptions.application.shell import ApplicationShell, ShellParts
+from uwsgi_router.subscriptions.application.running_copy import ShellParts
+from uwsgi_router.subscriptions.application.shell import ApplicationShell
 from uwsgi_router.subscriptions.application.supervisor import Supervision
 from uwsgi_router.subscriptions.application.watch import SourceWatch
 from uwsgi_router.subscriptions.client.errors import SubscribeError
