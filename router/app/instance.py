@@ -251,7 +251,12 @@ class Instance:
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
         configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
-        return self.tables.operator(configured, [gateway.connections for gateway in self.gateways])
+        keeps = self.feeding.seat.role is Role.KEEPER
+        return self.tables.operator(
+            configured,
+            [gateway.connections for gateway in self.gateways],
+            self.feeding.end_streams if keeps else None,
+        )
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""

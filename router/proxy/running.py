@@ -1,6 +1,6 @@
 """Requests that run, by node: how many wait for an answer, or are streams; for operators, on the rare ways."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from uwsgi_router.router.net.fiber import Phase
@@ -43,15 +43,19 @@ def loads_of(routers: Iterable[Connections], now: float) -> Mapping[Node, NodeLo
     return found
 
 
-def end_streams_of(routers: Iterable[Connections], nodes: Iterable[Node]) -> int:
-    """End the streams of events of nodes behind an event, and their WebSockets with 1012; return how many there are."""
-    wanted, count = set(nodes), 0
+def end_streams_of(routers: Iterable[Connections], names: Collection[str]) -> int:
+    """End the streams of events of nodes with these names behind an event, and their WebSockets with 1012.
+
+    Returns:
+        How many there were.
+    """
+    count = 0
     for connections in routers:
         for connection in connections.all():
             exchange = connection.exchange
             if not isinstance(exchange, Exchange) or exchange.lease is None:
                 continue
-            if exchange.lease.node in wanted:
+            if exchange.lease.node.name in names:
                 count += end_stream(exchange)
     return count
 

@@ -183,3 +183,16 @@ class _Watchers:
             except ConnectionClosed as exc:
                 received = exc.rcvd
                 self._ends["none" if received is None else str(received.code)] += 1
+
+
+def test_streams_in_several_workers_end_cleanly_too(lab: Place) -> None:
+    served = lab.served("--drain-streams", "1s", "--http-processes", "2", "--", *UVICORN, ASGI)
+    served.wait_for_copies(2)
+    watchers = _Watchers(served)
+    try:
+        watchers.wait_until_all_run()
+        done = served.rollout()
+        assert done.returncode == 0, done.stderr
+    finally:
+        ends = watchers.stop()
+    assert ends == Counter({"a whole event": STREAMS, "1012": STREAMS})

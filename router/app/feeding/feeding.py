@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -212,6 +212,11 @@ class Feeding:
             return gateway
         router = self._owned_routers[gateway]
         return RouterTotals(router, self._part_of(gateway), self.owner)
+
+    def end_streams(self, names: Collection[str]) -> None:
+        """Have the workers end event streams and WebSockets of the nodes with these names."""
+        for router in self._owned_routers.values():
+            router.end_streams(names)
 
     def _part_of(self, gateway: Gateway) -> OwnedTable | None:
         for table in self._all_tables:
