@@ -21,6 +21,7 @@ from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.config.model import Configuration, RouterConfig
+from uwsgi_router.router.net.acceptor import Acceptor
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
@@ -105,6 +106,7 @@ class Instance:
         self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._names: Names | None = None
+        self._borrowed: list[tuple[int, Gateway, Acceptor]] = []
         self._file_watch: FileWatch | None = None
 
     @property
@@ -191,6 +193,29 @@ class Instance:
         if self.shared is not None:
             self._enter()
 
+    def borrow(self, slot: int, text: str, sock: socket.socket) -> None:
+        """Accept also on a socket of another worker, which has died.
+
+        Args:
+            slot: of that worker.
+            text: the address as configured.
+            sock: its socket.
+        """
+        bound = BoundSocket(sock, text, held=True)
+        for gateway in self.gateways:
+            acceptor = gateway.borrow(bound)
+            if acceptor is not None:
+                self._borrowed.append((slot, gateway, acceptor))
+                return
+        sock.close()
+
+    def give_back(self, slot: int) -> None:
+        """Accept no more on the sockets of another worker, which is back."""
+        for number, gateway, acceptor in self._borrowed:
+            if number == slot:
+                gateway.give_back(acceptor)
+        self._borrowed = [one for one in self._borrowed if one[0] != slot]
+
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""
         yield from self._shared_sockets
@@ -255,7 +280,7 @@ class Instance:
         return self.tables.operator(
             configured,
             [gateway.connections for gateway in self.gateways],
-            self.feeding.end_streams if keeps else None,
+            self.feeding.drain_streams if keeps else None,
         )
 
     async def stop(self, mercy: float) -> None:

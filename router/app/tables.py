@@ -196,7 +196,7 @@ class Tables:
         self,
         configured: Sequence[ConfiguredNodes] = (),
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str]], None] | None = None,
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> Operator:
         """Return the operator of the tables, and of configured nodes; to be called once they have started.
 

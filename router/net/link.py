@@ -201,11 +201,6 @@ class Link(Pollable):
         """True while the reader is called."""
         return self._reader is not None
 
-    @property
-    def reader(self) -> Reader | None:
-        """Reader that is called, or None."""
-        return self._reader
-
     def read_with(self, reader: Reader) -> None:
         """Call ``reader`` whenever the socket is readable, from now on."""
         if self.closed:

@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from uwsgi_router.protocol.http.server_events import EventRecoder
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.pump import Pump
@@ -49,25 +48,6 @@ class Download(Pump):
     def target_broke(self) -> None:
         """Note that the client is gone."""
         self.fiber.lost()
-
-    @property
-    def events(self) -> EventRecoder | None:
-        """Stream of events that passes, or None."""
-        feeder = self._feeder
-        return feeder if isinstance(feeder, EventRecoder) else None
-
-    def end_events(self) -> None:
-        """End a stream of events behind the event that is being sent; the node's connection is of no more use."""
-        events = self.events
-        if events is None:
-            return
-        data = events.end()
-        if data is None:
-            return
-        if data:
-            self._write(data)
-        self.finish()
-        self.fiber.wake()
 
 
 class RawDownload(Download):

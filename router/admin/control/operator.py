@@ -14,7 +14,12 @@ from uwsgi_router.router.admin.control.nodes import (
     status_of,
 )
 from uwsgi_router.router.proxy.connection import Connections
-from uwsgi_router.router.proxy.running import NodeLoad, end_streams_of, loads_of
+from uwsgi_router.router.proxy.running import (
+    NodeLoad,
+    end_streams_of,
+    loads_of,
+    watch_streams_of,
+)
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
 
@@ -58,7 +63,7 @@ class StreamLimit:
 
     seconds: float
     count: Callable[[], int]
-    end: Callable[[], int]
+    end: Callable[[], None]
 
 
 class DrainWait:
@@ -133,7 +138,8 @@ class Operator:
         clock: the loop's clock, seconds.
         configured: nodes that the configuration names.
         routers: the open connections of the routers of this process.
-        elsewhere: has the processes that serve requests end the streams of nodes with these names; None: this one does.
+        elsewhere: has the processes that serve requests note where the streams of nodes with these names can be ended,
+            and with True end them; None: this one does.
     """
 
     def __init__(
@@ -142,7 +148,7 @@ class Operator:
         clock: Callable[[], float],
         configured: Sequence[ConfiguredNodes] = (),
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str]], None] | None = None,
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
@@ -212,25 +218,23 @@ class Operator:
 
     def _stream_limit(self, found: Sequence[SteeredNode], seconds: float) -> StreamLimit:
         nodes = [one.node for one in found]
-        elsewhere = self._elsewhere
+        names = {node.name for node in nodes}
+        elsewhere, routers = self._elsewhere, self._routers
         if elsewhere is not None:
-
-            def end_elsewhere() -> int:
-                elsewhere({node.name for node in nodes})
-                return len(nodes)
-
+            elsewhere(names, False)
             # Which of the requests are streams only those processes know.
             return StreamLimit(
-                seconds, lambda: sum(node.reference for node in nodes), end_elsewhere
+                seconds,
+                lambda: sum(node.reference for node in nodes),
+                lambda: elsewhere(names, True),
             )
+        watch_streams_of(routers, names)
 
         def count() -> int:
-            loads = loads_of(self._routers, self._clock())
+            loads = loads_of(routers, self._clock())
             return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
 
-        return StreamLimit(
-            seconds, count, lambda: end_streams_of(self._routers, {node.name for node in nodes})
-        )
+        return StreamLimit(seconds, count, lambda: end_streams_of(routers, names))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.

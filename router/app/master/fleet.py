@@ -13,6 +13,7 @@ from uwsgi_router.router.app.master.children import Children, told, user_of
 from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
 from uwsgi_router.router.app.master.launch import Launch
+from uwsgi_router.router.app.master.lending import Lending
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.router.net.listeners import BoundSocket
@@ -78,6 +79,7 @@ class Fleet:
         self._devices = MasterDevices()
         self.children = Children(loop, launch, sockets, self._devices, beats, self)
         self.generations: list[Generation] = []
+        self._lending = Lending(sockets)
         self.ending = False
         self.users: set[str] = set()
         self._file_watch: FileWatch | None = None
@@ -184,7 +186,7 @@ class Fleet:
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
-            feeds.reconnect(serving, serving.owner)
+            feeds.reconnect(serving, self.draining, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
@@ -278,9 +280,10 @@ class Fleet:
         if "failed" in members:
             self._failed(child, str(members["failed"]))
         elif "built" in members:
-            feeds.hand_over(self.serving, child)
+            feeds.hand_over(self.serving, self.draining, child)
         elif "ready" in members:
             child.takes_over = False
+            self._lending.ready(child)
             child.loop = members.get("loop", "")
             child.program.ready()
             for generation in self.generations:
@@ -305,6 +308,8 @@ class Fleet:
             )
         for generation in list(self.generations):
             if child in generation.children:
+                if child.role == "worker" and not child.program.machine.stopping:
+                    self._lending.ended(generation, child)
                 self._look_for_end(generation)
         if self.ending:
             self._listener.gone()

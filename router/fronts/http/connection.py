@@ -178,17 +178,22 @@ class HttpConnection(Connection):
         """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
-            if client.tunnel is not None and not self.connections.reloading:
+            if self.connections.reloading:
+                if self.open_answer is not None:
+                    self.open_answer.watch()
+            elif client.tunnel is not None:
                 client.send_close(None)
         else:
             idle = self.served and not self.pump.buffered
             self.fiber.hurry(self.connections.last_idle if idle else seconds)
 
     def end_stream(self) -> None:
-        """Send the Close of a WebSocket, if this is one."""
+        """Send the Close of a WebSocket, or end a stream of events between two of them, if this is one."""
         client = self.client
         if client is not None and client.tunnel is not None:
             client.send_close(None)
+        elif self.open_answer is not None:
+            self.open_answer.end()
 
     # --- reading ---
 
