@@ -276,3 +276,23 @@ def test_the_service_manager_hears_when_it_serves_and_stops(lab: Place) -> None:
         served.signal(signal.SIGTERM)
         assert manager.recv(4096).startswith(b"STOPPING=1")
         assert served.wait(30) == 0
+
+
+@pytest.mark.parametrize("given", [None, "from-a-proxy"])
+def test_copies_clients_and_the_log_know_a_request_by_one_id(lab: Place, given: str | None) -> None:
+    trusted = "127.0.0.1" if given else "none"
+    served = lab.served("--replicas", "1", "--http-trusted-proxy", trusted, "--", *GUNICORN, WSGI)
+    served.wait_for_copies(1)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    try:
+        connection.request("GET", "/id", headers={"X-Request-ID": given or "forged"})
+        answer = connection.getresponse()
+        told, body = answer.headers.get_all("X-Request-ID"), answer.read().decode()
+    finally:
+        connection.close()
+    assert told is not None
+    assert body.split()[1:] == told
+    if given:
+        assert told == [given]
+    else:
+        served.wait_for_output(f"Z {told[0]} 127.0.0.1")

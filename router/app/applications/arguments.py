@@ -22,6 +22,7 @@ DEFAULTS: Final = (
     # So that a Close can be sent between frames.
     ("http-websocket-check", "true"),
     ("http-access-log", ""),
+    ("http-request-id", "true"),
     ("subscription-algo", ALGORITHM),
 )
 

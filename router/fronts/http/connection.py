@@ -265,6 +265,8 @@ class HttpConnection(Connection):
         self.fiber.phase = _REQUEST
         pump.buffered = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
+        if settings.request_id:
+            request.request_id = parser.id_of(request, self.peer) or self.id.encode()
         length = request.content_length
         if length or request.chunked or request.raw or settings.raw_body:
             body: Body = HttpBody(
