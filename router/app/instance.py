@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
@@ -41,12 +41,14 @@ class HandOn:
         idle: seconds in which idle connections may have a last request.
         mercy: seconds for requests.
         streams: seconds for WebSockets and event streams.
+        left: called once nothing more is accepted.
     """
 
     leaving: frozenset[tuple[int, str]]
     idle: float
     mercy: float
     streams: float
+    left: Callable[[], object] = lambda: None
 
 
 class Instance:
@@ -304,6 +306,7 @@ class Instance:
             router.hand_on_stats()
         for gateway in self.gateways:
             gateway.hand_on(order.leaving, order.idle)
+        order.left()
         loop = asyncio.get_running_loop()
         ending = loop.call_later(order.streams, self._end_streams)
         await self._finish(max(order.mercy, order.streams))

@@ -135,7 +135,7 @@ def run(link: MasterLink, configuration: Configuration, role: Role, title: str) 
 
 async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     loop = asyncio.get_running_loop()
-    orders = Orders(mercy)
+    orders = Orders(mercy, left=lambda: link.send(left=True))
     post = instance.feeding.post = FeedPost(lambda: link.send(built=True))
     feeds = FeedOrders(instance.feeding, post, loop)
 
@@ -177,7 +177,7 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
         case "drain":
             leaving = frozenset((kind, text) for kind, text in members["leaving"])
             times = members["grace"], members["mercy"], members["streams"]
-            orders.hand_on = HandOn(leaving, *times)
+            orders.hand_on = HandOn(leaving, *times, orders.left)
             orders.stop.set()
         case "stop-now":
             orders.stop_now()
