@@ -14,7 +14,7 @@ WHEEL_PYTHONS ?= $(shell for minor in 11 12 13 14; do \
 	python3.$$minor -c 'import os, pip, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
 	2>/dev/null && echo python3.$$minor; done)
 
-.PHONY: run test compiled-test compiled-install compiled-fuzz lint unit peers docs fuzz reload-load autobahn bench attacks bench-programs subscribe.pyz wheels clean
+.PHONY: run test compiled-test compiled-install compiled-fuzz lint unit peers docs fuzz reload-load autobahn bench attacks bench-programs serve-load subscribe.pyz wheels clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -107,6 +107,10 @@ clean:
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	UWSGI_ROUTER_COMPILE=0 $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
+
+# A minute for each test of `serve` under load.
+serve-load: .venv/installed
+	SERVE_LOAD_SECONDS=$(if $(filter 600,$(SECONDS)),60,$(SECONDS)) $(BIN)/pytest tests/e2e/test_serve_load.py
 
 # Not .venv: whatever Python the tests run with, these figures are of the one that users have. BENCH_PYTHON is looked up
 # after bench-programs, which installs what it takes to make environments.

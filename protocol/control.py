@@ -7,22 +7,27 @@ A question::
 ========  ===================================================================================
 do        members
 ========  ===================================================================================
-status    key: only its nodes; left out: all
+status    key: only its nodes; left out: all; running: true: with what its running requests are
 drain     node; key: left out: whatever keys it has; timeout: seconds until the answer at the
           latest, 0 or left out: at once; wait_only: true: nothing is changed, but the answer
-          comes only when somebody else has taken the node out of service, too
+          comes only when somebody else has taken the node out of service, too; streams: seconds
+          after which event streams and WebSockets are ended; left out: never
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
 certificates
+apps      app: only its copies; left out: all. Of ``uwsgi-router serve`` and ``[app]`` sections
+rollout   app: left out: all; surge: true: all new copies at once. The answer comes at its end
 reload    timeout: seconds to wait for the outcome; 0 or left out: it is not waited for
 ========  ===================================================================================
 
 The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to ``certificates`` one for each that is
-served over TLS, ``{"certificate": {"name": ..., "file": ..., "not_after": epoch}}``; then, as in every answer, one
-line that has ``ok``: ``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that
-were meant (or certificates), ``running`` the requests that they still have: 0 after a ``drain`` that was in time.
-A ``status`` also has ``version`` and ``build`` (``compiled`` or ``plain``), the router's.
-``known`` is false if nobody has announced the key within the last hour: perhaps it is another router.
+served over TLS, ``{"certificate": {"name": ..., "file": ..., "not_after": epoch}}``, that to ``apps`` one for each
+copy, ``{"copy": {...}}``; a rollout's failure has lines of the copy that failed, ``{"line": "..."}``.
+Then there is, as in every answer, one line that has ``ok``:
+``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that were meant (or certificates), ``running``
+the requests that they still have: 0 after a ``drain`` that was in time. A ``status`` also has
+``version`` and ``build`` (``compiled`` or ``plain``), the router's. ``known`` is false if nobody has
+announced the key within the last hour: perhaps it is another router.
 ``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
 connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
 but gets no answer.
@@ -49,17 +54,22 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight", "certificates", "reload"]
+Do = Literal["status", "drain", "enable", "weight", "certificates", "reload", "apps", "rollout"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
-    "status": frozenset({"key"}),
-    "drain": frozenset({"node", "key", "timeout", "wait_only"}),
+    "status": frozenset({"key", "running"}),
+    "drain": frozenset({"node", "key", "timeout", "wait_only", "streams"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
     "certificates": frozenset(),
     "reload": frozenset({"timeout"}),
+    "apps": frozenset({"app"}),
+    "rollout": frozenset({"app", "surge"}),
 }
-_WITHOUT_NODE: Final = frozenset({"status", "certificates", "reload"})
+#: Words that are about no node.
+_WITHOUT_NODE: Final = frozenset({"status", "certificates", "reload", "apps", "rollout"})
+#: Words that supervisors of applications know, and routers do not.
+OF_APPLICATIONS: Final = frozenset({"apps", "rollout"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -73,11 +83,15 @@ class Question:
 
     Attributes:
         do: the word.
-        node: the node's address as in the table; "" for ``status``, ``certificates`` and ``reload``.
+        node: the node's address as in the table; "" for words that are about none.
         key: None: every key.
         timeout: seconds.
         weight: None: what the node announces.
         wait_only: see the module.
+        running: likewise.
+        streams: likewise; None: never.
+        app: name of an application; "": all.
+        surge: see the module; None: as the application has it.
     """
 
     do: Do
@@ -86,6 +100,10 @@ class Question:
     timeout: float = 0.0
     weight: int | None = None
     wait_only: bool = False
+    running: bool = False
+    streams: float | None = None
+    app: str = ""
+    surge: bool | None = None
 
 
 def encode_question(question: Question) -> bytes:
@@ -101,6 +119,14 @@ def encode_question(question: Question) -> bytes:
         members["weight"] = question.weight
     if question.wait_only:
         members["wait_only"] = True
+    if question.running:
+        members["running"] = True
+    if question.streams is not None:
+        members["streams"] = question.streams
+    if question.app:
+        members["app"] = question.app
+    if question.surge is not None:
+        members["surge"] = question.surge
     return encode_line(members)
 
 
@@ -130,7 +156,11 @@ def decode_question(line: bytes) -> Question:
         _key(members.get("key")),
         _timeout(members.get("timeout", 0)),
         _weight(members.get("weight")),
-        _switch(members.get("wait_only", False)),
+        _switch("wait_only", members.get("wait_only", False)),
+        _switch("running", members.get("running", False)),
+        None if members.get("streams") is None else _timeout(members["streams"]),
+        _app(members.get("app", "")),
+        None if members.get("surge") is None else _switch("surge", members["surge"]),
     )
 
 
@@ -153,13 +183,15 @@ def encode_refusal(error: str) -> bytes:
 
 
 def decode_answer(line: bytes) -> dict[str, Any]:
-    """Read a line of an answer: one that has ``node`` or ``certificate``, or the last one.
+    """Read a line of an answer: one that has ``node``, ``certificate``, ``copy`` or ``line``, or the last one.
 
     Raises:
         ControlError: if it is none, or says that something is wrong.
     """
     members = _object(line)
-    if isinstance(members.get("node"), dict) or isinstance(members.get("certificate"), dict):
+    if any(isinstance(members.get(name), dict) for name in ("node", "certificate", "copy")):
+        return members
+    if isinstance(members.get("line"), str):
         return members
     if members.get("ok") is False:
         raise ControlError(
@@ -214,10 +246,16 @@ def _weight(weight: object) -> int | None:
     return weight
 
 
-def _switch(value: object) -> bool:
+def _switch(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise ControlError("wait_only is neither true nor false")
+        raise ControlError(f"{name} is neither true nor false")
     return value
+
+
+def _app(name: object) -> str:
+    if not isinstance(name, str) or len(_raw(name)) > _MAX_NODE:
+        raise ControlError(f"an application's name is a text of up to {_MAX_NODE} bytes")
+    return name
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from uwsgi_router.protocol.address import Address
+from uwsgi_router.protocol.key import normal_key
 from uwsgi_router.protocol.subscription import MAX_KEY, Proto, Subscription
 from uwsgi_router.subscriptions.balancing import ALGORITHMS
 from uwsgi_router.subscriptions.events import (
@@ -76,8 +77,10 @@ class Registry:
         protocols: what the routers that use this table can speak to nodes.
         router: what other routers know this one by; b"": it passes no announces on.
         health: health of the nodes; None: with the defaults of :class:`Health`.
+        expected: keys that count as announced before anybody has announced them.
 
     Attributes:
+        expected: see above, in the normal form.
         health: of the nodes, by health checks and requests.
     """
 
@@ -96,6 +99,7 @@ class Registry:
         protocols: Collection[Proto] = frozenset({"uwsgi"}),
         router: bytes = b"",
         health: Health | None = None,
+        expected: Collection[bytes] = (),
     ) -> None:
         self.tolerance = tolerance
         self.mountpoints = mountpoints
@@ -120,6 +124,7 @@ class Registry:
         self._stale: OrderedDict[SubscribedNode, None] = OrderedDict()
         self._known: ExpiringSet[bytes] = ExpiringSet(REMEMBERED, max_keys)
         self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
+        self.expected = frozenset(map(normal_key, expected))
 
     def __repr__(self) -> str:
         return f"<Registry keys={len(self._pools)} nodes={self._room_for_nodes.used} usable={len(self)}>"
@@ -438,7 +443,7 @@ class Registry:
 
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
-        if self.has_nodes(key) or self._known.contains(key, now):
+        if self.has_nodes(key) or key in self.expected or self._known.contains(key, now):
             return True
         return any(self._known.contains(other, now) for other in self.related_keys(key))
 

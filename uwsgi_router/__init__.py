@@ -24,6 +24,8 @@ from uwsgi_router.version import __version__
 
 if TYPE_CHECKING:
     from uwsgi_router.router.api import (
+        Application,
+        CopyStatus,
         DrainCancelled,
         Forwarder,
         ForwarderCache,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         NodeStatus,
         NoWeight,
         ParameterError,
+        RolloutFailed,
         RouterFast,
         RouterForkPty,
         RouterHttp,
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from uwsgi_router.subscriptions import SubscribeError, Subscriber, subscribe
 
 __all__ = [
+    "Application",
+    "CopyStatus",
     "DrainCancelled",
     "Forwarder",
     "ForwarderCache",
@@ -54,6 +59,7 @@ __all__ = [
     "NoWeight",
     "NodeStatus",
     "ParameterError",
+    "RolloutFailed",
     "RouterFast",
     "RouterForkPty",
     "RouterHttp",

@@ -2,6 +2,7 @@
 
 from uwsgi_router.router.admin.control.nodes import NodeStatus, NoWeight
 from uwsgi_router.router.admin.control.operator import DrainCancelled, UnknownNode
+from uwsgi_router.router.api.application import Application, CopyStatus, RolloutFailed
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.fast import RouterFast
 from uwsgi_router.router.api.forwarders import (
@@ -18,6 +19,8 @@ from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
+    "Application",
+    "CopyStatus",
     "DrainCancelled",
     "Forwarder",
     "ForwarderCache",
@@ -28,6 +31,7 @@ __all__ = [
     "NoWeight",
     "NodeStatus",
     "ParameterError",
+    "RolloutFailed",
     "RouterFast",
     "RouterForkPty",
     "RouterHttp",

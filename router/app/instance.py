@@ -287,7 +287,13 @@ class Instance:
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
         configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
-        return self.tables.operator(configured, self.certificates.ends)
+        keeps = self.feeding.seat.role is Role.KEEPER
+        return self.tables.operator(
+            configured,
+            self.certificates.ends,
+            [gateway.connections for gateway in self.gateways],
+            self.feeding.drain_streams if keeps else None,
+        )
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
@@ -17,6 +17,7 @@ from uwsgi_router.router.net.lanes import second_lane
 from uwsgi_router.router.net.listeners import BindError, BoundSocket, bind_datagram
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.net.unix_file import SocketFileError, set_access
+from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.table.prober import Prober
 from uwsgi_router.router.table.resubscription import Announced, announced_by
 from uwsgi_router.router.table.state_file import StateFile
@@ -196,10 +197,19 @@ class Tables:
         self,
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
+        routers: Sequence[Connections] = (),
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> Operator:
-        """Return the operator of the tables, and of configured nodes; to be called once they have started."""
+        """Return the operator of the tables, and of configured nodes; to be called once they have started.
+
+        Args:
+            configured: nodes.
+            certificates: returns the ends of those that are served.
+            routers: connections of those whose streams end with a drain.
+            elsewhere: see :class:`Operator`.
+        """
         clock = asyncio.get_running_loop().time
-        return Operator(self._named(), clock, configured, certificates)
+        return Operator(self._named(), clock, configured, certificates, routers, elsewhere)
 
     @property
     def by_address(self) -> Mapping[str, Table]:

@@ -66,6 +66,8 @@ COMMANDS = {
     "keys": Command("make keys for signed announces", "keys"),
     "pty": Command("connect this terminal to a forkpty router", "pty"),
     "reload": Command("have a running router read its configuration again", "reload"),
+    "rollout": Command("replace the copies of an application, one by one", "rollout"),
+    "serve": Command("run copies of a program, and HTTP in front of them", "serve"),
     "status": Command("show the nodes of a running router", "status"),
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
     "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),

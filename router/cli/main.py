@@ -14,7 +14,7 @@ HELP = frozenset({"--help", "-h", "--usage", "help"})
 SIGNALS = frozenset({"--stop", "--reload"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
-_INTERRUPTED = frozenset({"drain", "enable", "status", "subscribe", "weight"})
+_INTERRUPTED = frozenset({"drain", "enable", "rollout", "serve", "status", "subscribe", "weight"})
 
 
 def command() -> int:
@@ -132,6 +132,10 @@ def _run(arguments: Sequence[str]) -> int:
         return connect(parse_address(terminal), packets=pty.connect_packets is not None)
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
+    if configuration.applications:
+        from uwsgi_router.router.cli.applications import run_with_applications  # noqa: PLC0415
+
+        return run_with_applications(arguments, configuration)
     from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
 
     try:

@@ -16,6 +16,8 @@ from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, key_of, unread
+from uwsgi_router.router.cli.copies import copies_table, running_of
+from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
     VARIABLE,
@@ -55,12 +57,15 @@ def main(args: list[str]) -> int:
     try:
         while True:
             program, nodes, certificates = _asked(parsed.control, parsed.key)
-            tables = as_table(program, nodes) + ends_table(certificates, _now())
-            text = as_json(program, nodes, certificates) if parsed.json else tables
+            copies = _copies(parsed.control) if parsed.key is None else []
+            tables = (
+                copies_table(copies) + as_table(program, nodes) + ends_table(certificates, _now())
+            )
+            text = as_json(program, nodes, certificates, copies) if parsed.json else tables
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
-            if not nodes and not parsed.watch:
+            if not (nodes or copies or parsed.watch):
                 about = "" if parsed.key is None else f" of the key {parsed.key}"
                 status = 1 if parsed.key is not None else 0
                 return failed("status", f"there is no node{about}", status)
@@ -79,7 +84,8 @@ def arguments() -> argparse.ArgumentParser:
     """Return the parser of its command line."""
     parser = commands.parser(
         "status",
-        "Show the nodes of a running router: those of its configuration, and those that announced themselves.",
+        "Show the nodes of a running router: those of its configuration, and those that announced themselves; and the"
+        " copies of applications that run behind it.",
         "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
         (
             "uwsgi-router status --control /run/uwsgi-router/control",
@@ -100,8 +106,9 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         metavar="PATH",
-        default=control_path(None, os.environ) or DEFAULT,
-        help=f"the router's control socket (default: ${VARIABLE}, else {DEFAULT})",
+        default=_default_control(os.environ),
+        help=f"the router's control socket (default: ${VARIABLE}, else {DEFAULT},"
+        " else that of the only `uwsgi-router serve`)",
     )
 
 
@@ -109,10 +116,18 @@ def _now() -> float:
     return datetime.now(UTC).timestamp()
 
 
+def _default_control(environ: Mapping[str, str]) -> str:
+    given = control_path(None, environ)
+    if given is None and not os.path.exists(DEFAULT):
+        found = runtime.control_paths(environ)
+        given = found[0] if len(found) == 1 else None
+    return given or DEFAULT
+
+
 def _asked(path: str, key: str | None) -> tuple[Program, list[NodeLine], list[EndLine]]:
     """Return what the router is, its nodes, and its certificates unless it is about a key."""
     with Control(path, _PATIENCE) as control:
-        *lines, done = control.ask(Question("status", key=key_of(key)))
+        *lines, done = control.ask(Question("status", key=key_of(key), running=True))
         program = {name: _text(str(done.get(name, ""))) for name in ("version", "build")}
         nodes = [line["node"] for line in lines]
         if key is not None:
@@ -126,10 +141,22 @@ def _asked(path: str, key: str | None) -> tuple[Program, list[NodeLine], list[En
         return program, nodes, ends
 
 
+def _copies(path: str) -> list[NodeLine]:
+    """Return the copies of applications; none of a router without any."""
+    try:
+        with Control(path, _PATIENCE) as control:
+            return [line["copy"] for line in control.ask(Question("apps")) if "copy" in line]
+    except CannotAsk:
+        return []
+
+
 def as_json(
-    program: Program, nodes: Sequence[NodeLine], certificates: Sequence[EndLine] = ()
+    program: Program,
+    nodes: Sequence[NodeLine],
+    certificates: Sequence[EndLine] = (),
+    copies: Sequence[NodeLine] = (),
 ) -> str:
-    """Return one object: the router's version and build, keys in order, each with its nodes, and certificates."""
+    """Return one object: the router's version and build, keys in order, each with its nodes; certificates; copies."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
@@ -137,6 +164,8 @@ def as_json(
     document: dict[str, object] = {**program, "keys": keys}
     if certificates:
         document["certificates"] = [_shown(one) for one in certificates]
+    if copies:
+        document["copies"] = [dict(copy) for copy in copies]
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -210,7 +239,7 @@ def _row(node: NodeLine) -> list[str]:
         f"  {_text(node['node'])}",
         state,
         f"{node['requests']}",
-        f"{node['running']}",
+        running_of(node),
         weight,
         f"{node['backup']}",
         f"{node['failures']}",

@@ -49,6 +49,7 @@ def parse(
             current, bracket, _ = stripped[1:].partition("]")
             if not bracket:
                 problems.append(Problem(where, "a section is written [name]"))
+            current = _normal(current)
             seen = seen or current == section
         elif current == section:
             name, _, value = stripped.partition("=")
@@ -67,6 +68,21 @@ def parse(
     if not seen:
         problems.append(Problem(file, f"there is no section [{section}] in this file"))
     return lines
+
+
+def has_section(text: str, section: str) -> bool:
+    """Return True if a file has a section of this name."""
+    return any(
+        line.strip()[1:].partition("]")[0] == section
+        for line in text.split("\n")
+        if line.strip().startswith("[")
+    )
+
+
+def _normal(section: str) -> str:
+    """Return the title of an application's section with one blank; others stay as they are."""
+    words = section.split()
+    return " ".join(words) if len(words) == 2 and words[0] == "app" else section
 
 
 def read_text(path: str) -> str:

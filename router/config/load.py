@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from uwsgi_router.router.config import app_sections, crosschecks
 from uwsgi_router.router.config import argv as arguments
-from uwsgi_router.router.config import crosschecks
 from uwsgi_router.router.config.build import build
 from uwsgi_router.router.config.lines import Line, Problem, Severity
 from uwsgi_router.router.config.model import Configuration
@@ -60,14 +60,21 @@ def examine(argv: Sequence[str], environ: Mapping[str, str]) -> Report:
     unread: set[str] = set()
     built = build(verdicts.used, script.expand, problems, unread)
     prints = tuple(script.prints())
+    apps = app_sections.applications(script.applications, script.expand, problems)
     places = Places((line, one, script.expand(line)) for line, one in verdicts.seen)
-    if not (problems or script.problems):
+    # In front of applications a router listens by itself.
+    if not (problems or script.problems or (apps and not built.process.no_apps)):
         problems += places.problems(crosschecks.absent(built))
     if not script.problems:
         problems += places.problems(_independent(crosschecks.missing(built), unread))
     odd = places.problems(_independent(crosschecks.oddities(built), unread), Severity.WARNING)
     warnings = (*script.warnings, *verdicts.warnings, *odd)
-    configuration = replace(built, prints=prints, warnings=tuple(map(str, warnings)))
+    configuration = replace(
+        built,
+        prints=prints,
+        warnings=tuple(map(str, warnings)),
+        applications=() if built.process.no_apps else apps,
+    )
     found = dict.fromkeys([*script.problems, *problems])
     return Report(
         configuration,

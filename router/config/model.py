@@ -7,6 +7,7 @@ and logs.
 
 from dataclasses import dataclass, field
 
+from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
@@ -23,6 +24,7 @@ from uwsgi_router.router.config.types import (
 )
 
 __all__ = [
+    "AppConfig",
     "CacheConfig",
     "CacheItem",
     "CertificateFiles",
@@ -52,6 +54,8 @@ class Configuration:
     tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
+    applications: tuple[AppConfig, ...] = ()
+    """Programs that are run behind the routers."""
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()

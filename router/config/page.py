@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from uwsgi_router.router.config import table, unsupported
+from uwsgi_router.router.config import app, table, unsupported
 from uwsgi_router.router.config.help import described
 from uwsgi_router.router.config.option import Option, Provenance, Standing
 
@@ -33,6 +33,14 @@ last occurrence counts. A *node* is an application server, a *key* the host that
 """
 
 
+APPLICATIONS = """\
+## Applications
+
+Words of `[app NAME]` sections, and with `--` options of `uwsgi-router serve`: see [copies of a server](serve.md).
+`http`, `stop-timeout`, `control-socket` and `pidfile` are options of the command only; a file has them in `[uwsgi]`
+(there `reload-mercy` is the time of a stop). Times may have a unit (`500ms`, `30s`, `5m`, `6h`, `1d`).
+"""
+
 _MARKS = {Provenance.UWSGI: "", Provenance.UNRELEASED: "*", Provenance.OURS: "**"}
 
 
@@ -46,6 +54,9 @@ def page() -> str:
         parts.append(f"## {group[0].upper()}{group[1:]}\n")
         parts.append("| option | value | what it does | class |\n|---|---|---|---|")
         parts.append("\n".join(_row(option) for option in options) + "\n")
+    parts.append(APPLICATIONS)
+    parts.append("| option | value | what it does | class |\n|---|---|---|---|")
+    parts.append("\n".join(_row(option) for option in app.words_of_serve()) + "\n")
     for standing in (Standing.BY_DESIGN, Standing.NOT_YET, Standing.APPLICATION):
         parts.append(f"## Others: {standing.value}\n")
         parts.append("\n".join(_topics(standing)))

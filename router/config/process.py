@@ -296,6 +296,12 @@ class ProcessConfig:
         group=PROCESS,
         origin=_OURS,
     )
+    no_apps: bool = switch(
+        "no-apps",
+        "Start no application of [app NAME] sections: only the routers.",
+        group=PROCESS,
+        origin=_OURS,
+    )
     stats_http: bool = switch(
         "stats-http",
         "Stats ports wait for an HTTP request instead of writing first.",

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from uwsgi_router.router.config import blocks, ini, language, magic, table
+from uwsgi_router.router.config import app_sections, blocks, ini, language, magic, table
 from uwsgi_router.router.config.lines import ConfigurationExit, Line, Problem
 from uwsgi_router.router.config.placeholders import ExpansionError, Placeholders, names_in
 
@@ -40,12 +40,14 @@ class Script:
         problems: what is wrong.
         warnings: what is read in another way than uWSGI does.
         placeholders: expands values with all that was set.
+        applications: lines of ``[app NAME]`` sections, by name.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.lines: list[Line] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.applications: dict[str, list[Line]] = {}
         self._first: dict[str, str] = {}
         self.placeholders = Placeholders(self._first.get, environ, ini.read_text)
         self._environ = environ
@@ -184,8 +186,14 @@ class Script:
             return
         self._last_ini = path
         self._reading.append((os.path.abspath(path), wanted))
-        for inner in self._parse(text, path, section, template=line.name != "ini"):
-            self._feed(inner)
+        apps = [] if section else app_sections.names_in(text)
+        if not apps or ini.has_section(text, wanted):
+            for inner in self._parse(text, path, section, template=line.name != "ini"):
+                self._feed(inner)
+        for name in apps:
+            lines = self._parse(text, path, app_sections.section_of(name), template=True)
+            self.placeholders.used |= {used for one in lines for used in names_in(one.value)}
+            self.applications.setdefault(name, []).extend(lines)
         self._reading.pop()
 
     def _parse(self, text: str, path: str, section: str, *, template: bool) -> list[Line]:

@@ -195,6 +195,16 @@ class SubscriptionConfig:
         origin=_OURS,
         shown="the file nodes in $STATE_DIRECTORY, if systemd gives one",
     )
+    expected_keys: tuple[str, ...] = option(
+        "subscription-expect-key",
+        values.KEY,
+        "Requests for this key wait for a node (with …-hold) although none has ever announced it, and get none of"
+        " another key.",
+        default=(),
+        group=ELSEWHERE,
+        repeatable=True,
+        origin=_OURS,
+    )
     check: Checks | None = option(
         "subscription-check",
         CHECK,

@@ -88,12 +88,15 @@ class Client:
         """Seconds of silence that end a tunnel."""
         return self._limits.timeout
 
-    def send_close(self, fault: BodyError | None, *, by_client: bool = False) -> None:
+    def send_close(
+        self, fault: BodyError | None, *, by_client: bool = False, restart: bool = False
+    ) -> None:
         """Send the last words of the tunnel's protocol to both ends, if it has any; sets ``close_sent``.
 
         Args:
-            fault: which rule was broken; None: nothing moved for too long, or the router stops.
+            fault: which rule was broken; None: nothing moved for too long, or the router or the node stops.
             by_client: by the client, not by the node.
+            restart: the node stops, and others go on.
         """
 
     def failure_answer(self, failure: Failure) -> bytes:  # noqa: ARG002

@@ -31,6 +31,19 @@ _BATCH: Final = 64
 _SILENT: Final = 8
 
 
+class RunningRequest:
+    """Request that a connection serves: an :class:`~uwsgi_router.router.proxy.exchange.Exchange`.
+
+    Attributes:
+        open_answer: that is under way without a length; None: there is none.
+    """
+
+    __slots__ = ("open_answer",)
+
+    def __init__(self) -> None:
+        self.open_answer: OpenAnswer | None = None
+
+
 class Connection(LinkOwner):
     """Connection of one client: owns the socket, and the coroutine that serves its requests.
 
@@ -48,10 +61,18 @@ class Connection(LinkOwner):
         number: number of this connection, counted since the router started.
         connections: the open ones of the router.
         discarded: bytes that were read behind its last answer, for nobody.
-        open_answer: that is under way without a length; None: there is none.
+        exchange: of the request that is being served, or was last; None: there is none.
     """
 
-    __slots__ = ("connections", "discarded", "fiber", "link", "number", "open_answer", "peer")
+    __slots__ = (
+        "connections",
+        "discarded",
+        "exchange",
+        "fiber",
+        "link",
+        "number",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -68,7 +89,12 @@ class Connection(LinkOwner):
         self.peer = peer
         self.number = number
         self.discarded = 0
-        self.open_answer: OpenAnswer | None = None
+        self.exchange: RunningRequest | None = None
+
+    @property
+    def open_answer(self) -> OpenAnswer | None:
+        """Answer that is under way without a length; None: there is none."""
+        return None if self.exchange is None else self.exchange.open_answer
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -110,8 +136,8 @@ class Connection(LinkOwner):
         """Release everything: the coroutine has ended, of itself or with ``error``."""
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
-        self.open_answer = None
         self.link.close()
+        self.exchange = None
         self.connections.discard(self)
 
     # --- what the client's link tells ---

@@ -16,6 +16,7 @@ from uwsgi_router.router.proxy.answers.message import MAX_HEAD, MessageAnswer
 from uwsgi_router.router.proxy.answers.raw import RawAnswer, RawDownload
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
+from uwsgi_router.router.proxy.connection import RunningRequest
 from uwsgi_router.router.proxy.context import Context, Site
 from uwsgi_router.router.proxy.directions import Answers
 from uwsgi_router.router.proxy.lease import Lease
@@ -30,7 +31,7 @@ _BROKE: Final = frozenset({errno.EPIPE, errno.ECONNRESET})
 _CONNECT: Final = Phase.CONNECT
 
 
-class Exchange:
+class Exchange(RunningRequest):
     """Exchange: one request on its way; dies with it.
 
     Args:
@@ -71,6 +72,8 @@ class Exchange:
         self.route = Route(context, self.fiber, request, self.body)
         self.lease: Lease | None = None
         self.reason = ""
+        # What RunningRequest.__init__ does, without the call.
+        self.open_answer = None
         self._head = b""
 
     def __repr__(self) -> str:

@@ -52,7 +52,7 @@ class SubscriptionForwarder(Forwarder):
         ) or self._choose_fallback(request, tried)
 
     def _choose_fallback(self, request: Request, tried: Collection[Node]) -> Node | None:
-        if self._fallback_key is None:
+        if self._fallback_key is None or self._is_expected(self._keys(request)):
             return None
         return self._registry.choose(self._fallback_key, client=request.client, tried=tried)
 
@@ -63,7 +63,14 @@ class SubscriptionForwarder(Forwarder):
 
     def _announced_keys(self, request: Request) -> list[bytes]:
         keys = self._keys(request)
-        return keys if self._fallback_key is None else [*keys, self._fallback_key]
+        if self._fallback_key is None or self._is_expected(keys):
+            return keys
+        return [*keys, self._fallback_key]
+
+    def _is_expected(self, keys: list[bytes]) -> bool:
+        """Return True if a key is known to be somebody's own: others do not answer in his absence."""
+        expected = self._registry.expected
+        return bool(expected) and any(key in expected for key in keys)
 
     def is_known(self, request: Request, now: float) -> bool:
         """Return True if some form of the key has nodes, had some within an hour, or we have just started."""

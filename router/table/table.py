@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.subscription import Subscription
-from uwsgi_router.protocol.text import show
+from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import SubscriptionConfig
 from uwsgi_router.router.core.log import RateLimited
@@ -125,6 +125,7 @@ class Table:
                 () if config.check is None else config.check.checked_first,
                 self._timing.first_ejection,
             ),
+            expected=[to_bytes(key) for key in config.expected_keys],
         )
         self._listeners: list[TableListener] = []
         self._servers: list[SubscriptionServer] = []

@@ -53,7 +53,7 @@ class Announcement:
         key_file: a file with one ``KEY[,MODIFIER1]`` per line, read for each round.
         check_file: announced only while this file exists.
         signer: signs, if the router wants signatures.
-        weight, modifier1, modifier2, algo, backup, proto, vassal, sni_key, sni_crt, sni_ca: as in
+        weight, modifier1, modifier2, algo, backup, proto, vassal, sni_key, sni_crt, sni_ca, cores: as in
             :class:`~uwsgi_router.protocol.subscription.Subscription`.
     """
 
@@ -73,6 +73,7 @@ class Announcement:
     sni_key: str | None = None
     sni_crt: str | None = None
     sni_ca: str | None = None
+    cores: int = 0
 
     def __post_init__(self) -> None:
         """Check what uWSGI would swallow or only find out when it sends.
@@ -137,6 +138,7 @@ class Announcement:
                 address=self.address,
                 modifier1=modifier1,
                 modifier2=self.modifier2,
+                cores=self.cores,
                 weight=self.weight,
                 algo=self.algo,
                 backup=self.backup,
@@ -177,6 +179,7 @@ def announcement(
     sni_client_ca: str | None = None,
     backup: int = 0,
     key_file: str | None = None,
+    cores: int = 0,
     default_protocol: Proto = "uwsgi",
 ) -> Announcement:
     """Make an announcement from the parameters of uwsgiconf's ``subscriptions.subscribe``.
@@ -198,6 +201,7 @@ def announcement(
         sni_client_ca: authorities that sign clients, likewise.
         backup: backup level, if ``balancing_algo`` is not an object that has one.
         key_file: instead of ``key``: a file with one key per line.
+        cores: requests that it works on at once; 0: that is not told.
         default_protocol: what it speaks if neither ``protocol`` nor the address says so.
 
     Raises:
@@ -231,6 +235,7 @@ def announcement(
         sni_key=sni_key,
         sni_crt=sni_cert,
         sni_ca=sni_client_ca,
+        cores=cores,
     )
 
 

@@ -8,17 +8,19 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
 from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
+from uwsgi_router.subscriptions.client.cores import cores_of
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.output import standard_error
-from uwsgi_router.subscriptions.client.process import CannotStart
 from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
+from uwsgi_router.subscriptions.client.starting import CannotStart
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
 from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
 from uwsgi_router.version import __version__
@@ -33,8 +35,8 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 _EPILOG = """\
 In PROGRAM's arguments {address}, {host} and {port} stand for the announced address:
 
-  %(prog)s --server 10.0.0.1:3032 --key example.com --address auto:8000 -- gunicorn app:app -b {address}
-  %(prog)s --server /run/announce.sock --key example.com --address /run/app.sock -- uvicorn app:app --uds {address}
+  %(prog)s --router 10.0.0.1:3032 --host example.com --advertise auto:8000 -- gunicorn app:app -b {address}
+  %(prog)s --router /run/announce.sock --host example.com --advertise /run/app.sock -- uvicorn app:app --uds {address}
 
 TERM or INT withdraws PROGRAM from the routers first, and is passed on as TERM after the drain; a second one
 ends the drain. All other signals are passed on at once. The exit code is PROGRAM's (128 + N if signal N ended it);
@@ -94,9 +96,10 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
         raise SubscribeError(f"write -- before the program: -- {shlex.join(rest)}")
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    announcements = _announcements(options)
+    cores = cores_of(program, os.environ) if options.cores is None else options.cores
+    announcements = _announcements(options, cores)
     if not announcements:
-        raise SubscribeError("nothing to announce: write --server HOST:PORT --key KEY")
+        raise SubscribeError("nothing to announce: write --router HOST:PORT --host HOST")
     if not program:
         raise SubscribeError(
             "there is no program: write -- and then the program with its arguments"
@@ -120,14 +123,14 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     return list(arguments[:at]), tuple(arguments[at + 1 :])
 
 
-def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
+def _announcements(options: argparse.Namespace, cores: int) -> tuple[Announcement, ...]:
     made = []
     if options.key and not options.server:
-        raise SubscribeError("there is no server: write --server HOST:PORT")
+        raise SubscribeError("there is no router: write --router HOST:PORT")
     for server in options.server:
         if not options.key:
             raise SubscribeError(
-                "there is no key: write --key with the host that the program serves"
+                "there is no host: write --host with the one that the program serves"
             )
         made += [
             announcement(
@@ -136,6 +139,7 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
                 address=options.address,
                 balancing_weight=options.weight,
                 signing=options.sign,
+                cores=cores,
                 protocol=options.proto,
                 default_protocol=_USUAL,
             )
@@ -143,12 +147,15 @@ def _announcements(options: argparse.Namespace) -> tuple[Announcement, ...]:
         ]
     for read, texts in ((subscribe_to, options.subscribe_to), (subscribe2, options.subscribe2)):
         made += [
-            read(
-                text,
-                address=options.address,
-                weight=options.weight,
-                protocol=options.proto,
-                default_protocol=_USUAL,
+            replace(
+                read(
+                    text,
+                    address=options.address,
+                    weight=options.weight,
+                    protocol=options.proto,
+                    default_protocol=_USUAL,
+                ),
+                cores=cores,
             )
             for text in texts
         ]
@@ -159,8 +166,8 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     """Return the parser of the command line of a program called ``prog``."""
     parser = CommandParser(
         prog=prog,
-        usage="%(prog)s --server HOST:PORT --key KEY --address ADDRESS [options] -- PROGRAM...",
-        description="Run PROGRAM, and announce it once it serves: tell routers where it is, and for which host (KEY).",
+        usage="%(prog)s --router HOST:PORT --host HOST --advertise ADDRESS [options] -- PROGRAM...",
+        description="Run PROGRAM, and announce it once it serves: tell routers where it is, and for which HOST.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -168,29 +175,44 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--version", action="version", version=f"{prog} {__version__}")
     add(
+        "--router",
         "--server",
+        dest="server",
         metavar="HOST:PORT",
         action="append",
         default=[],
         help="the subscription server, all addresses of a name; or the path of its UNIX socket (may be repeated)",
     )
     add(
+        "--host",
         "--key",
+        dest="key",
+        metavar="HOST",
         action="append",
         default=[],
         help="the host that the program serves, as example.com (may be repeated)",
     )
     add(
+        "--advertise",
         "--address",
+        dest="address",
+        metavar="ADDRESS",
         help="where the router finds the program: HOST:PORT, a UNIX socket's path, or auto:PORT, which is this"
         " machine's address on the route to the server; http://, uwsgi:// or unix: before it say what is spoken there",
     )
     add(
         "--proto",
         choices=PROTOS,
-        help="what the program speaks, as a scheme of --address may say, too (default: http)",
+        help="what the program speaks, as a scheme of --advertise may say, too (default: http)",
     )
     add("--weight", type=int, metavar="N", help="its share of the requests (default: 1)")
+    add(
+        "--cores",
+        type=_cores,
+        metavar="N",
+        help="requests that it works on at once; the router sends it no more, and the others wait"
+        " (default: as gunicorn's or granian's arguments say, else any number)",
+    )
     add(
         "--sign",
         metavar="DIGEST:KEYFILE",
@@ -256,6 +278,13 @@ def _seconds(text: str) -> float:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: write 8, 8s, 500ms or 1m")
     return float(found[1]) * _UNITS[found[2]]
+
+
+def _cores(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 7 else 0
+    if not 1 <= number <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number of requests from 1 to 1000000")
+    return number
 
 
 def _interval(text: str) -> float:

@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from uwsgi_router.subscriptions.client.starting import CannotStart, end_with_us
+
 log = logging.getLogger("subscriptions.client")
 
 #: Never forwarded: what can't be caught, what tells of children, and what a fault of our own would raise.
@@ -25,38 +27,6 @@ _OWN: Final = frozenset(
         signal.SIGSYS,
     }
 )
-
-
-# From <sys/prctl.h>.
-_PR_SET_PDEATHSIG: Final = 1
-
-try:
-    import ctypes
-
-    _prctl: Callable[..., int] | None = ctypes.CDLL(None).prctl
-except (ImportError, OSError, AttributeError):  # a Python without libffi
-    _prctl = None
-
-
-def _end_with_us() -> None:
-    """Ask the kernel, in the child, to send TERM when the parent ends.
-
-    Who is killed can't withdraw the program; it must not serve on with nobody to tell when it ends.
-    """
-    if _prctl is not None:
-        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-
-class CannotStart(Exception):
-    """Error: the program can't be started.
-
-    Attributes:
-        code: the exit code that shells have for it: 127 if it is not there, 126 if it can't be run.
-    """
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Program:
@@ -82,7 +52,7 @@ class Program:
                 start_new_session=True,
                 # What our parent left open (sockets, say) is meant for the program.
                 close_fds=False,
-                preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
+                preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
             )
         except FileNotFoundError as exc:
             # A script whose interpreter is missing is "not there" too.

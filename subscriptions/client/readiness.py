@@ -27,11 +27,13 @@ class Check:
         path: asked for with GET; None: a connection is enough.
         host: what the ``Host`` field says: applications often answer only for their own.
         address: who is asked; None: the announced address.
+        any_status: any answer is well, and HEAD is enough.
     """
 
     path: str | None = None
     host: str = "localhost"
     address: Address | None = None
+    any_status: bool = False
 
     @classmethod
     def parse(cls, url: str, key: str) -> "Check":
@@ -95,20 +97,21 @@ class Check:
         self, sock: socket.socket, address: Address
     ) -> tuple[str | None, Literal["http"] | None]:
         assert self.path is not None
+        method = "HEAD" if self.any_status else "GET"
         connection = http.client.HTTPConnection("localhost", timeout=_PATIENCE)
         connection.sock = sock
         try:
             fields = health_fields(self.host, "uwsgi-subscribe")
-            connection.request("GET", self.path, headers=dict(fields))
+            connection.request(method, self.path, headers=dict(fields))
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as exc:
             how = str(exc) or type(exc).__name__
             # A uwsgi server answers no health check: then that explains it.
-            return f"{address} does not answer GET {self.path}: {how}", None
+            return f"{address} does not answer {method} {self.path}: {how}", None
         finally:
             connection.close()
         # A redirection (to https, say) is an answer of a program that works.
-        if 200 <= status < 400:
+        if 200 <= status < 400 or self.any_status:
             return None, "http"
         # gunicorn answers so in uwsgi, too.
         spoken: Literal["http"] | None = None if status == 400 else "http"

@@ -25,6 +25,8 @@ from tests.docs.units import check_unit
 from tests.lab import programs
 from tests.lab.processes import Process, free_port
 from tests.lab.waiting import wait_until
+from uwsgi_router.router.cli import serve
+from uwsgi_router.router.config.lines import Problem
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.subscriptions.client import command as subscribe
 from uwsgi_router.subscriptions.client.control import DEFAULT, VARIABLE
@@ -266,6 +268,12 @@ class Scenario:
 
     def _dockerfile(self, block: Block) -> None:
         program, *words = check_dockerfile(block.text)
+        if program == "uwsgi-router":
+            problems: list[Problem] = []
+            own, command = serve.split(words[1:])
+            serve.read(own, {}, problems)
+            assert (words[0], problems, bool(command)) == ("serve", [], True), block.where
+            return
         assert program == "uwsgi-subscribe", block.where
         subscribe.parse(words)
 

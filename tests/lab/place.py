@@ -17,6 +17,7 @@ from tests.lab.nodes import Node
 from tests.lab.processes import Process
 from tests.lab.proxies import Proxy
 from tests.lab.servers import Server, SilentVassal, Vassal
+from tests.lab.serving import Served
 
 P = TypeVar("P", bound=Process)
 
@@ -56,6 +57,10 @@ class Place:
     def command(self, *arguments: str, **settings: Any) -> Command:
         """Start our command with any arguments; see :class:`Command`."""
         return self._started(Command(self.directory, *arguments, **settings))
+
+    def served(self, *arguments: str, **settings: Any) -> Served:
+        """Start copies of a program behind a router; see :class:`Served`."""
+        return self._started(Served(self.directory, *arguments, **settings))
 
     def program(self, name: str, *argv: str, **settings: Any) -> Process:
         """Start any program; see :class:`Process`."""

@@ -103,15 +103,19 @@ class SteadyLoad:
         address: of the router, ``host:port``.
         clients: how many send one request after the other.
         host: that requests ask for.
+        pause: seconds of a client between two requests on a connection, or two connections.
 
     Attributes:
         asked: what became of each request.
     """
 
-    def __init__(self, address: str, clients: int, host: str = "example.com") -> None:
+    def __init__(
+        self, address: str, clients: int, host: str = "example.com", *, pause: float = 0.0
+    ) -> None:
         self.asked: list[Asked] = []
         self._host, self._port = address.rsplit(":", 1)
         self._clients = clients
+        self._pause = pause
         self._request = f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         self._numbers = itertools.count()
         self._stopping = threading.Event()
@@ -188,6 +192,8 @@ class SteadyLoad:
             self._note(number, opened, started, "", received.partition(b"\r\n")[0].decode())
         else:
             self._note(number, opened, started, body.decode(), "")
+        if self._pause:
+            await asyncio.sleep(self._pause)
         return b"connection: close" not in head
 
     def _note(self, number: int, opened: float, started: float, node: str, why: str) -> None:

@@ -48,6 +48,10 @@ class NodeStatus:
         proto: what it speaks.
         drained: an operator drained it, whatever ``state`` says.
         check: why its checks fail, or "".
+        waiting: requests without a byte of an answer; None, as the three that follow: it was not asked for.
+        waiting_since: seconds for which all of these have waited.
+        streams: running event streams.
+        tunnels: running WebSockets.
     """
 
     table: str
@@ -66,6 +70,10 @@ class NodeStatus:
     proto: str
     drained: bool
     check: str
+    waiting: int | None = None
+    waiting_since: float | None = None
+    streams: int | None = None
+    tunnels: int | None = None
 
 
 class NoWeight(Exception):

@@ -1,10 +1,11 @@
 """Operator of nodes: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-from uwsgi_router.protocol.text import show
+from uwsgi_router.protocol.text import show, to_text
 from uwsgi_router.router.admin.control.nodes import (
     AnnouncedNode,
     ConfiguredNodes,
@@ -13,8 +14,19 @@ from uwsgi_router.router.admin.control.nodes import (
     status_of,
 )
 from uwsgi_router.router.certificates.expiry import CertificateEnd
+from uwsgi_router.router.proxy.connection import Connections
+from uwsgi_router.router.proxy.running import (
+    NodeLoad,
+    end_streams_of,
+    loads_of,
+    watch_streams_of,
+)
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
+
+# Seconds that a WebSocket has for the answer to its Close, and between two looks at streams.
+_LAST_WORDS: Final = 1.0
+_LOOK: Final = 0.05
 
 
 class UnknownNode(LookupError):
@@ -40,6 +52,21 @@ class Drained:
     known: bool
 
 
+@dataclass(frozen=True, slots=True)
+class StreamLimit:
+    """Limit of the event streams and WebSockets of nodes that drain.
+
+    Attributes:
+        seconds: after so many they are ended.
+        count: tells how many there are.
+        end: ends them in order.
+    """
+
+    seconds: float
+    count: Callable[[], int]
+    end: Callable[[], None]
+
+
 class DrainWait:
     """Wait until a node has no requests in flight.
 
@@ -47,14 +74,21 @@ class DrainWait:
         nodes: all of its name.
         known: as in :class:`Drained`.
         running: tells how many requests are still waited for.
+        streams: they have another time than requests; None: the same.
     """
 
     def __init__(
-        self, nodes: Sequence[SteeredNode], *, known: bool, running: Callable[[], int]
+        self,
+        nodes: Sequence[SteeredNode],
+        *,
+        known: bool,
+        running: Callable[[], int],
+        streams: StreamLimit | None = None,
     ) -> None:
         self._nodes = nodes
         self._known = known
         self._running = running
+        self._streams = streams
         self._changed = asyncio.Event()
 
     async def ended(self, limit: float) -> Drained:
@@ -63,19 +97,36 @@ class DrainWait:
         Raises:
             DrainCancelled: a node that was drained is in service again.
         """
-        if limit > 0 and self._running():
+        streams = self._streams
+        if (limit > 0 or streams is not None) and self._running():
             ends = [node.watch(self._changed.set) for node in self._nodes]
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            timer = None if streams is None else loop.call_later(streams.seconds, streams.end)
             try:
-                async with asyncio.timeout(limit):
-                    while self._running():
-                        self._changed.clear()
-                        await self._changed.wait()
-            except TimeoutError:
-                pass
+                try:
+                    async with asyncio.timeout(limit):
+                        while self._running():
+                            self._changed.clear()
+                            await self._changed.wait()
+                except TimeoutError:
+                    pass
+                if streams is not None:
+                    await self._streams_end(streams, began + streams.seconds + _LAST_WORDS)
             finally:
                 for end in ends:
                     end()
+                if timer is not None:
+                    timer.cancel()
         return Drained(len(self._nodes), self._running(), self._known)
+
+    async def _streams_end(self, streams: StreamLimit, until: float) -> None:
+        """Wait for streams that may take longer than requests; of these nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        while streams.count() and loop.time() < until:
+            if not self._running():
+                return
+            await asyncio.sleep(_LOOK)
 
 
 class Operator:
@@ -88,6 +139,9 @@ class Operator:
         clock: the loop's clock, seconds.
         configured: nodes that the configuration names.
         certificates: returns the ends of those that are served over TLS.
+        routers: the open connections of the routers of this process.
+        elsewhere: has the processes that serve requests note where the streams of nodes with these names can be ended,
+            and with True end them; None: this one does.
     """
 
     def __init__(
@@ -96,11 +150,15 @@ class Operator:
         clock: Callable[[], float],
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
+        routers: Sequence[Connections] = (),
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
         self._configured = configured
         self.certificates = certificates
+        self._routers = routers
+        self._elsewhere = elsewhere
 
     def __repr__(self) -> str:
         return f"<Operator tables={list(self._tables)}>"
@@ -120,10 +178,36 @@ class Operator:
                     for node in tuple(pool.nodes):
                         yield status_of(name, pool.algorithm, node, self._clock())
 
+    def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
+        """Return the same, with what the running requests of each node are, if this process serves them."""
+        if self._elsewhere is not None:
+            yield from self.status(key)
+            return
+        loads = loads_of(self._routers, self._clock())
+        by_place = {(to_text(getattr(n, "key", b"")), n.name): load for n, load in loads.items()}
+        for status in self.status(key):
+            load = by_place.get((status.key, status.node), NodeLoad())
+            yield replace(
+                status,
+                waiting=load.waiting,
+                waiting_since=round(load.waiting_since, 3),
+                streams=load.streams,
+                tunnels=load.tunnels,
+            )
+
     # --- Steering ---
 
-    def drain(self, name: str, key: bytes | None = None, *, by: str) -> DrainWait:
-        """Let a node have no new requests; return the wait for those that it has."""
+    def drain(
+        self, name: str, key: bytes | None = None, *, by: str, streams: float | None = None
+    ) -> DrainWait:
+        """Let a node have no new requests; return the wait for those that it has.
+
+        Args:
+            name: of the node.
+            key: only of this key.
+            by: who asks.
+            streams: seconds after which its event streams and WebSockets are ended; None: never.
+        """
         found = self._found(name, key)
         for one in found:
             one.drain(by)
@@ -133,7 +217,28 @@ class Operator:
                 raise DrainCancelled(f"{name} is in service again")
             return sum(one.node.reference for one in found)
 
-        return self._drain_wait(key, found, running)
+        limit = None if streams is None else self._stream_limit(found, streams)
+        return self._drain_wait(key, found, running, limit)
+
+    def _stream_limit(self, found: Sequence[SteeredNode], seconds: float) -> StreamLimit:
+        nodes = [one.node for one in found]
+        names = {node.name for node in nodes}
+        elsewhere, routers = self._elsewhere, self._routers
+        if elsewhere is not None:
+            elsewhere(names, False)
+            # Which of the requests are streams only those processes know.
+            return StreamLimit(
+                seconds,
+                lambda: sum(node.reference for node in nodes),
+                lambda: elsewhere(names, True),
+            )
+        watch_streams_of(routers, names)
+
+        def count() -> int:
+            loads = loads_of(routers, self._clock())
+            return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
+
+        return StreamLimit(seconds, count, lambda: end_streams_of(routers, names))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.
@@ -147,14 +252,18 @@ class Operator:
         return self._drain_wait(key, self._found(name, key), running)
 
     def _drain_wait(
-        self, key: bytes | None, found: list[SteeredNode], running: Callable[[], int]
+        self,
+        key: bytes | None,
+        found: list[SteeredNode],
+        running: Callable[[], int],
+        streams: StreamLimit | None = None,
     ) -> DrainWait:
         now = self._clock()
         known = bool(found) or any(
             key is not None and table.registry.was_announced(key, now)
             for table in self._tables.values()
         )
-        return DrainWait(found, known=known, running=running)
+        return DrainWait(found, known=known, running=running, streams=streams)
 
     def enable(self, name: str, key: bytes | None = None, *, by: str) -> int:
         """Take back a drain; return how many nodes were meant.

@@ -128,19 +128,23 @@ class ControlServer(BoundedService):
             node, key = question.node, question.key
             match question.do:
                 case "status":
-                    return ({"node": asdict(one)} for one in operator.status(key))
+                    nodes = operator.running(key) if question.running else operator.status(key)
+                    return ({"node": asdict(one)} for one in nodes)
                 case "certificates":
                     return ({"certificate": asdict(one)} for one in operator.certificates())
                 case "enable":
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
                     return encode_done(nodes=operator.weigh(node, question.weight, key, by=who))
+                case "apps" | "rollout":
+                    return encode_refusal("this router runs no applications")
                 case "reload":
                     return self._begin_reload(client, who, wait=question.timeout > 0)
                 case "drain" if question.wait_only:
                     return _Wait(operator.leaving(node, key), question.timeout)
                 case "drain":
-                    return _Wait(operator.drain(node, key, by=who), question.timeout)
+                    going = operator.drain(node, key, by=who, streams=question.streams)
+                    return _Wait(going, question.timeout)
         except ControlError as exc:
             text = "refused a question on the control socket, %s: %s"
             self._limited.warning("refused", text, who, exc)

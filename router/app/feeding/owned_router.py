@@ -1,6 +1,6 @@
 """Owned router: the numbers of a router of all workers together, and the steering of its configured nodes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from uwsgi_router.router.app.feeding.configured import NamedNodes
@@ -112,6 +112,11 @@ class OwnedRouter:
                     self._ask(share, name, node, question)
             self._records.append((self.name, "steer", name, *wanted, question))
             self._changed()
+
+    def drain_streams(self, names: Collection[str], *, end: bool) -> None:
+        """Have the workers watch event streams of the nodes with these names, or ``end`` these and WebSockets."""
+        self._records.append((self.name, "drain-streams", sorted(names), end))
+        self._changed()
 
     @staticmethod
     def _ask(share: _Share, name: str, node: UnannouncedNode, question: int) -> None:

@@ -46,7 +46,6 @@ class HttpConnection(Connection):
     """
 
     __slots__ = (
-        "_access_log",
         "_context",
         "_listener",
         "_origin",
@@ -78,7 +77,6 @@ class HttpConnection(Connection):
         Connection.__init__(self, context.connections, link, peer, number, settings.head_timeout)
         self._context = context
         self._settings = settings
-        self._access_log = site.reporter.access_log
         self._listener = listener
         self._tls = tls
         self._origin: Origin | None = None
@@ -158,11 +156,12 @@ class HttpConnection(Connection):
                 return
             own = None if listener.plain else own_answer(listener, client.request)
             if own is None:
-                exchange = Exchange(self._context, client, client.request, self._started)
+                request = client.request
+                exchange = self.exchange = Exchange(self._context, client, request, self._started)
                 try:
                     await exchange.serve()
                 finally:
-                    if self._access_log is not None:
+                    if self._context.site.reporter.access_log is not None:
                         self._account(client, exchange.outcome(), exchange.reason)
                 del exchange
             elif isinstance(own, Failure):
@@ -173,7 +172,7 @@ class HttpConnection(Connection):
                 break
             # Thousands of connections may be idle: none needs to remember its last request.
             del client
-            self.client = None
+            self.client = self.exchange = None
             self.served += 1
         if pump.buffered and not self.link.closed:
             # A request that is not served: closing with unread bytes would reset the answer before it.
@@ -282,6 +281,8 @@ class HttpConnection(Connection):
         self.fiber.phase = _REQUEST
         pump.buffered = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
+        if settings.request_id:
+            request.request_id = parser.id_of(request, self.peer) or self.id.encode()
         length = request.content_length
         if length or request.chunked or request.raw or settings.raw_body:
             body: Body = HttpBody(
@@ -372,7 +373,8 @@ class HttpConnection(Connection):
             read -= len(pump.buffered)
         received, self._received = read - self._received, read
         sent, self._sent = self.link.written - self._sent, self.link.written
-        if (access_log := self._access_log) is None:
+        access_log = self._context.site.reporter.access_log
+        if access_log is None:
             return
         method = target = protocol = b""
         if client is not None:

@@ -79,4 +79,5 @@ class RawConnection(Connection):
         request = RawRequest(self._listener.name.encode(), self.peer[0].encode())
         client = Client(self, Body(request, pump, limits), limits)
         pump.start()
-        await Exchange(context, client, request, monotonic()).serve()
+        exchange = self.exchange = Exchange(context, client, request, monotonic())
+        await exchange.serve()

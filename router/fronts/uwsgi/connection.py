@@ -194,7 +194,7 @@ class UwsgiConnection(Connection):
         assert request is not None
         self._request = request
         client = self._client_of(request)
-        exchange = Exchange(self._context, client, request, started)
+        exchange = self.exchange = Exchange(self._context, client, request, started)
         try:
             await exchange.serve()
         finally:

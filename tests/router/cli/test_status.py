@@ -82,6 +82,10 @@ async def test_json_for_scripts(router: Router, capsys: pytest.CaptureFixture[st
         "proto": "uwsgi",
         "drained": False,
         "check": "",
+        "waiting": 0,
+        "waiting_since": 0.0,
+        "streams": 0,
+        "tunnels": 0,
     }
 
 

@@ -84,9 +84,9 @@ def test_strings_of_uwsgi() -> None:
             [*GOOD, "gunicorn", "-b", "{address}"],
             "write -- before the program: -- gunicorn -b '{address}'",
         ),
-        ([*PROGRAM], "nothing to announce: write --server HOST:PORT --key KEY"),
-        ([*GOOD[:2], *GOOD[4:], *PROGRAM], "there is no key: write --key"),
-        ([*GOOD[2:], *PROGRAM], "there is no server: write --server"),
+        ([*PROGRAM], "nothing to announce: write --router HOST:PORT --host HOST"),
+        ([*GOOD[:2], *GOOD[4:], *PROGRAM], "there is no host: write --host"),
+        ([*GOOD[2:], *PROGRAM], "there is no router: write --router"),
         ([*GOOD[:4], *PROGRAM], "there is no address"),
         ([*GOOD, "--key", "x" * 256, *PROGRAM], "the key has 256 bytes"),
         ([*GOOD, "--sign", "SHA999:/k", *PROGRAM], "no digest"),
@@ -119,7 +119,7 @@ def test_wrong_use_is_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as caught:
         main([*GOOD, *wrong, *PROGRAM])
     assert caught.value.code == 2
-    assert "usage: uwsgi-subscribe --server" in capsys.readouterr().err
+    assert "usage: uwsgi-subscribe --router" in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,4 +147,4 @@ def test_the_module_is_the_command() -> None:
         capture_output=True,
         check=True,
     )
-    assert done.stdout.startswith(b"usage: uwsgi-subscribe --server")
+    assert done.stdout.startswith(b"usage: uwsgi-subscribe --router")

@@ -1,0 +1,92 @@
+"""Arguments and file of the router before applications: defaults, private sockets, keys that are expected."""
+
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from uwsgi_router.router.app.applications.plans import hosts_of
+from uwsgi_router.router.config.app import AppConfig
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
+
+#: Of the copies of an application the one with the fewest running requests is chosen.
+ALGORITHM: Final = "lrc"
+# Seconds of a whole stop that copies have behind the router.
+_FOR_COPIES: Final = 5.0
+
+#: What people expect who have never seen uWSGI; all of it can be given otherwise.
+DEFAULTS: Final = (
+    ("http-keepalive", "60"),
+    ("http-hold", "10"),
+    ("http-websockets", "true"),
+    # So that a Close can be sent between frames.
+    ("http-websocket-check", "true"),
+    ("http-access-log", ""),
+    ("http-request-id", "true"),
+    ("subscription-algo", ALGORITHM),
+)
+
+
+def command(arguments: Sequence[str], directory: str) -> list[str]:
+    """Return the command line of the router.
+
+    Args:
+        arguments: what the user gave for it.
+        directory: the private one, with the file.
+    """
+    defaults = [f"--{name}={value}" if value else f"--{name}" for name, value in DEFAULTS]
+    program = [sys.executable, "-m", "uwsgi_router"]
+    return [*program, "--no-apps", *defaults, *arguments, file_of(directory)]
+
+
+def file_of(directory: str) -> str:
+    """Return the path of the router's file; read last, it counts."""
+    return os.path.join(directory, "router.ini")
+
+
+def sockets_of(directory: str) -> RouterSockets:
+    """Return the router's sockets for the supervisor."""
+    return RouterSockets(os.path.join(directory, "announce"), os.path.join(directory, "control"))
+
+
+def write_file(
+    directory: str,
+    configs: Sequence[AppConfig],
+    kinds: Collection[str],
+    *,
+    listen: Sequence[str],
+    stop_timeout: float | None,
+) -> None:
+    """Write the router's file.
+
+    Args:
+        directory: the private one.
+        configs: the applications.
+        kinds: routers that the user's own configuration has: ``http``, ``fastrouter``.
+        listen: addresses for HTTP.
+        stop_timeout: seconds for a whole stop; None: as reload-mercy has it.
+    """
+    sockets = sockets_of(directory)
+    keys, rest = hosts_of(configs)
+    lines = ["[uwsgi]", f"control-socket = {sockets.control}"]
+    lines.append(f"pidfile = {os.path.join(directory, 'router.pid')}")
+    lines += [f"http = {address}" for address in listen]
+    lines += [f"subscription-expect-key = {key}" for key in keys]
+    for kind in sorted({*kinds, *(("http",) if listen else ())}):
+        lines.append(f"{kind}-subscription-server = {sockets.announce}")
+        if rest is not None:
+            lines.append(f"{kind}-subscription-fallback-key = {rest}")
+    if stop_timeout is not None:
+        lines.append(f"reload-mercy = {max(0.0, stop_timeout - _FOR_COPIES):g}")
+    with open(file_of(directory), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def environment(environ: Mapping[str, str], *, own: bool) -> dict[str, str]:
+    """Return the router's environment.
+
+    Args:
+        environ: ours.
+        own: ``UWSGI_*`` variables are meant for it; otherwise they may be the copies'.
+    """
+    return {name: value for name, value in environ.items() if own or not name.startswith("UWSGI_")}

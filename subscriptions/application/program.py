@@ -1,0 +1,186 @@
+"""Process of a copy: start in a session of its own, output over pipes, signals, and its end in words."""
+
+import os
+import pwd
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from uwsgi_router.subscriptions.client.starting import CannotStart, end_with_us
+
+# As shells have them.
+_CODES: Final = {
+    126: "exit code 126: it can't be run",
+    127: "exit code 127: the program is not there",
+}
+_SIGNALS: Final = {
+    signal.SIGKILL: "killed by somebody, or by the kernel because memory ran out",
+    signal.SIGTERM: "terminated",
+    signal.SIGINT: "interrupted",
+    signal.SIGSEGV: "a fault in compiled code",
+    signal.SIGABRT: "it aborted itself",
+    signal.SIGBUS: "a fault in compiled code, or a truncated file",
+    signal.SIGPIPE: "nobody read what it wrote",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CopyLaunch:
+    """Values for the start of a process.
+
+    Attributes:
+        arguments: the program and what it is given.
+        environ: its environment, whole.
+        cwd: its working directory; None: ours.
+        user: that it runs as, a name or number; None: ours.
+        group: likewise; None: the user's.
+    """
+
+    arguments: Sequence[str]
+    environ: Mapping[str, str]
+    cwd: str | None = None
+    user: str | None = None
+    group: str | None = None
+
+
+class CopyProcess:
+    """Running process of a copy, the leader of a session of its own.
+
+    Ctrl-C in a terminal does not reach it; if we are killed, it gets TERM from the kernel. Descriptors of ours are
+    closed in it.
+
+    Args:
+        launch: how it is started.
+
+    Attributes:
+        pid: of the leader; of the session and of its first process group, too.
+        output: descriptors of what it writes on standard output and standard error, non-blocking.
+
+    Raises:
+        CannotStart: it doesn't run.
+    """
+
+    def __init__(self, launch: CopyLaunch) -> None:
+        program = launch.arguments[0]
+        try:
+            who: dict[str, Any] = _user(launch.user)
+            if launch.group is not None:
+                who["group"] = _number(launch.group)
+            popen = subprocess.Popen(  # noqa: S603
+                launch.arguments,
+                env=launch.environ,
+                cwd=launch.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
+                **who,
+            )
+        except FileNotFoundError as exc:
+            if launch.cwd is not None and not os.path.isdir(launch.cwd):
+                raise CannotStart(f"there is no directory {launch.cwd}", 126) from exc
+            # A script whose interpreter is missing is "not there" too.
+            text = f"{program}: no such program, or its interpreter is missing"
+            raise CannotStart(text, 127) from exc
+        except (OSError, subprocess.SubprocessError) as exc:
+            why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+            raise CannotStart(f"{program} can't be run: {why}", 126) from exc
+        except (ValueError, LookupError) as exc:
+            raise CannotStart(f"{program!r} can't be run: {exc}", 126) from exc
+        self.pid = popen.pid
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        self.output = tuple(os.dup(pipe.fileno()) for pipe in (popen.stdout, popen.stderr))
+        for descriptor in self.output:
+            os.set_inheritable(descriptor, False)
+            os.set_blocking(descriptor, False)
+        popen.stdout.close()
+        popen.stderr.close()
+        # Others reap it.
+        popen.returncode = 0
+        self._ended = False
+
+    def signal(self, number: int) -> str | None:
+        """Send it a signal, if it still runs; return why that failed."""
+        if self._ended:
+            return None
+        try:
+            os.kill(self.pid, number)
+        except OSError as exc:
+            return exc.strerror
+        return None
+
+    def signal_session(self, number: int) -> None:
+        """Send a signal to all that its leader has started; to the leader if that is nothing."""
+        if not self._ended:
+            for pid in session(self.pid) - {self.pid} or {self.pid}:
+                _send(pid, number)
+
+    def kill(self) -> None:
+        """End it, and all that is in its session, at once."""
+        if not self._ended:
+            for pid in {self.pid, *session(self.pid)}:
+                _send(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End what is left of its session; to be called before it is reaped, while its number is still its own."""
+        for pid in session(self.pid) - {self.pid}:
+            _send(pid, signal.SIGKILL)
+        self._ended = True
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass
+
+
+def session(leader: int) -> set[int]:
+    """Return the processes of a session, its leader included, from ``/proc``."""
+    found = set()
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # Behind the name in parentheses: state, parent, process group, session.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader:
+            found.add(int(name))
+    return found
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _user(text: str | None) -> dict[str, Any]:
+    """Return the arguments that make a process somebody else's, with his groups."""
+    if text is None:
+        return {}
+    entry = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+
+
+def in_words(code: int) -> str:
+    """Return how a process ended.
+
+    Args:
+        code: as of :func:`os.waitstatus_to_exitcode`: negative is the signal that ended it.
+    """
+    if code >= 0:
+        return f"ended with {_CODES.get(code, f'exit code {code}')}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = ""
+    words = _SIGNALS.get(signal.Signals(-code)) if name else None
+    about = f" ({', '.join(part for part in (name, words) if part)})" if name else ""
+    return f"ended by signal {-code}{about}"

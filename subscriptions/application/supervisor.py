@@ -1,0 +1,376 @@
+"""Loop of the supervisor: signals, ends of processes, output, deadlines; a router and the applications behind it.
+
+A synchronous program over ``selectors``: no event loop, no fork while others hold locks. What blocks is asked in
+threads. Each copy is in a session of its own, and only what is in one of them is ever signalled.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from uwsgi_router.subscriptions.application import link
+from uwsgi_router.subscriptions.application.actions import RolloutEnded
+from uwsgi_router.subscriptions.application.background import BackgroundQuestions
+from uwsgi_router.subscriptions.application.router_process import RouterProcess
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
+from uwsgi_router.subscriptions.application.shell import ApplicationShell
+from uwsgi_router.subscriptions.client.control import CannotAsk
+
+log = logging.getLogger("uwsgi-router.serve")
+
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+_HANDLED: Final = (
+    *_STOPPING,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCHLD,
+)
+# Seconds between two looks at the copies' figures, and at their memory.
+_FIGURES: Final = 1.0
+_MEMORY: Final = 10.0
+# Seconds of the whole stop that copies have once the router has ended.
+_LAST: Final = 5.0
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+#: Is told how a rollout ended: application, generation, reason or None, last lines of the copy that failed.
+RolloutListener = Callable[[str, int, str | None, Sequence[str]], None]
+
+
+class LoopPart(Protocol):
+    """Part of the loop that has descriptors of its own (a control server, a watch of files)."""
+
+    def start(self, supervision: "Supervision") -> None:
+        """Begin; descriptors are given to :meth:`Supervision.watch`."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Supervision:
+    """Supervision of a router and of applications, until a signal ends it.
+
+    Args:
+        router: the process that is started before the copies; None: it runs elsewhere.
+        sockets: of the router.
+        stop_timeout: seconds for the whole stop.
+        on_hangup: called at HUP, before a rollout begins.
+        tell: told ``ready`` once a copy of each application serves, and ``stopping``.
+        clock: seconds that don't jump.
+
+    Attributes:
+        applications: their shells, by name.
+        questions: what blocks, in threads.
+        stopping: it has begun to stop.
+    """
+
+    def __init__(
+        self,
+        router: RouterProcess | None,
+        sockets: RouterSockets,
+        *,
+        stop_timeout: float = 25.0,
+        on_hangup: Callable[[], None] | None = None,
+        tell: Callable[[str], None] = lambda _state: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.applications: dict[str, ApplicationShell] = {}
+        self.router = router
+        self.questions = BackgroundQuestions()
+        self.stopping = False
+        self._sockets = sockets
+        self._stop_timeout = stop_timeout
+        self._on_hangup = on_hangup
+        self._tell = tell
+        self._told_ready = False
+        self._clock = clock
+        self._selector = selectors.DefaultSelector()
+        self._awake, self._waker = socket.socketpair()
+        self._listeners: list[RolloutListener] = []
+        self._parts: list[LoopPart] = []
+        self._signals = 0
+        self._end: float | None = None
+        self._figures_at = 0.0
+        self._memory_at = 0.0
+        self._asking = False
+
+    # --- parts ---
+
+    def watch(self, descriptor: int, ready: Callable[[], None], *, write: bool = False) -> None:
+        """Have a function called when a descriptor is readable, or with ``write`` writable instead."""
+        event = selectors.EVENT_WRITE if write else selectors.EVENT_READ
+        if descriptor in self._selector.get_map():
+            self._selector.modify(descriptor, event, ready)
+        else:
+            self._selector.register(descriptor, event, ready)
+
+    def unwatch(self, descriptor: int) -> None:
+        """End that."""
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
+
+    def add(self, shell: ApplicationShell) -> None:
+        """Take an application in."""
+        self.applications[shell.plan.name] = shell
+
+    def part(self, part: LoopPart) -> None:
+        """Take a part in, which is closed at the end."""
+        self._parts.append(part)
+        part.start(self)
+
+    def listen(self, listener: RolloutListener) -> None:
+        """Have a function told how rollouts end."""
+        self._listeners.append(listener)
+
+    def rollout_ended(self, name: str, ended: RolloutEnded, lines: list[str]) -> None:
+        """Tell listeners, and the log, how a rollout ended."""
+        if ended.reason is not None:
+            who = name if ended.number is None else f"{name}.{ended.number}"
+            log.error("rollout of %s failed: %s %s", name, who, ended.reason)
+        for listener in self._listeners:
+            listener(name, ended.generation, ended.reason, lines)
+
+    # --- its life ---
+
+    def run(self) -> int:
+        """Supervise until everything has ended; return the exit code."""
+        self._become_subreaper()
+        previous = {number: signal.getsignal(number) for number in _HANDLED}
+        self._install()
+        try:
+            while not self._is_over():
+                self._step()
+        finally:
+            self._tidy_up()
+            signal.set_wakeup_fd(-1)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        return self._code()
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """Begin to stop; with ``hurry`` requests are not waited for."""
+        now = self._clock()
+        if not self.stopping:
+            self.stopping = True
+            self._tell("stopping")
+            self._end = now + self._stop_timeout
+            if self.router is None:
+                for shell in self.applications.values():
+                    shell.stop(drain=True)
+            else:
+                # While it finishes requests the copies serve them.
+                self.router.stop(signal.SIGINT if hurry else signal.SIGTERM)
+        elif hurry:
+            if self.router is not None:
+                self.router.stop(signal.SIGINT)
+            for shell in self.applications.values():
+                shell.stop(drain=False)
+        if hurry:
+            self._end = min(self._end or now, now + _LAST)
+
+    def rollout(self) -> None:
+        """Begin a rollout of every application."""
+        if not self.stopping:
+            for shell in self.applications.values():
+                shell.rollout()
+
+    # --- steps ---
+
+    def _step(self) -> None:
+        now = self._clock()
+        for key, _ in self._selector.select(self._timeout(now)):
+            key.data()
+        self._tick(self._clock())
+
+    def _timeout(self, now: float) -> float | None:
+        times: list[float | None] = []
+        if self.router is not None:
+            times.append(self.router.due())
+        if self.router is None or self.router.was_ready:
+            times += [shell.due() for shell in self.applications.values()]
+        if self._end is not None:
+            times.append(self._end)
+        else:
+            times += [self._figures_at, self._memory_at]
+        due = min((t for t in times if t is not None), default=None)
+        return None if due is None else min(max(0.0, due - now), 60.0)
+
+    def _tick(self, now: float) -> None:
+        if self.router is not None:
+            self.router.tick(now)
+            if self.router.code is not None and not self.stopping:
+                # It could not even start: it has said why.
+                self.stop(hurry=True)
+        if self.router is None or self.router.was_ready:
+            for shell in self.applications.values():
+                shell.tick()
+        if not self.stopping:
+            self._look(now)
+            self._say_ready()
+            if all(shell.code is not None for shell in self.applications.values()):
+                self.stop(hurry=True)
+            return
+        if self._router_has_ended():
+            self._stop_copies()
+        if self._end is not None and now >= self._end:
+            self._force()
+
+    def _say_ready(self) -> None:
+        """Tell once that requests are answered."""
+        shells = self.applications.values()
+        if not self._told_ready and all(shell.machine.has_served for shell in shells):
+            self._told_ready = True
+            self._tell("ready")
+
+    def _look(self, now: float) -> None:
+        """Ask for the copies' figures and memory, where something depends on them."""
+        if now >= self._figures_at:
+            self._figures_at = now + _FIGURES
+            if not self._asking and self.applications:
+                self._asking = True
+                self.questions.ask(self._figures, self._have_figures)
+        if now >= self._memory_at:
+            self._memory_at = now + _MEMORY
+            for shell in self.applications.values():
+                shell.weigh()
+
+    def _figures(self) -> Any:
+        try:
+            return link.figures(self._sockets.control)
+        except CannotAsk:
+            return {}
+
+    def _have_figures(self, figures: Any) -> None:
+        self._asking = False
+        if isinstance(figures, dict):
+            for shell in self.applications.values():
+                shell.measure(figures)
+
+    # --- stopping ---
+
+    def _router_has_ended(self) -> bool:
+        return self.router is None or not self.router.pid
+
+    def _stop_copies(self) -> None:
+        if self.router is not None:
+            for shell in self.applications.values():
+                if not shell.machine.stopping:
+                    shell.stop(drain=False)
+
+    def _force(self) -> None:
+        """End what has not ended in time."""
+        self._end = None if self._router_has_ended() else self._clock() + 1.0
+        if self.router is not None:
+            self.router.signal(signal.SIGKILL)
+        for shell in self.applications.values():
+            if shell.code is None:
+                log.warning("%s does not end in time: killed", shell.plan.name)
+                shell.kill()
+
+    def _is_over(self) -> bool:
+        ended = all(shell.code is not None for shell in self.applications.values())
+        return self.stopping and ended and self._router_has_ended()
+
+    def _code(self) -> int:
+        if self.router is not None and not self.router.was_ready:
+            return self.router.code or 0
+        codes = [shell.code for shell in self.applications.values() if shell.code]
+        return codes[0] if codes else 0
+
+    def _tidy_up(self) -> None:
+        for part in self._parts:
+            part.close()
+        if self.router is not None:
+            if self.router.pid:
+                self.router.signal(signal.SIGKILL)
+            self.router.close()
+        for shell in self.applications.values():
+            shell.kill()
+        self.questions.close()
+        self._selector.close()
+
+    # --- signals and ends of processes ---
+
+    def _install(self) -> None:
+        self._awake.setblocking(False)
+        self._waker.setblocking(False)
+        for number in _HANDLED:
+            # What was ignored when we started stays ignored (nohup); but ends of children are to be seen.
+            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        self.watch(self._awake.fileno(), self._signalled)
+        self.watch(self.questions.fileno(), self.questions.take)
+        if self.router is not None:
+            router = self.router
+            self.watch(router.fileno(), lambda: router.read(self._clock()))
+
+    def _become_subreaper(self) -> None:
+        """Have what a copy leaves behind handed to us, as if we were process 1."""
+        try:
+            import ctypes  # noqa: PLC0415
+
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        except (ImportError, OSError, AttributeError):
+            # A Python without libffi: others reap it.
+            pass
+
+    def _signalled(self) -> None:
+        try:
+            numbers = set(self._awake.recv(4096))
+        except BlockingIOError:
+            return
+        # Ends may have been merged into one signal, or come with another one.
+        self._reap()
+        for number in sorted(numbers - {signal.SIGCHLD}):
+            self._handle(number)
+
+    def _handle(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if number in _STOPPING:
+            self._signals += 1
+            if self.stopping or number == signal.SIGQUIT:
+                log.info("%s: requests are waited for no longer", name)
+                self.stop(hurry=True)
+            else:
+                text = "%s: stopping within %g s; a second signal hurries"
+                log.info(text, name, self._stop_timeout)
+                self.stop()
+            if self._signals > 2:
+                self._end = self._clock()
+        elif number == signal.SIGHUP:
+            log.info("SIGHUP: rollout")
+            if self._on_hangup is not None:
+                self._on_hangup()
+            self.rollout()
+        elif number == signal.SIGUSR1 and self.router is not None:
+            self.router.signal(number)
+        elif number == signal.SIGUSR2:
+            for shell in self.applications.values():
+                for line in shell.status():
+                    log.info("%s", " ".join(f"{name}={value}" for name, value in line.items()))
+
+    def _reap(self) -> None:
+        """Take note of every process that has ended: also those that copies left behind."""
+        while True:
+            try:
+                # Not reaped yet: until then its number, and its session's, is nobody else's.
+                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if info is None:
+                return
+            pid = info.si_pid
+
+            def status(pid: int = pid) -> int:
+                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+            if self.router is not None and pid == self.router.pid:
+                self.router.ended(status(), self._clock())
+            elif not any(shell.reaping(pid, status) for shell in self.applications.values()):
+                status()
