@@ -36,9 +36,9 @@ last occurrence counts. A *node* is an application server, a *key* the host that
 APPLICATIONS = """\
 ## Applications
 
-Words of `[app NAME]` sections, and with `--` options of `uwsgi-router serve`: see [copies of a server](serve.md). `http`,
-`stop-timeout`, `control-socket` and `pidfile` are options of the command only; a file has them in `[uwsgi]` (there `reload-mercy`
-is the time of a stop). Times may have a unit (`500ms`, `30s`, `5m`, `6h`, `1d`).
+Words of `[app NAME]` sections, and with `--` options of `uwsgi-router serve`: see [copies of a server](serve.md).
+`http`, `stop-timeout`, `control-socket` and `pidfile` are options of the command only; a file has them in `[uwsgi]`
+(there `reload-mercy` is the time of a stop). Times may have a unit (`500ms`, `30s`, `5m`, `6h`, `1d`).
 """
 
 _MARKS = {Provenance.UWSGI: "", Provenance.UNRELEASED: "*", Provenance.OURS: "**"}

@@ -1,0 +1,44 @@
+"""Directories of supervisors: private, and found again by their own user only."""
+
+import os
+import socket
+from pathlib import Path
+
+from uwsgi_router.subscriptions.application import runtime
+
+
+def listening(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.listen()
+    return sock
+
+
+def environ(directory: Path) -> dict[str, str]:
+    return {"XDG_RUNTIME_DIR": str(directory)}
+
+
+def test_the_private_directory_is_ours_alone(tmp_path: Path) -> None:
+    made = runtime.private_directory(environ(tmp_path), shared=False)
+    assert os.stat(made).st_mode & 0o777 == 0o700
+    shared = runtime.private_directory(environ(tmp_path), shared=True)
+    assert os.stat(shared).st_mode & 0o777 == 0o711
+    for path in (made, shared):
+        os.rmdir(path)
+
+
+def test_a_directory_of_somebody_elses_is_not_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "uwsgi-router").symlink_to(tmp_path)
+    path = str(tmp_path / "serve-4000000.sock")
+    with listening(path):
+        assert path not in runtime.control_paths(environ(tmp_path))
+        assert runtime.control_path_of(environ(tmp_path), 4_000_000) is None
+
+
+def test_sockets_are_found_while_somebody_listens(tmp_path: Path) -> None:
+    (tmp_path / "uwsgi-router").mkdir(mode=0o700)
+    path = str(tmp_path / "uwsgi-router" / "serve-4000000.sock")
+    with listening(path):
+        assert path in runtime.control_paths(environ(tmp_path))
+        assert runtime.control_path_of(environ(tmp_path), 4_000_000) == path
+    assert path not in runtime.control_paths(environ(tmp_path))
