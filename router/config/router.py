@@ -234,14 +234,22 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
     )
-    backend_queue_timeout: float | None = option(
+    backend_queue_timeout: float = option(
         "backend-queue-timeout",
         SECONDS,
-        "Let each of them wait for so long.",
-        default=None,
+        "Let each of them wait for so long, then answer 503.",
+        default=5.0,
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
-        shown="as {router}-timeout",
+    )
+    retry_budget: int = option(
+        "retry-budget",
+        integer("PERCENT", 0, 100),
+        "Of the running requests so many may go to a further node that was sent them, or after connects that nobody"
+        " answered; 3 in any case.",
+        default=20,
+        origin=_OURS,
+        zero="without limit",
     )
     hold: float = option(
         "hold",

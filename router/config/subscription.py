@@ -47,14 +47,6 @@ class SubscriptionConfig:
         aliases=("subscription-mountpoint",),
         origin=_UNRELEASED,
     )
-    slow_start: float = option(
-        "subscription-slow-start",
-        seconds(zero=0.0),
-        "A node that comes, or comes back, gets its whole share of the requests only after so long.",
-        default=0.0,
-        origin=_OURS,
-        zero="at once",
-    )
     max_keys: int = option(
         "subscription-max-keys",
         integer("N", 1, 10_000_000),
@@ -68,6 +60,14 @@ class SubscriptionConfig:
         "Nodes that one key may have.",
         default=1_000,
         origin=_OURS,
+    )
+    slow_start: float = option(
+        "subscription-slow-start",
+        seconds(zero=0.0),
+        "A node that comes, or comes back, gets its whole share of the requests only after so long.",
+        default=0.0,
+        origin=_OURS,
+        zero="at once",
     )
     sign_check: SignCheck | None = option(
         "subscriptions-sign-check",

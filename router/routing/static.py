@@ -92,6 +92,8 @@ class StaticForwarder(RotatingForwarder):
 
     def _flatten(self) -> None:
         self.nodes = [node for group in self._groups for node in group]
+        for node in self.nodes:
+            node.group = self
         self._rotation = _turns(self.nodes)
 
     def steered(self) -> Sequence[UnannouncedNode]:

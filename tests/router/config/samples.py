@@ -43,7 +43,7 @@ SAMPLES = {
     "uid=USER,keys=PATTERN,…": "uid=1000,keys=*.example",
     "ping,/PATH,…": "ping,interval=3",
     "auto|uvloop|asyncio": "asyncio",
-    "wrr|lrc|wlrc|iphash": "lrc",
+    "wrr|lrc|wlrc|iphash|least": "lrc",
     "text|json": "json",
     "DEVICE SOCKET [STATS] [GATEWAY]": "emp0 /run/tun.sock 127.0.0.1:5001 127.0.0.1:5000",
     "DEVICE [SOCKET]": "uwsgi0 /run/tun.sock",
