@@ -95,6 +95,7 @@ def build_forwarder(
         last_resort=not config.fallback,
         proto=proto,
         ejections=ejections,
+        by_load=config.to_algorithm == "least",
     )
 
 

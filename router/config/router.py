@@ -144,6 +144,14 @@ class RouterConfig:
         default=(),
         repeatable=True,
     )
+    to_algorithm: Literal["wrr", "least"] = option(
+        "to-algo",
+        values.choice("wrr", "least"),
+        "How one of several configured nodes is chosen: in turn, or the one with the fewest running requests.",
+        default="wrr",
+        origin=_OURS,
+        needs=("to",),
+    )
     fallback: tuple[str, ...] = option(
         "fallback",
         NODE,

@@ -1,6 +1,6 @@
 """Forwarder ``to``: configured nodes in rotation (uWSGI: plugins/corerouter/cr_map.c)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import gcd
 from typing import ClassVar, Final
 
@@ -11,6 +11,7 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.connect import Endpoint, is_name
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.rotation import RotatingForwarder
+from uwsgi_router.subscriptions.core_order import CoreOrder
 from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
@@ -33,6 +34,7 @@ class StaticForwarder(RotatingForwarder):
         last_resort: no fallback is configured.
         proto: what nodes speak whose addresses do not say.
         ejections: of nodes that fail requests.
+        by_load: the node with the fewest running requests for its weight is chosen (``to-algo = least``), not the next.
 
     Attributes:
         names: the configured host names, for whoever resolves them.
@@ -48,6 +50,7 @@ class StaticForwarder(RotatingForwarder):
         last_resort: bool,
         proto: NodeProto = "uwsgi",
         ejections: Ejections | None = None,
+        by_load: bool = False,
     ) -> None:
         super().__init__(gracetime, last_resort=last_resort, ejections=ejections)
         self._groups: list[list[StaticNode]] = []
@@ -63,6 +66,8 @@ class StaticForwarder(RotatingForwarder):
             else:
                 self._groups.append([StaticNode(named.name, address, proto=self._protos[index])])
         self._next = 0
+        self._by_load = by_load
+        self._order: CoreOrder | None = None
         self.nodes: list[StaticNode] = []
         self._rotation: list[StaticNode] = []
         self._flatten()
@@ -95,6 +100,7 @@ class StaticForwarder(RotatingForwarder):
         for node in self.nodes:
             node.group = self
         self._rotation = _turns(self.nodes)
+        self._order = None
 
     def steered(self) -> Sequence[UnannouncedNode]:
         """Return the nodes that an operator sees and steers."""
@@ -105,19 +111,53 @@ class StaticForwarder(RotatingForwarder):
         changed = super().weigh(node, weight)
         if changed:
             self._rotation = _turns(self.nodes)
+            self._order = None
         return changed
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
         """Return the next healthy node; then a slow one; then, as a last resort, one in its grace time."""
+        if self._by_load and len(self.nodes) > 1:
+            node = self._least_loaded(tried, now)
+            if node is not None:
+                return node
         index = self._in_turn(self._rotation, self._next, tried, now)
         if index is None:
             return None
         self._next = index + 1
         return self._rotation[index]
 
+    def _least_loaded(self, tried: Collection[Node], now: float) -> Node | None:
+        """Return the least loaded of the nodes against which nothing speaks."""
+        self._ejections.sweep(now)
+        if self._order is None:
+            self._order = CoreOrder(self.nodes)
+        return self._order.choose(_Unfit(self, tried, now))
+
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Return True for every key, if there are nodes at all."""
         return bool(self._groups)
+
+
+class _Unfit:
+    """Nodes that are not chosen by their load: each is looked at only when it would be chosen."""
+
+    __slots__ = ("_forwarder", "_now", "_tried")
+
+    def __init__(self, forwarder: StaticForwarder, tried: Collection[Node], now: float) -> None:
+        self._forwarder = forwarder
+        self._tried = tried
+        self._now = now
+
+    def __contains__(self, node: object) -> bool:
+        assert isinstance(node, StaticNode)
+        return node in self._tried or not self._forwarder.is_fit(node, self._now)
+
+    def __iter__(self) -> Iterator[Node]:
+        return (node for node in self._forwarder.nodes if node in self)
+
+    def __len__(self) -> int:
+        # Never 0, which would mean that all may be chosen.
+        return len(self._tried) + 1
 
 
 def _turns(nodes: list[StaticNode]) -> list[StaticNode]:
