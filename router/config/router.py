@@ -253,8 +253,7 @@ class RouterConfig:
     retry_budget: int = option(
         "retry-budget",
         integer("PERCENT", 0, 100),
-        "Of the running requests so many may go to a further node that was sent them, or after connects that nobody"
-        " answered; 3 in any case.",
+        "So many of the running requests may go to a further node after one that did not answer; 3 in any case.",
         default=20,
         origin=_OURS,
         zero="without limit",
@@ -386,11 +385,7 @@ class RouterConfig:
     @property
     def node_protos(self) -> frozenset[NodeProto]:
         """Protocols that nodes may speak, for all that the configuration says."""
-        if (
-            self.subscription_servers
-            or self.use_cache is not None
-            or self.use_code_string is not None
-        ):
+        if self.subscription_servers or (self.use_cache, self.use_code_string) != (None, None):
             return frozenset(("uwsgi", "http"))
         named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
         said = [split_scheme(text)[1] for text in named if text is not None]

@@ -11,6 +11,7 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.attempts import Attempts
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.no_node import no_node
 from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
@@ -387,35 +388,6 @@ class Route(Waiter):
             self.budgeted = False
             self._context.site.retries.give_back()
 
-    # --- no node ---
-
     def _none(self, attempts: Attempts, *, out_of_time: bool = False) -> Failure:
-        """Return the failure of a request without a node; ``out_of_time``: others were not tried."""
-        site, forwarder = self._context.site, self._forwarder
-        limits, retries = site.limits, site.routing.max_retries
-        if attempts.only_busy:
-            text = f"{attempts.last_node} took no connection for too long: {attempts.last_error}"
-            return Failure(reasons.BUSY, text, limits.connect_timeout)
-        if attempts.made:
-            text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
-            option, value = "", 0.0
-            if attempts.over_budget:
-                text += "; too many requests go to further nodes already"
-                option, value = "retry-budget", float(site.retries.percent)
-            elif out_of_time:
-                option, value = "timeout", limits.timeout
-            elif attempts.timed_out:
-                option, value = "connect-timeout", limits.connect_timeout
-            elif retries is not None and attempts.made > retries:
-                option, value = "max-retries", float(retries)
-            status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
-            return Failure(attempts.cause, text, value, option=option, status=status)
-        if attempts.unable is not None:
-            return attempts.unable.refusal
-        now = self._fiber.loop.time()
-        if not forwarder.is_known(self._request, now):
-            return site.unknown_key()
-        if not forwarder.has_nodes(self._request, now):
-            text = "no node has announced this key yet, and the router has just started"
-            return Failure(reasons.NO_NODE, text)
-        return forwarder.why_none(self._request)
+        site, now = self._context.site, self._fiber.loop.time()
+        return no_node(site, self._request, self._forwarder, attempts, now, out_of_time=out_of_time)
