@@ -21,7 +21,7 @@ from uwsgi_router.subscriptions.events import (
     NodeUnhealthy,
     PoolAdded,
 )
-from uwsgi_router.subscriptions.fair_room import place_of
+from uwsgi_router.subscriptions.fair_room import Place, place_of
 from uwsgi_router.subscriptions.grant import Grant
 from uwsgi_router.subscriptions.health import Health
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -33,6 +33,8 @@ from uwsgi_router.subscriptions.registry import Registry
 
 #: Protocols of which connections are kept, and so counted against the cores of a node.
 COUNTED: Final[frozenset[Proto]] = frozenset({"http"})
+# Who has how much of the table, only the process that decides asks.
+_ELSEWHERE: Final = Place("another process", "another process")
 
 
 class Sharing(Protocol):
@@ -301,8 +303,10 @@ class SharedRegistry(Registry):
     def _put_new(
         self, pool: NodePool | None, record: NodeRecord, grant: Grant
     ) -> tuple[SubscribedNode, list[Event]]:
-        who = record.credentials
-        place = place_of(record.source, None if who is None else who.uid)
+        place = _ELSEWHERE
+        if self._superior is None:
+            who = record.credentials
+            place = place_of(record.source, None if who is None else who.uid)
         events: list[Event] = []
         if pool is None:
             pool = self._pools[record.key] = NodePool(

@@ -294,6 +294,13 @@ class Recoder:
         self.payload = 0
         self.done = False
 
+    def intercept(self, encoder: Encoder) -> Encoder:
+        """Have another encoder see the payload from now on; return the one that it replaces."""
+        before = self._encoder
+        self._encoder = encoder
+        self._encode = encoder.encode
+        return before
+
     @property
     def more(self) -> bool:
         """True if some of what was fed is left for the next ``feed``."""

@@ -99,6 +99,7 @@ class Gateway:
         self.cheap = config.cheap and registry is not None
         self._static_nodes = static_nodes
         self._acceptors: list[Acceptor] = []
+        self._listeners: dict[str, Listener] = {}
         self._count = 0
         self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
 
@@ -118,8 +119,8 @@ class Gateway:
         """
         for bound, redirect in [*((bound, None) for bound in listeners), *redirecting]:
             listener = self._front.listener(bound.port, bound.name, redirect)
-            accepted = self._accepting(listener)
-            self._acceptors.append(Acceptor(self._loop, [bound], accepted, self._accept_failed))
+            self._listeners[bound.name] = listener
+            self._acceptors.append(self._acceptor(bound, listener))
         if self.registry is not None and not self.registry.empty:
             self.cheap = False
         if self.cheap:
@@ -127,6 +128,30 @@ class Gateway:
         else:
             for acceptor in self._acceptors:
                 acceptor.start()
+
+    def _acceptor(self, bound: BoundSocket, listener: Listener) -> Acceptor:
+        return Acceptor(self._loop, [bound], self._accepting(listener), self._accept_failed)
+
+    def borrow(self, bound: BoundSocket) -> Acceptor | None:
+        """Accept also on the socket of another worker, at an address of ours; None: it is none, or we accept nothing.
+
+        Returns:
+            What accepts, for :meth:`give_back`.
+        """
+        listener = self._listeners.get(bound.name)
+        if listener is None or self.connections.stopping:
+            return None
+        acceptor = self._acceptor(bound, listener)
+        self._acceptors.append(acceptor)
+        if not self.cheap:
+            acceptor.start()
+        return acceptor
+
+    def give_back(self, acceptor: Acceptor) -> None:
+        """Accept no more on a socket that was borrowed: its worker is back."""
+        if acceptor in self._acceptors:
+            self._acceptors.remove(acceptor)
+            acceptor.stop(drain=False)
 
     def _accepting(self, listener: Listener) -> Callable[[socket.SocketType, Peer], None]:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from uwsgi_router.router.admin.cache_server import CacheServer
@@ -21,6 +21,7 @@ from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
 from uwsgi_router.router.config.model import Configuration, RouterConfig
+from uwsgi_router.router.net.acceptor import Acceptor
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 from uwsgi_router.router.proxy.context import Timing
@@ -40,12 +41,14 @@ class HandOn:
         idle: seconds in which idle connections may have a last request.
         mercy: seconds for requests.
         streams: seconds for WebSockets and event streams.
+        left: called once nothing more is accepted.
     """
 
     leaving: frozenset[tuple[int, str]]
     idle: float
     mercy: float
     streams: float
+    left: Callable[[], object] = lambda: None
 
 
 class Instance:
@@ -105,6 +108,7 @@ class Instance:
         self._control_server: ControlServer | None = None
         self._cache_server: CacheServer | None = None
         self._names: Names | None = None
+        self._borrowed: list[tuple[int, Gateway, Acceptor]] = []
         self._file_watch: FileWatch | None = None
 
     @property
@@ -191,6 +195,29 @@ class Instance:
         if self.shared is not None:
             self._enter()
 
+    def borrow(self, slot: int, text: str, sock: socket.socket) -> None:
+        """Accept also on a socket of another worker, which has died.
+
+        Args:
+            slot: of that worker.
+            text: the address as configured.
+            sock: its socket.
+        """
+        bound = BoundSocket(sock, text, held=True)
+        for gateway in self.gateways:
+            acceptor = gateway.borrow(bound)
+            if acceptor is not None:
+                self._borrowed.append((slot, gateway, acceptor))
+                return
+        sock.close()
+
+    def give_back(self, slot: int) -> None:
+        """Accept no more on the sockets of another worker, which is back."""
+        for number, gateway, acceptor in self._borrowed:
+            if number == slot:
+                gateway.give_back(acceptor)
+        self._borrowed = [one for one in self._borrowed if one[0] != slot]
+
     def _sockets(self) -> Iterator[BoundSocket]:
         """Yield every socket that was bound, but for those of the tables."""
         yield from self._shared_sockets
@@ -251,7 +278,12 @@ class Instance:
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
         configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
-        return self.tables.operator(configured, [gateway.connections for gateway in self.gateways])
+        keeps = self.feeding.seat.role is Role.KEEPER
+        return self.tables.operator(
+            configured,
+            [gateway.connections for gateway in self.gateways],
+            self.feeding.drain_streams if keeps else None,
+        )
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
@@ -274,6 +306,7 @@ class Instance:
             router.hand_on_stats()
         for gateway in self.gateways:
             gateway.hand_on(order.leaving, order.idle)
+        order.left()
         loop = asyncio.get_running_loop()
         ending = loop.call_later(order.streams, self._end_streams)
         await self._finish(max(order.mercy, order.streams))

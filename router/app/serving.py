@@ -19,12 +19,14 @@ class Orders:
         stop: to end: finish what runs.
         at_once: to end now.
         hand_on: to leave everything to another process; None: to end for good.
+        left: to be called once nothing more is accepted.
     """
 
     mercy: float
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     at_once: asyncio.Event = field(default_factory=asyncio.Event)
     hand_on: HandOn | None = None
+    left: Callable[[], object] = lambda: None
 
     def stop_now(self) -> None:
         """End now."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
@@ -196,14 +196,17 @@ class Tables:
         self,
         configured: Sequence[ConfiguredNodes] = (),
         routers: Sequence[Connections] = (),
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> Operator:
         """Return the operator of the tables, and of configured nodes; to be called once they have started.
 
         Args:
             configured: nodes.
             routers: connections of those whose streams end with a drain.
+            elsewhere: see :class:`Operator`.
         """
-        return Operator(self._named(), asyncio.get_running_loop().time, configured, routers)
+        clock = asyncio.get_running_loop().time
+        return Operator(self._named(), clock, configured, routers, elsewhere)
 
     @property
     def by_address(self) -> Mapping[str, Table]:

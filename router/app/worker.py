@@ -79,9 +79,19 @@ def write_stacks() -> None:
 
 
 def become(
-    configuration: Configuration, access_logs: Iterable[AccessLog], state: str | None
+    configuration: Configuration,
+    access_logs: Iterable[AccessLog],
+    state: str | None,
+    *,
+    quiet: bool = False,
 ) -> None:
     """Drop privileges: everything that needs them is open.
+
+    Args:
+        configuration: of this process.
+        access_logs: are given to the user that it becomes.
+        state: likewise the state file.
+        quiet: as for :func:`drop`.
 
     Raises:
         StartError: if that is not possible.
@@ -89,7 +99,7 @@ def become(
     environment.restrict_new_files(configuration.process)
     who = identity(configuration.process, configuration.routers)
     hand_over(who, access_logs, state)
-    drop(who)
+    drop(who, quiet=quiet)
 
 
 def run(link: MasterLink, configuration: Configuration, role: Role, title: str) -> None:
@@ -112,7 +122,11 @@ def run(link: MasterLink, configuration: Configuration, role: Role, title: str) 
     factory = loop_factory(configuration.process.event_loop)
     try:
         instance.bind()
-        become(configuration, instance.access_logs, configuration.subscription.state)
+        # One process of a generation says what it is.
+        quiet = role is Role.WORKER
+        state = configuration.subscription.state
+        # Of the whole: a router that is not served here may say who all are.
+        become(link.configuration, instance.access_logs, state, quiet=quiet)
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_serve(link, instance, configuration.process.reload_mercy))
     finally:
@@ -121,7 +135,7 @@ def run(link: MasterLink, configuration: Configuration, role: Role, title: str) 
 
 async def _serve(link: MasterLink, instance: Instance, mercy: float) -> None:
     loop = asyncio.get_running_loop()
-    orders = Orders(mercy)
+    orders = Orders(mercy, left=lambda: link.send(left=True))
     post = instance.feeding.post = FeedPost(lambda: link.send(built=True))
     feeds = FeedOrders(instance.feeding, post, loop)
 
@@ -163,7 +177,7 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
         case "drain":
             leaving = frozenset((kind, text) for kind, text in members["leaving"])
             times = members["grace"], members["mercy"], members["streams"]
-            orders.hand_on = HandOn(leaving, *times)
+            orders.hand_on = HandOn(leaving, *times, orders.left)
             orders.stop.set()
         case "stop-now":
             orders.stop_now()
@@ -175,6 +189,12 @@ def obey(message: Message, instance: Instance, orders: Orders) -> None:
             key = members["kind"], members["text"], members["place"]
             instance.replace(*key, adopt(descriptor))
             return
+        case "lend":
+            (descriptor,) = message.descriptors
+            instance.borrow(members["slot"], members["text"], adopt(descriptor))
+            return
+        case "give-back":
+            instance.give_back(members["slot"])
     message.close()
 
 

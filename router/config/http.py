@@ -232,6 +232,11 @@ class HttpRouterConfig(RouterConfig):
         origin=_OURS,
         shown="0: 64 KiB",
     )
+    request_id: bool = switch(
+        "request-id",
+        "Send X-Request-ID to nodes and with answers: the id of the access log, or what a trusted proxy has sent.",
+        origin=_OURS,
+    )
     errors: Literal["close", "http"] = option(
         "errors",
         values.choice("close", "http"),

@@ -29,7 +29,6 @@ class RouterConfig:
         scope=_ROUTER,
         repeatable=True,
     )
-
     max_connections: int = option(
         "max-connections",
         integer("N", 0, 10_000_000),
@@ -48,7 +47,6 @@ class RouterConfig:
         origin=_OURS,
         zero="any number",
     )
-
     processes: int | Literal["auto"] = option(
         "processes",
         values.WORKERS,
@@ -388,8 +386,8 @@ class RouterConfig:
         if self.subscription_servers or (self.use_cache, self.use_code_string) != (None, None):
             return frozenset(("uwsgi", "http"))
         named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
-        said = [split_scheme(text)[1] for text in named if text is not None]
-        return frozenset(one or self.default_proto for one in said or [None])
+        said = [split_scheme(text)[1] for text in named if text is not None] or [None]
+        return frozenset(one or self.default_proto for one in said)
 
     @property
     def has_http_nodes(self) -> bool:

@@ -7,6 +7,7 @@ seen as they happen, on both event loops alike. Nobody but the link touches the 
 """
 
 import os
+import select
 import socket
 import struct
 from abc import abstractmethod
@@ -24,6 +25,16 @@ HIGH: Final = 64 * 1024
 LOW: Final = 16 * 1024
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
+
+#: For each call on a socket: an accepted one is not told by ioctl that it must not block.
+_NOW: Final = int(socket.MSG_DONTWAIT)
+_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+# Events of epoll.
+_BYTES: Final = int(select.EPOLLIN)
+_LAST: Final = int(select.EPOLLRDHUP)
+_CLOSED: Final = int(select.EPOLLHUP)
+_ERROR: Final = int(select.EPOLLERR)
+_ENDS: Final = _LAST | _CLOSED | _ERROR
 
 
 class Reader:
@@ -59,7 +70,7 @@ class Link(Pollable):
 
     Args:
         poller: tells of readiness.
-        sock: non-blocking; closed with the link.
+        sock: never waited for; closed with the link.
         owner: told of writes that went out or failed.
         traffic: of the peer; every byte that is read or written is counted there at once.
 
@@ -68,6 +79,9 @@ class Link(Pollable):
         broken: the reset that a write has met: the kernel tells of it once, and then only of an end.
         heavy: its place in the queue, if it uses more than its share of a turn; None: it does not.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
+        hung_up: the peer has closed a UNIX socket, not only its own direction: it will read nothing more.
+        last: the peer has ended, in good order, and all that it sent is in the kernel: a read that returns less than
+            was asked for is the last one (TCP: tcp_fin() in net/ipv4/tcp_input.c; UNIX: unix_stream_read_generic()).
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
     """
@@ -88,6 +102,8 @@ class Link(Pollable):
         "closed",
         "connecting",
         "heavy",
+        "hung_up",
+        "last",
         "on_low",
         "written",
     )
@@ -107,7 +123,7 @@ class Link(Pollable):
         # Who is told when there is something to read, and who would be if the link were not paused.
         self._reader: Reader | None = None
         self._paused: Reader | None = None
-        self._eof = False
+        self._eof = self.last = self.hung_up = False
         self.heavy: Heavy | None = None
         self.connecting = False
         self.broken: OSError | None = None
@@ -126,9 +142,14 @@ class Link(Pollable):
 
     def on_events(self, events: int) -> None:
         """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
+        if events & _ENDS:
+            # An error is told by the read behind the last bytes.
+            self.last = events & _ERROR == 0 and events & _LAST != 0
+            # Where we have half-closed ourselves, the peer may only have done so, too.
+            self.hung_up = events & _CLOSED != 0 and not self._eof
         if events != WRITABLE and self._reader is not None:
             self._reader.readable()
-        if events != READABLE:
+        if events != _BYTES:
             if self._pending is not None:
                 self._flush()
             elif self.connecting:
@@ -201,11 +222,6 @@ class Link(Pollable):
         """True while the reader is called."""
         return self._reader is not None
 
-    @property
-    def reader(self) -> Reader | None:
-        """Reader that is called, or None."""
-        return self._reader
-
     def read_with(self, reader: Reader) -> None:
         """Call ``reader`` whenever the socket is readable, from now on."""
         if self.closed:
@@ -234,7 +250,7 @@ class Link(Pollable):
             OSError: if the connection is broken.
         """
         try:
-            data = self._sock.recv(size)
+            data: bytes = self._sock.recv(size, _NOW)
         except (BlockingIOError, InterruptedError):
             return None
         size = len(data)
@@ -249,7 +265,7 @@ class Link(Pollable):
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
+            self._sock.recv(1, _PEEK)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
@@ -268,7 +284,7 @@ class Link(Pollable):
         size = len(data)
         if self._pending is None:
             try:
-                sent = self._sock.send(data)
+                sent = self._sock.send(data, _NOW)
             except (BlockingIOError, InterruptedError):
                 pass
             except ConnectionResetError as reset:
@@ -293,7 +309,7 @@ class Link(Pollable):
             OSError: it was refused, or is broken.
         """
         try:
-            sent = self._sock.send(data)
+            sent = self._sock.send(data, _NOW)
         except BlockingIOError:
             return False
         self.written += sent
@@ -315,7 +331,7 @@ class Link(Pollable):
     def _flush(self) -> None:
         assert self._pending is not None
         try:
-            sent = self._sock.send(self._pending)
+            sent = self._sock.send(self._pending, _NOW)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:

@@ -16,6 +16,7 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.proxy.connection_limits import ConnectionLimits, source_of
+from uwsgi_router.router.proxy.open_answer import OpenAnswer
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.traffic import Traffic
 
@@ -57,9 +58,19 @@ class Connection(LinkOwner):
         connections: the open ones of the router.
         discarded: bytes that were read behind its last answer, for nobody.
         exchange: of the request that is being served, or was last; None: there is none.
+        open_answer: that is under way without a length; None: there is none.
     """
 
-    __slots__ = ("connections", "discarded", "exchange", "fiber", "link", "number", "peer")
+    __slots__ = (
+        "connections",
+        "discarded",
+        "exchange",
+        "fiber",
+        "link",
+        "number",
+        "open_answer",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class Connection(LinkOwner):
         self.number = number
         self.discarded = 0
         self.exchange: RunningRequest | None = None
+        self.open_answer: OpenAnswer | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -101,7 +113,7 @@ class Connection(LinkOwner):
         """Serve the connection's requests."""
 
     def end_stream(self) -> None:
-        """End a tunnel in order, if there is one."""
+        """End a tunnel or a stream of events in order, if there is one."""
 
     def hurry(self, seconds: float) -> None:
         """Stop soon: if no request was read yet, wait for it no longer than ``seconds``."""
@@ -118,6 +130,7 @@ class Connection(LinkOwner):
         """Release everything: the coroutine has ended, of itself or with ``error``."""
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
+        self.open_answer = None
         self.link.close()
         self.exchange = None
         self.connections.discard(self)
@@ -315,7 +328,7 @@ class Connections:
         self.stop(max(seconds, idle), linger)
 
     def end_streams(self) -> None:
-        """End tunnels, once they had the time that :meth:`hand_on` has given them."""
+        """End tunnels and streams of events, once they had the time that :meth:`hand_on` has given them."""
         for connection in self.all():
             connection.end_stream()
 

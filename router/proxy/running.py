@@ -1,11 +1,10 @@
 """Requests that run, by node: how many wait for an answer, or are streams; for operators, on the rare ways."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from uwsgi_router.router.net.fiber import Phase
-from uwsgi_router.router.proxy.connection import Connections
-from uwsgi_router.router.proxy.directions import Download
+from uwsgi_router.router.proxy.connection import Connection, Connections
 from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.subscriptions.node import Node
 
@@ -43,29 +42,31 @@ def loads_of(routers: Iterable[Connections], now: float) -> Mapping[Node, NodeLo
     return found
 
 
-def end_streams_of(routers: Iterable[Connections], nodes: Iterable[Node]) -> int:
-    """End the streams of events of nodes behind an event, and their WebSockets with 1012; return how many there are."""
-    wanted, count = set(nodes), 0
+def watch_streams_of(routers: Iterable[Connections], names: Collection[str]) -> None:
+    """Note from now on where events end in the streams of nodes with these names; they are to be ended."""
+    for connection in _of_nodes(routers, names):
+        if connection.open_answer is not None:
+            connection.open_answer.watch()
+
+
+def end_streams_of(routers: Iterable[Connections], names: Collection[str]) -> None:
+    """End the streams of events of nodes with these names behind an event, and their WebSockets with 1012."""
+    for connection in _of_nodes(routers, names):
+        exchange = connection.exchange
+        if connection.open_answer is not None:
+            connection.open_answer.end()
+        elif isinstance(exchange, Exchange) and exchange.client.tunnel is not None:
+            exchange.client.send_close(None, restart=True)
+
+
+def _of_nodes(routers: Iterable[Connections], names: Collection[str]) -> Iterator[Connection]:
+    """Yield the connections whose requests are with nodes of these names."""
     for connections in routers:
         for connection in connections.all():
             exchange = connection.exchange
-            if not isinstance(exchange, Exchange) or exchange.lease is None:
-                continue
-            if exchange.lease.node in wanted:
-                count += end_stream(exchange)
-    return count
-
-
-def end_stream(exchange: Exchange) -> bool:
-    """End a stream of events behind an event, or a WebSocket with 1012; return False if a request is neither."""
-    if exchange.client.tunnel is not None:
-        exchange.client.send_close(None, restart=True)
-        return True
-    download = _stream_of(exchange)
-    if download is None:
-        return False
-    download.end_events()
-    return True
+            lease = exchange.lease if isinstance(exchange, Exchange) else None
+            if lease is not None and lease.node.name in names:
+                yield connection
 
 
 def _add(load: NodeLoad, exchange: Exchange, now: float) -> None:
@@ -78,14 +79,5 @@ def _add(load: NodeLoad, exchange: Exchange, now: float) -> None:
         silent = max(0.0, now - (fiber.deadline - fiber.slides)) if answers else 0.0
         load.waiting_since = min(load.waiting_since, silent) if load.waiting else silent
         load.waiting += 1
-    elif _stream_of(exchange) is not None:
+    elif client.connection.open_answer is not None and client.connection.open_answer.has_events:
         load.streams += 1
-
-
-def _stream_of(exchange: Exchange) -> Download | None:
-    """Return what passes a stream of events to the client of a request; None: nothing does."""
-    lease = exchange.lease
-    if lease is None or lease.link is None:
-        return None
-    reader = lease.link.reader
-    return reader if isinstance(reader, Download) and reader.events is not None else None

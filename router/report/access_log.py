@@ -208,19 +208,22 @@ class _Output:
         self._socket: socket.socket | None = None
         self._poll: select.poll | None = None
         self.identity: tuple[int, int] | None = None
+        self._is_file = False
         if path:
             self._fd = open_file(path, _FLAGS | os.O_CREAT)
             status = os.fstat(self._fd)
-            if stat.S_ISREG(status.st_mode):
+            self._is_file = stat.S_ISREG(status.st_mode)
+            if self._is_file:
                 self.identity = (status.st_dev, status.st_ino)
             return
         if sys.__stdout__ is None:
             raise OSError(errno.EBADF, "it was closed before the program started")
         self._fd = os.dup(stdout)
         mode = os.fstat(self._fd).st_mode
+        self._is_file = stat.S_ISREG(mode)
         if stat.S_ISSOCK(mode):
             self._socket = socket.socket(fileno=self._fd)
-        elif not stat.S_ISREG(mode):
+        elif not self._is_file:
             self._open_again()
 
     def _open_again(self) -> None:
@@ -240,14 +243,15 @@ class _Output:
             BlockingIOError: if the reader has to take something first.
             OSError: if it can't be written.
         """
-        if self._socket is not None:
-            return self._socket.send(data, socket.MSG_DONTWAIT)
-        if self._poll is None:
+        if self._is_file:
             return os.write(self._fd, data)
-        if not self._poll.poll(0):
+        lines = _whole_lines(data)
+        if self._socket is not None:
+            return self._socket.send(lines, socket.MSG_DONTWAIT)
+        if self._poll is not None and not self._poll.poll(0):
             raise BlockingIOError(errno.EAGAIN, "its reader is too slow")
         # A pipe that is writable takes so much (pipe(7)).
-        return os.write(self._fd, data[: select.PIPE_BUF])
+        return os.write(self._fd, lines)
 
     def moved(self, path: str) -> bool:
         """Return True if ``path``, under which this file was opened, names another one by now, or none."""
@@ -273,3 +277,13 @@ class _Output:
         elif self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+
+def _whole_lines(data: bytearray) -> bytearray:
+    """Return the lines that ``data`` begins with, as many as a pipe takes at once.
+
+    Other processes write to it, too: of more a part might be taken, and their lines come into the middle of ours.
+    """
+    if len(data) <= select.PIPE_BUF:
+        return data
+    return data[: data.rfind(b"\n", 0, select.PIPE_BUF) + 1 or select.PIPE_BUF]

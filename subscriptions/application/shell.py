@@ -1,10 +1,7 @@
 """Shell of an application: carries out what its state machine decides, and tells it what happened."""
 
 import logging
-import os
 import signal
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,18 +20,15 @@ from uwsgi_router.subscriptions.application.actions import (
     StopCopy,
     WithdrawCopy,
 )
-from uwsgi_router.subscriptions.application.background import BackgroundQuestions
 from uwsgi_router.subscriptions.application.lines import NamedLines, kept_lines
 from uwsgi_router.subscriptions.application.listening import advice, listeners_of
 from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.memory import memory_of
-from uwsgi_router.subscriptions.application.place import CopyAddress, address_for, environment_of
+from uwsgi_router.subscriptions.application.place import address_for, environment_of
 from uwsgi_router.subscriptions.application.plan import AppPlan
 from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess, in_words
-from uwsgi_router.subscriptions.client.announcement import announcement
-from uwsgi_router.subscriptions.client.announcer import Announcer
+from uwsgi_router.subscriptions.application.running_copy import RunningCopy, ShellParts, trouble_of
 from uwsgi_router.subscriptions.client.errors import SubscribeError
-from uwsgi_router.subscriptions.client.readiness import Check
 from uwsgi_router.subscriptions.client.starting import CannotStart
 
 log = logging.getLogger("uwsgi-router.serve")
@@ -44,71 +38,8 @@ _TELL_AFTER: Final = 5.0
 # At this one Python's faulthandler writes the stacks of all threads (PYTHONFAULTHANDLER), and the process ends.
 # Servers have handlers of their own for SIGABRT.
 _FAULT: Final = signal.SIGFPE
-# Seconds between two announces, and after one that failed or that the router has not confirmed.
-_ANNOUNCE: Final = 5.0
-_ANNOUNCE_AGAIN: Final = 0.5
 # Seconds that one question may wait for the router to have a node.
 _CONFIRM: Final = 2.0
-
-
-@dataclass(slots=True)
-class RouterSockets:
-    """Sockets of the router that applications are announced to.
-
-    Attributes:
-        announce: path of its subscription server.
-        control: path of its control socket.
-    """
-
-    announce: str
-    control: str
-
-
-@dataclass(frozen=True, slots=True)
-class ShellParts:
-    """Parts that the shells of all applications share.
-
-    Attributes:
-        router: see :class:`RouterSockets`.
-        questions: for what blocks.
-        watch: has the loop call a function when a descriptor is readable.
-        unwatch: ends that.
-        stdout: takes lines of the copies' standard output.
-        stderr: and of their standard error.
-        environ: of the copies, before anything is added.
-        directory: for UNIX sockets.
-        rollout_ended: is told of each rollout: the application, how it ended, and the last lines of what failed.
-        clock: seconds that don't jump.
-    """
-
-    router: RouterSockets
-    questions: BackgroundQuestions
-    watch: Callable[[int, Callable[[], None]], None]
-    unwatch: Callable[[int], None]
-    stdout: Callable[[bytes], object]
-    stderr: Callable[[bytes], object]
-    environ: Mapping[str, str]
-    directory: str
-    rollout_ended: Callable[[str, RolloutEnded, list[str]], None]
-    clock: Callable[[], float] = time.monotonic
-
-
-@dataclass(slots=True)
-class _Running:
-    """Copy that runs: its process, and what it is announced with."""
-
-    name: str
-    address: CopyAddress
-    process: CopyProcess
-    pipes: list[NamedLines]
-    kept: deque[str]
-    began: float
-    announcer: Announcer | None = None
-    announce_at: float | None = None
-    told: bool = False
-    figures: link.NodeFigures | None = None
-    rss: int = 0
-    is_stuck: bool = False
 
 
 @dataclass(slots=True)
@@ -144,7 +75,7 @@ class ApplicationShell:
         self.machine = machine or ApplicationMachine(plan.policy)
         self.code: int | None = None
         self._parts = parts
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, RunningCopy] = {}
         self._failed = _Failed()
 
     # --- the loop's side ---
@@ -159,7 +90,7 @@ class ApplicationShell:
         now = self._parts.clock()
         for one in tuple(self._running.values()):
             if one.announcer is not None and one.announce_at is not None and one.announce_at <= now:
-                self._announce(one, now)
+                one.announce(now)
         self._do(self.machine.tick(now))
 
     def reaping(self, pid: int, status: Callable[[], int]) -> bool:
@@ -181,7 +112,7 @@ class ApplicationShell:
             pipe.drain()
             pipe.close()
         self._withdrawn(one)
-        self._remove_socket(one.address)
+        one.remove_socket()
         self._failed.keep(number, list(one.kept))
         shell_code = code if code >= 0 else 128 - code
         self._do(self.machine.died(number, in_words(code), shell_code, self._parts.clock()))
@@ -248,25 +179,7 @@ class ApplicationShell:
             one = self._running.get(number)
             if one is None:
                 continue
-            line: dict[str, Any] = {
-                "app": self.plan.name,
-                "copy": one.name,
-                "pid": one.process.pid,
-                "address": one.address.text,
-                "generation": copy.generation,
-                "state": copy.state.value,
-                "age": round(now - copy.born, 1),
-                "rss": one.rss,
-                "why": copy.stale or (copy.trouble if not copy.serves else ""),
-            }
-            if one.figures is not None:
-                line |= {
-                    "requests": one.figures.requests,
-                    "running": one.figures.running,
-                    "streams": one.figures.streams,
-                    "tunnels": one.figures.tunnels,
-                }
-            yield line
+            yield one.line(self.plan, copy, now)
 
     def last_lines(self, number: int | None) -> list[str]:
         """Return the last lines of a copy that has ended, or still runs."""
@@ -322,7 +235,7 @@ class ApplicationShell:
             NamedLines(descriptor, name, write, kept)
             for descriptor, write in zip(process.output, (parts.stdout, parts.stderr), strict=True)
         ]
-        self._running[number] = _Running(name, address, process, pipes, kept, parts.clock())
+        self._running[number] = RunningCopy(name, address, process, pipes, kept, parts.clock())
         for pipe in pipes:
             parts.watch(pipe.fileno(), partial(self._read, pipe))
         log.info("%s starts, pid %d, on %s", name, process.pid, address.text)
@@ -355,7 +268,7 @@ class ApplicationShell:
             self._tell(one, trouble)
         self._do(self.machine.checked(number, trouble, now))
 
-    def _tell(self, one: _Running, trouble: str) -> None:
+    def _tell(self, one: RunningCopy, trouble: str) -> None:
         """Say why a copy does not serve yet, and what to write if it listens elsewhere."""
         if trouble.startswith("cannot connect"):
             found = listeners_of(one.process.pid)
@@ -366,29 +279,8 @@ class ApplicationShell:
         one = self._running.get(number)
         if one is None:
             return
-        plan, server = self.plan, self._parts.router.announce
-        one.announcer = Announcer(
-            [
-                announcement(
-                    server,
-                    key=key,
-                    address=one.address.text,
-                    address_vassal=one.name,
-                    balancing_weight=plan.weight,
-                    protocol=plan.proto,
-                    cores=plan.cores,
-                )
-                for key in plan.keys
-            ]
-        )
-        one.announcer.resolve()
-        self._announce(one, self._parts.clock())
+        one.begin_to_announce(self.plan, self._parts.router.announce, self._parts.clock())
         self._confirm(number)
-
-    def _announce(self, one: _Running, now: float) -> None:
-        assert one.announcer is not None
-        well = one.announcer.announce()
-        one.announce_at = now + (_ANNOUNCE if well else _ANNOUNCE_AGAIN)
 
     def _confirm(self, number: int) -> None:
         """Wait until the router has the copy: until then no other one may leave."""
@@ -407,7 +299,7 @@ class ApplicationShell:
         if known is True:
             self._do(self.machine.announced(number, self._parts.clock()))
         else:
-            self._announce(one, self._parts.clock())
+            one.announce(self._parts.clock())
             self._confirm(number)
 
     def _withdraw(self, number: int, requests: float, streams: float) -> None:
@@ -429,13 +321,9 @@ class ApplicationShell:
             self._withdrawn(one)
         self._do(self.machine.drained(number, self._parts.clock()))
 
-    def _withdrawn(self, one: _Running) -> None:
-        if one.announcer is not None:
-            if not self.machine.stopping:
-                # When all stop, the router has gone before.
-                one.announcer.leave()
-            one.announcer.close()
-            one.announcer = one.announce_at = None
+    def _withdrawn(self, one: RunningCopy) -> None:
+        # When all stop, the router has gone before.
+        one.withdraw(tell=not self.machine.stopping)
 
     def _stop(self, number: int, *, kill: bool) -> None:
         one = self._running.get(number)
@@ -458,30 +346,3 @@ class ApplicationShell:
         one.is_stuck = True
         if self.plan.stacks:
             one.process.signal_session(self.plan.stacks)
-
-    def _remove_socket(self, address: CopyAddress) -> None:
-        if address.text.startswith("/"):
-            try:
-                os.unlink(address.text)
-            except OSError:
-                pass
-
-
-def trouble_of(plan: AppPlan, address: str, *, warm: bool) -> str | None:
-    """Ask a copy whether it is healthy; return what is wrong, None if nothing is. Blocks.
-
-    Args:
-        plan: of the application.
-        address: of the copy.
-        warm: it is new: it has to speak what it is announced with, and is asked for what warms it up.
-    """
-    check, proto = Check(plan.health, plan.health_host), None
-    if plan.health is None and warm:
-        if plan.proto == "http":
-            check = Check("/", plan.health_host, any_status=True)
-        else:
-            proto = plan.proto
-    trouble = check.trouble(address, proto)
-    for path in plan.warm_up if warm else ():
-        trouble = trouble or Check(path, plan.health_host).trouble(address)
-    return trouble

@@ -17,7 +17,8 @@ from uwsgi_router.subscriptions.application import link
 from uwsgi_router.subscriptions.application.actions import RolloutEnded
 from uwsgi_router.subscriptions.application.background import BackgroundQuestions
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
-from uwsgi_router.subscriptions.application.shell import ApplicationShell, RouterSockets
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
+from uwsgi_router.subscriptions.application.shell import ApplicationShell
 from uwsgi_router.subscriptions.client.control import CannotAsk
 
 log = logging.getLogger("uwsgi-router.serve")
@@ -58,6 +59,8 @@ class Supervision:
         router: the process that is started before the copies; None: it runs elsewhere.
         sockets: of the router.
         stop_timeout: seconds for the whole stop.
+        on_hangup: called at HUP, before a rollout begins.
+        tell: told ``ready`` once a copy of each application serves, and ``stopping``.
         clock: seconds that don't jump.
 
     Attributes:
@@ -73,6 +76,7 @@ class Supervision:
         *,
         stop_timeout: float = 25.0,
         on_hangup: Callable[[], None] | None = None,
+        tell: Callable[[str], None] = lambda _state: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.applications: dict[str, ApplicationShell] = {}
@@ -82,6 +86,8 @@ class Supervision:
         self._sockets = sockets
         self._stop_timeout = stop_timeout
         self._on_hangup = on_hangup
+        self._tell = tell
+        self._told_ready = False
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._awake, self._waker = socket.socketpair()
@@ -151,6 +157,7 @@ class Supervision:
         now = self._clock()
         if not self.stopping:
             self.stopping = True
+            self._tell("stopping")
             self._end = now + self._stop_timeout
             if self.router is None:
                 for shell in self.applications.values():
@@ -204,6 +211,7 @@ class Supervision:
                 shell.tick()
         if not self.stopping:
             self._look(now)
+            self._say_ready()
             if all(shell.code is not None for shell in self.applications.values()):
                 self.stop(hurry=True)
             return
@@ -211,6 +219,13 @@ class Supervision:
             self._stop_copies()
         if self._end is not None and now >= self._end:
             self._force()
+
+    def _say_ready(self) -> None:
+        """Tell once that requests are answered."""
+        shells = self.applications.values()
+        if not self._told_ready and all(shell.machine.has_served for shell in shells):
+            self._told_ready = True
+            self._tell("ready")
 
     def _look(self, now: float) -> None:
         """Ask for the copies' figures and memory, where something depends on them."""

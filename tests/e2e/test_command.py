@@ -1,10 +1,6 @@
 """The command, started as operators start it: from anywhere, with their files, with mistakes."""
 
 import os
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 
@@ -15,7 +11,7 @@ from uwsgiconf.options.routing_routers import RouterFast
 from tests.lab import programs
 from tests.lab.place import Place
 from tests.lab.processes import free_port, run
-from uwsgi_router.router.net.zerg import give_sockets
+from tests.lab.zerg import zerg_server
 
 
 def test_it_starts_beside_packages_of_the_same_names(lab: Place) -> None:
@@ -104,33 +100,6 @@ def test_an_ini_of_uwsgiconf_with_every_parameter_starts_and_ends(
         command = lab.command(str(ini))
     assert int((directory / "site.pid").read_text()) == command.pid
     command.stop()
-
-
-@contextmanager
-def zerg_server(path: Path) -> Iterator[None]:
-    """Give a socket to whoever connects there."""
-    with (
-        socket.create_server(("127.0.0.1", 0)) as given,
-        socket.socket(socket.AF_UNIX) as server,
-    ):
-        server.bind(str(path))
-        server.listen()
-
-        def serve() -> None:
-            try:
-                while True:
-                    with server.accept()[0] as client:
-                        give_sockets(client, [given])
-            except OSError:
-                pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
 
 
 #: Set-ups of the manual's fastrouter and subscription server pages, ports and paths made ours.

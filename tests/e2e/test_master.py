@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,6 @@ from tests.lab.processes import free_port, run
 from tests.lab.reloaded import Reloaded, children_of, name_of
 from tests.lab.steady import NamedNodes
 from tests.lab.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[NamedNodes]:
-    both = NamedNodes("one", "two")
-    yield both
-    both.close()
-
-
-@pytest.fixture
-def router(lab: Place, nodes: NamedNodes) -> Reloaded:
-    one = Reloaded(lab)
-    one.write(Reloaded.to(nodes, "one"))
-    return one.start(lab)
-
 
 # --- workers that end ---
 

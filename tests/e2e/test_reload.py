@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,21 +19,6 @@ from tests.lab.reloaded import Reloaded, children_of, name_of
 from tests.lab.steady import NamedNodes, SteadyLoad
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription, encode
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[NamedNodes]:
-    both = NamedNodes("one", "two")
-    yield both
-    both.close()
-
-
-@pytest.fixture
-def router(lab: Place, nodes: NamedNodes) -> Reloaded:
-    one = Reloaded(lab)
-    one.write(f"http-to = http://{nodes.addresses['one']}")
-    return one.start(lab)
-
 
 # --- what is not lost ---
 

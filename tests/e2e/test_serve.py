@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -262,3 +263,36 @@ def test_a_second_signal_hurries(lab: Place) -> None:
     served.wait(20)
     assert time.monotonic() - began < 10
     connection.close()
+
+
+def test_the_service_manager_hears_when_it_serves_and_stops(lab: Place) -> None:
+    path = str(lab.directory / "notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(20)
+        served = lab.served("--", *UVICORN, ASGI, env={"NOTIFY_SOCKET": path})
+        assert manager.recv(4096) == b"READY=1\nSTATUS=serving"
+        assert served.get()[0] == 200
+        served.signal(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1")
+        assert served.wait(30) == 0
+
+
+@pytest.mark.parametrize("given", [None, "from-a-proxy"])
+def test_copies_clients_and_the_log_know_a_request_by_one_id(lab: Place, given: str | None) -> None:
+    trusted = "127.0.0.1" if given else "none"
+    served = lab.served("--replicas", "1", "--http-trusted-proxy", trusted, "--", *GUNICORN, WSGI)
+    served.wait_for_copies(1)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    try:
+        connection.request("GET", "/id", headers={"X-Request-ID": given or "forged"})
+        answer = connection.getresponse()
+        told, body = answer.headers.get_all("X-Request-ID"), answer.read().decode()
+    finally:
+        connection.close()
+    assert told is not None
+    assert body.split()[1:] == told
+    if given:
+        assert told == [given]
+    else:
+        served.wait_for_output(f"Z {told[0]} 127.0.0.1")

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.lab.place import Place
 from tests.lab.serving import ASGI, GUNICORN, UVICORN, WSGI, Served
 from tests.lab.steady import SteadyLoad
+from tests.lab.waiting import wait_until
 
 SECONDS = float(os.environ.get("SERVE_LOAD_SECONDS", "2"))
 STREAMS = 200
@@ -80,13 +81,16 @@ def test_of_killed_copies_only_what_was_inside_is_lost(lab: Place) -> None:
 
 
 def test_recycling_by_requests_loses_nothing(lab: Place) -> None:
-    served = lab.served("--max-requests", "150", "--", *UVICORN, ASGI)
+    served = lab.served("--max-requests", "100", "--", *UVICORN, ASGI)
     served.wait_for_copies(2)
+    end = time.monotonic() + SECONDS
     with _load(served) as load:
-        time.sleep(SECONDS)
-        load.wait_for(1000)
+        wait_until(
+            lambda: _answered(load) >= 4 and time.monotonic() > end,
+            "copies are recycled",
+            SECONDS + 40,
+        )
     assert load.lost() == Counter()
-    assert _answered(load) >= 4
 
 
 def test_a_broken_build_loses_nothing(lab: Place) -> None:
@@ -179,3 +183,16 @@ class _Watchers:
             except ConnectionClosed as exc:
                 received = exc.rcvd
                 self._ends["none" if received is None else str(received.code)] += 1
+
+
+def test_streams_in_several_workers_end_cleanly_too(lab: Place) -> None:
+    served = lab.served("--drain-streams", "1s", "--http-processes", "2", "--", *UVICORN, ASGI)
+    served.wait_for_copies(2)
+    watchers = _Watchers(served)
+    try:
+        watchers.wait_until_all_run()
+        done = served.rollout()
+        assert done.returncode == 0, done.stderr
+    finally:
+        ends = watchers.stop()
+    assert ends == Counter({"a whole event": STREAMS, "1012": STREAMS})

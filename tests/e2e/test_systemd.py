@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ from tests.lab.waiting import wait_until
 
 ACTIVATE = shutil.which("systemd-socket-activate")
 ANALYZE = shutil.which("systemd-analyze")
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[NamedNodes]:
-    both = NamedNodes("one", "two")
-    yield both
-    both.close()
 
 
 class Manager:

@@ -24,7 +24,8 @@ def application(environ: dict[str, Any], start: Callable[..., object]) -> Iterab
         time.sleep(600)
     if path == "/slow":
         time.sleep(float(environ["QUERY_STRING"] or 1))
-    body = f"{WHO} {environ.get('HTTP_HOST')}\n".encode()
+    said = environ.get("HTTP_X_REQUEST_ID" if path == "/id" else "HTTP_HOST")
+    body = f"{WHO} {said}\n".encode()
     start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 

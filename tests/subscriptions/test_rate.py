@@ -56,3 +56,25 @@ def test_forged_sources_neither_fill_the_memory_nor_harm_others() -> None:
         assert limit.allows(udp(f"11.0.{number // 256}.{number % 256}"), float(number))
         assert len(limit) <= 100
     assert limit.allows(honest, 1000.0)
+
+
+def test_what_is_left_may_be_handed_on() -> None:
+    limit, other = RateLimit(10), RateLimit(10)
+    senders = [
+        *(udp("10.0.0.1"), udp("fd00::1")),
+        *(Sender("unix", None, Credentials(1, 1000, 7)), Sender("unix")),
+    ]
+    for sender in senders:
+        taken(limit, sender, 0.0, 95)
+    for record in limit.items():
+        other.adopt(*record)
+    assert [taken(other, sender, 0.0, 100) for sender in senders] == [5] * 4
+    other.adopt("ip", "no address", 1.0, 0.0)
+    other.adopt("dreams", 1, 1.0, 0.0)
+    assert len(other) == 4
+
+
+def test_more_than_there_may_be_is_not_taken_over() -> None:
+    limit = RateLimit(1)
+    limit.adopt("ip", "10.0.0.1", 1e9, 0.0)
+    assert taken(limit, udp("10.0.0.1"), 0.0, 1000) == BURST

@@ -1,7 +1,7 @@
 """Operator of nodes: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,12 @@ from uwsgi_router.router.admin.control.nodes import (
     status_of,
 )
 from uwsgi_router.router.proxy.connection import Connections
-from uwsgi_router.router.proxy.running import NodeLoad, end_streams_of, loads_of
+from uwsgi_router.router.proxy.running import (
+    NodeLoad,
+    end_streams_of,
+    loads_of,
+    watch_streams_of,
+)
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
 
@@ -58,7 +63,7 @@ class StreamLimit:
 
     seconds: float
     count: Callable[[], int]
-    end: Callable[[], int]
+    end: Callable[[], None]
 
 
 class DrainWait:
@@ -133,6 +138,8 @@ class Operator:
         clock: the loop's clock, seconds.
         configured: nodes that the configuration names.
         routers: the open connections of the routers of this process.
+        elsewhere: has the processes that serve requests note where the streams of nodes with these names can be ended,
+            and with True end them; None: this one does.
     """
 
     def __init__(
@@ -141,11 +148,13 @@ class Operator:
         clock: Callable[[], float],
         configured: Sequence[ConfiguredNodes] = (),
         routers: Sequence[Connections] = (),
+        elsewhere: Callable[[Collection[str], bool], None] | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
         self._configured = configured
         self._routers = routers
+        self._elsewhere = elsewhere
 
     def __repr__(self) -> str:
         return f"<Operator tables={list(self._tables)}>"
@@ -166,7 +175,10 @@ class Operator:
                         yield status_of(name, pool.algorithm, node, self._clock())
 
     def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
-        """Return the same, with what the running requests of each node are."""
+        """Return the same, with what the running requests of each node are, if this process serves them."""
+        if self._elsewhere is not None:
+            yield from self.status(key)
+            return
         loads = loads_of(self._routers, self._clock())
         by_place = {(to_text(getattr(n, "key", b"")), n.name): load for n, load in loads.items()}
         for status in self.status(key):
@@ -206,12 +218,23 @@ class Operator:
 
     def _stream_limit(self, found: Sequence[SteeredNode], seconds: float) -> StreamLimit:
         nodes = [one.node for one in found]
+        names = {node.name for node in nodes}
+        elsewhere, routers = self._elsewhere, self._routers
+        if elsewhere is not None:
+            elsewhere(names, False)
+            # Which of the requests are streams only those processes know.
+            return StreamLimit(
+                seconds,
+                lambda: sum(node.reference for node in nodes),
+                lambda: elsewhere(names, True),
+            )
+        watch_streams_of(routers, names)
 
         def count() -> int:
-            loads = loads_of(self._routers, self._clock())
+            loads = loads_of(routers, self._clock())
             return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
 
-        return StreamLimit(seconds, count, lambda: end_streams_of(self._routers, nodes))
+        return StreamLimit(seconds, count, lambda: end_streams_of(routers, names))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.

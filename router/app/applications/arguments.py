@@ -7,7 +7,7 @@ from typing import Final
 
 from uwsgi_router.router.app.applications.plans import hosts_of
 from uwsgi_router.router.config.app import AppConfig
-from uwsgi_router.subscriptions.application.shell import RouterSockets
+from uwsgi_router.subscriptions.application.running_copy import RouterSockets
 
 #: Of the copies of an application the one with the fewest running requests is chosen.
 ALGORITHM: Final = "least"
@@ -22,6 +22,7 @@ DEFAULTS: Final = (
     # So that a Close can be sent between frames.
     ("http-websocket-check", "true"),
     ("http-access-log", ""),
+    ("http-request-id", "true"),
     ("subscription-algo", ALGORITHM),
     ("subscription-slow-start", "10"),
 )

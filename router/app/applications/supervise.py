@@ -15,10 +15,12 @@ from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.core.log import setup
+from uwsgi_router.router.net.activation import SystemdNotifier
 from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.application.control_server import ApplicationControl
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
-from uwsgi_router.subscriptions.application.shell import ApplicationShell, ShellParts
+from uwsgi_router.subscriptions.application.running_copy import ShellParts
+from uwsgi_router.subscriptions.application.shell import ApplicationShell
 from uwsgi_router.subscriptions.application.supervisor import Supervision
 from uwsgi_router.subscriptions.application.watch import SourceWatch
 from uwsgi_router.subscriptions.client.errors import SubscribeError
@@ -102,7 +104,13 @@ def _supervise(served: ServedApplications, environ: Mapping[str, str], directory
         lambda: _router_is_ready(ready[0]),
     )
     hangup = partial(router.signal, signal.SIGHUP) if served.from_files else None
-    supervision = Supervision(router, sockets, stop_timeout=served.stop_timeout, on_hangup=hangup)
+    supervision = Supervision(
+        router,
+        sockets,
+        stop_timeout=served.stop_timeout,
+        on_hangup=hangup,
+        tell=partial(_tell, SystemdNotifier(environ.get("NOTIFY_SOCKET"))),
+    )
     ready.append(supervision)
     parts = ShellParts(
         router=sockets,
@@ -144,6 +152,14 @@ def _add_parts(
 def _router_is_ready(supervision: Supervision) -> None:
     for shell in supervision.applications.values():
         shell.router_is_new()
+
+
+def _tell(notifier: SystemdNotifier, state: str) -> None:
+    """Tell the service manager of the supervisor's state."""
+    if state == "ready":
+        notifier.ready("serving")
+    else:
+        notifier.stopping("finishing requests")
 
 
 def _output(descriptor: int) -> "partial[int]":

@@ -7,6 +7,7 @@ from uwsgi_router.router.app.feeding.configured import NamedNodes
 from uwsgi_router.router.app.feeding.counts import LEVELS, counted
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.core.log import dropped_lines
+from uwsgi_router.router.proxy.running import end_streams_of, watch_streams_of
 from uwsgi_router.router.table.feed.frames import Record
 from uwsgi_router.router.table.feed.parts import Increments
 from uwsgi_router.router.table.feed.table_records import take
@@ -96,6 +97,12 @@ class FedRouter:
                 number(question, "question"),
                 drained=drained is True,
             )
+        elif word == "drain-streams":
+            names, end = take(values, 2)
+            if not isinstance(names, list):
+                raise RecordError("names are none")
+            act = end_streams_of if end is True else watch_streams_of
+            act([self._gateway.connections], {text(name, "name") for name in names})
         elif word == "base":
             (counts,) = take(values, 1)
             if not isinstance(counts, dict):

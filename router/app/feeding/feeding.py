@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -198,8 +198,9 @@ class Feeding:
         caches = OwnedCaches(self._caches, owner.changed)
         owner.add(caches)
         self._closing.append(caches.close)
+        serves = self.seat.role is Role.WHOLE
         for name, gateway in self._gateways.items():
-            router = OwnedRouter(name, gateway, owner.changed)
+            router = OwnedRouter(name, gateway, owner.changed, serves=serves)
             owner.add(router)
             self._owned_routers[gateway] = router
             self._closing.append(router.close)
@@ -212,6 +213,11 @@ class Feeding:
             return gateway
         router = self._owned_routers[gateway]
         return RouterTotals(router, self._part_of(gateway), self.owner)
+
+    def drain_streams(self, names: Collection[str], end: bool) -> None:
+        """Have the workers watch event streams of the nodes with these names, or ``end`` these and WebSockets."""
+        for router in self._owned_routers.values():
+            router.drain_streams(names, end=end)
 
     def _part_of(self, gateway: Gateway) -> OwnedTable | None:
         for table in self._all_tables:

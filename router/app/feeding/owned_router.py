@@ -1,6 +1,6 @@
 """Owned router: the numbers of a router of all workers together, and the steering of its configured nodes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from uwsgi_router.router.app.feeding.configured import NamedNodes
@@ -40,12 +40,16 @@ class OwnedRouter:
         name: of the part.
         gateway: the router as this process has it.
         changed: called when :meth:`changes` has something to tell.
+        serves: this process serves requests, too: how many there are now it knows itself, and the state of its nodes.
     """
 
-    def __init__(self, name: str, gateway: Gateway, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, gateway: Gateway, changed: Callable[[], None], *, serves: bool
+    ) -> None:
         self.name = name
         self.gateway = gateway
         self._changed = changed
+        self._serves = serves
         self._named = NamedNodes(gateway)
         self._names = {node: node_name for node_name, node in self._named.nodes.items()}
         self._shares: dict[Worker, _Share] = {}
@@ -108,6 +112,11 @@ class OwnedRouter:
                     self._ask(share, name, node, question)
             self._records.append((self.name, "steer", name, *wanted, question))
             self._changed()
+
+    def drain_streams(self, names: Collection[str], *, end: bool) -> None:
+        """Have the workers watch event streams of the nodes with these names, or ``end`` these and WebSockets."""
+        self._records.append((self.name, "drain-streams", sorted(names), end))
+        self._changed()
 
     @staticmethod
     def _ask(share: _Share, name: str, node: UnannouncedNode, question: int) -> None:
@@ -225,11 +234,11 @@ class OwnedRouter:
         self.dropped_log_lines += counts.get("log", 0)
 
     def _show_levels(self) -> None:
-        for name in LEVELS:
+        for name in () if self._serves else LEVELS:
             setattr(self.gateway.counters, name, self.total(name))
 
     def _count_node(self, worker: Worker, share: _Share, values: Sequence[Any]) -> None:
-        name, requests, received, sent, failed, held, kept, failed_at, ejected, suspect = values
+        name, requests, received, sent, failures, held, kept, failed_at, ejected, suspect = values
         node = self._named.nodes.get(text(name, "name"))
         if node is None:
             return
@@ -237,15 +246,17 @@ class OwnedRouter:
             number(requests, "requests"),
             number(received, "tx"),
             number(sent, "rx"),
-            number(failed, "failcnt"),
+            number(failures, "failcnt"),
         )
         self._sums.add(worker, (name,), more)
         self._add_to(node, more)
         share.kept[name] = number(kept, "kept")
         share.ejected[name] = ejected is True
-        node.ejected = any(one.ejected.get(name, False) for one in self._shares.values())
-        node.suspect = suspect is True
-        node.failed_at = None if failed_at is None else seconds(failed_at, "failed_at")
+        failed = None if failed_at is None else seconds(failed_at, "failed_at")
+        if not self._serves:
+            node.ejected = any(one.ejected.get(name, False) for one in self._shares.values())
+            node.suspect = suspect is True
+            node.failed_at = failed
         self._held(share, name, number(held, "held"), 0)
 
     @staticmethod

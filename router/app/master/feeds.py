@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Iterable
 
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 
@@ -40,8 +41,16 @@ def started(generation: Generation, child: ChildProcess, *, again: bool) -> None
         connect(owner, child)
 
 
-def hand_over(before: Generation | None, owner: ChildProcess) -> None:
-    """Have the owner of a new generation take the table of the one before."""
+def hand_over(
+    before: Generation | None, draining: Iterable[Generation], owner: ChildProcess
+) -> None:
+    """Have the owner of a new generation take the table of the one before.
+
+    Args:
+        before: serves now.
+        draining: those before that, whose workers were fed by its owner.
+        owner: of the new generation.
+    """
     old = None if before is None else before.owner
     if old is None or not old.program.pid:
         owner.tell(do="take")
@@ -49,7 +58,7 @@ def hand_over(before: Generation | None, owner: ChildProcess) -> None:
         _hand_over(old, owner)
     if before is not None:
         # Their owner tells them nothing any more.
-        reconnect(before, owner)
+        reconnect(before, draining, owner)
 
 
 def _hand_over(old: ChildProcess, owner: ChildProcess) -> None:
@@ -60,12 +69,23 @@ def _hand_over(old: ChildProcess, owner: ChildProcess) -> None:
     os.close(other)
 
 
-def reconnect(generation: Generation, owner: ChildProcess | None) -> None:
-    """Have the workers of a generation that has a keeper fed by another owner; an only worker is, as it hands over."""
-    if generation.slots > 1 and owner is not None:
-        for worker in generation.workers:
-            if worker.program.pid:
-                connect(owner, worker)
+def reconnect(
+    before: Generation, draining: Iterable[Generation], owner: ChildProcess | None
+) -> None:
+    """Have all workers that there were fed by another owner.
+
+    Args:
+        before: a generation; its only worker, if it is that, has the table itself, or has handed it over.
+        draining: generations before that.
+        owner: feeds them from now on.
+    """
+    if owner is None:
+        return
+    workers = [*(before.workers if before.slots > 1 else ())]
+    workers += [worker for generation in draining for worker in generation.workers]
+    for worker in workers:
+        if worker.program.pid:
+            connect(owner, worker)
 
 
 def _who(worker: ChildProcess) -> dict[str, int]:

@@ -12,7 +12,9 @@ from uwsgi_router.router.app.master.beats import Beats
 from uwsgi_router.router.app.master.children import Children, told, user_of
 from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
+from uwsgi_router.router.app.master.handing_on import HandingOn
 from uwsgi_router.router.app.master.launch import Launch
+from uwsgi_router.router.app.master.lending import Lending
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.router.net.listeners import BoundSocket
@@ -78,6 +80,8 @@ class Fleet:
         self._devices = MasterDevices()
         self.children = Children(loop, launch, sockets, self._devices, beats, self)
         self.generations: list[Generation] = []
+        self._lending = Lending(sockets)
+        self._handing_on: HandingOn | None = None
         self.ending = False
         self.users: set[str] = set()
         self._file_watch: FileWatch | None = None
@@ -156,19 +160,17 @@ class Fleet:
             return
         before = self.serving
         generation.stage = Stage.SERVING
-        if before is not None:
-            self._drain(before, generation)
-        self._listener.serving(generation)
         self._watch_files(generation.configuration.process)
+        leaving = [] if before is None else self._drain(before, generation)
+        self._handing_on = HandingOn(
+            self._loop, leaving, lambda: self._listener.serving(generation)
+        )
 
     def _late(self, generation: Generation, seconds: float) -> None:
         """Give a generation up that is not ready in time."""
         if generation in self.generations and generation.stage is Stage.STARTING:
-            late = [
-                child.program.name
-                for child in generation.children
-                if not child.program.machine.was_ready
-            ]
+            programs = [child.program for child in generation.children]
+            late = [one.name for one in programs if not one.machine.was_ready]
             why = f"{', '.join(late)}: not ready within {seconds:g} s (reload-timeout)"
             self.give_up(generation, why)
 
@@ -180,17 +182,17 @@ class Fleet:
             if serving is not None and child in serving.children:
                 continue
             child.program.kill(again=False)
-            self._forget(child)
+            self.children.forget(child)
         self._release()
         if serving is not None:
             told(serving.running, do="keep")
-            feeds.reconnect(serving, serving.owner)
+            feeds.reconnect(serving, self.draining, serving.owner)
         self._listener.failed(generation, why)
 
     # --- a generation goes ---
 
-    def _drain(self, generation: Generation, successor: Generation) -> None:
-        """Let the processes of a generation finish: others have its sockets."""
+    def _drain(self, generation: Generation, successor: Generation) -> list[ChildProcess]:
+        """Let the processes of a generation finish; return those that will say that they have left their listeners."""
         generation.stage = Stage.DRAINING
         generation.children = [
             child for child in generation.children if child not in successor.children
@@ -198,6 +200,7 @@ class Fleet:
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)
+        told_all = [child for child in generation.running if child.role != "jail"]
         for child in generation.children:
             child.tell(
                 do="drain",
@@ -214,19 +217,18 @@ class Fleet:
                 child.tell(do="stop-now")
                 child.program.stop()
         self._look_for_end(generation)
+        return told_all
 
     def _look_for_end(self, generation: Generation) -> None:
         """Forget a generation whose processes have ended."""
+        if generation not in self.generations:
+            return
         if generation.stage is Stage.DRAINING and not any(True for _ in generation.running):
-            if generation in self.generations:
-                self.generations.remove(generation)
+            self.generations.remove(generation)
             for child in generation.children:
-                self._forget(child)
+                self.children.forget(child)
             generation.close()
         self._listener.gone()
-
-    def _forget(self, child: ChildProcess) -> None:
-        self.children.forget(child)
 
     def _users(self, but: Generation | None = None) -> set[str]:
         """Return by which names sockets are used."""
@@ -277,10 +279,13 @@ class Fleet:
         members = message.members
         if "failed" in members:
             self._failed(child, str(members["failed"]))
+        elif "left" in members:
+            self._left(child)
         elif "built" in members:
-            feeds.hand_over(self.serving, child)
+            feeds.hand_over(self.serving, self.draining, child)
         elif "ready" in members:
             child.takes_over = False
+            self._lending.ready(child)
             child.loop = members.get("loop", "")
             child.program.ready()
             for generation in self.generations:
@@ -299,15 +304,22 @@ class Fleet:
 
     def child_ended(self, child: ChildProcess, code: int) -> None:
         """Take that a child's process has ended."""
+        self._left(child)
         if not child.program.machine.was_ready:
             self._failed(
                 child, f"{child.program.name} has ended before it was ready ({cause_of(code)})"
             )
         for generation in list(self.generations):
             if child in generation.children:
+                if child.role == "worker" and not child.program.machine.stopping:
+                    self._lending.ended(generation, child)
                 self._look_for_end(generation)
         if self.ending:
             self._listener.gone()
+
+    def _left(self, child: ChildProcess) -> None:
+        if self._handing_on is not None:
+            self._handing_on.left(child)
 
     def _failed(self, child: ChildProcess, why: str) -> None:
         """Take that a child can't start."""

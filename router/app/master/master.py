@@ -246,7 +246,7 @@ class Master:
         self._emperor.accepting()
         if generation.number > 1:
             self._change(generation.configuration.process)
-        self._loop.call_later(0, self.reload.took_over)
+        self.reload.took_over()
 
     def failed(self, generation: Generation, why: str) -> None:
         """Take that a generation could not start."""

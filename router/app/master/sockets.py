@@ -51,11 +51,13 @@ class BoundAddress:
         kind: SOCK_STREAM or SOCK_DGRAM.
         sockets: one for each slot of workers, or one for all.
         users: who uses it.
+        workers: how many workers accept there.
     """
 
     kind: int
     sockets: list[BoundSocket]
     users: set[str] = field(default_factory=set)
+    workers: int = 1
 
     @property
     def spreads(self) -> bool:
@@ -109,6 +111,7 @@ class MasterSockets:
             found: list[BoundSocket] = []
             for place in places:
                 place.users.add(asker.user)
+                place.workers = request.workers
                 if place.spreads and len(place.sockets) < request.workers:
                     _spread(request, place, process)
                 found += place.of_slot(asker.slot, request.workers)
@@ -170,6 +173,14 @@ class MasterSockets:
         for place in self._places:
             yield from (one for one in place.sockets if one.file is not None)
 
+    def lendable(self, user: str, slot: int) -> Iterator[tuple[str, BoundSocket]]:
+        """Yield what only one worker accepts on, with the text of the address."""
+        for (_kind, text), places in self._keys.items():
+            for place in places:
+                if user in place.users and place.spreads and place.workers > 1:
+                    for one in place.of_slot(slot, place.workers):
+                        yield text, one
+
     def keys_of(self, bound: BoundSocket) -> Iterator[tuple[Key, int]]:
         """Yield by what each process knows a socket: kind and text, and its number among the sockets of that."""
         for key, places in self._keys.items():
@@ -223,6 +234,7 @@ class MasterSockets:
                 {
                     "kind": place.kind,
                     "users": sorted(place.users),
+                    "workers": place.workers,
                     "sockets": [_socket_state(one) for one in place.sockets],
                 }
                 for place in self._places
@@ -246,7 +258,9 @@ class MasterSockets:
         sockets = cls(InheritedSocket(sock_of(fd), fd, name) for fd, name in state["inherited"])
         for one in state["places"]:
             bound = [_socket_of(saved, sock_of) for saved in one["sockets"]]
-            sockets._places.append(BoundAddress(one["kind"], bound, set(one["users"])))
+            sockets._places.append(
+                BoundAddress(one["kind"], bound, set(one["users"]), one["workers"])
+            )
         for kind, text, numbers in state["keys"]:
             sockets._keys[kind, text] = [sockets._places[number] for number in numbers]
         return sockets

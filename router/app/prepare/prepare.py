@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from uwsgi_router.router.app.feeding.roles import too_few
 from uwsgi_router.router.app.prepare.addresses import (
     conflicts,
     devices,
@@ -12,7 +11,6 @@ from uwsgi_router.router.app.prepare.addresses import (
     privileged_ports,
 )
 from uwsgi_router.router.app.prepare.files import file_problems
-from uwsgi_router.router.app.process.cores import with_cores
 from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
@@ -46,7 +44,8 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(devices(configuration), Severity.DEPENDS)
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
-    problems += places.problems(too_few(with_cores(configuration).routers))
+    if any(router.processes != 1 for router in configuration.routers):
+        problems += places.problems(_of_workers(configuration))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)
@@ -67,6 +66,14 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
         problems=tuple(sorted((one for one in found if one not in warnings), key=in_order)),
         warnings=tuple(sorted([*report.warnings, *warnings], key=in_order)),
     )
+
+
+def _of_workers(configuration: Configuration) -> list[str]:
+    """Return a line for each limit that can't be shared out among workers."""
+    from uwsgi_router.router.app.feeding.roles import too_few  # noqa: PLC0415 - see above
+    from uwsgi_router.router.app.process.cores import with_cores  # noqa: PLC0415
+
+    return list(too_few(with_cores(configuration).routers))
 
 
 def _of_code(configuration: Configuration, who: ProcessIdentity | None) -> list[str]:

@@ -12,24 +12,29 @@ log = logging.getLogger("uwsgi-router.process")
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def drop(wanted: ProcessIdentity) -> None:
+def drop(wanted: ProcessIdentity, *, quiet: bool = False) -> None:
     """Become ``wanted``; without root, say so and stay, as uWSGI does.
+
+    Args:
+        wanted: what to become.
+        quiet: say nothing: another process of the same program does.
 
     Raises:
         StartError: if the system refuses.
     """
+    level = logging.DEBUG if quiet else logging.WARNING
     if wanted.uid is None and wanted.gid is None and not wanted.groups:
         if os.geteuid() == 0:
-            log.warning(
+            log.log(
+                level,
                 "running as root, which nothing here needs: give uid = USER and gid = GROUP of a user without rights"
-                " (www-data, say), or User= in the systemd unit; sockets and logs are opened before"
+                " (www-data, say), or User= in the systemd unit; sockets and logs are opened before",
             )
         return
     if os.geteuid() != 0:
         if wanted.uid not in (None, os.geteuid()) or wanted.gid not in (None, os.getegid()):
-            log.warning(
-                "uid and gid are ignored: only root can change them (we are %d)", os.geteuid()
-            )
+            text = "uid and gid are ignored: only root can change them (we are %d)"
+            log.log(level, text, os.geteuid())
         return
     try:
         # Groups first: without root's user they can't be changed any more.
@@ -42,6 +47,8 @@ def drop(wanted: ProcessIdentity) -> None:
         target = f"uid {wanted.uid}, gid {wanted.gid}"
         raise StartError(f"cannot change to {target}: {exc.strerror}") from exc
     gain_no_privileges()
+    if quiet:
+        return
     log.info("running as uid %d, gid %d, groups %s", os.getuid(), os.getgid(), os.getgroups())
     if os.getuid() != 0 and os.getgid() == 0:
         log.warning("uid without gid: the process still has the group root")

@@ -6,7 +6,7 @@
 | INT, QUIT      | stop at once                                                   |
 | a second one   | stop at once; a third one ends the process without tidying up   |
 | USR1           | log files are opened again (logrotate)                         |
-| HUP            | the same today; it will mean a reload                          |
+| HUP            | the same: without a master process nothing is reloaded         |
 | USR2           | one log line: it has no effect                                 |
 | PIPE           | ignored: a broken connection is an error of its send            |
 """
@@ -22,7 +22,7 @@ log = logging.getLogger("uwsgi-router.signals")
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _REOPENING = (signal.SIGHUP, signal.SIGUSR1)
-_ALSO = {signal.SIGHUP: "; nothing is reloaded yet, so send USR1: HUP will mean a reload"}
+_ALSO = {signal.SIGHUP: "; without a master process nothing is reloaded"}
 _WITHOUT_EFFECT = (signal.SIGUSR2,)
 
 

@@ -6,6 +6,7 @@ from time import monotonic
 from uwsgi_router.protocol.http.body import Encoder
 from uwsgi_router.protocol.http.errors import BodyError, ResponseError, quoted
 from uwsgi_router.protocol.http.fields import tokens
+from uwsgi_router.protocol.http.request_id import with_request_id
 from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.http.answers import interim_head, switch_head
@@ -72,7 +73,7 @@ class HttpClient(Client):
             # What the client has not sent yet is not waited for any more.
             body.end_pace()
         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
-            return switch_head(head), None
+            return self._with_id(switch_head(head)), None
         keep = (
             self._settings.keeps
             and request.head.keep_alive
@@ -86,7 +87,12 @@ class HttpClient(Client):
         data, encoder, self.reusable = self._settings.writer.answer_head(
             request.head, head, length, keep=keep
         )
-        return data, encoder
+        return self._with_id(data) if request.request_id else data, encoder
+
+    def _with_id(self, head: bytes) -> bytes:
+        """Return the head of an answer with the request's id, if clients are told it."""
+        request_id = self.request.request_id
+        return with_request_id(head, request_id) if request_id else head
 
     def send_interim(self, head: ResponseHead) -> None:
         """Pass a 1xx on to clients that know of them; a 100 only to those that wait for it, and once."""
@@ -105,7 +111,11 @@ class HttpClient(Client):
         self.status = failure.status.value
         self.first_byte = monotonic()
         head_only = self.request.method == b"HEAD"
-        return failure_page(self._settings, failure, self.connection.id, head_only=head_only)
+        page = failure_page(self._settings, failure, self.connection.id, head_only=head_only)
+        if self.request.request_id:
+            head, end, body = page.partition(b"\r\n\r\n")
+            page = self._with_id(head + end) + body
+        return page
 
     # --- tunnels ---
 

@@ -125,15 +125,18 @@ class HttpConnection(Connection):
         self._origin = origin_of_peer(self.peer, https=False, server_port=listener.port)
         while True:
             self._expect_request()
-            failure, timed_out = None, False
+            client = failure = None
+            timed_out = False
             try:
                 if pump.buffered:
                     # Who sends many requests at once has them served behind those of all others.
                     await fiber.give_way()
-                while (client := self._read_request()) is None and not pump.ended:
+                    client = self._read_request()
+                while client is None and not pump.ended:
                     await fiber.pause()
                     if len(pump.buffered) > _LARGE:
                         await fiber.give_way()
+                    client = self._read_request()
             except Failure as exc:
                 client, failure = None, without_traceback(exc)
             except TimedOut:
@@ -178,17 +181,22 @@ class HttpConnection(Connection):
         """Stop soon: close the connection if it has no request, at once if it has had one and no other has begun."""
         client = self.client
         if client is not None:
-            if client.tunnel is not None and not self.connections.reloading:
+            if self.connections.reloading:
+                if self.open_answer is not None:
+                    self.open_answer.watch()
+            elif client.tunnel is not None:
                 client.send_close(None)
         else:
             idle = self.served and not self.pump.buffered
             self.fiber.hurry(self.connections.last_idle if idle else seconds)
 
     def end_stream(self) -> None:
-        """Send the Close of a WebSocket, if this is one."""
+        """Send the Close of a WebSocket, or end a stream of events between two of them, if this is one."""
         client = self.client
         if client is not None and client.tunnel is not None:
             client.send_close(None)
+        elif self.open_answer is not None:
+            self.open_answer.end()
 
     # --- reading ---
 
@@ -260,6 +268,8 @@ class HttpConnection(Connection):
         self.fiber.phase = _REQUEST
         pump.buffered = data[request.size :]
         limits, settings = self._context.site.limits, self._settings
+        if settings.request_id:
+            request.request_id = parser.id_of(request, self.peer) or self.id.encode()
         length = request.content_length
         if length or request.chunked or request.raw or settings.raw_body:
             body: Body = HttpBody(

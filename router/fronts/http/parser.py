@@ -3,6 +3,7 @@
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.origin import Origin, TrustedPeers, origin_of_request
 from uwsgi_router.protocol.http.request import parse_request
+from uwsgi_router.protocol.http.request_id import is_request_id
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -68,6 +69,13 @@ class HttpParser:
         if head.forwarded:
             origin = origin_of_request(head, origin, peer[0] in self._trusted, self._trusted)
         return HttpRequest(self.rules, listener, head, origin)
+
+    def id_of(self, request: HttpRequest, peer: Peer) -> bytes:
+        """Return the id that a trusted proxy has given a request; b"": none."""
+        for name, value in request.head.fields:
+            if name == b"x-request-id":
+                return value if peer[0] in self._trusted and is_request_id(value) else b""
+        return b""
 
     def check(self, request: HttpRequest) -> None:
         """Check the body's announced length.

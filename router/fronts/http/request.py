@@ -5,8 +5,9 @@ from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request_head import RequestHead
+from uwsgi_router.protocol.http.request_id import with_request_id
 from uwsgi_router.protocol.http.variables import request_block
-from uwsgi_router.protocol.uwsgi import encode_header
+from uwsgi_router.protocol.uwsgi import encode_header, encode_variables
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import refused
@@ -21,9 +22,10 @@ class HttpRequest(Request):
         head: as parsed.
         origin: who its client is.
         asks_for_tunnel: it asks to go on with something else than HTTP, and some nodes may.
+        request_id: that node and client are told; b"": none.
     """
 
-    __slots__ = ("_listener", "_rules", "asks_for_tunnel", "head", "origin")
+    __slots__ = ("_listener", "_rules", "asks_for_tunnel", "head", "origin", "request_id")
 
     def __init__(
         self, rules: HttpRules, listener: HttpListener, head: RequestHead, origin: Origin
@@ -42,6 +44,7 @@ class HttpRequest(Request):
         self._listener = listener
         self.head = head
         self.origin = origin
+        self.request_id = b""
 
     def may_switch(self, *, http: bool) -> bool:
         """Return True if the client asks to switch to another protocol than HTTP, and such a node may."""
@@ -54,6 +57,9 @@ class HttpRequest(Request):
             Failure: the variables need more than a packet holds.
         """
         rules, head = self._rules, self.head
+        extra = rules.extra
+        if self.request_id:
+            extra = encode_variables([(b"HTTP_X_REQUEST_ID", self.request_id)]) + extra
         try:
             packet = request_block(
                 head,
@@ -63,7 +69,7 @@ class HttpRequest(Request):
                 chunked=self.chunked and collected is None,
                 tunnel=self.asks_for_tunnel and rules.lets_uwsgi_switch(head),
                 server_name_as_host=rules.server_name_as_host,
-                extra=rules.extra,
+                extra=extra,
             )
         except HttpError as exc:
             raise as_failure(exc) from exc
@@ -80,7 +86,7 @@ class HttpRequest(Request):
         head = self.head
         if head.protocol == b"RTSP/1.0":
             raise Failure(reasons.RTSP, "RTSP can only be passed on to nodes that speak uwsgi")
-        return request_head(
+        data = request_head(
             head,
             self.origin,
             content_length=head.content_length if collected is None else collected,
@@ -90,6 +96,7 @@ class HttpRequest(Request):
             tunnel=self.asks_for_tunnel,
             default_host=b"" if head.host else self._authority(),
         )
+        return with_request_id(data, self.request_id) if self.request_id else data
 
     def _authority(self) -> bytes:
         """Return what applications on uwsgi nodes make of SERVER_NAME and SERVER_PORT."""

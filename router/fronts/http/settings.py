@@ -25,6 +25,7 @@ class HttpSettings:
         body_limit: bytes of a body's payload.
         body_rate: minimum rate of a body, bytes a second; 0: any.
         post_buffering: bytes of a spooled body in memory.
+        request_id: nodes and clients are told the ids of requests.
         raw_body: bytes behind a head pass as they come.
         response_buffering: bytes of an answer that are taken from the node although the client reads slowly.
         websocket_check: the frames of WebSockets are checked; ``websocket_frame`` and ``websocket_message`` are their
@@ -44,6 +45,7 @@ class HttpSettings:
         "parser",
         "post_buffering",
         "raw_body",
+        "request_id",
         "response_buffering",
         "websocket_check",
         "websocket_frame",
@@ -64,6 +66,7 @@ class HttpSettings:
         self.body_rate = config.body_rate
         self.post_buffering = config.post_buffering
         self.raw_body = config.raw_body
+        self.request_id = config.request_id
         self.response_buffering = config.response_buffering
         self.websocket_check = config.websocket_check
         self.websocket_frame = config.websocket_max_frame

@@ -7,13 +7,13 @@ from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity,
 from uwsgi_router.protocol.http.errors import ResponseError, Truncated
 from uwsgi_router.protocol.http.response import parse_response
 from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
-from uwsgi_router.protocol.http.server_events import EventRecoder, is_event_stream
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.poller import SHARE
 from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.tunnel import Tunnel
+from uwsgi_router.router.proxy.open_answer import OpenAnswer
 
 # Bytes that the head of an answer may have.
 MAX_HEAD: Final = 65_536
@@ -58,9 +58,8 @@ class MessageAnswer(Answer):
                         length = body_length(head, self.request.method)
                         recoder = self._begin(head, length)
                         if recoder is not None:
-                            endless = not head.chunked and length is None
-                            await self._relay_body(recoder, endless=endless)
-                        self._keep_or_close(head, recoder)
+                            await self._relay_body(head, recoder, length)
+                        self._keep_or_close(head)
                         return
                     else:
                         download.buffered = data[head.size :]
@@ -175,33 +174,37 @@ class MessageAnswer(Answer):
         client.write(data)
         download.buffer_limit = 0
         download.high = max(download.high, client.buffering(head))
-        decoder = _decoder(head, length)
-        if length is None and is_event_stream(head):
-            recoder: Recoder = EventRecoder(decoder, encoder or Identity())
-        else:
-            recoder = Recoder(decoder, encoder or Identity())
+        recoder = Recoder(_decoder(head, length), encoder or Identity())
         download.attach(client.link, recoder)
         return recoder
 
-    async def _relay_body(self, recoder: Recoder, *, endless: bool) -> None:
-        """Send the rest of the answer to the client, to its last byte; if ``endless``, only the connection's end tells.
+    async def _relay_body(self, head: ResponseHead, recoder: Recoder, length: int | None) -> None:
+        """Send the rest of the answer to the client, to its last byte.
+
+        Args:
+            head: of the answer.
+            recoder: re-frames it.
+            length: of its body; None: its end tells, which is that of the connection if it is not chunked.
 
         Raises:
             Failure: the node's message ended too early, or is none.
         """
-        download, fiber = self.download, self.download.fiber
+        client, download, fiber = self.client, self.download, self.download.fiber
+        if length is None and not download.complete:
+            client.connection.open_answer = OpenAnswer(head, download, recoder, client.link)
         while not download.complete:
             if download.fault is not None or download.ended:
-                if not (endless and self._may_end_so):
+                if head.chunked or length is not None or not self._may_end_so:
                     raise self._cut_short()
                 download.finish()
-                self.client.write(recoder.eof())
-                return
+                client.write(recoder.eof())
+                break
             self._advance()
             try:
                 await fiber.pause()
             except TimedOut:
                 raise self.stalled(download.count) from None
+        client.connection.open_answer = None
 
     @property
     def _may_end_so(self) -> bool:
@@ -223,12 +226,9 @@ class MessageAnswer(Answer):
 
     # --- and after it ---
 
-    def _keep_or_close(self, head: ResponseHead, recoder: Recoder | None) -> None:
+    def _keep_or_close(self, head: ResponseHead) -> None:
         """Keep the node's connection for another request, or leave it to be closed; decided here alone."""
         download, lease, body = self.download, self.lease, self.client.body
-        if recoder is not None and isinstance(recoder, EventRecoder) and recoder.cut:
-            # The node goes on with it: no other answer follows.
-            return
         if head.close:
             self.suspect_refusal(head)
             return

@@ -22,6 +22,9 @@ from uwsgi_router.subscriptions.node_record import RecordError, decode, number, 
 #: Nodes, and keys, whose counters are looked at in one turn.
 SLICE: Final = 1_000
 
+_Shown = tuple[Totals, int, int, bool]
+_NOTHING: Final[_Shown] = ((0, 0, 0), 0, 0, False)
+
 
 class FedTable:
     """Part of a feed: a table that another process decides.
@@ -56,8 +59,9 @@ class FedTable:
         self._released: dict[SubscribedNode, None] = {}
         self._answers: list[Record] = []
         self._counted = Increments()
-        # What the owner was last told of a node, beside what only grows.
-        self._shown: dict[SubscribedNode, tuple[int, int, bool]] = {}
+        # What the owner was last told of a node, and of a key.
+        self._shown: dict[SubscribedNode, _Shown] = {}
+        self._hits: dict[bytes, int] = {}
         self._due: list[SubscribedNode] = []
         self._due_keys: list[bytes] = []
         self._named: set[SubscribedNode] | None = None
@@ -131,12 +135,16 @@ class FedTable:
         del self._due[:SLICE]
         if table:
             records.append((self.name, "counts", table))
+        pools = self._registry.pools
         if not self._due_keys:
-            self._due_keys = list(self._registry.pools)
+            self._due_keys = list(pools)
         hits: list[tuple[str, int]] = []
         for key in self._due_keys[:SLICE]:
-            pool = self._registry.pools.get(key)
-            more = None if pool is None else self._counted.take(key, (pool.hits,))
+            pool = pools.get(key)
+            if pool is None or self._hits.get(key, 0) == pool.hits:
+                continue
+            self._hits[key] = pool.hits
+            more = self._counted.take(key, (pool.hits,))
             if more is not None:
                 hits.append((to_text(key), more[0]))
         del self._due_keys[:SLICE]
@@ -145,14 +153,14 @@ class FedTable:
         return records
 
     def _count(self, node: SubscribedNode) -> tuple[Any, ...] | None:
-        if node.removed:
-            return None
-        more = self._counted.take(node, (node.requests, node.tx, node.rx))
-        shown = node.reference, self._kept(node), node.suspect
-        if more is None and self._shown.get(node, (0, 0, False)) == shown:
+        counts = node.requests, node.tx, node.rx
+        shown = counts, node.reference, self._kept(node), node.suspect
+        # Nearly always nothing has happened, and there may be many nodes.
+        if self._shown.get(node, _NOTHING) == shown or node.removed:
             return None
         self._shown[node] = shown
-        return (node.order, *(more or (0, 0, 0)), *shown)
+        more = self._counted.take(node, counts) or (0, 0, 0)
+        return (node.order, *more, *shown[1:])
 
     # --- The owner ---
 
@@ -164,6 +172,7 @@ class FedTable:
             self._counted.settle()
         self._waiting = True
         self._shown.clear()
+        self._hits.clear()
         self._answers.clear()
         self._due = []
         self._due_keys = []
@@ -259,6 +268,7 @@ class FedTable:
             elif isinstance(event, PoolRemoved):
                 self._counted.forget(event.key)
                 self._base_hits.pop(event.key, None)
+                self._hits.pop(event.key, None)
         self._table.tell(events)
 
     def _forget(self, node: SubscribedNode) -> None:

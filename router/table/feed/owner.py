@@ -108,12 +108,13 @@ class FeedOwner:
             self._flushing.cancel()
             self._flushing = None
         records = [record for part in self._parts for record in part.changes()]
-        if not records:
+        hearing = [copy for copy in self._copies.values() if copy.begun and not copy.behind]
+        if not records or not hearing:
             return
-        frames = encode(records) if self._copies else b""
-        for copy in list(self._copies.values()):
+        frames = encode(records)
+        for copy in hearing:
             channel = copy.channel
-            if channel is None or not copy.begun or copy.behind:
+            if channel is None:
                 continue
             if channel.backlog > self._limits.behind:
                 log.warning("%s does not read: it gets the whole table once it does", copy.worker)

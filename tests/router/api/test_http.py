@@ -125,8 +125,8 @@ def test_a_class_of_ones_own_is_named_in_messages() -> None:
 
 
 def test_not_yet_is_a_warning_at_the_callers_line() -> None:
-    with pytest.warns(UserWarning, match="zerg_server=.*not yet: no socket") as caught:
-        RouterHttp().set_basic_params(zerg_server="/run/z")
+    with pytest.warns(UserWarning, match="not yet") as caught:
+        RouterHttp().set_option("carbon", "127.0.0.1:1")
     assert caught[0].filename == __file__
 
 

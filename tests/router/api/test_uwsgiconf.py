@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
 import uwsgi_router.router.api as ours
+from tests.lab.zerg import zerg_server
 from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
 
 METHODS = {
@@ -129,7 +130,7 @@ def everything(router: Any, at: Place) -> Any:
     made = router(at.on, forward_to="127.0.0.1:3123")
     made.set_basic_params(
         workers=2,
-        zerg_server="/run/zerg",
+        zerg_server=f"{at.directory}/zerg",
         fallback_node="127.0.0.1:1",
         concurrent_events=32,
         cheap_mode=True,
@@ -150,7 +151,7 @@ def everything_http(router: Any, at: Place) -> Any:
     made = router(at.on, forward_to=["127.0.0.1:3123", "127.0.0.1:3124"])
     made.set_basic_params(
         workers=2,
-        zerg_server="/run/zerg",
+        zerg_server=f"{at.directory}/zerg",
         fallback_node="127.0.0.1:1",
         concurrent_events=32,
         cheap_mode=True,
@@ -200,10 +201,11 @@ def test_the_same_calls_give_the_same_lines(
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     (tmp_path / "some.py").write_text("def funcname(key): return None\n")
     monkeypatch.chdir(tmp_path)
-    return Place("127.0.0.1:0", str(tmp_path))
+    with zerg_server(tmp_path / "zerg"):
+        yield Place("127.0.0.1:0", str(tmp_path))
 
 
 @pytest.mark.filterwarnings("ignore:.*(not yet|only the command)")
@@ -213,7 +215,7 @@ async def test_and_each_starts(kind: Any, call: Callable[[Any, Place], Any], pla
     if call is cache:
         router.set_option("cache2", "name=mine,items=10")
     async with router:
-        (address,) = router.addresses
+        address, *_given = router.addresses
         host, _, port = address.rpartition(":")
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()

@@ -35,18 +35,16 @@ def test_a_file_in_order(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_warnings_alone_are_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(
-        "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\nfastrouter-workers = 4", capsys
+        "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\ncarbon = 127.0.0.1:1", capsys
     )
     assert code == 0
-    assert (
-        "warnings:\n  a.ini:4: fastrouter-workers: not yet: one process serves everything\n" in out
-    )
+    assert "warnings:\n  a.ini:4: carbon: not yet: nothing is served or sent for it" in out
     assert out.endswith("a.ini: 0 errors, 1 warning\n")
 
 
 def test_everything_is_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(
-        "fastrouter = :x\nfastrouter-tu = :1\nhttps = :80\nmodule = a\nfastrouter-workers = 2",
+        "fastrouter = :x\nfastrouter-tu = :1\nhttps = :80\nmodule = a\ncarbon = 127.0.0.1:1",
         capsys,
     )
     assert code == 1
@@ -93,7 +91,7 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_strict_takes_warnings_for_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\nfastrouter-workers = 4"
+    text = "fastrouter = 127.0.0.1:3031\nfastrouter-to = :3032\ncarbon = 127.0.0.1:1"
     assert check(text, capsys)[0] == 0
     assert check(text, capsys, "--strict")[0] == 1
 

@@ -543,3 +543,46 @@ def test_without_standard_output_the_program_does_not_start(
     monkeypatch.setattr(sys, "__stdout__", None)
     with pytest.raises(StartError, match="to standard output: it was closed before the program"):
         loop.open("")
+
+
+def write_many(path: Path, name: bytes, lines: int) -> None:
+    """Log as another process of the same program does."""
+    loop = TimedLoop()
+    log = AccessLog(str(path), "text", wall_clock=lambda: 0.0)
+    log.start(cast("asyncio.AbstractEventLoop", loop))
+    for _ in range(lines):
+        log.write(replace(ENTRY, target=b"/" + name * 100))
+    log._flush()
+    while log._pending:
+        log._flush()
+    log.close()
+
+
+def test_lines_of_several_processes_stay_whole_in_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 8_192)
+    writers = []
+    for name in (b"a", b"b", b"c"):
+        pid = os.fork()
+        if not pid:
+            try:
+                write_many(path, name, 300)
+            finally:
+                os._exit(0)
+        writers.append(pid)
+    os.set_blocking(reading, True)
+    received = bytearray()
+    while received.count(b"\n") < 900:
+        data = os.read(reading, 3_000)
+        assert data, "the writers have ended"
+        received += data
+    os.close(reading)
+    for pid in writers:
+        assert os.waitpid(pid, 0)[1] == 0
+    expected = {
+        text_line(replace(ENTRY, target=b"/" + name * 100), timestamp(-ENTRY.total))
+        for name in (b"a", b"b", b"c")
+    }
+    assert set(bytes(received).splitlines(keepends=True)) == expected

@@ -300,7 +300,7 @@ async def test_large_document_arrives_whole_and_others_are_served_meanwhile() ->
     "limits",
     [
         replace(QUICK, stalled=0.2),
-        replace(QUICK, stalled=3600.0, total=1.0),
+        replace(QUICK, stalled=3600.0, total=3.0),
     ],
     ids=["nothing taken", "total time"],
 )

@@ -85,6 +85,14 @@ async def test_the_next_process_has_the_table_and_the_old_one_follows(
     assert (await asked(old.listens, request())).endswith(b"ok")
     assert (await asked(new.listens, request())).endswith(b"ok")
     await until(lambda: found.requests == 3)
+    counters = new.instance.gateways[0].counters
+    await until(lambda: (counters.requests, counters.completed) == (3, 3))
+    # Its own: those of the process that finishes are no part of it.
+    counters.holding = 1
+    assert (await asked(old.listens, request())).endswith(b"ok")
+    await until(lambda: counters.completed == 4)
+    assert counters.holding == 1
+    counters.holding = 0
 
     other = "127.0.0.1:9"
     new.say(other)

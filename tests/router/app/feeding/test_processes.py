@@ -58,6 +58,9 @@ async def test_every_worker_serves_by_one_announce(start: Start, served: Node) -
     await announced(program, served)
     for number in range(3):
         assert (await program.ask(number)).endswith(b"ok")
+        worker = program.workers[number]
+        assert worker is not None
+        assert worker.gateways[0].connections.ids.endswith(f"-{number + 1}")
     await until(lambda: served.connections == 3)
 
     async def all_are_counted() -> bool:

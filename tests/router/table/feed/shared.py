@@ -120,6 +120,11 @@ class Copy(Member):
             node.tx += 100
             node.rx += 10
 
+    def release(self, node: SubscribedNode, count: int = 1) -> None:
+        """Have requests end that hold a node."""
+        node.reference -= count
+        self.table.report(self.registry.released(node, self.loop.time()))
+
     def close(self) -> None:
         self.feed.detach()
         super().close()

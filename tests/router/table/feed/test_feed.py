@@ -1,14 +1,14 @@
 """What one process decides all others know, and what they find out it knows: over sockets, in one event loop."""
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from tests.lab.log import Log
 from tests.lab.messages import KEY
 from tests.lab.waiting import until
-from tests.router.table.feed.shared import NAME, NODE, Copy, Keeper, Member, shared
+from tests.router.table.feed.shared import NAME, NODE, Copy, Keeper, shared
 from uwsgi_router.router.table.feed.fed_table import FedTable
 from uwsgi_router.router.table.feed.frames import FORMAT, FeedReader, encode
 from uwsgi_router.router.table.feed.owner import FeedLimits
@@ -17,14 +17,6 @@ from uwsgi_router.subscriptions.node import READY
 from uwsgi_router.subscriptions.refusal import Refused
 
 OTHER = "10.0.0.2:80"
-
-
-@pytest.fixture
-async def closing() -> AsyncIterator[Callable[..., None]]:
-    members: list[Member] = []
-    yield lambda *more: members.extend(more)
-    for member in members:
-        member.close()
 
 
 @pytest.fixture
@@ -141,8 +133,7 @@ async def test_a_failed_connect_of_one_concerns_all(two: tuple[Keeper, list[Copy
     assert keeper.node().connecting == 0
     assert keeper.node().suspect
     assert keeper.node().failcnt == 1
-    node.reference -= 1
-    one.table.report(one.registry.released(node, one.loop.time()))
+    one.release(node)
     await until(lambda: not keeper.names() and not one.names() and not other.names())
 
 
@@ -224,8 +215,7 @@ async def test_a_node_that_left_stays_until_no_worker_holds_it(
     keeper.leave()
     assert keeper.names() == [NODE], "each worker has to say first that it holds nothing"
     await until(lambda: keeper.node().reference == 1)
-    node.reference -= 1
-    one.table.report(one.registry.released(node, one.loop.time()))
+    one.release(node)
     await until(lambda: not keeper.names() and not one.names() and not other.names())
 
 
@@ -241,8 +231,7 @@ async def test_a_drain_waits_for_requests_that_the_owner_had_not_heard_of(
     await until(lambda: other.registry.choose(KEY) is None and one.registry.choose(KEY) is None)
     await until(lambda: keeper.node().reference == 2)
     assert "NodeIdle" not in keeper.events
-    one.node().reference -= 2
-    one.table.report(one.registry.released(one.node(), one.loop.time()))
+    one.release(one.node(), 2)
     await until(lambda: keeper.events[-1] == "NodeIdle")
     assert keeper.node().reference == 0
     keeper.table.report(keeper.registry.enable(keeper.node()))
@@ -426,8 +415,7 @@ async def test_a_new_owner_takes_the_table_from_a_worker(
     fresh.leave()
     await until(lambda: one.registry.choose(KEY) is None)
     assert fresh.find() is not None, "a request still runs there"
-    held.reference -= 1
-    other.table.report(other.registry.released(held, other.loop.time()))
+    other.release(held)
     await until(lambda: fresh.find() is None)
 
 
