@@ -45,6 +45,7 @@ SAMPLES = {
     "auto|uvloop|asyncio": "asyncio",
     "wrr|lrc|wlrc|iphash|least": "lrc",
     "wrr|least": "least",
+    "PERCENT": "35",
     "text|json": "json",
     "DEVICE SOCKET [STATS] [GATEWAY]": "emp0 /run/tun.sock 127.0.0.1:5001 127.0.0.1:5000",
     "DEVICE [SOCKET]": "uwsgi0 /run/tun.sock",
