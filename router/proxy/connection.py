@@ -34,9 +34,16 @@ _SILENT: Final = 8
 
 
 class RunningRequest:
-    """Request that a connection serves: an :class:`~uwsgi_router.router.proxy.exchange.Exchange`."""
+    """Request that a connection serves: an :class:`~uwsgi_router.router.proxy.exchange.Exchange`.
 
-    __slots__ = ()
+    Attributes:
+        open_answer: that is under way without a length; None: there is none.
+    """
+
+    __slots__ = ("open_answer",)
+
+    def __init__(self) -> None:
+        self.open_answer: OpenAnswer | None = None
 
 
 class Connection(LinkOwner):
@@ -58,7 +65,6 @@ class Connection(LinkOwner):
         connections: the open ones of the router.
         discarded: bytes that were read behind its last answer, for nobody.
         exchange: of the request that is being served, or was last; None: there is none.
-        open_answer: that is under way without a length; None: there is none.
     """
 
     __slots__ = (
@@ -68,7 +74,6 @@ class Connection(LinkOwner):
         "fiber",
         "link",
         "number",
-        "open_answer",
         "peer",
     )
 
@@ -88,7 +93,11 @@ class Connection(LinkOwner):
         self.number = number
         self.discarded = 0
         self.exchange: RunningRequest | None = None
-        self.open_answer: OpenAnswer | None = None
+
+    @property
+    def open_answer(self) -> OpenAnswer | None:
+        """Answer that is under way without a length; None: there is none."""
+        return None if self.exchange is None else self.exchange.open_answer
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.fiber.phase.value}>"
@@ -130,7 +139,6 @@ class Connection(LinkOwner):
         """Release everything: the coroutine has ended, of itself or with ``error``."""
         if error is not None and not isinstance(error, ClientGone | asyncio.CancelledError):
             log.error("%r: a bug: this request was lost", self, exc_info=error)
-        self.open_answer = None
         self.link.close()
         self.exchange = None
         self.connections.discard(self)

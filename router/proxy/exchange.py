@@ -72,6 +72,8 @@ class Exchange(RunningRequest):
         self.route = Route(context, self.fiber, request, self.body)
         self.lease: Lease | None = None
         self.reason = ""
+        # What RunningRequest.__init__ does, without the call.
+        self.open_answer = None
         self._head = b""
 
     def __repr__(self) -> str:

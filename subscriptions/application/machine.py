@@ -318,7 +318,9 @@ class ApplicationMachine:
         rollout = self._rollout
         if rollout is not None and rollout.surge:
             fresh = sum(copy.generation >= rollout.generation for copy in serving)
-            spare = spare if fresh >= self.policy.replicas else 0
+            if fresh < self.policy.replicas:
+                # As many old ones as are wanted stay; what an earlier rollout has left beside them is in the way.
+                spare = min(spare, len(serving) - fresh - self.policy.replicas)
         if spare <= 0:
             return done
         outdated = [copy for copy in serving if self._is_outdated(copy)]

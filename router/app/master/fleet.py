@@ -240,9 +240,8 @@ class Fleet:
         }
 
     def _release(self) -> None:
-        users = self._users()
-        self.sockets.release(users)
-        self._devices.release(users)
+        for one in (self.sockets, self._devices):
+            one.release(self._users())
 
     def end(self, *, do: str, mercy: float) -> bool:
         """Tell all processes to end; return False if there is none.

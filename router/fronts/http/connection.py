@@ -145,8 +145,8 @@ class HttpConnection(Connection):
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
             if listener.redirect is None or client.request.path.startswith(ACME):
-                exchange = Exchange(self._context, client, client.request, self._started)
-                self.exchange = exchange
+                request = client.request
+                exchange = self.exchange = Exchange(self._context, client, request, self._started)
                 try:
                     await exchange.serve()
                 finally:
@@ -291,9 +291,8 @@ class HttpConnection(Connection):
         if not timed_out:
             return Failure(reasons.INCOMPLETE, "the connection ended inside a head")
         if self.connections.stopping:
-            return Failure(
-                reasons.HEAD_TIMEOUT, "no whole head came before the router stopped", option=""
-            )
+            text = "no whole head came before the router stopped"
+            return Failure(reasons.HEAD_TIMEOUT, text, option="")
         timeout = self._settings.head_timeout
         return Failure(reasons.HEAD_TIMEOUT, f"no whole head within {timeout:g} s", timeout)
 

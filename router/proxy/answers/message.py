@@ -191,7 +191,9 @@ class MessageAnswer(Answer):
         """
         client, download, fiber = self.client, self.download, self.download.fiber
         if length is None and not download.complete:
-            client.connection.open_answer = OpenAnswer(head, download, recoder, client.link)
+            running = client.connection.exchange
+            assert running is not None
+            running.open_answer = OpenAnswer(head, download, recoder, client.link)
         while not download.complete:
             if download.fault is not None or download.ended:
                 if head.chunked or length is not None or not self._may_end_so:
@@ -204,7 +206,8 @@ class MessageAnswer(Answer):
                 await fiber.pause()
             except TimedOut:
                 raise self.stalled(download.count) from None
-        client.connection.open_answer = None
+        if client.connection.exchange is not None:
+            client.connection.exchange.open_answer = None
 
     @property
     def _may_end_so(self) -> bool:
