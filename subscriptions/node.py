@@ -205,8 +205,6 @@ class Node(Traffic):
     def let_go(self) -> None:
         """Count out an exchange that held it."""
         self.reference -= 1
-        if self.freed is not None:
-            self.freed.append(self)
 
     def recount(self) -> None:
         """Tell the order of nodes that an exchange holds it that was not given it there."""
@@ -438,6 +436,12 @@ class SubscribedNode(Node):
         """Record a further request on a kept connection."""
         self.requests += 1
         self.last_requests += 1
+
+    def let_go(self) -> None:
+        """Count out an exchange that held it."""
+        self.reference -= 1
+        if self.freed is not None:
+            self.freed.append(self)
 
     def rank_changed(self) -> None:
         """Have the pool sort its nodes anew before the next choice."""

@@ -164,7 +164,7 @@ class UpstreamPool:
         link.read_with(kept)
         connections.idle.append(kept)
         connections.in_use -= 1
-        if node.group in self._queues:
+        if self._queues and node.group in self._queues:
             self._offer(node)
         if self._timer is None:
             self._timer = self._loop.call_later(self._tick_seconds, self._tick)
@@ -173,7 +173,7 @@ class UpstreamPool:
         """Count out a connection in use that has been closed, or was not made."""
         connections = self._nodes[node]
         connections.in_use -= 1
-        if node.group in self._queues:
+        if self._queues and node.group in self._queues:
             self._offer(node)
         if connections.unused:
             del self._nodes[node]

@@ -25,6 +25,17 @@ class StaticNode(UnannouncedNode):
     __slots__ = ()
 
 
+class LoadedNode(StaticNode):
+    """Configured node that is chosen by its load."""
+
+    __slots__ = ()
+
+    def let_go(self) -> None:
+        """Count out an exchange that held it."""
+        self.reference -= 1
+        self.recount()
+
+
 class StaticForwarder(RotatingForwarder):
     """Forwarder that takes each configured address in turn.
 
@@ -34,13 +45,13 @@ class StaticForwarder(RotatingForwarder):
         last_resort: no fallback is configured.
         proto: what nodes speak whose addresses do not say.
         ejections: of nodes that fail requests.
-        by_load: the node with the fewest running requests for its weight is chosen (``to-algo = least``), not the next.
 
     Attributes:
         names: the configured host names, for whoever resolves them.
     """
 
     weighted: ClassVar[bool] = True
+    node_type: ClassVar[type[StaticNode]] = StaticNode
 
     def __init__(
         self,
@@ -50,7 +61,6 @@ class StaticForwarder(RotatingForwarder):
         last_resort: bool,
         proto: NodeProto = "uwsgi",
         ejections: Ejections | None = None,
-        by_load: bool = False,
     ) -> None:
         super().__init__(gracetime, last_resort=last_resort, ejections=ejections)
         self._groups: list[list[StaticNode]] = []
@@ -64,10 +74,10 @@ class StaticForwarder(RotatingForwarder):
                 self.names[index] = address
                 self._groups.append([])
             else:
-                self._groups.append([StaticNode(named.name, address, proto=self._protos[index])])
+                self._groups.append(
+                    [self.node_type(named.name, address, proto=self._protos[index])]
+                )
         self._next = 0
-        self._by_load = by_load
-        self._order: CoreOrder | None = None
         self.nodes: list[StaticNode] = []
         self._rotation: list[StaticNode] = []
         self._flatten()
@@ -89,7 +99,7 @@ class StaticForwarder(RotatingForwarder):
             if address not in addresses:
                 self._ejections.forget(node)
         self._groups[index] = [
-            known.get(address) or StaticNode(str(address), address, proto=proto)
+            known.get(address) or self.node_type(str(address), address, proto=proto)
             for address in addresses
         ]
         self._flatten()
@@ -100,7 +110,6 @@ class StaticForwarder(RotatingForwarder):
         for node in self.nodes:
             node.group = self
         self._rotation = _turns(self.nodes)
-        self._order = None
 
     def steered(self) -> Sequence[UnannouncedNode]:
         """Return the nodes that an operator sees and steers."""
@@ -111,31 +120,52 @@ class StaticForwarder(RotatingForwarder):
         changed = super().weigh(node, weight)
         if changed:
             self._rotation = _turns(self.nodes)
-            self._order = None
         return changed
 
     def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:  # noqa: ARG002
         """Return the next healthy node; then a slow one; then, as a last resort, one in its grace time."""
-        if self._by_load and len(self.nodes) > 1:
-            node = self._least_loaded(tried, now)
-            if node is not None:
-                return node
         index = self._in_turn(self._rotation, self._next, tried, now)
         if index is None:
             return None
         self._next = index + 1
         return self._rotation[index]
 
-    def _least_loaded(self, tried: Collection[Node], now: float) -> Node | None:
-        """Return the least loaded of the nodes against which nothing speaks."""
-        self._ejections.sweep(now)
-        if self._order is None:
-            self._order = CoreOrder(self.nodes)
-        return self._order.choose(_Unfit(self, tried, now))
-
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Return True for every key, if there are nodes at all."""
         return bool(self._groups)
+
+
+class LeastLoadedForwarder(StaticForwarder):
+    """Forwarder that takes the address with the fewest running requests for its weight (``to-algo = least``)."""
+
+    node_type: ClassVar[type[StaticNode]] = LoadedNode
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
+    ) -> None:
+        super().__init__(
+            addresses, gracetime, last_resort=last_resort, proto=proto, ejections=ejections
+        )
+        self._order: CoreOrder | None = None
+        self._ordered: Sequence[StaticNode] = ()
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return the least loaded of the nodes against which nothing speaks; then as :class:`StaticForwarder`."""
+        if not self.nodes:
+            return None
+        self._ejections.sweep(now)
+        order = self._order
+        if order is None or self._ordered is not self._rotation:
+            # Nodes or weights have changed.
+            order = self._order = CoreOrder(self.nodes)
+            self._ordered = self._rotation
+        return order.choose(_Unfit(self, tried, now)) or super().choose(request, tried, now)
 
 
 class _Unfit:

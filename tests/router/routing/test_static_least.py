@@ -7,7 +7,7 @@ from tests.lab.lab import Lab
 from tests.lab.messages import OK, ask
 from tests.lab.waiting import until
 from tests.router.routing.requests import asking
-from uwsgi_router.router.routing.static import StaticForwarder, StaticNode
+from uwsgi_router.router.routing.static import LeastLoadedForwarder, StaticNode
 from uwsgi_router.subscriptions.node import Node
 
 GRACE = 30.0
@@ -18,7 +18,7 @@ class Least:
     """A forwarder, and requests that go on."""
 
     def __init__(self, *addresses: str) -> None:
-        self.forwarder = StaticForwarder(addresses, GRACE, last_resort=True, by_load=True)
+        self.forwarder = LeastLoadedForwarder(addresses, GRACE, last_resort=True)
 
     def begin(self, *tried: Node, now: float = NOW) -> str:
         node = self.forwarder.choose(asking("any"), tried, now)
