@@ -1,12 +1,13 @@
-"""Load balancing algorithms: wrr, lrc, wlrc, iphash (uWSGI: core/subscription.c).
+"""Load balancing algorithms: wrr, lrc, wlrc, iphash (uWSGI: core/subscription.c), and least.
 
 Every algorithm is a function over :class:`Candidates`. They share one notion of turns: in a round
 each node gets credit for as many requests as its weight says; the node with the largest part of its
 credit left is next; when nobody has credit a new round begins. So over each full round each node
 gets exactly its weight, spread over the round, and no number is ever negative. ``lrc`` and ``wlrc``
-use the same turns among the nodes that are tied.
+use the same turns among the nodes that are tied. ``least`` counts cores, and leaves the rest to chance
+(see subscriptions.core_order).
 
-Costs, with n nodes: ``wrr``, ``lrc`` and ``wlrc`` O(log n); ``iphash`` one pass for a client's first
+Costs, with n nodes: ``wrr``, ``lrc``, ``wlrc`` and ``least`` O(log n); ``iphash`` one pass for a client's first
 request, then a look-up.
 """
 
@@ -16,6 +17,7 @@ from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
 from uwsgi_router.protocol.text import to_bytes
+from uwsgi_router.subscriptions.core_order import CoreOrder
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 #: Clients whose node is remembered for iphash; then all are forgotten, which costs a pass each.
@@ -37,6 +39,7 @@ class Candidates:
     Attributes:
         nodes: as given.
         equal: all have the same weight.
+        cores: the order for ``least``, once it was needed.
         at: in a round of equal nodes that all take their turns: who is next; -1: the heap says that.
         turns: the heap: (turn, order, node) of each node that has credit left.
         loads: the order for ``lrc`` and ``wlrc``, once it was needed.
@@ -44,13 +47,14 @@ class Candidates:
         seeds: for ``iphash``: of each node.
     """
 
-    __slots__ = ("at", "equal", "homes", "loads", "nodes", "seeds", "turns")
+    __slots__ = ("at", "cores", "equal", "homes", "loads", "nodes", "seeds", "turns")
 
     def __init__(self, nodes: Sequence[SubscribedNode], before: "Candidates | None" = None) -> None:
         self.nodes = nodes
         self.homes: dict[bytes, SubscribedNode] = {}
         self.seeds: list[int] | None = None
         self.loads: LoadOrder | None = None
+        self.cores: CoreOrder | None = None
         self.turns: list[tuple[float, int, SubscribedNode]] = []
         known = set() if before is None else set(before.nodes)
         left, total = 1, 1
@@ -118,7 +122,7 @@ class LoadOrder:
         # Those without the credit of a full round.
         self._spent = [node for node in nodes if node.wrr < node.weight]
         # Nodes with exchanges less since the last choice; they add themselves.
-        self._freed: list[SubscribedNode] = []
+        self._freed: list[Node] = []
         for node in nodes:
             node.freed = self._freed
         self._heap: list[Entry] = []
@@ -169,6 +173,7 @@ class LoadOrder:
             self._sort()
         else:
             for node in self._freed:
+                assert isinstance(node, SubscribedNode)
                 heappush(self._heap, self._place(node))
         self._freed.clear()
 
@@ -260,11 +265,26 @@ def iphash(
     return node
 
 
+def least(
+    candidates: Candidates, client: bytes, excluded: Collection[Node]
+) -> SubscribedNode | None:
+    """Choose by fewest running requests per core; among equals each free core is as likely as any other."""
+    if len(candidates.nodes) == 1:
+        return wrr(candidates, client, excluded)
+    cores = candidates.cores
+    if cores is None:
+        cores = candidates.cores = CoreOrder(candidates.nodes)
+    node = cores.choose(excluded)
+    assert node is None or isinstance(node, SubscribedNode)
+    return node
+
+
 ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "wrr": wrr,
     "lrc": lrc,
     "wlrc": wlrc,
     "iphash": iphash,
+    "least": least,
 }
 
 

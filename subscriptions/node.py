@@ -24,6 +24,9 @@ DRAINED: Final = 4
 UNHEALTHY: Final = 5
 GONE: Final = 6
 
+#: Share of a node that is not in slow start, in hundredths.
+FULL_SHARE: Final = 100
+
 _STATES: Final = {
     READY: "ready",
     SLOW_CONNECT: "slow-connect",
@@ -56,6 +59,9 @@ class Node(Traffic):
         modifier2: likewise.
         proto: what it speaks.
         reference: exchanges that hold it now; a holder counts itself in, and out with :meth:`let_go`.
+        freed: where it is added with each exchange less; None: nobody chooses by that.
+        group: the nodes among which it is chosen: requests wait for all of these in one queue. Any object that
+            stands for them; itself, if there are none.
         requests: successful connects, and further requests on connections that were kept.
         refusals: answers 400 that closed the connection.
         failcnt: failed connects; for an announced node also unsubscribes and becoming stale.
@@ -76,6 +82,8 @@ class Node(Traffic):
         "ejection",
         "failcnt",
         "fails",
+        "freed",
+        "group",
         "modifier1",
         "modifier2",
         "name",
@@ -104,6 +112,8 @@ class Node(Traffic):
         self.modifier2 = modifier2
         self.proto: Proto = proto
         self.reference = 0
+        self.freed: list[Node] | None = None
+        self.group: object = self
         self.requests = 0
         self.refusals = 0
         self.failcnt = 0
@@ -138,6 +148,11 @@ class Node(Traffic):
     def takes_requests(self) -> bool:
         """False if no request may be sent to the node, even as a last resort."""
         return True
+
+    @property
+    def capacity(self) -> int:
+        """Requests that it serves at once, in hundredths, as the algorithm ``least`` counts them."""
+        return FULL_SHARE
 
     def connect_started(self) -> None:
         """Record that a connect has begun."""
@@ -191,6 +206,11 @@ class Node(Traffic):
         """Count out an exchange that held it."""
         self.reference -= 1
 
+    def recount(self) -> None:
+        """Tell the order of nodes that an exchange holds it that was not given it there."""
+        if self.freed is not None:
+            self.freed.append(self)
+
     def rank_changed(self) -> None:
         """Handle a possible change of rank; a hook for pools, which sort nodes by it."""
 
@@ -214,7 +234,7 @@ class SubscribedNode(Node):
         last_seen: when it last announced itself, on the loop's clock.
         last_requests: successful connects since then.
         alive_at: when it last gave a sign of life: an announce, or requests that it served while announces were lost.
-        cores: as announced; shown only.
+        cores: requests that it serves at once, as announced; 0: it did not say.
         connections: that this process may have to it, if it speaks HTTP and nothing else is configured; 0: any number.
         load: as announced; shown only.
         weight: share of the traffic, at least 1: the one that was set, else the announced one.
@@ -224,7 +244,9 @@ class SubscribedNode(Node):
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
         wrr: its credit in the current round (see subscriptions.balancing).
-        freed: where it is added with each exchange less; None: nobody chooses by that.
+        share: part of its requests that it gets, in hundredths: less than all in slow start.
+        due: hundredths of requests that it has come to in slow start, and did not get yet.
+        in_service: it was ready when the nodes were last sorted, and has not been out since.
         death_mark: it failed, left or is stale. Without ``stale`` it is never chosen.
         stale: no announce for longer than the tolerance; no other mark: it is the last resort.
         pid, uid, gid: the sender's credentials; 0 for announces over UDP.
@@ -249,8 +271,9 @@ class SubscribedNode(Node):
         "credentials",
         "death_mark",
         "drained",
-        "freed",
+        "due",
         "gid",
+        "in_service",
         "key",
         "last_requests",
         "last_seen",
@@ -261,6 +284,7 @@ class SubscribedNode(Node):
         "place",
         "removed",
         "set_weight",
+        "share",
         "sni",
         "source",
         "stale",
@@ -301,7 +325,9 @@ class SubscribedNode(Node):
         self.backup = 0
         self.vassal: bytes | None = None
         self.wrr = 0
-        self.freed: list[SubscribedNode] | None = None
+        self.share = FULL_SHARE
+        self.due = 0
+        self.in_service = False
         self.death_mark = False
         self.stale = False
         self.pid = 0
@@ -349,6 +375,11 @@ class SubscribedNode(Node):
         return self.rank < DRAINED
 
     @property
+    def capacity(self) -> int:
+        """Its cores, each as often as its weight says and in slow start a part of that, in hundredths."""
+        return max(1, self.cores) * self.weight * self.share
+
+    @property
     def state(self) -> str:
         """Word for the rank, as ``uwsgi-router status`` shows it."""
         return _STATES[self.rank]
@@ -358,6 +389,7 @@ class SubscribedNode(Node):
         self.modifier1 = subscription.modifier1
         self.modifier2 = subscription.modifier2
         self.proto = subscription.proto
+        before = (self.death_mark, self.weight, self.backup, self.cores)
         self.cores = self.connections = subscription.cores
         self.load = subscription.load
         self.vassal = subscription.vassal
@@ -365,12 +397,11 @@ class SubscribedNode(Node):
         self.last_seen = self.alive_at = now
         self.last_requests = 0
         self._requests_at = self.requests
-        before = (self.death_mark, self.weight, self.backup)
         self.announced_weight = subscription.weight
         self.weight = self.announced_weight if self.set_weight is None else self.set_weight
         self.backup = subscription.backup
         self.death_mark = self.stale = False
-        if before != (False, self.weight, self.backup):
+        if before != (False, self.weight, self.backup, self.cores):
             self.rank_changed()
 
     def served_since_alive(self, now: float) -> bool:

@@ -6,8 +6,20 @@ from typing import Final
 
 from uwsgi_router.subscriptions.balancing import ALGORITHMS, Candidates
 from uwsgi_router.subscriptions.fair_room import Place
-from uwsgi_router.subscriptions.node import DRAINED, GONE, Node, SubscribedNode
+from uwsgi_router.subscriptions.node import (
+    DRAINED,
+    FULL_SHARE,
+    GONE,
+    SLOW_CONNECT,
+    STALE,
+    Node,
+    SubscribedNode,
+)
+from uwsgi_router.subscriptions.slow_start import SlowStart
 from uwsgi_router.subscriptions.sni import Sni
+
+# Algorithms that know of slow start themselves, or to which a client's node is more than its load.
+_NOT_PASSED_OVER: Final = frozenset({"least", "iphash"})
 
 
 class NodePool:
@@ -17,6 +29,12 @@ class NodePool:
     stale), then by backup level; the balancing algorithm chooses within the best group that has a
     node. The groups are made when they are needed and kept until some node's rank changes, because
     that is rare and choosing is not.
+
+    Args:
+        key: see below.
+        algorithm: see below.
+        founder: see below.
+        slow_start: of the table; None: there is none.
 
     Attributes:
         key: as announced.
@@ -31,6 +49,8 @@ class NodePool:
         "_best",
         "_by_name",
         "_groups",
+        "_passes_over",
+        "_slow_start",
         "_sorted",
         "algorithm",
         "founder",
@@ -39,13 +59,17 @@ class NodePool:
         "sni",
     )
 
-    def __init__(self, key: bytes, algorithm: str, founder: Place) -> None:
+    def __init__(
+        self, key: bytes, algorithm: str, founder: Place, slow_start: SlowStart | None = None
+    ) -> None:
         self.key = key
         self.founder = founder
         self.algorithm = algorithm
         self.hits = 0
         self.sni: Sni | None = None
         self._algorithm: Final = ALGORITHMS[algorithm]
+        self._slow_start = slow_start
+        self._passes_over = algorithm not in _NOT_PASSED_OVER
         self._by_name: dict[str, SubscribedNode] = {}
         self._groups: dict[tuple[int, int], Candidates] = {}
         # The first of the groups: most pools have no other.
@@ -79,12 +103,15 @@ class NodePool:
     def add(self, node: SubscribedNode) -> None:
         """Take a node in."""
         self._by_name[node.name] = node
+        node.group = self
         self.resort()
 
     def remove(self, node: SubscribedNode) -> None:
         """Let a node go."""
         del self._by_name[node.name]
         node.freed = None
+        if self._slow_start is not None:
+            self._slow_start.end(node)
         self.resort()
 
     def announced_sni(self) -> Sni | None:
@@ -119,6 +146,9 @@ class NodePool:
             return None
         node = self._algorithm(best, client, excluded)
         if node is not None:
+            # A request that has tried others already goes wherever it can.
+            if node.share < FULL_SHARE and self._passes_over and not excluded:
+                return self._or_another(best, node, client)
             return node
         for candidates in self._groups.values():
             if candidates is not best:
@@ -127,10 +157,53 @@ class NodePool:
                     return node
         return None
 
+    def _or_another(self, best: Candidates, first: SubscribedNode, client: bytes) -> SubscribedNode:
+        """Return ``first``, a node in slow start, as often as its share says, else another one."""
+        node = first
+        passed: list[SubscribedNode] = []
+        while node.share < FULL_SHARE:
+            node.due += node.share
+            if node.due >= FULL_SHARE:
+                node.due -= FULL_SHARE
+                break
+            passed.append(node)
+            other = self._algorithm(best, client, passed)
+            if other is None:
+                return first
+            node = other
+        return node
+
+    def _begin_slowly(self, slow_start: SlowStart) -> None:
+        """Begin the slow start of nodes that have come, unless there are too few others to stand in for them."""
+        whole, part, came = 0, [], []
+        for node in self._by_name.values():
+            rank = node.rank
+            if rank > SLOW_CONNECT:
+                # One whose announces do not come may have served all the time.
+                if rank != STALE:
+                    node.in_service = False
+                    slow_start.end(node)
+            elif not node.in_service:
+                node.in_service = True
+                came.append(node)
+            elif node.share < FULL_SHARE:
+                part.append(node)
+            else:
+                whole += 1
+        if len(came) + len(part) > whole:
+            # Half of the nodes would have to serve the requests of the others, and those have nothing to do.
+            for node in part:
+                slow_start.end(node)
+        elif slow_start.on:
+            for node in came:
+                slow_start.begin(node)
+
     def _sort_nodes(self) -> None:
         """Group the nodes anew, if something has changed."""
         if self._sorted:
             return
+        if self._slow_start is not None:
+            self._begin_slowly(self._slow_start)
         groups: dict[tuple[int, int], list[SubscribedNode]] = {}
         for node in self._by_name.values():
             node.freed = None

@@ -51,6 +51,7 @@ from uwsgi_router.subscriptions.node_address import node_address
 from uwsgi_router.subscriptions.pool import NodePool
 from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.shares import Shares
+from uwsgi_router.subscriptions.slow_start import SlowStart
 from uwsgi_router.subscriptions.sni import Sni
 
 #: How long a key without nodes stays known, and a node that left stays suspect.
@@ -78,6 +79,7 @@ class Registry:
         router: what other routers know this one by; b"": it passes no announces on.
         health: health of the nodes; None: with the defaults of :class:`Health`.
         expected: keys that count as announced before anybody has announced them.
+        slow_start: seconds until a node that comes (back) gets its whole share of the requests; 0: at once.
 
     Attributes:
         expected: see above, in the normal form.
@@ -100,6 +102,7 @@ class Registry:
         router: bytes = b"",
         health: Health | None = None,
         expected: Collection[bytes] = (),
+        slow_start: float = 0.0,
     ) -> None:
         self.tolerance = tolerance
         self.mountpoints = mountpoints
@@ -116,6 +119,7 @@ class Registry:
         self.health = Health() if health is None else health
         self._started = started
         self._settling = min(settling, tolerance)
+        self._slow_start = SlowStart(slow_start, started + self._settling)
         self._pools: dict[bytes, NodePool] = {}
         self._announces = 0
         self._shares = Shares()
@@ -253,7 +257,8 @@ class Registry:
             # An algorithm that we don't have is no reason to refuse a node; the event tells which
             # one is used.
             asked = subscription.algo or ""
-            pool = NodePool(key, asked if asked in ALGORITHMS else self._algorithm, place)
+            algorithm = asked if asked in ALGORITHMS else self._algorithm
+            pool = NodePool(key, algorithm, place, self._slow_start)
             self._pools[key] = pool
             self._room_for_keys.take(place)
             self._known.discard(key)
@@ -538,6 +543,7 @@ class Registry:
             events += self.released(node, now)
         for readmitted in self.health.sweep(now):
             self._readmitted(readmitted)
+        self._slow_start.advance(now)
         self._known.forget_old(now)
         self._suspects.forget_old(now)
         return events

@@ -243,6 +243,7 @@ class SharedRegistry(Registry):
         """Look for what time changes; in a copy that is only what it remembers."""
         if self._superior is None:
             return super().sweep(now, lossy=lossy)
+        self._slow_start.advance(now)
         self._known.forget_old(now)
         self._suspects.forget_old(now)
         return []
@@ -308,7 +309,9 @@ class SharedRegistry(Registry):
             place = place_of(record.source, None if who is None else who.uid)
         events: list[Event] = []
         if pool is None:
-            pool = self._pools[record.key] = NodePool(record.key, record.algorithm, place)
+            pool = self._pools[record.key] = NodePool(
+                record.key, record.algorithm, place, self._slow_start
+            )
             self._room_for_keys.take(place)
             self._known.discard(record.key)
             events.append(PoolAdded(record.key, record.algorithm))
@@ -382,5 +385,6 @@ def _decisive(node: SubscribedNode) -> tuple[object, ...]:
         node.suspect,
         node.weight,
         node.backup,
+        node.cores,
         node.order,
     )

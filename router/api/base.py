@@ -139,7 +139,7 @@ class Router(Service):
             connections: ``…-backend-connections``, how many one node gets at once (the cores that it announced).
             keepalive: ``…-backend-keepalive``, seconds that an idle one is kept, unless the node says so (1.5).
             queue: ``…-backend-queue``, requests that may wait for one (1000).
-            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (as ``timeout_socket``).
+            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (5).
 
         Raises:
             ParameterError: for a value that can't be used.
@@ -164,18 +164,20 @@ class Router(Service):
         fallback_key: str | None = None,
         max_keys: int | None = None,
         max_nodes: int | None = None,
+        slow_start: float | None = None,
     ) -> Self:
         """Set how announced nodes are kept and chosen.
 
         Args:
             tolerance: ``subscription-tolerance``, seconds of silence after which a node is dropped (17).
-            balancing_algo: ``subscription-algo``: wrr, lrc, wlrc or iphash (wrr).
+            balancing_algo: ``subscription-algo``: wrr, lrc, wlrc, iphash or least (wrr).
             key_dot_split: ``subscription-dotsplit``: ``.example.com`` stands for ``www.example.com`` as well.
             mountpoints_depth: ``subscription-mountpoint``, path segments that belong to the key (0).
             fallback_key: ``fastrouter-subscription-fallback-key`` or ``http-subscription-fallback-key``, looked up
                 when the request's key has no node.
             max_keys: ``subscription-max-keys``, limit of the table (10000).
             max_nodes: ``subscription-max-nodes``, limit for each key (1000).
+            slow_start: ``subscription-slow-start``, seconds until a new node has its whole share (0).
 
         Raises:
             ParameterError: for a value that can't be used.
@@ -189,6 +191,7 @@ class Router(Service):
             fallback_key=(f"{self.alias}-subscription-fallback-key", fallback_key),
             max_keys=("subscription-max-keys", max_keys),
             max_nodes=("subscription-max-nodes", max_nodes),
+            slow_start=("subscription-slow-start", slow_start),
         )
 
     def set_option(self, name: str, *values: str | float) -> Self:

@@ -19,7 +19,7 @@ from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.code import build_code_forwarder
 from uwsgi_router.router.routing.fixed import FixedForwarder
 from uwsgi_router.router.routing.path import PathForwarder, PatternError
-from uwsgi_router.router.routing.static import StaticForwarder
+from uwsgi_router.router.routing.static import LeastLoadedForwarder, StaticForwarder
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.health import Ejections
@@ -89,7 +89,8 @@ def build_forwarder(
             len(worker_sockets),
             "" if config.to else "; every request will be refused",
         )
-    return StaticForwarder(
+    forwarder = LeastLoadedForwarder if config.to_algorithm == "least" else StaticForwarder
+    return forwarder(
         config.to,
         config.gracetime,
         last_resort=not config.fallback,

@@ -352,6 +352,9 @@ class Gateway:
 
     def table_changed(self, events: Sequence[Event]) -> None:
         """Wake held requests when a node comes; enter and leave cheap mode."""
+        for event in events:
+            if isinstance(event, NodeAdded | NodeRefreshed | NodeEnabled | NodeHealthy):
+                self.upstreams.came(event.node)
         site = self.context.site
         for hold in (site.hold, site.settling):
             if not hold:

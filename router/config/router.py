@@ -29,7 +29,6 @@ class RouterConfig:
         scope=_ROUTER,
         repeatable=True,
     )
-
     max_connections: int = option(
         "max-connections",
         integer("N", 0, 10_000_000),
@@ -48,7 +47,6 @@ class RouterConfig:
         origin=_OURS,
         zero="any number",
     )
-
     processes: int | Literal["auto"] = option(
         "processes",
         values.WORKERS,
@@ -144,6 +142,14 @@ class RouterConfig:
         default=(),
         repeatable=True,
     )
+    to_algorithm: Literal["wrr", "least"] = option(
+        "to-algo",
+        values.choice("wrr", "least"),
+        "How one of several configured nodes is chosen: in turn, or the one with the fewest running requests.",
+        default="wrr",
+        origin=_OURS,
+        needs=("to",),
+    )
     fallback: tuple[str, ...] = option(
         "fallback",
         NODE,
@@ -234,14 +240,21 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
     )
-    backend_queue_timeout: float | None = option(
+    backend_queue_timeout: float = option(
         "backend-queue-timeout",
         SECONDS,
-        "Let each of them wait for so long.",
-        default=None,
+        "Let each of them wait for so long, then answer 503.",
+        default=5.0,
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
-        shown="as {router}-timeout",
+    )
+    retry_budget: int = option(
+        "retry-budget",
+        integer("PERCENT", 0, 100),
+        "So many of the running requests may go to a further node after one that did not answer; 3 in any case.",
+        default=20,
+        origin=_OURS,
+        zero="without limit",
     )
     hold: float = option(
         "hold",
@@ -370,15 +383,11 @@ class RouterConfig:
     @property
     def node_protos(self) -> frozenset[NodeProto]:
         """Protocols that nodes may speak, for all that the configuration says."""
-        if (
-            self.subscription_servers
-            or self.use_cache is not None
-            or self.use_code_string is not None
-        ):
+        if self.subscription_servers or (self.use_cache, self.use_code_string) != (None, None):
             return frozenset(("uwsgi", "http"))
         named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
-        said = [split_scheme(text)[1] for text in named if text is not None]
-        return frozenset(one or self.default_proto for one in said or [None])
+        said = [split_scheme(text)[1] for text in named if text is not None] or [None]
+        return frozenset(one or self.default_proto for one in said)
 
     @property
     def has_http_nodes(self) -> bool:

@@ -30,9 +30,9 @@ class SubscriptionConfig:
         "A node that was silent for so long is not chosen while another lives.",
         default=17.0,
     )
-    algorithm: Literal["wrr", "lrc", "wlrc", "iphash"] = option(
+    algorithm: Literal["wrr", "lrc", "wlrc", "iphash", "least"] = option(
         "subscription-algo",
-        values.choice("wrr", "lrc", "wlrc", "iphash"),
+        values.choice("wrr", "lrc", "wlrc", "iphash", "least"),
         "How a node of a key is chosen, unless its first announce says otherwise.",
         default="wrr",
     )
@@ -60,6 +60,14 @@ class SubscriptionConfig:
         "Nodes that one key may have.",
         default=1_000,
         origin=_OURS,
+    )
+    slow_start: float = option(
+        "subscription-slow-start",
+        seconds(zero=0.0),
+        "A node that comes, or comes back, gets its whole share of the requests only after so long.",
+        default=0.0,
+        origin=_OURS,
+        zero="at once",
     )
     sign_check: SignCheck | None = option(
         "subscriptions-sign-check",

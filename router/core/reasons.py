@@ -87,9 +87,14 @@ UNHEALTHY: Final = Reason("unhealthy", HTTPStatus.SERVICE_UNAVAILABLE)
 DRAINED: Final = Reason("drained", HTTPStatus.SERVICE_UNAVAILABLE)
 HOLD_FULL: Final = Reason("hold-full", HTTPStatus.SERVICE_UNAVAILABLE, option="hold-max")
 HOLD_EXPIRED: Final = Reason("hold-expired", HTTPStatus.SERVICE_UNAVAILABLE, option="hold")
-QUEUE_FULL: Final = Reason("queue-full", HTTPStatus.SERVICE_UNAVAILABLE, option="backend-queue")
+QUEUE_FULL: Final = Reason(
+    "queue-full", HTTPStatus.SERVICE_UNAVAILABLE, option="backend-queue", at_will=True
+)
 QUEUE_EXPIRED: Final = Reason(
-    "queue-expired", HTTPStatus.SERVICE_UNAVAILABLE, option="backend-queue-timeout"
+    "queue-expired",
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    option="backend-queue-timeout",
+    at_will=True,
 )
 SPOOL: Final = Reason("spool", HTTPStatus.INSUFFICIENT_STORAGE)
 BAD_ITEM: Final = Reason("bad-item", HTTPStatus.BAD_GATEWAY, at_will=True)

@@ -89,6 +89,7 @@ class Attempts:
             ``queued_until``.
         timed_out: a connect was not answered.
         only_busy: all nodes have been busy for too long; none is down.
+        over_budget: so many requests go to further nodes already that this one does not.
         last_node: name of the node that failed last.
         owner: forwarder that gave the last node.
         full: nodes at their connection limit, with their forwarders.
@@ -109,6 +110,7 @@ class Attempts:
         "last_node",
         "made",
         "only_busy",
+        "over_budget",
         "owner",
         "queued_until",
         "timed_out",
@@ -132,6 +134,7 @@ class Attempts:
         self.last_node = ""
         self.timed_out = False
         self.only_busy = False
+        self.over_budget = False
         self.busy_until = self.hold_until = self.queued_until = 0.0
         self.owner = forwarder
 
@@ -142,7 +145,9 @@ class Attempts:
 
     @property
     def may_go_on(self) -> bool:
-        """False if ``max_retries`` keeps the request from further nodes."""
+        """False if ``max_retries`` or the budget of retries keeps the request from further nodes."""
+        if self.over_budget:
+            return False
         return self._policy.max_retries is None or self.made <= self._policy.max_retries
 
     def next(self, now: float) -> Node | None:
@@ -159,7 +164,7 @@ class Attempts:
     def next_fallback(self, now: float) -> Node | None:
         """Return the next fallback: after a failure, or for any key that has nodes; for others only if asked for."""
         policy = self._policy
-        if self._busy or self.full:
+        if self._busy or self.full or self.over_budget:
             return None
         if not (
             self.made or policy.fallback_on_no_key or self._forwarder.has_nodes(self._request, now)
@@ -222,7 +227,9 @@ class Attempts:
 
     def freed(self, node: Node) -> None:
         """Record that one of ``node``'s connections is free, and reserved for this request."""
-        self.owner = next(owner for full, owner in self.full if full is node)
+        # One that has come since was not found full.
+        owners = (owner for full, owner in self.full if full.group is node.group)
+        self.owner = next(owners, self._forwarder)
         self.again()
 
     @property
@@ -246,8 +253,10 @@ class Attempts:
 
     @property
     def stopped_by_limit(self) -> bool:
-        """True if only ``max_retries`` keeps the request from further nodes: then none is to be waited for."""
-        return not self.may_go_on and self._forwarder.has_untried(self._request, self.passed_over)
+        """True if ``max_retries`` or the budget keeps the request from further nodes: then none is to be waited for."""
+        return self.over_budget or (
+            not self.may_go_on and self._forwarder.has_untried(self._request, self.passed_over)
+        )
 
     def restart(self) -> None:
         """Let every node be tried again, for one has announced itself."""

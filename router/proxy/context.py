@@ -19,6 +19,8 @@ from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.hold import Hold
+from uwsgi_router.router.proxy.queue_room import QueueRoom
+from uwsgi_router.router.proxy.retry_budget import RetryBudget
 from uwsgi_router.router.proxy.spool import SpoolMemory
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.requests import Reporter
@@ -102,8 +104,7 @@ class Limits:
         self.backend_connections = config.backend_connections
         self.backend_keepalive = config.backend_keepalive
         self.backend_queue = config.backend_queue
-        queue_timeout = config.backend_queue_timeout
-        self.backend_queue_timeout = config.timeout if queue_timeout is None else queue_timeout
+        self.backend_queue_timeout = config.backend_queue_timeout
         self.buffer_size = config.buffer_size
         self.connect_timeout = config.connect_timeout
         first_byte = config.first_byte_timeout
@@ -124,6 +125,8 @@ class Site:
         limits: for each request.
         routing: policy of choosing nodes.
         hold: requests that wait for a node of a known key to announce itself.
+        queue: room for the requests that wait for a connection, shared between keys.
+        retries: budget of requests that go to a further node.
         settling: requests that wait for the first announce of their key, right after the start; bounded likewise, and
             apart, so that they take no places of known keys.
         spool_memory: memory of the bodies that are read whole.
@@ -135,7 +138,9 @@ class Site:
         "_uwsgi_back",
         "hold",
         "limits",
+        "queue",
         "reporter",
+        "retries",
         "routing",
         "settling",
         "spool_memory",
@@ -154,6 +159,8 @@ class Site:
         self.routing = routing
         self.reporter = reporter
         self.hold = Hold(config.hold_max, config.hold_max_bytes)
+        self.queue = QueueRoom(config.backend_queue)
+        self.retries = RetryBudget(config.retry_budget, reporter.counters)
         self.settling = Hold(config.hold_max, config.hold_max_bytes)
         self.spool_memory = SpoolMemory(config.post_buffering_max_bytes, reporter.counters)
         self._uwsgi_back = uwsgi_back

@@ -144,8 +144,8 @@ class Exchange(RunningRequest):
             counters.failed[self.reason] += 1
             raise
         finally:
-            # After an answer there is nothing left to release but a collected body.
-            if not client.begun or body.spool is not None:
+            # After an answer there is nothing left to release but a collected body, and the place of a retry.
+            if not client.begun or body.spool is not None or route.budgeted:
                 self._release()
         # Not where it was caught: a compiled coroutine that waits there lends what it caught to all others.
         if failure is not None:
@@ -294,6 +294,10 @@ class Exchange(RunningRequest):
         if again and lease.reused and request.method in REPEATABLE_IF_KEPT:
             route.same_again(node)
         elif again and request.repeatable:
+            if not route.may_retry():
+                text += "; too many requests go to further nodes already"
+                value, option = self.site.retries.percent, "retry-budget"
+                raise Failure(reasons.NO_ANSWER, f"{node.name} {text}", value, option=option)
             route.sent_again()
             route.failed(node, text, cause=reasons.NO_ANSWER)
         else:

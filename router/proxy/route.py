@@ -11,6 +11,7 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.attempts import Attempts
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.no_node import no_node
 from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
@@ -33,6 +34,7 @@ class Route(Waiter):
         node: name of the node that was chosen last.
         tries: number of nodes chosen; one that was waited for counts once.
         resent: the request was sent a second time (retry).
+        budgeted: it counts as a retry in the site's budget.
         connects_until: deadline for all its connects together, on the loop's clock; 0: none was begun.
     """
 
@@ -45,6 +47,7 @@ class Route(Waiter):
         "_fiber",
         "_forwarder",
         "_request",
+        "budgeted",
         "connects_until",
         "node",
         "owner",
@@ -68,7 +71,7 @@ class Route(Waiter):
         self.connects_until = 0.0
         self.node = ""
         self.tries = self._counted = 0
-        self.resent = False
+        self.resent = self.budgeted = False
 
     def wake(self) -> None:
         """Wake the fiber: a node announced itself, or a connection became free."""
@@ -113,6 +116,9 @@ class Route(Waiter):
             if self.connects_until and now >= self.connects_until:
                 attempts.give_up_busy()
                 raise self._none(attempts, out_of_time=True)
+            if attempts.full and self._is_one_too_many(attempts.full[0][0]):
+                # No need to look at all its siblings only to find that they are full, too.
+                raise self._queue_full(attempts.full[0][0])
             node = None if asked else attempts.next_of_forwarder(now)
             asked = False
             if node is None and attempts.may_go_on and self._forwarder.must_search(request, now):
@@ -135,6 +141,12 @@ class Route(Waiter):
                 if attempts.only_busy or unable or not keys or attempts.stopped_by_limit:
                     raise self._none(attempts)
                 await self._hold(attempts, keys)
+
+    def _is_one_too_many(self, node: Node) -> bool:
+        """Return True if requests wait for the group of ``node``, and there is no room for this one."""
+        if not self._context.upstreams.waiting_for(node):
+            return False
+        return not self._context.site.queue.has_room_for(node.group)
 
     def _chosen(self, node: Node, owner: Forwarder) -> None:
         self.owner = owner
@@ -169,23 +181,24 @@ class Route(Waiter):
         fiber, site, upstreams = self._fiber, self._context.site, self._context.upstreams
         limits, counters = site.limits, site.reporter.counters
         nodes = [node for node, _owner in attempts.full]
-        for node in nodes:
-            # While others were tried it may have come to have one; who would tell us later?
-            if upstreams.reserve(node, site.connection_limit(node)):
-                return self._grant(node, attempts)
-        if counters.queueing >= limits.backend_queue:
-            text = f"all connections to {nodes[-1].name} are in use"
-            text += f" and {counters.queueing} requests wait for one already"
-            raise Failure(reasons.QUEUE_FULL, text, limits.backend_queue)
+        room, group = site.queue, nodes[0].group
+        self.notified = False
+        upstreams.wait(self, nodes)
+        at_once = self.granted
+        if at_once is not None:
+            upstreams.leave(self, nodes)
+            return self._grant(at_once, attempts)
+        if not room.enter(self, group):
+            upstreams.leave(self, nodes)
+            raise self._queue_full(nodes[-1])
         now = fiber.loop.time()
         if not attempts.queued_until:
             counters.queued += 1
             attempts.queued_until = now + limits.backend_queue_timeout
         fiber.arm(Phase.QUEUE, attempts.queued_until - now)
-        upstreams.wait(self, nodes)
         counters.queueing += 1
         try:
-            while self.granted is None and upstreams.is_waiting(self, nodes):
+            while self.granted is None and not self.notified:
                 await fiber.pause()
                 self._body.check_client()
         except TimedOut:
@@ -196,6 +209,9 @@ class Route(Waiter):
         finally:
             counters.queueing -= 1
             upstreams.leave(self, nodes)
+            made_room = not room.leave(self, group)
+        if self.granted is None and made_room:
+            raise self._queue_full(nodes[-1])
         # The time spent in the queue is not the connect's.
         self.connects_until = 0.0
         granted = self.granted
@@ -208,7 +224,26 @@ class Route(Waiter):
         self.granted = node
         attempts.freed(node)
         self._chosen(node, attempts.owner)
+        # It was not chosen by its load.
+        node.recount()
         return node
+
+    def _queue_full(self, node: Node) -> Failure:
+        site = self._context.site
+        text = f"all connections to {node.name} are in use"
+        text += f" and {len(site.queue)} requests wait for one already"
+        return Failure(reasons.QUEUE_FULL, text, site.limits.backend_queue)
+
+    def accepts(self, node: Node) -> bool:
+        """Return True unless the node was tried in vain, or can't be told the request."""
+        attempts = self._attempts
+        if attempts is None or node not in attempts.passed_over:
+            return True
+        return any(full is node for full, _owner in attempts.full)
+
+    def limit_of(self, node: Node) -> int | None:
+        """Return how many connections the node may have."""
+        return self._context.site.connection_limit(node)
 
     async def _hold(self, attempts: Attempts, keys: frozenset[bytes]) -> None:
         """Wait until a node of the key announces itself; without ``hold`` until the table is whole after a start."""
@@ -276,8 +311,22 @@ class Route(Waiter):
         cause: Reason = reasons.CONNECT,
         timed_out: bool = False,
     ) -> None:
-        """Record that ``node`` could not be connected, or did not answer: it is not chosen again."""
-        self._history().failed(node, error, cause=cause, timed_out=timed_out)
+        """Record that ``node`` could not be connected, or did not answer: it is not chosen again.
+
+        After a refusal, which cost nothing, and after the first connect that was not answered another node is always
+        asked; after further ones only within the budget of retries.
+        """
+        attempts = self._history()
+        again = timed_out and attempts.timed_out
+        attempts.failed(node, error, cause=cause, timed_out=timed_out)
+        if again and not self.may_retry():
+            attempts.over_budget = True
+
+    def may_retry(self) -> bool:
+        """Count the request as a retry until it has ended; False if there are so many that it must not be one."""
+        if not self.budgeted:
+            self.budgeted = self._context.site.retries.take()
+        return self.budgeted
 
     def busy(self, node: Node, error: str) -> None:
         """Record that ``node`` takes no connection just now: others first, then this one again."""
@@ -306,8 +355,11 @@ class Route(Waiter):
     def move_on(self, node: Node, error: str) -> bool:
         """Choose another node for a request that ``node`` does not begin to answer; False if there is none."""
         attempts, now = self._history(), self._context.poller.now
+        if not self.may_retry():
+            return False
         other = attempts.next_instead(node, error, now)
         if other is None:
+            self._end_retry()
             return False
         self.owner.request_failed(node, now)
         self.sent_again()
@@ -324,38 +376,18 @@ class Route(Waiter):
         return attempts
 
     def close(self) -> None:
-        """Give back a connection that was reserved and not used."""
+        """Give back a connection that was reserved and not used, and the place in the budget of retries."""
+        self._end_retry()
         granted = self.granted
         if granted is not None:
             self.granted = None
             self._context.upstreams.free(granted)
 
-    # --- no node ---
+    def _end_retry(self) -> None:
+        if self.budgeted:
+            self.budgeted = False
+            self._context.site.retries.give_back()
 
     def _none(self, attempts: Attempts, *, out_of_time: bool = False) -> Failure:
-        """Return the failure of a request without a node; ``out_of_time``: others were not tried."""
-        site, forwarder = self._context.site, self._forwarder
-        limits, retries = site.limits, site.routing.max_retries
-        if attempts.only_busy:
-            text = f"{attempts.last_node} took no connection for too long: {attempts.last_error}"
-            return Failure(reasons.BUSY, text, limits.connect_timeout)
-        if attempts.made:
-            text = f"no node took the request, {attempts.last_node} was the last: {attempts.last_error}"
-            option, value = "", 0.0
-            if out_of_time:
-                option, value = "timeout", limits.timeout
-            elif attempts.timed_out:
-                option, value = "connect-timeout", limits.connect_timeout
-            elif retries is not None and attempts.made > retries:
-                option, value = "max-retries", float(retries)
-            status = reasons.NO_ANSWER_IN_TIME.status if attempts.timed_out else None
-            return Failure(attempts.cause, text, value, option=option, status=status)
-        if attempts.unable is not None:
-            return attempts.unable.refusal
-        now = self._fiber.loop.time()
-        if not forwarder.is_known(self._request, now):
-            return site.unknown_key()
-        if not forwarder.has_nodes(self._request, now):
-            text = "no node has announced this key yet, and the router has just started"
-            return Failure(reasons.NO_NODE, text)
-        return forwarder.why_none(self._request)
+        site, now = self._context.site, self._fiber.loop.time()
+        return no_node(site, self._request, self._forwarder, attempts, now, out_of_time=out_of_time)

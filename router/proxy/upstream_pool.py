@@ -1,11 +1,14 @@
-"""Connection pool of HTTP nodes: idle and used connections counted together, limits, waiting queue.
+"""Connection pool of HTTP nodes: idle and used connections counted together, limits, waiting queues.
 
 A server that gives a process to each connection (uWSGI's http11-socket, gunicorn's sync worker) starves behind a proxy
 that keeps more of them than it has processes: so idle ones and those in use are counted together.
+
+There is one queue for all nodes of a key (``Node.group``): whoever came first gets the first connection that is free,
+whichever node's, one of a node that has just come too.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Final
 
@@ -49,12 +52,11 @@ class _Idle(LinkOwner):
 class _Connections:
     """Connections of one node."""
 
-    __slots__ = ("idle", "in_use", "waiting")
+    __slots__ = ("idle", "in_use")
 
     def __init__(self) -> None:
         self.in_use = 0
         self.idle: list[_Idle] = []
-        self.waiting: deque[Waiter] = deque()
 
     @property
     def count(self) -> int:
@@ -62,7 +64,7 @@ class _Connections:
 
     @property
     def unused(self) -> bool:
-        return not (self.in_use or self.idle or self.waiting)
+        return not (self.in_use or self.idle)
 
 
 class UpstreamPool:
@@ -82,6 +84,8 @@ class UpstreamPool:
         self._poller = poller
         self._tick_seconds = tick
         self._nodes: dict[Node, _Connections] = {}
+        # Who waits for a node of a group, in the order of their coming. None of them is empty.
+        self._queues: dict[object, OrderedDict[Waiter, None]] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -102,6 +106,8 @@ class UpstreamPool:
     def reserve(self, node: Node, limit: int | None) -> bool:
         """Count one connection in; False if the node has as many as it may, or others wait for one.
 
+        A node with a limit that did not answer its last connect has one connection, to find out, until it answers.
+
         Args:
             node: to be connected to.
             limit: connections, idle and in use together; None: any number.
@@ -109,7 +115,13 @@ class UpstreamPool:
         connections = self._nodes.get(node)
         if connections is None:
             connections = self._nodes[node] = _Connections()
-        elif limit is not None and (connections.waiting or connections.in_use >= limit):
+        if limit is not None and (
+            connections.in_use >= limit
+            or node.group in self._queues
+            or (node.suspect and connections.in_use)
+        ):
+            if connections.unused:
+                del self._nodes[node]
             return False
         connections.in_use += 1
         return True
@@ -151,50 +163,94 @@ class UpstreamPool:
         link.on_low = None
         link.read_with(kept)
         connections.idle.append(kept)
-        if connections.waiting:
-            self._counted_out(node, connections)
-        else:
-            connections.in_use -= 1
+        connections.in_use -= 1
+        if self._queues and node.group in self._queues:
+            self._offer(node)
         if self._timer is None:
             self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def free(self, node: Node) -> None:
         """Count out a connection in use that has been closed, or was not made."""
-        self._counted_out(node, self._nodes[node])
-
-    def _counted_out(self, node: Node, connections: _Connections) -> None:
-        """Grant the slot to the first waiter."""
-        while connections.waiting:
-            waiter = connections.waiting.popleft()
-            if waiter.granted is None:
-                waiter.granted = node
-                waiter.wake()
-                return
+        connections = self._nodes[node]
         connections.in_use -= 1
+        if self._queues and node.group in self._queues:
+            self._offer(node)
         if connections.unused:
             del self._nodes[node]
 
     # --- waiting ---
 
     def wait(self, waiter: Waiter, nodes: Collection[Node]) -> None:
-        """Queue ``waiter`` for the first slot that becomes free at one of ``nodes``."""
-        for node in nodes:
-            self._nodes.setdefault(node, _Connections()).waiting.append(waiter)
+        """Queue ``waiter`` for the first slot that becomes free at a node of the groups of ``nodes``.
 
-    def is_waiting(self, waiter: Waiter, nodes: Collection[Node]) -> bool:
-        """Return True while ``waiter`` is in the queue of each of ``nodes``: none of them has left."""
-        return all(node in self._nodes and waiter in self._nodes[node].waiting for node in nodes)
+        Args:
+            waiter: in no queue yet; at once granted a slot of one of ``nodes``, if nobody before it takes that.
+            nodes: found without a free slot.
+        """
+        for node in nodes:
+            self._queues.setdefault(node.group, OrderedDict())[waiter] = None
+        for node in nodes:
+            # While others were tried it may have come to have one; who would tell us later?
+            self._offer(node)
+
+    def waiting_for(self, node: Node) -> int:
+        """Return how many wait for a node of the same group."""
+        queue = self._queues.get(node.group)
+        return 0 if queue is None else len(queue)
 
     def leave(self, waiter: Waiter, nodes: Collection[Node]) -> None:
         """Remove ``waiter`` from all queues; a slot that it was granted stays its own."""
         for node in nodes:
-            connections = self._nodes.get(node)
-            if connections is None:
+            queue = self._queues.get(node.group)
+            if queue is not None:
+                queue.pop(waiter, None)
+                if not queue:
+                    del self._queues[node.group]
+
+    def came(self, node: Node) -> None:
+        """Give the free slots of a node that has come, or come back, to those who wait for one of its group."""
+        if node.group not in self._queues:
+            return
+        if node.proto == "http":
+            self._offer(node)
+        else:
+            self._look_again(node)
+
+    def _offer(self, node: Node) -> None:
+        """Grant the free slots of ``node`` to the first waiters that accept it."""
+        queue = self._queues.get(node.group)
+        if queue is None or not node.takes_requests:
+            return
+        connections = self._nodes.get(node)
+        if connections is None:
+            connections = self._nodes[node] = _Connections()
+        served: list[Waiter] = []
+        for waiter in queue:
+            if waiter.granted is not None:
+                # By a node of another group.
+                served.append(waiter)
                 continue
-            if waiter in connections.waiting:
-                connections.waiting.remove(waiter)
-            if connections.unused:
-                del self._nodes[node]
+            limit = waiter.limit_of(node)
+            if limit is not None and connections.in_use >= limit:
+                break
+            if node.suspect and connections.in_use:
+                break
+            if waiter.accepts(node):
+                connections.in_use += 1
+                waiter.granted = node
+                waiter.wake()
+                served.append(waiter)
+        for waiter in served:
+            del queue[waiter]
+        if not queue:
+            del self._queues[node.group]
+        if connections.unused:
+            del self._nodes[node]
+
+    def _look_again(self, node: Node) -> None:
+        for waiter in self._queues.get(node.group, ()):
+            waiter.notified = True
+            waiter.wake()
 
     # --- ends ---
 
@@ -207,16 +263,14 @@ class UpstreamPool:
             del self._nodes[kept.node]
 
     def drop(self, node: Node) -> None:
-        """Close a departed node's idle connections, and let its waiters look elsewhere."""
+        """Close a departed node's idle connections, and let those who wait see whether any other is left."""
+        self._look_again(node)
         connections = self._nodes.get(node)
         if connections is None:
             return
         for kept in list(connections.idle):
             kept.link.close()
         connections.idle.clear()
-        for waiter in connections.waiting:
-            waiter.wake()
-        connections.waiting.clear()
         if connections.unused:
             del self._nodes[node]
 

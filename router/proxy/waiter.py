@@ -22,3 +22,11 @@ class Waiter:
     @abstractmethod
     def wake(self) -> None:
         """Wake the request, which looks again."""
+
+    @abstractmethod
+    def accepts(self, node: Node) -> bool:
+        """Return True if a connection to ``node`` would do: the request has not tried it in vain."""
+
+    @abstractmethod
+    def limit_of(self, node: Node) -> int | None:
+        """Return how many connections ``node`` may have; None: any number."""

@@ -38,6 +38,7 @@ class Counters:
         "requests",
         "resent",
         "retries",
+        "retries_refused",
         "spilled",
         "spooled_bytes",
     )
@@ -54,6 +55,8 @@ class Counters:
         """Requests whose client went away before the answer was whole."""
         self.retries = 0
         """Connects tried after an earlier one for the same request had failed."""
+        self.retries_refused = 0
+        """Requests that asked no further node because so many do so already (``retry-budget``)."""
         self.resent = 0
         """Requests sent a second time because a node's connection ended without an answer."""
         self.held = 0
@@ -89,6 +92,11 @@ class Counters:
         """TLS handshakes that failed, by a word of :mod:`uwsgi_router.router.proxy.handshake`."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
+
+    @property
+    def running(self) -> int:
+        """Requests that are under way now."""
+        return self.requests - self.completed - self.client_aborts - sum(self.failed.values())
 
     @property
     def bytes_received(self) -> int:

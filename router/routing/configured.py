@@ -11,7 +11,7 @@ from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.health import Ejections
-from uwsgi_router.subscriptions.node import Node
+from uwsgi_router.subscriptions.node import FULL_SHARE, Node
 
 log = logging.getLogger("uwsgi-router.nodes")
 
@@ -41,6 +41,11 @@ class UnannouncedNode(Node):
     def takes_requests(self) -> bool:
         """False if it is drained."""
         return not self.drained
+
+    @property
+    def capacity(self) -> int:
+        """Its weight, in hundredths: what it has of cores nobody tells."""
+        return FULL_SHARE * self.weight
 
     def connected(self) -> None:
         """Record a connect that succeeded."""

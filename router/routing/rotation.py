@@ -75,6 +75,12 @@ class RotatingForwarder(ConfiguredForwarder):
             return ejected
         return in_grace if self._last_resort else None
 
+    def is_fit(self, node: UnannouncedNode, now: float) -> bool:
+        """Return True if nothing speaks against a node: it is not in its grace time, slow, ejected or drained."""
+        if node.passed_over or node.connecting_slowly:
+            return False
+        return node.failed_at is None or node.failed_at + self._gracetime <= now
+
     def state_of(self, node: UnannouncedNode, now: float) -> str:
         """Return the word for a node's state."""
         state = super().state_of(node, now)

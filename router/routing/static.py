@@ -1,6 +1,6 @@
 """Forwarder ``to``: configured nodes in rotation (uWSGI: plugins/corerouter/cr_map.c)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import gcd
 from typing import ClassVar, Final
 
@@ -11,6 +11,7 @@ from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.net.connect import Endpoint, is_name
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.rotation import RotatingForwarder
+from uwsgi_router.subscriptions.core_order import CoreOrder
 from uwsgi_router.subscriptions.health import Ejections
 from uwsgi_router.subscriptions.node import Node
 
@@ -22,6 +23,17 @@ class StaticNode(UnannouncedNode):
     """Configured node, shown in stats."""
 
     __slots__ = ()
+
+
+class LoadedNode(StaticNode):
+    """Configured node that is chosen by its load."""
+
+    __slots__ = ()
+
+    def let_go(self) -> None:
+        """Count out an exchange that held it."""
+        self.reference -= 1
+        self.recount()
 
 
 class StaticForwarder(RotatingForwarder):
@@ -39,6 +51,7 @@ class StaticForwarder(RotatingForwarder):
     """
 
     weighted: ClassVar[bool] = True
+    node_type: ClassVar[type[StaticNode]] = StaticNode
 
     def __init__(
         self,
@@ -61,7 +74,9 @@ class StaticForwarder(RotatingForwarder):
                 self.names[index] = address
                 self._groups.append([])
             else:
-                self._groups.append([StaticNode(named.name, address, proto=self._protos[index])])
+                self._groups.append(
+                    [self.node_type(named.name, address, proto=self._protos[index])]
+                )
         self._next = 0
         self.nodes: list[StaticNode] = []
         self._rotation: list[StaticNode] = []
@@ -84,7 +99,7 @@ class StaticForwarder(RotatingForwarder):
             if address not in addresses:
                 self._ejections.forget(node)
         self._groups[index] = [
-            known.get(address) or StaticNode(str(address), address, proto=proto)
+            known.get(address) or self.node_type(str(address), address, proto=proto)
             for address in addresses
         ]
         self._flatten()
@@ -92,6 +107,8 @@ class StaticForwarder(RotatingForwarder):
 
     def _flatten(self) -> None:
         self.nodes = [node for group in self._groups for node in group]
+        for node in self.nodes:
+            node.group = self
         self._rotation = _turns(self.nodes)
 
     def steered(self) -> Sequence[UnannouncedNode]:
@@ -116,6 +133,61 @@ class StaticForwarder(RotatingForwarder):
     def is_known(self, request: Request, now: float) -> bool:  # noqa: ARG002
         """Return True for every key, if there are nodes at all."""
         return bool(self._groups)
+
+
+class LeastLoadedForwarder(StaticForwarder):
+    """Forwarder that takes the address with the fewest running requests for its weight (``to-algo = least``)."""
+
+    node_type: ClassVar[type[StaticNode]] = LoadedNode
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        gracetime: float,
+        *,
+        last_resort: bool,
+        proto: NodeProto = "uwsgi",
+        ejections: Ejections | None = None,
+    ) -> None:
+        super().__init__(
+            addresses, gracetime, last_resort=last_resort, proto=proto, ejections=ejections
+        )
+        self._order: CoreOrder | None = None
+        self._ordered: Sequence[StaticNode] = ()
+
+    def choose(self, request: Request, tried: Collection[Node], now: float) -> Node | None:
+        """Return the least loaded of the nodes against which nothing speaks; then as :class:`StaticForwarder`."""
+        if not self.nodes:
+            return None
+        self._ejections.sweep(now)
+        order = self._order
+        if order is None or self._ordered is not self._rotation:
+            # Nodes or weights have changed.
+            order = self._order = CoreOrder(self.nodes)
+            self._ordered = self._rotation
+        return order.choose(_Unfit(self, tried, now)) or super().choose(request, tried, now)
+
+
+class _Unfit:
+    """Nodes that are not chosen by their load: each is looked at only when it would be chosen."""
+
+    __slots__ = ("_forwarder", "_now", "_tried")
+
+    def __init__(self, forwarder: StaticForwarder, tried: Collection[Node], now: float) -> None:
+        self._forwarder = forwarder
+        self._tried = tried
+        self._now = now
+
+    def __contains__(self, node: object) -> bool:
+        assert isinstance(node, StaticNode)
+        return node in self._tried or not self._forwarder.is_fit(node, self._now)
+
+    def __iter__(self) -> Iterator[Node]:
+        return (node for node in self._forwarder.nodes if node in self)
+
+    def __len__(self) -> int:
+        # Never 0, which would mean that all may be chosen.
+        return len(self._tried) + 1
 
 
 def _turns(nodes: list[StaticNode]) -> list[StaticNode]:

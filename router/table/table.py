@@ -126,6 +126,7 @@ class Table:
                 self._timing.first_ejection,
             ),
             expected=[to_bytes(key) for key in config.expected_keys],
+            slow_start=config.slow_start,
         )
         self._listeners: list[TableListener] = []
         self._servers: list[SubscriptionServer] = []

@@ -94,7 +94,7 @@ def left_of(router: Router) -> Left:
     return Left(
         router.gateway.active_sessions,
         {node.name: of.in_use for node, of in connections if of.in_use},
-        {node.name: len(of.waiting) for node, of in connections if of.waiting},
+        {repr(group): len(queue) for group, queue in upstreams_of(router)._queues.items()},
         {node.name: node.reference for node in nodes_of(router) if node.reference},
         router.gateway.counters.queueing,
         router.gateway.counters.spooled_bytes,

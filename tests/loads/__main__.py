@@ -5,7 +5,12 @@
 | reload | HUP, with another node in the configuration | none; old nodes answer new connections never, older ones once |
 | worker | SIGKILL of one of two workers | what was inside it |
 | keeper | SIGKILL of the keeper | none |
+| flood | three times the capacity, all the time | none; see below |
+| flood-black-hole | the same, and one of two nodes answers no connect | none; see below |
 | flat | 50 reloads one after the other | descriptors, processes and memory of the master must not grow |
+
+During a flood the nodes must serve 90 % of their capacity, 99 % of the accepted requests be answered within the limit
+of the queue, and all be as before 5 s after its end; all others get 503 with Retry-After.
 """
 
 import os
@@ -22,6 +27,7 @@ from tests.lab.processes import free_port
 from tests.lab.reloaded import Reloaded, children_of, name_of
 from tests.lab.steady import NamedNodes, SteadyLoad
 from tests.lab.waiting import wait_until
+from tests.loads.flood import black_hole, flood
 from uwsgi_router.protocol.subscription import Subscription, encode
 
 CLIENTS = 64
@@ -158,7 +164,14 @@ def flat(lab: Place, nodes: NamedNodes, seconds: float) -> tuple[bool, str]:
     return after[:2] == before[:2] and after[2] < before[2] + 512, text
 
 
-LOADS = {"reload": reload, "worker": worker, "keeper": keeper, "flat": flat}
+LOADS = {
+    "reload": reload,
+    "worker": worker,
+    "keeper": keeper,
+    "flat": flat,
+    "flood": flood,
+    "flood-black-hole": black_hole,
+}
 
 if __name__ == "__main__":
     sys.exit(main(float(os.environ.get("SECONDS", "60")), sys.argv[1:]))

@@ -10,7 +10,7 @@ from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.subscriptions.application.running_copy import RouterSockets
 
 #: Of the copies of an application the one with the fewest running requests is chosen.
-ALGORITHM: Final = "lrc"
+ALGORITHM: Final = "least"
 # Seconds of a whole stop that copies have behind the router.
 _FOR_COPIES: Final = 5.0
 
@@ -24,6 +24,7 @@ DEFAULTS: Final = (
     ("http-access-log", ""),
     ("http-request-id", "true"),
     ("subscription-algo", ALGORITHM),
+    ("subscription-slow-start", "10"),
 )
 
 

@@ -11,6 +11,7 @@ COUNTED: Final = (
     "completed",
     "client_aborts",
     "retries",
+    "retries_refused",
     "resent",
     "held",
     "queued",

@@ -143,8 +143,9 @@ def test_the_table_of_nodes() -> None:
         fallback_key="default",
         max_keys=2,
         max_nodes=3,
+        slow_start=4,
     )
-    expected = SubscriptionConfig(31.0, "wlrc", True, 1, 2, 3)
+    expected = SubscriptionConfig(31.0, "wlrc", True, 1, 2, 3, 4.0)
     assert router.configuration.subscription == expected
     assert config(router).subscription_fallback_key == "default"
     assert read_back(router) == config(router)

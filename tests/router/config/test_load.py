@@ -83,7 +83,7 @@ FIXED = (
         ("chmod-socket = 1777", "expected an octal mode, for example 660, got '1777'"),
         ("chown-socket = :group", "expected user or user:group, got ':group'"),
         ("env = NAME", "expected NAME=VALUE, got 'NAME'"),
-        ("subscription-algo = fastest", "expected wrr, lrc, wlrc or iphash, got 'fastest'"),
+        ("subscription-algo = fastest", "expected wrr, lrc, wlrc, iphash or least, got 'fastest'"),
         ("fastrouter-errors = html", "expected close or http, got 'html'"),
         ("fastrouter-force-key =", "expected a key of 1 to 255 bytes, got ''"),
         ("pidfile =", "expected a value, got ''"),

@@ -612,6 +612,58 @@ async def test_a_sibling_is_taken_before_anybody_waits(lab: Lab) -> None:
     assert (await clients[0].answer()).status == 200
 
 
+async def test_a_node_that_comes_serves_those_who_wait_in_their_order(lab: Lab) -> None:
+    gates = [Gate(), Gate()]
+    nodes = [lab.http_node(gate.answer) for gate in gates]
+    router = await lab.announced()
+    router.announce(nodes[0].address, proto="http", cores=1)
+    clients = []
+    for number in range(4):
+        clients.append(await lab.open(router, ask(f"/{number}")))
+        await until(lambda n=number: router.counters.requests == n + 1)  # type: ignore[misc]
+        await a_few_turns()
+    assert router.counters.queueing == 3
+    router.announce(nodes[1].address, proto="http", cores=2)
+    await until(lambda: len(gates[1].order) == 2)
+    assert sorted(gates[1].order) == [b"/1", b"/2"]
+    assert router.counters.queueing == 1
+    gates[0].open(2)
+    gates[1].open(2)
+    for client in clients:
+        assert (await client.answer()).status == 200
+    assert gates[0].order + gates[1].order[2:] == [b"/0", b"/3"]
+    assert router.counters.queued == 3
+
+
+async def test_the_queue_is_shared_fairly_between_keys(lab: Lab) -> None:
+    gate = Gate()
+    nodes = [lab.http_node(gate.answer) for _ in range(2)]
+    router = await lab.announced(backend_queue=3)
+    for node, key in zip(nodes, (b"busy", b"calm"), strict=True):
+        router.announce(node.address, key=key, proto="http", cores=1)
+
+    async def request(key: str, number: int) -> Peer:
+        before = router.counters.requests
+        client = await lab.open(router, ask(f"/{key}{number}", host=key))
+        await until(lambda: router.counters.requests > before)
+        await a_few_turns()
+        return client
+
+    busy = [await request("busy", number) for number in range(4)]
+    assert router.counters.queueing == 3
+    calm = [await request("calm", number) for number in range(2)]
+    # Its request has the place of the last one of those that are many.
+    answer = await busy[3].answer()
+    assert (answer.status, answer.get("x-uwsgi-router-reason")) == (503, b"queue-full")
+    assert router.counters.queueing == 3
+    late = await request("busy", 4)
+    assert (await late.answer()).get("x-uwsgi-router-reason") == b"queue-full"
+    gate.open(5)
+    for client in [*busy[:3], *calm]:
+        assert (await client.answer()).status == 200
+    assert router.counters.failed == {"queue-full": 2}
+
+
 async def test_a_fallback_does_not_stand_in_for_a_busy_node(lab: Lab) -> None:
     gate = Gate()
     node, fallback = lab.http_node(gate.answer), lab.http_node()

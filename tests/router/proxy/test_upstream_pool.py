@@ -22,9 +22,11 @@ pytestmark = PLAIN_ONLY
 class Waiting(Waiter):
     """A request that waits for a connection."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", limit: int | None = 1) -> None:
         super().__init__()
         self.name = name
+        self.limit = limit
+        self.tried: set[Node] = set()
         self.woken = 0
 
     def __repr__(self) -> str:
@@ -32,6 +34,12 @@ class Waiting(Waiter):
 
     def wake(self) -> None:
         self.woken += 1
+
+    def accepts(self, node: Node) -> bool:
+        return node not in self.tried
+
+    def limit_of(self, node: Node) -> int | None:
+        return self.limit
 
 
 class Owner(LinkOwner):
@@ -299,6 +307,119 @@ async def test_a_place_that_its_owner_does_not_need_goes_to_the_next(
     assert upstreams.counts(node) == (0, 0)
 
 
+# --- one queue for all nodes of a group ---
+
+
+@pytest.fixture
+def group(node: Node, sibling: Node) -> tuple[Node, Node]:
+    """Two nodes of one group."""
+    sibling.group = node.group
+    for one in (node, sibling):
+        one.proto = "http"
+    return node, sibling
+
+
+async def test_who_came_first_gets_the_first_place_of_any_node_of_the_group(
+    bench: Bench, group: tuple[Node, Node]
+) -> None:
+    upstreams, waiters = bench.upstreams, [Waiting(str(number)) for number in range(3)]
+    node, sibling = group
+    for one in group:
+        assert upstreams.reserve(one, 1)
+    # The second one has seen only the sibling, the others both.
+    for waiter, nodes in zip(waiters, (group, [sibling], group), strict=True):
+        upstreams.wait(waiter, nodes)
+    assert upstreams.waiting_for(node) == upstreams.waiting_for(sibling) == 3
+    upstreams.free(node)
+    upstreams.free(node)
+    upstreams.free(sibling)
+    assert [waiter.granted for waiter in waiters] == [node, node, sibling]
+    assert [waiter.woken for waiter in waiters] == [1, 1, 1]
+    assert not upstreams._queues
+    upstreams.free(node)
+    upstreams.free(sibling)
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
+
+
+async def test_a_node_that_comes_serves_who_waits_first(
+    bench: Bench, group: tuple[Node, Node]
+) -> None:
+    upstreams, waiters = bench.upstreams, [Waiting() for _ in range(4)]
+    node, sibling = group
+    assert upstreams.reserve(node, 1)
+    for waiter in waiters:
+        upstreams.wait(waiter, [node])
+    for waiter in waiters:
+        waiter.limit = 2
+    assert not upstreams.reserve(sibling, 2)
+    upstreams.came(sibling)
+    assert [waiter.granted for waiter in waiters] == [sibling, sibling, None, None]
+    # What it may have more from now on serves the next.
+    waiters[2].limit = waiters[3].limit = 3
+    upstreams.came(sibling)
+    assert [waiter.granted for waiter in waiters] == [sibling, sibling, sibling, None]
+    upstreams.leave(waiters[3], [node])
+    for one in (node, sibling, sibling, sibling):
+        upstreams.free(one)
+    upstreams.came(sibling)
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
+
+
+async def test_a_node_without_a_limit_lets_all_look_again(
+    bench: Bench, group: tuple[Node, Node]
+) -> None:
+    upstreams, waiter = bench.upstreams, Waiting()
+    node, sibling = group
+    sibling.proto = "uwsgi"
+    upstreams.reserve(node, 1)
+    upstreams.wait(waiter, [node])
+    upstreams.came(sibling)
+    assert (waiter.notified, waiter.woken, waiter.granted) == (True, 1, None)
+    upstreams.leave(waiter, [node])
+    upstreams.free(node)
+
+
+async def test_who_has_tried_a_node_in_vain_lets_the_next_have_it(
+    bench: Bench, group: tuple[Node, Node]
+) -> None:
+    upstreams, first, second = bench.upstreams, Waiting(), Waiting()
+    node, sibling = group
+    upstreams.reserve(node, 1)
+    first.tried.add(sibling)
+    upstreams.wait(first, [node])
+    assert first.granted is None
+    # It has found the sibling closed to it only because the first one waits, though not for that.
+    upstreams.wait(second, [sibling])
+    assert (first.granted, second.granted) == (None, sibling)
+    upstreams.leave(first, [node])
+    for one in group:
+        upstreams.free(one)
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
+
+
+async def test_a_node_that_did_not_answer_gets_one_to_find_out(
+    bench: Bench, group: tuple[Node, Node]
+) -> None:
+    upstreams, waiters = bench.upstreams, [Waiting(limit=4) for _ in range(3)]
+    node, sibling = group
+    sibling.suspect = True
+    assert upstreams.reserve(sibling, 4)
+    assert not upstreams.reserve(sibling, 4)
+    upstreams.free(sibling)
+    for _ in range(4):
+        assert upstreams.reserve(node, 4)
+    for waiter in waiters:
+        upstreams.wait(waiter, [node])
+    upstreams.came(sibling)
+    assert [waiter.granted for waiter in waiters] == [sibling, None, None]
+    sibling.suspect = False
+    upstreams.free(sibling)
+    assert [waiter.granted for waiter in waiters] == [sibling, sibling, sibling]
+    for one in (node, node, node, node, sibling, sibling):
+        upstreams.free(one)
+    assert repr(upstreams) == "<UpstreamPool nodes=0 idle=0>"
+
+
 # --- a node that leaves ---
 
 
@@ -319,10 +440,9 @@ async def test_who_waits_for_a_node_that_leaves_looks_again(
     for one in (node, sibling):
         upstreams.reserve(one, 1)
     upstreams.wait(waiter, [node, sibling])
-    assert upstreams.is_waiting(waiter, [node, sibling])
+    assert [upstreams.waiting_for(one) for one in (node, sibling)] == [1, 1]
     upstreams.drop(node)
-    assert (waiter.woken, waiter.granted) == (1, None)
-    assert not upstreams.is_waiting(waiter, [node, sibling])
+    assert (waiter.woken, waiter.notified, waiter.granted) == (1, True, None)
     upstreams.leave(waiter, [node, sibling])
     # Connections in use are still counted.
     assert upstreams.counts(node) == (1, 0)

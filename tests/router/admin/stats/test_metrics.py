@@ -50,6 +50,7 @@ def test_counters_of_the_router() -> None:
     counters.failed["connect"] += 2
     counters.failed["unknown-key"] += 1
     counters.retries = 4
+    counters.retries_refused = 21
     counters.resent = 5
     counters.held = 7
     counters.holding = 2
@@ -73,6 +74,7 @@ def test_counters_of_the_router() -> None:
         "requests_completed_total": 6,
         "requests_client_aborted_total": 1,
         "connect_retries_total": 4,
+        "retries_refused_total": 21,
         "requests_resent_total": 5,
         "requests_held_total": 7,
         "requests_holding": 2,
