@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
+from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller
+from uwsgi_router.router.net.watched import Watched
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -54,7 +55,7 @@ class LinkOwner(Reader):
         """Note that the last unsent byte went out, or a connect has ended."""
 
 
-class Link(Pollable):
+class Link(Watched):
     """Link: one end of a stream connection.
 
     Args:
@@ -66,7 +67,6 @@ class Link(Pollable):
     Attributes:
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
         broken: the reset that a write has met: the kernel tells of it once, and then only of an end.
-        heavy: its place in the queue, if it uses more than its share of a turn; None: it does not.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
@@ -74,20 +74,15 @@ class Link(Pollable):
 
     __slots__ = (
         "_eof",
-        "_fd",
         "_owner",
         "_paused",
         "_pending",
-        "_poller",
         "_reader",
         "_sock",
         "_traffic",
-        "_watched",
         "backlog",
         "broken",
-        "closed",
         "connecting",
-        "heavy",
         "on_low",
         "written",
     )
@@ -97,32 +92,24 @@ class Link(Pollable):
     def __init__(
         self, poller: Poller, sock: socket.SocketType, owner: LinkOwner, traffic: Traffic
     ) -> None:
-        self._poller = poller
+        Watched.__init__(self, poller, sock.fileno())
         self._owner = owner
         self._sock = sock
         self._traffic = traffic
-        self._fd = sock.fileno()
-        self._watched = 0
         self._pending: bytearray | None = None
         # Who is told when there is something to read, and who would be if the link were not paused.
         self._reader: Reader | None = None
         self._paused: Reader | None = None
         self._eof = False
-        self.heavy: Heavy | None = None
         self.connecting = False
         self.broken: OSError | None = None
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
-        self.closed = False
         self.written = 0
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "reading" if self.reading else "paused"
         return f"<Link fd={self._fd} {state} backlog={self.backlog}>"
-
-    def fileno(self) -> int:
-        """Return the number of the socket, -1 if it is closed."""
-        return -1 if self.closed else self._fd
 
     def on_events(self, events: int) -> None:
         """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
@@ -136,46 +123,9 @@ class Link(Pollable):
                 self._watch(self._watched & ~WRITABLE)
                 self._owner.wake()
 
-    def _watch(self, events: int) -> None:
-        # The number of a closed socket may belong to another one by now.
-        if events == self._watched or self.closed:
-            return
-        if not self._watched:
-            if self.heavy is None:
-                self._poller.register(self._fd, self, events)
-            else:
-                self._poller.register_heavy(self._fd, self.heavy, events)
-        elif events:
-            self._poller.modify(self._fd, events)
-        else:
-            self._poller.unregister(self._fd)
-        self._watched = events
-
     def owned_by(self, owner: LinkOwner) -> None:
         """From now on report to ``owner``."""
         self._owner = owner
-
-    # --- its share of a turn ---
-
-    def set_heavy(self) -> None:
-        """Put this connection behind the others from now on: it has used its share of this turn."""
-        if self.heavy is None and not self.closed:
-            self.heavy = Heavy(self._poller, self)
-            if self._watched:
-                self._poller.set_heavy(self._fd, self.heavy, self._watched)
-
-    def set_light(self) -> None:
-        """Let this connection be one of all again: another request begins."""
-        if self.heavy is not None:
-            self.heavy.drop()
-            self.heavy = None
-            if self._watched:
-                self._poller.set_light(self._fd, self, self._watched)
-
-    def watch_again(self) -> None:
-        """Have the poller tell of events again, of which a heavy link is told once."""
-        if self._watched and self.heavy is not None:
-            self._poller.modify(self._fd, self._watched)
 
     # --- connecting ---
 
@@ -241,6 +191,28 @@ class Link(Pollable):
                 self.heavy.more = True
         return data
 
+    def recv_into(self, buffer: memoryview) -> int:
+        """Read into ``buffer``; return the number of bytes, 0 at the peer's end, -1 if there are none yet.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        try:
+            size = self._sock.recv_into(buffer)
+        except (BlockingIOError, InterruptedError):
+            return -1
+        self.note_read(size)
+        return size
+
+    def note_read(self, size: int) -> None:
+        """Count bytes that were read; many of them make the link a heavy one."""
+        self._traffic.tx += size
+        if size >= SHARE:
+            if self.heavy is None:
+                self.set_heavy()
+            else:
+                self.heavy.more = True
+
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
         try:
@@ -281,6 +253,34 @@ class Link(Pollable):
         self._pending += data
         self.backlog = len(self._pending)
 
+    def write_view(self, view: memoryview) -> None:
+        """Do as :meth:`write`, with bytes of a buffer that others will use: what the kernel does not take is copied.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        sent = 0
+        if self._pending is None:
+            try:
+                sent = self._sock.send(view)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except ConnectionResetError as reset:
+                self.broken = without_traceback(reset)
+                raise
+            self.note_written(sent)
+        if sent < len(view):
+            self.write(bytes(view[sent:]))
+
+    def note_written(self, size: int) -> None:
+        """Count bytes that the kernel has taken."""
+        self.written += size
+        self._traffic.rx += size
+
+    def watch_room(self) -> None:
+        """Wake the owner once the kernel takes bytes again that are not in the backlog."""
+        self.watch_connect()
+
     def write_first(self, data: bytes) -> bool:
         """Send ``data`` if the connection, which is being made, is there already; False: it is not.
 
@@ -291,8 +291,7 @@ class Link(Pollable):
             sent = self._sock.send(data)
         except BlockingIOError:
             return False
-        self.written += sent
-        self._traffic.rx += sent
+        self.note_written(sent)
         if sent < len(data):
             self.write(data[sent:])
         return True
@@ -341,6 +340,26 @@ class Link(Pollable):
         self._watch(self._watched & ~WRITABLE)
         self._pending = None
         self.backlog = 0
+
+    # --- the socket itself ---
+
+    def keep_alive(self, seconds: int) -> None:
+        """Let the kernel probe a TCP peer that is silent for so long, and break the connection if it does not answer.
+
+        Source: tcp(7). A peer that has vanished is noticed after twice the time.
+        """
+        sock = self._sock
+        if sock.family == socket.AF_UNIX:
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, seconds // 4))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+    def local_address(self) -> tuple[str, int] | None:
+        """Return the (host, port) that the peer has connected to; None for a UNIX socket."""
+        name = None if self._sock.family == socket.AF_UNIX else self._sock.getsockname()
+        return None if name is None else (name[0], name[1])
 
     # --- the end ---
 
