@@ -14,6 +14,7 @@ from uwsgi_router.router.api.forwarders import (
 )
 from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
+from uwsgi_router.router.api.raw import RouterRaw
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RouterFast",
     "RouterForkPty",
     "RouterHttp",
+    "RouterRaw",
     "RouterTunTap",
     "StartError",
     "UnknownNode",

@@ -12,7 +12,12 @@ from uwsgi_router.router.admin.stats.server import StatsServer
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.config.model import HttpRouterConfig, ProcessConfig, RouterConfig
+from uwsgi_router.router.config.model import (
+    HttpRouterConfig,
+    ProcessConfig,
+    RawRouterConfig,
+    RouterConfig,
+)
 from uwsgi_router.router.fronts.http.front import HttpFront
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.raw.front import RawFront
@@ -104,13 +109,15 @@ class AssembledRouter:
         """
         config = self.config
         for text in config.listen:
-            self.streams += bind_stream(text, process, inherited, shared)
+            self.streams += bind_stream(
+                text, process, inherited, shared, server_first=config.server_first
+            )
         self._front = FRONTS[config.kind](config)
+        if isinstance(config, HttpRouterConfig | RawRouterConfig) and config.access_log is not None:
+            self.access_log = AccessLog(
+                config.access_log, config.access_log_format, delay=self._timing.log_delay
+            )
         if isinstance(config, HttpRouterConfig):
-            if config.access_log is not None:
-                self.access_log = AccessLog(
-                    config.access_log, config.access_log_format, delay=self._timing.log_delay
-                )
             for redirect in config.redirects:
                 bound = bind_stream(redirect.listen, process, inherited, shared)
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
@@ -213,9 +220,14 @@ def _http(config: RouterConfig) -> Front:
     return HttpFront(config, pages, socket.gethostname().encode("ascii", "replace"))
 
 
+def _raw(config: RouterConfig) -> Front:
+    assert isinstance(config, RawRouterConfig)
+    return RawFront(config)
+
+
 #: Who makes the front of a router, by its kind.
 FRONTS: Final[Mapping[str, Callable[[RouterConfig], Front]]] = {
     "fastrouter": _uwsgi,
     "http": _http,
-    "rawrouter": lambda _config: RawFront(),
+    "rawrouter": _raw,
 }

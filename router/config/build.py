@@ -10,6 +10,7 @@ from uwsgi_router.router.config.model import (
     HttpRouterConfig,
     ProcessConfig,
     PtyConfig,
+    RawRouterConfig,
     RouterConfig,
     SubscriptionConfig,
     TunTapConfig,
@@ -17,7 +18,9 @@ from uwsgi_router.router.config.model import (
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
-_PARTS = ("process", "subscription", "fastrouter", "http", "any-http", "forkpty", "pty", "tuntap")
+_PARTS = (
+    "process", "subscription", "fastrouter", "http", "any-http", "rawrouter", "forkpty", "pty", "tuntap",
+)  # fmt: skip
 
 
 def build(
@@ -76,6 +79,8 @@ def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
         yield RouterConfig(**fields["fastrouter"])
     if fields["http"]:
         yield HttpRouterConfig(**(fields["any-http"] | fields["http"]))
+    if fields["rawrouter"]:
+        yield RawRouterConfig(**fields["rawrouter"])
 
 
 def _undefined(line: Line, value: str) -> Problem | None:

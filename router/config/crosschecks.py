@@ -24,7 +24,11 @@ PRECEDENCE = (
     ("to", "to"),
 )
 ANNOUNCE_INTERVAL = 10
-_CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
+_CALLED = {
+    "fastrouter": "the fastrouter",
+    "http": "the HTTP router",
+    "rawrouter": "the raw router",
+}
 
 
 def absent(configuration: Configuration) -> list[str]:

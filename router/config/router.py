@@ -14,13 +14,17 @@ from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integ
 _OURS: Final = Provenance.OURS
 _UNRELEASED: Final = Provenance.UNRELEASED
 _ROUTER: Final = Scope.ROUTER
+# Those that read requests; others only pass bytes on.
+_REQUESTS: Final = ("fastrouter", "http")
+
+RouterKind = Literal["fastrouter", "http", "rawrouter"]
 
 
 @dataclass(frozen=True, slots=True)
 class RouterConfig:
     """One router; its options have its kind as prefix. Those without a scope of their own are a site's."""
 
-    kind: Literal["fastrouter", "http", "rawrouter"] = "fastrouter"
+    kind: RouterKind = "fastrouter"
     listen: tuple[str, ...] = option(
         "",
         values.LISTEN,
@@ -129,7 +133,7 @@ class RouterConfig:
     fallback_on_no_key: bool = switch(
         "fallback-on-no-key",
         "Use the fallback nodes also for keys that have no node.",
-        origin={"http": _OURS},
+        origin={"http": _OURS, "rawrouter": _OURS},
         needs=("fallback",),
     )
     subscription_fallback_key: str | None = option(
@@ -137,6 +141,7 @@ class RouterConfig:
         values.KEY,
         "Look this key up when the request's own has no node.",
         default=None,
+        origin={"rawrouter": _OURS},
         needs=("subscription_servers",),
     )
     force_key: str | None = option(
@@ -144,13 +149,13 @@ class RouterConfig:
         values.KEY,
         "Every request has this key, whatever its variables say.",
         default=None,
-        only="fastrouter",
+        only=("fastrouter",),
         origin=_UNRELEASED,
     )
     keep_modifiers: bool = switch(
         "keep-modifiers",
         "Forward the web server's modifiers, not the node's (0/0 for configured ones); refuse 22, 110, 111, 173.",
-        only="fastrouter",
+        only=("fastrouter",),
         origin=_OURS,
     )
 
@@ -161,7 +166,7 @@ class RouterConfig:
         SECONDS,
         "Give up on connecting to a node after so long and try the next.",
         default=5.0,
-        origin={"fastrouter": _OURS},
+        origin={"fastrouter": _OURS, "rawrouter": _OURS},
     )
     gracetime: float = option(
         "gracetime",
@@ -181,6 +186,7 @@ class RouterConfig:
         "backend-http",
         "Speak HTTP/1.1 to nodes that did not announce what they speak, and not uwsgi.",
         origin={"fastrouter": _OURS, "http": _UNRELEASED},
+        only=_REQUESTS,
     )
     # None: the cores that the node announced, without limit if it names none.
     backend_connections: int | None = option(
@@ -191,6 +197,7 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as many as its announce has cores, else without limit",
+        only=_REQUESTS,
     )
     backend_keepalive: float = option(
         "backend-keepalive",
@@ -200,6 +207,7 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
         zero="not at all",
+        only=_REQUESTS,
     )
     backend_queue: int = option(
         "backend-queue",
@@ -208,6 +216,7 @@ class RouterConfig:
         default=1_000,
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
+        only=_REQUESTS,
     )
     backend_queue_timeout: float | None = option(
         "backend-queue-timeout",
@@ -217,6 +226,7 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as {router}-timeout",
+        only=_REQUESTS,
     )
     hold: float = option(
         "hold",
@@ -266,6 +276,7 @@ class RouterConfig:
         default=0.0,
         origin=_OURS,
         zero="never",
+        only=_REQUESTS,
     )
     buffer_size: int = option(
         "buffer-size",
@@ -280,6 +291,7 @@ class RouterConfig:
         default=0,
         origin={"http": _UNRELEASED},
         zero="stream",
+        only=_REQUESTS,
     )
     # No "needs": chunked bodies for uwsgi nodes are read whole in any case.
     post_buffering_max_bytes: int = option(
@@ -289,6 +301,7 @@ class RouterConfig:
         default=64 * 1024 * 1024,
         origin=_OURS,
         zero="files only",
+        only=_REQUESTS,
     )
     post_buffering_dir: str | None = option(
         "post-buffering-dir",
@@ -297,11 +310,13 @@ class RouterConfig:
         default=None,
         origin={"http": _UNRELEASED},
         shown="TMPDIR, or /tmp",
+        only=_REQUESTS,
     )
     abort_on_eof: bool = switch(
         "abort-on-eof",
         "Take every end of input from a client as its departure, half-closed connections too.",
         origin=_OURS,
+        only=_REQUESTS,
     )
     errors: Literal["close", "http"] = option(
         "errors",
@@ -309,6 +324,7 @@ class RouterConfig:
         "When no node can answer: close the connection, as uWSGI does, or answer 502, 503 or 504.",
         default="close",
         origin=_OURS,
+        only=_REQUESTS,
     )
 
     # --- statistics, user ---
@@ -328,6 +344,7 @@ class RouterConfig:
         "Run as this user once everything is bound.",
         default=None,
         scope=_ROUTER,
+        only=_REQUESTS,
     )
     gid: str | None = option(
         "gid",
@@ -335,7 +352,13 @@ class RouterConfig:
         "Run as this group once everything is bound.",
         default=None,
         scope=_ROUTER,
+        only=_REQUESTS,
     )
+
+    @property
+    def server_first(self) -> bool:
+        """True if nodes may be the first to speak: then no client is waited for before its connection is accepted."""
+        return False
 
     @property
     def default_proto(self) -> NodeProto:

@@ -26,6 +26,7 @@ from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 # Of a body that must be read whole for a node that wants its length, so much is kept in memory unless configured.
 SPOOL_MEMORY: Final = 1024 * 1024
+_FOREVER: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class Limits:
         self.hold_max = config.hold_max
         self.post_buffering = config.post_buffering
         self.post_buffering_dir = config.post_buffering_dir
-        self.timeout = config.timeout
+        # Only a relay may wait for ever.
+        self.timeout = config.timeout or _FOREVER
 
 
 class Site:

@@ -25,6 +25,8 @@ class PumpState(Enum):
     """They are kept: there is no target yet, or not any more."""
     PASSING = "passing"
     """They go to the target."""
+    SPLICING = "splicing"
+    """They go to the target inside the kernel; only pumps of relays do that."""
     COMPLETE = "complete"
     """The message is whole and was passed on; what follows it is kept."""
     FAILED = "failed"
@@ -35,6 +37,7 @@ class PumpState(Enum):
 
 BUFFERING: Final = PumpState.BUFFERING
 PASSING: Final = PumpState.PASSING
+SPLICING: Final = PumpState.SPLICING
 COMPLETE: Final = PumpState.COMPLETE
 FAILED: Final = PumpState.FAILED
 STOPPED: Final = PumpState.STOPPED

@@ -13,7 +13,7 @@ from tests.lab.nodes import BlackHole, BusyUnix, Node, Unreachable
 from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
 from tests.lab.waiting import until
-from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
+from uwsgi_router.router.config.model import HttpRouterConfig, RawRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -113,8 +113,19 @@ class Lab:
         process: dict[str, Any] | None = None,
         **options: Any,
     ) -> Router:
-        """A fastrouter, or a raw router; in front of these nodes, if there are any."""
+        """A fastrouter; in front of these nodes, if there are any."""
         config = RouterConfig(**_options(nodes, options))
+        return await self._started(config, subscription, process)
+
+    async def raw(
+        self,
+        *nodes: Node | Unreachable,
+        subscription: dict[str, Any] | None = None,
+        process: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Router:
+        """A raw router."""
+        config = RawRouterConfig(**_options(nodes, options))
         return await self._started(config, subscription, process)
 
     async def http(
@@ -164,9 +175,14 @@ class Lab:
 
     # --- clients ---
 
-    async def client(self, router: Router) -> Peer:
+    async def client(self, router: Router, host: str | None = None) -> Peer:
+        """A client; ``host``: at this address instead of the one that the router listens on."""
         address = router.address
-        family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
+        if host is not None:
+            address = (host, address[1])
+        family = socket.AF_UNIX
+        if not isinstance(address, (str, bytes)):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         peer = Peer(socket.socket(family))
         self._peers.append(peer)
         await asyncio.get_running_loop().sock_connect(peer.sock, address)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.router.config.samples import sample
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
+from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterRaw, RouterTunTap
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.option import Option, Standing, changed
 
@@ -32,7 +32,7 @@ def documented(method: Any) -> dict[str, tuple[list[str], str]]:
 
 def parameters() -> list[Any]:
     found = []
-    for router in (RouterFast, RouterHttp, RouterForkPty, RouterTunTap):
+    for router in (RouterFast, RouterHttp, RouterRaw, RouterForkPty, RouterTunTap):
         for name, method in inspect.getmembers(router, inspect.isfunction):
             if name.startswith("set_") and name != "set_option":
                 found += [
@@ -46,7 +46,7 @@ def parameters() -> list[Any]:
 
 def on(router: Any) -> str:
     """An address that it may have."""
-    return ON if router in (RouterFast, RouterHttp) else SOCKET
+    return ON if router in (RouterFast, RouterHttp, RouterRaw) else SOCKET
 
 
 def option_of(router: Any, names: list[str]) -> Option:
