@@ -116,8 +116,6 @@ class RawRouterConfig(RouterConfig):
         origin=_OURS,
         needs=("access_log",),
     )
-    # Nobody could read an answer of ours.
-    errors: Literal["close", "http"] = "close"
 
     @property
     def server_first(self) -> bool:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
+from uwsgi_router.router.net.polled import Polled
 from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller
-from uwsgi_router.router.net.watched import Watched
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -55,7 +55,7 @@ class LinkOwner(Reader):
         """Note that the last unsent byte went out, or a connect has ended."""
 
 
-class Link(Watched):
+class Link(Polled):
     """Link: one end of a stream connection.
 
     Args:
@@ -92,7 +92,7 @@ class Link(Watched):
     def __init__(
         self, poller: Poller, sock: socket.SocketType, owner: LinkOwner, traffic: Traffic
     ) -> None:
-        Watched.__init__(self, poller, sock.fileno())
+        Polled.__init__(self, poller, sock.fileno())
         self._owner = owner
         self._sock = sock
         self._traffic = traffic

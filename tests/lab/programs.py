@@ -36,15 +36,16 @@ def uwsgi_plugins(*names: str) -> list[str]:
 
 def nginx() -> str:
     """Return nginx's path, or skip the test (fail it when CI=true)."""
-    return _debian("nginx")
+    return debian("nginx")
 
 
 def haproxy() -> str:
     """Return HAProxy's path, or skip the test (fail it when CI=true)."""
-    return _debian("haproxy")
+    return debian("haproxy")
 
 
-def _debian(program: str) -> str:
+def debian(program: str) -> str:
+    """Return the path of a program of one of Debian's packages, or skip the test (fail it when CI=true)."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     return shutil.which(program, path=path) or _missing(program)
 

@@ -221,7 +221,6 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
     [
         "https = :443,a.crt,a.key",
         "http-stud-prefix = 127.0.0.1",
-        "rawrouter = :1",
         "sslrouter = :1",
         "cache-sync = 127.0.0.1:3031",
         "subscription-vassal-required = true",

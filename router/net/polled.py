@@ -1,9 +1,9 @@
-"""Watched descriptor: registered with the poller as long as somebody wants events; its place among the heavy ones."""
+"""Polled descriptor: registered with the poller as long as somebody wants events; its place among the heavy ones."""
 
 from uwsgi_router.router.net.poller import Heavy, Pollable, Poller
 
 
-class Watched(Pollable):
+class Polled(Pollable):
     """Descriptor that the poller watches.
 
     Args:
