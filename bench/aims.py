@@ -87,6 +87,21 @@ AIMS: Sequence[Aim] = (
         *("bulk", "1 MB answers", 1.3, "nginx"),
     ),
     Aim(
+        ("raw transfers, spliced", "at most 0.6 x HAProxy's CPU per GB, compiled"),
+        *("raw", "to clients", 0.6, "HAProxy"),
+        name=COMPILED,
+    ),
+    Aim(
+        ("raw transfers, copied", "at most 1.0 x HAProxy's CPU per GB, compiled"),
+        *("raw", "copied", 1.0, "HAProxy"),
+        name=COMPILED,
+    ),
+    Aim(
+        ("raw round trips of 100 bytes", "at most 1.3 x HAProxy's CPU, compiled"),
+        *("raw", "100 bytes", 1.3, "HAProxy"),
+        name=COMPILED,
+    ),
+    Aim(
         ("idle kept connection, HTTP nodes", "at most 6 KB"),
         *("http-idle", "HTTP node", 6000),
     ),

@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.measure import Idle, Load, Setup
-from bench.scenarios import bulk, fastrouter, fastrouter_http, http, http_idle, table, websocket
+from bench.scenarios import (
+    bulk,
+    fastrouter,
+    fastrouter_http,
+    http,
+    http_idle,
+    raw,
+    raw_idle,
+    table,
+    websocket,
+)
 
 
 class Scenario(Protocol):
@@ -28,5 +38,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "fastrouter-http": fastrouter_http,
     "bulk": bulk,
     "websocket": websocket,
+    "raw": raw,
+    "raw-idle": raw_idle,
     "table": table,
 }

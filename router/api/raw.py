@@ -114,6 +114,7 @@ class RouterRaw(Router):
         client_timeout: float | None = None,
         backend_timeout: float | None = None,
         tcp_keepalive: int | None = None,
+        pipes: int | None = None,
         send_proxy: str | int | None = None,
         proxy_protocol: bool | str | Sequence[str] | None = None,
         fallback_nokey: bool | None = None,
@@ -136,6 +137,7 @@ class RouterRaw(Router):
             client_timeout: ``rawrouter-client-timeout``, seconds without a byte of the client's (0: any number).
             backend_timeout: ``rawrouter-backend-timeout``, seconds without a byte of the node's (0: any number).
             tcp_keepalive: ``rawrouter-tcp-keepalive``, seconds of silence until the kernel probes a peer (300).
+            pipes: ``rawrouter-pipes``, how many directions at once pass inside the kernel once they are bulk (32).
             send_proxy: ``rawrouter-send-proxy``: 1 or 2, the version of the PROXY header for nodes.
             proxy_protocol: ``rawrouter-enable-proxy-protocol``: connections begin with a PROXY header; all of them, or
                 only those from these networks.
@@ -163,6 +165,7 @@ class RouterRaw(Router):
             client_timeout=("rawrouter-client-timeout", client_timeout),
             backend_timeout=("rawrouter-backend-timeout", backend_timeout),
             tcp_keepalive=("rawrouter-tcp-keepalive", tcp_keepalive),
+            pipes=("rawrouter-pipes", pipes),
             send_proxy=("rawrouter-send-proxy", send_proxy),
             proxy_protocol=("rawrouter-enable-proxy-protocol", proxy_protocol),
             fallback_nokey=("rawrouter-fallback-on-no-key", fallback_nokey),

@@ -95,6 +95,15 @@ class RawRouterConfig(RouterConfig):
         default=_BUFFER,
     )
 
+    pipes: int = option(
+        "pipes",
+        integer("N", 0, 1024),
+        "Directions at once whose bulk passes inside the kernel (splice), through a pipe of 1 MiB each.",
+        default=32,
+        origin=_OURS,
+        zero="bytes are copied",
+    )
+
     # --- the log ---
 
     # "" is standard output.

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.measure import GIGABYTE, ROUND_TRIP, Setup
+from bench.measure import GIGABYTE, ROUND_TRIP, Setup, Unit
 from bench.programs import MissingError, free_port
-from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, websocket
+from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, websocket
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
 from bench.scenarios.variants import ASYNCIO
@@ -94,6 +94,29 @@ def test_cpu_per_gigabyte_of_a_router(
     assert 0 < run.spent / run.count < 10e9
 
 
+@pytest.mark.parametrize(
+    ("group", "node", "unit"),
+    [
+        (raw.TO_CLIENTS, "source", GIGABYTE),
+        (raw.FROM_CLIENTS, "sink", GIGABYTE),
+        (raw.COPIED, "source", GIGABYTE),
+        (raw.MESSAGES, "echo", ROUND_TRIP),
+    ],
+)
+def test_cpu_of_a_raw_router(
+    stack: ExitStack, tmp_path: Path, group: str, node: str, unit: Unit
+) -> None:
+    address = lean(stack, "bench.raw_node", f"127.0.0.1:{free_port()}", node)
+    ours = raw.bring_up(stack, tmp_path, lambda _told: None, group, address)[0]
+    setup = raw.measured(ours)
+    assert setup.unit is unit
+    assert setup.run
+    run = setup.run(1)
+    assert run.failed == 0
+    assert run.count > 0.01
+    assert run.spent > 0
+
+
 def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
     assert set(SCENARIOS) == {
         "http",
@@ -102,5 +125,7 @@ def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
         "fastrouter-http",
         "bulk",
         "websocket",
+        "raw",
+        "raw-idle",
         "table",
     }

@@ -31,7 +31,7 @@ class RawSettings:
             backend_timeout=config.backend_timeout,
             keepalive=config.tcp_keepalive,
             xclient=config.xclient,
-            pipes=PipePool(),
+            pipes=PipePool(config.pipes),
         )
         self.proxies = ProxyPeers(config.proxy_protocol)
         self.header_timeout = config.connect_timeout

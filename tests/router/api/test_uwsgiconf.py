@@ -11,7 +11,7 @@ from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
 import uwsgi_router.router.api as ours
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
+from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterRaw, RouterTunTap
 
 METHODS = {
     RouterFast: (
@@ -28,6 +28,11 @@ METHODS = {
         "set_connections_params",
         "set_manage_params",
         "set_owner_params",
+    ),
+    RouterRaw: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
     ),
     RouterForkPty: (
         "__init__",
