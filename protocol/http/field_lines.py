@@ -35,6 +35,12 @@ class FieldLines:
         self._lines = lines
         self._block = None
 
+    def drop(self, name: bytes) -> None:
+        """Pass no field of this lower-case name on."""
+        if name in self.block.lower():
+            start = name + b":"
+            self.set_lines([line for line in self.lines if not line.lower().startswith(start)])
+
     def set_block(self, block: bytes) -> None:
         """Pass these lines on instead.
 

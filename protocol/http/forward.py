@@ -60,7 +60,11 @@ def request_head(
 def _forwarded_lines(origin: Origin) -> tuple[bytes, bytes]:
     """Return the X-Forwarded block, split around the Host value if X-Forwarded-Host is sent."""
     chain, scheme, ours = origin.forwarded_for, origin.scheme, origin.server_port
-    before = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (chain, scheme)
+    before = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n" % (
+        origin.certificate[0],
+        chain,
+        scheme,
+    )
     after = b""
     if ours is not None:
         before += _FORWARDED_HOST

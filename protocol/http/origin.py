@@ -79,6 +79,7 @@ class Origin:
             is none (a UNIX socket). None: a trusted peer has written what there is to say.
         trusted: the request's other fields of the family (``X-Forwarded-Host``, ``X-Real-IP``...) were written by a
             trusted peer and are passed on; otherwise they are dropped.
+        certificate: of the client, as fields for nodes that speak HTTP, and as variables, both encoded.
         as_http: what :mod:`uwsgi_router.protocol.http.forward` makes of it, for the connection's next request.
         as_variables: what :mod:`uwsgi_router.protocol.http.variables` makes of it.
     """
@@ -89,6 +90,7 @@ class Origin:
     forwarded_for: bytes
     server_port: bytes | None = None
     trusted: bool = False
+    certificate: tuple[bytes, bytes] = (b"", b"")
     as_http: tuple[bytes, bytes] | None = field(default=None, init=False, repr=False, compare=False)
     as_variables: tuple[bytes, bytes, bytes] | None = field(
         default=None, init=False, repr=False, compare=False
@@ -119,7 +121,11 @@ class Origin:
 
 
 def origin_of_peer(
-    peer: tuple[str, int], *, https: bool, server_port: bytes | None = None
+    peer: tuple[str, int],
+    *,
+    https: bool,
+    server_port: bytes | None = None,
+    certificate: tuple[bytes, bytes] = (b"", b""),
 ) -> Origin:
     """Return the origin of a connection's requests, as long as nobody who is trusted says something else.
 
@@ -128,9 +134,11 @@ def origin_of_peer(
             socket for both) becomes IPv4, which is how allow-lists and applications write it.
         https: the connection is encrypted.
         server_port: where it was accepted; see :class:`Origin`.
+        certificate: of the client; likewise.
     """
     address = _plain(peer[0]).encode("ascii") if peer[0] else UNIX_ADDRESS
-    return Origin(address, b"%d" % peer[1], b"https" if https else b"http", address, server_port)
+    scheme = b"https" if https else b"http"
+    return Origin(address, b"%d" % peer[1], scheme, address, server_port, certificate=certificate)
 
 
 def origin_of_request(
@@ -168,7 +176,7 @@ def origin_of_request(
         address, port = _client(chain, address, port, trusted_peers)
         forwarded_for = chain if base.address == UNIX_ADDRESS else chain + b", " + base.address
     scheme = _SCHEMES.get(proto) or _scheme(proto, tls, base.scheme)
-    return Origin(address, port, scheme, forwarded_for, trusted=True)
+    return Origin(address, port, scheme, forwarded_for, trusted=True, certificate=base.certificate)
 
 
 _SCHEMES: Final = {b"http": b"http", b"https": b"https", b"ws": b"http", b"wss": b"https"}

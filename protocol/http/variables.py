@@ -172,6 +172,7 @@ def _origin_variables(origin: Origin) -> tuple[bytes, bytes, bytes]:
     who = b"".join(
         (
             _HTTPS if scheme == b"https" else b"",
+            origin.certificate[1],
             *(_ADDRESS, _lengths[len(address)], address),
             *(_PORT, _lengths[len(port)], port),
         )

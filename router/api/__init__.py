@@ -13,6 +13,7 @@ from uwsgi_router.router.api.forwarders import (
     ForwarderSubscriptionServer,
 )
 from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.api.https import RouterHttps
 from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.api.raw import RouterRaw
 from uwsgi_router.router.config.errors import StartError
@@ -31,6 +32,7 @@ __all__ = [
     "RouterFast",
     "RouterForkPty",
     "RouterHttp",
+    "RouterHttps",
     "RouterRaw",
     "RouterTunTap",
     "StartError",

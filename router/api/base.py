@@ -1,6 +1,6 @@
 """Router base class of the Python API: common parameters, and their options."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -30,9 +30,11 @@ class Router(Service):
 
     Attributes:
         alias: the prefix of its options.
+        listens: the option of its listeners; "": the prefix itself.
     """
 
     alias: ClassVar[RouterKind]
+    listens: ClassVar[str] = ""
 
     class forwarders:  # noqa: N801 - uwsgiconf's name
         """The forwarders by uwsgiconf's short names: ``RouterFast.forwarders.path("/run/sites/")``."""
@@ -71,8 +73,14 @@ class Router(Service):
             self._server = forward_to
 
     def __repr__(self) -> str:
-        on = ", ".join(line.value for line in self._settings.lines() if line.name == self.alias)
+        on = ", ".join(self._listening())
         return f"<{self._called} on={on or None} {'running' if self.addresses else 'not running'}>"
+
+    def _listening(self) -> Iterator[str]:
+        """Yield the addresses of its listeners, as they were given."""
+        for line in self._settings.lines():
+            if line.name == self.alias:
+                yield line.value
 
     def _set(self, method: str, **given: tuple[str, object]) -> Self:
         """Set options, by parameter: the option and its value."""

@@ -161,6 +161,7 @@ class RouterHttp(RequestRouter):
         self,
         *,
         to_https: str | Sequence[str] | None = None,
+        acme_webroot: str | None = None,
         trusted_proxies: str | Sequence[str] | None = None,
         max_head: int | None = None,
         max_fields: int | None = None,
@@ -177,6 +178,7 @@ class RouterHttp(RequestRouter):
 
         Args:
             to_https: ``http-to-https``, ``ADDRESS[,PORT]`` to listen on and redirect everything to https.
+            acme_webroot: ``http-acme-webroot``, a directory of answers to challenges of ACME.
             trusted_proxies: ``http-trusted-proxy``, networks whose X-Forwarded fields are believed, and ``unix``; an
                 empty list: nobody (127.0.0.0/8, ::1, unix).
             max_head: ``http-max-head``, bytes (65536).
@@ -199,6 +201,7 @@ class RouterHttp(RequestRouter):
         return self._set(
             "set_request_params",
             to_https=("http-to-https", to_https),
+            acme_webroot=("http-acme-webroot", acme_webroot),
             trusted_proxies=("http-trusted-proxy", trusted_proxies),
             max_head=("http-max-head", max_head),
             max_fields=("http-max-fields", max_fields),

@@ -57,7 +57,7 @@ def in_words(message: str, router: type[Any]) -> str:
 
     def word(match: re.Match[str]) -> str:
         name, value = match.groups()
-        if value is not None and name == router.alias:
+        if value is not None and name == (router.listens or router.alias):
             return f"on={value!r}"
         text = known.get(name)
         if text is None:

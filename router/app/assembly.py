@@ -11,8 +11,10 @@ from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.stats.server import StatsServer
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import (
+    CertificateFiles,
     HttpRouterConfig,
     ProcessConfig,
     RawRouterConfig,
@@ -84,6 +86,7 @@ class AssembledRouter:
     Attributes:
         config: checked already.
         streams: its listeners.
+        secure: listeners whose clients speak TLS, and the certificates that they have unless another name is asked for.
         redirecting: listeners whose requests are redirected to https, and to which port.
         stats: where its statistics are served.
         access_log: where requests get a line each, or None.
@@ -95,6 +98,7 @@ class AssembledRouter:
         self._timing = timing
         self.streams: list[BoundSocket] = []
         self.redirecting: list[tuple[BoundSocket, int]] = []
+        self.secure: list[tuple[BoundSocket, CertificateFiles]] = []
         self.stats: list[BoundSocket] = []
         self.access_log: AccessLog | None = None
         self._front: Front | None = None
@@ -118,6 +122,9 @@ class AssembledRouter:
                 config.access_log, config.access_log_format, delay=self._timing.log_delay
             )
         if isinstance(config, HttpRouterConfig):
+            for one in config.secure:
+                bound = bind_stream(one.listen, process, inherited, shared)
+                self.secure += [(sock, one.files) for sock in bound]
             for redirect in config.redirects:
                 bound = bind_stream(redirect.listen, process, inherited, shared)
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
@@ -130,9 +137,16 @@ class AssembledRouter:
         yield from self.stats
         for bound, _port in self.redirecting:
             yield bound
+        for bound, _files in self.secure:
+            yield bound
 
     def make(
-        self, shared: Shared, process: ProcessConfig, caches: Caches, table: Table | None
+        self,
+        shared: Shared,
+        process: ProcessConfig,
+        caches: Caches,
+        table: Table | None,
+        certificates: Certificates,
     ) -> Gateway:
         """Make the gateway, and serve its statistics; it accepts nothing yet.
 
@@ -169,6 +183,7 @@ class AssembledRouter:
             static_nodes=StaticForwarder(
                 config.to, config.gracetime, last_resort=False, proto=config.default_proto
             ).nodes,
+            certificates=certificates,
         )
         if table is not None:
             table.used_by(gateway)
@@ -188,7 +203,7 @@ class AssembledRouter:
     def accept(self) -> None:
         """Begin to accept, once it was made."""
         assert self.gateway is not None
-        self.gateway.start(self.streams, self.redirecting)
+        self.gateway.start(self.streams, self.redirecting, self.secure)
 
     async def close_stats(self) -> None:
         """Serve statistics no more."""

@@ -7,18 +7,22 @@ import socket
 from collections.abc import Callable, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
-from uwsgi_router.router.config.model import RouterConfig
+from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.config.model import CertificateFiles, RouterConfig
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.descriptors import Descriptors
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.net.tls_link import TlsLink
 from uwsgi_router.router.proxy.attempts import RoutingPolicy
 from uwsgi_router.router.proxy.connection import Connections
 from uwsgi_router.router.proxy.connection_limits import ConnectionLimits
 from uwsgi_router.router.proxy.context import Context, Site, Timing
 from uwsgi_router.router.proxy.front import Front, Listener
+from uwsgi_router.router.proxy.handshake import Handshake, Handshakes
 from uwsgi_router.router.proxy.refused import MAX_REFUSED, RefusedConnection
 from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
@@ -68,6 +72,7 @@ class Gateway:
         registry: Registry | None = None,
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
+        certificates: Certificates,
     ) -> None:
         self.config = config
         self.name = config.kind
@@ -96,6 +101,9 @@ class Gateway:
         descriptors.freed_by(self.context.connections.close_idle)
         self.cheap = config.cheap and registry is not None
         self._static_nodes = static_nodes
+        self._certificates = certificates
+        tls = certificates.config
+        self._handshakes = Handshakes(tls.max_handshakes, tls.handshake_timeout)
         self._acceptors: list[Acceptor] = []
         self._count = 0
         self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
@@ -106,16 +114,29 @@ class Gateway:
     # --- its life ---
 
     def start(
-        self, listeners: Sequence[BoundSocket], redirecting: Sequence[tuple[BoundSocket, int]] = ()
+        self,
+        listeners: Sequence[BoundSocket],
+        redirecting: Sequence[tuple[BoundSocket, int]] = (),
+        secure: Sequence[tuple[BoundSocket, CertificateFiles]] = (),
     ) -> None:
         """Begin to accept; in cheap mode as soon as there is a node.
 
         Args:
             listeners: where requests are served.
             redirecting: where they are redirected to https, and to which port of it, 0 for the default one.
+            secure: where clients speak TLS, and the certificates that are served there unless they ask for other ones.
         """
-        for bound, redirect in [*((bound, None) for bound in listeners), *redirecting]:
-            listener = self._front.listener(bound.port, bound.name, redirect)
+        front, certificates = self._front, self._certificates
+        accepting = [(bound, front.listener(bound.port, bound.name)) for bound in listeners]
+        for bound, redirect in redirecting:
+            accepting.append((bound, front.listener(bound.port, bound.name, redirect)))
+        for bound, files in secure:
+            listener = front.listener(bound.port, bound.name)
+            listener.certificates = certificates.listener(
+                files, bound.port, front.alpn, self.registry
+            )
+            accepting.append((bound, listener))
+        for bound, listener in accepting:
             accepted = self._accepting(listener)
             self._acceptors.append(Acceptor(self._loop, [bound], accepted, self._accept_failed))
         if self.registry is not None and not self.registry.empty:
@@ -130,6 +151,8 @@ class Gateway:
         """Return a function that makes a connection of a socket that ``listener`` accepted."""
         connections, descriptors = self.connections, self.context.descriptors
         crowded, most = descriptors.crowded, descriptors.clients
+        context, front, traffic = self.context, self._front, self.counters.clients
+        secure = listener.certificates is not None
 
         def room() -> bool:
             if len(connections) >= most and not descriptors.make_room():
@@ -147,21 +170,26 @@ class Gateway:
             if count >= connections.limits.least:
                 failure = connections.refusal(peer[0])
                 if failure is not None:
-                    self._refuse(sock, peer, failure)
+                    self._refuse(sock, peer, failure, told=not secure)
                     return
-            self._front.connection(self.context, sock, peer, self._count, listener).start()
+            if not secure:
+                link = Link(self._poller, sock, None, traffic)
+                front.connection(context, link, peer, self._count, listener, None).start()
+                return
+            tls = TlsLink(self._poller, sock, None, traffic)
+            Handshake(context, front, self._handshakes, tls, peer, self._count, listener).start()
 
         return accepted
 
-    def _refuse(self, sock: socket.SocketType, peer: Peer, failure: Failure) -> None:
-        """Tell a client that there is no place for it."""
+    def _refuse(self, sock: socket.SocketType, peer: Peer, failure: Failure, *, told: bool) -> None:
+        """Refuse a client for whom there is no place; it is told so, unless that needs a handshake."""
         connections, answer = self.connections, b""
         self._reporter.connection_refused(peer[0], failure)
-        if self.context.site.limits.answers:
+        if told and self.context.site.limits.answers:
             answer = self._front.refusal(failure, f"{connections.ids}-{self._count:x}")
         if answer and connections.refused < MAX_REFUSED:
-            traffic = self.counters.clients
-            RefusedConnection(connections, sock, peer, self._count, traffic, answer).start()
+            link = Link(self._poller, sock, None, self.counters.clients)
+            RefusedConnection(connections, link, peer, self._count, answer).start()
         else:
             sock.close()
 

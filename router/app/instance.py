@@ -17,6 +17,7 @@ from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
+from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
@@ -67,6 +68,7 @@ class Instance:
         self.jails = jails
         self.shared: Shared | None = None
         self._caches = Caches()
+        self.certificates = Certificates(configuration.tls, configuration.subscription)
         self._shared_sockets: list[BoundSocket] = []
         self._cache_sockets: list[BoundSocket] = []
         self._control_sockets: list[BoundSocket] = []
@@ -112,7 +114,8 @@ class Instance:
     ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         """Return the real addresses of a router's listeners, subscription servers and stats, once they are bound."""
         (router,) = (one for one in self.routers if one.config is config)
-        groups = (router.streams, self.tables.servers_of(config), router.stats)
+        streams = [*router.streams, *(bound for bound, _files in router.secure)]
+        groups = (streams, self.tables.servers_of(config), router.stats)
         listeners, servers, documents = (
             tuple(bound.address for bound in group) for group in groups
         )
@@ -160,6 +163,7 @@ class Instance:
         """Yield the listeners of all routers."""
         for router in self.routers:
             yield from router.streams
+            yield from (bound for bound, _files in router.secure)
 
     def _enter(self) -> Shared:
         """Tell which sockets are its own now, and return what it shares with others."""
@@ -184,7 +188,7 @@ class Instance:
             self._cache_server.start()
         for router in self.routers:
             table = self.tables.table_of(router.config, loop, self._commons.is_own)
-            router.make(shared, process, self._caches, table)
+            router.make(shared, process, self._caches, table, self.certificates)
         await self._commons.start()
         if self._control_sockets:
             self._control_server = ControlServer(self._control_sockets, self.operator(), loop=loop)

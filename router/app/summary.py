@@ -20,6 +20,8 @@ def summary(router: AssembledRouter, servers: Sequence[BoundSocket]) -> Iterator
         servers: its subscription servers.
     """
     parts = [_all(router.streams)] if router.streams else []
+    if router.secure:
+        parts.append(f"https on {_all([bound for bound, _files in router.secure])}")
     if router.redirecting:
         redirecting = _all([bound for bound, _port in router.redirecting])
         parts.append(f"redirecting to https on {redirecting}")

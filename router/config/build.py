@@ -13,14 +13,24 @@ from uwsgi_router.router.config.model import (
     RawRouterConfig,
     RouterConfig,
     SubscriptionConfig,
+    TlsConfig,
     TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option
 from uwsgi_router.router.config.placeholders import PLACEHOLDER, VARIABLE
 
 _PARTS = (
-    "process", "subscription", "fastrouter", "http", "any-http", "rawrouter", "forkpty", "pty", "tuntap",
-)  # fmt: skip
+    "process",
+    "subscription",
+    "fastrouter",
+    "http",
+    "any-http",
+    "rawrouter",
+    "forkpty",
+    "pty",
+    "tuntap",
+    "tls",
+)
 
 
 def build(
@@ -71,6 +81,7 @@ def build(
         forkpty=ForkptyConfig(**frozen["forkpty"]),
         tuntap=TunTapConfig(**frozen["tuntap"]),
         pty=PtyConfig(**frozen["pty"]),
+        tls=TlsConfig(**frozen["tls"]),
     )
 
 

@@ -4,7 +4,14 @@ from typing import Literal
 
 from uwsgi_router.protocol.address import AddressError, parse_address
 from uwsgi_router.router.config.types import CacheConfig, CacheItem
-from uwsgi_router.router.config.values import SWITCH, Argument, Kind, integer, refuse_bare_port
+from uwsgi_router.router.config.values import (
+    SWITCH,
+    Argument,
+    Kind,
+    fields_of,
+    integer,
+    refuse_bare_port,
+)
 
 MAX_ITEMS = 10_000_000
 #: Values name nodes; a limit, because several clients at once may send one.
@@ -24,7 +31,7 @@ _DEFAULT = CacheConfig("default", 1)
 
 
 def _cache2(text: str) -> CacheConfig:
-    given = _fields(text)
+    given = fields_of(text, "name=NAME,items=N and so on")
     name = given.pop("name", "")
     if not name:
         raise ValueError("expected name=NAME among its keys")
@@ -61,19 +68,6 @@ def _cache2(text: str) -> CacheConfig:
         if key not in _SETTLED | _IN_MEMORY:
             raise ValueError(f"expected keys of cache2, and {key} is none")
     return config
-
-
-def _fields(text: str) -> dict[str, str]:
-    """Read ``key=value,…``; a backslash before a comma makes it part of the value."""
-    fields: dict[str, str] = {}
-    for part in text.replace("\\,", "\0").split(","):
-        key, equals, value = part.replace("\0", ",").partition("=")
-        if not key or not equals:
-            raise ValueError("expected name=NAME,items=N and so on")
-        if key in fields:
-            raise ValueError(f"expected {key} only once")
-        fields[key] = value
-    return fields
 
 
 def _count(given: dict[str, str], names: tuple[str, ...], low: int, high: int) -> int | None:

@@ -11,7 +11,7 @@ from uwsgi_router.router.config.model import (
     RouterConfig,
     SubscriptionConfig,
 )
-from uwsgi_router.router.config.option import without_effect
+from uwsgi_router.router.config.option import changed, without_effect
 
 # uWSGI's order: the first of these that is set decides, the others are not used (plugins/corerouter/corerouter.c).
 PRECEDENCE = (
@@ -66,13 +66,16 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def _listens(router: RouterConfig) -> bool:
-    return bool(router.listen or (isinstance(router, HttpRouterConfig) and router.redirects))
+    if isinstance(router, HttpRouterConfig) and (router.secure or router.redirects):
+        return True
+    return bool(router.listen)
 
 
 def _streams(router: RouterConfig) -> list[tuple[str, str]]:
     """Return option and address of each listener of a router."""
     listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
     if isinstance(router, HttpRouterConfig):
+        listeners += [("https", one.listen) for one in router.secure]
         listeners += [("http-to-https", redirect.listen) for redirect in router.redirects]
     return listeners
 
@@ -99,6 +102,7 @@ def oddities(configuration: Configuration) -> list[str]:
             found += http_checks.oddities(router)
     found += _subscriptions(configuration.subscription)
     found += _control(configuration)
+    found += _names(configuration)
     found += without_effect(configuration.process)
     found += jails_checks.oddities(configuration)
     found += cache_checks.oddities(configuration)
@@ -192,6 +196,18 @@ def _control(configuration: Configuration) -> list[str]:
     if process.chmod_control_socket & 0o002:
         mode = f"chmod-control-socket = {process.chmod_control_socket:o}"
         found.append(f"{mode}: every user of this machine may drain nodes")
+    return found
+
+
+def _names(configuration: Configuration) -> list[str]:
+    """Return names of certificates that are given twice, and that there is no listener for any."""
+    tls, seen, found = configuration.tls, set(), []
+    for files in tls.sni:
+        if files.name in seen:
+            found.append(f"sni: {files.name} is given twice; the last one counts")
+        seen.add(files.name)
+    if not any(isinstance(one, HttpRouterConfig) and one.secure for one in configuration.routers):
+        found += [f"{option} without https has no effect" for option in changed(tls).values()]
     return found
 
 

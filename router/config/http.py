@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from uwsgi_router.router.config import http_values as values_of_http
-from uwsgi_router.router.config import values
+from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.router import RouterConfig, RouterKind
-from uwsgi_router.router.config.types import RedirectListener
+from uwsgi_router.router.config.types import RedirectListener, SecureListener
 from uwsgi_router.router.config.values import BYTES, MAX_BYTES, SECONDS, SWITCH_WORD, integer
 
 _OURS: Final = Provenance.OURS
@@ -33,6 +33,54 @@ class HttpRouterConfig(RouterConfig):
         repeatable=True,
     )
 
+    secure: tuple[SecureListener, ...] = option(
+        "https",
+        tls_values.HTTPS,
+        "Listen here for HTTP over TLS, with this certificate and key; with a CA clients may have a certificate, with"
+        " !CA they must.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
+        whole=True,
+        spellings=(
+            Spelling(
+                "https2",
+                tls_values.HTTPS2,
+                "The same with keys: addr, cert, key, ciphers, clientca.",
+            ),
+        ),
+    )
+
+    https_plain: Literal["400", "redirect"] = option(
+        "https-plain",
+        values.choice("400", "redirect"),
+        "What a client gets that speaks HTTP without TLS to https: a 400 that says so, or a redirect.",
+        default="400",
+        scope=_ROUTER,
+        origin=_OURS,
+        whole=True,
+        needs=("secure",),
+    )
+
+    https_export_cert: bool = switch(
+        "https-export-cert",
+        "Send the client's certificate, PEM, to nodes that speak uwsgi as HTTPS_CC.",
+        scope=_ROUTER,
+        whole=True,
+        needs=("secure",),
+    )
+    https_client_cert_header: str = option(
+        "https-client-cert-header",
+        tls_values.HEADER,
+        "Send the client's certificate to nodes that speak HTTP in this field, in the form of RFC 9440; the field of a"
+        " client itself is dropped.",
+        default="",
+        scope=_ROUTER,
+        origin=_OURS,
+        whole=True,
+        shown="not sent",
+    )
+
     # --- clients ---
 
     redirects: tuple[RedirectListener, ...] = option(
@@ -42,6 +90,16 @@ class HttpRouterConfig(RouterConfig):
         default=(),
         scope=_ROUTER,
         repeatable=True,
+    )
+    acme_webroot: str | None = option(
+        "acme-webroot",
+        values.DIRECTORY,
+        "Answer /.well-known/acme-challenge/TOKEN with that file below here, before redirects and nodes; certbot's"
+        " --webroot-path.",
+        default=None,
+        scope=_ROUTER,
+        also=("acme-webroot",),
+        origin=_OURS,
     )
     # Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's.
     proxy_protocol: tuple[str, ...] | None = option(

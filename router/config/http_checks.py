@@ -29,6 +29,15 @@ def _unreadable(path: str) -> str | None:
 def oddities(router: HttpRouterConfig) -> list[str]:
     """Return what starts and hardly does what was meant."""
     found = []
+    for listener in router.secure:
+        found += [
+            f"{listener.option}: {key} has no effect: nobody speaks it any more"
+            for key in listener.ignored
+        ]
+    if router.listen and any(one.files.ca_required for one in router.secure):
+        found.append(
+            f"http = {router.listen[0]}: who comes there needs no certificate, unlike on https; http-to-https redirects"
+        )
     if router.error_pages and router.errors == "close":
         found.append("http-error-page with http-errors = close has no effect")
     if "uwsgi" not in router.node_protos:

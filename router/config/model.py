@@ -13,11 +13,20 @@ from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.config.raw import RawRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
-from uwsgi_router.router.config.types import CacheConfig, CacheItem, CodeString, RedirectListener
+from uwsgi_router.router.config.tls import TlsConfig
+from uwsgi_router.router.config.types import (
+    CacheConfig,
+    CacheItem,
+    CertificateFiles,
+    CodeString,
+    RedirectListener,
+    SecureListener,
+)
 
 __all__ = [
     "CacheConfig",
     "CacheItem",
+    "CertificateFiles",
     "CodeString",
     "Configuration",
     "ForkptyConfig",
@@ -27,7 +36,9 @@ __all__ = [
     "RawRouterConfig",
     "RedirectListener",
     "RouterConfig",
+    "SecureListener",
     "SubscriptionConfig",
+    "TlsConfig",
     "TunTapConfig",
 ]
 
@@ -42,6 +53,7 @@ class Configuration:
     forkpty: ForkptyConfig = field(default_factory=ForkptyConfig)
     tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
     warnings: tuple[str, ...] = ()
     """Lines for the log: options that are accepted and do something else, or nothing yet."""
     prints: tuple[str, ...] = ()

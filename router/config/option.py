@@ -132,6 +132,13 @@ class Declaration:
     zero: str
     shown: str | None
     spellings: tuple[Spelling, ...]
+    whole: bool
+
+    def full(self, name: str, prefix: str | None) -> str:
+        """Return one of its names as it is written, with the router's prefix if it has one."""
+        if self.whole or prefix is None:
+            return name
+        return f"{prefix}-{name}" if name else prefix
 
 
 def option(
@@ -152,6 +159,7 @@ def option(
     zero: str = "",
     shown: str | None = None,
     spellings: tuple[Spelling, ...] = (),
+    whole: bool = False,
     hash: bool = True,  # noqa: A002
 ) -> Any:
     """Return a field of a configuration class, which is the option.
@@ -174,6 +182,7 @@ def option(
         zero: what 0 means, for the help.
         shown: the default in the help; None: as it is, "": not at all.
         spellings: other options for the same field.
+        whole: ``name`` is whole also in a router's configuration.
         hash: the field counts for the hash of the configuration.
     """
     declaration = Declaration(
@@ -192,6 +201,7 @@ def option(
         zero,
         shown,
         spellings,
+        whole,
     )
     metadata = {_METADATA: declaration}
     if isinstance(default, dict):
@@ -230,7 +240,6 @@ def options_of(
         scope: of those that have none of their own.
         prefix: of a router; None: names are whole.
     """
-    named = _whole if prefix is None else _behind(prefix)
     declarations = declared(config)
     by_name: dict[str, Field[Any]] = {one.name: one for one in fields(config)}
     found: list[Option] = []
@@ -251,17 +260,19 @@ def options_of(
             made(
                 attribute,
                 one,
-                name=named(one.name),
+                name=one.full(one.name, prefix),
                 kind=one.kind,
                 help=_help(one, default_of(by_name[attribute]), prefix or ""),
                 part=part,
-                aliases=(*map(named, one.aliases), *one.also),
+                aliases=(*(one.full(alias, prefix) for alias in one.aliases), *one.also),
                 short=one.short,
                 origin=one.origin
                 if isinstance(one.origin, Provenance)
                 else one.origin.get(part, Provenance.UWSGI),
                 needs=tuple(
-                    named(declarations[need].name) for need in one.needs if need in declarations
+                    declarations[need].full(declarations[need].name, prefix)
+                    for need in one.needs
+                    if need in declarations
                 ),
             )
         )
@@ -297,9 +308,8 @@ def differing(config: Any, other: Any) -> list[str]:
 
 
 def _differing(config: Any, other: Callable[[str], object], prefix: str | None) -> dict[str, str]:
-    named = _whole if prefix is None else _behind(prefix)
     return {
-        name: named(declaration.name)
+        name: declaration.full(declaration.name, prefix)
         for name, declaration in declared(type(config)).items()
         if getattr(config, name) != other(name)
     }
@@ -312,7 +322,6 @@ def without_effect(config: Any, *, prefix: str | None = None) -> list[str]:
         config: an instance of a class with declarations.
         prefix: as for :func:`options_of`.
     """
-    named = _whole if prefix is None else _behind(prefix)
     given, declarations = changed(config, prefix=prefix), declared(type(config))
     found = []
     for attribute, name in given.items():
@@ -321,7 +330,9 @@ def without_effect(config: Any, *, prefix: str | None = None) -> list[str]:
         if needs and not any(
             need in given if need in declarations else getattr(config, need) for need in needs
         ):
-            needed = " or ".join(named(declarations[need].name) for need in options)
+            needed = " or ".join(
+                declarations[need].full(declarations[need].name, prefix) for need in options
+            )
             found.append(f"{name} without {needed} has no effect")
     return found
 
@@ -331,14 +342,6 @@ def default_of(one: "Field[Any]") -> object:
     if one.default_factory is not MISSING:
         return one.default_factory()
     return one.default
-
-
-def _whole(name: str) -> str:
-    return name
-
-
-def _behind(prefix: str) -> Callable[[str], str]:
-    return lambda name: f"{prefix}-{name}" if name else prefix
 
 
 def _help(one: Declaration, default: object, prefix: str) -> str:

@@ -20,6 +20,7 @@ from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
 from uwsgi_router.router.config.raw import RawRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionConfig
+from uwsgi_router.router.config.tls import TLS, TlsConfig
 
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"
@@ -58,6 +59,7 @@ def _working() -> tuple[tuple[Option, ...], ...]:
     others = (
         *(one for one in process if one.group == CACHES),
         *(one for one in process if one.group != CACHES),
+        *options_of(TlsConfig, "tls", TLS, Scope.PROCESS),
         *options_of(SubscriptionConfig, "subscription", SUBSCRIPTIONS, Scope.PROCESS),
         *language.OPTIONS,
     )

@@ -60,3 +60,44 @@ class RedirectListener:
 
     listen: str
     port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Files of one certificate, all of them PEM.
+
+    Attributes:
+        name: that it is for, in lower case: a host name, ``*.`` and one, a pattern (``sni-regexp``), or a listener's
+            address.
+        certificate: the chain, the name's own certificate first.
+        key: its private key; it may be the same file.
+        ciphers: OpenSSL's list for TLS 1.2; "": the default.
+        client_ca: authorities that sign certificates of clients; "": none are asked for.
+        ca_required: clients without one are refused.
+    """
+
+    name: str
+    certificate: str
+    key: str
+    ciphers: str = ""
+    client_ca: str = ""
+    ca_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SecureListener:
+    """``https = ADDRESS,CRT,KEY``: a listener whose clients speak TLS.
+
+    Attributes:
+        listen: where clients come.
+        files: of the certificate that is served unless another name is asked for.
+        option: that it was given by, for messages.
+        exports: nodes that speak uwsgi get certificates of clients as PEM, too (uwsgiconf: ``export_cert_var``).
+        ignored: keys of ``https2`` that have no effect, for a warning.
+    """
+
+    listen: str
+    files: CertificateFiles
+    option: str = "https"
+    exports: bool = False
+    ignored: tuple[str, ...] = ()

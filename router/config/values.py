@@ -105,6 +105,23 @@ def _key(text: str) -> str:
     return text
 
 
+def fields_of(text: str, form: str) -> dict[str, str]:
+    """Read ``key=value,…``; a backslash before a comma makes it part of the value.
+
+    Raises:
+        ValueError: it is none, and ``form`` is expected.
+    """
+    fields: dict[str, str] = {}
+    for part in text.replace("\\,", "\0").split(","):
+        key, equals, value = part.replace("\0", ",").partition("=")
+        if not key or not equals:
+            raise ValueError(f"expected {form}")
+        if key in fields:
+            raise ValueError(f"expected {key} only once")
+        fields[key] = value
+    return fields
+
+
 def integer(shown: str, low: int, high: int, *, zero: int | None = None) -> Kind:
     """Return the kind of a whole number from ``low`` to ``high``; 0 means ``zero`` if that is given."""
 

@@ -52,12 +52,14 @@ BAD_PROXY_HEADER: Final = _client(
 INCOMPLETE: Final = _client("incomplete", HTTPStatus.BAD_REQUEST)
 NO_KEY: Final = _client("no-key", HTTPStatus.BAD_REQUEST)
 BAD_BODY: Final = _client("bad-body", HTTPStatus.BAD_REQUEST)
+NO_CHALLENGE: Final = _client("no-challenge", HTTPStatus.NOT_FOUND, "acme-webroot")
 UNKNOWN_KEY: Final = _client("unknown-key", HTTPStatus.NOT_FOUND)
 HEAD_TIMEOUT: Final = _client("head-timeout", HTTPStatus.REQUEST_TIMEOUT, "headers-timeout")
 BODY_TIMEOUT: Final = _client("body-timeout", HTTPStatus.REQUEST_TIMEOUT, "timeout")
 CLIENT_STALLED: Final = _client("client-stalled", HTTPStatus.REQUEST_TIMEOUT, "timeout")
 BODY_TOO_LARGE: Final = _client("body-too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-limit")
 RTSP: Final = _client("rtsp", HTTPStatus.NOT_IMPLEMENTED)
+MISDIRECTED: Final = _client("misdirected", HTTPStatus.MISDIRECTED_REQUEST)
 MAX_CONNECTIONS: Final = _client(
     "too-many-connections", HTTPStatus.SERVICE_UNAVAILABLE, "max-connections"
 )

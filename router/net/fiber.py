@@ -27,6 +27,7 @@ class Phase(Enum):
 
     REQUEST = "request"
     PROXY = "proxy"
+    HANDSHAKE = "handshake"
     IDLE = "idle"
     BODY = "body"
     CONNECT = "connect"

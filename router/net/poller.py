@@ -19,6 +19,8 @@ from typing import Final
 
 READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
+#: With READABLE: bytes are told of once, when they come.
+EDGE: Final = select.EPOLLET
 
 #: Bytes of one read or write that make a connection a heavy one.
 SHARE: Final = 32_768

@@ -210,11 +210,11 @@ async def linger(connection: Connection) -> None:
         connections = connection.connections
         fiber.arm(Phase.LINGER, connections.linger_idle, sliding=not connections.stopping)
         while fiber.loop.time() < until:
-            data = link.recv(HIGH)
-            if data is None:
+            skipped = link.skip(HIGH)
+            if skipped is None:
                 await fiber.pause()
-            elif data:
-                connection.discarded += len(data)
+            elif skipped:
+                connection.discarded += skipped
                 fiber.touch()
                 # It may send faster than we read.
                 await fiber.give_way()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from abc import abstractmethod
 from heapq import nsmallest
 from math import inf
@@ -17,7 +16,6 @@ from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.proxy.connection_limits import ConnectionLimits, source_of
 from uwsgi_router.router.report.counters import Counters
-from uwsgi_router.subscriptions.traffic import Traffic
 
 # After an answer that came before the upload's end: how long we read on, so that the client is not reset before it has
 # read the answer (as nginx's lingering_timeout and lingering_time).
@@ -37,11 +35,10 @@ class Connection(LinkOwner):
 
     Args:
         connections: the open ones of the router.
-        sock: the accepted socket.
+        link: see below.
         peer: see below.
         number: see below.
         seconds: until a request must have come.
-        traffic: bytes of all clients.
 
     Attributes:
         fiber: runs :meth:`serve`.
@@ -57,15 +54,15 @@ class Connection(LinkOwner):
     def __init__(
         self,
         connections: "Connections",
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         seconds: float,
-        traffic: Traffic,
     ) -> None:
         self.connections = connections
         self.fiber = Fiber(connections.loop, connections.poller, seconds)
-        self.link = Link(connections.poller, sock, self, traffic)
+        self.link = link
+        link.owned_by(self)
         self.peer = peer
         self.number = number
         self.discarded = 0

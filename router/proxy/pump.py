@@ -7,8 +7,9 @@ from typing import ClassVar, Final
 from uwsgi_router.protocol.http.errors import BodyError
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
-from uwsgi_router.router.net.link import HIGH, Link, Reader
+from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.net.poller import Resumable
+from uwsgi_router.router.net.read_end import Reader
 from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.proxy.spool import Spool
 

@@ -1,13 +1,12 @@
 """Refused connections: clients for whom there is no place are told so."""
 
-import socket
 from typing import Final
 
 from uwsgi_router.router.core.failure import TimedOut
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection, Connections
-from uwsgi_router.subscriptions.traffic import Traffic
 
 #: Clients that are told at once; others are closed without a word.
 MAX_REFUSED: Final = 64
@@ -20,7 +19,7 @@ class RefusedConnection(Connection):
     """Connection that is one too many: gets an answer that says so.
 
     Args:
-        connections: as for any connection, as are sock, peer, number and traffic.
+        connections: as for any connection, as are link, peer and number.
         answer: in the client's protocol.
     """
 
@@ -29,13 +28,12 @@ class RefusedConnection(Connection):
     def __init__(
         self,
         connections: Connections,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
-        traffic: Traffic,
         answer: bytes,
     ) -> None:
-        Connection.__init__(self, connections, sock, peer, number, _SECONDS, traffic)
+        Connection.__init__(self, connections, link, peer, number, _SECONDS)
         self._answer = answer
         connections.refused += 1
 
@@ -49,11 +47,11 @@ class RefusedConnection(Connection):
             link.write_eof()
             link.read_with(self)
             while left > 0:
-                data = link.recv(left)
-                if data is None:
+                skipped = link.skip(left)
+                if skipped is None:
                     await fiber.pause()
-                elif data:
-                    left -= len(data)
+                elif skipped:
+                    left -= skipped
                 else:
                     break
         except (OSError, TimedOut):

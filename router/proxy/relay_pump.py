@@ -13,6 +13,7 @@ from uwsgi_router.router.proxy.pump import BUFFERING, PASSING, SPLICING
 
 #: Bytes in full reads after which a direction is bulk.
 BULK: Final = 1024 * 1024
+# Of what is encrypted too: then this process has to look at the bytes.
 _NEVER: Final = -1
 #: Such sockets can't be spliced (or not by this user): they are copied.
 _NO_SPLICE: Final = frozenset({errno.EINVAL, errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -118,6 +119,8 @@ class RelayPump(Upload):
     def pass_to(self, target: Link) -> None:
         """Send the buffered bytes, and from now on everything, to ``target``."""
         self._to = target
+        if not (self.source.plain and target.plain):
+            self._bulk = _NEVER
         self.attach(target)
 
     @property

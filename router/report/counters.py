@@ -23,6 +23,9 @@ class Counters:
         "clients",
         "completed",
         "failed",
+        "handshakes",
+        "handshakes_failed",
+        "handshakes_resumed",
         "held",
         "holding",
         "idle_closed",
@@ -78,6 +81,12 @@ class Counters:
         """Connections that were refused, by the option that limits them (without its prefix)."""
         self.idle_closed = 0
         """Idle clients whose connections were closed to make room for others."""
+        self.handshakes: defaultdict[str, int] = defaultdict(int)
+        """TLS handshakes that succeeded, by the version of TLS."""
+        self.handshakes_resumed = 0
+        """Those of them that went on with the session of an earlier connection."""
+        self.handshakes_failed: defaultdict[str, int] = defaultdict(int)
+        """TLS handshakes that failed, by a word of :mod:`uwsgi_router.router.proxy.handshake`."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
 

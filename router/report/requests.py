@@ -8,6 +8,7 @@ from uwsgi_router.protocol.address import UnixAddress
 from uwsgi_router.protocol.text import show
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -107,6 +108,26 @@ class Reporter:
             peer or "unix",
             failure.text,
             self._option(failure),
+        )
+
+    def handshake_done(self, facts: TlsFacts) -> None:
+        """Count a TLS handshake."""
+        self.counters.handshakes[facts.version] += 1
+        if facts.resumed:
+            self.counters.handshakes_resumed += 1
+
+    def handshake_failed(self, peer: str, reason: str, text: str, name: str | None) -> None:
+        """Count a TLS handshake that failed, and log it, unless the client has only gone."""
+        self.counters.handshakes_failed[reason] += 1
+        if reason == "closed":
+            return
+        self._limited.warning(
+            ("tls", reason),
+            "TLS handshake of %s failed: %s: %s%s",
+            peer or "unix",
+            reason,
+            text,
+            f"; name={name}" if name else "",
         )
 
     def failed(self, outcome: Outcome, failure: Failure) -> None:

@@ -6,6 +6,7 @@ from tests.fuzz import (
     http_targets,
     jail_targets,
     packet_targets,
+    tls_targets,
     variables_targets,
 )
 
@@ -16,5 +17,6 @@ TARGETS = (
     + frame_targets.TARGETS
     + control_targets.TARGETS
     + jail_targets.TARGETS
+    + tls_targets.TARGETS
 )
 WORDS = (*packet_targets.WORDS, *http_targets.WORDS, *variables_targets.WORDS)

@@ -78,6 +78,7 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
     for router in configuration.routers:
         streams += [(router.kind, text) for text in router.listen]
         if isinstance(router, HttpRouterConfig):
+            streams += [("https", one.listen) for one in router.secure]
             streams += [("http-to-https", redirect.listen) for redirect in router.redirects]
         streams += [(f"{router.kind}-stats", text) for text in router.stats]
         datagrams += [

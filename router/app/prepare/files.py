@@ -13,7 +13,7 @@ from uwsgi_router.router.config.places import Places
 # What another unit, or the boot, makes: it may be there by the time of the start.
 _MADE_LATER = ("/run/", "/var/run/")
 # Bits of a mode, for one class of users.
-_WRITE, _SEARCH = 2, 1
+MAY_READ, _WRITE, _SEARCH = 4, 2, 1
 _WARNING = Severity.WARNING
 
 
@@ -32,7 +32,7 @@ def file_problems(
     found: list[Problem] = []
 
     def said(text: str, path: str) -> None:
-        found.append(Problem(places.of(text), text, _severity(path)))
+        found.append(Problem(places.of(text), text, severity(path)))
 
     if chdir is not None and not os.path.isdir(chdir):
         said(f"chdir = {chdir}: there is no such directory", chdir)
@@ -41,6 +41,13 @@ def file_problems(
         found += [
             Problem(places.of(text), text, how) for text, how in _log(option, path, chdir, who)
         ]
+    for option, path in _read(configuration):
+        whole = os.path.join(chdir or "", path)
+        if not os.path.isdir(whole):
+            said(f"{option} = {path}: there is no such directory", whole)
+        elif not _may_search(whole, who):
+            user = "this user" if who.uid is None else f"the user {who.uid}"
+            said(f"{option} = {path}: {user} may not open files in it", whole)
     for option, path, later in _written(configuration):
         whole = os.path.join(chdir or "", path)
         directory = whole if option.endswith("-dir") else os.path.dirname(whole) or "."
@@ -70,6 +77,13 @@ def _written(configuration: Configuration) -> Iterator[tuple[str, str, bool]]:
             yield f"{router.kind}-post-buffering-dir", router.post_buffering_dir, True
 
 
+def _read(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Yield options and paths of directories from which files are read once privileges are dropped."""
+    for router in configuration.routers:
+        if isinstance(router, HttpRouterConfig) and router.acme_webroot is not None:
+            yield "http-acme-webroot", router.acme_webroot
+
+
 def _logs(configuration: Configuration) -> Iterator[tuple[str, str]]:
     """Yield options and paths of log files: opened at the start, and again by USR1, as whom the router has become."""
     process = configuration.process
@@ -87,47 +101,55 @@ def _log(
     whole = os.path.join(chdir or "", path)
     directory = os.path.dirname(whole) or "."
     if not os.path.isdir(directory):
-        yield f"{option} = {path}: there is no directory {directory}", _severity(directory)
+        yield f"{option} = {path}: there is no directory {directory}", severity(directory)
         return
     exists = os.path.exists(whole)
     if exists and not os.path.isfile(whole):
         return
-    if _changes(who):
+    if changes(who):
         again = "so USR1 can't open it again after a rotation"
-        if exists and os.stat(whole).st_uid != 0 and not _may(whole, who, _WRITE):
+        if exists and os.stat(whole).st_uid != 0 and not may(whole, who, _WRITE):
             # One of root's is given to that user.
             yield f"{option} = {path}: the user {who.uid} may not write {whole}, {again}", _WARNING
         elif not _may_write(directory, who):
             text = f"{option} = {path}: the user {who.uid} may not write into {directory}, {again}"
             yield f"{text} unless logrotate makes it: `create 640 USER GROUP`", _WARNING
     elif exists and not os.access(whole, os.W_OK):
-        yield f"{option} = {path}: this user may not write {whole}", _severity(directory)
+        yield f"{option} = {path}: this user may not write {whole}", severity(directory)
     elif not exists and not _may_write(directory, who):
-        yield f"{option} = {path}: this user may not write into {directory}", _severity(directory)
+        yield f"{option} = {path}: this user may not write into {directory}", severity(directory)
 
 
-def _severity(directory: str) -> Severity:
+def severity(directory: str) -> Severity:
+    """Return how bad it is that something is missing there: it may be made later."""
     later = os.path.abspath(directory).startswith(_MADE_LATER)
     return Severity.DEPENDS if later else Severity.ERROR
 
 
-def _changes(who: ProcessIdentity) -> bool:
+def changes(who: ProcessIdentity) -> bool:
     """Return True if the router becomes a user without root's rights; only root becomes somebody else."""
     return os.geteuid() == 0 and bool(who.uid)
 
 
 def _may_write(directory: str, who: ProcessIdentity) -> bool:
     """Return True if whom the router becomes may make files there, as far as modes say."""
-    if not _changes(who):
+    if not changes(who):
         return os.access(directory, os.W_OK | os.X_OK)
-    return _may(directory, who, _WRITE | _SEARCH)
+    return may(directory, who, _WRITE | _SEARCH)
 
 
-def _may(path: str, who: ProcessIdentity, wanted: int) -> bool:
+def _may_search(directory: str, who: ProcessIdentity) -> bool:
+    """Return True if whom the router becomes may open what is in a directory, as far as modes say."""
+    if not changes(who):
+        return os.access(directory, os.X_OK)
+    return may(directory, who, _SEARCH)
+
+
+def may(path: str, who: ProcessIdentity, wanted: int) -> bool:
     """Return True if ``who`` has these rights on ``path``, and may get there."""
     path = os.path.abspath(path)
     parent = os.path.dirname(path)
-    if parent != path and not _may(parent, who, _SEARCH):
+    if parent != path and not may(parent, who, _SEARCH):
         return False
     status = os.stat(path)
     if status.st_uid == who.uid:

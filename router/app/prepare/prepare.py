@@ -15,7 +15,7 @@ from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
 from uwsgi_router.router.config.load import Report, in_order
-from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
 from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
@@ -47,6 +47,10 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)
+    if _uses_tls(configuration):
+        from uwsgi_router.router.app.prepare.certificates import certificate_problems  # noqa: PLC0415
+
+        problems += certificate_problems(configuration, who, places)
     process = configuration.process
     if (process.cache_items or process.cache_files) and process.chdir is None:
         # Imported here, and so below, as it brings much that most configurations do not need.
@@ -63,6 +67,13 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
         ),
         problems=tuple(sorted((one for one in found if one not in warnings), key=in_order)),
         warnings=tuple(sorted([*report.warnings, *warnings], key=in_order)),
+    )
+
+
+def _uses_tls(configuration: Configuration) -> bool:
+    """Return True if some router speaks TLS."""
+    return any(
+        isinstance(router, HttpRouterConfig) and router.secure for router in configuration.routers
     )
 
 

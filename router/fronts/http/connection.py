@@ -1,6 +1,5 @@
 """HTTP/1 connections: keepalive, pipelining, head timeout, PROXY header, access log."""
 
-import socket
 from math import inf
 from time import monotonic
 from typing import Final
@@ -8,14 +7,17 @@ from typing import Final
 from uwsgi_router.protocol.http.origin import Origin, origin_of_peer
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.body import HttpBody
 from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
+from uwsgi_router.router.fronts.http.client_certificates import check_policy
+from uwsgi_router.router.fronts.http.own import own_answer
 from uwsgi_router.router.fronts.http.pace import Pace
-from uwsgi_router.router.fronts.http.pages import redirect
 from uwsgi_router.router.fronts.http.rules import HttpListener
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, NoBody
 from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
@@ -27,7 +29,6 @@ from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
 
-ACME: Final = b"/.well-known/acme-challenge/"
 # Line ends alone begin no request: some clients put one behind a body (RFC 9112 section 2.2).
 _EMPTY: Final = b"\r\n"
 # Bytes that are more than nearly all requests have: to read hundreds of fields takes 0.5 ms.
@@ -56,6 +57,7 @@ class HttpConnection(Connection):
         "_sent",
         "_settings",
         "_started",
+        "_tls",
         "client",
         "pump",
         "served",
@@ -68,19 +70,18 @@ class HttpConnection(Connection):
         context: Context,
         settings: HttpSettings,
         listener: HttpListener,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
+        tls: TlsFacts | None,
     ) -> None:
         site = context.site
-        traffic = site.reporter.counters.clients
-        Connection.__init__(
-            self, context.connections, sock, peer, number, settings.head_timeout, traffic
-        )
+        Connection.__init__(self, context.connections, link, peer, number, settings.head_timeout)
         self._context = context
         self._settings = settings
         self._access_log = site.reporter.access_log
         self._listener = listener
+        self._tls = tls
         self._origin: Origin | None = None
         self._pace = Pace(settings.body_rate, context.timing.body_window)
         # Bytes of what came that were found to be no whole head; bytes that are accounted for.
@@ -118,11 +119,21 @@ class HttpConnection(Connection):
 
     async def serve(self) -> None:
         """Serve requests until one of us has had enough."""
-        pump, fiber, listener = self.pump, self.fiber, self._listener
+        pump, fiber, listener, secure = self.pump, self.fiber, self._listener, self._tls is not None
         pump.start()
-        if self._settings.wants_proxy_header(self.peer[0]) and not await self._read_proxy_header():
+        # In front of a handshake it was read before.
+        if (
+            not secure
+            and self._settings.wants_proxy_header(self.peer[0])
+            and not await self._read_proxy_header()
+        ):
             return
-        self._origin = origin_of_peer(self.peer, https=False, server_port=listener.port)
+        self._origin = origin_of_peer(
+            self.peer,
+            https=secure,
+            server_port=listener.port,
+            certificate=self._settings.certificates.told(self._tls),
+        )
         while True:
             self._expect_request()
             failure, timed_out = None, False
@@ -141,7 +152,8 @@ class HttpConnection(Connection):
             if client is None:
                 await self._refuse(failure or self._unfinished(timed_out=timed_out))
                 return
-            if listener.redirect is None or client.request.path.startswith(ACME):
+            own = None if listener.plain else own_answer(listener, client.request)
+            if own is None:
                 exchange = Exchange(self._context, client, client.request, self._started)
                 try:
                     await exchange.serve()
@@ -149,8 +161,10 @@ class HttpConnection(Connection):
                     if self._access_log is not None:
                         self._account(client, exchange.outcome(), exchange.reason)
                 del exchange
+            elif isinstance(own, Failure):
+                await self._refuse(own)
             else:
-                await self._redirect(client, listener.redirect)
+                await self._answer(client, own)
             if not client.reusable or self.link.closed:
                 break
             # Thousands of connections may be idle: none needs to remember its last request.
@@ -246,6 +260,8 @@ class HttpConnection(Connection):
         client = self.client = HttpClient(self, request, body, limits, settings)
         if length:
             parser.check(request)
+        if self._tls is not None:
+            check_policy(self._tls, self._listener, request, self.fiber.poller.now)
         return client
 
     # --- what is no request, or none that we take ---
@@ -286,11 +302,10 @@ class HttpConnection(Connection):
 
     # --- answering ---
 
-    async def _redirect(self, client: HttpClient, port: int) -> None:
-        """Send the client to the same target over https."""
-        counters, request = self._context.site.reporter.counters, client.request
+    async def _answer(self, client: HttpClient, answer: bytes) -> None:
+        """Send a whole answer of our own."""
+        counters = self._context.site.reporter.counters
         counters.requests += 1
-        answer = redirect(request.method, request.key, port or None, request.head.target)
         reason = ""
         try:
             client.write(answer)

@@ -1,19 +1,20 @@
 """HTTP front of an HTTP router: clients and browsers (RFC 9110, RFC 9112)."""
 
-import socket
-
 from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.backs.http import HttpBack
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.client import failure_page
 from uwsgi_router.router.fronts.http.connection import HttpConnection
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
+from uwsgi_router.router.fronts.http.plain import plain_answer
 from uwsgi_router.router.fronts.http.rules import HttpListener, HttpRules
 from uwsgi_router.router.fronts.http.settings import HttpSettings
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.front import Front, Listener
@@ -28,11 +29,13 @@ class HttpFront(Front):
         host: the name of this machine, for requests without a Host.
     """
 
-    __slots__ = ("_rules", "_settings", "_trusted")
+    __slots__ = ("_redirects_plain", "_rules", "_settings", "_trusted")
 
     def __init__(self, config: HttpRouterConfig, pages: ErrorPages, host: bytes) -> None:
         chunked_input = config.chunked_input or config.raw_body
         super().__init__(UwsgiBack(opaque=False, chunked_input=chunked_input), HttpBack())
+        self.alpn = ("http/1.1",)
+        self._redirects_plain = config.https_plain == "redirect"
         self._rules = HttpRules(config, host)
         self._trusted = TrustedPeers(config.trusted_proxies)
         self._settings = HttpSettings(config, HttpParser(config, self._rules), pages)
@@ -45,6 +48,14 @@ class HttpFront(Front):
         """Return True for trusted proxies, and for those that have yet to tell who the client is."""
         return host in self._trusted or (not told and self._settings.wants_proxy_header(host))
 
+    def wants_proxy_header(self, host: str) -> bool:
+        """Return True if connections of this address have to begin with a PROXY header."""
+        return self._settings.wants_proxy_header(host)
+
+    def answer_plain(self, data: bytes, listener: Listener) -> bytes | None:
+        """Return a 400 that says what is wrong, or a redirect."""
+        return plain_answer(data, redirects=self._redirects_plain, port=listener.port)
+
     def refusal(self, failure: Failure, connection_id: str) -> bytes:
         """Return the page that says why."""
         return failure_page(self._settings, failure, connection_id, head_only=False)
@@ -52,11 +63,12 @@ class HttpFront(Front):
     def connection(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,
+        tls: TlsFacts | None,
     ) -> Connection:
         """Return a connection that will carry one request after the other."""
         assert isinstance(listener, HttpListener)
-        return HttpConnection(context, self._settings, listener, sock, peer, number)
+        return HttpConnection(context, self._settings, listener, link, peer, number, tls)

@@ -25,6 +25,7 @@ class HttpParser:
 
     __slots__ = (
         "_body_limit",
+        "_dropped",
         "_expect_limit",
         "_max_fields",
         "_rtsp",
@@ -40,6 +41,7 @@ class HttpParser:
         self._rtsp = config.manage_rtsp
         self._trusted = TrustedPeers(config.trusted_proxies)
         self._body_limit = config.body_limit
+        self._dropped = config.https_client_cert_header.lower().encode()
         self._expect_limit = config.manage_expect
 
     def parse(
@@ -65,6 +67,8 @@ class HttpParser:
             raise as_failure(exc) from exc
         if head is None:
             return None
+        if self._dropped:
+            head.drop(self._dropped)
         if head.forwarded:
             origin = origin_of_request(head, origin, peer[0] in self._trusted, self._trusted)
         return HttpRequest(self.rules, listener, head, origin)

@@ -11,6 +11,7 @@ from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.protocol.uwsgi import encode_variables
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.core.log import RateLimited
+from uwsgi_router.router.fronts.http.webroot import Webroot
 from uwsgi_router.router.proxy.front import Listener
 
 log = logging.getLogger("uwsgi-router.http")
@@ -23,14 +24,18 @@ class HttpListener(Listener):
 
     Attributes:
         block: its variables, encoded.
+        webroot: challenges of ACME are read from here; None: nodes answer them.
+        plain: all requests go to nodes.
     """
 
-    __slots__ = ("block",)
+    __slots__ = ("block", "plain", "webroot")
 
     def __init__(self, rules: "HttpRules", port: bytes, name: str, redirect: int | None) -> None:
         super().__init__(port, name, redirect)
         server_name = None if rules.server_name_as_host else rules.host
         self.block = connection_block(server_name=server_name, server_port=port)
+        self.webroot = rules.webroot
+        self.plain = redirect is None and rules.webroot is None
 
 
 class HttpRules:
@@ -47,6 +52,7 @@ class HttpRules:
         modifier1: replaces the node's if not 0; likewise ``modifier2``.
         server_name_as_host: SERVER_NAME is the request's host.
         extra: ``http-var``, encoded.
+        webroot: ``acme-webroot``.
     """
 
     __slots__ = (
@@ -60,6 +66,7 @@ class HttpRules:
         "modifier2",
         "raw_body",
         "server_name_as_host",
+        "webroot",
     )
 
     def __init__(self, config: HttpRouterConfig, host: bytes) -> None:
@@ -71,6 +78,7 @@ class HttpRules:
         self.extra = encode_variables(
             (to_bytes(name), to_bytes(value)) for name, value in config.variables
         )
+        self.webroot = None if config.acme_webroot is None else Webroot(config.acme_webroot)
         self._manage_source = config.manage_source
         self._websockets = config.websockets
         self._limited = RateLimited(log)

@@ -2,6 +2,7 @@
 
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.fronts.http.answers import AnswerWriter
+from uwsgi_router.router.fronts.http.client_certificates import ClientCertificates
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
 from uwsgi_router.router.proxy.proxy_header import ProxyPeers
@@ -16,6 +17,7 @@ class HttpSettings:
         pages: see below.
 
     Attributes:
+        certificates: tells nodes of clients' certificates.
         parser: reads requests.
         pages: whole answers to requests that failed.
         writer: heads of answers.
@@ -36,6 +38,7 @@ class HttpSettings:
         "_proxies",
         "body_limit",
         "body_rate",
+        "certificates",
         "head_timeout",
         "idle_timeout",
         "keeps",
@@ -53,6 +56,10 @@ class HttpSettings:
 
     def __init__(self, config: HttpRouterConfig, parser: HttpParser, pages: ErrorPages) -> None:
         self.parser = parser
+        self.certificates = ClientCertificates(
+            config.https_client_cert_header.encode(),
+            as_pem=config.https_export_cert or any(one.exports for one in config.secure),
+        )
         self.pages = pages
         self.writer = AnswerWriter(auto_gzip=config.auto_gzip, auto_chunked=config.auto_chunked)
         self.keeps = config.keepalive is not None and not config.raw_body

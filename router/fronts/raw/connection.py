@@ -1,6 +1,5 @@
 """Raw connections: no head is parsed, and no answer of ours can explain a failure."""
 
-import socket
 from time import monotonic
 from typing import Final
 
@@ -10,6 +9,7 @@ from uwsgi_router.router.core.reasons import BAD_PROXY_HEADER
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.fronts.raw.settings import RawSettings
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import Connection
@@ -77,15 +77,12 @@ class RawConnection(Connection):
         context: Context,
         settings: RawSettings,
         listener: Listener,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
     ) -> None:
         site = context.site
-        traffic = site.reporter.counters.clients
-        Connection.__init__(
-            self, context.connections, sock, peer, number, site.limits.timeout, traffic
-        )
+        Connection.__init__(self, context.connections, link, peer, number, site.limits.timeout)
         self._context = context
         self._settings = settings
         self._listener = listener

@@ -1,12 +1,12 @@
 """Raw front: one connection is one request, whose key is its listener."""
 
-import socket
-
 from uwsgi_router.router.backs.raw import RawBack
 from uwsgi_router.router.config.model import RawRouterConfig
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.raw.connection import RawConnection
 from uwsgi_router.router.fronts.raw.settings import RawSettings
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.front import Front, Listener
@@ -33,10 +33,11 @@ class RawFront(Front):
     def connection(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,
+        tls: TlsFacts | None,  # noqa: ARG002
     ) -> Connection:
         """Return a connection that is served at once: the node may be the first to speak."""
-        return RawConnection(context, self._settings, listener, sock, peer, number)
+        return RawConnection(context, self._settings, listener, link, peer, number)

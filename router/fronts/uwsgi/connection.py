@@ -1,6 +1,5 @@
 """uwsgi connections of web servers: one request each; bytes behind it pass as they come."""
 
-import socket
 from math import inf
 from time import monotonic
 from typing import Final
@@ -15,6 +14,7 @@ from uwsgi_router.router.fronts.uwsgi.parser import TLS, Ping, UwsgiParser, is_t
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client, send_last
 from uwsgi_router.router.proxy.connection import Connection
@@ -93,15 +93,12 @@ class UwsgiConnection(Connection):
         self,
         context: Context,
         parser: UwsgiParser,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
     ) -> None:
         site = context.site
-        traffic = site.reporter.counters.clients
-        Connection.__init__(
-            self, context.connections, sock, peer, number, site.limits.timeout, traffic
-        )
+        Connection.__init__(self, context.connections, link, peer, number, site.limits.timeout)
         self._context = context
         self._parser = parser
         self._data = b""

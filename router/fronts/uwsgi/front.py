@@ -1,14 +1,14 @@
 """uwsgi front of a fastrouter: web servers."""
 
-import socket
-
 from uwsgi_router.router.backs.http import HttpBack
 from uwsgi_router.router.backs.uwsgi import UwsgiBack
 from uwsgi_router.router.core.failure import Failure
+from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.uwsgi.answers import failure_answer
 from uwsgi_router.router.fronts.uwsgi.connection import UwsgiConnection
 from uwsgi_router.router.fronts.uwsgi.parser import UwsgiParser
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.front import Front, Listener
@@ -34,10 +34,11 @@ class UwsgiFront(Front):
     def connection(
         self,
         context: Context,
-        sock: socket.SocketType,
+        link: Link,
         peer: Peer,
         number: int,
         listener: Listener,  # noqa: ARG002
+        tls: TlsFacts | None,  # noqa: ARG002
     ) -> Connection:
         """Return a connection that will carry one request."""
-        return UwsgiConnection(context, self._parser, sock, peer, number)
+        return UwsgiConnection(context, self._parser, link, peer, number)

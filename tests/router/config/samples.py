@@ -48,6 +48,13 @@ SAMPLES = {
     "DEVICE [SOCKET]": "uwsgi0 /run/tun.sock",
     "allow|deny [SRC DST]": "deny 10.0.0.0/8 10.0.0.1",
     "SRC DST ADDRESS:PORT": "10.0.0.0/8 0.0.0.0 192.0.2.1:4040",
+    "ADDRESS,CRT,KEY[,CIPHERS[,CA]]": "127.0.0.1:4443,/a/crt,/a/key",
+    "addr=…,cert=…,key=…": "addr=127.0.0.1:4443,cert=/a/crt,key=/a/key",
+    "NAME CRT,KEY[,CIPHERS[,CA]]": "www.example.com /a/crt,/a/key",
+    "REGEXP CRT,KEY[,CIPHERS[,CA]]": "[.]example[.]com$ /a/crt,/a/key",
+    "1.2|1.3": "1.3",
+    "400|redirect": "redirect",
+    "HEADER": "Client-Cert",
     "in|out SRC DST ACTION [TARGET]": "out 10.0.0.0/8 10.1.0.0/16 gateway 192.0.2.1:4040",
 }
 

@@ -18,6 +18,7 @@ from uwsgi_router.router.config.model import (
     RawRouterConfig,
     RouterConfig,
     SubscriptionConfig,
+    TlsConfig,
     TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option, changed, declared
@@ -31,13 +32,14 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "forkpty": ForkptyConfig,
     "pty": PtyConfig,
     "tuntap": TunTapConfig,
+    "tls": TlsConfig,
 }
 CLASSES = tuple(CONFIGURATIONS.values())
 WORKING = [one for one in table.spelled_out() if one.part]
 
 
 def part_of(configuration: Configuration, part: str) -> Any:
-    if part in ("process", "subscription", "forkpty", "pty", "tuntap"):
+    if part in ("process", "subscription", "forkpty", "pty", "tuntap", "tls"):
         return getattr(configuration, part)
     kind = part.removeprefix("any-")
     (router,) = (one for one in configuration.routers if one.kind == kind)

@@ -219,7 +219,6 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
 @pytest.mark.parametrize(
     "line",
     [
-        "https = :443,a.crt,a.key",
         "http-stud-prefix = 127.0.0.1",
         "sslrouter = :1",
         "cache-sync = 127.0.0.1:3031",
@@ -258,10 +257,10 @@ def test_options_of_an_application_are_refused_all_at_once(files: Files) -> None
 
 def test_options_of_one_topic_give_one_message(files: Files) -> None:
     (error,) = files.errors(
-        "fastrouter = 127.0.0.1:1\nhttps = :80\nhttps-export-cert\nhttps = :81\nhttps2 = addr=:82"
+        "fastrouter = 127.0.0.1:1\nsslrouter = :80\nsslrouter-sni\nsslrouter = :81\nsslrouter2 = addr=:82"
     )
     assert error.startswith(
-        "router.ini:3: https, https-export-cert (router.ini:4), https2 (router.ini:6): not yet: "
+        "router.ini:3: sslrouter, sslrouter-sni (router.ini:4), sslrouter2 (router.ini:6): not yet: "
     )
 
 

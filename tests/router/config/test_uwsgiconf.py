@@ -10,11 +10,13 @@ from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import (
     CacheConfig,
     CacheItem,
+    CertificateFiles,
     CodeString,
     Configuration,
     HttpRouterConfig,
     RawRouterConfig,
     RouterConfig,
+    SecureListener,
 )
 
 ROUTERS = Section.routing.routers
@@ -200,16 +202,28 @@ def test_all_parameters_of_the_http_router(files: Files) -> None:
     ]
 
 
-def test_the_https_router_is_refused_and_not_half_done(files: Files) -> None:
-    section = Section()
+@pytest.mark.parametrize("mandatory", [False, True])
+def test_the_https_router(mandatory: bool, files: Files) -> None:
     router = ROUTERS.https(
-        ON, cert="a.crt", key="a.key", session_context="c", use_spdy=True, export_cert_var=True
+        ON,
+        cert="a.crt",
+        key="a.key",
+        ciphers="HIGH:!aNULL",
+        client_ca="!ca.pem" if mandatory else "ca.pem",
+        session_context="c",
+        use_spdy=True,
+        export_cert_var=True,
     )
-    section.routing.use_router(router)
-    path = files.write(section.as_configuration().format())
-    (error,) = examine([path], ENVIRONMENT).problems
-    assert "https2, http-session-context" in error.message
-    assert "not yet: this version does not speak TLS" in error.message
+    configuration, warnings = load(router, files)
+    (one,) = configuration.routers[0].secure  # type: ignore[attr-defined]
+    assert one == SecureListener(
+        ON,
+        CertificateFiles(ON, "a.crt", "a.key", "HIGH:!aNULL", "ca.pem", mandatory),
+        "https2",
+        exports=True,
+        ignored=("spdy",),
+    )
+    assert [text for text in warnings if "spdy" in text]
 
 
 def test_a_shared_socket(files: Files) -> None:

@@ -9,8 +9,9 @@ import pytest
 from tests.compiled import PLAIN_ONLY
 from tests.lab.clients import Peer
 from tests.lab.waiting import until
-from uwsgi_router.router.net.link import LOW, Link, LinkOwner, Reader
+from uwsgi_router.router.net.link import LOW, Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
+from uwsgi_router.router.net.read_end import Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 pytestmark = PLAIN_ONLY

@@ -247,6 +247,45 @@ async def test_acme_challenges_are_served(lab: Lab) -> None:
     assert (await lab.get(router, ask("/.well-known/acme-challenge/../../secret"))).status == 301
 
 
+def challenge(folder: Path) -> None:
+    """Answer a challenge as certbot does."""
+    place = folder / ".well-known" / "acme-challenge"
+    place.mkdir(parents=True)
+    (place / "a_Token").write_bytes(b"a_Token.hash")
+
+
+@pytest.mark.parametrize("redirects", [True, False])
+async def test_challenges_are_answered_before_redirects_and_nodes(
+    lab: Lab, redirects: bool
+) -> None:
+    challenge(lab.tmp_path)
+    webroot = str(lab.tmp_path)
+    if redirects:
+        router = await redirecting(lab, acme_webroot=webroot)
+    else:
+        router = await lab.to(lab.http_node(), acme_webroot=webroot, keepalive=0)
+    path = "/.well-known/acme-challenge/"
+    answer = await lab.get(router, ask(path + "a_Token"))
+    assert (answer.status, answer.body, answer.closes) == (200, b"a_Token.hash", True)
+    answer = await lab.get(router, ask("/.well-known/x/../acme-challenge/a%5fToken"))
+    assert answer.body == b"a_Token.hash"
+    answer = await lab.get(router, ask(path + "a_Token", method="HEAD"), "HEAD")
+    assert (answer.status, answer.get("content-length"), answer.body) == (200, b"12", b"")
+    for data in (
+        ask(path + "other"),
+        ask(path),
+        ask(path + "a%2fa_Token"),
+        ask(path + "a_Token", method="DELETE"),
+    ):
+        answer = await lab.get(router, data)
+        assert (answer.status, answer.get("x-uwsgi-router-reason")) == (404, b"no-challenge")
+    totals = await router.at_rest()
+    assert (totals.requests, totals.completed) == (7, 3)
+    assert only_node(router).requests == 0
+    other = await lab.get(router, ask("/.well-known/acme-challenge"))
+    assert other.status == (301 if redirects else 200)
+
+
 async def test_what_is_no_request_is_not_redirected(lab: Lab) -> None:
     router = await redirecting(lab)
     assert (await lab.get(router, ask(host=None))).status == 400

@@ -74,6 +74,12 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     ((*GOOD, "safe-pidfile = /no/such/pid"), 4, ERROR, "there is no directory /no/such"),
     ((*GOOD, "chdir = /no/such"), 4, ERROR, "there is no such directory"),
     (
+        (*GOOD, "http-acme-webroot = /no/such"),
+        4,
+        ERROR,
+        "there is no such directory",
+    ),
+    (
         (*GOOD, "http-post-buffering = 5", "http-post-buffering-dir = /no/such"),
         5,
         ERROR,

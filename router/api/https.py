@@ -1,0 +1,134 @@
+"""``RouterHttps``: the HTTP router whose clients speak TLS, with uwsgiconf's parameters."""
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Self
+
+from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.forwarders import Forwarder
+from uwsgi_router.router.api.http import RouterHttp
+from uwsgi_router.router.api.keywords import names_the_nearest
+from uwsgi_router.router.config.tls_values import read_https2
+
+
+@names_the_nearest
+class RouterHttps(RouterHttp):
+    """Load balancer for HTTPS: as :class:`RouterHttp`, and clients speak TLS.
+
+    Args:
+        on: the address to listen on, or a list of them.
+        cert: file of the certificate and its chain, PEM.
+        key: file of its private key.
+        forward_to: where requests go, as for :class:`RouterHttp`.
+        ciphers: OpenSSL's list for TLS 1.2.
+        client_ca: file of authorities: clients may have a certificate of theirs; with a ``!`` in front they must.
+        session_context: ``https-session-context``; accepted, sessions go on by tickets.
+        use_spdy: accepted; nobody speaks SPDY any more.
+        export_cert_var: nodes that speak uwsgi get the client's certificate as HTTPS_CC.
+
+    Raises:
+        ParameterError: if one of them can't be used.
+
+    Example:
+        >>> router = RouterHttps(
+        ...     "127.0.0.1:8443", cert="/etc/ssl/a.pem", key="/etc/ssl/a.key", forward_to="http://127.0.0.1:8000"
+        ... )
+        >>> print(router.set_tls_params(min_version="1.3").as_ini(), end="")
+        [uwsgi]
+        http-to = http://127.0.0.1:8000
+        https2 = addr=127.0.0.1:8443,cert=/etc/ssl/a.pem,key=/etc/ssl/a.key
+        ssl-min-version = 1.3
+    """
+
+    listens: ClassVar[str] = "https"
+
+    def __init__(
+        self,
+        on: str | Sequence[str],
+        *,
+        cert: str,
+        key: str,
+        forward_to: str | Sequence[str] | Forwarder | None = None,
+        ciphers: str | None = None,
+        client_ca: str | None = None,
+        session_context: str | None = None,
+        use_spdy: bool | None = None,
+        export_cert_var: bool | None = None,
+    ) -> None:
+        super().__init__(forward_to=forward_to)
+        given = {
+            "cert": cert,
+            "key": key,
+            "ciphers": ciphers,
+            "clientca": client_ca,
+            "spdy": "1" if use_spdy else None,
+        }
+        files = "".join(
+            f",{name}={self._part(name, value)}"
+            for name, value in given.items()
+            if value is not None
+        )
+        addresses = [on] if isinstance(on, str) else on
+        lines = [f"addr={self._part('on', address)}{files}" for address in addresses]
+        self._settings.put(self._called, "on", "https2", lines)
+        self._settings.put(
+            self._called, "session_context", "https-session-context", session_context
+        )
+        self._settings.put(self._called, "export_cert_var", "https-export-cert", export_cert_var)
+
+    def _part(self, parameter: str, value: object) -> str:
+        if not isinstance(value, str) or not value:
+            raise ParameterError(self._called, parameter, value, "expected text")
+        return value.replace(",", "\\,")
+
+    def _listening(self) -> Iterator[str]:
+        for line in self._settings.lines():
+            if line.name == "https2":
+                yield read_https2(line.value).listen
+
+    # --- ours ---
+
+    def set_tls_params(
+        self,
+        *,
+        sni: str | Sequence[str] | None = None,
+        sni_regexp: str | Sequence[str] | None = None,
+        sni_dir: str | Sequence[str] | None = None,
+        sni_dir_ciphers: str | None = None,
+        sni_strict: bool | None = None,
+        min_version: str | None = None,
+        handshake_timeout: float | None = None,
+        max_handshakes: int | None = None,
+        plain: str | None = None,
+        client_cert_header: str | None = None,
+    ) -> Self:
+        """Set certificates by name, and limits of TLS.
+
+        Args:
+            sni: ``sni``, ``NAME CRT,KEY[,CIPHERS[,CA]]``: the certificate for clients that ask for this name.
+            sni_regexp: ``sni-regexp``, the same with a regular expression in place of the name.
+            sni_dir: ``sni-dir``, a directory of NAME.crt and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem.
+            sni_dir_ciphers: ``sni-dir-ciphers``, for certificates from there.
+            sni_strict: ``sni-strict``: refuse clients that ask for a name without a certificate.
+            min_version: ``ssl-min-version``: ``1.2`` or ``1.3`` (1.2).
+            handshake_timeout: ``ssl-handshake-timeout``, seconds (10).
+            max_handshakes: ``ssl-max-handshakes``, at once (1000).
+            plain: ``https-plain``: what clients get that speak HTTP without TLS: ``400``, or ``redirect``.
+            client_cert_header: ``https-client-cert-header``, the field in which nodes that speak HTTP get the client's
+                certificate.
+
+        Raises:
+            ParameterError: for a value that can't be used.
+        """
+        return self._set(
+            "set_tls_params",
+            sni=("sni", sni),
+            sni_regexp=("sni-regexp", sni_regexp),
+            sni_dir=("sni-dir", sni_dir),
+            sni_dir_ciphers=("sni-dir-ciphers", sni_dir_ciphers),
+            sni_strict=("sni-strict", sni_strict),
+            min_version=("ssl-min-version", min_version),
+            handshake_timeout=("ssl-handshake-timeout", handshake_timeout),
+            max_handshakes=("ssl-max-handshakes", max_handshakes),
+            plain=("https-plain", plain),
+            client_cert_header=("https-client-cert-header", client_cert_header),
+        )

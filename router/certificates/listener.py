@@ -1,0 +1,96 @@
+"""Certificates of listeners: the choice for one connection, by the name that its client asks for."""
+
+import ssl
+
+from uwsgi_router.router.certificates.announced import AnnouncedCertificates
+from uwsgi_router.router.certificates.errors import UnknownName
+from uwsgi_router.router.certificates.names import CertificateNames, policy_of
+from uwsgi_router.router.certificates.store import CertificateStore
+from uwsgi_router.router.config.model import SubscriptionConfig
+from uwsgi_router.router.config.tls import TlsConfig
+from uwsgi_router.router.config.types import CertificateFiles
+from uwsgi_router.subscriptions.registry import Registry
+
+
+class Certificates:
+    """Certificates of the routers of one configuration.
+
+    Args:
+        config: names and settings.
+        subscription: whether nodes may announce certificates, and whether names stand for those below them.
+
+    Attributes:
+        config: see above.
+        store: of all contexts.
+    """
+
+    def __init__(self, config: TlsConfig, subscription: SubscriptionConfig) -> None:
+        self.config = config
+        self._subscription = subscription
+        self.store = CertificateStore(config)
+
+    def listener(
+        self,
+        default: CertificateFiles,
+        port: bytes,
+        alpn: tuple[str, ...],
+        registry: Registry | None,
+    ) -> "ListenerCertificates":
+        """Return the certificates of one listener.
+
+        Args:
+            default: for names that have none of their own, and for clients that ask for none.
+            port: decimal; b"" for a UNIX socket.
+            alpn: protocols that its connections speak.
+            registry: of announced nodes, if there is one.
+        """
+        config, announced = self.config, None
+        if registry is not None and self._subscription.sni_allow_dirs:
+            announced = AnnouncedCertificates(registry, port, config.sni_dir_ciphers)
+        dotsplit = self._subscription.dotsplit
+        names = CertificateNames(config, dotsplit=dotsplit, announced=announced)
+        return ListenerCertificates(default, names, self.store, alpn)
+
+
+class ListenerCertificates:
+    """Certificates of one listener; made by :class:`Certificates`.
+
+    Attributes:
+        has_policies: some name may want certificates of its clients.
+    """
+
+    __slots__ = ("_alpn", "_default", "_names", "_store", "has_policies")
+
+    def __init__(
+        self,
+        default: CertificateFiles,
+        names: CertificateNames,
+        store: CertificateStore,
+        alpn: tuple[str, ...],
+    ) -> None:
+        self._default = default
+        self._names = names
+        self._store = store
+        self._alpn = alpn
+        self.has_policies = bool(default.client_ca) or names.has_policies
+
+    def choose(self, name: str | None, now: float) -> tuple[ssl.SSLContext, str]:
+        """Return the context of a connection, and its policy for clients.
+
+        Args:
+            name: that the client asks for, in lower case; None: none.
+            now: the loop's seconds.
+
+        Raises:
+            UnknownName: there is none for this name.
+            CertificateFault: there is, and it can't be used.
+        """
+        files = self._names.find(name, self._default, now)
+        return self._store.get(files, self._alpn, now), policy_of(files)
+
+    def policy(self, name: str | None, now: float) -> str:
+        """Return the policy of a name for clients: a connection with another policy is none for it."""
+        try:
+            return policy_of(self._names.find(name, self._default, now))
+        except UnknownName:
+            return policy_of(self._default)
