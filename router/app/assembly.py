@@ -121,10 +121,10 @@ class AssembledRouter:
             self.access_log = AccessLog(
                 config.access_log, config.access_log_format, delay=self._timing.log_delay
             )
+        for one in config.secured:
+            bound = bind_stream(one.listen, process, inherited, shared)
+            self.secure += [(sock, one.files) for sock in bound]
         if isinstance(config, HttpRouterConfig):
-            for one in config.secure:
-                bound = bind_stream(one.listen, process, inherited, shared)
-                self.secure += [(sock, one.files) for sock in bound]
             for redirect in config.redirects:
                 bound = bind_stream(redirect.listen, process, inherited, shared)
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
@@ -245,4 +245,5 @@ FRONTS: Final[Mapping[str, Callable[[RouterConfig], Front]]] = {
     "fastrouter": _uwsgi,
     "http": _http,
     "rawrouter": _raw,
+    "sslrouter": _raw,
 }

@@ -12,6 +12,7 @@ from uwsgi_router.router.config.model import (
     PtyConfig,
     RawRouterConfig,
     RouterConfig,
+    SslRouterConfig,
     SubscriptionConfig,
     TlsConfig,
     TunTapConfig,
@@ -26,6 +27,7 @@ _PARTS = (
     "http",
     "any-http",
     "rawrouter",
+    "sslrouter",
     "forkpty",
     "pty",
     "tuntap",
@@ -92,6 +94,8 @@ def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
         yield HttpRouterConfig(**(fields["any-http"] | fields["http"]))
     if fields["rawrouter"]:
         yield RawRouterConfig(**fields["rawrouter"])
+    if fields["sslrouter"]:
+        yield SslRouterConfig(**fields["sslrouter"])
 
 
 def _undefined(line: Line, value: str) -> Problem | None:

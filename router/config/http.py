@@ -325,3 +325,8 @@ class HttpRouterConfig(RouterConfig):
         origin=_OURS,
         needs=("access_log",),
     )
+
+    @property
+    def secured(self) -> tuple[SecureListener, ...]:
+        """Listeners whose clients speak TLS."""
+        return self.secure

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
-from uwsgi_router.router.config.raw import RawRouterConfig
+from uwsgi_router.router.config.raw import RawRouterConfig, SslRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
 from uwsgi_router.router.config.tls import TlsConfig
@@ -37,6 +37,7 @@ __all__ = [
     "RedirectListener",
     "RouterConfig",
     "SecureListener",
+    "SslRouterConfig",
     "SubscriptionConfig",
     "TlsConfig",
     "TunTapConfig",

@@ -1,16 +1,18 @@
-"""Configuration of the raw router: listeners, timeouts, what nodes are told of clients, access log."""
+"""Configuration of the raw and the SSL router: listeners, timeouts, what nodes are told of clients, access log."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from uwsgi_router.router.config import http_values, values
-from uwsgi_router.router.config.option import Provenance, Scope, option, switch
+from uwsgi_router.router.config import http_values, tls_values, values
+from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.router import RouterConfig, RouterKind
+from uwsgi_router.router.config.types import SecureListener
 from uwsgi_router.router.config.values import integer, seconds
 
 _OURS: Final = Provenance.OURS
 _ROUTER: Final = Scope.ROUTER
 _BUFFER: Final = 262_144
+_RAW: Final = ("rawrouter",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class RawRouterConfig(RouterConfig):
         default=(),
         scope=_ROUTER,
         repeatable=True,
+    )
+
+    sni: bool = switch(
+        "sni",
+        "The key is the name that a TLS client asks for, if it asks for one; its bytes, TLS and all, go to the node.",
+        origin=_OURS,
     )
 
     # --- clients ---
@@ -52,6 +60,7 @@ class RawRouterConfig(RouterConfig):
     xclient: bool = switch(
         "xclient",
         "Tell nodes, which are SMTP servers, the client's address with XCLIENT; clients could send one, too.",
+        only=_RAW,
     )
 
     # --- bytes ---
@@ -100,6 +109,7 @@ class RawRouterConfig(RouterConfig):
         integer("N", 0, 1024),
         "Directions at once whose bulk passes inside the kernel (splice), through a pipe of 1 MiB each.",
         default=32,
+        only=_RAW,
         origin=_OURS,
         zero="bytes are copied",
     )
@@ -130,3 +140,41 @@ class RawRouterConfig(RouterConfig):
     def server_first(self) -> bool:
         """True."""
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class SslRouterConfig(RawRouterConfig):
+    """The SSL router: TLS of clients ends here, and what they say goes to a node as the raw router's does."""
+
+    kind: RouterKind = "sslrouter"
+    # All its listeners have certificates.
+    listen: tuple[str, ...] = ()
+    secure: tuple[SecureListener, ...] = option(
+        "",
+        tls_values.SSLROUTER,
+        "Listen here for clients that speak TLS, with this certificate; the address, as it is written, is the key.",
+        default=(),
+        scope=_ROUTER,
+        repeatable=True,
+        spellings=(
+            Spelling(
+                "sslrouter2",
+                tls_values.SSLROUTER2,
+                "The same as sslrouter, by names: addr, cert, key, ciphers, clientca.",
+            ),
+        ),
+    )
+    sni: bool = switch(
+        "sni",
+        "The key is the name that a client asks for, if it asks for one, and not the listener's address.",
+    )
+
+    @property
+    def secured(self) -> tuple[SecureListener, ...]:
+        """Listeners whose clients speak TLS: all."""
+        return self.secure
+
+    @property
+    def server_first(self) -> bool:
+        """False: clients begin with a hello."""
+        return False

@@ -8,7 +8,7 @@ from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.config import values
 from uwsgi_router.router.config.cache_values import USE_CACHE
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
-from uwsgi_router.router.config.types import CodeString
+from uwsgi_router.router.config.types import CodeString, SecureListener
 from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integer, seconds
 
 _OURS: Final = Provenance.OURS
@@ -17,7 +17,7 @@ _ROUTER: Final = Scope.ROUTER
 # Those that read requests; others only pass bytes on.
 _REQUESTS: Final = ("fastrouter", "http")
 
-RouterKind = Literal["fastrouter", "http", "rawrouter"]
+RouterKind = Literal["fastrouter", "http", "rawrouter", "sslrouter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class RouterConfig:
     fallback_on_no_key: bool = switch(
         "fallback-on-no-key",
         "Use the fallback nodes also for keys that have no node.",
-        origin={"http": _OURS, "rawrouter": _OURS},
+        origin={"http": _OURS, "rawrouter": _OURS, "sslrouter": _OURS},
         needs=("fallback",),
     )
     subscription_fallback_key: str | None = option(
@@ -141,7 +141,7 @@ class RouterConfig:
         values.KEY,
         "Look this key up when the request's own has no node.",
         default=None,
-        origin={"rawrouter": _OURS},
+        origin={"rawrouter": _OURS, "sslrouter": _OURS},
         needs=("subscription_servers",),
     )
     force_key: str | None = option(
@@ -166,7 +166,7 @@ class RouterConfig:
         SECONDS,
         "Give up on connecting to a node after so long and try the next.",
         default=5.0,
-        origin={"fastrouter": _OURS, "rawrouter": _OURS},
+        origin={"fastrouter": _OURS, "rawrouter": _OURS, "sslrouter": _OURS},
     )
     gracetime: float = option(
         "gracetime",
@@ -354,6 +354,11 @@ class RouterConfig:
         scope=_ROUTER,
         only=_REQUESTS,
     )
+
+    @property
+    def secured(self) -> tuple[SecureListener, ...]:
+        """Listeners whose clients speak TLS."""
+        return ()
 
     @property
     def server_first(self) -> bool:

@@ -30,6 +30,10 @@ class RawFront(Front):
         """Return True on UNIX sockets, and for those that have yet to tell who the client is."""
         return not host or (not told and self._settings.proxies.has(host))
 
+    def wants_proxy_header(self, host: str) -> bool:
+        """Return True for peers that are configured as such."""
+        return self._settings.proxies.has(host)
+
     def connection(
         self,
         context: Context,
@@ -37,7 +41,7 @@ class RawFront(Front):
         peer: Peer,
         number: int,
         listener: Listener,
-        tls: TlsFacts | None,  # noqa: ARG002
+        tls: TlsFacts | None,
     ) -> Connection:
         """Return a connection that is served at once: the node may be the first to speak."""
-        return RawConnection(context, self._settings, listener, link, peer, number)
+        return RawConnection(context, self._settings, listener, link, peer, number, tls)

@@ -3,6 +3,7 @@
 from uwsgi_router.protocol.proxy import HostPort, encode_proxy_v1, encode_proxy_v2
 from uwsgi_router.router.config.model import RawRouterConfig
 from uwsgi_router.router.net.pipe import PipePool
+from uwsgi_router.router.net.tls_link import RECORD
 from uwsgi_router.router.proxy.proxy_header import ProxyPeers
 from uwsgi_router.router.proxy.relay_pump import RelaySettings
 
@@ -18,14 +19,16 @@ class RawSettings:
     Attributes:
         relays: of the relays.
         proxies: whose connections begin with a PROXY header.
-        header_timeout: seconds in which that has to come.
+        header_timeout: seconds in which that has to come, and a hello.
+        by_name: the key is the name that a TLS client asks for.
     """
 
-    __slots__ = ("_send_proxy", "header_timeout", "proxies", "relays")
+    __slots__ = ("_send_proxy", "by_name", "header_timeout", "proxies", "relays")
 
     def __init__(self, config: RawRouterConfig) -> None:
         self.relays = RelaySettings(
-            config.buffer_size,
+            # No less than a record of TLS.
+            max(config.buffer_size, RECORD) if config.secured else config.buffer_size,
             timeout=config.timeout,
             client_timeout=config.client_timeout,
             backend_timeout=config.backend_timeout,
@@ -35,6 +38,7 @@ class RawSettings:
         )
         self.proxies = ProxyPeers(config.proxy_protocol)
         self.header_timeout = config.connect_timeout
+        self.by_name = config.sni
         self._send_proxy = config.send_proxy
 
     @property
@@ -52,7 +56,16 @@ class RawSettings:
         encode = encode_proxy_v1 if self._send_proxy == "1" else encode_proxy_v2
         if not source[0] or destination is None:
             return encode(None, None)
-        return encode(_plain(source), _plain(destination))
+        first, second = _plain(source), _plain(destination)
+        if (":" in first[0]) != (":" in second[0]):
+            # A proxy has told the one, and the kernel the other: both in the larger form.
+            first, second = _ipv6(first), _ipv6(second)
+        return encode(first, second)
+
+
+def _ipv6(address: HostPort) -> HostPort:
+    host, port = address
+    return host if ":" in host else f"{_MAPPED}{host}", port
 
 
 def _plain(address: HostPort) -> HostPort:
