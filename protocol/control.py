@@ -13,11 +13,13 @@ drain     node; key: left out: whatever keys it has; timeout: seconds until the 
           comes only when somebody else has taken the node out of service, too
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
+certificates
 ========  ===================================================================================
 
-The answer to ``status`` is a line for each node, ``{"node": {...}}``; then, as in every answer, one
+The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to ``certificates`` one for each that is
+served over TLS, ``{"certificate": {"name": ..., "file": ..., "not_after": epoch}}``; then, as in every answer, one
 line that has ``ok``: ``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that
-were meant, ``running`` the requests that they still have: 0 after a ``drain`` that was in time.
+were meant (or certificates), ``running`` the requests that they still have: 0 after a ``drain`` that was in time.
 ``known`` is false if nobody has announced the key within the last hour: perhaps it is another router.
 ``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
 connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
@@ -45,14 +47,16 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight"]
+Do = Literal["status", "drain", "enable", "weight", "certificates"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key"}),
     "drain": frozenset({"node", "key", "timeout", "wait_only"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
+    "certificates": frozenset(),
 }
+_WITHOUT_NODE: Final = frozenset({"status", "certificates"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -66,7 +70,7 @@ class Question:
 
     Attributes:
         do: the word.
-        node: the node's address as in the table; "" for ``status``.
+        node: the node's address as in the table; "" for ``status`` and ``certificates``.
         key: None: every key.
         timeout: seconds.
         weight: None: what the node announces.
@@ -114,7 +118,8 @@ def decode_question(line: bytes) -> Question:
         if name not in _MEMBERS[word]:
             raise ControlError(f"{word} has no {_shown(name)}")
     node = members.get("node", "")
-    if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == (word == "status"):
+    without = word in _WITHOUT_NODE
+    if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == without:
         raise ControlError(f"{word} needs a node: an address of up to {_MAX_NODE} bytes")
     return Question(
         word,
@@ -143,13 +148,13 @@ def encode_refusal(error: str) -> bytes:
 
 
 def decode_answer(line: bytes) -> dict[str, Any]:
-    """Read a line of an answer: one that has ``node``, or the last one.
+    """Read a line of an answer: one that has ``node`` or ``certificate``, or the last one.
 
     Raises:
         ControlError: if it is none, or says that something is wrong.
     """
     members = _object(line)
-    if isinstance(members.get("node"), dict):
+    if isinstance(members.get("node"), dict) or isinstance(members.get("certificate"), dict):
         return members
     if members.get("ok") is False:
         raise ControlError(

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.model import CertificateFiles, RouterConfig
 from uwsgi_router.router.core.failure import Failure
@@ -104,6 +105,7 @@ class Gateway:
         self._certificates = certificates
         tls = certificates.config
         self._handshakes = Handshakes(tls.max_handshakes, tls.handshake_timeout)
+        self._speaks_tls = False
         self._acceptors: list[Acceptor] = []
         self._count = 0
         self._log = logging.getLogger(f"uwsgi-router.{config.kind}")
@@ -130,6 +132,7 @@ class Gateway:
         accepting = [(bound, front.listener(bound.port, bound.name)) for bound in listeners]
         for bound, redirect in redirecting:
             accepting.append((bound, front.listener(bound.port, bound.name, redirect)))
+        self._speaks_tls = bool(secure)
         for bound, files in secure:
             listener = front.listener(bound.port, bound.name)
             listener.certificates = certificates.listener(
@@ -237,6 +240,11 @@ class Gateway:
     def counters(self) -> Counters:
         """Counters since the router started."""
         return self._reporter.counters
+
+    @property
+    def certificate_ends(self) -> list[CertificateEnd] | None:
+        """Until when certificates are valid that are served; None: it speaks no TLS."""
+        return self._certificates.ends() if self._speaks_tls else None
 
     @property
     def access_log(self) -> AccessLog | None:

@@ -197,6 +197,8 @@ class Instance:
         await self._names.start()
         for router in self.routers:
             router.accept()
+        # They are valid by the calendar.
+        self.certificates.watch(loop, time.time)  # noqa: TID251
         # Those of acceptors are known only now.
         interval = self._timing.look_at_files
         self._file_watch = FileWatch(self._sockets(), process, loop, self._enter, interval=interval)
@@ -205,12 +207,13 @@ class Instance:
     def operator(self) -> Operator:
         """Return the operator of all nodes; to be called once it has started."""
         configured = [nodes for gateway in self.gateways for nodes in gateway.configured]
-        return self.tables.operator(configured)
+        return self.tables.operator(configured, self.certificates.ends)
 
     async def stop(self, mercy: float) -> None:
         """Stop accepting, let requests finish for up to ``mercy`` seconds, end the rest; close everything."""
         if self._file_watch is not None:
             self._file_watch.close()
+        self.certificates.close()
         if not any(bound.inherited for bound in self._streams()):
             # Otherwise the next process takes these listeners over, and requests wait there for it.
             await self._commons.withdraw(self)

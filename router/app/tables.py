@@ -9,6 +9,7 @@ from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.admin.control.operator import Operator
 from uwsgi_router.router.app.assembly import AssembledRouter
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
@@ -176,9 +177,14 @@ class Tables:
         for table in self:
             table.unused_by(listener)
 
-    def operator(self, configured: Sequence[ConfiguredNodes] = ()) -> Operator:
+    def operator(
+        self,
+        configured: Sequence[ConfiguredNodes] = (),
+        certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
+    ) -> Operator:
         """Return the operator of the tables, and of configured nodes; to be called once they have started."""
-        return Operator(self._named(), asyncio.get_running_loop().time, configured)
+        clock = asyncio.get_running_loop().time
+        return Operator(self._named(), clock, configured, certificates)
 
     def _named(self) -> dict[str, Table]:
         """Return each table by its first address, by which its part of a state file is known."""

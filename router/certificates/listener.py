@@ -1,9 +1,12 @@
 """Certificates of listeners: the choice for one connection, by the name that its client asks for."""
 
+import asyncio
 import ssl
+from collections.abc import Callable
 
 from uwsgi_router.router.certificates.announced import AnnouncedCertificates
 from uwsgi_router.router.certificates.errors import UnknownName
+from uwsgi_router.router.certificates.expiry import CertificateEnd, ExpiryWatch
 from uwsgi_router.router.certificates.names import CertificateNames, policy_of
 from uwsgi_router.router.certificates.store import CertificateStore
 from uwsgi_router.router.config.model import SubscriptionConfig
@@ -28,6 +31,8 @@ class Certificates:
         self.config = config
         self._subscription = subscription
         self.store = CertificateStore(config)
+        self._defaults: list[CertificateFiles] = []
+        self._expiry: ExpiryWatch | None = None
 
     def listener(
         self,
@@ -44,12 +49,35 @@ class Certificates:
             alpn: protocols that its connections speak.
             registry: of announced nodes, if there is one.
         """
+        self._defaults.append(default)
         config, announced = self.config, None
         if registry is not None and self._subscription.sni_allow_dirs:
             announced = AnnouncedCertificates(registry, port, config.sni_dir_ciphers)
         dotsplit = self._subscription.dotsplit
         names = CertificateNames(config, dotsplit=dotsplit, announced=announced)
         return ListenerCertificates(default, names, self.store, alpn)
+
+    def watch(self, loop: asyncio.AbstractEventLoop, wall_clock: Callable[[], float]) -> None:
+        """Watch over their ends, once all listeners are known, if there are any.
+
+        Args:
+            loop: the event loop.
+            wall_clock: returns the epoch.
+        """
+        if self._defaults:
+            config = self.config
+            configured = [*self._defaults, *config.sni, *config.sni_regexps]
+            self._expiry = ExpiryWatch(self.store, configured, loop, wall_clock)
+            self._expiry.start()
+
+    def ends(self) -> list[CertificateEnd]:
+        """Return until when those are valid that are served."""
+        return [] if self._expiry is None else self._expiry.ends()
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._expiry is not None:
+            self._expiry.close()
 
 
 class ListenerCertificates:

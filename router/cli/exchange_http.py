@@ -1,6 +1,7 @@
 """HTTP/1.1 client of ``get``: one request and its answer, read by h11."""
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Final
@@ -10,9 +11,11 @@ import h11
 from uwsgi_router.protocol.address import Address, parse_address
 from uwsgi_router.router.cli.exchange import MAX_HEAD, not_http
 from uwsgi_router.router.cli.peer import GetError, PeerConnection, Phases, RequestBody
+from uwsgi_router.router.cli.tls import TlsClient
 from uwsgi_router.version import __version__
 
 SCHEME: Final = "http://"
+SECURE: Final = "https://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +26,19 @@ class Url:
         address: of the server.
         host: for the Host field.
         target: path and query.
+        secure: over TLS.
     """
 
     address: Address
     host: str
     target: str
+    secure: bool = False
 
 
 def parse_url(text: str, path: str | None) -> Url:
     """Read ``http://HOST[:PORT][/path]``, or ``http:///run/app.sock`` and ``http://@name``, which are UNIX sockets.
+
+    The same with ``https``.
 
     Args:
         text: the URL.
@@ -41,9 +48,10 @@ def parse_url(text: str, path: str | None) -> Url:
         AddressError: it names no address.
         GetError: it can't be used.
     """
-    rest = text.removeprefix(SCHEME)
+    secure = text.startswith(SECURE)
+    rest = text.removeprefix(SECURE if secure else SCHEME)
     if rest.startswith(("/", "@")):
-        return Url(parse_address(rest), "localhost", _absolute(path or "/"))
+        return Url(parse_address(rest), "localhost", _absolute(path or "/"), secure)
     rest = rest.partition("#")[0]
     end = min(rest.find(mark) if mark in rest else len(rest) for mark in "/?")
     authority, target = rest[:end], rest[end:]
@@ -56,10 +64,10 @@ def parse_url(text: str, path: str | None) -> Url:
     if target not in {"", "/"} and path is not None:
         raise GetError(f"{text} has a path, and {path} is another one")
     has_port = ":" in authority.rpartition("]")[2]
-    address = parse_address(authority if has_port else f"{authority}:80")
+    address = parse_address(authority if has_port else f"{authority}:{443 if secure else 80}")
     # Without a host it is this machine.
     host = "localhost" + authority if authority.startswith(":") else authority
-    return Url(address, host, _absolute(path or target or "/"))
+    return Url(address, host, _absolute(path or target or "/"), secure)
 
 
 def _absolute(path: str) -> str:
@@ -98,8 +106,19 @@ def request(
         raise GetError(f"this is no HTTP request: {exc}") from exc
 
 
+def host_of(asked: h11.Request) -> str:
+    """Return the host that a request asks for, without its port: a name, or an address without brackets."""
+    host = next((os.fsdecode(value) for name, value in asked.headers if name == b"host"), "")
+    return (host if host.endswith("]") else re.sub(r":[0-9]*\Z", "", host)).strip("[]")
+
+
 def exchange_http(
-    address: Address, asked: h11.Request, body: RequestBody | None, timeout: float, phases: Phases
+    address: Address,
+    asked: h11.Request,
+    body: RequestBody | None,
+    timeout: float,
+    phases: Phases,
+    tls: TlsClient | None = None,
 ) -> int:
     """Send a request, write the body of its answer to stdout; return its status.
 
@@ -109,6 +128,7 @@ def exchange_http(
         body: sent meanwhile, because a server may answer before it has read everything.
         timeout: seconds for each step.
         phases: told of every step.
+        tls: what is spoken; None: no TLS.
 
     Raises:
         GetError: if no whole answer came.
@@ -119,7 +139,7 @@ def exchange_http(
     if body is None:
         connection.send(h11.EndOfMessage())
     assert head is not None
-    with PeerConnection(address, timeout, phases) as peer:
+    with PeerConnection(address, timeout, phases, tls) as peer:
         peer.send(head, "head")
         with peer.sending(body):
             return _Answer(peer, connection).read()

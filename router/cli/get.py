@@ -1,4 +1,4 @@
-"""Command ``get``: one request over uwsgi, as a web server would send it, or over HTTP.
+"""Command ``get``: one request over uwsgi, as a web server would send it, or over HTTP or https.
 
 The exit status is 0 for an answer below 400, 1 for any other or none, 2 for a command line that
 makes no sense. The body goes to standard output, everything else to standard error.
@@ -7,6 +7,7 @@ makes no sense. The body goes to standard output, everything else to standard er
 import argparse
 import os
 import re
+import ssl
 import sys
 from collections.abc import Callable
 from io import BytesIO
@@ -21,6 +22,7 @@ from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, seconds, unread
 from uwsgi_router.router.cli.exchange import exchange
 from uwsgi_router.router.cli.peer import GetError, Phases, RequestBody
+from uwsgi_router.router.cli.tls import TlsClient, tls_client
 
 # An address with a path behind it, as in a URL.
 _PATH = re.compile(r"([^/@]+:\d+)(/.*)")
@@ -31,6 +33,8 @@ def main(args: list[str]) -> int:
     """Send one request; return the exit status."""
     parsed = arguments().parse_args(args)
     try:
+        if (parsed.cacert or parsed.insecure) and not parsed.address.startswith("https://"):
+            raise GetError("--cacert and -k are about https://")
         send = _over_http(parsed) if "://" in parsed.address else _over_uwsgi(parsed)
     except (AddressError, PacketError, GetError) as exc:
         return failed("get", exc, 2)
@@ -70,33 +74,46 @@ def _over_http(parsed: argparse.Namespace) -> Callable[[Phases], int]:
     # h11 is loaded only when it is needed.
     from uwsgi_router.router.cli import exchange_http as http  # noqa: PLC0415
 
-    if not parsed.address.startswith(http.SCHEME):
-        raise GetError(f"{parsed.address}: only http:// and the uwsgi protocol are spoken here")
+    if not parsed.address.startswith((http.SCHEME, http.SECURE)):
+        raise GetError(
+            f"{parsed.address}: only http://, https:// and the uwsgi protocol are spoken here"
+        )
     if parsed.var:
         raise GetError("--var: HTTP has no variables; write header fields with -H")
     url = http.parse_url(parsed.address, parsed.path)
     fields = [_field(text) for text in parsed.H]
     body = _open_body(parsed.data)
     asked = http.request(url, parsed.X or ("GET" if body is None else "POST"), fields, body)
-    return lambda phases: http.exchange_http(url.address, asked, body, parsed.timeout, phases)
+    tls = _tls_of(parsed, http.host_of(asked)) if url.secure else None
+    return lambda phases: http.exchange_http(url.address, asked, body, parsed.timeout, phases, tls)
+
+
+def _tls_of(parsed: argparse.Namespace, name: str) -> TlsClient:
+    try:
+        return tls_client(name, parsed.cacert, trusting=parsed.insecure)
+    except ssl.SSLError as exc:
+        raise GetError(f"--cacert {parsed.cacert}: there is no certificate in PEM") from exc
+    except OSError as exc:
+        raise GetError(f"--cacert {parsed.cacert}: {(exc.strerror or str(exc)).lower()}") from exc
 
 
 def arguments() -> argparse.ArgumentParser:
     """Return the parser of its command line."""
     parser = commands.parser(
         "get",
-        "Send one request over the uwsgi protocol, or over HTTP.",
+        "Send one request over the uwsgi protocol, over HTTP, or over https.",
         "Exit status: 0 for an answer below 400, 1 for any other or none, 2 for wrong use.",
         (
             "uwsgi-router get 127.0.0.1:3031 /path -H www.example.com",
             "uwsgi-router get /run/app.sock / --var SCRIPT_NAME=/app --data body.json",
             "uwsgi-router get http://127.0.0.1:8080/health -v",
+            "uwsgi-router get https://127.0.0.1:8443/ -H www.example.com --cacert ca.pem",
         ),
     )
     parser.add_argument(
         "address",
         help="router or node: host:port, [v6]:port, /path or @name; "
-        "over HTTP http://host:port/path, or http:// and one of these",
+        "over HTTP http://host:port/path, or http:// and one of these; https:// likewise",
     )
     parser.add_argument("path", nargs="?", help="with its query (default: /)")
     parser.add_argument("-X", metavar="METHOD", help="the method (GET; POST with --data)")
@@ -105,7 +122,13 @@ def arguments() -> argparse.ArgumentParser:
         metavar="HOST",
         action="append",
         default=[],
-        help="the host to ask for; also any header as 'Name: value' (may be repeated)",
+        help="the host to ask for, over TLS too; also any header as 'Name: value' (may be repeated)",
+    )
+    parser.add_argument(
+        "--cacert", metavar="FILE", help="believe these authorities, not the system's (https)"
+    )
+    parser.add_argument(
+        "-k", "--insecure", action="store_true", help="take any certificate (https)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="phases and head on stderr")
     parser.add_argument(

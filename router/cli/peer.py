@@ -1,6 +1,7 @@
 """Peer of ``get``: a blocking socket with timeouts, and a log line for every step."""
 
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import BinaryIO, Final, Self
 
 from uwsgi_router.protocol.address import Address, InetAddress
 from uwsgi_router.protocol.text import show
+from uwsgi_router.router.cli.tls import TlsClient, TlsSocket
 
 _CHUNK: Final = 65_536
 
@@ -60,17 +62,23 @@ class PeerConnection:
         address: where to.
         timeout: seconds for each step.
         phases: told of every step.
+        tls: what the connection speaks; None: no TLS.
 
     Raises:
         GetError: if nobody takes the connection.
     """
 
-    def __init__(self, address: Address, timeout: float, phases: Phases) -> None:
+    def __init__(
+        self, address: Address, timeout: float, phases: Phases, tls: TlsClient | None = None
+    ) -> None:
         self.address = address
         self.phases = phases
         self._timeout = timeout
-        self._sock = self._connect()
+        sock = self._connect()
         phases.tell(f"connected to {address}")
+        self._sock: socket.socket | TlsSocket = sock
+        if tls is not None:
+            self._sock = self._secured(sock, tls)
 
     def __enter__(self) -> Self:
         return self
@@ -104,6 +112,25 @@ class PeerConnection:
                 TimeoutError: f" within {timeout:g} s",
             }.get(type(exc), "")
             raise GetError(f"cannot connect to {address}: {_reason(exc)}{hint}") from exc
+
+    def _secured(self, sock: socket.socket, tls: TlsClient) -> TlsSocket:
+        """Shake hands."""
+        address, hint = self.address, ""
+        try:
+            secured = TlsSocket(sock, tls)
+        except OSError as exc:
+            sock.close()
+            reason = _reason(exc)
+            if isinstance(exc, ssl.SSLCertVerificationError):
+                reason = f"its certificate is refused: {exc.verify_message}"
+                hint = "; --cacert FILE names who is to be believed, -k takes any certificate"
+            elif isinstance(exc, TimeoutError):
+                reason = f"no answer within {self._timeout:g} s"
+            elif isinstance(exc, ssl.SSLError):
+                reason = (exc.reason or reason).lower().replace("_", " ")
+            raise GetError(f"no TLS with {address} for {tls.name}: {reason}{hint}") from exc
+        self.phases.tell(f"shook hands: {secured.spoken}")
+        return secured
 
     def send(self, data: bytes, what: str) -> None:
         """Send the head of a request; ``what`` it is made of.

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from uwsgi_router.protocol.control import Question
@@ -43,6 +44,7 @@ _COLUMNS: Final = (
 _CLEAR: Final = "\x1b[H\x1b[2J"
 
 NodeLine = Mapping[str, Any]
+EndLine = Mapping[str, Any]
 
 
 def main(args: list[str]) -> int:
@@ -50,8 +52,9 @@ def main(args: list[str]) -> int:
     parsed = arguments().parse_args(args)
     try:
         while True:
-            nodes = _asked(parsed.control, parsed.key)
-            text = as_json(nodes) if parsed.json else as_table(nodes)
+            nodes, certificates = _asked(parsed.control, parsed.key)
+            tables = as_table(nodes) + ends_table(certificates, _now())
+            text = as_json(nodes, certificates) if parsed.json else tables
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
@@ -100,19 +103,35 @@ def add_control(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _asked(path: str, key: str | None) -> list[NodeLine]:
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
+def _asked(path: str, key: str | None) -> tuple[list[NodeLine], list[EndLine]]:
+    """Return nodes, and certificates unless it is about a key."""
     with Control(path, _PATIENCE) as control:
         lines = control.ask(Question("status", key=key_of(key)))
-        return [line["node"] for line in lines if "node" in line]
+        nodes = [line["node"] for line in lines if "node" in line]
+        if key is not None:
+            return nodes, []
+        try:
+            others = list(control.ask(Question("certificates")))
+        except CannotAsk:
+            # The router is an older one.
+            return nodes, []
+        return nodes, [line["certificate"] for line in others if "certificate" in line]
 
 
-def as_json(nodes: Sequence[NodeLine]) -> str:
-    """Return one object: keys in order, each with its nodes."""
+def as_json(nodes: Sequence[NodeLine], certificates: Sequence[EndLine] = ()) -> str:
+    """Return one object: keys in order, each with its nodes, and certificates that are served."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
     ]
-    return json.dumps({"keys": keys}, indent=2) + "\n"
+    document: dict[str, object] = {"keys": keys}
+    if certificates:
+        document["certificates"] = [_shown(one) for one in certificates]
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _shown(node: NodeLine) -> NodeLine:
@@ -122,6 +141,29 @@ def _shown(node: NodeLine) -> NodeLine:
         for name, value in node.items()
         if name not in {"table", "key", "algorithm"}
     }
+
+
+def ends_table(certificates: Sequence[EndLine], wall: float) -> str:
+    """Return a table of the ends of certificates, the first end first; "" if there are none.
+
+    Args:
+        certificates: as the router tells of them.
+        wall: now, as an epoch.
+    """
+    rows = [("certificate", "ends", "in", "file")]
+    for one in sorted(certificates, key=lambda one: (one["not_after"], one["name"])):
+        when = datetime.fromtimestamp(one["not_after"], UTC)
+        days = int((one["not_after"] - wall) // 86_400)
+        left = f"{days} days" if days >= 0 else "it has ended"
+        rows.append((_text(one["name"]), f"{when:%Y-%m-%d}", left, _text(one["file"])))
+    if len(rows) == 1:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join(("", *lines, ""))
 
 
 def as_table(nodes: Sequence[NodeLine]) -> str:

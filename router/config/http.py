@@ -62,6 +62,19 @@ class HttpRouterConfig(RouterConfig):
         needs=("secure",),
     )
 
+    # Seconds; None: nothing is said. 0 takes back what was said before.
+    hsts: int | None = option(
+        "https-hsts",
+        integer("N", 0, 10 * 365 * 86_400),
+        "Tell browsers over TLS to come over TLS only, for so many seconds (Strict-Transport-Security), unless a node"
+        " says it.",
+        default=None,
+        scope=_ROUTER,
+        origin=_OURS,
+        whole=True,
+        needs=("secure",),
+        shown="off",
+    )
     https_export_cert: bool = switch(
         "https-export-cert",
         "Send the client's certificate, PEM, to nodes that speak uwsgi as HTTPS_CC.",

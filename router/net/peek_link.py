@@ -1,5 +1,6 @@
 """Link whose first bytes are looked at before it is decided who reads them."""
 
+import select
 import socket
 
 from uwsgi_router.router.net.link import Link
@@ -34,6 +35,12 @@ class PeekLink(Link):
             return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return None
+
+    def peer_ended(self) -> bool:
+        """Return True if nothing will follow what can be looked at."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def end_peeking(self) -> None:
         """Call the reader from now on as long as there is something to read."""

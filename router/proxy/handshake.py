@@ -26,6 +26,7 @@ from uwsgi_router.router.proxy.front import Front, Listener
 _MAX_PROXY: Final = 8_192
 # What a client that can't be served gets: alerts of RFC 8446 section 6, as records.
 _UNRECOGNIZED_NAME: Final = b"\x15\x03\x03\x00\x02\x02\x70"
+_DECODE_ERROR: Final = b"\x15\x03\x03\x00\x02\x02\x32"
 _INTERNAL_ERROR: Final = b"\x15\x03\x03\x00\x02\x02\x50"
 
 # Why a handshake has failed, by words that OpenSSL's reasons begin with or hold.
@@ -87,7 +88,6 @@ class Handshake(Connection):
     __slots__ = (
         "_began",
         "_context",
-        "_failure",
         "_following",
         "_front",
         "_handshakes",
@@ -113,7 +113,6 @@ class Handshake(Connection):
         self._listener = listener
         self._tls_link = link
         self._following: Connection | None = None
-        self._failure = ""
         self._name: str | None = None
         self._began = context.poller.now
 
@@ -128,7 +127,7 @@ class Handshake(Connection):
 
     def crowd_out(self) -> None:
         """End it for another one."""
-        self._failure = "crowded"
+        self._failed("crowded", "another one has come, and there may be no more")
         self.fiber.cancel()
 
     def start(self) -> None:
@@ -189,6 +188,9 @@ class Handshake(Connection):
             if header is not None:
                 link.recv(header.size)
                 return header.source is None or self._client_told(header.source)
+            if data is not None and link.peer_ended():
+                self._failed("closed", "the connection ended inside a PROXY header")
+                return False
             await fiber.pause()
 
     def _client_told(self, source: Peer) -> bool:
@@ -218,12 +220,15 @@ class Handshake(Connection):
                     self._failed("plain-http" if exc.http else "not-tls", str(exc))
             except BadHello as bad:
                 self._failed("bad-hello", str(bad))
-                answer = b""
+                answer = _DECODE_ERROR
             if hello is not None:
                 return hello
             if answer is not None:
                 if answer:
                     await send_last(self, answer, complete=False)
+                return None
+            if data is not None and link.peer_ended():
+                self._failed("closed", "the connection ended inside a hello")
                 return None
             await fiber.pause()
 
@@ -267,7 +272,6 @@ class Handshake(Connection):
 
     def _failed(self, reason: str, text: str) -> None:
         """Note why it has failed."""
-        self._failure = reason
         self._context.site.reporter.handshake_failed(self.peer[0], reason, text, self._name)
 
     def ended(self, error: BaseException | None) -> None:

@@ -77,6 +77,7 @@ class Table:
     cheap = False
     upstreams = Connections()
     access_log = None
+    certificate_ends = None
 
     def __post_init__(self) -> None:
         self.counters = Counters()

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.lab.messages import Message, ask, request
 from tests.lab.nodes import BlackHole, BusyUnix, Node, Unreachable
 from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
+from tests.lab.tls import NAME, TlsPeer
 from tests.lab.waiting import until
 from uwsgi_router.router.config.model import HttpRouterConfig, RawRouterConfig, RouterConfig
 from uwsgi_router.router.proxy.context import Timing
@@ -133,23 +135,26 @@ class Lab:
         *nodes: Node | Unreachable,
         subscription: dict[str, Any] | None = None,
         process: dict[str, Any] | None = None,
+        tls: dict[str, Any] | None = None,
         **options: Any,
     ) -> Router:
         """An HTTP router."""
         config = HttpRouterConfig(**_options(nodes, options))
-        return await self._started(config, subscription, process)
+        return await self._started(config, subscription, process, tls)
 
     async def _started(
         self,
         config: RouterConfig | HttpRouterConfig,
         subscription: dict[str, Any] | None,
         process: dict[str, Any] | None,
+        tls: dict[str, Any] | None = None,
     ) -> Router:
         router = Router(
             config,
             self.timing,
             subscription=subscription,
             process=process,
+            tls=tls,
             table_timing=self.table_timing,
         )
         self._routers.append(router)
@@ -187,6 +192,34 @@ class Lab:
         self._peers.append(peer)
         await asyncio.get_running_loop().sock_connect(peer.sock, address)
         return peer
+
+    async def tls_client(
+        self,
+        router: Router,
+        context: ssl.SSLContext,
+        name: str | None = NAME,
+        *,
+        session: ssl.SSLSession | None = None,
+        first: bytes = b"",
+    ) -> TlsPeer:
+        """A client that has connected, and sent ``first``; its handshake has not begun."""
+        address = router.secure[0]
+        family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
+        peer = TlsPeer(socket.socket(family), context, name, session)
+        self._peers.append(peer)
+        await asyncio.get_running_loop().sock_connect(peer.sock, address)
+        if first:
+            await asyncio.get_running_loop().sock_sendall(peer.sock, first)
+        return peer
+
+    async def tls_open(
+        self, router: Router, context: ssl.SSLContext, data: bytes = b"", **how: Any
+    ) -> TlsPeer:
+        """A client that has done its handshake and sent this much."""
+        client = await self.tls_client(router, context, **how)
+        await client.handshake()
+        await client.send(data)
+        return client
 
     async def open(self, router: Router, data: bytes = b"") -> Peer:
         """A client that has sent this much."""
@@ -232,7 +265,8 @@ class Lab:
 
 
 def _options(nodes: tuple[Node | Unreachable, ...], options: dict[str, Any]) -> dict[str, Any]:
-    options = {"listen": ("127.0.0.1:0",), **options}
+    if not options.get("secure"):
+        options = {"listen": ("127.0.0.1:0",), **options}
     if nodes:
         options["to"] = tuple(node.address for node in nodes)
     return options

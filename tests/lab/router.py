@@ -14,6 +14,7 @@ from uwsgi_router.router.config.model import (
     ProcessConfig,
     RouterConfig,
     SubscriptionConfig,
+    TlsConfig,
 )
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.report.counters import Counters
@@ -34,6 +35,7 @@ class Router:
         *,
         subscription: dict[str, Any] | None = None,
         process: dict[str, Any] | None = None,
+        tls: dict[str, Any] | None = None,
         table_timing: TableTiming | None = None,
     ) -> None:
         self.config = config
@@ -42,6 +44,7 @@ class Router:
                 process=ProcessConfig(defer_accept=False, **(process or {})),
                 subscription=SubscriptionConfig(**(subscription or {})),
                 routers=(config,),
+                tls=TlsConfig(**(tls or {})),
             ),
             timing=timing,
             table_timing=table_timing,
@@ -51,7 +54,10 @@ class Router:
     async def start(self) -> Self:
         self.instance.bind()
         # Sockets that were only bound are closed by the instance; so note the address now.
-        self.address = self.instance.routers[0].streams[0].sock.getsockname()
+        router = self.instance.routers[0]
+        bound = [*router.streams, *(one for one, _files in router.secure)]
+        self.address = bound[0].sock.getsockname()
+        self.secure = [one.sock.getsockname() for one, _files in router.secure]
         await self.instance.start()
         (self.gateway,) = self.instance.gateways
         self.started = True

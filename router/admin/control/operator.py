@@ -12,6 +12,7 @@ from uwsgi_router.router.admin.control.nodes import (
     SteeredNode,
     status_of,
 )
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
 
@@ -86,6 +87,7 @@ class Operator:
         tables: of announced nodes, by their first subscription servers.
         clock: the loop's clock, seconds.
         configured: nodes that the configuration names.
+        certificates: returns the ends of those that are served over TLS.
     """
 
     def __init__(
@@ -93,10 +95,12 @@ class Operator:
         tables: Mapping[str, Table],
         clock: Callable[[], float],
         configured: Sequence[ConfiguredNodes] = (),
+        certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
         self._configured = configured
+        self.certificates = certificates
 
     def __repr__(self) -> str:
         return f"<Operator tables={list(self._tables)}>"

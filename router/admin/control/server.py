@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from uwsgi_router.protocol.control import (
     MAX_QUESTION,
@@ -18,7 +19,7 @@ from uwsgi_router.protocol.control import (
     encode_line,
     encode_refusal,
 )
-from uwsgi_router.router.admin.control.nodes import NodeStatus, NoWeight
+from uwsgi_router.router.admin.control.nodes import NoWeight
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
     DrainWait,
@@ -103,7 +104,7 @@ class ControlServer(BoundedService):
         text = "cut off a control client, %s: nothing asked, or the answer not taken"
         self._limited.info("slow", text, client)
 
-    def _begin(self, line: bytes, who: str) -> "bytes | _Wait | Iterator[NodeStatus]":
+    def _begin(self, line: bytes, who: str) -> "bytes | _Wait | Iterator[_Line]":
         """Do what can be done at once; return the answer, or what it is made of."""
         operator = self._operator
         try:
@@ -111,7 +112,9 @@ class ControlServer(BoundedService):
             node, key = question.node, question.key
             match question.do:
                 case "status":
-                    return operator.status(key)
+                    return ({"node": asdict(one)} for one in operator.status(key))
+                case "certificates":
+                    return ({"certificate": asdict(one)} for one in operator.certificates())
                 case "enable":
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
@@ -144,21 +147,21 @@ class ControlServer(BoundedService):
             left.cancel()
             await asyncio.gather(ended, left, return_exceptions=True)
 
-    async def _listed(self, client: ServiceClient, nodes: Iterator[NodeStatus]) -> bytes:
-        """Send the lines of a status, and return the last one."""
+    async def _listed(self, client: ServiceClient, listed: "Iterator[_Line]") -> bytes:
+        """Send the lines of a list, and return the last one."""
         count = 0
-        while lines := await self._some(nodes):
+        while lines := await self._some(listed):
             count += len(lines)
             await self._send(client, b"".join(lines))
         return encode_done(nodes=count)
 
-    async def _some(self, nodes: Iterator[NodeStatus]) -> list[bytes]:
-        """Return the next lines of a status, as many as a slice of time makes."""
+    async def _some(self, listed: "Iterator[_Line]") -> list[bytes]:
+        """Return the next lines of a list, as many as a slice of time makes."""
         lines: list[bytes] = []
         async with self._turn:
             began = self._loop.time()
-            for node in nodes:
-                lines.append(encode_line({"node": asdict(node)}))
+            for members in listed:
+                lines.append(encode_line(members))
                 if self._loop.time() - began > self._limits.slice:
                     break
             await self._rest(began)
@@ -174,6 +177,9 @@ class ControlServer(BoundedService):
     async def _send(self, client: ServiceClient, data: bytes) -> None:
         async with asyncio.timeout(self._limits.stalled):
             await client.send(data)
+
+
+_Line = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
@@ -165,6 +166,50 @@ class Families:
         for reason, count in list(source.counters.failed.items()):
             failed.add_metric([*name, reason], count)
         yield failed
+        if source.certificate_ends is not None:
+            yield from self._tls(source.certificate_ends)
+
+    def _tls(self, ends: Sequence[CertificateEnd]) -> Iterator[Metric]:
+        router, counters = self._source.name, self._source.counters
+        for metric, text, word, counts in (
+            (
+                "tls_handshakes",
+                "TLS handshakes that succeeded, by version.",
+                "version",
+                counters.handshakes,
+            ),
+            (
+                "tls_handshakes_failed",
+                "TLS handshakes that failed, by reason.",
+                "reason",
+                counters.handshakes_failed,
+            ),
+        ):
+            family = CounterMetricFamily(_PREFIX + metric, text, labels=["router", word])
+            for value, count in list(counts.items()):
+                family.add_metric([router, value], count)
+            yield family
+        resumed = CounterMetricFamily(
+            _PREFIX + "tls_handshakes_resumed",
+            "Those that went on with an earlier session.",
+            labels=["router"],
+        )
+        resumed.add_metric([router], counters.handshakes_resumed)
+        yield resumed
+        first: dict[str, int] = {}
+        for end in ends:
+            # Several files may be for one name: of a listener and of a node that announces it.
+            name = label(end.name)
+            first[name] = min(end.not_after, first.get(name, end.not_after))
+        for some in _slices(list(first.items())):
+            gauge = GaugeMetricFamily(
+                _PREFIX + "certificate_not_after_timestamp_seconds",
+                "Until when a certificate is valid that is served.",
+                labels=["router", "certificate"],
+            )
+            for name, not_after in some:
+                gauge.add_metric([router, name], not_after)
+            yield gauge
 
     def _keys(self, pools: list[NodePool]) -> Iterator[Metric]:
         for name, text, make, read in _KEYS:

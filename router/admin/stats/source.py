@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.static import StaticNode
@@ -70,6 +71,10 @@ class StatsSource(Protocol):
     @property
     def upstreams(self) -> KeptConnections:
         """The connections to HTTP nodes."""
+
+    @property
+    def certificate_ends(self) -> Sequence[CertificateEnd] | None:
+        """Until when certificates are valid that are served; None: it speaks no TLS."""
 
     @property
     def access_log(self) -> LossyLog | None:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from uwsgi_router.protocol.tls.certificate import read_certificate
 from uwsgi_router.protocol.tls.errors import CertificateError
 from uwsgi_router.router.app.prepare.files import MAY_READ, changes, may, severity
 from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.certificates.errors import CertificateFault
+from uwsgi_router.router.certificates.expiry import ending
 from uwsgi_router.router.certificates.pem import paths_of
 from uwsgi_router.router.certificates.store import try_files
 from uwsgi_router.router.config.lines import Problem, Severity
@@ -56,6 +58,9 @@ def certificate_problems(
             certificate = read_certificate(pem.certificate)
         except CertificateError:
             continue
+        text = ending(files.name, files.certificate, certificate, datetime.now(UTC).timestamp())
+        if text:
+            said(option, text, Severity.WARNING)
         if certificate.kind == "RSA" and certificate.bits >= _SLOW_BITS:
             said(
                 option,

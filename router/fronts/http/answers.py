@@ -1,11 +1,14 @@
 """HTTP answer heads for clients: keepalive, chunking, gzip."""
 
 from http import HTTPStatus
+from typing import Final
 
 from uwsgi_router.protocol.http.body import ChunkedEncoder, Encoder, Identity
 from uwsgi_router.protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
 from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.response_head import ResponseHead
+
+_STRICT: Final = b"strict-transport-security:"
 
 
 class AnswerWriter:
@@ -71,6 +74,31 @@ class AnswerWriter:
         elif not asked.minor:
             end = b"Connection: keep-alive\r\n\r\n"
         return b"".join((head.start, b"\r\n", block, framing, end)), encoder, keep
+
+
+class StrictWriter(AnswerWriter):
+    """Writer of answer heads over TLS that tell browsers to come over TLS only (RFC 6797).
+
+    Args:
+        line: the field, with its line end. A node that sends one of its own has the say.
+        auto_gzip: as of the base class.
+        auto_chunked: likewise.
+    """
+
+    __slots__ = ("_line",)
+
+    def __init__(self, line: bytes, *, auto_gzip: bool, auto_chunked: bool) -> None:
+        super().__init__(auto_gzip=auto_gzip, auto_chunked=auto_chunked)
+        self._line = line
+
+    def answer_head(
+        self, asked: RequestHead, head: ResponseHead, length: int | None, *, keep: bool
+    ) -> tuple[bytes, Encoder | None, bool]:
+        """Make the head of an answer."""
+        data, encoder, kept = AnswerWriter.answer_head(self, asked, head, length, keep=keep)
+        if not any(line[: len(_STRICT)].lower() == _STRICT for line in head.lines):
+            data = data[:-2] + self._line + b"\r\n"
+        return data, encoder, kept
 
 
 def switch_head(head: ResponseHead) -> bytes:

@@ -150,6 +150,13 @@ def failure_page(
     settings: HttpSettings, failure: Failure, request_id: str, *, head_only: bool
 ) -> bytes:
     """Return the whole answer to a request that failed, or was refused."""
-    return settings.pages.answer(
+    page = settings.pages.answer(
         failure.status.value, failure.reason, request_id, head_only=head_only
     )
+    return with_fields(page, settings.strict)
+
+
+def with_fields(answer: bytes, fields: bytes) -> bytes:
+    """Return a whole answer with more fields; each with its line end."""
+    start, end, rest = answer.partition(b"\r\n")
+    return start + end + fields + rest

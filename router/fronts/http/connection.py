@@ -9,7 +9,7 @@ from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.fronts.http.body import HttpBody
-from uwsgi_router.router.fronts.http.client import HttpClient, failure_page
+from uwsgi_router.router.fronts.http.client import HttpClient, failure_page, with_fields
 from uwsgi_router.router.fronts.http.client_certificates import check_policy
 from uwsgi_router.router.fronts.http.own import own_answer
 from uwsgi_router.router.fronts.http.pace import Pace
@@ -164,7 +164,7 @@ class HttpConnection(Connection):
             elif isinstance(own, Failure):
                 await self._refuse(own)
             else:
-                await self._answer(client, own)
+                await self._answer(client, with_fields(own, self._settings.strict))
             if not client.reusable or self.link.closed:
                 break
             # Thousands of connections may be idle: none needs to remember its last request.

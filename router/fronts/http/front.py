@@ -29,7 +29,7 @@ class HttpFront(Front):
         host: the name of this machine, for requests without a Host.
     """
 
-    __slots__ = ("_redirects_plain", "_rules", "_settings", "_trusted")
+    __slots__ = ("_redirects_plain", "_rules", "_secure", "_settings", "_trusted")
 
     def __init__(self, config: HttpRouterConfig, pages: ErrorPages, host: bytes) -> None:
         chunked_input = config.chunked_input or config.raw_body
@@ -38,7 +38,9 @@ class HttpFront(Front):
         self._redirects_plain = config.https_plain == "redirect"
         self._rules = HttpRules(config, host)
         self._trusted = TrustedPeers(config.trusted_proxies)
-        self._settings = HttpSettings(config, HttpParser(config, self._rules), pages)
+        parser = HttpParser(config, self._rules)
+        self._settings = HttpSettings(config, parser, pages)
+        self._secure = HttpSettings(config, parser, pages, secure=True)
 
     def listener(self, port: bytes, name: str, redirect: int | None = None) -> Listener:
         """Return the listener of a listening socket, with its variables."""
@@ -71,4 +73,5 @@ class HttpFront(Front):
     ) -> Connection:
         """Return a connection that will carry one request after the other."""
         assert isinstance(listener, HttpListener)
-        return HttpConnection(context, self._settings, listener, link, peer, number, tls)
+        settings = self._settings if tls is None else self._secure
+        return HttpConnection(context, settings, listener, link, peer, number, tls)

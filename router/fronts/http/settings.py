@@ -1,7 +1,7 @@
 """Settings of an HTTP router: timeouts, body limits, WebSocket limits, parser."""
 
 from uwsgi_router.router.config.model import HttpRouterConfig
-from uwsgi_router.router.fronts.http.answers import AnswerWriter
+from uwsgi_router.router.fronts.http.answers import AnswerWriter, StrictWriter
 from uwsgi_router.router.fronts.http.client_certificates import ClientCertificates
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
@@ -15,8 +15,10 @@ class HttpSettings:
         config: of the router.
         parser: see below.
         pages: see below.
+        secure: they are for connections over TLS.
 
     Attributes:
+        strict: the field that answers over TLS have, with its line end, ``https-hsts``; b"": none.
         certificates: tells nodes of clients' certificates.
         parser: reads requests.
         pages: whole answers to requests that failed.
@@ -47,6 +49,7 @@ class HttpSettings:
         "post_buffering",
         "raw_body",
         "response_buffering",
+        "strict",
         "websocket_check",
         "websocket_frame",
         "websocket_message",
@@ -54,14 +57,26 @@ class HttpSettings:
         "writer",
     )
 
-    def __init__(self, config: HttpRouterConfig, parser: HttpParser, pages: ErrorPages) -> None:
+    def __init__(
+        self,
+        config: HttpRouterConfig,
+        parser: HttpParser,
+        pages: ErrorPages,
+        *,
+        secure: bool = False,
+    ) -> None:
         self.parser = parser
         self.certificates = ClientCertificates(
             config.https_client_cert_header.encode(),
             as_pem=config.https_export_cert or any(one.exports for one in config.secure),
         )
         self.pages = pages
-        self.writer = AnswerWriter(auto_gzip=config.auto_gzip, auto_chunked=config.auto_chunked)
+        gzip, chunked = config.auto_gzip, config.auto_chunked
+        self.strict = b""
+        self.writer = AnswerWriter(auto_gzip=gzip, auto_chunked=chunked)
+        if secure and config.hsts is not None:
+            self.strict = b"Strict-Transport-Security: max-age=%d\r\n" % config.hsts
+            self.writer = StrictWriter(self.strict, auto_gzip=gzip, auto_chunked=chunked)
         self.keeps = config.keepalive is not None and not config.raw_body
         self.idle_timeout = config.keepalive or config.timeout
         timeout = config.headers_timeout

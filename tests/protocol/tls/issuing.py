@@ -69,6 +69,14 @@ def pem(issued: x509.Certificate) -> bytes:
     return issued.public_bytes(serialization.Encoding.PEM)
 
 
+def private_pem(key: Key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
 def libcrypto() -> ctypes.CDLL | None:
     """Load the system's OpenSSL; None if there is none."""
     found = ctypes.util.find_library("crypto")

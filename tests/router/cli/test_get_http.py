@@ -204,7 +204,7 @@ def test_what_is_not_http_is_shown_as_it_came(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["https://127.0.0.1/"], "only http:// and the uwsgi protocol are spoken here"),
+        (["ftp://127.0.0.1/"], "only http://, https:// and the uwsgi protocol are spoken here"),
         (["http://"], "http:// names no host"),
         (["http://::1/"], "write an IPv6 address in brackets"),
         (["http://me:secret@127.0.0.1/"], "-H 'Authorization: …'"),

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.lab.lab import Lab
 from tests.lab.router import Router
+from tests.lab.tls import Authority
 from uwsgi_router.router.cli import status
 
 
@@ -106,3 +108,41 @@ async def test_thousands_of_nodes(router: Router, capsys: pytest.CaptureFixture[
 def test_without_a_router_it_is_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert status.main(["--control", "/nonexistent"]) == 1
     assert "there is no such socket" in capsys.readouterr().err
+
+
+async def test_ends_of_certificates(
+    lab: Lab, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(lab.path())
+    monkeypatch.setenv("UWSGI_ROUTER_CONTROL", path)
+    authority = Authority.made(lab.tmp_path / "tls")
+    await lab.to(lab.http_node(), secure=(authority.listener(),), process={"control_socket": path})
+    assert await run() == 0
+    *_, empty, heading, line = capsys.readouterr().out.splitlines()
+    assert (empty, heading.split()) == ("", ["certificate", "ends", "in", "file"])
+    name, day, days, unit, file = line.split()
+    assert (name, unit, file) == ("localhost", "days", authority.issue().certificate)
+    assert int(days) > 14
+    assert await run("--json") == 0
+    (one,) = json.loads(capsys.readouterr().out)["certificates"]
+    assert (one["name"], one["file"]) == ("localhost", file)
+    ends = datetime.fromtimestamp(one["not_after"], UTC)
+    assert f"{ends:%Y-%m-%d}" == day
+
+
+@pytest.mark.parametrize(
+    ("seconds", "day", "left"),
+    [(3 * 86_400, 15, "3 days"), (86_399, 13, "0 days"), (-1, 12, "it has ended")],
+)
+def test_first_end_comes_first(seconds: int, day: int, left: str) -> None:
+    ends = [
+        {"name": "a\x1b.example", "file": "/a", "not_after": 1_000_000_000},
+        {"name": "z.example", "file": "/z", "not_after": 1_000_000 + seconds},
+    ]
+    lines = status.ends_table(ends, 1_000_000).splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "",
+        "certificate ends in file",
+        f"z.example 1970-01-{day} {left} /z",
+        "a\\x1b.example 2001-09-09 11562 days /a",
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from uwsgi_router.protocol.address import parse_address
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.router.admin.stats.source import KeptConnections
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.routing.static import StaticNode
@@ -51,6 +52,7 @@ class Source:
     counters: Counters = field(default_factory=Counters)
     upstreams: KeptConnections = field(default_factory=Connections)
     access_log: Dropping | None = None
+    certificate_ends: Sequence[CertificateEnd] | None = None
 
     @property
     def configured_nodes(self) -> Sequence[UnannouncedNode]:

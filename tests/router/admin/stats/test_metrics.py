@@ -15,6 +15,7 @@ from tests.router.admin.stats.fixtures import (
     configured,
 )
 from uwsgi_router.router.admin.stats import metrics
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.version import __version__, build
 
@@ -224,3 +225,23 @@ def test_any_keys_make_a_scrape_with_a_series_each(keys: list[bytes]) -> None:
     text = b"".join(metrics.render(Source(registry=registry), now=NOW, wall=WALL)).decode()
     lines = [line for line in text.split("\n") if line.startswith("uwsgi_router_node_up{")]
     assert len(set(lines)) == len(keys)
+
+
+def test_handshakes_and_ends_of_certificates_of_routers_that_speak_tls() -> None:
+    ends = [
+        CertificateEnd("a.example", "/a.crt", 2_000_000_000),
+        CertificateEnd("a.example", "/b.crt", 1_900_000_000),
+        CertificateEnd("*.b.example", "/a.crt", 2_000_000_000),
+    ]
+    source = Source(certificate_ends=ends)
+    source.counters.handshakes["TLSv1.3"] = 5
+    source.counters.handshakes_resumed = 2
+    source.counters.handshakes_failed["version"] = 3
+    samples = scrape(source)
+    assert value(samples, "uwsgi_router_tls_handshakes_total", version="TLSv1.3") == 5
+    assert value(samples, "uwsgi_router_tls_handshakes_resumed_total") == 2
+    assert value(samples, "uwsgi_router_tls_handshakes_failed_total", reason="version") == 3
+    name = "uwsgi_router_certificate_not_after_timestamp_seconds"
+    assert value(samples, name, certificate="a.example") == 1_900_000_000
+    assert value(samples, name, certificate="*.b.example") == 2_000_000_000
+    assert not any("tls" in one or "certificate" in one for one, _ in scrape(Source()))

@@ -1,0 +1,188 @@
+"""Ends of TLS connections that a test holds, and certificates for them."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import trustme
+
+from tests.lab.clients import Peer
+from tests.lab.waiting import PATIENCE
+from uwsgi_router.router.config.types import CertificateFiles, SecureListener
+
+T = TypeVar("T")
+
+#: The name that tests ask for unless they are about names.
+NAME = "localhost"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """An authority, and where it puts certificates.
+
+    Attributes:
+        directory: of all files.
+    """
+
+    ca: trustme.CA
+    directory: Path
+
+    @classmethod
+    def made(cls, directory: Path) -> "Authority":
+        directory.mkdir(parents=True, exist_ok=True)
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(directory / "ca.pem")
+        return cls(ca, directory)
+
+    @property
+    def file(self) -> str:
+        """Its own certificate."""
+        return str(self.directory / "ca.pem")
+
+    def issue(self, name: str = NAME, *, at: str = "", common_name: str = "") -> CertificateFiles:
+        """A certificate for a name, in two files."""
+        leaf = self.ca.issue_cert(name, common_name=common_name or None)
+        return self.write(leaf, name, at or name)
+
+    def write(self, leaf: trustme.LeafCert, name: str, at: str) -> CertificateFiles:
+        certificate, key = self.directory / f"{at}.crt", self.directory / f"{at}.key"
+        key.write_bytes(leaf.private_key_pem.bytes())
+        certificate.write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
+        return CertificateFiles(name, str(certificate), str(key))
+
+    def client(
+        self,
+        certificate: CertificateFiles | None = None,
+        *,
+        minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
+        maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+        alpn: tuple[str, ...] = (),
+    ) -> ssl.SSLContext:
+        """The context of a client that believes this authority, with a certificate of its own or without."""
+        context = ssl.create_default_context(cafile=self.file)
+        context.minimum_version, context.maximum_version = minimum, maximum
+        # A connection that ends without close_notify is an error.
+        context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+        if certificate is not None:
+            context.load_cert_chain(certificate.certificate, certificate.key)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        return context
+
+    def listener(self, files: CertificateFiles | None = None) -> SecureListener:
+        """Of a router, on a free port."""
+        return SecureListener("127.0.0.1:0", files or self.issue())
+
+
+class TlsPeer(Peer):
+    """A client's end of a TLS connection; the handshake is the test's to begin."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        name: str | None = NAME,
+        session: ssl.SSLSession | None = None,
+    ) -> None:
+        super().__init__(sock)
+        self._sending = asyncio.Lock()
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        if name is None:
+            context.check_hostname = False
+        self.tls = context.wrap_bio(
+            self.incoming, self.outgoing, server_hostname=name, session=session
+        )
+
+    async def handshake(self) -> None:
+        """Do all of it; the server's alert is an SSLError."""
+        await self._whole(self.tls.do_handshake)
+
+    async def hello(self) -> bytes:
+        """The first flight, which is not sent."""
+        try:
+            self.tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        return self.outgoing.read()
+
+    async def _whole(self, step: Callable[[], T]) -> T:
+        while True:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                await self.flush()
+                async with asyncio.timeout(PATIENCE):
+                    data = await self._loop.sock_recv(self.sock, 65_536)
+                if data:
+                    self.incoming.write(data)
+                else:
+                    self.incoming.write_eof()
+            except ssl.SSLError:
+                await self.flush()
+                raise
+            else:
+                await self.flush()
+                return done
+
+    async def flush(self) -> None:
+        # Several may write at once, and each has to be sent whole.
+        async with self._sending:
+            if data := self.outgoing.read():
+                await super().send(data)
+
+    async def send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            sent = self.tls.write(view[:16_384])
+            view = view[sent:]
+            await self.flush()
+
+    async def some(self, size: int = 65_536) -> bytes:
+        """The next bytes; b"" at the end; an end without close_notify is an SSLError."""
+        if self.pending:
+            return await super().some(size)
+        return await self._decrypted(size)
+
+    async def _decrypted(self, size: int = 65_536) -> bytes:
+        try:
+            return await self._whole(lambda: self.tls.read(size))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    async def _receive(self) -> str:
+        try:
+            data = await self._decrypted()
+        except ConnectionResetError:
+            return "reset"
+        except ssl.SSLEOFError:
+            return "truncated"
+        self.pending += data
+        return "" if data else "closed"
+
+    async def ending(self) -> tuple[bytes, str]:
+        """Everything up to the end, and how it ended: "closed", "truncated" or "reset"."""
+        how = ""
+        while not how:
+            how = await self._receive()
+        return self._all(), how
+
+    async def half_close(self) -> None:
+        """Send close_notify, and nothing more."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:
+            pass
+        await self.flush()
+
+    def eof(self) -> None:
+        """End sending: close_notify, and the end of the TCP stream."""
+        try:
+            self.tls.unwrap()
+        except ssl.SSLError:
+            pass
+        self.sock.send(self.outgoing.read())
+        super().eof()
