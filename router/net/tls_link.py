@@ -246,6 +246,10 @@ class TlsLink(PeekLink):
                 self._waits = True
                 self._watch((self._watched & ~READABLE) | WRITABLE)
                 break
+            except ssl.SSLZeroReturnError:
+                # The peer's close_notify, behind ours.
+                self._over = True
+                break
             except ssl.SSLEOFError:
                 self.truncated = True
                 self._broken(

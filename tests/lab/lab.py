@@ -15,7 +15,12 @@ from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
 from tests.lab.tls import NAME, TlsPeer
 from tests.lab.waiting import until
-from uwsgi_router.router.config.model import HttpRouterConfig, RawRouterConfig, RouterConfig
+from uwsgi_router.router.config.model import (
+    HttpRouterConfig,
+    RawRouterConfig,
+    RouterConfig,
+    SslRouterConfig,
+)
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -126,8 +131,9 @@ class Lab:
         process: dict[str, Any] | None = None,
         **options: Any,
     ) -> Router:
-        """A raw router."""
-        config = RawRouterConfig(**_options(nodes, options))
+        """A raw router; an SSL router if it has listeners of that kind."""
+        kind = SslRouterConfig if options.get("secure") else RawRouterConfig
+        config = kind(**_options(nodes, options))
         return await self._started(config, subscription, process)
 
     async def http(
