@@ -55,6 +55,9 @@ class Node(Traffic):
         modifier1: what requests to it carry, 0 to 255.
         modifier2: likewise.
         proto: what it speaks.
+        is_http: that is HTTP, inside TLS or not.
+        secure: it is inside TLS.
+        host: name that it was configured by, if its address was looked up; None: the address says all.
         reference: exchanges that hold it now; a holder counts itself in and out.
         requests: successful connects, and further requests on connections that were kept.
         refusals: answers 400 that closed the connection.
@@ -76,6 +79,8 @@ class Node(Traffic):
         "ejection",
         "failcnt",
         "fails",
+        "host",
+        "is_http",
         "modifier1",
         "modifier2",
         "name",
@@ -83,6 +88,7 @@ class Node(Traffic):
         "reference",
         "refusals",
         "requests",
+        "secure",
         "slow",
         "socket_owner",
         "suspect",
@@ -102,7 +108,8 @@ class Node(Traffic):
         self.address = address
         self.modifier1 = modifier1
         self.modifier2 = modifier2
-        self.proto: Proto = proto
+        self.speak(proto)
+        self.host: str | None = None
         self.reference = 0
         self.requests = 0
         self.refusals = 0
@@ -114,6 +121,12 @@ class Node(Traffic):
         self.fails = 0
         self.ejection = 0.0
         self.ejected = False
+
+    def speak(self, proto: Proto) -> None:
+        """Note what it speaks."""
+        self.proto: Proto = proto
+        self.is_http = proto in ("http", "https")
+        self.secure = proto in ("https", "suwsgi")
 
     def __repr__(self) -> str:
         words = [
@@ -347,7 +360,7 @@ class SubscribedNode(Node):
         """Take over an announce; the node lives. Counters survive."""
         self.modifier1 = subscription.modifier1
         self.modifier2 = subscription.modifier2
-        self.proto = subscription.proto
+        self.speak(subscription.proto)
         self.cores = subscription.cores
         self.load = subscription.load
         self.vassal = subscription.vassal

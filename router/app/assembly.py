@@ -11,7 +11,9 @@ from uwsgi_router.protocol.text import to_bytes
 from uwsgi_router.router.admin.stats.server import StatsServer
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.certificates.errors import CertificateFault
 from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import (
     CertificateFiles,
@@ -102,6 +104,7 @@ class AssembledRouter:
         self.stats: list[BoundSocket] = []
         self.access_log: AccessLog | None = None
         self._front: Front | None = None
+        self._node_tls = NodeTls(config)
         self.gateway: Gateway | None = None
         self._stats_server: StatsServer | None = None
 
@@ -117,6 +120,12 @@ class AssembledRouter:
                 text, process, inherited, shared, server_first=config.server_first
             )
         self._front = FRONTS[config.kind](config)
+        try:
+            self._node_tls.load()
+        except CertificateFault as exc:
+            raise StartError(
+                f"{config.kind}-backend-ca, {config.kind}-backend-certificate: {exc}"
+            ) from exc
         if isinstance(config, HttpRouterConfig | RawRouterConfig) and config.access_log is not None:
             self.access_log = AccessLog(
                 config.access_log, config.access_log_format, delay=self._timing.log_delay
@@ -184,6 +193,7 @@ class AssembledRouter:
                 config.to, config.gracetime, last_resort=False, proto=config.default_proto
             ).nodes,
             certificates=certificates,
+            node_tls=self._node_tls,
         )
         if table is not None:
             table.used_by(gateway)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.scheme import NodeProto, split_scheme
-from uwsgi_router.router.config import values
+from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.cache_values import USE_CACHE
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
-from uwsgi_router.router.config.types import CodeString, SecureListener
+from uwsgi_router.router.config.types import CertificateFiles, CodeString, SecureListener
 from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integer, seconds
 
 _OURS: Final = Provenance.OURS
@@ -228,6 +228,38 @@ class RouterConfig:
         shown="as {router}-timeout",
         only=_REQUESTS,
     )
+    backend_ca: str | None = option(
+        "backend-ca",
+        values.FILE,
+        "Believe the certificates of these authorities, of nodes that speak TLS (https://, suwsgi://).",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+        shown="the system's authorities",
+    )
+    backend_server_name: str | None = option(
+        "backend-server-name",
+        values.TEXT,
+        "Ask such nodes for this name, which their certificates must have.",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+        shown="the node's host",
+    )
+    backend_certificate: CertificateFiles | None = option(
+        "backend-certificate",
+        tls_values.PAIR,
+        "Show this certificate to such nodes.",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+    )
+    backend_insecure: bool = switch(
+        "backend-insecure",
+        "Believe any certificate of such nodes: whoever is on the way can read and change everything.",
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+    )
     hold: float = option(
         "hold",
         seconds(zero=0.0),
@@ -378,7 +410,7 @@ class RouterConfig:
             or self.use_cache is not None
             or self.use_code_string is not None
         ):
-            return frozenset(("uwsgi", "http"))
+            return frozenset(get_args(NodeProto))
         named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
         said = [split_scheme(text)[1] for text in named if text is not None]
         return frozenset(one or self.default_proto for one in said or [None])
@@ -386,4 +418,9 @@ class RouterConfig:
     @property
     def has_http_nodes(self) -> bool:
         """True if some node may speak HTTP."""
-        return "http" in self.node_protos
+        return not self.node_protos.isdisjoint(("http", "https"))
+
+    @property
+    def has_secure_nodes(self) -> bool:
+        """True if some node may speak TLS."""
+        return not self.node_protos.isdisjoint(("https", "suwsgi"))

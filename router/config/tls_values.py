@@ -121,4 +121,5 @@ SSLROUTER2 = Kind("addr=…,cert=…,key=…", lambda text: read_secure(text, "s
 HTTPS2 = Kind("addr=…,cert=…,key=…", read_https2)
 SNI = Kind("NAME CRT,KEY[,CIPHERS[,CA]]", _sni)
 SNI_REGEXP = Kind("REGEXP CRT,KEY[,CIPHERS[,CA]]", _sni_regexp)
+PAIR = Kind("CRT,KEY", lambda text: files_of("", text.split(",")))
 HEADER = Kind("HEADER", _header)

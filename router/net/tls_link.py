@@ -53,6 +53,7 @@ class TlsLink(PeekLink):
     """Link whose bytes are encrypted.
 
     Attributes:
+        lenient: an end without close_notify is one in good order: uWSGI's servers never send it.
         truncated: the peer's bytes have ended without close_notify.
     """
 
@@ -64,6 +65,7 @@ class TlsLink(PeekLink):
         "_parting",
         "_tls",
         "_waits",
+        "lenient",
         "truncated",
     )
 
@@ -80,7 +82,7 @@ class TlsLink(PeekLink):
         self._waits = False
         # close_notify has not been sent, and would be true; it does not go out yet.
         self._orderly = self._parting = False
-        self.truncated = False
+        self.truncated = self.lenient = False
 
     # --- the handshake ---
 
@@ -252,9 +254,11 @@ class TlsLink(PeekLink):
                 break
             except ssl.SSLEOFError:
                 self.truncated = True
-                self._broken(
-                    ConnectionResetError(errno.ECONNRESET, "TLS ended without close_notify")
-                )
+                if self.lenient:
+                    self._over = True
+                else:
+                    cut_off = "TLS ended without close_notify"
+                    self._broken(ConnectionResetError(errno.ECONNRESET, cut_off))
                 break
             except OSError as exc:
                 self._broken(exc)

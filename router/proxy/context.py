@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -163,7 +164,7 @@ class Site:
 
     def back_of(self, node: Node) -> Back:
         """Return the back that speaks a node's protocol."""
-        return self._http_back if node.proto == "http" else self._uwsgi_back
+        return self._http_back if node.is_http else self._uwsgi_back
 
     def connection_limit(self, node: Node) -> int | None:
         """Return how many connections an HTTP node may have, idle and in use; None: any number."""
@@ -209,12 +210,14 @@ class Context:
         connections: the open ones of this router.
         descriptors: of this process.
         site: policy for the requests.
+        node_tls: of nodes that speak TLS.
     """
 
     __slots__ = (
         "connections",
         "descriptors",
         "loop",
+        "node_tls",
         "poller",
         "resolver",
         "site",
@@ -233,7 +236,9 @@ class Context:
         descriptors: Descriptors,
         limits: ConnectionLimits,
         ids: str,
+        node_tls: NodeTls,
     ) -> None:
+        self.node_tls = node_tls
         self.loop = loop
         self.poller = poller
         self.upstreams = upstreams

@@ -117,7 +117,7 @@ class Table:
             mountpoints=config.mountpoints,
             max_keys=config.max_keys,
             max_nodes_per_key=config.max_nodes_per_key,
-            protocols=frozenset({"uwsgi", "http"}),
+            protocols=frozenset({"uwsgi", "http", "https", "suwsgi"}),
             router=self._router_id,
             health=Health(
                 config.max_fails,

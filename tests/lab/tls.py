@@ -186,3 +186,24 @@ class TlsPeer(Peer):
             pass
         self.sock.send(self.outgoing.read())
         super().eof()
+
+
+async def served(peer: Peer, context: ssl.SSLContext) -> TlsPeer:
+    """A node's end of a TLS connection, after the handshake."""
+    node = TlsPeer.__new__(TlsPeer)
+    Peer.__init__(node, peer.sock)
+    node._sending = asyncio.Lock()
+    node.incoming, node.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    node.tls = context.wrap_bio(node.incoming, node.outgoing, server_side=True)
+    await node.handshake()
+    return node
+
+
+def server_context(files: CertificateFiles, authority: str | None = None) -> ssl.SSLContext:
+    """The context of a node with this certificate; clients need one of ``authority``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority)
+    return context

@@ -12,7 +12,7 @@ import pytest
 from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.router import Router
-from tests.lab.tls import Authority, TlsPeer
+from tests.lab.tls import Authority, TlsPeer, served, server_context
 from tests.lab.waiting import until
 from uwsgi_router.protocol.proxy import encode_proxy_v1, parse_proxy_header
 from uwsgi_router.router.config.types import SecureListener
@@ -252,20 +252,13 @@ async def test_the_key_is_the_listener_or_the_name(lab: Lab, authority: Authorit
 
 def tls_server(lab: Lab, authority: Authority, name: str) -> str:
     """A node that speaks TLS itself, and says its name."""
-    files = authority.issue(name)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate, files.key)
+    context = server_context(authority.issue(name))
 
     async def script(peer: Peer) -> None:
-        served = TlsPeer.__new__(TlsPeer)
-        Peer.__init__(served, peer.sock)
-        served._sending = asyncio.Lock()
-        served.incoming, served.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        served.tls = context.wrap_bio(served.incoming, served.outgoing, server_side=True)
-        await served.handshake()
-        await served.send(name.encode())
-        assert await served.some() == b"bye"
-        served.eof()
+        node = await served(peer, context)
+        await node.send(name.encode())
+        assert await node.some() == b"bye"
+        node.eof()
 
     return lab.node(script).address
 
