@@ -16,6 +16,7 @@ from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.api.https import RouterHttps
 from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
 from uwsgi_router.router.api.raw import RouterRaw
+from uwsgi_router.router.api.ssl import RouterSsl
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "RouterHttp",
     "RouterHttps",
     "RouterRaw",
+    "RouterSsl",
     "RouterTunTap",
     "StartError",
     "UnknownNode",

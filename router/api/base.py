@@ -21,7 +21,7 @@ from uwsgi_router.router.api.settings import Settings
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
-from uwsgi_router.router.config.router import RouterKind
+from uwsgi_router.router.config.routing import RouterKind
 
 
 @names_the_nearest
@@ -90,6 +90,34 @@ class Router(Service):
         return self
 
     # --- ours ---
+
+    def set_backend_tls_params(
+        self,
+        *,
+        ca: str | None = None,
+        server_name: str | None = None,
+        certificate: str | None = None,
+        insecure: bool | None = None,
+    ) -> Self:
+        """Set how nodes are verified that speak TLS (``https://``, ``suwsgi://``).
+
+        Args:
+            ca: ``…-backend-ca``, file of the authorities to believe (the system's).
+            server_name: ``…-backend-server-name``, that their certificates must have (the node's host).
+            certificate: ``…-backend-certificate``, ``CRT,KEY``: files of a certificate to show them.
+            insecure: ``…-backend-insecure``: believe any certificate.
+
+        Raises:
+            ParameterError: for a value that can't be used.
+        """
+        prefix = f"{self.alias}-backend"
+        return self._set(
+            "set_backend_tls_params",
+            ca=(f"{prefix}-ca", ca),
+            server_name=(f"{prefix}-server-name", server_name),
+            certificate=(f"{prefix}-certificate", certificate),
+            insecure=(f"{prefix}-insecure", insecure),
+        )
 
     def set_subscription_params(
         self,

@@ -22,6 +22,7 @@ _EXAMPLES: Final = {
     "fastrouter": "127.0.0.1:3031",
     "http": "127.0.0.1:8080",
     "rawrouter": "127.0.0.1:6380",
+    "sslrouter": "127.0.0.1:6380",
 }
 
 

@@ -22,6 +22,7 @@ _CALLED: Final = {
     "fastrouter": "the fastrouter",
     "http": "the HTTP router",
     "rawrouter": "the raw router",
+    "sslrouter": "the SSL router",
 }
 
 

@@ -6,7 +6,8 @@ from typing import Final, Literal
 from uwsgi_router.router.config import http_values as values_of_http
 from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
-from uwsgi_router.router.config.router import RouterConfig, RouterKind
+from uwsgi_router.router.config.router import RouterConfig
+from uwsgi_router.router.config.routing import RouterKind
 from uwsgi_router.router.config.types import RedirectListener, SecureListener
 from uwsgi_router.router.config.values import BYTES, MAX_BYTES, SECONDS, SWITCH_WORD, integer
 

@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 from uwsgi_router.router.config import http_values, tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
-from uwsgi_router.router.config.router import RouterConfig, RouterKind
+from uwsgi_router.router.config.router import RouterConfig
+from uwsgi_router.router.config.routing import RouterKind
 from uwsgi_router.router.config.types import SecureListener
 from uwsgi_router.router.config.values import integer, seconds
 

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.router.config.samples import sample
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterRaw, RouterTunTap
+from uwsgi_router.router.api import (
+    RouterFast,
+    RouterForkPty,
+    RouterHttp,
+    RouterRaw,
+    RouterSsl,
+    RouterTunTap,
+)
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.option import Option, Standing, changed
 
@@ -32,7 +39,7 @@ def documented(method: Any) -> dict[str, tuple[list[str], str]]:
 
 def parameters() -> list[Any]:
     found = []
-    for router in (RouterFast, RouterHttp, RouterRaw, RouterForkPty, RouterTunTap):
+    for router in (RouterFast, RouterHttp, RouterRaw, RouterSsl, RouterForkPty, RouterTunTap):
         for name, method in inspect.getmembers(router, inspect.isfunction):
             if name.startswith("set_") and name != "set_option":
                 found += [
@@ -44,9 +51,11 @@ def parameters() -> list[Any]:
     return found
 
 
-def on(router: Any) -> str:
-    """An address that it may have."""
-    return ON if router in (RouterFast, RouterHttp, RouterRaw) else SOCKET
+def made_of(router: Any) -> Any:
+    """One of this class."""
+    if router is RouterSsl:
+        return router(ON, cert="/a/crt", key="/a/key")
+    return router(ON if router in (RouterFast, RouterHttp, RouterRaw) else SOCKET)
 
 
 def option_of(router: Any, names: list[str]) -> Option:
@@ -70,11 +79,11 @@ def test_a_parameter_sets_the_option_that_its_docstring_names(
     elif parameter in ("variables", "error_pages"):
         name, value = re.split("[=:]", text, maxsplit=1)
         value = {name: value}
-    made = router(on(router))
+    made = made_of(router)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         getattr(made, method)(**{parameter: value})
-    written = option.name if option.name in made.as_ini() else names[0]
+    written = option.name if option.name in made.as_ini() else names[0].replace("…", router.alias)
     assert f"{written} = {text}" in made.as_ini().splitlines()
 
 
@@ -86,12 +95,13 @@ def test_a_default_in_a_docstring_is_the_options(router: Any, method: str, param
     told = _NUMBER.search(text)
     if told is None or option.standing is not Standing.WORKS:
         return
-    configuration = router(on(router)).configuration
+    configuration = made_of(router)._settings.configuration("a test")
     part = {
         "process": configuration.process,
         "subscription": configuration.subscription,
         "forkpty": configuration.forkpty,
         "tuntap": configuration.tuntap,
+        "tls": configuration.tls,
     }.get(option.part) or configuration.routers[0]
     assert getattr(part, option.field) == float(told[1]) * _UNITS[told[2] or ""]
     assert option.field not in changed(part)

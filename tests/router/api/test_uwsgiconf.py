@@ -11,7 +11,14 @@ from uwsgiconf.config import Section
 from uwsgiconf.options import routing_routers as theirs
 
 import uwsgi_router.router.api as ours
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterRaw, RouterTunTap
+from uwsgi_router.router.api import (
+    RouterFast,
+    RouterForkPty,
+    RouterHttp,
+    RouterRaw,
+    RouterSsl,
+    RouterTunTap,
+)
 
 METHODS = {
     RouterFast: (
@@ -30,6 +37,11 @@ METHODS = {
         "set_owner_params",
     ),
     RouterRaw: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
+    ),
+    RouterSsl: (
         "__init__",
         "set_basic_params",
         "set_connections_params",

@@ -52,6 +52,7 @@ def test_arguments_are_taken_from_the_command_line_as_uwsgi_does() -> None:
         "http-quiet",
         "http-server-name-as-http-host",
         "rawrouter-quiet",
+        "sslrouter-quiet",
     }
     assert {table.names()[name].kind.argument for name in different} == {Argument.WORD}
 

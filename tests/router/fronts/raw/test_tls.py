@@ -94,8 +94,8 @@ async def test_megabytes_pass_both_ways_at_once(lab: Lab, authority: Authority, 
         async def send() -> None:
             for _ in range(16):
                 await peer.send(piece)
-            if isinstance(peer, TlsPeer):
-                await peer.half_close()
+            if not isinstance(peer, TlsPeer):
+                peer.eof()
 
         sending = asyncio.get_running_loop().create_task(send())
         read = hashlib.sha256()
@@ -103,8 +103,9 @@ async def test_megabytes_pass_both_ways_at_once(lab: Lab, authority: Authority, 
             read.update(data)
         await sending
         assert read.hexdigest() == digest
-        if not isinstance(peer, TlsPeer):
-            peer.eof()
+        if isinstance(peer, TlsPeer):
+            # Its own OpenSSL would take what comes behind its goodbye for an error.
+            await peer.half_close()
 
     router = await ssl_router(lab, authority, lab.node(play, unix=unix).address)
     client = await secured(lab, router, authority)
@@ -127,6 +128,33 @@ async def test_a_client_may_go_on_after_the_nodes_end(lab: Lab, authority: Autho
     assert await upstream.exactly(17) == b"and another thing"
     client.eof()
     assert await upstream.rest() == b""
+
+
+async def test_a_node_may_end_in_the_middle_of_what_its_client_sends(
+    lab: Lab, authority: Authority
+) -> None:
+    """OpenSSL looks for the client's goodbye when it has said its own, and does not like what it finds."""
+    node = lab.held()
+    router = await ssl_router(lab, authority, node.address)
+    client = await secured(lab, router, authority)
+    upstream = await node.next()
+    piece = random.Random(2).randbytes(MEGABYTE)
+
+    async def send() -> None:
+        for _ in range(24):
+            await client.send(piece)
+        await client.half_close()
+
+    sending = asyncio.get_running_loop().create_task(send())
+    assert await upstream.exactly(MEGABYTE) == piece
+    upstream.eof()
+    for _ in range(23):
+        assert await upstream.exactly(MEGABYTE) == piece
+    assert await upstream.rest() == b""
+    await sending
+    assert await client.ending() == (b"", "closed")
+    counters = await router.at_rest()
+    assert (counters.completed, counters.failed, counters.client_aborts) == (1, {}, 0)
 
 
 async def test_a_client_that_is_cut_off_resets_the_node(lab: Lab, authority: Authority) -> None:
