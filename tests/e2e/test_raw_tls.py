@@ -1,6 +1,5 @@
 """TLS with real programs: Redis and PostgreSQL behind the SSL router, uWSGI and nginx over suwsgi."""
 
-import socket
 import ssl
 from pathlib import Path
 
@@ -103,7 +102,9 @@ class SecureVassal(Process):
             f"{self.address},{certificate},{key}",
         ]
         argv += ["--wsgi-file", str(APPS / "app.py"), "--need-app", "--die-on-term"]
-        super().__init__("secure", argv, log=directory / "secure.log", env={"NODE": "secure"})
+        super().__init__(
+            "secure", argv, log=directory / "secure.log", env={"NODE": "secure", "VASSAL": "secure"}
+        )
 
     def wait_ready(self) -> None:
         """Wait until it accepts."""
@@ -159,6 +160,6 @@ def test_nginx_asks_over_suwsgi(lab: Place, authority: Authority) -> None:
     nginx.wait_until_it_accepts(f"127.0.0.1:{port}")
     with Client(f"127.0.0.1:{port}") as client:
         assert client.get("/").status == 200
-    with socket.create_connection(("127.0.0.1", secure)) as plain:
-        plain.sendall(b"\0\0\0\0")
-        assert plain.recv(10) == b""
+    with Client(f"127.0.0.1:{secure}") as plain:
+        plain.send(b"\0\0\0\0")
+        assert plain.ending()[0] == b""
