@@ -1,11 +1,12 @@
 """Memory of idle connections: held by a process of its own, each after one request.
 
-``python -m bench.idle PORT`` reads numbers from its standard input: how many connections to have
+``python -m bench.idle PORT [https]`` reads numbers from its standard input: how many connections to have
 open. It writes each number back once so many have been answered.
 """
 
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -62,8 +63,8 @@ def measure(
 
 
 def _measure(setup: Setup, idle: Idle) -> Run:
-    port = urlsplit(setup.url).port
-    with module_process("bench.idle", port) as holder:
+    url = urlsplit(setup.url)
+    with module_process("bench.idle", url.port, url.scheme) as holder:
         _hold(holder, idle.before)
         before = memory(setup.pid)
         _hold(holder, idle.before + idle.connections)
@@ -104,12 +105,17 @@ def raise_descriptors() -> None:
 def main() -> None:
     """Hold connections."""
     address = ("127.0.0.1", int(sys.argv[1]))
+    context = None
+    if sys.argv[2:] == ["https"]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     raise_descriptors()
     held: list[socket.socket] = []
     for line in sys.stdin:
         while len(held) < int(line):
             try:
-                held.append(_opened(address))
+                held.append(_opened(address, context))
             except OSError as exc:
                 sys.exit(f"connection {len(held) + 1}: {exc}")
         # Nobody may have closed any meanwhile.
@@ -118,18 +124,20 @@ def main() -> None:
             try:
                 sock.recv(1)
                 sys.exit(f"of {len(held)} connections one was closed")
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantReadError):
                 pass
         print(line, end="", flush=True)
 
 
-def _opened(address: tuple[str, int]) -> socket.socket:
+def _opened(address: tuple[str, int], context: ssl.SSLContext | None) -> socket.socket:
     """Return a connection on which a request was answered.
 
     Raises:
         OSError: if it was not.
     """
     sock = socket.create_connection(address, timeout=10)
+    if context is not None:
+        sock = context.wrap_socket(sock)
     sock.sendall(_REQUEST)
     answer = b""
     while not answer.endswith(b"hello world\n"):

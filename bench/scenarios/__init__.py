@@ -15,6 +15,8 @@ from bench.scenarios import (
     raw,
     raw_idle,
     table,
+    tls,
+    tls_idle,
     websocket,
 )
 
@@ -41,4 +43,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "raw": raw,
     "raw-idle": raw_idle,
     "table": table,
+    "tls": tls,
+    "tls-idle": tls_idle,
 }

@@ -17,6 +17,7 @@ from bench.scenarios.variants import Variant
 _NGINX = """upstream node {{ server {node}; keepalive 32; keepalive_requests 100000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=1024;
+    {listen}
     location / {{
       proxy_pass http://node; proxy_http_version 1.1;
       proxy_set_header Host $host; {connection}
@@ -44,6 +45,7 @@ defaults
   http-reuse always
 frontend front
   bind 127.0.0.1:{port} backlog 1024
+  {bind}
   default_backend nodes
 backend nodes
   server node {node}
@@ -92,25 +94,26 @@ def ours(variant: Variant, *options: str) -> Command:
     )
 
 
-def nginx(more: str = "", connection: str = _CONNECTION) -> Command:
+def nginx(more: str = "", connection: str = _CONNECTION, listen: str = "") -> Command:
     """Return how nginx is started as a proxy.
 
     Args:
         more: directives besides the usual.
         connection: the directive that says what becomes of Connection.
+        listen: directives of the server, for more listeners.
     """
     return lambda port, node, directory: nginx_command(
         directory,
-        _NGINX.format(node=node, port=port, connection=connection, more=more),
+        _NGINX.format(node=node, port=port, connection=connection, listen=listen, more=more),
         f"front{port}",
     )
 
 
-def haproxy(port: int, node: str, directory: Path) -> list[str]:
-    """Return the command of HAProxy."""
+def haproxy(port: int, node: str, directory: Path, bind: str = "") -> list[str]:
+    """Return the command of HAProxy; ``bind`` is a line for one more listener."""
     program = find("haproxy")
     path = directory / f"haproxy{port}.cfg"
-    path.write_text(_HAPROXY.format(port=port, node=node))
+    path.write_text(_HAPROXY.format(port=port, node=node, bind=bind))
     return [program, "-db", "-f", str(path)]
 
 

@@ -60,18 +60,17 @@ def _words() -> dict[str, CommandWords]:
 
 def bash() -> str:
     """Return the script for bash."""
-    cases = []
+    by_command, by_value = [], []
     for name, words in _words().items():
         names = " ".join(name for flag in words.flags for name in flag.names)
-        cases.append(f"    {name}) options='{names}' operands='{' '.join(words.operands)}' ;;")
-        cases += [
+        by_command.append(f"    {name}) options='{names}' operands='{' '.join(words.operands)}' ;;")
+        by_value += [
             f"    {name}:{one}) COMPREPLY=($(compgen -W '{' '.join(flag.choices)}' -- \"$word\")); return ;;"
             for flag in words.flags
             if flag.choices
             for one in flag.names
         ]
-    by_command = "\n".join(line for line in cases if ") options=" in line)
-    by_value = "\n".join(line for line in cases if ") options=" not in line)
+    value_cases, command_cases = "\n".join(by_value), "\n".join(by_command)
     every = " ".join(flag.names[0] for flag in (*_HELP, *of_routers()))
     return f"""\
 # bash completion for {_NAME}; made by `{_NAME} completion bash`
@@ -79,7 +78,7 @@ _uwsgi_router() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} command=${{COMP_WORDS[1]}} options= operands= i
     COMPREPLY=()
     case $command:${{COMP_WORDS[COMP_CWORD-1]}} in
-{by_value}
+{value_cases}
     esac
     [ "$COMP_CWORD" -gt 1 ] || command= operands='{" ".join(_FIRST)}'
     for ((i = 2; i < COMP_CWORD; i++)); do
@@ -87,7 +86,7 @@ _uwsgi_router() {{
         [ "${{COMP_WORDS[i]}}" != -- ] || {{ [ "$command" = check ] || return; command=; }}
     done
     case $command in
-{by_command}
+{command_cases}
     *) options='{every}' ;;
     esac
     # If nothing is found, names of files are (complete -o default).

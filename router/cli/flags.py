@@ -53,7 +53,7 @@ def of_command(command: Command) -> CommandWords:
     flags: dict[tuple[str, ...], Flag] = {}
     operands: list[str] = []
     for parser in _parsers(command.arguments(), operands):
-        for action in _actions(parser):
+        for action in actions_of(parser):
             if action.option_strings:
                 # The usual name is the long one, which argparse has last.
                 names = tuple(reversed(action.option_strings))
@@ -76,13 +76,14 @@ def _parsers(
 ) -> Iterator[argparse.ArgumentParser]:
     """Yield a parser and those of its subcommands, whose names are appended to ``words``."""
     yield parser
-    for action in _actions(parser):
+    for action in actions_of(parser):
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             words += action.choices
             for inner in action.choices.values():
                 yield from _parsers(inner, words)
 
 
-def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+def actions_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """Return the options and operands that were added to a parser, in order."""
     # argparse has no public list of what was added; shtab and argcomplete read this one, too.
     return parser._actions  # noqa: SLF001

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from uwsgi_router.router.cli.command_table import COMMANDS
-from uwsgi_router.router.cli.flags import of_command
+from uwsgi_router.router.cli.flags import actions_of, of_command
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.option import Option, Standing
 
@@ -89,7 +89,7 @@ def _usage(parser: argparse.ArgumentParser) -> str:
     """Return the usage on one line; argparse's own differs from one version of Python to the next."""
     if parser.usage is not None:
         return parser.usage % {"prog": parser.prog}
-    for action in parser._actions:  # noqa: SLF001 - as in flags.py
+    for action in actions_of(parser):
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             return " | ".join(map(_usage, action.choices.values()))
     words = [f"[{_shown(one)}]" if one.nargs == "?" else _shown(one) for one in _operands(parser)]
@@ -99,7 +99,7 @@ def _usage(parser: argparse.ArgumentParser) -> str:
 def _operands(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [
         one
-        for one in parser._actions  # noqa: SLF001
+        for one in actions_of(parser)
         if not (one.option_strings or isinstance(one, argparse._SubParsersAction))  # noqa: SLF001
     ]
 

@@ -127,7 +127,7 @@ def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
     found = []
     if len(chosen) > 1:
         found.append(f"{chosen[0]} decides; not used beside it: {', '.join(chosen[1:])}")
-    elif not chosen and router.listen:
+    elif not chosen and (router.listen or (isinstance(router, HttpRouterConfig) and router.secure)):
         names = ", ".join(f"{prefix}-{option}" for _, option in PRECEDENCE)
         found.append(
             f"{_CALLED[prefix]} knows no node, so every request fails: give one of {names}"

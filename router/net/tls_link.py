@@ -36,10 +36,11 @@ class TlsLink(TlsReadEnd):
         """Act on readiness."""
         if self._waits and events != READABLE:
             self._waits = False
-            self._watch(
-                (self._watched | READABLE) & ~(0 if self._pending is not None else WRITABLE)
-            )
-            events |= READABLE
+            watched = self._watched if self._pending is not None else self._watched & ~WRITABLE
+            if self._reader is not None:
+                watched |= READABLE
+                events |= READABLE
+            self._watch(watched)
         if self._parting and events != READABLE:
             self._parting = False
             self._watch(self._watched & ~WRITABLE)
@@ -143,6 +144,7 @@ class TlsLink(TlsReadEnd):
         except ssl.SSLWantReadError:
             # That is: it was sent, and the peer's has not come.
             self._orderly = False
+            self._parted = True
             return True
         except ssl.SSLWantWriteError:
             self._parting = True
@@ -193,6 +195,7 @@ class TlsLink(TlsReadEnd):
             self._watch(self._watched | WRITABLE)
             return False
         self._orderly = False
+        self._parted = True
         return True
 
     def _read_early(self) -> None:

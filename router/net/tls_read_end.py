@@ -58,6 +58,7 @@ class TlsReadEnd(PeekLink):
         "_error",
         "_orderly",
         "_over",
+        "_parted",
         "_tls",
         "_waits",
         "lenient",
@@ -77,6 +78,8 @@ class TlsReadEnd(PeekLink):
         self._waits = False
         # close_notify has not been sent, and would be true.
         self._orderly = False
+        # It was sent.
+        self._parted = False
         self.truncated = self.lenient = False
 
     # --- the handshake ---
@@ -231,7 +234,8 @@ class TlsReadEnd(PeekLink):
                 break
             except ssl.SSLEOFError:
                 self.truncated = True
-                if self.lenient:
+                # Few say goodbye to who has said it.
+                if self.lenient or self._parted:
                     self._over = True
                 else:
                     cut_off = "TLS ended without close_notify"

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bench import handshakes
+from bench.generator import drive
 from bench.measure import GIGABYTE, ROUND_TRIP, Setup, Unit
 from bench.programs import MissingError, free_port
-from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, websocket
+from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, tls, websocket
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
 from bench.scenarios.variants import ASYNCIO
+from tests.lab import programs
 
 
 @pytest.fixture
@@ -117,6 +120,22 @@ def test_cpu_of_a_raw_router(
     assert run.spent > 0
 
 
+@pytest.mark.peers
+def test_every_program_is_measured_with_tls_and_without(stack: ExitStack, tmp_path: Path) -> None:
+    programs.nginx()
+    programs.haproxy()
+    node = lean(stack, "bench.bulk_node", f"127.0.0.1:{free_port()}", "http", "100")
+    told: list[str] = []
+    for name, pid, port, secure in tls.bring_up(stack, tmp_path, told.append, node):
+        for kind in handshakes.KINDS if name == "nginx" else ("plain", "1.3-resumed"):
+            at = port if kind == handshakes.PLAIN else secure
+            run = drive("bench.handshakes", (kind, at, 2, 1), pid)
+            assert (name, kind, run.failed) == (name, kind, 0)
+            assert run.count > 10
+            assert run.spent > 0
+    assert all("compiled" in line for line in told)
+
+
 def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
     assert set(SCENARIOS) == {
         "http",
@@ -128,4 +147,6 @@ def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
         "raw",
         "raw-idle",
         "table",
+        "tls",
+        "tls-idle",
     }

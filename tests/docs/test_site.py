@@ -14,6 +14,7 @@ from tests.docs.scenario import series
 from tests.lab.processes import run
 from tests.router.admin.stats.fixtures import NOW, WALL, Source, announce
 from uwsgi_router.router.admin.stats import metrics
+from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.config.crosschecks import PRECEDENCE
 from uwsgi_router.router.config.table import names
 from uwsgi_router.router.core import reasons
@@ -72,8 +73,11 @@ def test_forwarders_stand_in_the_order_in_which_they_decide() -> None:
 
 
 def test_metrics_that_the_pages_name_exist() -> None:
-    source = Source(registry=Registry(started=0.0))
+    ends = [CertificateEnd("a.example", "/a.crt", 2_000_000_000)]
+    source = Source(registry=Registry(started=0.0), certificate_ends=ends)
     assert source.registry is not None
+    source.counters.handshakes["TLSv1.3"] += 1
+    source.counters.handshakes_failed["version"] += 1
     announce(source.registry, b"example.com", "127.0.0.1:4001")
     source.counters.failed["connect"] += 1
     source.counters.refused_connections["max-connections"] += 1

@@ -58,6 +58,13 @@ class Peer(End):
                 await asyncio.sleep(0.005)
         return sent
 
+    def now(self) -> str:
+        """What there is to read now: the end ("closed"), bytes ("surplus"), or nothing ("kept")."""
+        try:
+            return "surplus" if self.sock.recv(1, socket.MSG_PEEK) else "closed"
+        except BlockingIOError:
+            return "kept"
+
     async def some(self, size: int = 65_536) -> bytes:
         """The next bytes; b"" at the end."""
         if self.pending:

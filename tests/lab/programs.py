@@ -44,6 +44,41 @@ def haproxy() -> str:
     return debian("haproxy")
 
 
+def certbot() -> str:
+    """Return certbot's path, or skip the test (fail it when CI=true)."""
+    return debian("certbot")
+
+
+def pebble() -> str:
+    """Return the path of pebble, an authority for tests, or skip the test (fail it when CI=true)."""
+    return debian("pebble")
+
+
+def curl() -> str:
+    """Return curl's path, or skip the test (fail it when CI=true)."""
+    return debian("curl")
+
+
+def openssl() -> str:
+    """Return the path of OpenSSL's command, or skip the test (fail it when CI=true)."""
+    return debian("openssl")
+
+
+def h2load() -> str:
+    """Return the path of nghttp2's h2load, or skip the test (fail it when CI=true)."""
+    return debian("h2load")
+
+
+def chromium() -> str:
+    """Return Chromium's path, or skip the test (fail it when CI=true)."""
+    return debian("chromium")
+
+
+def pebble_names() -> str:
+    """Return the path of the name service that comes with pebble."""
+    return debian("pebble-challtestsrv")
+
+
 def debian(program: str) -> str:
     """Return the path of a program of one of Debian's packages, or skip the test (fail it when CI=true)."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"

@@ -1,6 +1,7 @@
 """Ends of TLS connections that a test holds, and certificates for them."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable
@@ -90,6 +91,8 @@ class TlsPeer(Peer):
     ) -> None:
         super().__init__(sock)
         self._sending = asyncio.Lock()
+        # Encrypted, and not taken by the kernel.
+        self._unsent = b""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if name is None:
             context.check_hostname = False
@@ -122,7 +125,9 @@ class TlsPeer(Peer):
                 else:
                     self.incoming.write_eof()
             except ssl.SSLError:
-                await self.flush()
+                # Its alert; nobody may be there to read it.
+                with contextlib.suppress(OSError):
+                    await self.flush()
                 raise
             else:
                 await self.flush()
@@ -131,7 +136,9 @@ class TlsPeer(Peer):
     async def flush(self) -> None:
         # Several may write at once, and each has to be sent whole.
         async with self._sending:
-            if data := self.outgoing.read():
+            # Who only reads does not wait for what nobody takes.
+            if self.outgoing.pending:
+                data, self._unsent = self._unsent + self.outgoing.read(), b""
                 await super().send(data)
 
     async def send(self, data: bytes) -> None:
@@ -140,6 +147,36 @@ class TlsPeer(Peer):
             sent = self.tls.write(view[:16_384])
             view = view[sent:]
             await self.flush()
+
+    async def send_until_stuck(self, most: int) -> int:
+        """Send up to ``most`` bytes, until nobody has taken one for a moment; return how many."""
+        sent = quiet = 0
+        while quiet < 20 and sent < most:
+            if not self._unsent:
+                self.tls.write(bytes(16_384))
+                self._unsent = self.outgoing.read()
+            try:
+                self._unsent = self._unsent[self.sock.send(self._unsent) :]
+                quiet = 0
+                sent += 0 if self._unsent else 16_384
+            except BlockingIOError:
+                quiet += 1
+                await asyncio.sleep(0.005)
+        return sent
+
+    def now(self) -> str:
+        """What there is to read now: the end ("closed"), bytes ("surplus"), or nothing ("kept")."""
+        try:
+            self.incoming.write(self.sock.recv(65_536))
+        except BlockingIOError:
+            pass
+        try:
+            self.pending += self.tls.read(65_536)
+        except ssl.SSLWantReadError:
+            return "kept"
+        except ssl.SSLZeroReturnError:
+            return "closed"
+        return "surplus"
 
     async def some(self, size: int = 65_536) -> bytes:
         """The next bytes; b"" at the end; an end without close_notify is an SSLError."""

@@ -58,6 +58,8 @@ CLIENTS = ("1.1", "1.0", "1.0+", "1.0-")
 OPTIONS = ("", "post-buffering", "spooled", "chunked-input", "raw-body", "auto-chunked", "errors")
 #: What the client does after its request, or inside it.
 ENDS = ("", "half-close", "abort")
+#: What is between an HTTP client and the router.
+LINKS = ("", "tls")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Case:
     client: str = "1.1"
     option: str = ""
     end: str = ""
+    link: str = ""
 
     def __str__(self) -> str:
         names = [self.front, self.back, self.body, self.pool]
@@ -97,6 +100,7 @@ MAIN = tuple(
 
 _BOTH = {"front": FRONTS, "back": BACKS}
 _HTTP = {"front": ("http",), "back": BACKS}
+_TLS = {**_HTTP, "link": ("tls",)}
 _COUNTED = ("length", "expect")
 _FRAMED = (*_COUNTED, "chunked", "expect-chunked")
 _WAITING = ("held", "busy", "full")
@@ -192,6 +196,25 @@ FURTHER = tuple(
                 client=("1.0", "1.0+"),
             ),
             combinations(**_BOTH, body=("none", "length"), pool=("one",), client=("1.0-",)),
+            # The same over TLS.
+            combinations(
+                **_TLS,
+                body=tuple(body for body in BODIES if body not in {"expect-raw", "expect-source"}),
+                pool=("one", *_WAITING, "refused", "quits"),
+            ),
+            combinations(
+                **_TLS, body=_FRAMED, pool=("one", "held"), option=("post-buffering", "spooled")
+            ),
+            combinations(
+                **_TLS,
+                body=("none", "length", "chunked", "websocket", "raw", "source"),
+                pool=("one", *_WAITING),
+                end=("half-close",),
+            ),
+            combinations(
+                **_TLS, body=("length", "chunked"), pool=("one", *_WAITING), end=("abort",)
+            ),
+            combinations(**_TLS, answer=_ANSWERS, client=("1.1", "1.0", "1.0+")),
         )
         for case in cases
     )
@@ -210,6 +233,7 @@ AXES: dict[str, Collection[str]] = {
     "client": CLIENTS,
     "option": OPTIONS,
     "end": ENDS,
+    "link": LINKS,
 }
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from tests.pairs.cases import Case
 from tests.pairs.client import PairClient
 from tests.pairs.lab import (
+    Authority,
     Left,
+    Peer,
     Router,
     Web,
     a_few_turns,
@@ -26,6 +28,7 @@ from tests.pairs.node import PairNode, Seen
 from tests.pairs.result import Facts, NodeCounts, Result
 from tests.pairs.rules import Outcome, outcome_of, requests_of
 from tests.pairs.wire import KEY, prelude_of, request_of
+from uwsgi_router.router.config.types import SecureListener
 from uwsgi_router.router.report.counters import Counters
 from uwsgi_router.subscriptions.node import Node
 
@@ -151,7 +154,12 @@ class Run:
         case, web = self._case, self._web
         options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
-        options["listen"] = (f"{_HERE}:0",)
+        if case.link:
+            self._authority = Authority.made(web.tmp_path / "tls")
+            files = self._authority.issue()
+            options["secure"] = (SecureListener(f"{_HERE}:0", files),)
+        else:
+            options["listen"] = (f"{_HERE}:0",)
         if addresses:
             options["to"] = addresses
         if case.front == "uwsgi":
@@ -166,7 +174,10 @@ class Run:
         self._announced.append(node)
 
     async def _open(self, case: Case, outcome: Outcome) -> PairClient:
-        peer = await self._web.client(self._router)
+        if self._case.link:
+            peer: Peer = await self._web.tls_open(self._router, self._authority.client())
+        else:
+            peer = await self._web.client(self._router)
         name = f"{self.facts.ids}-{len(self._clients) + 1:x}"
         client = PairClient(case, outcome, peer, name)
         self._clients.append(client)

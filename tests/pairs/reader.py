@@ -1,5 +1,7 @@
 """One end of a connection, read strictly; every byte is remembered."""
 
+import ssl
+
 from tests.pairs.lab import Peer
 from tests.pairs.wire import Head
 from uwsgi_router.protocol.uwsgi import decode_header, decode_variables
@@ -31,7 +33,8 @@ class Wire:
     async def _more(self) -> None:
         try:
             data = await self.peer.some()
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLEOFError):
+            # An answer that was cut off: over TLS there is no close_notify, be it by a reset or not.
             self.end = "reset"
             raise Ended from None
         if not data:

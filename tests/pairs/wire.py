@@ -129,7 +129,7 @@ def request_of(case: Case, number: int) -> Request:
 def prelude_of(case: Case) -> Case:
     """Return the request before the first one, which shares the router's options with it."""
     raw = case.option == "raw-body" or case.body in {"raw", "expect-raw"}
-    return Case(case.front, case.back, option="raw-body" if raw else "")
+    return Case(case.front, case.back, option="raw-body" if raw else "", link=case.link)
 
 
 def variables_of(case: Case, number: int) -> dict[str, str]:
@@ -176,7 +176,7 @@ def _http_head(case: Case, outcome: Outcome, number: int, port: int) -> Head:
     else:
         origin = {
             "x-forwarded-for": "127.0.0.1",
-            "x-forwarded-proto": "http",
+            "x-forwarded-proto": "https" if case.link else "http",
             "x-forwarded-host": KEY,
             "x-forwarded-port": str(port),
         }
@@ -226,10 +226,12 @@ def _http_as_variables(
         "CONTENT_LENGTH": "4" if outcome.gets == "length" else "",
         "HTTP_X_TEST": "yes",
         "HTTP_X_FORWARDED_FOR": "127.0.0.1",
-        "HTTP_X_FORWARDED_PROTO": "http",
+        "HTTP_X_FORWARDED_PROTO": "https" if case.link else "http",
         "HTTP_X_FORWARDED_HOST": KEY,
         "HTTP_X_FORWARDED_PORT": str(port),
     }
+    if case.link:
+        variables["HTTPS"] = "on"
     if case.client == "1.0-":
         del variables["HTTP_HOST"], variables["HTTP_X_FORWARDED_HOST"]
     if case.body == "empty":

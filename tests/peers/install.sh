@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the real programs that the tests run against: Debian's nginx, HAProxy, Redis, PostgreSQL and shells, and PyPI's
-# uWSGI, built with TLS into .peers/venv.
+# Gets the real programs that the tests run against: Debian's nginx, HAProxy, Redis, PostgreSQL, shells, curl, h2load,
+# Chromium, certbot and an authority for it, and PyPI's uWSGI, built with TLS into .peers/venv.
 #
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
@@ -12,14 +12,14 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble chromium nghttp2-client
     redis-server redis-tools postgresql postgresql-contrib socat"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
     --with-debian-packages) strict=yes; install=yes ;;
     --if-possible) strict=no; install=no ;;
-    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES wrk nghttp2-client python3-venv"
+    --for-bench) strict=no; install=yes; PACKAGES="$PACKAGES wrk python3-venv"
         PYTHON=${BENCH_PYTHON:-python3} ;;
     *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

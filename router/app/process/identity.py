@@ -7,7 +7,7 @@ the router's own options win, else the global ones.
 
 import grp
 import pwd
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from uwsgi_router.router.config.errors import StartError
@@ -62,18 +62,17 @@ def user_number(option: str, text: str) -> int:
     Raises:
         StartError: if there is none.
     """
-    if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
-        return int(text)
-    try:
-        return pwd.getpwnam(text).pw_uid
-    except KeyError:
-        raise StartError(f"{option} = {text}: no such user") from None
+    return _number(option, text, lambda: pwd.getpwnam(text).pw_uid, "user")
 
 
 def _group(option: str, text: str) -> int:
+    return _number(option, text, lambda: grp.getgrnam(text).gr_gid, "group")
+
+
+def _number(option: str, text: str, look_up: Callable[[], int], kind: str) -> int:
     if text.isascii() and text.isdigit() and int(text) <= _HIGHEST_ID:
         return int(text)
     try:
-        return grp.getgrnam(text).gr_gid
+        return look_up()
     except KeyError:
-        raise StartError(f"{option} = {text}: no such group") from None
+        raise StartError(f"{option} = {text}: no such {kind}") from None
