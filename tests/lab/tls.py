@@ -80,7 +80,7 @@ class Authority:
 
 
 class TlsPeer(Peer):
-    """A client's end of a TLS connection; the handshake is the test's to begin."""
+    """An end of a TLS connection, a client's or a server's; the handshake is the test's to begin."""
 
     def __init__(
         self,
@@ -88,16 +88,22 @@ class TlsPeer(Peer):
         context: ssl.SSLContext,
         name: str | None = NAME,
         session: ssl.SSLSession | None = None,
+        *,
+        server: bool = False,
     ) -> None:
         super().__init__(sock)
         self._sending = asyncio.Lock()
         # Encrypted, and not taken by the kernel.
         self._unsent = b""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        if name is None:
+        if name is None and not server:
             context.check_hostname = False
         self.tls = context.wrap_bio(
-            self.incoming, self.outgoing, server_hostname=name, session=session
+            self.incoming,
+            self.outgoing,
+            server_side=server,
+            server_hostname=None if server else name,
+            session=session,
         )
 
     async def handshake(self) -> None:
@@ -227,11 +233,7 @@ class TlsPeer(Peer):
 
 async def served(peer: Peer, context: ssl.SSLContext) -> TlsPeer:
     """A node's end of a TLS connection, after the handshake."""
-    node = TlsPeer.__new__(TlsPeer)
-    Peer.__init__(node, peer.sock)
-    node._sending = asyncio.Lock()
-    node.incoming, node.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    node.tls = context.wrap_bio(node.incoming, node.outgoing, server_side=True)
+    node = TlsPeer(peer.sock, context, server=True)
     await node.handshake()
     return node
 
