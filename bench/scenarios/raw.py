@@ -2,7 +2,8 @@
 
 The clients are :mod:`bench.raw_transfers`: eight that read or write without end, and 32 with one message of 100 bytes
 under way each; the nodes are :mod:`bench.raw_node`. Transfers are spliced, as they are by default once they are bulk,
-or copied (``rawrouter-pipes = 0``). HAProxy has its defaults, which copy; uWSGI has a buffer of 64 KiB.
+or copied (``rawrouter-pipes = 0``), or TLS ends at the SSL router. HAProxy has its defaults, which copy; uWSGI has a
+buffer of 64 KiB.
 """
 
 from collections.abc import Callable
@@ -14,15 +15,17 @@ from urllib.parse import urlsplit
 from bench.generator import drive
 from bench.measure import GIGABYTE, ROUND_TRIP, Load, Run, Setup
 from bench.programs import MissingError, Program, StartError, accepts, find, free_port
-from bench.raw_transfers import MEGABYTE
+from bench.raw_transfers import MEGABYTE, TLS
 from bench.scenarios.http_routers import Command
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
+from bench.scenarios.tls_files import certificate
 from bench.scenarios.variants import COMPILED, UVLOOP, Variant
 
 TRANSFERS, CONNECTIONS = 8, 32
 LOAD = Load(connections=CONNECTIONS, paced=False)
 TO_CLIENTS, FROM_CLIENTS, COPIED, MESSAGES = "to clients", "from clients", "copied", "100 bytes"
+TLS_TO_CLIENTS, TLS_FROM_CLIENTS = "TLS to clients", "TLS from clients"
 
 #: What the generator does, and the node.
 _KINDS = {
@@ -30,6 +33,8 @@ _KINDS = {
     FROM_CLIENTS: ("put", "sink"),
     COPIED: ("get", "source"),
     MESSAGES: ("echo", "echo"),
+    TLS_TO_CLIENTS: (f"{TLS}get", "source"),
+    TLS_FROM_CLIENTS: (f"{TLS}put", "sink"),
 }
 _HAPROXY = """
 global
@@ -42,7 +47,7 @@ defaults
   timeout client 600s
   timeout server 600s
 frontend front
-  bind 127.0.0.1:{port} backlog 1024
+  bind 127.0.0.1:{port} {tls} backlog 1024
   default_backend nodes
 backend nodes
   server node {node}
@@ -59,11 +64,28 @@ def ours(variant: Variant, *options: str) -> Command:
     )
 
 
-def haproxy(port: int, node: str, directory: Path) -> list[str]:
-    """Return the command of HAProxy."""
+def ours_tls(variant: Variant) -> Command:
+    """Return how this router is started where clients speak TLS."""
+
+    def command(port: int, node: str, directory: Path) -> list[str]:
+        crt, key, _both = certificate(directory)
+        return variant.command(
+            f"--sslrouter=127.0.0.1:{port},{crt},{key}", f"--sslrouter-to={node}"
+        )
+
+    return command
+
+
+def haproxy_tls(port: int, node: str, directory: Path) -> list[str]:
+    """Return the command of HAProxy where clients speak TLS."""
+    return haproxy(port, node, directory, f"ssl crt {certificate(directory)[2]}")
+
+
+def haproxy(port: int, node: str, directory: Path, tls: str = "") -> list[str]:
+    """Return the command of HAProxy; ``tls`` is behind its address."""
     program = find("haproxy")
     path = directory / f"haproxy-tcp{port}.cfg"
-    path.write_text(_HAPROXY.format(port=port, node=node))
+    path.write_text(_HAPROXY.format(port=port, node=node, tls=tls))
     return [program, "-db", "-f", str(path)]
 
 
@@ -97,14 +119,18 @@ def bring_up(
 ) -> list[Setup]:
     """Start every router of a group whose program is there, and wait until it accepts."""
     options = ("--rawrouter-pipes=0",) if group == COPIED else ()
+    encrypted = group in {TLS_TO_CLIENTS, TLS_FROM_CLIENTS}
     routers: list[Router[Command]] = [
-        *(
-            Router(variant.name, group, node, ours(variant, *options))
-            for variant in (UVLOOP, COMPILED)
-        ),
-        Router("HAProxy", group, node, haproxy, reference=True),
-        Router("uWSGI raw router", group, node, uwsgi),
+        Router(
+            variant.name, group, node, ours_tls(variant) if encrypted else ours(variant, *options)
+        )
+        for variant in (UVLOOP, COMPILED)
     ]
+    theirs = haproxy_tls if encrypted else haproxy
+    routers.append(Router("HAProxy", group, node, theirs, reference=True))
+    if not encrypted:
+        # Its SSL router passes on the first 16 KiB only.
+        routers.append(Router("uWSGI raw router", group, node, uwsgi))
     setups = []
     for router in routers:
         port = free_port()

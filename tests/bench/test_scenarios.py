@@ -104,6 +104,8 @@ def test_cpu_per_gigabyte_of_a_router(
         (raw.FROM_CLIENTS, "sink", GIGABYTE),
         (raw.COPIED, "source", GIGABYTE),
         (raw.MESSAGES, "echo", ROUND_TRIP),
+        (raw.TLS_TO_CLIENTS, "source", GIGABYTE),
+        (raw.TLS_FROM_CLIENTS, "sink", GIGABYTE),
     ],
 )
 def test_cpu_of_a_raw_router(
