@@ -83,6 +83,7 @@ class RouterHttps(RouterHttp):
         handshake_timeout: float | None = None,
         max_handshakes: int | None = None,
         plain: str | None = None,
+        hsts: int | None = None,
         client_cert_header: str | None = None,
     ) -> Self:
         """Set certificates by name, and limits of TLS.
@@ -97,6 +98,7 @@ class RouterHttps(RouterHttp):
             handshake_timeout: ``ssl-handshake-timeout``, seconds (10).
             max_handshakes: ``ssl-max-handshakes``, at once (1000).
             plain: ``https-plain``: what clients get that speak HTTP without TLS: ``400``, or ``redirect``.
+            hsts: ``https-hsts``, seconds for which browsers come over TLS only.
             client_cert_header: ``https-client-cert-header``, the field in which nodes that speak HTTP get the client's
                 certificate.
 
@@ -114,5 +116,6 @@ class RouterHttps(RouterHttp):
             handshake_timeout=("ssl-handshake-timeout", handshake_timeout),
             max_handshakes=("ssl-max-handshakes", max_handshakes),
             plain=("https-plain", plain),
+            hsts=("https-hsts", hsts),
             client_cert_header=("https-client-cert-header", client_cert_header),
         )

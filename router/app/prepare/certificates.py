@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from uwsgi_router.protocol.tls.certificate import read_certificate
 from uwsgi_router.protocol.tls.errors import CertificateError
-from uwsgi_router.router.app.prepare.files import MAY_READ, changes, may, severity
+from uwsgi_router.router.app.prepare.files import MAY_READ, MAY_SEARCH, changes, may, severity
 from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.certificates.errors import CertificateFault
 from uwsgi_router.router.certificates.expiry import ending
@@ -47,7 +47,7 @@ def certificate_problems(
             said(option, str(fault), severity(whole.certificate))
             continue
         for path in paths_of(whole):
-            if changes(who) and not may(os.path.realpath(path), who, MAY_READ):
+            if changes(who) and not _may_read(path, who):
                 said(
                     option,
                     f"the user {who.uid}, which the router becomes, may not read {path}, and it is read again when it"
@@ -73,6 +73,12 @@ def certificate_problems(
         if not os.path.isdir(whole_path):
             said("sni-dir", f"{directory}: there is no such directory", severity(whole_path))
     return found
+
+
+def _may_read(path: str, who: ProcessIdentity) -> bool:
+    """Return True if ``who`` may get to a path, and through its links to a file that it may read."""
+    there = may(os.path.dirname(os.path.abspath(path)), who, MAY_SEARCH)
+    return there and may(os.path.realpath(path), who, MAY_READ)
 
 
 def _named(configuration: Configuration) -> Iterator[tuple[str, CertificateFiles]]:

@@ -13,7 +13,7 @@ from uwsgi_router.router.config.places import Places
 # What another unit, or the boot, makes: it may be there by the time of the start.
 _MADE_LATER = ("/run/", "/var/run/")
 # Bits of a mode, for one class of users.
-MAY_READ, _WRITE, _SEARCH = 4, 2, 1
+MAY_READ, _WRITE, MAY_SEARCH = 4, 2, 1
 _WARNING = Severity.WARNING
 
 
@@ -135,21 +135,21 @@ def _may_write(directory: str, who: ProcessIdentity) -> bool:
     """Return True if whom the router becomes may make files there, as far as modes say."""
     if not changes(who):
         return os.access(directory, os.W_OK | os.X_OK)
-    return may(directory, who, _WRITE | _SEARCH)
+    return may(directory, who, _WRITE | MAY_SEARCH)
 
 
 def _may_search(directory: str, who: ProcessIdentity) -> bool:
     """Return True if whom the router becomes may open what is in a directory, as far as modes say."""
     if not changes(who):
         return os.access(directory, os.X_OK)
-    return may(directory, who, _SEARCH)
+    return may(directory, who, MAY_SEARCH)
 
 
 def may(path: str, who: ProcessIdentity, wanted: int) -> bool:
     """Return True if ``who`` has these rights on ``path``, and may get there."""
     path = os.path.abspath(path)
     parent = os.path.dirname(path)
-    if parent != path and not may(parent, who, _SEARCH):
+    if parent != path and not may(parent, who, MAY_SEARCH):
         return False
     status = os.stat(path)
     if status.st_uid == who.uid:
