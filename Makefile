@@ -14,7 +14,7 @@ WHEEL_PYTHONS ?= $(shell for minor in 11 12 13 14; do \
 	python3.$$minor -c 'import os, pip, sysconfig, sys; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' \
 	2>/dev/null && echo python3.$$minor; done)
 
-.PHONY: run test compiled-test lint unit peers docs fuzz autobahn bench attacks bench-programs subscribe.pyz wheels clean
+.PHONY: run test compiled-test compiled-install compiled-fuzz lint unit peers docs fuzz autobahn bench attacks bench-programs subscribe.pyz wheels clean
 
 run: .venv/installed
 	$(BIN)/uwsgi-router demo
@@ -26,16 +26,18 @@ test: lint
 
 # The tests of what is compiled, and those with real programs, against a wheel as users get it (docs/running.md); needs a C
 # compiler, and minutes.
-compiled-test:
+compiled-test: compiled-install
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
+
+# What is tested must not be the sources: they are not there.
+compiled-install:
 	rm -rf build/compiled
 	mkdir -p build/compiled/tree
 	$(PYTHON) -m venv build/compiled/venv
-	build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
-	# What is tested must not be the sources: they are not there.
+	UWSGI_ROUTER_COMPILE=1 build/compiled/venv/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
 	git ls-files -z --cached --others --exclude-standard bench docs scripts tests tools '*.md' pyproject.toml | xargs -0 cp --parents --target-directory build/compiled/tree
 	[ ! -d .peers ] || ln -s ../../../.peers build/compiled/tree/.peers
 	cd build/compiled/tree && ../venv/bin/python -m tests.compiled
-	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
 
 lint: .venv/installed
 	$(BIN)/ruff check
@@ -59,6 +61,9 @@ docs: .venv/installed
 
 fuzz: .venv/installed
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+compiled-fuzz: compiled-install
+	cd build/compiled/tree && ../venv/bin/python -m tests.fuzz --seconds $(SECONDS)
 
 # Half an hour; needs a Python 2.7 (pyenv's is found), which the suite runs under.
 autobahn: .venv/installed

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.aims import Verdict
+from bench.aims import Figure, Verdict
 from bench.measure import GIGABYTE, Unit
 from bench.results import Outcome, Result, reference
 
@@ -49,27 +49,32 @@ def rows(results: Sequence[Result]) -> Rows:
 
 def aims(verdicts: Sequence[Verdict]) -> Rows:
     """Return the table of aims, head first."""
-    table = [["scenario", "aim", "measured", "", "compiled"]]
-    for verdict in verdicts:
-        if verdict.measured is None:
-            measured, said = "not measured", "-"
-        else:
-            measured = _beside(verdict, verdict.measured)
-            said = "met" if verdict.met else "**missed**"
-        if verdict.quartiles:
-            measured += " ({:.2f}-{:.2f})".format(*verdict.quartiles)
-        compiled = "-" if verdict.compiled is None else _beside(verdict, verdict.compiled)
-        table.append([*verdict.aim.says, measured, said, compiled])
-    return table
+    head = ["scenario", "figures", *("compiled", "aim", ""), *("plain", "aim", "")]
+    return [head] + [
+        [verdict.aim.says, verdict.aim.unit, *_figure(verdict.compiled), *_figure(verdict.plain)]
+        for verdict in verdicts
+    ]
 
 
-def _beside(verdict: Verdict, value: float) -> str:
+def _figure(figure: Figure) -> list[str]:
+    """Return what was measured, the aim, and whether it is met."""
+    aim = "-" if figure.most is None else f"{figure.most:,g}"
+    if figure.measured is None:
+        return ["not measured", aim, "-"]
+    measured = _beside(figure, figure.measured)
+    if figure.quartiles:
+        measured += " ({:.2f}-{:.2f})".format(*figure.quartiles)
+    if figure.most is None:
+        return [measured, aim, "-"]
+    return [measured, aim, "met" if figure.met else "**missed**"]
+
+
+def _beside(figure: Figure, value: float) -> str:
     """Return a figure with as many digits as it takes to see on which side of the aim it is."""
-    allows = verdict.aim.allows
-    digits = 2 if verdict.unit == "x" else 0
-    while allows(round(value, digits)) != allows(value):
+    digits = 2 if figure.unit == "x" else 0
+    while figure.allows(round(value, digits)) != figure.allows(value):
         digits += 1
-    return f"{value:,.{digits}f} {verdict.unit}"
+    return f"{value:,.{digits}f}"
 
 
 def aligned(table: Rows) -> str:

@@ -35,7 +35,7 @@ class Plan:
 
     rounds: int = 5
     seconds: int = 2
-    pairs: int = 10
+    pairs: int = 8
     paces: int = 3
     pace_seconds: int = 3
     warm_up: int = 2
@@ -103,7 +103,9 @@ class Rounds:
             self._in_turn(
                 others, lambda setup, result: self._add_run(setup, result, plan.seconds), what
             )
-            self._alternate(alternating, plan.pairs, what)
+            for group in dict.fromkeys(setup.group for setup, _result in alternating):
+                same = [measured for measured in alternating if measured[0].group == group]
+                self._alternate(same, plan.pairs, what)
         rates = self._rates()
         for number in range(plan.paces):
             self._in_turn(

@@ -20,6 +20,7 @@ The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to `
 served over TLS, ``{"certificate": {"name": ..., "file": ..., "not_after": epoch}}``; then, as in every answer, one
 line that has ``ok``: ``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that
 were meant (or certificates), ``running`` the requests that they still have: 0 after a ``drain`` that was in time.
+A ``status`` also has ``version`` and ``build`` (``compiled`` or ``plain``), the router's.
 ``known`` is false if nobody has announced the key within the last hour: perhaps it is another router.
 ``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
 connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
@@ -136,10 +137,12 @@ def encode_line(members: Mapping[str, Any]) -> bytes:
     return _encode(members).encode("ascii") + b"\n"
 
 
-def encode_done(*, nodes: int, running: int = 0, known: bool = True) -> bytes:
-    """Write the last line of an answer; attributes as in the module."""
+def encode_done(
+    *, nodes: int, running: int = 0, known: bool = True, program: Mapping[str, str] | None = None
+) -> bytes:
+    """Write the last line of an answer; attributes as in the module, ``program`` being version and build."""
     members = {"v": VERSION, "ok": True, "nodes": nodes, "running": running, "known": known}
-    return encode_line(members)
+    return encode_line({**members, **(program or {})})
 
 
 def encode_refusal(error: str) -> bytes:

@@ -96,7 +96,7 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
     from setuptools.command.build_ext import build_ext
 
     class ParallelBuild(build_ext):
-        """Compiles the units of an extension at the same time, on all processors."""
+        """Compiles extensions, and the units of each, at the same time, on all processors."""
 
         def build_extensions(self) -> None:
             self.compiler.compile = in_parallel(self.compiler.compile)
@@ -127,6 +127,8 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
         build = ParallelBuild(distribution)
         build.build_lib = str(directory / "lib")
         build.build_temp = str(directory / "o")
+        # A module's own extension is a few lines, of which the headers take all the time.
+        build.parallel = os.cpu_count()
         build.ensure_finalized()
         build.run()
     finally:

@@ -6,14 +6,13 @@ credit left is next; when nobody has credit a new round begins. So over each ful
 gets exactly its weight, spread over the round, and no number is ever negative. ``lrc`` and ``wlrc``
 use the same turns among the nodes that are tied.
 
-Costs, with n nodes: ``wrr`` O(log n); ``lrc`` and ``wlrc`` one pass over the counters; ``iphash``
-one pass for a client's first request, then a look-up.
+Costs, with n nodes: ``wrr``, ``lrc`` and ``wlrc`` O(log n); ``iphash`` one pass for a client's first
+request, then a look-up.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush, heapreplace
-from operator import attrgetter
 from typing import Final
 
 from uwsgi_router.protocol.text import to_bytes
@@ -25,25 +24,33 @@ MAX_HOMES: Final = 1024
 _MASK: Final = 0xFFFF_FFFF_FFFF_FFFF
 _ODD: Final = 0x9E37_79B9_7F4A_7C15
 
-_reference = attrgetter("reference")
-
 
 class Candidates:
     """Candidates of equal rank, with the state of their turns.
 
     Args:
-        nodes: at least one.
+        nodes: at least one, in their order.
         before: the candidates that these replace. Who was among them keeps its credit; others get
             as large a part of theirs as is left in that round, or a node that comes (back) would
             get a burst of requests.
+
+    Attributes:
+        nodes: as given.
+        equal: all have the same weight.
+        at: in a round of equal nodes that all take their turns: who is next; -1: the heap says that.
+        turns: the heap: (turn, order, node) of each node that has credit left.
+        loads: the order for ``lrc`` and ``wlrc``, once it was needed.
+        homes: for ``iphash``: nodes of clients that have asked.
+        seeds: for ``iphash``: of each node.
     """
 
-    __slots__ = ("homes", "nodes", "seeds", "turns")
+    __slots__ = ("at", "equal", "homes", "loads", "nodes", "seeds", "turns")
 
     def __init__(self, nodes: Sequence[SubscribedNode], before: "Candidates | None" = None) -> None:
         self.nodes = nodes
         self.homes: dict[bytes, SubscribedNode] = {}
         self.seeds: list[int] | None = None
+        self.loads: LoadOrder | None = None
         self.turns: list[tuple[float, int, SubscribedNode]] = []
         known = set() if before is None else set(before.nodes)
         left, total = 1, 1
@@ -55,7 +62,10 @@ class Candidates:
                 node.wrr = min(node.wrr, node.weight)
             else:
                 node.wrr = min(node.weight, max(1, round(node.weight * left / total)))
-        self._fill_turns()
+        # Equal nodes take turns one after the other, which needs no heap.
+        self.equal = all(node.weight == nodes[0].weight for node in nodes)
+        self.at = -1
+        self.fill_turns()
 
     def __repr__(self) -> str:
         return f"<Candidates {' '.join(f'{n.name}:{n.wrr}/{n.weight}' for n in self.nodes)}>"
@@ -64,23 +74,125 @@ class Candidates:
         """Give everybody the credit of a full round."""
         for node in self.nodes:
             node.wrr = node.weight
-        self._fill_turns()
+        if self.equal:
+            self.at = 0
+        else:
+            self.fill_turns()
 
-    def _fill_turns(self) -> None:
-        self.turns = [(_turn(node), node.order, node) for node in self.nodes if node.wrr]
+    def fill_turns(self) -> None:
+        """Put those who have credit left into the heap of turns, which then says who is next."""
+        self.at = -1
+        self.turns = [
+            (_turn(node.wrr, node.weight), node.order, node) for node in self.nodes if node.wrr
+        ]
         heapify(self.turns)
+
+
+Entry = tuple[float, int, float, int, SubscribedNode]
+"""(load, round, turn, order, node): place of a node, as it is or was."""
+
+
+class LoadOrder:
+    """Order of candidates by load and then by turn, for ``lrc`` and ``wlrc``: a heap that is corrected when asked.
+
+    The place of a node is (load, round, turn, order); who has no credit left has its place in the
+    next round. Each node has an entry that is at its place or before it: what moves it back (one more
+    exchange, a spent turn, a new round) is noticed once its entry is the first; what moves it forward
+    (one exchange less) makes a further entry. So an exchange costs next to nothing between two
+    choices, and nobody looks at all nodes.
+
+    Args:
+        nodes: the candidates.
+        weighted: a node's load is its exchanges by its weight.
+
+    Attributes:
+        weighted: as given.
+    """
+
+    __slots__ = ("_freed", "_heap", "_nodes", "_round", "_spent", "weighted")
+
+    def __init__(self, nodes: Sequence[SubscribedNode], *, weighted: bool) -> None:
+        self.weighted = weighted
+        self._nodes = nodes
+        self._round = 0
+        # Those without the credit of a full round.
+        self._spent = [node for node in nodes if node.wrr < node.weight]
+        # Nodes with exchanges less since the last choice; they add themselves.
+        self._freed: list[SubscribedNode] = []
+        for node in nodes:
+            node.freed = self._freed
+        self._heap: list[Entry] = []
+        self._sort()
+
+    def choose(self, excluded: Collection[Node]) -> SubscribedNode | None:
+        """Spend a turn of the first in turn of the least loaded nodes, and return it; None: all are excluded."""
+        if self._freed:
+            self._enter_freed()
+        node = self._first(excluded)
+        if node is None:
+            return None
+        if not node.wrr:
+            # It comes behind those that are as loaded and have credit, so there are none.
+            self._round += 1
+            for spent in self._spent:
+                spent.wrr = spent.weight
+            self._spent.clear()
+        if node.wrr == node.weight:
+            self._spent.append(node)
+        node.wrr -= 1
+        return node
+
+    def _first(self, excluded: Collection[Node]) -> SubscribedNode | None:
+        """Return the first node that is not excluded."""
+        heap = self._heap
+        passed: list[Entry] = []
+        found: SubscribedNode | None = None
+        while heap:
+            first = heap[0]
+            node = first[4]
+            if excluded and node in excluded:
+                passed.append(heappop(heap))
+                continue
+            place = self._place(node)
+            if first == place:
+                found = node
+                break
+            heapreplace(heap, place)
+        for entry in passed:
+            heappush(heap, entry)
+        return found
+
+    def _enter_freed(self) -> None:
+        """Make entries for nodes that have moved forward."""
+        if len(self._heap) + len(self._freed) > 3 * len(self._nodes) + 16:
+            # So many are out of date: after as many exchanges it is less work to begin anew.
+            self._sort()
+        else:
+            for node in self._freed:
+                heappush(self._heap, self._place(node))
+        self._freed.clear()
+
+    def _sort(self) -> None:
+        self._heap = [self._place(node) for node in self._nodes]
+        heapify(self._heap)
+
+    def _place(self, node: SubscribedNode) -> Entry:
+        load = node.reference / node.weight if self.weighted else node.reference
+        if node.wrr:
+            return load, self._round, _turn(node.wrr, node.weight), node.order, node
+        return load, self._round + 1, _turn(node.weight, node.weight), node.order, node
 
 
 Algorithm = Callable[[Candidates, bytes, Collection[Node]], SubscribedNode | None]
 """(candidates, client's address as text, nodes excluded) -> a node, or None if none is left."""
 
 
-def _turn(node: SubscribedNode) -> float:
-    """Return when in the round (0 to 1) the node's next turn is.
+def _turn(credit: int, weight: int) -> float:
+    """Return when in the round (0 to 1) the next turn of a node with so much credit left is.
 
     A node of weight w has its turns at 1/2w, 3/2w, 5/2w...
     """
-    return 1 - (node.wrr - 0.5) / node.weight
+    return 1 - (credit - 0.5) / weight
 
 
 def wrr(
@@ -90,12 +202,21 @@ def wrr(
 ) -> SubscribedNode | None:
     """Choose by weighted round robin."""
     if excluded:
-        if all(node in excluded for node in candidates.nodes):
-            return None
-        return _next(candidates, lambda node: node not in excluded)
-    if not candidates.turns:
+        return _next(candidates, excluded)
+    at = candidates.at
+    if at < 0:
+        if candidates.turns:
+            return _spend(candidates.turns)
         candidates.new_round()
-    return _spend(candidates.turns)
+        return wrr(candidates, _client, excluded)
+    nodes = candidates.nodes
+    node = nodes[at]
+    if not node.wrr:
+        # They are equal: nobody has credit left.
+        candidates.new_round()
+    node.wrr -= 1
+    candidates.at = at + 1 if at + 1 < len(nodes) else 0
+    return node
 
 
 def lrc(
@@ -104,7 +225,7 @@ def lrc(
     excluded: Collection[Node],
 ) -> SubscribedNode | None:
     """Choose by least references: the node with the fewest exchanges; ties as wrr."""
-    return _least(candidates, excluded, _reference)
+    return _least(candidates, excluded, weighted=False)
 
 
 def wlrc(
@@ -113,7 +234,7 @@ def wlrc(
     excluded: Collection[Node],
 ) -> SubscribedNode | None:
     """Choose by least references for the weight; ties as wrr."""
-    return _least(candidates, excluded, _references_by_weight)
+    return _least(candidates, excluded, weighted=True)
 
 
 def iphash(
@@ -152,47 +273,43 @@ def _spend(turns: list[tuple[float, int, SubscribedNode]]) -> SubscribedNode:
     _, order, node = turns[0]
     node.wrr -= 1
     if node.wrr:
-        heapreplace(turns, (_turn(node), order, node))
+        heapreplace(turns, (_turn(node.wrr, node.weight), order, node))
     else:
         heappop(turns)
     return node
 
 
-def _references_by_weight(node: SubscribedNode) -> float:
-    return node.reference / node.weight
-
-
-def _least(
-    candidates: Candidates,
-    excluded: Collection[Node],
-    load: Callable[[SubscribedNode], float],
-) -> SubscribedNode | None:
-    if excluded:
-        left = [node for node in candidates.nodes if node not in excluded]
-        if not left:
-            return None
-        least = min(map(load, left))
-        return _next(candidates, lambda node: load(node) == least and node not in excluded)
-    least = min(map(load, candidates.nodes))
-    return _next(candidates, lambda node: load(node) == least)
-
-
-def _next(candidates: Candidates, allowed: Callable[[SubscribedNode], bool]) -> SubscribedNode:
-    """Return the first in turn of the nodes that are allowed; there must be one.
+def _next(candidates: Candidates, excluded: Collection[Node]) -> SubscribedNode | None:
+    """Return the first in turn of the nodes that are not excluded, None if all are.
 
     If none of these has credit left, a new round begins for all.
     """
+    if all(node in excluded for node in candidates.nodes):
+        return None
+    if candidates.at >= 0:
+        candidates.fill_turns()
     turns = candidates.turns
     passed = []
-    while turns and not allowed(turns[0][2]):
+    while turns and turns[0][2] in excluded:
         passed.append(heappop(turns))
     if not turns:
         candidates.new_round()
-        return _next(candidates, allowed)
+        return _next(candidates, excluded)
     node = _spend(turns)
     for turn in passed:
         heappush(turns, turn)
     return node
+
+
+def _least(
+    candidates: Candidates, excluded: Collection[Node], *, weighted: bool
+) -> SubscribedNode | None:
+    if len(candidates.nodes) == 1:
+        return wrr(candidates, b"", excluded)
+    loads = candidates.loads
+    if loads is None or loads.weighted != weighted:
+        loads = candidates.loads = LoadOrder(candidates.nodes, weighted=weighted)
+    return loads.choose(excluded)
 
 
 def _home(

@@ -58,7 +58,7 @@ class Node(Traffic):
         is_http: that is HTTP, inside TLS or not.
         secure: it is inside TLS.
         host: name that it was configured by, if its address was looked up; None: the address says all.
-        reference: exchanges that hold it now; a holder counts itself in and out.
+        reference: exchanges that hold it now; a holder counts itself in, and out with :meth:`let_go`.
         requests: successful connects, and further requests on connections that were kept.
         refusals: answers 400 that closed the connection.
         failcnt: failed connects; for an announced node also unsubscribes and becoming stale.
@@ -200,6 +200,10 @@ class Node(Traffic):
         if self.suspect:
             self.rank_changed()
 
+    def let_go(self) -> None:
+        """Count out an exchange that held it."""
+        self.reference -= 1
+
     def rank_changed(self) -> None:
         """Handle a possible change of rank; a hook for pools, which sort nodes by it."""
 
@@ -232,6 +236,7 @@ class SubscribedNode(Node):
         backup: nodes of a higher level serve only while there are none of a lower.
         vassal: its name under an Emperor.
         wrr: its credit in the current round (see subscriptions.balancing).
+        freed: where it is added with each exchange less; None: nobody chooses by that.
         death_mark: it failed, left or is stale. Without ``stale`` it is never chosen.
         stale: no announce for longer than the tolerance; no other mark: it is the last resort.
         pid, uid, gid: the sender's credentials; 0 for announces over UDP.
@@ -255,6 +260,7 @@ class SubscribedNode(Node):
         "credentials",
         "death_mark",
         "drained",
+        "freed",
         "gid",
         "key",
         "last_requests",
@@ -305,6 +311,7 @@ class SubscribedNode(Node):
         self.backup = 0
         self.vassal: bytes | None = None
         self.wrr = 0
+        self.freed: list[SubscribedNode] | None = None
         self.death_mark = False
         self.stale = False
         self.pid = 0
@@ -406,8 +413,14 @@ class SubscribedNode(Node):
 
     def used_again(self) -> None:
         """Record a further request on a kept connection."""
-        super().used_again()
+        self.requests += 1
         self.last_requests += 1
+
+    def let_go(self) -> None:
+        """Count out an exchange that held it."""
+        self.reference -= 1
+        if self.freed is not None:
+            self.freed.append(self)
 
     def rank_changed(self) -> None:
         """Have the pool sort its nodes anew before the next choice."""

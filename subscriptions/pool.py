@@ -1,6 +1,6 @@
 """Node pool: the nodes of one key, grouped by rank and backup level."""
 
-from collections.abc import Collection, Iterable, ValuesView
+from collections.abc import Collection, ValuesView
 from itertools import islice
 from typing import Final
 
@@ -28,6 +28,7 @@ class NodePool:
 
     __slots__ = (
         "_algorithm",
+        "_best",
         "_by_name",
         "_groups",
         "_sorted",
@@ -47,6 +48,8 @@ class NodePool:
         self._algorithm: Final = ALGORITHMS[algorithm]
         self._by_name: dict[str, SubscribedNode] = {}
         self._groups: dict[tuple[int, int], Candidates] = {}
+        # The first of the groups: most pools have no other.
+        self._best: Candidates | None = None
         self._sorted = True
 
     def __repr__(self) -> str:
@@ -81,6 +84,7 @@ class NodePool:
     def remove(self, node: SubscribedNode) -> None:
         """Let a node go."""
         del self._by_name[node.name]
+        node.freed = None
         self.resort()
 
     def announced_sni(self) -> Sni | None:
@@ -109,20 +113,32 @@ class NodePool:
             excluded: nodes not to be chosen: this request has tried them.
         """
         if not self._sorted:
-            self._groups = self._grouped(self._by_name.values())
-            self._sorted = True
+            self._sort_nodes()
+        best = self._best
+        if best is None:
+            return None
+        node = self._algorithm(best, client, excluded)
+        if node is not None:
+            return node
         for candidates in self._groups.values():
-            node = self._algorithm(candidates, client, excluded)
-            if node is not None:
-                return node
+            if candidates is not best:
+                node = self._algorithm(candidates, client, excluded)
+                if node is not None:
+                    return node
         return None
 
-    def _grouped(self, nodes: Iterable[SubscribedNode]) -> dict[tuple[int, int], Candidates]:
+    def _sort_nodes(self) -> None:
+        """Group the nodes anew, if something has changed."""
+        if self._sorted:
+            return
         groups: dict[tuple[int, int], list[SubscribedNode]] = {}
-        for node in nodes:
+        for node in self._by_name.values():
+            node.freed = None
             rank = node.rank
             if rank < DRAINED:
                 groups.setdefault((rank, node.backup), []).append(node)
-        return {
+        self._groups = {
             place: Candidates(groups[place], self._groups.get(place)) for place in sorted(groups)
         }
+        self._best = next(iter(self._groups.values()), None)
+        self._sorted = True

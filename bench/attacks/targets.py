@@ -14,7 +14,7 @@ from typing import Literal
 from bench.announcing import Announcer
 from bench.nginx import nginx_command
 from bench.programs import MeasureError, Program, accepts, answers, find, free_port
-from bench.scenarios.variants import COMPILED, UVLOOP, Variant
+from bench.scenarios.variants import COMPILED, PLAIN, Variant
 from uwsgi_router.protocol.subscription import Subscription, encode
 
 INNOCENT = "innocent"
@@ -166,7 +166,7 @@ def _started(
 
 
 OURS: dict[str, Target] = {
-    "plain": ours(UVLOOP),
+    "plain": ours(PLAIN),
     "compiled": ours(COMPILED),
 }
 TARGETS: dict[str, Target] = {**OURS, "nginx": nginx, "haproxy": haproxy}

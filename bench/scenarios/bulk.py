@@ -22,7 +22,7 @@ from bench.programs import free_port
 from bench.scenarios.http_routers import Command, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.router import Router
-from bench.scenarios.variants import USUAL, UVLOOP
+from bench.scenarios.variants import BUILDS
 
 CONNECTIONS = 8
 LOAD = Load(connections=CONNECTIONS, paced=False)
@@ -55,14 +55,14 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         routers += [
             *(
                 Router(variant.name, group, node, ours(variant, "--http-backend-http"))
-                for variant in USUAL
+                for variant in BUILDS
             ),
             Router("nginx", group, node, nginx(passing), reference=True),
             Router("HAProxy", group, node, haproxy),
         ]
     for group, node in ((UNIX_ANSWERS, unix_answers), (UNIX_UPLOADS, unix_uploads)):
         routers += [
-            Router(UVLOOP.name, group, node, ours(UVLOOP)),
+            *(Router(variant.name, group, node, ours(variant)) for variant in BUILDS),
             Router("uWSGI http router", group, node, uwsgi(), reference=True),
         ]
     return [measured(setup) for setup in bring_up(stack, directory, tell, routers)]

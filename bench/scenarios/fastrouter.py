@@ -14,7 +14,7 @@ from bench.programs import find, free_port
 from bench.scenarios.fastrouters import bring_up, ours, uwsgi
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
-from bench.scenarios.variants import ALL
+from bench.scenarios.variants import BUILDS
 
 LOAD = heads.load(heads.FROM_SERVER)
 
@@ -36,6 +36,6 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     routers = []
     for group, address in nodes.items():
         lean(stack, "bench.node", address)
-        routers += [Router(variant.name, group, address, ours(variant)) for variant in ALL]
+        routers += [Router(variant.name, group, address, ours(variant)) for variant in BUILDS]
         routers.append(Router("uWSGI fastrouter", group, address, uwsgi, reference=True))
     return bring_up(stack, directory, tell, routers)

@@ -14,7 +14,7 @@ from bench.programs import find
 from bench.scenarios.fastrouters import bring_up, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.router import Router
-from bench.scenarios.variants import ALL
+from bench.scenarios.variants import BUILDS
 
 LOAD = heads.load(heads.FROM_SERVER)
 GROUP = "HTTP node"
@@ -27,7 +27,7 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     unix = lean(stack, "bench.node", f"{directory}/node.sock")
     routers = [
         Router(variant.name, GROUP, http, ours(variant, "--fastrouter-backend-http"))
-        for variant in ALL
+        for variant in BUILDS
     ]
     routers.append(Router("uWSGI fastrouter (UNIX node)", GROUP, unix, uwsgi, reference=True))
     return bring_up(stack, directory, tell, routers)

@@ -15,7 +15,7 @@ from bench.programs import find
 from bench.scenarios.http_routers import bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.router import Router
-from bench.scenarios.variants import ALL, Variant
+from bench.scenarios.variants import ASYNCIO, BUILDS, Variant
 
 LOAD = heads.load(heads.FROM_BROWSER)
 OVER_HTTP, OVER_UWSGI = "HTTP node", "UNIX node"
@@ -34,7 +34,7 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         StartError: if a node does not come up.
     """
     find("wrk")
-    return routers(stack, directory, tell, ALL)
+    return routers(stack, directory, tell, (*BUILDS, ASYNCIO))
 
 
 def routers(

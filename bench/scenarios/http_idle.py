@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bench.measure import Idle, Setup
 from bench.scenarios import http
-from bench.scenarios.variants import USUAL
+from bench.scenarios.variants import BUILDS
 
 LOAD = Idle()
 
 
 def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> list[Setup]:
     """Bring up the routers; see :func:`bench.scenarios.http.start`."""
-    return http.routers(stack, directory, tell, USUAL)
+    return http.routers(stack, directory, tell, BUILDS)

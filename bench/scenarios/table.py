@@ -3,9 +3,9 @@
 Every key has four nodes, which are four lean uwsgi nodes on TCP ports that all keys share. Requests go
 wrk, nginx, our router over UNIX, node, each for another key than the one before.
 
-* ``choosing``: CPU per choice of a node, of the registry alone, in this process.
-* ``requests``: CPU per request, of setups that alternate. Two routers have one key: what they differ by
-  is what this way of measuring cannot tell.
+* ``choosing``: CPU per choice of a node, of the registry alone, in this process, which is plain.
+* ``requests``, ``requests, plain``: CPU per request, of setups that alternate, for each build of the
+  router. Two routers have one key: what they differ by is what this way of measuring cannot tell.
 * ``announces``: CPU per announce, while there are no requests. ``failed`` are those not taken.
 * ``both``: CPU per request with the announces in it. ``failed`` are requests that failed and
   announces that were not taken.
@@ -27,13 +27,17 @@ from bench import heads
 from bench.announcing import STRIDE, Announcer
 from bench.measure import ANNOUNCE, CHOICE, Load, Run, Setup, ask, cpu_time
 from bench.nginx import nginx, uwsgi_pass
-from bench.programs import Program, accepts, find, free_port, our_router
+from bench.programs import MissingError, Program, accepts, find, free_port
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import BUILDS, Variant
 from uwsgi_router.protocol.subscription import Subscription
 from uwsgi_router.subscriptions.registry import Registry
 
 SIZES = (1, 100, 10_000)
 LARGEST = max(SIZES)
+#: Of the plain build: keys, and that the router is no control.
+ENDS = ((1, False), (LARGEST, False))
+REQUESTS, PLAIN_REQUESTS = "requests", "requests, plain"
 #: The second router with one key.
 AGAIN = "1 key, another router"
 NODES = 4
@@ -66,44 +70,79 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
     addresses = [lean(stack, "bench.node", f"127.0.0.1:{port}") for port in ports]
     setups = [_choosing(keys, addresses) for keys in SIZES]
 
-    routers: dict[int, _Router] = {}
-    announcers: dict[int, Announcer] = {}
-    for keys in (*SIZES, SIGNED_KEYS):
-        tell(f"announcing {keys} x {NODES} nodes")
-        routers[keys] = _Router(stack, directory / f"router{keys}")
-        announcers[keys] = routers[keys].announces(_sites("site", keys), addresses)
-    again = _Router(stack, directory / "again")
-    again.announces(_sites("site", 1), addresses)
+    builds = [variant for variant in BUILDS if _is_there(variant, tell)]
     asked = [
-        (_named(1), 1, routers[1]),
-        (AGAIN, 1, again),
-        *((_named(keys), keys, routers[keys]) for keys in SIZES if keys != 1),
-    ]
-    doors = _front(stack, directory, [router.socket for _name, _keys, router in asked])
-    requests = [
-        Setup(
-            name,
-            "requests",
-            f"http://127.0.0.1:{door}/",
-            router.pid,
-            load=_load(keys),
-            reference=name == _named(1),
-            alternating=True,
+        _Asked(stack, directory, tell, variant, keys, addresses, again=again)
+        for variant in builds
+        # The control is a third router of the first build.
+        for keys, again in (
+            ((1, False), (1, True), (LARGEST, False)) if variant is builds[0] else ENDS
         )
-        for (name, keys, router), door in zip(asked, doors, strict=True)
     ]
-    setups += requests
+    doors = _front(stack, directory, [each.router.socket for each in asked])
+    setups += [each.setup(door) for each, door in zip(asked, doors, strict=True)]
 
-    for keys in (SIGNED_KEYS, LARGEST):
-        name = f"unsigned, {_named(keys)}"
-        setups.append(_announcing(name, routers[keys].pid, announcers[keys]))
-    setups += _signed(stack, directory, addresses, tell)
+    usual = builds[0]
+    largest, its_door = asked[2], doors[2]
+    tell(f"announcing {SIGNED_KEYS} x {NODES} nodes")
+    small = _Router(stack, directory / "small", usual)
+    for router, keys, announcer in (
+        (small, SIGNED_KEYS, small.announces(_sites("site", SIGNED_KEYS), addresses)),
+        (largest.router, LARGEST, largest.announcer),
+    ):
+        setups.append(_announcing(f"unsigned, {_named(keys)}", router.pid, announcer))
+    setups += _signed(stack, directory, usual, addresses, tell)
 
     name = f"{_named(LARGEST)}, {BESIDE} announces/s"
-    largest = requests[-1]
-    both = Setup(name, "both", largest.url, largest.pid, load=largest.load)
-    setups.append(_both(both, _load(LARGEST), announcers[LARGEST], directory, tell))
+    both = Setup(
+        name, "both", f"http://127.0.0.1:{its_door}/", largest.router.pid, load=_load(LARGEST)
+    )
+    setups.append(_both(both, _load(LARGEST), largest.announcer, directory, tell))
     return setups
+
+
+def _is_there(variant: Variant, tell: Callable[[str], None]) -> bool:
+    try:
+        variant.command()
+    except MissingError as exc:
+        tell(f"left out: {variant.name}: missing {exc}")
+        return False
+    return True
+
+
+class _Asked:
+    """Router of a build with a table of one size, which gets requests."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        directory: Path,
+        tell: Callable[[str], None],
+        variant: Variant,
+        keys: int,
+        addresses: Sequence[str],
+        *,
+        again: bool,
+    ) -> None:
+        self._plain = not variant.compiled
+        self._keys = keys
+        self._again = again
+        word = f"{'plain' if self._plain else 'compiled'}{keys}{'again' if again else ''}"
+        tell(f"announcing {keys} x {NODES} nodes, {variant.name}")
+        self.router = _Router(stack, directory / word, variant)
+        self.announcer = self.router.announces(_sites("site", keys), addresses)
+
+    def setup(self, door: int) -> Setup:
+        """Return what is measured of it, behind this port of nginx."""
+        return Setup(
+            AGAIN if self._again else _named(self._keys),
+            PLAIN_REQUESTS if self._plain else REQUESTS,
+            f"http://127.0.0.1:{door}/",
+            self.router.pid,
+            load=_load(self._keys),
+            reference=self._keys == 1 and not self._again,
+            alternating=True,
+        )
 
 
 def _load(keys: int) -> Load:
@@ -113,13 +152,12 @@ def _load(keys: int) -> Load:
 class _Router:
     """Router with a subscription server on UDP and one on a UNIX socket."""
 
-    def __init__(self, stack: ExitStack, directory: Path, *options: str) -> None:
+    def __init__(self, stack: ExitStack, directory: Path, variant: Variant, *options: str) -> None:
         directory.mkdir()
         self._directory = directory
         self._port = free_port()
         self.socket = directory / "router.sock"
-        command = [
-            *our_router(),
+        command = variant.command(
             f"--fastrouter={self.socket}",
             f"--fastrouter-subscription-server=127.0.0.1:{self._port}",
             f"--fastrouter-subscription-server={directory}/announce.sock",
@@ -128,11 +166,12 @@ class _Router:
             "--subscription-max-rate=0",
             "--subscription-max-keys=20000",
             "--subscription-tolerance=86400",  # what is announced once stays
-            "--listen=1024",
             *options,
-        ]
+        )
         program = stack.enter_context(Program(f"router in {directory.name}", command, directory))
-        program.wait_until(lambda: accepts(f"{directory}/stats.sock"))
+        # Bound one after the other.
+        bound = directory / "announce.sock"
+        program.wait_until(lambda: bound.exists() and accepts(f"{directory}/stats.sock"))
         self.pid = program.pid
 
     def announces(
@@ -166,7 +205,8 @@ def _front(stack: ExitStack, directory: Path, sockets: Sequence[Path]) -> list[i
 
 
 def _choosing(keys: int, addresses: Sequence[str]) -> Setup:
-    registry = Registry(started=0.0)
+    # Of one source a table takes no more than three quarters of its room.
+    registry = Registry(started=0.0, max_keys=2 * LARGEST)
     names = [site.encode() for site in _sites("site", keys)]
     for address in addresses:
         for name in names:
@@ -218,7 +258,11 @@ def _both(
 
 
 def _signed(
-    stack: ExitStack, directory: Path, addresses: Sequence[str], tell: Callable[[str], None]
+    stack: ExitStack,
+    directory: Path,
+    variant: Variant,
+    addresses: Sequence[str],
+    tell: Callable[[str], None],
 ) -> list[Setup]:
     """Start a router that checks signatures, one table of keys for each kind of signature."""
     rsa_key = rsa.generate_private_key(65_537, 2048)
@@ -233,7 +277,9 @@ def _signed(
     }
     keys = directory / "keys"
     keys.mkdir()
-    router = _Router(stack, directory / "signed", f"--subscriptions-sign-check=SHA256:{keys}")
+    router = _Router(
+        stack, directory / "signed", variant, f"--subscriptions-sign-check=SHA256:{keys}"
+    )
     setups = []
     for kind, (public, sign) in kinds.items():
         tell(f"announcing {SIGNED_KEYS} x {NODES} nodes, {kind}")

@@ -17,7 +17,7 @@ from bench.programs import MissingError, Program, StartError, answers, find, fre
 from bench.scenarios.http_routers import Command, haproxy, nginx, ours
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.tls_files import certificate
-from bench.scenarios.variants import COMPILED, UVLOOP
+from bench.scenarios.variants import COMPILED, PLAIN
 
 LOAD = Load(script=heads.load(heads.FROM_BROWSER).script, paced=False)
 NEW = Unit("connection", "connections", "µs", 1e3)
@@ -55,8 +55,8 @@ def programs(directory: Path) -> dict[str, Secured]:
         return haproxy(port, node, place, bind)
 
     return {
-        UVLOOP.name: ours_with(partial(ours, UVLOOP)),
         COMPILED.name: ours_with(partial(ours, COMPILED)),
+        PLAIN.name: ours_with(partial(ours, PLAIN)),
         "nginx": of_nginx,
         "HAProxy": of_haproxy,
     }

@@ -20,8 +20,10 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Name in tables."""
-        return f"uwsgi-router ({self.loop}{', compiled' if self.compiled else ''})"
+        """Name in tables: only what differs from the usual is in it."""
+        differs = [] if self.compiled else ["plain"]
+        differs += [] if self.loop == "uvloop" else [self.loop]
+        return "uwsgi-router" + (f" ({', '.join(differs)})" if differs else "")
 
     def command(self, *options: str) -> list[str]:
         """Return the command that runs it with these options.
@@ -33,7 +35,8 @@ class Variant:
         return [*router, *options, "--listen=1024", f"--event-loop={self.loop}"]
 
 
-UVLOOP, ASYNCIO, COMPILED = Variant("uvloop"), Variant("asyncio"), Variant("uvloop", compiled=True)
-#: As installed without further ado.
-USUAL = (UVLOOP, ASYNCIO)
-ALL = (UVLOOP, COMPILED, ASYNCIO)
+COMPILED, PLAIN = Variant("uvloop", compiled=True), Variant("uvloop")
+#: The event loop of the standard library.
+ASYNCIO = Variant("asyncio", compiled=True)
+#: What is installed where it can be compiled, and where it can't: in this order in each table.
+BUILDS = (COMPILED, PLAIN)

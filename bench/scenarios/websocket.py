@@ -17,7 +17,7 @@ from bench.programs import free_port
 from bench.scenarios.http_routers import bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
-from bench.scenarios.variants import ALL, COMPILED, UVLOOP
+from bench.scenarios.variants import BUILDS
 
 CONNECTIONS = 32
 LOAD = Load(connections=CONNECTIONS, paced=False)
@@ -45,12 +45,15 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         directory,
         tell,
         (
-            *(Router(variant.name, OVER_HTTP, http, ours(variant, *over_http)) for variant in ALL),
+            *(
+                Router(variant.name, OVER_HTTP, http, ours(variant, *over_http))
+                for variant in BUILDS
+            ),
             Router("nginx", OVER_HTTP, http, nginx(connection=_UPGRADE)),
             Router("HAProxy", OVER_HTTP, http, haproxy, reference=True),
             *(
                 Router(variant.name, OVER_UWSGI, unix, ours(variant, *over_uwsgi))
-                for variant in (UVLOOP, COMPILED)
+                for variant in BUILDS
             ),
             Router("uWSGI http router", OVER_UWSGI, unix, uwsgi(*over_uwsgi), reference=True),
         ),

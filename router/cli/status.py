@@ -45,6 +45,8 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 
 NodeLine = Mapping[str, Any]
 EndLine = Mapping[str, Any]
+Program = Mapping[str, str]
+"""The router's ``version`` and ``build``; "" for what it does not say."""
 
 
 def main(args: list[str]) -> int:
@@ -52,9 +54,9 @@ def main(args: list[str]) -> int:
     parsed = arguments().parse_args(args)
     try:
         while True:
-            nodes, certificates = _asked(parsed.control, parsed.key)
-            tables = as_table(nodes) + ends_table(certificates, _now())
-            text = as_json(nodes, certificates) if parsed.json else tables
+            program, nodes, certificates = _asked(parsed.control, parsed.key)
+            tables = as_table(program, nodes) + ends_table(certificates, _now())
+            text = as_json(program, nodes, certificates) if parsed.json else tables
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
@@ -107,28 +109,31 @@ def _now() -> float:
     return datetime.now(UTC).timestamp()
 
 
-def _asked(path: str, key: str | None) -> tuple[list[NodeLine], list[EndLine]]:
-    """Return nodes, and certificates unless it is about a key."""
+def _asked(path: str, key: str | None) -> tuple[Program, list[NodeLine], list[EndLine]]:
+    """Return what the router says of itself, nodes, and certificates unless it is about a key."""
     with Control(path, _PATIENCE) as control:
-        lines = control.ask(Question("status", key=key_of(key)))
-        nodes = [line["node"] for line in lines if "node" in line]
+        *lines, done = control.ask(Question("status", key=key_of(key)))
+        program = {name: _text(str(done.get(name, ""))) for name in ("version", "build")}
+        nodes = [line["node"] for line in lines]
         if key is not None:
-            return nodes, []
+            return program, nodes, []
         try:
             others = list(control.ask(Question("certificates")))
         except CannotAsk:
             # The router is an older one.
-            return nodes, []
-        return nodes, [line["certificate"] for line in others if "certificate" in line]
+            return program, nodes, []
+        return program, nodes, [line["certificate"] for line in others if "certificate" in line]
 
 
-def as_json(nodes: Sequence[NodeLine], certificates: Sequence[EndLine] = ()) -> str:
-    """Return one object: keys in order, each with its nodes, and certificates that are served."""
+def as_json(
+    program: Program, nodes: Sequence[NodeLine], certificates: Sequence[EndLine] = ()
+) -> str:
+    """Return one object: version and build, keys in order, each with its nodes, and certificates that are served."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
     ]
-    document: dict[str, object] = {"keys": keys}
+    document: dict[str, object] = {**program, "keys": keys}
     if certificates:
         document["certificates"] = [_shown(one) for one in certificates]
     return json.dumps(document, indent=2) + "\n"
@@ -166,10 +171,11 @@ def ends_table(certificates: Sequence[EndLine], wall: float) -> str:
     return "\n".join(("", *lines, ""))
 
 
-def as_table(nodes: Sequence[NodeLine]) -> str:
-    """Return a table for people."""
+def as_table(program: Program, nodes: Sequence[NodeLine]) -> str:
+    """Return a line about the router, and a table of nodes for people."""
+    about = f"uwsgi-router {program['version']} ({program['build']})\n" if program["build"] else ""
     if not nodes:
-        return ""
+        return about
     tables = {node["table"] for node in nodes if node["key"]}
     blocks: list[tuple[str, list[list[str]]]] = []
     for (table, key, algorithm), members in _by_key(nodes).items():
@@ -181,7 +187,7 @@ def as_table(nodes: Sequence[NodeLine]) -> str:
     lines = [_line(headings, widths)]
     for title, block in blocks:
         lines += [title, *(_line(row, widths) for row in block)]
-    return "\n".join(lines) + "\n"
+    return about + "\n".join(lines) + "\n"
 
 
 def _by_key(nodes: Iterable[NodeLine]) -> dict[tuple[str, str, str], list[NodeLine]]:

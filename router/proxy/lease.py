@@ -298,7 +298,7 @@ class Lease(LinkOwner):
             return
         self._held = False
         node = self.node
-        node.reference -= 1
+        node.let_go()
         if not node.reference:
             self._forwarder.released(node)
         if self.link is not None:

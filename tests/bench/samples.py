@@ -6,7 +6,7 @@ from bench.latency import PERCENTILES
 from bench.measure import CONNECTION, REQUEST, Run, Unit
 from bench.results import Outcome, Pace, Result
 
-OURS = "uwsgi-router (uvloop)"
+OURS, PLAIN = "uwsgi-router", "uwsgi-router (plain)"
 
 
 def result(

@@ -8,7 +8,7 @@ import pytest
 
 from bench import compiled
 from bench.programs import ROOT, MissingError
-from bench.scenarios.variants import ALL, COMPILED, UVLOOP
+from bench.scenarios.variants import ASYNCIO, BUILDS, COMPILED, PLAIN
 
 
 @pytest.fixture
@@ -54,12 +54,12 @@ def test_one_that_is_not_compiled_is_missing(environment: Path) -> None:
 
 
 def test_variants(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [variant.name for variant in ALL] == [
-        "uwsgi-router (uvloop)",
-        "uwsgi-router (uvloop, compiled)",
+    assert [variant.name for variant in (*BUILDS, ASYNCIO)] == [
+        "uwsgi-router",
+        "uwsgi-router (plain)",
         "uwsgi-router (asyncio)",
     ]
     monkeypatch.setattr("bench.scenarios.variants.compiled_router", lambda: ["/compiled"])
     assert COMPILED.command("--a") == ["/compiled", "--a", "--listen=1024", "--event-loop=uvloop"]
     usual = [sys.executable, "-P", "-m", "uwsgi_router"]
-    assert UVLOOP.command("--a") == [*usual, "--a", "--listen=1024", "--event-loop=uvloop"]
+    assert PLAIN.command("--a") == [*usual, "--a", "--listen=1024", "--event-loop=uvloop"]

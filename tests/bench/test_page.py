@@ -74,7 +74,7 @@ def test_a_page_is_made_with_or_without_plots(
     page.make(results, docs, said.append)
     text = (docs / page.PAGE).read_text()
     assert "| HAProxy | 20.0 |" in text
-    assert "at most 1.8 x HAProxy's CPU per request | 1.65 x | met | - |" in text
+    assert "x HAProxy, CPU per request | 1.65 | 1.15 | **missed** |" in text
     assert "| choose | 15 | 10 | 20 |" in text
     assert "Nanoseconds. Runs of each: 2." in text
     assert "![" not in text

@@ -5,7 +5,7 @@ from bench.aims import AIMS, verdicts
 from bench.measure import CONNECTION, GIGABYTE
 from bench.results import Result
 from tests.bench import samples
-from tests.bench.samples import OURS
+from tests.bench.samples import OURS, PLAIN
 
 
 def test_the_table_of_a_group() -> None:
@@ -65,52 +65,63 @@ def test_a_terminal_names_what_went_wrong() -> None:
     assert "RATE NOT HELD: HTTP node, nginx: 500 of 1,000 requests/s" in text
 
 
-def test_aims_are_met_missed_or_not_measured() -> None:
-    table = report.aims(verdicts({"http": samples.http(), "http-idle": samples.idle()}))
-    assert len(table) == len(AIMS) + 1
-    by_name = {row[0]: row[2:] for row in table}
-    assert by_name["HTTP keepalive, pooled HTTP nodes"] == ["1.65 x", "met", "-"]
-    assert by_name["the same, stretched"] == ["1.65 x", "**missed**", "-"]
-    # uWSGI's router was not there to compare with.
-    assert by_name["HTTP keepalive, uwsgi UNIX nodes"] == ["not measured", "-", "-"]
-    assert by_name["1 MB answers over HTTP"] == ["not measured", "-", "-"]
-    assert by_name["idle kept connection, HTTP nodes"] == ["6,100 bytes", "**missed**", "-"]
-
-
 def _aims(*results: Result, scenario: str = "http") -> dict[str, list[str]]:
     outcome = samples.outcome(*results, scenario=scenario)
     return {row[0]: row[2:] for row in report.aims(verdicts({scenario: outcome}))}
 
 
-def test_the_compiled_router_stands_beside_and_decides_nothing() -> None:
+NOTHING = "not measured"
+
+
+def test_aims_are_met_missed_or_not_measured() -> None:
+    table = report.aims(verdicts({"http": samples.http(), "http-idle": samples.idle()}))
+    assert len(table) == len(AIMS) + 1
+    by_name = {row[0]: row[2:] for row in table}
+    missed = ["1.65", "1.15", "**missed**"]
+    assert by_name["HTTP, pooled HTTP nodes"] == [*missed, NOTHING, "2.1", "-"]
+    # uWSGI's router was not there to compare with.
+    assert by_name["HTTP, uwsgi UNIX nodes"] == [NOTHING, "0.85", "-", NOTHING, "1.5", "-"]
+    assert by_name["1 MB answers over HTTP"] == [NOTHING, "0.6", "-", NOTHING, "0.65", "-"]
+    idle = by_name["idle kept connection, HTTP nodes"]
+    assert idle == ["6,100", "2,600", "**missed**", NOTHING, "2,600", "-"]
+
+
+def test_each_build_has_an_aim_of_its_own() -> None:
     table = _aims(
-        samples.result(OURS, 40.0),
-        samples.result("uwsgi-router (uvloop, compiled)", 24.0),
-        samples.result("HAProxy", 20.0),
+        samples.result(OURS, 22.0), samples.result(PLAIN, 44.0), samples.result("HAProxy", 20.0)
     )
-    assert table["HTTP keepalive, pooled HTTP nodes"] == ["2.00 x", "**missed**", "1.20 x"]
-    assert table["the same, stretched"] == ["2.00 x", "**missed**", "1.20 x"]
+    assert table["HTTP, pooled HTTP nodes"] == [
+        *("1.10", "1.15", "met"),
+        *("2.20", "2.1", "**missed**"),
+    ]
+
+
+def test_latencies_are_compared_and_the_plain_ones_only_told() -> None:
+    table = _aims(
+        samples.paced(samples.result(OURS, 1.0), 1000, slower=4),
+        samples.paced(samples.result(PLAIN, 1.0), 1000, slower=6),
+        samples.paced(samples.result("HAProxy", 1.0), 1000),
+    )
+    assert table["p99 at the fixed rate, pooled HTTP nodes"] == [
+        *("4.00", "3", "**missed**"),
+        *("6.00", "-", "-"),
+    ]
+    # At no fixed rate there is no latency.
+    table = _aims(samples.result(OURS, 1.0), samples.result("HAProxy", 1.0))
+    assert table["p99 at the fixed rate, pooled HTTP nodes"][0] == NOTHING
 
 
 def test_no_figure_is_rounded_to_the_other_side_of_its_aim() -> None:
     table = _aims(
-        samples.result(OURS, 1.8004),
-        samples.result("uwsgi-router (uvloop, compiled)", 1.3004),
-        samples.result("HAProxy", 1.0),
+        samples.result(OURS, 1.1504), samples.result(PLAIN, 2.1004), samples.result("HAProxy", 1.0)
     )
-    assert table["HTTP keepalive, pooled HTTP nodes"] == ["1.8004 x", "**missed**", "1.30 x"]
-    assert table["the same, stretched"] == ["1.80 x", "**missed**", "1.3004 x"]
-    idle = samples.result(OURS, 6000.3, unit=CONNECTION)
+    assert table["HTTP, pooled HTTP nodes"] == [
+        *("1.1504", "1.15", "**missed**"),
+        *("2.1004", "2.1", "**missed**"),
+    ]
+    idle = samples.result(OURS, 2600.3, unit=CONNECTION)
     table = _aims(idle, scenario="http-idle")
-    assert table["idle kept connection, HTTP nodes"] == ["6,000.3 bytes", "**missed**", "-"]
-
-
-def test_below_is_not_as_much() -> None:
-    name, against = "fastrouter behind nginx, pooled HTTP nodes", "uWSGI fastrouter (UNIX node)"
-    both = samples.result(OURS, 20.0), samples.result(against, 20.0)
-    assert _aims(*both, scenario="fastrouter-http")[name] == ["1.00 x", "**missed**", "-"]
-    less = samples.result(OURS, 19.98), samples.result(against, 20.0)
-    assert _aims(*less, scenario="fastrouter-http")[name] == ["0.999 x", "met", "-"]
+    assert table["idle kept connection, HTTP nodes"][:3] == ["2,600.3", "2,600", "**missed**"]
 
 
 def _pairs() -> list[Result]:
@@ -131,9 +142,8 @@ def test_of_pairs_the_ratio_is_the_median_of_theirs() -> None:
     said = "Ratio: to 1 key, the median of 5 pairs of neighbouring seconds;"
     assert report.compared(_pairs()).startswith(said)
     assert _aims(*_pairs(), scenario="table")["10,000 keys against 1"] == [
-        "1.20 x (1.10-1.30)",
-        "**missed**",
-        "-",
+        *("1.20 (1.10-1.30)", "1.05", "**missed**"),
+        *(NOTHING, "1.05", "-"),
     ]
 
 
@@ -148,7 +158,6 @@ def test_runs_without_a_partner_are_no_pairs() -> None:
 
 
 def test_an_aim_that_is_just_reached_is_met() -> None:
-    at_limit = samples.outcome(samples.result(OURS, 6000.0, unit=CONNECTION), scenario="http-idle")
-    assert {verdict.aim.group: verdict.met for verdict in verdicts({"http-idle": at_limit})}[
-        "HTTP node"
-    ]
+    at_limit = samples.result(OURS, 2600.0, unit=CONNECTION)
+    table = _aims(at_limit, scenario="http-idle")
+    assert table["idle kept connection, HTTP nodes"][:3] == ["2,600", "2,600", "met"]

@@ -75,6 +75,17 @@ def test_those_that_alternate_do_so_every_second_around_the_reference(tmp_path: 
     assert sum("median so far" in line for line in lab.said) == 2 * 3
 
 
+def test_those_that_alternate_do_so_within_their_group(tmp_path: Path) -> None:
+    lab = Lab()
+    setups = [
+        replace(lab.setup(name), alternating=True, group=group, reference=name in "AC")
+        for name, group in (("A", "one"), ("B", "one"), ("C", "two"), ("D", "two"))
+    ]
+    lab.rounds(tmp_path, *setups).measure(replace(PLAN, warm_up=0, rounds=1))
+    one, two = ["B 1s", "A 1s", "A 1s", "B 1s"], ["D 1s", "C 1s", "C 1s", "D 1s"]
+    assert lab.asked == [*one, *two]
+
+
 def test_a_full_run_has_at_least_thirty_pairs_and_turns_as_often_as_not() -> None:
     plan = Plan()
     assert plan.rounds * plan.pairs >= 30

@@ -13,8 +13,11 @@ from bench.programs import MissingError, free_port
 from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, tls, websocket
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
-from bench.scenarios.variants import ASYNCIO
+from bench.scenarios.variants import Variant
 from tests.lab import programs
+
+#: Of this tree, whether that could be compiled or not.
+OURS = Variant("asyncio")
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
     routers = [
         Router("Abacus", "UNIX node", node, _missing),
         Router("Echo", "UNIX node", node, _ends_at_once),
-        Router("ours", "UNIX node", node, fastrouters.ours(ASYNCIO), reference=True),
+        Router("ours", "UNIX node", node, fastrouters.ours(OURS), reference=True),
     ]
     (setup,) = fastrouters.bring_up(stack, tmp_path, told.append, routers)
     assert (setup.name, setup.group, setup.reference) == ("ours", "UNIX node", True)
@@ -64,7 +67,7 @@ def test_fastrouters_that_are_not_there_or_do_not_start_are_named(
 
 
 def _ours(stack: ExitStack, directory: Path, group: str, node: str, *options: str) -> Setup:
-    command = http_routers.ours(ASYNCIO, *options)
+    command = http_routers.ours(OURS, *options)
     router = Router("ours", group, node, command)
     (setup,) = http_routers.bring_up(stack, directory, pytest.fail, [router])
     return setup

@@ -209,7 +209,7 @@ class Table:
     def _release(self, which: int) -> None:
         if self.held:
             node = self.held.pop(which % len(self.held))
-            node.reference -= 1
+            node.let_go()
             self._tell(self.registry.released(node, self.now))
 
     def _tell(self, events: list[Event]) -> None:

@@ -69,7 +69,7 @@ class Table:
         return self.registry.connect_failed(node, self.now, timed_out=timed_out)
 
     def release(self, node: SubscribedNode) -> list[Event]:
-        node.reference -= 1
+        node.let_go()
         return self.registry.released(node, self.now)
 
     def sweep(self) -> list[Event]:

@@ -29,6 +29,7 @@ from uwsgi_router.router.admin.control.operator import (
 from uwsgi_router.router.core.log import RateLimited
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.service import BoundedService, ServiceClient, ServiceLimits
+from uwsgi_router.version import __version__, build
 
 log = logging.getLogger("uwsgi-router.control")
 
@@ -153,7 +154,7 @@ class ControlServer(BoundedService):
         while lines := await self._some(listed):
             count += len(lines)
             await self._send(client, b"".join(lines))
-        return encode_done(nodes=count)
+        return encode_done(nodes=count, program={"version": __version__, "build": build()})
 
     async def _some(self, listed: "Iterator[_Line]") -> list[bytes]:
         """Return the next lines of a list, as many as a slice of time makes."""

@@ -67,7 +67,7 @@ async def test_a_drain_that_takes_too_long_is_false(running: Running) -> None:
     running.router.enable(NODE)
     with pytest.raises(DrainCancelled):
         await task
-    node.reference -= 1
+    node.let_go()
 
 
 async def test_mistakes(running: Running) -> None:

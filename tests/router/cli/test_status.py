@@ -10,6 +10,7 @@ from tests.lab.lab import Lab
 from tests.lab.router import Router
 from tests.lab.tls import Authority
 from uwsgi_router.router.cli import status
+from uwsgi_router.version import __version__, build
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ async def test_a_table_for_people(router: Router, capsys: pytest.CaptureFixture[
     registry.set_weight(drained, 5)
     assert await run() == 0
     assert capsys.readouterr().out == (
+        f"uwsgi-router {__version__} ({build()})\n"
         "node              state    requests  running           weight  backup  failures  announced  proto\n"
         "b.example (lrc)\n"
         "  /run/app.sock   ready           0        1                1       1         0    0 s ago  uwsgi\n"
@@ -42,7 +44,7 @@ async def test_a_table_for_people(router: Router, capsys: pytest.CaptureFixture[
     )
     assert await run("b.example") == 0
     assert "127.0.0.1" not in capsys.readouterr().out
-    registry.named("/run/app.sock")[0].reference -= 1
+    registry.named("/run/app.sock")[0].let_go()
 
 
 async def test_a_drained_node_that_died_is_both(
@@ -55,13 +57,15 @@ async def test_a_drained_node_that_died_is_both(
     router.table.registry.connect_failed(node, 0.0, timed_out=False)
     await run()
     assert "  gone, drained  " in capsys.readouterr().out
-    node.reference -= 1
+    node.let_go()
 
 
 async def test_json_for_scripts(router: Router, capsys: pytest.CaptureFixture[str]) -> None:
     router.announce("127.0.0.1:4001", b"a\xff\xc2\x9b2j", weight=3)
     assert await run("--json") == 0
-    (key,) = json.loads(capsys.readouterr().out)["keys"]
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["version"], shown["build"]) == (__version__, build())
+    (key,) = shown["keys"]
     assert (key["key"], key["algorithm"]) == ("a\\xff\\x9b2j", "wrr")
     (node,) = key["nodes"]
     assert 0 <= node.pop("age") < 10
@@ -94,7 +98,7 @@ async def test_nobody_is_there(router: Router, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == "uwsgi-router status: there is no node\n"
     assert await run("example.com", "--json") == 1
     out, err = capsys.readouterr()
-    assert json.loads(out) == {"keys": []}
+    assert json.loads(out)["keys"] == []
     assert err == "uwsgi-router status: there is no node of the key example.com\n"
 
 
@@ -102,7 +106,7 @@ async def test_thousands_of_nodes(router: Router, capsys: pytest.CaptureFixture[
     for number in range(3000):
         router.announce(f"127.0.0.1:{number % 300 + 1}", b"%d.example" % (number // 300))
     assert await run() == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1 + 10 + 3000
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 10 + 3000
 
 
 def test_without_a_router_it_is_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,7 @@ async def test_a_node_that_revives_ends_the_wait(lab: Lab) -> None:
     await until(lambda: held(router))
     assert router.announce(node.address) is announced
     assert await client.rest() == OK
-    announced.reference -= 1
+    announced.let_go()
 
 
 async def test_an_unknown_key_does_not_wait(lab: Lab) -> None:

@@ -125,7 +125,7 @@ def test_a_failed_connect_marks_the_node_and_it_goes_when_it_is_released() -> No
     announced.forwarder.connect_failed(node, announced.table.now, timed_out=False)
     assert [type(event) for event in announced.reported] == [NodeFailed]
     assert announced.key("example.com") is None
-    node.reference -= 1
+    node.let_go()
     announced.forwarder.released(node)
     assert NodeRemoved in [type(event) for event in announced.reported]
     assert announced.table.names(b"example.com") == []

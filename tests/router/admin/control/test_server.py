@@ -21,6 +21,7 @@ from tests.router.admin.stats.test_server import unix_listener
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
 from uwsgi_router.router.admin.control.server import ControlLimits, ControlServer
 from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.version import __version__, build
 
 STATUS = encode_question(Question("status"))
 
@@ -75,7 +76,7 @@ async def test_every_word(lab: Lab) -> None:
         assert await ask(path, do="drain", node=node.name, timeout=5) == [ok]
         shown, done = await ask(path, do="status", key="example.com")
         assert (shown["node"]["node"], shown["node"]["state"]) == (node.name, "drained")
-        assert done == ok
+        assert done == {**ok, "version": __version__, "build": build()}
         assert await ask(path, do="weight", node=node.name, weight=6) == [ok]
         assert await ask(path, do="enable", node=node.name) == [ok]
         assert (node.weight, node.drained) == (6, False)
@@ -143,7 +144,7 @@ async def test_who_leaves_while_he_waits_is_waited_for_no_longer(lab: Lab) -> No
         peer.close()
         shown, _ = await ask(path, do="status")
         assert shown["node"]["state"] == "drained"
-        router.table.registry.named("127.0.0.1:9")[0].reference -= 1
+        router.table.registry.named("127.0.0.1:9")[0].let_go()
 
 
 async def test_a_node_that_is_enabled_meanwhile_is_an_error_to_who_drains_it(lab: Lab) -> None:
@@ -157,7 +158,7 @@ async def test_a_node_that_is_enabled_meanwhile_is_an_error_to_who_drains_it(lab
         await a_few_turns()
         await ask(path, do="enable", node=node.name)
         assert (await waiting)[0]["error"] == "127.0.0.1:9 is in service again"
-        node.reference -= 1
+        node.let_go()
 
 
 async def test_a_line_without_end_is_refused(lab: Lab) -> None:

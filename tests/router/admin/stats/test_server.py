@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -285,7 +286,7 @@ async def test_large_document_arrives_whole_and_others_are_served_meanwhile() ->
     "limits",
     [
         replace(QUICK, stalled=0.2),
-        replace(QUICK, stalled=3600.0, total=1.0),
+        replace(QUICK, stalled=3600.0, total=3.0),
     ],
     ids=["nothing taken", "total time"],
 )
@@ -358,6 +359,24 @@ async def test_eight_scrapers_take_no_more_of_a_turn_than_one(path: bytes) -> No
     assert all(answer.count(b"key999.example.com") for answer in answers)
     assert sum(watched.turns) == 8 * 1_000
     assert max(watched.turns) <= 50
+
+
+@pytest.mark.parametrize("path", [b"/", b"/metrics"])
+async def test_of_an_answer_whose_client_is_gone_nothing_more_is_made(path: bytes) -> None:
+    source = large_source(9_000)
+    assert source.registry is not None
+    (node,) = source.registry.pools[b"key8999.example.com"].nodes
+    held = sys.getrefcount(node)
+    watched = source.upstreams = Watched(asyncio.get_running_loop())
+    async with serving(source, limits=_PATIENT) as port:
+        client = await port.connect(receive_buffer=4096)
+        await send(client, b"GET %b HTTP/1.1\r\n\r\n" % path)
+        await asyncio.get_running_loop().sock_recv(client, 100)
+        client.close()
+        await until(lambda: not port.server.clients)
+        assert not port.server._turns._waiting
+        assert sys.getrefcount(node) == held
+    assert sum(watched.turns) < 9_000
 
 
 async def test_client_that_resets_disturbs_nobody() -> None:
