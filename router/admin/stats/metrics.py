@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from uwsgi_router.protocol.text import show, to_bytes
 from uwsgi_router.router.admin.stats.source import StatsSource
+from uwsgi_router.router.admin.stats.totals import NAMES, TOTALS
 from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.core.log import dropped_lines
 from uwsgi_router.router.routing.configured import UnannouncedNode
@@ -36,39 +37,6 @@ _PREFIX = "uwsgi_router_"
 # Series, keys or nodes that are handled at once: 0.3 ms.
 _SLICE = 50
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-
-_TOTALS = (
-    ("requests", "Requests that were read, over HTTP also those that were refused."),
-    ("completed", "Requests whose answer was delivered whole."),
-    ("client_aborts", "Requests whose client went away before the answer was whole."),
-    ("retries", "Connects tried after an earlier one for the same request had failed."),
-    ("resent", "Requests sent again because a node ended the connection without an answer."),
-    ("held", "Requests that waited for a node of their key."),
-    ("queued", "Requests that waited for a connection to an HTTP node."),
-    ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
-    ("refused_packets", "Client connections closed because they sent no acceptable request."),
-    ("refused_datagrams", "Announces that were malformed, or refused by the table."),
-    ("lost_datagrams", "Datagrams to subscription servers that the kernel had no room for."),
-    ("bytes_received", "Bytes read from clients."),
-    ("bytes_sent", "Bytes written to clients."),
-    ("idle_closed", "Idle client connections closed to make room for others."),
-    ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
-)
-"""Attributes of Counters that are shown one to one."""
-
-_NAMES = {
-    "completed": "requests_completed",
-    "client_aborts": "requests_client_aborted",
-    "retries": "connect_retries",
-    "resent": "requests_resent",
-    "held": "requests_held",
-    "idle_closed": "idle_connections_closed",
-    "queued": "requests_queued",
-    "spilled": "bodies_spilled",
-    "bytes_received": "client_received_bytes",
-    "bytes_sent": "client_sent_bytes",
-}
-"""Metric names, where they differ from the attribute."""
 
 
 class Families:
@@ -128,9 +96,9 @@ class Families:
             gauge = GaugeMetricFamily(_PREFIX + metric, text, labels=["router"])
             gauge.add_metric(name, value)
             yield gauge
-        for attribute, text in _TOTALS:
+        for attribute, text in TOTALS:
             counter = CounterMetricFamily(
-                _PREFIX + _NAMES.get(attribute, attribute), text, labels=["router"]
+                _PREFIX + NAMES.get(attribute, attribute), text, labels=["router"]
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter
