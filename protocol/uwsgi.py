@@ -8,10 +8,16 @@ Reading is strict: a chain in which two programs read the same packet differentl
 are smuggled.
 """
 
-import struct
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from uwsgi_router.protocol.compiled import COMPILED
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 HEADER_SIZE: Final = 4
 MAX_DATASIZE: Final = 0xFFFF
@@ -31,8 +37,6 @@ DANGEROUS_MODIFIERS: Final = frozenset(
 #: The answer to a ping: modifier1 100, no data, modifier2 1.
 PONG: Final = bytes((MODIFIER_PING, 0, 0, 1))
 
-_HEADER = struct.Struct("<BHB")
-
 
 class PacketError(ValueError):
     """Error for bytes that are not a packet of the expected shape; ``str()`` is the reason for the log."""
@@ -48,7 +52,7 @@ def encode_header(modifier1: int, datasize: int, modifier2: int = 0) -> bytes:
         raise PacketError(f"modifiers {modifier1}/{modifier2} are not numbers from 0 to 255")
     if not 0 <= datasize <= MAX_DATASIZE:
         raise PacketError(f"{datasize} bytes of variables; a packet holds at most {MAX_DATASIZE}")
-    return _HEADER.pack(modifier1, datasize, modifier2)
+    return bytes((modifier1, datasize & 255, datasize >> 8, modifier2))
 
 
 def decode_header(data: bytes) -> tuple[int, int, int]:
@@ -59,8 +63,7 @@ def decode_header(data: bytes) -> tuple[int, int, int]:
     """
     if len(data) < HEADER_SIZE:
         raise PacketError(f"{len(data)} bytes are no packet header")
-    modifier1, datasize, modifier2 = _HEADER.unpack_from(data)
-    return modifier1, datasize, modifier2
+    return data[0], data[1] | data[2] << 8, data[3]
 
 
 def encode_variables(variables: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -103,6 +106,38 @@ def decode_variables(
     Raises:
         PacketError: on an empty key or a length that points past the end.
     """
+    return walked(block, wanted) if COMPILED else stepped(block, wanted)
+
+
+def walked(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
+    """Do as :func:`decode_variables`; for compiled code, where numbers of the machine cost nothing."""
+    found: list[tuple[bytes, bytes]] = []
+    table = b"" if wanted is None else _table(wanted)
+    pos: i64 = 0
+    end: i64 = len(block)
+    try:
+        while pos < end:
+            size: i64 = block[pos] + (block[pos + 1] << 8)
+            if size == 0:
+                raise PacketError(f"empty variable name at byte {pos}")
+            at = pos + size + 2
+            after = at + block[at] + (block[at + 1] << 8) + 2
+            if wanted is None:
+                found.append((block[pos + 2 : at], block[at + 2 : after]))
+            elif table[min(size, 255) * 256 + block[at - 1]] == 1:
+                key = block[pos + 2 : at]
+                if key in wanted:
+                    found.append((key, block[at + 2 : after]))
+            pos = after
+    except IndexError as exc:
+        raise _points_past(pos, end) from exc
+    if pos != end:
+        raise _ends_past(pos, end)
+    return found
+
+
+def stepped(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
+    """Do as :func:`decode_variables`; for code that is not compiled, where each step counts."""
     found: list[tuple[bytes, bytes]] = []
     pos, end = 0, len(block)
     lengths = None if wanted is None else _lengths(wanted)
@@ -126,10 +161,28 @@ def decode_variables(
                     found.append((key, block[at + 2 : after]))
             pos = after
     except IndexError as exc:
-        raise PacketError(f"a variable's length points past the end (byte {pos} of {end})") from exc
+        raise _points_past(pos, end) from exc
     if pos != end:
-        raise PacketError(f"the last variable ends at byte {pos}, the block at {end}")
+        raise _ends_past(pos, end)
     return found
+
+
+def _points_past(pos: int, end: int) -> PacketError:
+    return PacketError(f"a variable's length points past the end (byte {pos} of {end})")
+
+
+def _ends_past(pos: int, end: int) -> PacketError:
+    return PacketError(f"the last variable ends at byte {pos}, the block at {end}")
+
+
+@lru_cache(maxsize=16)
+def _table(keys: frozenset[bytes]) -> bytes:
+    """Return a table for keys: 256 bytes for each length (255: or more), 1 for each last byte of a key that long."""
+    table = bytearray(256 * 256)
+    for key in keys:
+        if key:
+            table[min(len(key), 255) * 256 + key[-1]] = 1
+    return bytes(table)
 
 
 @lru_cache(maxsize=16)

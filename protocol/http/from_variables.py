@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_from_bytes
 
+from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import BoundedCache, names, tokens
 from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import parse_hop
-from uwsgi_router.protocol.http.request import read_lines
+from uwsgi_router.protocol.http.request import read_lines, read_usual
 from uwsgi_router.protocol.http.request_head import RequestHead
+from uwsgi_router.protocol.uwsgi import MAX_DATASIZE
 
 # Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
 # with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take
@@ -83,9 +85,24 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     if chain:
         lines.append(b"X-Forwarded-For: " + chain)
     lines.append(b"X-Forwarded-Proto: " + (values.get(b"HTTP_X_FORWARDED_PROTO") or scheme))
-    head = read_lines(lines)
+    head = (walked(lines) if COMPILED else None) or read_lines(lines)
     if (head.method, head.target) != (method, target):
         raise _bad(f"no method or no path for HTTP: {quoted(method)}, {quoted(target)}")
+    return head
+
+
+def walked(lines: list[bytes]) -> RequestHead | None:
+    """Return the head that these lines are, read in one walk; None if it has to be read line by line, or refused."""
+    data = b"\r\n".join(lines) + b"\r\n\r\n"
+    # No value may make two lines of one.
+    if data.count(b"\n") != len(lines) + 1:
+        return None
+    try:
+        head = read_usual(data, MAX_DATASIZE)
+    except HttpError:
+        return None
+    if head is not None:
+        head.size = 0
     return head
 
 

@@ -6,6 +6,7 @@ What two programs could read differently is refused, or it is not passed on: tha
 import re
 from typing import Final
 
+from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import HttpError, quoted
 from uwsgi_router.protocol.http.fields import (
     BoundedCache,
@@ -34,7 +35,7 @@ from uwsgi_router.protocol.http.request_lines import (
 )
 from uwsgi_router.protocol.http.scan import scan
 from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
-from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end, request_line
+from uwsgi_router.protocol.http.walk import Watched, line_end, request_line
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.

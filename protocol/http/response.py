@@ -9,6 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import ClassVar, Final
 
+from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.fields import (
     HOP_BY_HOP,
@@ -23,7 +24,7 @@ from uwsgi_router.protocol.http.fields import (
 )
 from uwsgi_router.protocol.http.response_head import ResponseHead
 from uwsgi_router.protocol.http.response_lines import connections, status_line, status_lines
-from uwsgi_router.protocol.http.walk import COMPILED, Watched, line_end
+from uwsgi_router.protocol.http.walk import Watched, line_end
 
 _STATUS = re.compile(rb"([1-9][0-9]{2})(?:[ \t]+(.*))?")
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.fields import BoundedCache, remembering
 from uwsgi_router.protocol.http.origin import Origin
 from uwsgi_router.protocol.http.request_head import RequestHead
-from uwsgi_router.protocol.http.walk import COMPILED
 from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, encode_variables
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ _lengths: Final = _Lengths()
 _SIZES: Final = [size.to_bytes(2, "little") for size in range(1024)]
 _items: Final = _Items()
 _remembers = remembering()
+
+# As a number: to look for bytes in bytes costs CPython an exception (bytes_contains() in Objects/bytes_methods.c).
+_QUESTION_MARK: Final = ord("?")
 
 _METHOD: Final = _key(b"REQUEST_METHOD")
 _URI: Final = _key(b"REQUEST_URI")
@@ -120,17 +123,19 @@ def request_block(
     """
     lengths, method, target, path, host = _lengths, head.method, head.target, head.path, head.host
     query, protocol = head.query, head.protocol
-    uri_item = (_URI, lengths[len(target)], target)
-    path_item = (_PATH, lengths[len(path)], path)
-    parts = [_METHOD, lengths[len(method)], method]
-    parts += (*path_item, *uri_item) if b"?" in target else (*uri_item, *path_item)
     who, chain, our_port = origin.as_variables or _origin_variables(origin)
-    parts += (
-        *(_QUERY, lengths[len(query)], query),
-        *(_PROTOCOL, lengths[len(protocol)], protocol),
-        connection,
-        who,
-    )
+    first, second, one, other = _URI, _PATH, target, path
+    if _QUESTION_MARK in target:
+        first, second, one, other = _PATH, _URI, path, target
+    # One list, and no tuples that are unpacked into it: that took a tenth of the time.
+    parts = [
+        _METHOD, lengths[len(method)], method,
+        first, lengths[len(one)], one,
+        second, lengths[len(other)], other,
+        _QUERY, lengths[len(query)], query,
+        _PROTOCOL, lengths[len(protocol)], protocol,
+        connection, who,
+    ]  # fmt: skip
     if host:
         if server_name_as_host:
             parts += (_SERVER_NAME, lengths[len(host)], host)

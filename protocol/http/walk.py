@@ -19,14 +19,10 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
 
-def _probe() -> None:
-    pass
-
-
-#: This module is compiled.
-COMPILED: Final = not hasattr(_probe, "__code__")
 _METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 _UNDERSCORE: Final = ord("_")
+# Stands for several third letters.
+_ANY: Final = 1
 
 
 def _table(good: Iterable[int]) -> bytes:
@@ -43,8 +39,8 @@ _TARGET: Final = _table(set(range(33, 127)) - {ord("#")})
 class Watched:
     """Table of the fields at which a walk stops.
 
-    Names are known by their first letter and their length only, so that the walk stops at a few others, too: what a
-    line is is decided by whoever looks at it.
+    Names are known by their first letter, their third and their length only, so that the walk stops at a few others,
+    too: what a line is is decided by whoever looks at it.
 
     Args:
         names: lower-case names; one that ends with ``-`` means all that begin so.
@@ -52,23 +48,26 @@ class Watched:
         usual: the walk stops at lines that are not written ``Name: value``.
     """
 
-    __slots__ = ("_first", "_lengths", "_name", "_usual")
+    __slots__ = ("_first", "_name", "_thirds", "_usual")
 
     def __init__(self, names: Iterable[bytes], *, underscore: bool, usual: bool) -> None:
         names = tuple(names)
         rows = {letter: row for row, letter in enumerate(sorted({name[0] for name in names}), 1)}
         first = bytearray(256)
-        # 32 bytes for each letter: 1 where a name has that length; 31 stands for all above.
-        lengths = bytearray(32 * (len(rows) + 1))
+        # 32 bytes for each first letter: the third letter of the name that has that length; 31 stands for all above.
+        thirds = bytearray(32 * (len(rows) + 1))
         for name in names:
             row = rows[name[0]]
             first[name[0]] = first[name[:1].upper()[0]] = row
+            # Of a name of two letters it is the colon.
+            third = (name + b":")[2] if len(name) > 1 else _ANY
             shortest = min(len(name), 31)
             longest = 31 if name.endswith(b"-") else shortest
             for length in range(shortest, longest + 1):
-                lengths[row * 32 + length] = 1
+                place = row * 32 + length
+                thirds[place] = third if thirds[place] in {0, third} else _ANY
         self._first = bytes(first)
-        self._lengths = bytes(lengths)
+        self._thirds = bytes(thirds)
         self._name = _table(set(TOKEN_BYTES) - ({_UNDERSCORE} if underscore else set()))
         self._usual = usual
 
@@ -79,7 +78,7 @@ class Watched:
             data: has an empty line at ``at`` or behind it.
             at: where a line begins.
         """
-        first, lengths, name, usual = self._first, self._lengths, self._name, self._usual
+        first, thirds, name, usual = self._first, self._thirds, self._name, self._usual
         while True:
             start = at
             while name[data[at]] == 1:
@@ -88,8 +87,12 @@ class Watched:
             if size == 0 or data[at] != 58:  # a colon
                 return start
             row: i64 = first[data[start]]
-            if row != 0 and lengths[row * 32 + min(31, size)] == 1:
-                return start
+            if row != 0:
+                third: i64 = thirds[row * 32 + min(31, size)]
+                if third != 0:
+                    letter: i64 = data[start + 2]
+                    if third == letter | 32 or third == _ANY:
+                        return start
             at += 1
             if usual:
                 if data[at] != 32 or data[at + 1] == 32 or data[at + 1] == 9:

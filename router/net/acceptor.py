@@ -42,10 +42,14 @@ _CONNECTION_GONE: Final = (
     errno.ETIMEDOUT,
 )
 _MAPPED: Final = "::ffff:"
+# Python takes such a socket for one that does not block. The kernel is not told: that costs a call.
+_KIND: Final = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 class Acceptor:
-    """Acceptor of one router: accepts on its sockets and hands each connection on, non-blocking.
+    """Acceptor of one router: accepts on its sockets and hands each connection on.
+
+    Who gets one reads and writes with MSG_DONTWAIT, as a link does, or makes it a non-blocking one (``to_socket``).
 
     It polls between :meth:`start` and :meth:`stop`, except while paused (cheap mode: clients wait
     in the backlog) and for a moment after the process ran out of descriptors or memory.
@@ -171,8 +175,7 @@ class Acceptor:
                 return True
             raise
         # accept() would make a socket.socket, with enum members and what else we don't need: that costs 2 us.
-        sock = socket.SocketType(family, socket.SOCK_STREAM, 0, fd)
-        sock.setblocking(False)
+        sock = socket.SocketType(family, _KIND, 0, fd)
         # Told from the shape of the address: asking a socket for its family makes an enum member each time.
         if not isinstance(address, tuple):
             peer: Peer = ("", 0)

@@ -7,6 +7,7 @@ seen as they happen, on both event loops alike. Nobody but the link touches the 
 """
 
 import os
+import select
 import socket
 import struct
 from abc import abstractmethod
@@ -14,8 +15,8 @@ from collections.abc import Callable
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller
-from uwsgi_router.router.net.read_end import ReadEnd, Reader
+from uwsgi_router.router.net.poller import SHARE, WRITABLE, Poller
+from uwsgi_router.router.net.read_end import NOW, ReadEnd, Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -25,6 +26,13 @@ HIGH: Final = 64 * 1024
 LOW: Final = 16 * 1024
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
+
+# Events of epoll.
+_BYTES: Final = int(select.EPOLLIN)
+_LAST: Final = int(select.EPOLLRDHUP)
+_CLOSED: Final = int(select.EPOLLHUP)
+_ERROR: Final = int(select.EPOLLERR)
+_ENDS: Final = _LAST | _CLOSED | _ERROR
 
 
 class LinkOwner(Reader):
@@ -50,7 +58,7 @@ class Link(ReadEnd):
 
     Args:
         poller: tells of readiness.
-        sock: non-blocking; closed with the link.
+        sock: never waited for; closed with the link.
         owner: told of writes that went out or failed; None: :meth:`owned_by` follows, before anything else.
         traffic: of the peer; every byte that is read or written is counted there at once.
 
@@ -58,6 +66,9 @@ class Link(ReadEnd):
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
         broken: the reset that a write has met: the kernel tells of it once, and then only of an end.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
+        hung_up: the peer has closed a UNIX socket, not only its own direction: it will read nothing more.
+        last: the peer has ended, in good order, and all that it sent is in the kernel: a read that returns less than
+            was asked for is the last one (TCP: tcp_fin() in net/ipv4/tcp_input.c; UNIX: unix_stream_read_generic()).
         on_low: called once when the backlog has fallen below LOW again.
         written: bytes given to :meth:`write` so far.
     """
@@ -69,6 +80,8 @@ class Link(ReadEnd):
         "backlog",
         "broken",
         "connecting",
+        "hung_up",
+        "last",
         "on_low",
         "written",
     )
@@ -82,7 +95,7 @@ class Link(ReadEnd):
         if owner is not None:
             self._owner = owner
         self._pending: bytearray | None = None
-        self._eof = False
+        self._eof = self.last = self.hung_up = False
         self.connecting = False
         self.broken: OSError | None = None
         self.backlog = 0
@@ -95,9 +108,14 @@ class Link(ReadEnd):
 
     def on_events(self, events: int) -> None:
         """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
+        if events & _ENDS:
+            # An error is told by the read behind the last bytes.
+            self.last = events & _ERROR == 0 and events & _LAST != 0
+            # Where we have half-closed ourselves, the peer may only have done so, too.
+            self.hung_up = events & _CLOSED != 0 and not self._eof
         if events != WRITABLE and self._reader is not None:
             self._reader.readable()
-        if events != READABLE:
+        if events != _BYTES:
             if self._pending is not None:
                 self._flush()
             elif self.connecting:
@@ -138,7 +156,7 @@ class Link(ReadEnd):
         size = len(data)
         if self._pending is None:
             try:
-                sent = self._sock.send(data)
+                sent = self._sock.send(data, NOW)
             except (BlockingIOError, InterruptedError):
                 pass
             except ConnectionResetError as reset:
@@ -170,7 +188,7 @@ class Link(ReadEnd):
         sent = 0
         if self._pending is None:
             try:
-                sent = self._sock.send(view)
+                sent = self._sock.send(view, NOW)
             except (BlockingIOError, InterruptedError):
                 pass
             except ConnectionResetError as reset:
@@ -196,7 +214,7 @@ class Link(ReadEnd):
             OSError: it was refused, or is broken.
         """
         try:
-            sent = self._sock.send(data)
+            sent = self._sock.send(data, NOW)
         except BlockingIOError:
             return False
         self.note_written(sent)
@@ -220,7 +238,7 @@ class Link(ReadEnd):
     def _send_pending(self, pending: bytearray) -> int:
         """Send what the kernel takes of ``pending``; return how many bytes it took."""
         try:
-            return self._sock.send(pending)
+            return self._sock.send(pending, NOW)
         except (BlockingIOError, InterruptedError):
             return 0
 

@@ -32,7 +32,7 @@ class PeekLink(Link):
         """
         try:
             # An encrypted socket's own would want to decrypt.
-            return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK)
+            return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return None
 

@@ -3,12 +3,18 @@
 Reads happen where the bytes are wanted; a link only arms and disarms the poller's notice of them.
 """
 
+import os
 import socket
 from abc import abstractmethod
+from typing import Final
 
 from uwsgi_router.router.net.polled import Polled
 from uwsgi_router.router.net.poller import READABLE, SHARE, Poller
 from uwsgi_router.subscriptions.traffic import Traffic
+
+#: For each call on a socket: an accepted one is not told by ioctl that it must not block.
+NOW: Final = int(socket.MSG_DONTWAIT)
+_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 
 
 class Reader:
@@ -26,7 +32,7 @@ class ReadEnd(Polled):
 
     Args:
         poller: tells of readiness.
-        sock: non-blocking.
+        sock: never waited for.
         traffic: of the peer.
     """
 
@@ -73,7 +79,7 @@ class ReadEnd(Polled):
             OSError: if the connection is broken.
         """
         try:
-            data = self._sock.recv(size)
+            data: bytes = self._sock.recv(size, NOW)
         except (BlockingIOError, InterruptedError):
             return None
         size = len(data)
@@ -101,7 +107,7 @@ class ReadEnd(Polled):
             OSError: if the connection is broken.
         """
         try:
-            size = self._sock.recv_into(buffer)
+            size = self._sock.recv_into(buffer, 0, NOW)
         except (BlockingIOError, InterruptedError):
             return -1
         self.note_read(size)
@@ -119,7 +125,7 @@ class ReadEnd(Polled):
     def is_quiet(self) -> bool:
         """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
         try:
-            self._sock.recv(1, socket.MSG_PEEK)
+            self._sock.recv(1, _PEEK)
         except (BlockingIOError, InterruptedError):
             return True
         except OSError:
@@ -127,6 +133,10 @@ class ReadEnd(Polled):
         return False
 
     # --- the socket itself ---
+
+    def never_block(self) -> None:
+        """Tell the kernel, too, that nobody waits for this socket."""
+        os.set_blocking(self._fd, False)
 
     def keep_alive(self, seconds: int) -> None:
         """Let the kernel probe a TCP peer that is silent for so long, and break the connection if it does not answer.

@@ -5,6 +5,7 @@ one by one, and the first unsent one stays where it is.
 """
 
 import os
+import select
 import socket
 import ssl
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller
+from uwsgi_router.router.net.read_end import NOW
 from uwsgi_router.router.net.tls_read_end import BUFFER, MOST_RECORDS, PLACES, RECORD, TlsReadEnd
 from uwsgi_router.subscriptions.traffic import Traffic
 
@@ -34,14 +36,14 @@ class TlsLink(TlsReadEnd):
 
     def on_events(self, events: int) -> None:
         """Act on readiness."""
-        if self._waits and events != READABLE:
+        if self._waits and events & ~READABLE:
             self._waits = False
             watched = self._watched if self._pending is not None else self._watched & ~WRITABLE
             if self._reader is not None:
                 watched |= READABLE
                 events |= READABLE
             self._watch(watched)
-        if self._parting and events != READABLE:
+        if self._parting and events & ~READABLE:
             self._parting = False
             self._watch(self._watched & ~WRITABLE)
             try:
@@ -49,6 +51,9 @@ class TlsLink(TlsReadEnd):
             except OSError as exc:
                 self._owner.link_broken(self, exc)
                 return
+        if self._tls is not None:
+            # A read takes a record, so a short one need not be the last.
+            events &= ~select.EPOLLRDHUP
         Link.on_events(self, events)
 
     # --- writing ---
@@ -186,7 +191,7 @@ class TlsLink(TlsReadEnd):
     def _send_goodbye(self) -> bool:
         """Send the record that was made apart; return False if the kernel does not take all of it yet."""
         try:
-            sent = socket.SocketType.send(self._sock, self._goodbye)
+            sent = socket.SocketType.send(self._sock, self._goodbye, NOW)
         except BlockingIOError:
             sent = 0
         self._goodbye = self._goodbye[sent:]

@@ -12,6 +12,7 @@ What OpenSSL is like (docs/decisions.md has what was measured):
 """
 
 import errno
+import select
 import socket
 import ssl
 from typing import Final
@@ -20,7 +21,7 @@ from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.peek_link import PeekLink
 from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller, Resumable
-from uwsgi_router.router.net.read_end import Reader
+from uwsgi_router.router.net.read_end import NOW, Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 #: Bytes of a record, at most.
@@ -42,7 +43,7 @@ class _Again(Resumable):
     def resume(self) -> None:
         """Have the reader read, if there is one now."""
         if not self._link.closed:
-            self._link.on_events(READABLE)
+            self._link.on_events(select.EPOLLIN)
 
 
 class TlsReadEnd(PeekLink):
@@ -261,7 +262,7 @@ class TlsReadEnd(PeekLink):
             OSError: if the connection is broken.
         """
         try:
-            data = socket.SocketType.recv(self._sock, size)
+            data = socket.SocketType.recv(self._sock, size, NOW)
         except (BlockingIOError, InterruptedError):
             return None
         self._traffic.tx += len(data)

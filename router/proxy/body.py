@@ -106,6 +106,12 @@ class Body:
         """Return True if the client waits for a 100, which the node has just sent."""
         return False
 
+    def read_client(self) -> None:
+        """Read the client from now on, if that was put off."""
+
+    def end(self) -> None:
+        """Note that the request has ended."""
+
     def begin_pace(self) -> None:
         """Require a minimum rate of the client from now on, if one is configured."""
 

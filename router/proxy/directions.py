@@ -2,8 +2,6 @@
 
 from typing import ClassVar
 
-from uwsgi_router.router.net.fiber import Fiber
-from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.pump import Pump
 
 
@@ -37,6 +35,7 @@ class Download(Pump):
     """Pump from a node to the client."""
 
     __slots__ = ()
+    ends_with_last_read: ClassVar[bool] = True
 
     def source_ended(self) -> None:
         """Do nothing: the node's connection is closed at once, which costs a system call less."""
@@ -48,25 +47,6 @@ class Download(Pump):
     def target_broke(self) -> None:
         """Note that the client is gone."""
         self.fiber.lost()
-
-
-class RawDownload(Download):
-    """Pump of an answer that passes as it comes.
-
-    Attributes:
-        refusal: the first bytes of the answer, if they look like a 400.
-    """
-
-    __slots__ = ("refusal",)
-
-    def __init__(self, source: Link, fiber: Fiber, chunk: int) -> None:
-        Download.__init__(self, source, fiber, chunk)
-        self.refusal = b""
-
-    def _pass_on(self, data: bytes) -> None:
-        if self.count == len(data) and data[9:12] == b"400":
-            self.refusal = data
-        super()._pass_on(data)
 
 
 class Answers(Download):

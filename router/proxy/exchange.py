@@ -13,12 +13,12 @@ from uwsgi_router.router.net.connect import BUSY, SHORTAGE
 from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.message import MAX_HEAD, MessageAnswer
-from uwsgi_router.router.proxy.answers.raw import RawAnswer
+from uwsgi_router.router.proxy.answers.raw import RawAnswer, RawDownload
 from uwsgi_router.router.proxy.answers.relay import RelayAnswer
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Context, Site
-from uwsgi_router.router.proxy.directions import Answers, RawDownload
+from uwsgi_router.router.proxy.directions import Answers
 from uwsgi_router.router.proxy.lease import Lease
 from uwsgi_router.router.proxy.route import Route
 from uwsgi_router.router.report.requests import Outcome
@@ -173,7 +173,7 @@ class Exchange:
         if back.is_opaque(request):
             if back.relays:
                 return RelayAnswer(site, request, self.client, lease, back, link)
-            raw = RawDownload(link, self.fiber, size)
+            raw = RawDownload(link, self.fiber, size, self.body)
             answer: Answer = RawAnswer(site, request, self.client, lease, back, raw)
         else:
             head_first = Answers(link, self.fiber, size, MAX_HEAD + 1)

@@ -96,6 +96,8 @@ class Pump(Reader):
     )
     # Somebody reads what is kept: the fiber is woken by each read.
     wakes_when_buffering: ClassVar[bool] = False
+    # The end is handled with the last bytes. (A client's wakes who waits for a node by then, and so comes by itself.)
+    ends_with_last_read: ClassVar[bool] = False
 
     def __init__(self, source: Link, fiber: Fiber, chunk: int, buffer_limit: int = 0) -> None:
         self.source = source
@@ -221,18 +223,22 @@ class Pump(Reader):
         if not data:
             self._eof()
             return
-        fiber = self.fiber
+        fiber, size = self.fiber, len(data)
         if fiber.slides:
             fiber.touch()
-        self.count += len(data)
+        self.count += size
         if self.target is not None:
             self._pass_on(data)
-            return
-        self.buffered = data = self.buffered + data if self.buffered else data
-        if len(data) >= self.buffer_limit:
-            self.source.pause()
-        if self.wakes_when_buffering:
-            fiber.wake()
+        else:
+            self.buffered = data = self.buffered + data if self.buffered else data
+            if len(data) >= self.buffer_limit:
+                self.source.pause()
+            if self.wakes_when_buffering:
+                fiber.wake()
+        source = self.source
+        # If it is paused the end has to wait, too.
+        if source.last and self.ends_with_last_read and size < self.chunk and source.reading:
+            self._eof()
 
     def _pass_on(self, data: bytes) -> None:
         feeder = self._feeder

@@ -192,7 +192,12 @@ class RelayPump(Upload):
         self.count += size
         if size >= SHARE:
             if self._bulk >= 0:
+                bulk = self.settings.bulk
                 self._bulk += size
+                if self._bulk >= bulk > self._bulk - size:
+                    # Unlike reads and writes, splice can't be told call by call that it must not wait.
+                    source.never_block()
+                    target.never_block()
         elif self._bulk > 0:
             self._bulk = 0
         elif source.heavy is not None:

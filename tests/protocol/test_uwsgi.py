@@ -1,5 +1,7 @@
 """The uwsgi packet: headers and variables."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,8 @@ from uwsgi_router.protocol.uwsgi import (
     encode_header,
     encode_packet,
     encode_variables,
+    stepped,
+    walked,
 )
 
 BYTES = st.integers(0, 255)
@@ -90,6 +94,64 @@ def test_wanted_variables_are_those_of_all(
     variables = [*variables, (b"key", b"1"), (b"a", b""), (b"key", b"2")]
     found = decode_variables(encode_variables(variables), wanted)
     assert found == [(name, value) for name, value in variables if name in wanted]
+
+
+Read = list[tuple[bytes, bytes]] | str
+WANTED = st.none() | st.frozensets(st.sampled_from([b"key", b"a", b"\0", b"k" * 255, b"k" * 300]))
+
+
+def read_by(
+    read: Callable[[bytes, frozenset[bytes] | None], list[tuple[bytes, bytes]]],
+    block: bytes,
+    wanted: frozenset[bytes] | None,
+) -> Read:
+    try:
+        return read(block, wanted)
+    except PacketError as error:
+        return str(error)
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> bytes:
+    """Blocks, most of which are nearly right: names of all lengths, cut or changed somewhere."""
+    names = st.sampled_from([b"key", b"a", b"\0", b"k" * 255, b"k" * 256, b"k" * 300])
+    values = st.binary(max_size=20) | st.sampled_from([b"v" * 255, b"v" * 256, b"v" * 1000])
+    block = bytearray(encode_variables(draw(st.lists(st.tuples(names, values), max_size=8))))
+    for place in draw(st.lists(st.integers(0, max(0, len(block) - 1)), max_size=2)):
+        if block:
+            block[place] = draw(BYTES)
+    return bytes(block[: draw(st.integers(0, len(block)) | st.just(len(block)))])
+
+
+@given(blocks() | st.binary(max_size=60), WANTED)
+def test_the_compiled_way_to_read_and_the_interpreted_one_are_equal(
+    block: bytes, wanted: frozenset[bytes] | None
+) -> None:
+    assert read_by(walked, block, wanted) == read_by(stepped, block, wanted)
+
+
+@pytest.mark.parametrize("read", [walked, stepped])
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (b"", []),
+        (b"\1\0a\1\0b", [(b"a", b"b")]),
+        (b"\1", "a variable's length points past the end (byte 0 of 1)"),
+        (b"\1\0", "a variable's length points past the end (byte 0 of 2)"),
+        (b"\1\0a\1", "a variable's length points past the end (byte 0 of 4)"),
+        (b"\1\0a\0\0\xff\xffb", "a variable's length points past the end (byte 5 of 8)"),
+        (b"\1\0a\2\0b", "the last variable ends at byte 7, the block at 6"),
+        (b"\1\0a\xff\xff", "the last variable ends at byte 65540, the block at 5"),
+        (b"\1\0a\0\0\0\0", "empty variable name at byte 5"),
+        (b"\0\1" + b"k" * 256 + b"\0\1" + b"v" * 256, [(b"k" * 256, b"v" * 256)]),
+    ],
+)
+def test_lengths_at_their_edges(
+    read: Callable[[bytes, frozenset[bytes] | None], list[tuple[bytes, bytes]]],
+    block: bytes,
+    expected: Read,
+) -> None:
+    assert read_by(read, block, None) == expected
 
 
 def test_an_empty_name_is_refused_both_ways() -> None:

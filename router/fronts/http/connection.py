@@ -136,15 +136,18 @@ class HttpConnection(Connection):
         )
         while True:
             self._expect_request()
-            failure, timed_out = None, False
+            client = failure = None
+            timed_out = False
             try:
                 if pump.buffered:
                     # Who sends many requests at once has them served behind those of all others.
                     await fiber.give_way()
-                while (client := self._read_request()) is None and not pump.ended:
+                    client = self._read_request()
+                while client is None and not pump.ended:
                     await fiber.pause()
                     if len(pump.buffered) > _LARGE:
                         await fiber.give_way()
+                    client = self._read_request()
             except Failure as exc:
                 client, failure = None, without_traceback(exc)
             except TimedOut:

@@ -13,24 +13,77 @@ from uwsgi_router.router.fronts.uwsgi.answers import failure_answer, response_he
 from uwsgi_router.router.fronts.uwsgi.parser import TLS, Ping, UwsgiParser, is_tls
 from uwsgi_router.router.fronts.uwsgi.request import UwsgiRequest
 from uwsgi_router.router.net.acceptor import Peer
+from uwsgi_router.router.net.deadlines import Deadlines
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import Body, buffer_limit
 from uwsgi_router.router.proxy.client import Client, send_last
 from uwsgi_router.router.proxy.connection import Connection
-from uwsgi_router.router.proxy.context import Context
+from uwsgi_router.router.proxy.context import Context, Limits
 from uwsgi_router.router.proxy.directions import Upload
 from uwsgi_router.router.proxy.exchange import Exchange
 from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.report.requests import Outcome
 
 _REQUEST: Final = Phase.REQUEST
+# Behind these nothing comes but the end, unless the answer is no answer of HTTP's, or a 101.
+_LAST_WORDS: Final = frozenset({b"GET", b"HEAD"})
 
 
 class UwsgiBody(Body):
-    """Body of CONTENT_LENGTH bytes, and whatever the web server sends behind it."""
+    """Body of CONTENT_LENGTH bytes, and whatever the web server sends behind it.
 
-    __slots__ = ()
+    A web server that has nothing more to say ends its connection when it has the answer. To read that end would be
+    three of a request's fourteen system calls: so it is read only if the answer takes until the next look at the
+    deadlines, for then it may be that of a request that was abandoned.
+
+    Args:
+        request: to be answered.
+        pump: reads the web server.
+        limits: of the site.
+        deadlines: of the connections.
+
+    Attributes:
+        deadline: when the web server is to be read at the latest: at the next look.
+    """
+
+    __slots__ = ("_deadlines", "_put_off", "deadline")
+
+    def __init__(
+        self, request: UwsgiRequest, pump: Upload, limits: Limits, deadlines: Deadlines
+    ) -> None:
+        Body.__init__(self, request, pump, limits)
+        self._deadlines = deadlines
+        self.deadline = 0.0
+        self._put_off = request.method in _LAST_WORDS and not (
+            request.content_length or request.rest
+        )
+        if self._put_off:
+            deadlines.add(self)
+        else:
+            pump.start(request.rest)
+
+    def read_client(self) -> None:
+        """Read the web server from now on."""
+        if self._put_off:
+            self.end()
+            self.pump.start()
+
+    def expired(self) -> None:
+        """Read the web server: the answer takes its time."""
+        self.read_client()
+
+    def end(self) -> None:
+        """Leave the web server unread: its request has ended."""
+        if self._put_off:
+            self._put_off = False
+            self._deadlines.discard(self)
+
+    @property
+    def cut_off(self) -> bool:
+        """True also if the web server has closed its UNIX socket before an answer began: nobody will read one."""
+        link = self.pump.source
+        return not self.complete or (link.hung_up and not link.written)
 
     @property
     def collects(self) -> bool:
@@ -142,7 +195,10 @@ class UwsgiConnection(Connection):
         self._request = request
         client = self._client_of(request)
         exchange = Exchange(self._context, client, request, started)
-        await exchange.serve()
+        try:
+            await exchange.serve()
+        finally:
+            client.body.end()
         if request.was_read_as_http:
             # Other packets will be too: they need not be decoded twice.
             self._parser.decode_all()
@@ -185,8 +241,8 @@ class UwsgiConnection(Connection):
         pump = Upload(
             self.link, self.fiber, limits.buffer_size, buffer_limit(request.content_length)
         )
-        pump.start(request.rest)
-        return UwsgiClient(self, UwsgiBody(request, pump, limits), limits)
+        body = UwsgiBody(request, pump, limits, self.connections.deadlines)
+        return UwsgiClient(self, body, limits)
 
     def _pong(self, answer: bytes) -> None:
         try:

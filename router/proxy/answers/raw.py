@@ -7,14 +7,47 @@ from uwsgi_router.protocol.http.response import parse_response
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.failure import TimedOut
 from uwsgi_router.router.core.request import Request
-from uwsgi_router.router.net.fiber import Phase
+from uwsgi_router.router.net.fiber import Fiber, Phase
+from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.answers.answer import Answer
+from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Site
-from uwsgi_router.router.proxy.directions import RawDownload
+from uwsgi_router.router.proxy.directions import Download
 from uwsgi_router.router.proxy.lease import Lease
 
 _ANSWER: Final = Phase.ANSWER
+
+
+class RawDownload(Download):
+    """Pump of an answer that passes as it comes.
+
+    Args:
+        source: the node's link.
+        fiber: woken when the owner has to look.
+        chunk: bytes read at once.
+        body: of the request.
+
+    Attributes:
+        refusal: the first bytes of the answer, if they look like a 400.
+    """
+
+    __slots__ = ("_body", "refusal")
+
+    def __init__(self, source: Link, fiber: Fiber, chunk: int, body: Body) -> None:
+        Download.__init__(self, source, fiber, chunk)
+        self._body = body
+        self.refusal = b""
+
+    def _pass_on(self, data: bytes) -> None:
+        if self.count == len(data):
+            status = data[9:12]
+            if status == b"400":
+                self.refusal = data
+            elif not b"200" <= status < b"600":
+                # A 101, or no answer of HTTP's: the client may have something to say to it.
+                self._body.read_client()
+        super()._pass_on(data)
 
 
 class RawAnswer(Answer):

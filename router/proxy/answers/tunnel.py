@@ -49,6 +49,7 @@ class Tunnel:
         client, upload, download = self._client, self._upload, self._download
         fiber = client.fiber
         to_node, to_client = client.upgrade(head)
+        client.body.read_client()
         data, _encoder = client.answer_head(head, 0)
         client.begun = True
         client.write(data)

@@ -14,13 +14,14 @@ from tests.protocol.http.valid_requests import (
 )
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
-from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.http.from_variables import head_from_variables, walked
 from uwsgi_router.protocol.http.origin import (
     Origin,
     TrustedPeers,
     origin_of_peer,
     origin_of_request,
 )
+from uwsgi_router.protocol.http.request import read_lines
 from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.variables import connection_block, request_block
 from uwsgi_router.protocol.uwsgi import decode_variables
@@ -69,6 +70,44 @@ def refused(*more: tuple[bytes, bytes]) -> HttpError:
     with pytest.raises(HttpError) as caught:
         lines(*more)
     return caught.value
+
+
+FIELD_NAMES = st.sampled_from(
+    [b"Host", b"X-A", b"Cookie", b"Content-Length", b"Connection", b"Upgrade", b"X-Forwarded-For"]
+)
+FIELD_VALUES = st.text("ab1,;= \t\r\n\0\x7f", max_size=12).map(str.encode) | st.sampled_from(
+    [
+        b"a.example",
+        b"5",
+        b"Upgrade",
+        b"websocket",
+        b"x\r\nHost: b",
+        b"x\r\n\r\nGET / HTTP/1.1",
+        b"x\r",
+    ]
+)
+
+
+@given(
+    st.sampled_from(
+        [b"GET / HTTP/1.1", b"POST /a?b HTTP/1.1", b"GET /../a HTTP/1.1", b"GET / HTTP/1.0", b"G"]
+    ),
+    st.lists(st.tuples(FIELD_NAMES, FIELD_VALUES), max_size=6),
+)
+def test_one_walk_over_the_lines_finds_what_reading_each_finds(
+    start: bytes, fields: list[tuple[bytes, bytes]]
+) -> None:
+    written = [start, b"Host: c.example", *(name + b": " + value for name, value in fields)]
+    found = walked(list(written))
+    if found is not None:
+        assert found == read_lines(list(written))
+        assert found.size == 0
+
+
+def test_what_nginx_sends_is_read_in_one_walk() -> None:
+    head = walked(node_head(NGINX)[:-4].split(b"\r\n"))
+    assert head is not None
+    assert head.target == b"/%C3%BC?a=1"
 
 
 def test_what_nginx_sends() -> None:

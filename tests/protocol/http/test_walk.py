@@ -1,6 +1,7 @@
 """The walk over a head finds what reading it line by line finds, byte for byte."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -69,6 +70,35 @@ def test_mutants(seed: int) -> None:
 @given(valid_requests())
 def test_valid_heads(data: bytes) -> None:
     check(data)
+
+
+def passed_over(line: bytes, watched: Watched = WATCHED) -> bool:
+    """Whether the walk goes on behind this line."""
+    return watched.stop(line + END, 0) == len(line) + 2
+
+
+@pytest.mark.parametrize("write", [bytes.lower, bytes.upper, bytes.title])
+def test_it_stops_at_each_name_however_it_is_written(write: Callable[[bytes], bytes]) -> None:
+    for name in watched_names():
+        assert not passed_over(write(name) + b": x")
+        if name.endswith(b"-"):
+            assert not passed_over(write(name) + b"for: x")
+            assert not passed_over(write(name) + b"x" * 40 + b": x")
+
+
+@pytest.mark.parametrize("name", [b"Server", b"X-Request-Id", b"X-Requested-With", b"Cookies"])
+def test_it_passes_over_names_that_are_only_as_long(name: bytes) -> None:
+    assert passed_over(
+        name + b": x", Watched([*watched_names(), b"status"], underscore=True, usual=True)
+    )
+
+
+def test_names_of_two_letters_and_names_with_several_third_letters() -> None:
+    watched = Watched([b"te", b"abc", b"abd", b"a"], underscore=True, usual=True)
+    for name in (b"te", b"TE", b"abc", b"ABD", b"abe", b"a"):
+        assert not passed_over(name + b": x", watched), name
+    for name in (b"ta" + b"x", b"t", b"ab", b"abcd"):
+        assert passed_over(name + b": x", watched), name
 
 
 def test_every_byte_in_every_place_of_a_line() -> None:

@@ -12,6 +12,7 @@ import pytest
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.activation import Inherited
+from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 
 
@@ -61,12 +62,19 @@ async def a_few_turns() -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_connections_are_handed_on_without_blocking_with_their_peer(door: Door) -> None:
+async def test_connections_are_handed_on_with_their_peer(door: Door) -> None:
     door.acceptor.start()
     client = door.knock()
     sock, peer = await door.next()
     assert peer == client.getsockname()
     with pytest.raises(BlockingIOError):
+        sock.recv(1, socket.MSG_DONTWAIT)
+
+
+async def test_an_accepted_socket_can_be_made_a_non_blocking_one(door: Door) -> None:
+    door.acceptor.start()
+    door.knock()
+    with to_socket((await door.next())[0]) as sock, pytest.raises(BlockingIOError):
         sock.recv(1)
 
 

@@ -48,11 +48,20 @@ class Calls(Reader):
         self.call()
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection: the one that was accepted, and the one that connected."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        theirs = socket.create_connection(listener.getsockname())
+        return listener.accept()[0], theirs
+
+
 class Pair:
     """A link and the test's end of its connection."""
 
-    def __init__(self, poller: Poller) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(self, poller: Poller, *, tcp: bool = False) -> None:
+        ours, theirs = tcp_pair() if tcp else socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
@@ -150,6 +159,68 @@ async def test_the_reader_is_called_until_it_is_paused_and_again_after_that(pair
     await until(lambda: got == [b"one", b"two"])
 
 
+class Reads(Reader):
+    """Reads once, and notes what the link says of the end; pauses it then."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.read: list[bytes | str | None] = []
+        link.read_with(self)
+
+    def readable(self) -> None:
+        self.link.pause()
+        try:
+            self.read.append(self.link.recv(100))
+        except OSError as exc:
+            self.read.append(type(exc).__name__)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+@pytest.mark.parametrize(
+    ("end", "last", "hung_up"),
+    [(None, False, False), ("half", True, False), ("whole", True, True)],
+)
+async def test_the_last_read_is_known_as_such(
+    poller: Poller, tcp: bool, end: str | None, last: bool, hung_up: bool
+) -> None:
+    """A TCP peer that closes says no more than one that half-closes."""
+    pair = Pair(poller, tcp=tcp)
+    await pair.peer.send(b"x")
+    if end == "half":
+        pair.peer.eof()
+    elif end == "whole":
+        pair.peer.close()
+    reads = Reads(pair.link)
+    await until(lambda: reads.read)
+    assert (reads.read, pair.link.last) == ([b"x"], last)
+    assert pair.link.hung_up == (hung_up and not tcp)
+    pair.close()
+
+
+async def test_who_has_half_closed_itself_is_not_hung_up_on_by_a_half_close(pair: Pair) -> None:
+    pair.link.write_eof()
+    pair.peer.eof()
+    reads = Reads(pair.link)
+    await until(lambda: reads.read)
+    assert (reads.read, pair.link.last, pair.link.hung_up) == ([b""], True, False)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+async def test_a_read_before_a_reset_is_not_the_last(poller: Poller, tcp: bool) -> None:
+    pair = Pair(poller, tcp=tcp)
+    await pair.peer.send(b"x")
+    # A peer that closes with unread bytes resets.
+    pair.link.write(b"unread")
+    pair.peer.reset()
+    reads = Reads(pair.link)
+    await until(lambda: reads.read)
+    assert (reads.read, pair.link.last) == ([b"x"], False)
+    pair.link.read_with(reads)
+    await until(lambda: len(reads.read) == 2)
+    assert reads.read[1] == "ConnectionResetError"
+    pair.close()
+
+
 async def test_another_reader_takes_over(pair: Pair) -> None:
     calls: list[str] = []
 
@@ -216,11 +287,7 @@ async def test_one_links_bug_does_not_stop_the_others(pair: Pair, poller: Poller
 
 
 async def test_reset_is_seen_as_one_by_a_tcp_peer(poller: Poller) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        theirs = socket.create_connection(listener.getsockname())
-        ours, _ = listener.accept()
+    ours, theirs = tcp_pair()
     link, peer = Link(poller, ours, Owner(), Traffic()), Peer(theirs)
     link.write(b"half")
     assert await peer.some() == b"half"

@@ -86,6 +86,54 @@ async def test_who_has_read_a_share_is_behind_the_others_from_then_on(
     assert len(poller) == 0
 
 
+class Waking(Reading):
+    """Has something of its own resumed when it has read."""
+
+    def readable(self) -> None:
+        super().readable()
+        self._poller.resume_soon(Noting(f"{self.name} goes on", self.order))
+
+    def __init__(self, poller: Poller, name: str, order: list[str]) -> None:
+        self._poller = poller
+        super().__init__(poller, name, order, 10)
+
+
+async def test_those_that_are_ready_at_once_are_handled_in_batches(
+    poller: Poller, order: list[str]
+) -> None:
+    """The first request goes on before the last one is read; each is read once."""
+    everybody = [Waking(poller, str(number), order) for number in range(50)]
+    for one in everybody:
+        one.peer.send(b"x")
+    await until(lambda: len(order) == 100)
+    assert sorted(order) == sorted(
+        f"{number}{what}" for number in range(50) for what in ("", " goes on")
+    )
+    first = next(place for place, what in enumerate(order) if what.endswith("goes on"))
+    assert first == 16
+    for one in everybody:
+        one.close()
+
+
+async def test_a_poller_may_be_closed_inside_a_full_batch(poller: Poller, order: list[str]) -> None:
+    bugs: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: bugs.append(context))
+
+    class Closing(Reading):
+        def readable(self) -> None:
+            super().readable()
+            poller.close()
+
+    everybody = [Closing(poller, str(number), order, 10) for number in range(50)]
+    for one in everybody:
+        one.peer.send(b"x")
+    await until(lambda: order)
+    await a_few_turns()
+    assert bugs == []
+    for one in everybody:
+        one.close()
+
+
 async def test_who_has_read_less_is_not(poller: Poller, order: list[str]) -> None:
     reading = Reading(poller, "it", order)
     reading.peer.send(bytes(SHARE - 1))

@@ -138,6 +138,14 @@ async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
     await router.at_rest()
 
 
+async def test_a_web_server_that_closes_its_unix_socket_is_held_no_longer(lab: Lab) -> None:
+    router = await known(lab, hold=30, listen=(str(lab.path()),))
+    client = await lab.open(router, request())
+    await until(lambda: held(router))
+    client.close()
+    assert (await router.at_rest()).client_aborts == 1
+
+
 async def test_their_bytes_are_bounded(lab: Lab) -> None:
     router = await known(lab, hold=30, hold_max_bytes=100_000, errors="http")
     first = await lab.open(router, request("POST", length=60_000))

@@ -18,7 +18,9 @@ from tests.lab.scripts import (
     plays,
 )
 from tests.lab.waiting import until
+from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.net.link import HIGH
+from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 
 MEGABYTE = 1024 * 1024
@@ -105,6 +107,79 @@ async def test_a_client_that_goes_during_the_answer_closes_the_node(lab: Lab) ->
     await client.some()
     client.close()
     assert (await router.at_rest()).client_aborts == 1
+
+
+@pytest.mark.parametrize("http", [False, True], ids=["uwsgi", "http"])
+async def test_a_web_server_that_closes_its_unix_socket_frees_the_node(
+    lab: Lab, http: bool
+) -> None:
+    """Nothing was read of it until then: behind a GET nothing comes."""
+    node = lab.held()
+    router = await lab.router(node, listen=(str(lab.path()),), backend_http=http)
+    client = await lab.open(router, request(SERVER_PROTOCOL="HTTP/1.1", REQUEST_URI="/"))
+    upstream = await node.next()
+    await upstream.either_head(http=http)
+    client.close()
+    assert await upstream.ending() == (b"", "closed")
+    # Not half-closed, but closed: the request has ended although the node still holds its end.
+    assert (await router.at_rest()).client_aborts == 1
+
+
+async def test_a_web_server_that_has_its_answer_and_closes_before_the_node_aborts_nothing(
+    lab: Lab,
+) -> None:
+    router = await lab.router(node := lab.held(), listen=(str(lab.path()),))
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
+    # So that the web server is read.
+    await until(lambda: client_link(router).reading)
+    await upstream.send(OK)
+    assert await client.exactly(len(OK)) == OK
+    client.close()
+    assert await upstream.rest() == b""
+    upstream.close()
+    counters = await router.at_rest()
+    assert (counters.completed, counters.client_aborts) == (1, 0)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"no HTTP", b"H"])
+async def test_what_follows_a_get_that_opens_a_tunnel_passes_at_once(lab: Lab, said: bytes) -> None:
+    lab.timing = Timing(tick=1000.0)
+    router = await lab.router(node := lab.held())
+    client = await lab.open(router, request())
+    upstream, _ = await node.next_packet()
+    await upstream.send(said)
+    assert await client.exactly(len(said)) == said
+    await client.send(b"hello")
+    assert await upstream.exactly(5) == b"hello"
+    upstream.close()
+    await client.rest()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", ""])
+async def test_what_follows_a_request_of_unknown_length_passes_at_once(
+    lab: Lab, method: str
+) -> None:
+    lab.timing = Timing(tick=1000.0)
+    router = await lab.router(node := lab.held())
+    client = await lab.open(router, request(method))
+    upstream, _ = await node.next_packet()
+    await client.send(b"hello")
+    assert await upstream.exactly(5) == b"hello"
+    upstream.close()
+    await client.rest()
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+async def test_an_answer_is_whole_however_its_length_compares_with_what_is_read_at_once(
+    lab: Lab, unix: bool
+) -> None:
+    chunk = RouterConfig().buffer_size
+    answers = [bytes(size) for size in (1, chunk - 1, chunk, chunk + 1, 3 * chunk, MEGABYTE + 1)]
+    for answer in answers:
+        router = await lab.router(lab.node(plays(answer), unix=unix))
+        assert await lab.ask(router) == answer
+        assert (await router.at_rest()).completed == 1
 
 
 async def test_abort_on_eof_takes_every_eof_for_an_abort(lab: Lab) -> None:

@@ -58,10 +58,13 @@ def test_an_exception_is_not_held_up(hearing: Hearing) -> None:
 
 
 async def test_a_cancelled_block_withdraws_at_once(hearing: Hearing) -> None:
-    with pytest.raises(TimeoutError):
+    async def cancelled() -> None:
         async with asyncio.timeout(None) as limit, node(hearing, drain_delay=30):
             limit.reschedule(asyncio.get_running_loop().time())
             await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await cancelled()
     assert hearing.said()[-1][0] == "unsubscribe"
 
 
