@@ -100,6 +100,9 @@ AIMS: Sequence[Aim] = (
         against=_HAPROXY,
         percent=99,
     ),
+    Aim("raw", "to clients", "raw transfers", "x HAProxy, CPU per GB", 0.6, 0.6, _HAPROXY),
+    Aim("raw", "copied", "raw transfers, copied", "x HAProxy, CPU per GB", 1.0, 1.0, _HAPROXY),
+    Aim("raw", "100 bytes", "raw round trips", "x HAProxy, CPU", 1.3, None, _HAPROXY),
     Aim(
         *("websocket", "HTTP node", "WebSocket round trip", "x HAProxy, CPU; reported"),
         *(None, None, _HAPROXY),

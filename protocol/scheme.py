@@ -6,7 +6,8 @@
 | ``uwsgi://host:port``                 | speaks uwsgi                                     |
 | ``http+unix:/path``, ``uwsgi+unix:…`` | the same at a UNIX socket, ``@name`` for abstract |
 | ``unix:/path``                        | a UNIX socket, whatever is spoken there          |
-| ``https://…``                         | refused: there is no TLS to nodes yet            |
+| ``https://host:port``                 | speaks HTTP inside TLS; without a port it is 443 |
+| ``suwsgi://host:port``                | speaks uwsgi inside TLS                          |
 
 Only what is written for nodes is read so. uWSGI knows no schemes: what goes to its routers is written plain.
 """
@@ -16,11 +17,17 @@ from typing import Final, Literal
 
 from uwsgi_router.protocol.address import AddressError
 
-NodeProto = Literal["uwsgi", "http"]
+NodeProto = Literal["uwsgi", "http", "https", "suwsgi"]
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SOCKET: Final = re.compile(r"(?:(http|uwsgi)\+)?unix:(?://(?=[/@]))?", re.IGNORECASE)
-_PROTOS: Final[dict[str, NodeProto]] = {"uwsgi": "uwsgi", "http": "http"}
+_SOCKET: Final = re.compile(r"(?:(https?|s?uwsgi)\+)?unix:(?://(?=[/@]))?", re.IGNORECASE)
+_PROTOS: Final[dict[str, NodeProto]] = {
+    "uwsgi": "uwsgi",
+    "http": "http",
+    "https": "https",
+    "suwsgi": "suwsgi",
+}
+_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 def split_scheme(text: str) -> tuple[str, NodeProto | None]:
@@ -45,21 +52,18 @@ def split_scheme(text: str) -> tuple[str, NodeProto | None]:
     if found is None:
         return text, None
     scheme, rest = found[1].lower(), text[found.end() :].removesuffix("/")
-    if scheme == "https":
-        raise AddressError(
-            f"there is no TLS to nodes yet: write http://{rest or 'host:port'} for a node that takes plain HTTP"
-        )
     proto = _PROTOS.get(scheme)
     if proto is None:
         raise AddressError(
-            f"nodes speak no {scheme} here: write http://host:port or uwsgi://host:port"
+            f"nodes speak no {scheme} here: write http://, https://, uwsgi:// or suwsgi:// before host:port"
         )
     if not rest or "/" in rest or "@" in rest:
         raise AddressError(
             f"a node is a host and a port, without a path or a user: {scheme}://host:port"
         )
     if rest.endswith("]") or ":" not in rest:
-        if proto == "uwsgi":
-            raise AddressError(f"there is no port: write uwsgi://{rest}:3031")
-        rest += ":80"
+        port = _PORTS.get(proto)
+        if port is None:
+            raise AddressError(f"there is no port: write {scheme}://{rest}:3031")
+        rest += port
     return rest, proto

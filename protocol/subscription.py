@@ -46,12 +46,14 @@ MAX_COUNT: Final = 2**32 - 1
 MAX_UNIX_TIME: Final = 2**63 - 1
 
 Command = Literal["subscribe", "unsubscribe"]
-Proto = Literal["uwsgi", "http", "fastcgi", "scgi"]
+Proto = Literal["uwsgi", "http", "fastcgi", "scgi", "https", "suwsgi"]
 
 _COMMANDS: Final[tuple[Command, ...]] = get_args(Command)
 _ROUTER: Final = re.compile(rb"[0-9A-Za-z]{1,32}")
 #: Only the first letter is significant, as in uWSGI's later branch.
-_PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in get_args(Proto)}
+# By the first letter, as uWSGI reads it; those inside TLS, which it does not have, by the whole word.
+_PROTOS: Final[Mapping[str, Proto]] = {name[0]: name for name in reversed(get_args(Proto))}
+_SECURE: Final[Mapping[str, Proto]] = {"https": "https", "suwsgi": "suwsgi"}
 
 
 class SubscriptionError(ValueError):
@@ -322,7 +324,7 @@ def _text(values: Mapping[bytes, bytes], name: bytes) -> str | None:
 def _proto(text: str | None) -> Proto:
     if text is None:
         return "uwsgi"
-    proto = _PROTOS.get(text[0])
+    proto = _SECURE.get(text.lower()) or _PROTOS.get(text[0])
     if proto is None:
         raise SubscriptionError(f"proto {text[:24]!r} is none of {', '.join(_PROTOS.values())}")
     return proto

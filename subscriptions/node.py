@@ -58,6 +58,9 @@ class Node(Traffic):
         modifier1: what requests to it carry, 0 to 255.
         modifier2: likewise.
         proto: what it speaks.
+        is_http: that is HTTP, inside TLS or not.
+        secure: it is inside TLS.
+        host: name that it was configured by, if its address was looked up; None: the address says all.
         reference: exchanges that hold it now; a holder counts itself in, and out with :meth:`let_go`.
         freed: where it is added with each exchange less; None: nobody chooses by that.
         group: the nodes among which it is chosen: requests wait for all of these in one queue. Any object that
@@ -84,6 +87,8 @@ class Node(Traffic):
         "fails",
         "freed",
         "group",
+        "host",
+        "is_http",
         "modifier1",
         "modifier2",
         "name",
@@ -91,6 +96,7 @@ class Node(Traffic):
         "reference",
         "refusals",
         "requests",
+        "secure",
         "slow",
         "socket_owner",
         "suspect",
@@ -110,7 +116,8 @@ class Node(Traffic):
         self.address = address
         self.modifier1 = modifier1
         self.modifier2 = modifier2
-        self.proto: Proto = proto
+        self.speak(proto)
+        self.host: str | None = None
         self.reference = 0
         self.freed: list[Node] | None = None
         self.group: object = self
@@ -124,6 +131,12 @@ class Node(Traffic):
         self.fails = 0
         self.ejection = 0.0
         self.ejected = False
+
+    def speak(self, proto: Proto) -> None:
+        """Note what it speaks."""
+        self.proto: Proto = proto
+        self.is_http = proto in ("http", "https")
+        self.secure = proto in ("https", "suwsgi")
 
     def __repr__(self) -> str:
         words = [
@@ -388,7 +401,7 @@ class SubscribedNode(Node):
         """Take over an announce; the node lives. Counters survive."""
         self.modifier1 = subscription.modifier1
         self.modifier2 = subscription.modifier2
-        self.proto = subscription.proto
+        self.speak(subscription.proto)
         before = (self.death_mark, self.weight, self.backup, self.cores)
         self.cores = self.connections = subscription.cores
         self.load = subscription.load

@@ -16,6 +16,8 @@ from uwsgi_router.router.api.forwarders import (
 from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.api.https import RouterHttps
 from uwsgi_router.router.api.jails import RouterForkPty, RouterTunTap
+from uwsgi_router.router.api.raw import RouterRaw
+from uwsgi_router.router.api.ssl import RouterSsl
 from uwsgi_router.router.config.errors import StartError
 
 __all__ = [
@@ -36,6 +38,8 @@ __all__ = [
     "RouterForkPty",
     "RouterHttp",
     "RouterHttps",
+    "RouterRaw",
+    "RouterSsl",
     "RouterTunTap",
     "StartError",
     "UnknownNode",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.forwarders import (
@@ -21,18 +21,19 @@ from uwsgi_router.router.api.settings import Settings
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.model import Configuration
+from uwsgi_router.router.config.routing import RouterKind
 
 
 @names_the_nearest
 class Router(Service):
-    """Router that finds nodes with a forwarder; use :class:`RouterFast` or :class:`RouterHttp`.
+    """Router that finds nodes with a forwarder; use :class:`RouterFast`, :class:`RouterHttp` or :class:`RouterRaw`.
 
     Attributes:
         alias: the prefix of its options.
         listens: the option of its listeners; "": the prefix itself.
     """
 
-    alias: ClassVar[Literal["fastrouter", "http"]]
+    alias: ClassVar[RouterKind]
     listens: ClassVar[str] = ""
 
     class forwarders:  # noqa: N801 - uwsgiconf's name
@@ -88,70 +89,34 @@ class Router(Service):
             self._settings.put(call, parameter, option, value)
         return self
 
-    def set_owner_params(self, uid: str | int | None = None, gid: str | int | None = None) -> Self:
-        """Name the user and group for the command that reads :meth:`as_ini`.
-
-        A router that runs in a program does not change the program's user: starting it warns of that.
-
-        Args:
-            uid: ``fastrouter-uid`` or ``http-uid``, a name or number.
-            gid: ``fastrouter-gid`` or ``http-gid``, a name or number.
-        """
-        return self._set(
-            "set_owner_params", uid=(f"{self.alias}-uid", uid), gid=(f"{self.alias}-gid", gid)
-        )
-
-    def set_postbuffering_params(
-        self, size: int | None = None, store_dir: str | None = None
-    ) -> Self:
-        """Read bodies whole before a node is connected.
-
-        Args:
-            size: ``fastrouter-post-buffering`` or ``http-post-buffering``: up to so many bytes in memory, larger ones
-                in a file; 0: stream.
-            store_dir: ``fastrouter-post-buffering-dir`` or ``http-post-buffering-dir``, the directory of these files
-                (TMPDIR, or /tmp).
-
-        Raises:
-            ParameterError: for a value that can't be used.
-        """
-        return self._set(
-            "set_postbuffering_params",
-            size=(f"{self.alias}-post-buffering", size),
-            store_dir=(f"{self.alias}-post-buffering-dir", store_dir),
-        )
-
     # --- ours ---
 
-    def set_backend_params(
+    def set_backend_tls_params(
         self,
         *,
-        http: bool | None = None,
-        connections: int | None = None,
-        keepalive: float | None = None,
-        queue: int | None = None,
-        queue_timeout: float | None = None,
+        ca: str | None = None,
+        server_name: str | None = None,
+        certificate: str | None = None,
+        insecure: bool | None = None,
     ) -> Self:
-        """Set how nodes that speak HTTP are spoken to; announced nodes say themselves what they speak.
+        """Set how nodes are verified that speak TLS (``https://``, ``suwsgi://``).
 
         Args:
-            http: ``fastrouter-backend-http`` or ``http-backend-http``: all other nodes speak HTTP/1.1, not uwsgi.
-            connections: ``…-backend-connections``, how many one node gets at once (the cores that it announced).
-            keepalive: ``…-backend-keepalive``, seconds that an idle one is kept, unless the node says so (1.5).
-            queue: ``…-backend-queue``, requests that may wait for one (1000).
-            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (5).
+            ca: ``…-backend-ca``, file of the authorities to believe (the system's).
+            server_name: ``…-backend-server-name``, that their certificates must have (the node's host).
+            certificate: ``…-backend-certificate``, ``CRT,KEY``: files of a certificate to show them.
+            insecure: ``…-backend-insecure``: believe any certificate.
 
         Raises:
             ParameterError: for a value that can't be used.
         """
         prefix = f"{self.alias}-backend"
         return self._set(
-            "set_backend_params",
-            http=(f"{prefix}-http", http),
-            connections=(f"{prefix}-connections", connections),
-            keepalive=(f"{prefix}-keepalive", keepalive),
-            queue=(f"{prefix}-queue", queue),
-            queue_timeout=(f"{prefix}-queue-timeout", queue_timeout),
+            "set_backend_tls_params",
+            ca=(f"{prefix}-ca", ca),
+            server_name=(f"{prefix}-server-name", server_name),
+            certificate=(f"{prefix}-certificate", certificate),
+            insecure=(f"{prefix}-insecure", insecure),
         )
 
     def set_subscription_params(
@@ -173,8 +138,7 @@ class Router(Service):
             balancing_algo: ``subscription-algo``: wrr, lrc, wlrc, iphash or least (wrr).
             key_dot_split: ``subscription-dotsplit``: ``.example.com`` stands for ``www.example.com`` as well.
             mountpoints_depth: ``subscription-mountpoint``, path segments that belong to the key (0).
-            fallback_key: ``fastrouter-subscription-fallback-key`` or ``http-subscription-fallback-key``, looked up
-                when the request's key has no node.
+            fallback_key: ``…-subscription-fallback-key``, looked up when the request's key has no node.
             max_keys: ``subscription-max-keys``, limit of the table (10000).
             max_nodes: ``subscription-max-nodes``, limit for each key (1000).
             slow_start: ``subscription-slow-start``, seconds until a new node has its whole share (0).

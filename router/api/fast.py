@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Self
 
-from uwsgi_router.router.api.base import Router
 from uwsgi_router.router.api.keywords import names_the_nearest
+from uwsgi_router.router.api.requests import RequestRouter
 
 
 @names_the_nearest
-class RouterFast(Router):
+class RouterFast(RequestRouter):
     """Load balancer for uwsgi: takes requests from web servers, finds a node by each one's key, and forwards them.
 
     Every method returns the router, so calls can be chained. A parameter that is ``None`` leaves its option as it is;

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from uwsgi_router.router.api.base import Router
 from uwsgi_router.router.api.keywords import names_the_nearest
+from uwsgi_router.router.api.requests import RequestRouter
 
 
 @names_the_nearest
-class RouterHttp(Router):
+class RouterHttp(RequestRouter):
     """Load balancer for HTTP: takes requests from clients, finds a node by each one's host, and forwards them.
 
     Every method returns the router, so calls can be chained. A parameter that is ``None`` leaves its option as it is;

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
-from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.forwarders import Forwarder
 from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.api.keywords import names_the_nearest
+from uwsgi_router.router.api.secure import secure_lines
 from uwsgi_router.router.config.tls_values import read_https2
 
 
@@ -55,30 +55,14 @@ class RouterHttps(RouterHttp):
         export_cert_var: bool | None = None,
     ) -> None:
         super().__init__(forward_to=forward_to)
-        given = {
-            "cert": cert,
-            "key": key,
-            "ciphers": ciphers,
-            "clientca": client_ca,
-            "spdy": "1" if use_spdy else None,
-        }
-        files = "".join(
-            f",{name}={self._part(name, value)}"
-            for name, value in given.items()
-            if value is not None
-        )
-        addresses = [on] if isinstance(on, str) else on
-        lines = [f"addr={self._part('on', address)}{files}" for address in addresses]
-        self._settings.put(self._called, "on", "https2", lines)
+        files = {"cert": cert, "key": key, "ciphers": ciphers, "clientca": client_ca}
+        if use_spdy:
+            files["spdy"] = "1"
+        self._settings.put(self._called, "on", "https2", secure_lines(self._called, on, files))
         self._settings.put(
             self._called, "session_context", "https-session-context", session_context
         )
         self._settings.put(self._called, "export_cert_var", "https-export-cert", export_cert_var)
-
-    def _part(self, parameter: str, value: object) -> str:
-        if not isinstance(value, str) or not value:
-            raise ParameterError(self._called, parameter, value, "expected text")
-        return value.replace(",", "\\,")
 
     def _listening(self) -> Iterator[str]:
         for line in self._settings.lines():

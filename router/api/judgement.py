@@ -18,7 +18,12 @@ OF_THE_PROCESS: Final = (
     "procname_prefix", "env", "event_loop",
 )  # fmt: skip
 _NAME: Final = re.compile(r"[a-z0-9-]+")
-_EXAMPLES: Final = {"fastrouter": "127.0.0.1:3031", "http": "127.0.0.1:8080"}
+_EXAMPLES: Final = {
+    "fastrouter": "127.0.0.1:3031",
+    "http": "127.0.0.1:8080",
+    "rawrouter": "127.0.0.1:6380",
+    "sslrouter": "127.0.0.1:6380",
+}
 
 
 def judged(configuration: Configuration, settings: Settings, router: type[Any]) -> Configuration:

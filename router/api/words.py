@@ -18,7 +18,12 @@ _FORWARDERS: Final = {
     "use-socket": "ForwarderSocket(…)",
     "to": "a list of addresses",
 }
-_CALLED: Final = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
+_CALLED: Final = {
+    "fastrouter": "the fastrouter",
+    "http": "the HTTP router",
+    "rawrouter": "the raw router",
+    "sslrouter": "the SSL router",
+}
 
 
 class _Recorder:

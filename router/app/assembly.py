@@ -12,12 +12,15 @@ from uwsgi_router.router.admin.stats.server import StatsServer
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.certificates.errors import CertificateFault
 from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import (
     CertificateFiles,
     HttpRouterConfig,
     ProcessConfig,
+    RawRouterConfig,
     RouterConfig,
 )
 from uwsgi_router.router.fronts.http.front import HttpFront
@@ -103,6 +106,7 @@ class AssembledRouter:
         self.stats: list[BoundSocket] = []
         self.access_log: AccessLog | None = None
         self._front: Front | None = None
+        self._node_tls = NodeTls(config)
         self.gateway: Gateway | None = None
         self._stats_server: StatsServer | None = None
 
@@ -114,18 +118,31 @@ class AssembledRouter:
         """
         config = self.config
         for text in config.listen:
-            self.streams += bind_stream(text, process, inherited, shared, workers=config.workers)
+            self.streams += bind_stream(
+                text,
+                process,
+                inherited,
+                shared,
+                server_first=config.server_first,
+                workers=config.workers,
+            )
         for path in config.zerg:
             self.streams += bind_zerg(path, process, inherited)
         self._front = FRONTS[config.kind](config)
+        try:
+            self._node_tls.load()
+        except CertificateFault as exc:
+            raise StartError(
+                f"{config.kind}-backend-ca, {config.kind}-backend-certificate: {exc}"
+            ) from exc
+        if isinstance(config, HttpRouterConfig | RawRouterConfig) and config.access_log is not None:
+            self.access_log = AccessLog(
+                config.access_log, config.access_log_format, delay=self._timing.log_delay
+            )
+        for one in config.secured:
+            bound = bind_stream(one.listen, process, inherited, shared, workers=config.workers)
+            self.secure += [(sock, one.files) for sock in bound]
         if isinstance(config, HttpRouterConfig):
-            if config.access_log is not None:
-                self.access_log = AccessLog(
-                    config.access_log, config.access_log_format, delay=self._timing.log_delay
-                )
-            for one in config.secure:
-                bound = bind_stream(one.listen, process, inherited, shared, workers=config.workers)
-                self.secure += [(sock, one.files) for sock in bound]
             for redirect in config.redirects:
                 bound = bind_stream(
                     redirect.listen, process, inherited, shared, workers=config.workers
@@ -197,6 +214,7 @@ class AssembledRouter:
                 config.to, config.gracetime, last_resort=False, proto=config.default_proto
             ).nodes,
             certificates=certificates,
+            node_tls=self._node_tls,
         )
         if table is not None:
             table.used_by(gateway)
@@ -268,9 +286,15 @@ def _http(config: RouterConfig) -> Front:
     return HttpFront(config, pages, socket.gethostname().encode("ascii", "replace"))
 
 
+def _raw(config: RouterConfig) -> Front:
+    assert isinstance(config, RawRouterConfig)
+    return RawFront(config)
+
+
 #: Who makes the front of a router, by its kind.
 FRONTS: Final[Mapping[str, Callable[[RouterConfig], Front]]] = {
     "fastrouter": _uwsgi,
     "http": _http,
-    "rawrouter": lambda _config: RawFront(),
+    "rawrouter": _raw,
+    "sslrouter": _raw,
 }

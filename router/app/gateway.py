@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
 from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.model import CertificateFiles, RouterConfig
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.log import dropped_lines
@@ -75,6 +76,7 @@ class Gateway:
         sockets: Sequence[str] = (),
         static_nodes: Sequence[StaticNode] = (),
         certificates: Certificates,
+        node_tls: NodeTls,
         request_ids: str = "",
     ) -> None:
         self.config = config
@@ -99,7 +101,7 @@ class Gateway:
             config.max_connections, config.max_connections_per_client, front.is_proxy
         )
         self.context = Context(
-            loop, poller, upstreams, resolver, site, timing, descriptors, limits, ids
+            loop, poller, upstreams, resolver, site, timing, descriptors, limits, ids, node_tls
         )
         descriptors.freed_by(self.context.connections.close_idle)
         self.cheap = config.cheap and registry is not None

@@ -21,7 +21,8 @@ def summary(router: AssembledRouter, servers: Sequence[BoundSocket]) -> Iterator
     """
     parts = [_all(router.streams)] if router.streams else []
     if router.secure:
-        parts.append(f"https on {_all([bound for bound, _files in router.secure])}")
+        spoken = "https" if router.config.kind == "http" else "TLS"
+        parts.append(f"{spoken} on {_all([bound for bound, _files in router.secure])}")
     if router.redirecting:
         redirecting = _all([bound for bound, _port in router.redirecting])
         parts.append(f"redirecting to https on {redirecting}")

@@ -175,7 +175,9 @@ class Tables:
                 [
                     ("uwsgi" if router.config.kind == "fastrouter" else "http", router.streams)
                     for router in routers
-                    if any(
+                    # What the others speak no router can be told.
+                    if router.config.kind in ("fastrouter", "http")
+                    and any(
                         self._by_address[text] is table
                         for text in router.config.subscription_servers
                     )

@@ -14,16 +14,16 @@ class Back:
         half_closes: the node understands that a client has said all it will and still waits for the answer.
         answers_like_cgi: an answer may begin with a field instead of a status line.
         sends_continue: the node itself says 100 to a client that waits for it.
-        may_say_nothing: a connection that ends in good order without a byte is an answer.
         packets: a request begins with a packet, whose size nodes limit.
+        relays: a node's connection belongs to one client's: both pass on all that the other one says, to its end.
     """
 
     __slots__ = (
         "answers_like_cgi",
         "half_closes",
         "keeps_connections",
-        "may_say_nothing",
         "packets",
+        "relays",
         "sends_continue",
     )
 
@@ -35,14 +35,14 @@ class Back:
         answers_like_cgi: bool = False,
         sends_continue: bool = False,
         packets: bool = False,
-        may_say_nothing: bool = False,
+        relays: bool = False,
     ) -> None:
         self.keeps_connections = keeps_connections
         self.half_closes = half_closes
         self.answers_like_cgi = answers_like_cgi
         self.sends_continue = sends_continue
         self.packets = packets
-        self.may_say_nothing = may_say_nothing
+        self.relays = relays
 
     @abstractmethod
     def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:

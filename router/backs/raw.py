@@ -1,4 +1,4 @@
-"""Raw back: nodes that get the client's bytes and nothing else."""
+"""Raw back: nodes that get the client's bytes, behind a PROXY header if they want one."""
 
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core.request import Request
@@ -11,11 +11,11 @@ class RawBack(Back):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__(half_closes=True, may_say_nothing=True)
+        super().__init__(half_closes=True, relays=True)
 
-    def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:  # noqa: ARG002
-        """Return nothing."""
-        return b""
+    def request_head(self, request: Request, node: Node, collected: int | None = None) -> bytes:
+        """Return what says who the client is (a PROXY header), or nothing."""
+        return request.packet_for((node.modifier1, node.modifier2), collected)
 
     def is_opaque(self, request: Request) -> bool:  # noqa: ARG002
         """Return True."""

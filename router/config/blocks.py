@@ -14,7 +14,7 @@ from uwsgi_router.router.config.ini import read_text
 from uwsgi_router.router.config.lines import Line
 
 MAX_TIMES = 10_000
-BUILT_IN = frozenset({"fastrouter", "http"})
+BUILT_IN = frozenset({"fastrouter", "http", "rawrouter", "sslrouter"})
 _SHORT_FORMS = {
     "for": "for",
     "ifenv": "if-env",

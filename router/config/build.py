@@ -10,7 +10,9 @@ from uwsgi_router.router.config.model import (
     HttpRouterConfig,
     ProcessConfig,
     PtyConfig,
+    RawRouterConfig,
     RouterConfig,
+    SslRouterConfig,
     SubscriptionConfig,
     TlsConfig,
     TunTapConfig,
@@ -24,6 +26,8 @@ _PARTS = (
     "fastrouter",
     "http",
     "any-http",
+    "rawrouter",
+    "sslrouter",
     "forkpty",
     "pty",
     "tuntap",
@@ -88,6 +92,10 @@ def _routers(fields: dict[str, dict[str, Any]]) -> Iterator[RouterConfig]:
         yield RouterConfig(**fields["fastrouter"])
     if fields["http"]:
         yield HttpRouterConfig(**(fields["any-http"] | fields["http"]))
+    if fields["rawrouter"]:
+        yield RawRouterConfig(**fields["rawrouter"])
+    if fields["sslrouter"]:
+        yield SslRouterConfig(**fields["sslrouter"])
 
 
 def _undefined(line: Line, value: str) -> Problem | None:

@@ -24,7 +24,12 @@ PRECEDENCE = (
     ("to", "to"),
 )
 ANNOUNCE_INTERVAL = 10
-_CALLED = {"fastrouter": "the fastrouter", "http": "the HTTP router"}
+_CALLED = {
+    "fastrouter": "the fastrouter",
+    "http": "the HTTP router",
+    "rawrouter": "the raw router",
+    "sslrouter": "the SSL router",
+}
 
 
 def absent(configuration: Configuration) -> list[str]:
@@ -62,16 +67,15 @@ def missing(configuration: Configuration) -> list[str]:
 
 
 def _listens(router: RouterConfig) -> bool:
-    if router.zerg or router.listen:
-        return True
-    return isinstance(router, HttpRouterConfig) and bool(router.secure or router.redirects)
+    redirects = isinstance(router, HttpRouterConfig) and router.redirects
+    return bool(router.zerg or router.listen or router.secured or redirects)
 
 
 def _streams(router: RouterConfig) -> list[tuple[str, str]]:
     """Return option and address of each listener of a router."""
     listeners: list[tuple[str, str]] = [(router.kind, address) for address in router.listen]
+    listeners += [(one.option, one.listen) for one in router.secured]
     if isinstance(router, HttpRouterConfig):
-        listeners += [("https", one.listen) for one in router.secure]
         listeners += [("http-to-https", redirect.listen) for redirect in router.redirects]
     return listeners
 
@@ -202,7 +206,7 @@ def _names(configuration: Configuration) -> list[str]:
         if files.name in seen:
             found.append(f"sni: {files.name} is given twice; the last one counts")
         seen.add(files.name)
-    if not any(isinstance(one, HttpRouterConfig) and one.secure for one in configuration.routers):
+    if not any(one.secured for one in configuration.routers):
         found += [f"{option} without https has no effect" for option in changed(tls).values()]
     return found
 

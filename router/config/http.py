@@ -7,6 +7,7 @@ from uwsgi_router.router.config import http_values as values_of_http
 from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.router import RouterConfig
+from uwsgi_router.router.config.routing import RouterKind
 from uwsgi_router.router.config.types import RedirectListener, SecureListener
 from uwsgi_router.router.config.values import BYTES, MAX_BYTES, SECONDS, SWITCH_WORD, integer
 
@@ -22,7 +23,7 @@ class HttpRouterConfig(RouterConfig):
     connected. Those that must be read whole anyway (chunked, for a uwsgi node) then use 1 MiB of memory.
     """
 
-    kind: Literal["fastrouter", "http", "rawrouter"] = "http"
+    kind: RouterKind = "http"
     listen: tuple[str, ...] = option(
         "",
         values.LISTEN,

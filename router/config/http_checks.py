@@ -40,7 +40,7 @@ def oddities(router: HttpRouterConfig) -> list[str]:
         )
     if router.error_pages and router.errors == "close":
         found.append("http-error-page with http-errors = close has no effect")
-    if "uwsgi" not in router.node_protos:
+    if router.node_protos.isdisjoint(("uwsgi", "suwsgi")):
         given = changed(router, prefix="http")
         why = "http-backend-http" if router.backend_http else "nodes that speak HTTP"
         found += [

@@ -11,6 +11,7 @@ from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
+from uwsgi_router.router.config.raw import RawRouterConfig, SslRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SubscriptionConfig
 from uwsgi_router.router.config.tls import TlsConfig
@@ -34,9 +35,11 @@ __all__ = [
     "HttpRouterConfig",
     "ProcessConfig",
     "PtyConfig",
+    "RawRouterConfig",
     "RedirectListener",
     "RouterConfig",
     "SecureListener",
+    "SslRouterConfig",
     "SubscriptionConfig",
     "TlsConfig",
     "TunTapConfig",

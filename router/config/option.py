@@ -122,7 +122,7 @@ class Declaration:
     help: str
     scope: Scope | None
     group: str
-    only: str
+    only: tuple[str, ...]
     aliases: tuple[str, ...]
     also: tuple[str, ...]
     short: str
@@ -149,7 +149,7 @@ def option(
     default: object,
     scope: Scope | None = None,
     group: str = "",
-    only: str = "",
+    only: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     also: tuple[str, ...] = (),
     short: str = "",
@@ -171,7 +171,7 @@ def option(
         default: of the field, and so of the option.
         scope: what it is about; None: what the class is about.
         group: its heading; "": the class's.
-        only: the router that has it; "": every one.
+        only: the routers that have it; (): every one.
         aliases: other names; behind the prefix, too.
         also: other names, whole.
         short: letter for ``-x``.
@@ -254,7 +254,7 @@ def options_of(
         )
 
     for attribute, one in declarations.items():
-        if one.only not in ("", part):
+        if one.only and part not in one.only:
             continue
         found.append(
             made(

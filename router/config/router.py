@@ -1,189 +1,25 @@
 """Configuration of one router: listeners, forwarder, timeouts, limits; what fastrouter and HTTP router share."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.scheme import NodeProto, split_scheme
-from uwsgi_router.router.config import values
-from uwsgi_router.router.config.cache_values import USE_CACHE
+from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
-from uwsgi_router.router.config.types import CodeString, SecureListener
-from uwsgi_router.router.config.values import BYTES, COUNT, NODE, SECONDS, integer, seconds
+from uwsgi_router.router.config.routing import RoutingConfig
+from uwsgi_router.router.config.types import CertificateFiles, SecureListener
+from uwsgi_router.router.config.values import BYTES, COUNT, SECONDS, integer, seconds
 
 _OURS: Final = Provenance.OURS
 _UNRELEASED: Final = Provenance.UNRELEASED
 _ROUTER: Final = Scope.ROUTER
+# Those that read requests; others only pass bytes on.
+_REQUESTS: Final = ("fastrouter", "http")
 
 
 @dataclass(frozen=True, slots=True)
-class RouterConfig:
+class RouterConfig(RoutingConfig):
     """One router; its options have its kind as prefix. Those without a scope of their own are a site's."""
-
-    kind: Literal["fastrouter", "http", "rawrouter"] = "fastrouter"
-    listen: tuple[str, ...] = option(
-        "",
-        values.LISTEN,
-        "Listen here for web servers that speak uwsgi.",
-        default=(),
-        scope=_ROUTER,
-        repeatable=True,
-    )
-    max_connections: int = option(
-        "max-connections",
-        integer("N", 0, 10_000_000),
-        "Clients' connections at once; the oldest idle ones are closed for new ones, or these are refused with 503.",
-        default=10_000,
-        scope=_ROUTER,
-        origin=_OURS,
-        zero="any number",
-    )
-    max_connections_per_client: int = option(
-        "max-connections-per-client",
-        integer("N", 0, 10_000_000),
-        "The same of one IPv4 address, or IPv6 network of 64 bits; UNIX sockets have no such limit.",
-        default=0,
-        scope=_ROUTER,
-        origin=_OURS,
-        zero="any number",
-    )
-    processes: int | Literal["auto"] = option(
-        "processes",
-        values.WORKERS,
-        "Worker processes; auto: as many as there are cores for them.",
-        default=1,
-        scope=_ROUTER,
-        aliases=("workers",),
-    )
-    harakiri: float = option(
-        "harakiri",
-        seconds(zero=0.0),
-        "Kill and start again a worker whose event loop is stuck for so long; the log says where it was.",
-        default=0.0,
-        scope=_ROUTER,
-        zero="never",
-    )
-    zerg: tuple[str, ...] = option(
-        "zerg",
-        values.SOCKET_PATH,
-        "Take listening sockets from the zerg server, or pool, at this UNIX socket.",
-        default=(),
-        scope=_ROUTER,
-        repeatable=True,
-    )
-
-    # --- nodes ---
-
-    use_cache: str | None = option(
-        "use-cache",
-        USE_CACHE,
-        "Forward to the nodes that the key's item names in this cache, or in the first; @ADDRESS: of that server.",
-        default=None,
-    )
-    use_pattern: str | None = option(
-        "use-pattern",
-        values.PATTERN,
-        "Forward to the address that results when %s is replaced by the key (in a file write %%s).",
-        default=None,
-    )
-    subscription_servers: tuple[str, ...] = option(
-        "subscription-server",
-        values.DATAGRAM,
-        "Listen here for nodes that announce themselves, and forward to those of the key.",
-        default=(),
-        repeatable=True,
-    )
-    use_base: str | None = option(
-        "use-base",
-        values.BASE,
-        "Forward to this prefix followed by the key; a directory needs its final slash.",
-        default=None,
-    )
-    # A function itself only in a router that a program made with the Python API.
-    use_code_string: CodeString | Callable[[bytes], object] | None = option(
-        "use-code-string",
-        values.CODE,
-        "Forward to what this Python function returns for the key: an address, or a list of them to try.",
-        default=None,
-        hash=False,
-    )
-    code_limit: float = option(
-        "code-limit",
-        SECONDS,
-        "Name the function in the log when it blocks all other requests for longer than this.",
-        default=0.1,
-        origin=_OURS,
-        needs=("use_code_string",),
-    )
-    code_timeout: float = option(
-        "code-timeout",
-        SECONDS,
-        "Give an async function up after so long.",
-        default=5.0,
-        origin=_OURS,
-        needs=("use_code_string",),
-    )
-    code_reload: bool = switch(
-        "code-reload",
-        "Read the function's file again when it has changed; a broken new version is not used.",
-        origin=_OURS,
-        needs=("use_code_string",),
-    )
-    use_socket: str | None = option(
-        "use-socket",
-        values.SOCKET_OR_INDEX,
-        "Forward to the N-th socket line (counted from 0; 0 if not given), or to this address.",
-        default=None,
-    )
-    to: tuple[str, ...] = option(
-        "to",
-        NODE,
-        "Forward to this node, http://HOST:PORT if it speaks HTTP; repeated: to each in turn.",
-        default=(),
-        repeatable=True,
-    )
-    to_algorithm: Literal["wrr", "least"] = option(
-        "to-algo",
-        values.choice("wrr", "least"),
-        "How one of several configured nodes is chosen: in turn, or the one with the fewest running requests.",
-        default="wrr",
-        origin=_OURS,
-        needs=("to",),
-    )
-    fallback: tuple[str, ...] = option(
-        "fallback",
-        NODE,
-        "Node to try when all others failed; repeated: in this order.",
-        default=(),
-        repeatable=True,
-    )
-    fallback_on_no_key: bool = switch(
-        "fallback-on-no-key",
-        "Use the fallback nodes also for keys that have no node.",
-        origin={"http": _OURS},
-        needs=("fallback",),
-    )
-    subscription_fallback_key: str | None = option(
-        "subscription-fallback-key",
-        values.KEY,
-        "Look this key up when the request's own has no node.",
-        default=None,
-        needs=("subscription_servers",),
-    )
-    force_key: str | None = option(
-        "force-key",
-        values.KEY,
-        "Every request has this key, whatever its variables say.",
-        default=None,
-        only="fastrouter",
-        origin=_UNRELEASED,
-    )
-    keep_modifiers: bool = switch(
-        "keep-modifiers",
-        "Forward the web server's modifiers, not the node's (0/0 for configured ones); refuse 22, 110, 111, 173.",
-        only="fastrouter",
-        origin=_OURS,
-    )
 
     # --- connections to nodes, and waiting for them ---
 
@@ -192,7 +28,7 @@ class RouterConfig:
         SECONDS,
         "Give up on connecting to a node after so long and try the next.",
         default=5.0,
-        origin={"fastrouter": _OURS},
+        origin={"fastrouter": _OURS, "rawrouter": _OURS, "sslrouter": _OURS},
     )
     gracetime: float = option(
         "gracetime",
@@ -212,6 +48,7 @@ class RouterConfig:
         "backend-http",
         "Speak HTTP/1.1 to nodes that did not announce what they speak, and not uwsgi.",
         origin={"fastrouter": _OURS, "http": _UNRELEASED},
+        only=_REQUESTS,
     )
     # None: the cores that the node announced, without limit if it names none.
     backend_connections: int | None = option(
@@ -222,6 +59,7 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
         shown="as many as its announce has cores, else without limit",
+        only=_REQUESTS,
     )
     backend_keepalive: float = option(
         "backend-keepalive",
@@ -231,6 +69,7 @@ class RouterConfig:
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
         zero="not at all",
+        only=_REQUESTS,
     )
     backend_queue: int = option(
         "backend-queue",
@@ -239,6 +78,7 @@ class RouterConfig:
         default=1_000,
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
+        only=_REQUESTS,
     )
     backend_queue_timeout: float = option(
         "backend-queue-timeout",
@@ -247,6 +87,39 @@ class RouterConfig:
         default=5.0,
         origin=_OURS,
         needs=("backend_http", "subscription_servers", "has_http_nodes"),
+        only=_REQUESTS,
+    )
+    backend_ca: str | None = option(
+        "backend-ca",
+        values.FILE,
+        "Believe the certificates of these authorities, of nodes that speak TLS (https://, suwsgi://).",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+        shown="the system's authorities",
+    )
+    backend_server_name: str | None = option(
+        "backend-server-name",
+        values.TEXT,
+        "Ask such nodes for this name, which their certificates must have.",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+        shown="the node's host",
+    )
+    backend_certificate: CertificateFiles | None = option(
+        "backend-certificate",
+        tls_values.PAIR,
+        "Show this certificate to such nodes.",
+        default=None,
+        origin=_OURS,
+        needs=("has_secure_nodes",),
+    )
+    backend_insecure: bool = switch(
+        "backend-insecure",
+        "Believe any certificate of such nodes: whoever is on the way can read and change everything.",
+        origin=_OURS,
+        needs=("has_secure_nodes",),
     )
     retry_budget: int = option(
         "retry-budget",
@@ -255,6 +128,7 @@ class RouterConfig:
         default=20,
         origin=_OURS,
         zero="without limit",
+        only=_REQUESTS,
     )
     hold: float = option(
         "hold",
@@ -304,6 +178,7 @@ class RouterConfig:
         default=0.0,
         origin=_OURS,
         zero="never",
+        only=_REQUESTS,
     )
     buffer_size: int = option(
         "buffer-size",
@@ -318,6 +193,7 @@ class RouterConfig:
         default=0,
         origin={"http": _UNRELEASED},
         zero="stream",
+        only=_REQUESTS,
     )
     # No "needs": chunked bodies for uwsgi nodes are read whole in any case.
     post_buffering_max_bytes: int = option(
@@ -327,6 +203,7 @@ class RouterConfig:
         default=64 * 1024 * 1024,
         origin=_OURS,
         zero="files only",
+        only=_REQUESTS,
     )
     post_buffering_dir: str | None = option(
         "post-buffering-dir",
@@ -335,11 +212,13 @@ class RouterConfig:
         default=None,
         origin={"http": _UNRELEASED},
         shown="TMPDIR, or /tmp",
+        only=_REQUESTS,
     )
     abort_on_eof: bool = switch(
         "abort-on-eof",
         "Take every end of input from a client as its departure, half-closed connections too.",
         origin=_OURS,
+        only=_REQUESTS,
     )
     errors: Literal["close", "http"] = option(
         "errors",
@@ -347,6 +226,7 @@ class RouterConfig:
         "When no node can answer: close the connection, as uWSGI does, or answer 502, 503 or 504.",
         default="close",
         origin=_OURS,
+        only=_REQUESTS,
     )
 
     # --- statistics, user ---
@@ -366,6 +246,7 @@ class RouterConfig:
         "Run as this user once everything is bound.",
         default=None,
         scope=_ROUTER,
+        only=_REQUESTS,
     )
     gid: str | None = option(
         "gid",
@@ -373,7 +254,18 @@ class RouterConfig:
         "Run as this group once everything is bound.",
         default=None,
         scope=_ROUTER,
+        only=_REQUESTS,
     )
+
+    @property
+    def secured(self) -> tuple[SecureListener, ...]:
+        """Listeners whose clients speak TLS."""
+        return self.suwsgi
+
+    @property
+    def server_first(self) -> bool:
+        """True if nodes may be the first to speak: then no client is waited for before its connection is accepted."""
+        return False
 
     @property
     def default_proto(self) -> NodeProto:
@@ -384,7 +276,7 @@ class RouterConfig:
     def node_protos(self) -> frozenset[NodeProto]:
         """Protocols that nodes may speak, for all that the configuration says."""
         if self.subscription_servers or (self.use_cache, self.use_code_string) != (None, None):
-            return frozenset(("uwsgi", "http"))
+            return frozenset(get_args(NodeProto))
         named = (*self.to, *self.fallback, self.use_pattern, self.use_base, self.use_socket)
         said = [split_scheme(text)[1] for text in named if text is not None] or [None]
         return frozenset(one or self.default_proto for one in said)
@@ -392,12 +284,12 @@ class RouterConfig:
     @property
     def has_http_nodes(self) -> bool:
         """True if some node may speak HTTP."""
-        return "http" in self.node_protos
+        return not self.node_protos.isdisjoint(("http", "https"))
 
     @property
-    def secured(self) -> tuple[SecureListener, ...]:
-        """Listeners whose clients speak TLS."""
-        return ()
+    def has_secure_nodes(self) -> bool:
+        """True if some node may speak TLS."""
+        return not self.node_protos.isdisjoint(("https", "suwsgi"))
 
     @property
     def workers(self) -> int:

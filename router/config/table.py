@@ -17,16 +17,21 @@ from uwsgi_router.router.config.jails import (
 )
 from uwsgi_router.router.config.option import Option, Scope, options_of
 from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
+from uwsgi_router.router.config.raw import RawRouterConfig, SslRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionConfig
 from uwsgi_router.router.config.tls import TLS, TlsConfig
 
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"
+_RAW: Final = "raw router"
+_SSL: Final = "SSL router"
 # The prefix of a router's options, by their heading.
 ROUTERS: Final = {
     _FASTROUTER: "fastrouter",
     _HTTP: "http",
+    _RAW: "rawrouter",
+    _SSL: "sslrouter",
     FORKPTY: "forkptyrouter",
     TUNTAP: "tuntap",
 }
@@ -35,12 +40,16 @@ ROUTERS: Final = {
 @cache
 def spelled_out() -> tuple[Option, ...]:
     """Return the options with a help text of their own, in the order of the help."""
-    fastrouter, http, jails, others = _working()
+    fastrouter, http, raw, ssl, jails, others = _working()
     return (
         *fastrouter,
         *unsupported.options_of("fastrouter", _FASTROUTER),
         *http,
         *unsupported.options_of("http", _HTTP),
+        *raw,
+        *unsupported.options_of("rawrouter", _RAW),
+        *ssl,
+        *unsupported.options_of("sslrouter", _SSL),
         *jails,
         *unsupported.options_of("forkptyrouter", FORKPTY),
         *others,
@@ -49,7 +58,7 @@ def spelled_out() -> tuple[Option, ...]:
 
 @cache
 def _working() -> tuple[tuple[Option, ...], ...]:
-    """Return the options that work: of the fastrouter, of the HTTP router, of routers for jails, others."""
+    """Return the options that work: of each router, of routers for jails, others."""
     process = options_of(ProcessConfig, "process", PROCESS, Scope.PROCESS)
     others = (
         *(one for one in process if one.group == CACHES),
@@ -62,12 +71,14 @@ def _working() -> tuple[tuple[Option, ...], ...]:
         RouterConfig, "fastrouter", _FASTROUTER, Scope.SITE, prefix="fastrouter"
     )
     http = options_of(HttpRouterConfig, "http", _HTTP, Scope.SITE, prefix="http")
+    raw = options_of(RawRouterConfig, "rawrouter", _RAW, Scope.SITE, prefix="rawrouter")
+    ssl = options_of(SslRouterConfig, "sslrouter", _SSL, Scope.SITE, prefix="sslrouter")
     jails = (
         *options_of(ForkptyConfig, "forkpty", FORKPTY, Scope.ROUTER),
         *options_of(TunTapConfig, "tuntap", TUNTAP, Scope.ROUTER),
         *options_of(PtyConfig, "pty", PTY, Scope.PROCESS),
     )
-    return tuple(fastrouter), tuple(http), jails, others
+    return tuple(fastrouter), tuple(http), tuple(raw), tuple(ssl), jails, others
 
 
 @cache

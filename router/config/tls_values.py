@@ -41,16 +41,25 @@ def files_of(name: str, values: list[str]) -> CertificateFiles:
     )
 
 
-def _https(text: str) -> SecureListener:
+def _comma_separated(text: str, option: str) -> SecureListener:
     address, *values = text.split(",")
     LISTEN.parse(address)
     if len(values) < 2:
         raise ValueError("expected ADDRESS,CERTIFICATE,KEY, perhaps ,CIPHERS and ,CA or ,!CA")
-    return SecureListener(address, files_of(address, values))
+    return SecureListener(address, files_of(address, values), option)
 
 
 def read_https2(text: str) -> SecureListener:
-    """Read ``addr=ADDRESS,cert=FILE,key=FILE``, perhaps with ``ciphers`` and ``clientca``.
+    """Read the value of ``https2``; see :func:`read_secure`.
+
+    Raises:
+        ValueError: it is none, with what was expected.
+    """
+    return read_secure(text, "https2")
+
+
+def read_secure(text: str, option: str) -> SecureListener:
+    """Read ``addr=ADDRESS,cert=FILE,key=FILE``, perhaps with ``ciphers`` and ``clientca``, of this option.
 
     Raises:
         ValueError: it is none, with what was expected.
@@ -74,7 +83,7 @@ def read_https2(text: str) -> SecureListener:
         raise ValueError("expected at least addr=ADDRESS,cert=FILE,key=FILE")
     LISTEN.parse(address)
     files = files_of(address, list(named.values()))
-    return SecureListener(address, files, "https2", exports=exports, ignored=ignored)
+    return SecureListener(address, files, option, exports=exports, ignored=ignored)
 
 
 def _sni(text: str) -> CertificateFiles:
@@ -103,8 +112,14 @@ def _header(text: str) -> str:
     return text
 
 
-HTTPS = Kind("ADDRESS,CRT,KEY[,CIPHERS[,CA]]", _https)
+_SHOWN: Final = "ADDRESS,CRT,KEY[,CIPHERS[,CA]]"
+
+HTTPS = Kind(_SHOWN, lambda text: _comma_separated(text, "https"))
+SSLROUTER = Kind(_SHOWN, lambda text: _comma_separated(text, "sslrouter"))
+SUWSGI = Kind(_SHOWN, lambda text: _comma_separated(text, "fastrouter-suwsgi"))
+SSLROUTER2 = Kind("addr=…,cert=…,key=…", lambda text: read_secure(text, "sslrouter2"))
 HTTPS2 = Kind("addr=…,cert=…,key=…", read_https2)
 SNI = Kind("NAME CRT,KEY[,CIPHERS[,CA]]", _sni)
 SNI_REGEXP = Kind("REGEXP CRT,KEY[,CIPHERS[,CA]]", _sni_regexp)
+PAIR = Kind("CRT,KEY", lambda text: files_of("", text.split(",")))
 HEADER = Kind("HEADER", _header)

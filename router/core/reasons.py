@@ -80,6 +80,8 @@ RESET: Final = Reason("reset", HTTPStatus.BAD_GATEWAY, Blame.NODE)
 STALLED: Final = Reason("stalled", HTTPStatus.GATEWAY_TIMEOUT, option="timeout")
 # A node that ends its connection without an answer is blamed where that happens: not if the connection had been kept.
 NO_ANSWER: Final = Reason("no-answer", HTTPStatus.BAD_GATEWAY)
+# Of a relay. What a client says may be why.
+NODE_RESET: Final = Reason("node-reset", HTTPStatus.BAD_GATEWAY, at_will=True)
 CONNECT: Final = Reason("connect", HTTPStatus.BAD_GATEWAY)
 BUSY: Final = Reason("busy", HTTPStatus.SERVICE_UNAVAILABLE, option="connect-timeout")
 NO_NODE: Final = Reason("no-node", HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,9 +1,9 @@
 """Link: one stream connection, its socket, unsent bytes (backpressure) and half-close.
 
-Reads happen where the bytes are wanted; a link only arms and disarms the poller's notice of them. Writes go out at
-once; what the kernel does not take is kept and sent when it can be, and the owner is told when the socket breaks.
-Sockets instead of transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are seen as they
-happen, on both event loops. Nobody but the link touches the socket.
+Writes go out at once; what the kernel does not take is kept and sent when it can be, and the owner is told when the
+socket breaks.
+Sockets instead of asyncio transports: measured 5 to 10 % less CPU per request, and EAGAIN, half-close and RST are
+seen as they happen, on both event loops alike. Nobody but the link touches the socket.
 """
 
 import select
@@ -15,8 +15,8 @@ from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.connect import outcome
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Heavy, Pollable, Poller
-from uwsgi_router.router.net.reader import Reader
+from uwsgi_router.router.net.poller import SHARE, WRITABLE, Poller
+from uwsgi_router.router.net.read_end import NOW, ReadEnd, Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Above HIGH unsent bytes whoever feeds the link should stop; below LOW it may go on.
@@ -26,9 +26,6 @@ LOW: Final = 16 * 1024
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
-#: For each call on a socket: an accepted one is not told by ioctl that it must not block.
-_NOW: Final = int(socket.MSG_DONTWAIT)
-_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 # Events of epoll.
 _BYTES: Final = int(select.EPOLLIN)
 _LAST: Final = int(select.EPOLLRDHUP)
@@ -55,7 +52,7 @@ class LinkOwner(Reader):
         """Note that the last unsent byte went out, or a connect has ended."""
 
 
-class Link(Pollable):
+class Link(ReadEnd):
     """Link: one end of a stream connection.
 
     Args:
@@ -67,7 +64,6 @@ class Link(Pollable):
     Attributes:
         backlog: bytes taken by :meth:`write` and not yet by the kernel.
         broken: the reset that a write has met: the kernel tells of it once, and then only of an end.
-        heavy: its place in the queue, if it uses more than its share of a turn; None: it does not.
         connecting: :meth:`watch_connect` was called, and the connect has not ended.
         hung_up: the peer has closed a UNIX socket, not only its own direction: it will read nothing more.
         last: the peer has ended, in good order, and all that it sent is in the kernel: a read that returns less than
@@ -78,20 +74,11 @@ class Link(Pollable):
 
     __slots__ = (
         "_eof",
-        "_fd",
         "_owner",
-        "_paused",
         "_pending",
-        "_poller",
-        "_reader",
-        "_sock",
-        "_traffic",
-        "_watched",
         "backlog",
         "broken",
-        "closed",
         "connecting",
-        "heavy",
         "hung_up",
         "last",
         "on_low",
@@ -103,33 +90,20 @@ class Link(Pollable):
     def __init__(
         self, poller: Poller, sock: socket.SocketType, owner: LinkOwner | None, traffic: Traffic
     ) -> None:
-        self._poller = poller
+        ReadEnd.__init__(self, poller, sock, traffic)
         if owner is not None:
             self._owner = owner
-        self._sock = sock
-        self._traffic = traffic
-        self._fd = sock.fileno()
-        self._watched = 0
         self._pending: bytearray | None = None
-        # Who is told when there is something to read, and who would be if the link were not paused.
-        self._reader: Reader | None = None
-        self._paused: Reader | None = None
         self._eof = self.last = self.hung_up = False
-        self.heavy: Heavy | None = None
         self.connecting = False
         self.broken: OSError | None = None
         self.backlog = 0
         self.on_low: Callable[[], None] | None = None
-        self.closed = False
         self.written = 0
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "reading" if self.reading else "paused"
         return f"<Link fd={self._fd} {state} backlog={self.backlog}>"
-
-    def fileno(self) -> int:
-        """Return the number of the socket, -1 if it is closed."""
-        return -1 if self.closed else self._fd
 
     def on_events(self, events: int) -> None:
         """Act on readiness; errors and hang-ups go to the active reader or writer, whose next call raises them."""
@@ -148,46 +122,9 @@ class Link(Pollable):
                 self._watch(self._watched & ~WRITABLE)
                 self._owner.wake()
 
-    def _watch(self, events: int) -> None:
-        # The number of a closed socket may belong to another one by now.
-        if events == self._watched or self.closed:
-            return
-        if not self._watched:
-            if self.heavy is None:
-                self._poller.register(self._fd, self, events)
-            else:
-                self._poller.register_heavy(self._fd, self.heavy, events)
-        elif events:
-            self._poller.modify(self._fd, events)
-        else:
-            self._poller.unregister(self._fd)
-        self._watched = events
-
     def owned_by(self, owner: LinkOwner) -> None:
         """From now on report to ``owner``."""
         self._owner = owner
-
-    # --- its share of a turn ---
-
-    def set_heavy(self) -> None:
-        """Put this connection behind the others from now on: it has used its share of this turn."""
-        if self.heavy is None and not self.closed:
-            self.heavy = Heavy(self._poller, self)
-            if self._watched:
-                self._poller.set_heavy(self._fd, self.heavy, self._watched)
-
-    def set_light(self) -> None:
-        """Let this connection be one of all again: another request begins."""
-        if self.heavy is not None:
-            self.heavy.drop()
-            self.heavy = None
-            if self._watched:
-                self._poller.set_light(self._fd, self, self._watched)
-
-    def watch_again(self) -> None:
-        """Have the poller tell of events again, of which a heavy link is told once."""
-        if self._watched and self.heavy is not None:
-            self._poller.modify(self._fd, self._watched)
 
     # --- connecting ---
 
@@ -204,68 +141,6 @@ class Link(Pollable):
         """
         outcome(self._sock)
 
-    # --- reading ---
-
-    @property
-    def reading(self) -> bool:
-        """True while the reader is called."""
-        return self._reader is not None
-
-    def read_with(self, reader: Reader) -> None:
-        """Call ``reader`` whenever the socket is readable, from now on."""
-        if self.closed:
-            return
-        self._reader = reader
-        self._paused = None
-        if not self._watched & READABLE:
-            self._watch(self._watched | READABLE)
-
-    def pause(self) -> None:
-        """Stop the reader's calls; bytes stay in the kernel, which slows the peer down (backpressure)."""
-        if self._reader is not None:
-            self._paused, self._reader = self._reader, None
-            self._watch(self._watched & ~READABLE)
-
-    def resume(self) -> None:
-        """Let the reader be called again."""
-        if self._paused is not None:
-            self._reader, self._paused = self._paused, None
-            self._watch(self._watched | READABLE)
-
-    def recv(self, size: int) -> bytes | None:
-        """Return the next bytes, at most ``size``; b"" at the peer's end, None if there are none yet.
-
-        Raises:
-            OSError: if the connection is broken.
-        """
-        try:
-            data: bytes = self._sock.recv(size, _NOW)
-        except (BlockingIOError, InterruptedError):
-            return None
-        size = len(data)
-        self._traffic.tx += size
-        if size >= SHARE:
-            if self.heavy is None:
-                self.set_heavy()
-            else:
-                self.heavy.more = True
-        return data
-
-    def skip(self, size: int) -> int | None:
-        """Throw the next bytes away; return how many: 0 at the peer's end, None: there are none yet."""
-        data = self.recv(size)
-        return None if data is None else len(data)
-
-    def is_quiet(self) -> bool:
-        """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
-        try:
-            self._sock.recv(1, _PEEK)
-        except (BlockingIOError, InterruptedError):
-            return True
-        except OSError:
-            return False
-        return False
-
     # --- writing ---
 
     def write(self, data: bytes) -> None:
@@ -278,7 +153,7 @@ class Link(Pollable):
         size = len(data)
         if self._pending is None:
             try:
-                sent = self._sock.send(data, _NOW)
+                sent = self._sock.send(data, NOW)
             except (BlockingIOError, InterruptedError):
                 pass
             except ConnectionResetError as reset:
@@ -296,6 +171,39 @@ class Link(Pollable):
         self._pending += data
         self.backlog = len(self._pending)
 
+    @property
+    def plain(self) -> bool:
+        """True if the kernel's bytes are the peer's, so that they can be spliced."""
+        return True
+
+    def write_view(self, view: memoryview) -> None:
+        """Do as :meth:`write`, with bytes of a buffer that others will use: what the kernel does not take is copied.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        sent = 0
+        if self._pending is None:
+            try:
+                sent = self._sock.send(view, NOW)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except ConnectionResetError as reset:
+                self.broken = without_traceback(reset)
+                raise
+            self.note_written(sent)
+        if sent < len(view):
+            self.write(bytes(view[sent:]))
+
+    def note_written(self, size: int) -> None:
+        """Count bytes that the kernel has taken."""
+        self.written += size
+        self._traffic.rx += size
+
+    def watch_room(self) -> None:
+        """Wake the owner once the kernel takes bytes again that are not in the backlog."""
+        self.watch_connect()
+
     def write_first(self, data: bytes) -> bool:
         """Send ``data`` if the connection, which is being made, is there already; False: it is not.
 
@@ -303,11 +211,10 @@ class Link(Pollable):
             OSError: it was refused, or is broken.
         """
         try:
-            sent = self._sock.send(data, _NOW)
+            sent = self._sock.send(data, NOW)
         except BlockingIOError:
             return False
-        self.written += sent
-        self._traffic.rx += sent
+        self.note_written(sent)
         if sent < len(data):
             self.write(data[sent:])
         return True
@@ -328,7 +235,7 @@ class Link(Pollable):
     def _send_pending(self, pending: bytearray) -> int:
         """Send what the kernel takes; return how many bytes it took."""
         try:
-            return self._sock.send(pending, _NOW)
+            return self._sock.send(pending, NOW)
         except (BlockingIOError, InterruptedError):
             return 0
 

@@ -2,13 +2,10 @@
 
 import select
 import socket
-from typing import Final
 
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.net.poller import EDGE, READABLE
-from uwsgi_router.router.net.reader import Reader
-
-_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+from uwsgi_router.router.net.read_end import Reader
 
 
 class PeekLink(Link):
@@ -35,7 +32,7 @@ class PeekLink(Link):
         """
         try:
             # An encrypted socket's own would want to decrypt.
-            return socket.SocketType.recv(self._sock, size, _PEEK)
+            return socket.SocketType.recv(self._sock, size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return None
 

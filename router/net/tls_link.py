@@ -1,172 +1,49 @@
-"""TLS link: the bytes of a connection, encrypted (RFC 8446, RFC 5246); OpenSSL by Python's ssl on the link's socket.
+"""TLS link: the bytes of a connection, encrypted; writing, and the end.
 
-A link begins as a plain one: what comes before TLS (a PROXY header) and the ClientHello are looked at before OpenSSL
-takes part, so that everything can depend on the name that is asked for. :meth:`TlsLink.secure` begins TLS,
-:meth:`TlsLink.handshake` goes on until it is done; from then on it is a link like any other.
-
-What OpenSSL is like (docs/decisions.md has what was measured):
-
-* A read takes one record, of 16,384 bytes at most. With a smaller buffer the rest would stay in OpenSSL, of which epoll
-  knows nothing: so no less than a record is read, whatever was asked for.
-* A write takes all of its bytes or none, and is repeated with the same bytes, or more: so records are written one by
-  one, and the first unsent one stays where it is.
-* A connection that ends without close_notify was cut off: that is an error, and no end.
+OpenSSL takes all bytes of a write or none, and wants it repeated with the same bytes, or more: so records are written
+one by one, and the first unsent one stays where it is.
 """
 
-import errno
+import os
+import select
 import socket
 import ssl
 from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
-from uwsgi_router.router.net.peek_link import PeekLink
-from uwsgi_router.router.net.poller import READABLE, SHARE, WRITABLE, Poller, Resumable
-from uwsgi_router.router.net.reader import Reader
+from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller
+from uwsgi_router.router.net.read_end import NOW
+from uwsgi_router.router.net.tls_read_end import BUFFER, MOST_RECORDS, PLACES, RECORD, TlsReadEnd
 from uwsgi_router.subscriptions.traffic import Traffic
 
-#: Bytes of a record, at most.
-RECORD: Final = 16_384
-# Records that are read and written at once. All links read into one buffer: nothing is left there.
-_RECORDS: Final = 4
-_BUFFER: Final = memoryview(bytearray(_RECORDS * RECORD))
-_PLACES: Final = [_BUFFER[at : at + RECORD] for at in range(0, _RECORDS * RECORD, RECORD)]
 # Read before close_notify is sent: what lies in the kernel then, OpenSSL takes for an error.
 _MOST_EARLY: Final = 64
 
 
-class _Again(Resumable):
-    """Call of a link's reader for what the kernel has nothing to tell of any more."""
+class TlsLink(TlsReadEnd):
+    """Link whose bytes are encrypted."""
 
-    __slots__ = ("_link",)
-
-    def __init__(self, link: "TlsLink") -> None:
-        self._link = link
-
-    def resume(self) -> None:
-        """Have the reader read, if there is one now."""
-        if not self._link.closed:
-            self._link.on_events(READABLE)
-
-
-class TlsLink(PeekLink):
-    """Link whose bytes are encrypted.
-
-    Attributes:
-        truncated: the peer's bytes have ended without close_notify.
-    """
-
-    __slots__ = (
-        "_early",
-        "_error",
-        "_orderly",
-        "_over",
-        "_parted",
-        "_parting",
-        "_tls",
-        "_waits",
-        "truncated",
-    )
+    __slots__ = ("_goodbye", "_parting")
 
     def __init__(
         self, poller: Poller, sock: socket.SocketType, owner: LinkOwner | None, traffic: Traffic
     ) -> None:
-        Link.__init__(self, poller, sock, owner, traffic)
-        self._tls: ssl.SSLSocket | None = None
-        # Read already, and not told of yet: bytes, and behind them the peer's end, or an error.
-        self._early = b""
-        self._over = False
-        self._error: OSError | None = None
-        # OpenSSL has to write before it can read on.
-        self._waits = False
-        # close_notify has not been sent, and would be true; it does not go out yet.
-        self._orderly = self._parting = False
-        # It was sent.
-        self._parted = False
-        self.truncated = False
-
-    # --- the handshake ---
-
-    def secure(
-        self,
-        context: ssl.SSLContext,
-        *,
-        server_hostname: str | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> None:
-        """Begin TLS: from now on all bytes belong to it.
-
-        Args:
-            context: of a server or of a client.
-            server_hostname: of the server, for a client's context; None: this is the server.
-            session: that a client may resume.
-
-        Raises:
-            OSError: the connection is broken.
-        """
-        # Otherwise the wrapped socket would be lost without having been closed.
-        self._sock.getpeername()
-        # OpenSSL can't be told with each call not to wait.
-        self._sock.setblocking(False)
-        self._sock = self._tls = context.wrap_socket(
-            self._sock,  # type: ignore[arg-type] # bare ones will do
-            server_side=context.protocol is ssl.PROTOCOL_TLS_SERVER,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-            server_hostname=server_hostname,
-            session=session,
-        )
-
-    def handshake(self) -> bool:
-        """Go on with the handshake; return True when it is done, False if the owner is woken for more of it.
-
-        Raises:
-            OSError: it has failed; the peer was told.
-        """
-        assert self._tls is not None
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLWantWriteError:
-            self.watch_connect()
-            return False
-        self._orderly = True
-        return True
-
-    @property
-    def tls(self) -> ssl.SSLSocket:
-        """The connection as OpenSSL knows it, to ask what the handshake has settled."""
-        assert self._tls is not None
-        return self._tls
-
-    # --- reading ---
-
-    def read_with(self, reader: Reader) -> None:
-        """Call ``reader`` whenever there is something to read, from now on."""
-        Link.read_with(self, reader)
-        self._tell_early()
-
-    def resume(self) -> None:
-        """Let the reader be called again."""
-        Link.resume(self)
-        self._tell_early()
-
-    def _tell_early(self) -> None:
-        """Have the reader called for what was read already, of which the kernel does not tell."""
-        if (self._early or self._has_ended()) and not self.closed:
-            self._poller.resume_soon(_Again(self))
+        TlsReadEnd.__init__(self, poller, sock, owner, traffic)
+        # close_notify does not go out yet; its record, if it was made apart.
+        self._parting = False
+        self._goodbye = b""
 
     def on_events(self, events: int) -> None:
         """Act on readiness."""
-        if self._waits and events != READABLE:
+        if self._waits and events & ~READABLE:
             self._waits = False
             watched = self._watched if self._pending is not None else self._watched & ~WRITABLE
             if self._reader is not None:
                 watched |= READABLE
                 events |= READABLE
             self._watch(watched)
-        if self._parting and events != READABLE:
+        if self._parting and events & ~READABLE:
             self._parting = False
             self._watch(self._watched & ~WRITABLE)
             try:
@@ -174,111 +51,10 @@ class TlsLink(PeekLink):
             except OSError as exc:
                 self._owner.link_broken(self, exc)
                 return
+        if self._tls is not None:
+            # A read takes a record, so a short one need not be the last.
+            events &= ~select.EPOLLRDHUP
         Link.on_events(self, events)
-
-    def recv(self, size: int) -> bytes | None:
-        """Return the next bytes; b"" at the peer's end, None if there are none yet.
-
-        Args:
-            size: as for any link, but no less than a record is read, and no more than four.
-
-        Raises:
-            OSError: if the connection is broken, or was cut off.
-        """
-        if self._tls is None:
-            return Link.recv(self, size)
-        if self._early:
-            early, self._early = self._early, b""
-            self._tell_early()
-            return early
-        if self._has_ended():
-            return self._end()
-        count = self._read()
-        if not count:
-            return self._end() if self._has_ended() else None
-        self._tell_early()
-        self._traffic.tx += count
-        if count >= SHARE:
-            if self.heavy is None:
-                self.set_heavy()
-            else:
-                self.heavy.more = True
-        return bytes(_BUFFER[:count])
-
-    def _has_ended(self) -> bool:
-        return self._over or self._error is not None
-
-    def _end(self) -> bytes:
-        """Return b"" for the peer's end.
-
-        Raises:
-            OSError: there was an error instead.
-        """
-        if self._error is not None:
-            raise self._error
-        return b""
-
-    def _read(self) -> int:
-        """Read into the buffer what there is; return how many bytes; notes an end or an error."""
-        tls = self._tls
-        assert tls is not None
-        count = 0
-        for place in _PLACES:
-            try:
-                got = tls.recv_into(place, RECORD)
-            except ssl.SSLWantReadError:
-                break
-            except ssl.SSLWantWriteError:
-                # An answer to a change of keys does not go out: as long as it does not, nothing can be read.
-                self._waits = True
-                self._watch((self._watched & ~READABLE) | WRITABLE)
-                break
-            except ssl.SSLZeroReturnError:
-                # What 0 is while close_notify was not sent.
-                self._over = True
-                break
-            except ssl.SSLEOFError:
-                self.truncated = True
-                if self._parted:
-                    # Few say goodbye to who has said it.
-                    self._over = True
-                    break
-                self._broken(
-                    ConnectionResetError(errno.ECONNRESET, "TLS ended without close_notify")
-                )
-                break
-            except OSError as exc:
-                self._broken(exc)
-                break
-            count += got
-            if got < RECORD:
-                self._over = not got
-                break
-        return count
-
-    def _broken(self, error: OSError) -> None:
-        self._error = without_traceback(error)
-        self._orderly = False
-
-    def skip(self, size: int) -> int | None:
-        """Throw the next bytes away, as they come from the kernel; nothing can be read after that.
-
-        Raises:
-            OSError: if the connection is broken.
-        """
-        try:
-            data = socket.SocketType.recv(self._sock, size, socket.MSG_DONTWAIT)
-        except (BlockingIOError, InterruptedError):
-            return None
-        self._traffic.tx += len(data)
-        return len(data)
-
-    def is_quiet(self) -> bool:
-        """Return True if the peer has neither sent anything nor ended the connection; nothing is taken."""
-        try:
-            return self.peek(1) is None
-        except OSError:
-            return False
 
     # --- writing ---
 
@@ -290,7 +66,21 @@ class TlsLink(PeekLink):
         """
         if self._tls is None:
             Link.write(self, data)
-            return
+        else:
+            self._put(data)
+
+    def write_view(self, view: memoryview) -> None:
+        """Do as :meth:`write`, with bytes of a buffer that others will use: what is not taken is copied.
+
+        Raises:
+            OSError: if the connection is broken.
+        """
+        if self._tls is None:
+            Link.write_view(self, view)
+        else:
+            self._put(view)
+
+    def _put(self, data: bytes | memoryview) -> None:
         sent = 0
         size = len(data)
         if self._pending is None:
@@ -311,7 +101,7 @@ class TlsLink(PeekLink):
                 self._pending += data
             self.backlog = len(self._pending)
 
-    def _send(self, data: bytes | bytearray, most: int) -> int:
+    def _send(self, data: bytes | bytearray | memoryview, most: int) -> int:
         """Send the first ``most`` bytes of ``data``, in records; return how many were taken."""
         tls = self._tls
         assert tls is not None
@@ -330,7 +120,7 @@ class TlsLink(PeekLink):
     def _send_pending(self, pending: bytearray) -> int:
         if self._tls is None:
             return super()._send_pending(pending)
-        return self._send(pending, min(len(pending), _RECORDS * RECORD))
+        return self._send(pending, min(len(pending), MOST_RECORDS * RECORD))
 
     # --- the end ---
 
@@ -344,8 +134,15 @@ class TlsLink(PeekLink):
         tls = self._tls
         if tls is None or not self._orderly:
             return True
-        if self._reader is not None or self._paused is not None:
-            self._read_early()
+        if (self._reader is not None or self._paused is not None) and not self._has_ended():
+            try:
+                if not self._goodbye:
+                    self._goodbye = self._made_apart(tls)
+            except OSError:
+                # There are no descriptors; so much as has come will not be in the way.
+                self._read_early()
+            else:
+                return self._send_goodbye()
         try:
             tls.unwrap()
             self._over = True
@@ -365,16 +162,57 @@ class TlsLink(PeekLink):
         self._tell_early()
         return True
 
+    def _made_apart(self, tls: ssl.SSLSocket) -> bytes:
+        """Return the record that says goodbye, which OpenSSL has written to another socket in this one's place.
+
+        Once it has sent one, OpenSSL looks for the peer's; bytes that are there instead are an error to it, and nothing
+        could be read any more. Nobody knows what comes until then, so it looks where nothing is.
+
+        Raises:
+            OSError: there are no descriptors, or the connection is broken.
+        """
+        fd = self._fd
+        there, here = socket.socketpair()
+        with there, here:
+            there.setblocking(False)
+            kept = os.dup(fd)
+            try:
+                os.dup2(there.fileno(), fd, inheritable=False)
+                try:
+                    tls.unwrap()
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    os.dup2(kept, fd, inheritable=False)
+            finally:
+                os.close(kept)
+            return here.recv(RECORD, socket.MSG_DONTWAIT)
+
+    def _send_goodbye(self) -> bool:
+        """Send the record that was made apart; return False if the kernel does not take all of it yet."""
+        try:
+            sent = socket.SocketType.send(self._sock, self._goodbye, NOW)
+        except BlockingIOError:
+            sent = 0
+        self._goodbye = self._goodbye[sent:]
+        if self._goodbye:
+            self._parting = True
+            self._watch(self._watched | WRITABLE)
+            return False
+        self._orderly = False
+        self._parted = True
+        return True
+
     def _read_early(self) -> None:
         """Read what has come: OpenSSL would take it for an error behind close_notify."""
         if self._has_ended():
             return
         for _ in range(_MOST_EARLY):
-            count = self._read()
+            count = self._read(PLACES)
             if not count:
                 break
             self._traffic.tx += count
-            self._early += bytes(_BUFFER[:count])
+            self._early += bytes(BUFFER[:count])
 
     def close(self) -> None:
         """Close the socket, with close_notify if everything was sent; otherwise what was not sent is lost."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.router.backs.back import Back
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -28,6 +29,7 @@ from uwsgi_router.subscriptions.node import Node, SubscribedNode
 
 # Of a body that must be read whole for a node that wants its length, so much is kept in memory unless configured.
 SPOOL_MEMORY: Final = 1024 * 1024
+_FOREVER: Final = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class Limits:
         self.hold_max = config.hold_max
         self.post_buffering = config.post_buffering
         self.post_buffering_dir = config.post_buffering_dir
-        self.timeout = config.timeout
+        # Only a relay may wait for ever.
+        self.timeout = config.timeout or _FOREVER
 
 
 class Site:
@@ -168,7 +171,7 @@ class Site:
 
     def back_of(self, node: Node) -> Back:
         """Return the back that speaks a node's protocol."""
-        return self._http_back if node.proto == "http" else self._uwsgi_back
+        return self._http_back if node.is_http else self._uwsgi_back
 
     def connection_limit(self, node: Node) -> int | None:
         """Return how many connections an HTTP node may have, idle and in use; None: any number."""
@@ -214,12 +217,14 @@ class Context:
         connections: the open ones of this router.
         descriptors: of this process.
         site: policy for the requests.
+        node_tls: of nodes that speak TLS.
     """
 
     __slots__ = (
         "connections",
         "descriptors",
         "loop",
+        "node_tls",
         "poller",
         "resolver",
         "site",
@@ -238,7 +243,9 @@ class Context:
         descriptors: Descriptors,
         limits: ConnectionLimits,
         ids: str,
+        node_tls: NodeTls,
     ) -> None:
+        self.node_tls = node_tls
         self.loop = loop
         self.poller = poller
         self.upstreams = upstreams

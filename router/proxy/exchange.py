@@ -14,6 +14,7 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.answers.answer import Answer, SecondTry
 from uwsgi_router.router.proxy.answers.message import MAX_HEAD, MessageAnswer
 from uwsgi_router.router.proxy.answers.raw import RawAnswer, RawDownload
+from uwsgi_router.router.proxy.answers.relay import RelayAnswer
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.connection import RunningRequest
@@ -173,6 +174,8 @@ class Exchange(RunningRequest):
         limits = site.limits
         size = limits.buffer_size
         if back.is_opaque(request):
+            if back.relays:
+                return RelayAnswer(site, request, self.client, lease, back, link)
             raw = RawDownload(link, self.fiber, size, self.body)
             answer: Answer = RawAnswer(site, request, self.client, lease, back, raw)
         else:
@@ -331,13 +334,14 @@ class Exchange(RunningRequest):
     def outcome(self) -> Outcome:
         """Return the outcome of the request, for the log."""
         lease = self.lease
+        connected = lease is not None and (lease.head_size or lease.connect_time)
         return Outcome(
             self.client.connection.id,
             self.fiber.phase.value,
             key=self.request.key,
             node=self.route.node,
             tries=self.route.tries,
-            connect=lease.connect_time if lease is not None and lease.head_size else None,
+            connect=lease.connect_time if lease is not None and connected else None,
             started=self.started,
             client=self.request.client,
             peer=self.client.connection.peer[0],

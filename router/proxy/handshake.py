@@ -268,6 +268,8 @@ class Handshake(Connection):
             policy=policy,
         )
         self._context.site.reporter.handshake_done(facts)
+        # Whoever follows says who reads on.
+        link.pause()
         self._following = self._front.connection(
             self._context, link, self.peer, self.number, self._listener, facts
         )

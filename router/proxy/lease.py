@@ -1,14 +1,17 @@
 """Lease: one node held for one attempt, with its connection from the connection pool or new."""
 
 import errno
+import ssl
 from time import monotonic
 from typing import Final
 
 from uwsgi_router.protocol.address import InetAddress
+from uwsgi_router.router.certificates.errors import CertificateFault
 from uwsgi_router.router.core.failure import TimedOut
 from uwsgi_router.router.net.connect import Endpoint, begin_bare, endpoint
 from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import Link, LinkOwner
+from uwsgi_router.router.net.tls_link import TlsLink
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.routing.base import Forwarder
@@ -71,7 +74,8 @@ class Lease(LinkOwner):
     # --- what the node's link tells ---
 
     def readable(self) -> None:
-        """Do nothing: a lease does not read."""
+        """Wake the fiber: the handshake can go on. A lease does not read besides."""
+        self._fiber.wake()
 
     def wake(self) -> None:
         """Wake the fiber: the connect has ended, or the last unsent byte went out."""
@@ -179,6 +183,9 @@ class Lease(LinkOwner):
             OSError: from the kernel.
         """
         sock, connected = begin_bare(where, self.node.socket_owner)
+        if self.node.secure:
+            # Nothing is said before the handshake.
+            return TlsLink(self._context.poller, sock, self, self.node), False
         link = Link(self._context.poller, sock, self, self.node)
         try:
             if connected:
@@ -195,6 +202,8 @@ class Lease(LinkOwner):
         """Wait until the connection is made, and send ``head``; otherwise close it."""
         try:
             await self._answered(link, until)
+            if isinstance(link, TlsLink):
+                await self._handshake(link, until)
             link.write(head)
         except BaseException:
             link.close()
@@ -224,6 +233,33 @@ class Lease(LinkOwner):
             except TimedOut:
                 self.node.connect_slow()
         raise TimedOut
+
+    async def _handshake(self, link: TlsLink, until: float) -> None:
+        """Do the handshake with a node that speaks TLS.
+
+        Raises:
+            OSError: it failed, or the node's certificate is none to believe.
+            TimedOut: it took too long.
+        """
+        fiber, tls, limits = self._fiber, self._context.node_tls, self._context.site.limits
+        fiber.arm(_CONNECT, min(limits.connect_timeout, max(until - fiber.loop.time(), 0.0)))
+        why = ""
+        try:
+            link.secure(tls.context(), server_hostname=tls.server_name(self.node))
+            link.lenient = not self.node.is_http
+            link.read_with(self)
+            while not link.handshake():
+                await fiber.pause()
+                self._body.check_client()
+        except ssl.SSLCertVerificationError as exc:
+            why = f"its certificate can't be believed: {exc.verify_message}"
+        except ssl.SSLError as error:
+            why = (error.reason or str(error)).lower().replace("_", " ")
+        except CertificateFault as fault:
+            why = str(fault)
+        if why:
+            raise OSError(errno.EPROTO, f"TLS: {why}")
+        link.pause()
 
     def _connected(self) -> None:
         self.node.connected()

@@ -9,7 +9,7 @@ from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import HIGH, Link
 from uwsgi_router.router.net.poller import Resumable
-from uwsgi_router.router.net.reader import Reader
+from uwsgi_router.router.net.read_end import Reader
 from uwsgi_router.router.proxy.feeder import Feeder
 from uwsgi_router.router.proxy.spool import Spool
 
@@ -26,6 +26,8 @@ class PumpState(Enum):
     """They are kept: there is no target yet, or not any more."""
     PASSING = "passing"
     """They go to the target."""
+    SPLICING = "splicing"
+    """They go to the target inside the kernel; only pumps of relays do that."""
     COMPLETE = "complete"
     """The message is whole and was passed on; what follows it is kept."""
     FAILED = "failed"
@@ -36,6 +38,7 @@ class PumpState(Enum):
 
 BUFFERING: Final = PumpState.BUFFERING
 PASSING: Final = PumpState.PASSING
+SPLICING: Final = PumpState.SPLICING
 COMPLETE: Final = PumpState.COMPLETE
 FAILED: Final = PumpState.FAILED
 STOPPED: Final = PumpState.STOPPED

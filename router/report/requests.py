@@ -179,7 +179,7 @@ class Reporter:
             node: it.
             what: it does with requests.
         """
-        asked, other = ("HTTP", "uwsgi") if node.proto == "http" else ("uwsgi", "HTTP")
+        asked, other = ("HTTP", "uwsgi") if node.is_http else ("uwsgi", "HTTP")
         proto = other.lower()
         if isinstance(node, SubscribedNode):
             remedy = f"let it announce proto={proto}"

@@ -98,10 +98,13 @@ class StaticForwarder(RotatingForwarder):
         for address, node in known.items():
             if address not in addresses:
                 self._ejections.forget(node)
-        self._groups[index] = [
-            known.get(address) or self.node_type(str(address), address, proto=proto)
-            for address in addresses
+        fresh = [
+            self.node_type(str(one), one, proto=proto) for one in addresses if one not in known
         ]
+        for node in fresh:
+            node.host = self.names[index].host
+        known |= {node.address: node for node in fresh}
+        self._groups[index] = [known[address] for address in addresses]
         self._flatten()
         return True
 

@@ -60,7 +60,7 @@ async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver) -> None
         OSError: from the kernel.
         _Failed: it answers, and not well.
     """
-    http = None if node.proto == "uwsgi" else h11.Connection(h11.CLIENT)
+    http = None if not node.is_http else h11.Connection(h11.CLIENT)
     data = PING if http is None else _request(http, host_of(node, checks), checks)
     with await _sent(node, data, resolver) as sock:
         if http is None:

@@ -118,7 +118,7 @@ class Table:
             mountpoints=config.mountpoints,
             max_keys=config.max_keys,
             max_nodes_per_key=config.max_nodes_per_key,
-            protocols=frozenset({"uwsgi", "http"}),
+            protocols=frozenset({"uwsgi", "http", "https", "suwsgi"}),
             router=secrets.token_hex(8).encode(),
             health=SharedHealth(
                 config.max_fails,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from uwsgi_router.protocol.subscription import Proto
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
 from uwsgi_router.subscriptions.client.arguments import CommandParser
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
@@ -29,6 +30,7 @@ log = logging.getLogger("subscriptions.client")
 
 # What programs speak that uWSGI does not run.
 _USUAL: Final = "http"
+_RAW: Final = "raw"
 _SECONDS = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 
@@ -108,7 +110,10 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
     return SubscribePlan(
         announcements=announcements,
         program=program,
-        check=Check.parse(options.check, key) if options.check else Check(host=host_of(key)),
+        check=replace(
+            Check.parse(options.check, key) if options.check else Check(host=host_of(key)),
+            any_protocol=options.proto == _RAW,
+        ),
         drain=Drain(options.drain, options.drain_delay, control_path(options.control, os.environ)),
         interval=options.interval,
         notify=options.notify,
@@ -125,6 +130,10 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
 def _announcements(options: argparse.Namespace, cores: int) -> tuple[Announcement, ...]:
     made = []
+    # Announces know no such protocol: raw routers do not ask, and to others it is uwsgi.
+    raw = options.proto == _RAW
+    usual: Proto = "uwsgi" if raw else _USUAL
+    protocol = None if raw else options.proto
     if options.key and not options.server:
         raise SubscribeError("there is no router: write --router HOST:PORT")
     for server in options.server:
@@ -140,8 +149,8 @@ def _announcements(options: argparse.Namespace, cores: int) -> tuple[Announcemen
                 balancing_weight=options.weight,
                 signing=options.sign,
                 cores=cores,
-                protocol=options.proto,
-                default_protocol=_USUAL,
+                protocol=protocol,
+                default_protocol=usual,
             )
             for key in options.key
         ]
@@ -152,8 +161,8 @@ def _announcements(options: argparse.Namespace, cores: int) -> tuple[Announcemen
                     text,
                     address=options.address,
                     weight=options.weight,
-                    protocol=options.proto,
-                    default_protocol=_USUAL,
+                    protocol=protocol,
+                    default_protocol=usual,
                 ),
                 cores=cores,
             )
@@ -202,8 +211,9 @@ def arguments_of(prog: str) -> argparse.ArgumentParser:
     )
     add(
         "--proto",
-        choices=PROTOS,
-        help="what the program speaks, as a scheme of --advertise may say, too (default: http)",
+        choices=(*PROTOS, _RAW),
+        help="what the program speaks, as a scheme of --advertise may say, too (default: http); raw: anything, for a"
+        " raw router, whose address is the key",
     )
     add("--weight", type=int, metavar="N", help="its share of the requests (default: 1)")
     add(

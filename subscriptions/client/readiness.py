@@ -28,12 +28,14 @@ class Check:
         host: what the ``Host`` field says: applications often answer only for their own.
         address: who is asked; None: the announced address.
         any_status: any answer is well, and HEAD is enough.
+        any_protocol: it is for a raw router, so that nobody asks in which protocol it answers.
     """
 
     path: str | None = None
     host: str = "localhost"
     address: Address | None = None
     any_status: bool = False
+    any_protocol: bool = False
 
     @classmethod
     def parse(cls, url: str, key: str) -> "Check":
@@ -68,7 +70,7 @@ class Check:
         """
         address = self.address or parse_address(announced)
         trouble, spoken = self._trouble(address)
-        if proto is None or (trouble is not None and spoken is not None):
+        if proto is None or self.any_protocol or (trouble is not None and spoken is not None):
             return trouble
         node = parse_address(announced)
         if spoken is None or address != node:

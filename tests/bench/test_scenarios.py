@@ -8,9 +8,9 @@ import pytest
 
 from bench import handshakes
 from bench.generator import drive
-from bench.measure import GIGABYTE, ROUND_TRIP, Setup
+from bench.measure import GIGABYTE, ROUND_TRIP, Setup, Unit
 from bench.programs import MissingError, free_port
-from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, tls, websocket
+from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, tls, websocket
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
 from bench.scenarios.variants import Variant
@@ -100,6 +100,31 @@ def test_cpu_per_gigabyte_of_a_router(
     assert 0 < run.spent / run.count < 10e9
 
 
+@pytest.mark.parametrize(
+    ("group", "node", "unit"),
+    [
+        (raw.TO_CLIENTS, "source", GIGABYTE),
+        (raw.FROM_CLIENTS, "sink", GIGABYTE),
+        (raw.COPIED, "source", GIGABYTE),
+        (raw.MESSAGES, "echo", ROUND_TRIP),
+        (raw.TLS_TO_CLIENTS, "source", GIGABYTE),
+        (raw.TLS_FROM_CLIENTS, "sink", GIGABYTE),
+    ],
+)
+def test_cpu_of_a_raw_router(
+    stack: ExitStack, tmp_path: Path, group: str, node: str, unit: Unit
+) -> None:
+    address = lean(stack, "bench.raw_node", f"127.0.0.1:{free_port()}", node)
+    ours = raw.bring_up(stack, tmp_path, lambda _told: None, group, address)[0]
+    setup = raw.measured(ours)
+    assert setup.unit is unit
+    assert setup.run
+    run = setup.run(1)
+    assert run.failed == 0
+    assert run.count > 0.01
+    assert run.spent > 0
+
+
 @pytest.mark.peers
 def test_every_program_is_measured_with_tls_and_without(stack: ExitStack, tmp_path: Path) -> None:
     programs.nginx()
@@ -125,6 +150,8 @@ def test_the_scenarios_of_the_table_of_aims_are_there() -> None:
         "fastrouter-http",
         "bulk",
         "websocket",
+        "raw",
+        "raw-idle",
         "table",
         "tls",
         "tls-idle",

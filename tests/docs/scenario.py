@@ -123,6 +123,8 @@ class Scenario:
         typed = commands(block)
         if any(re.match(r"uwsgi\b(?!-)", command.line) for command in typed):
             programs.uwsgi()
+        if any(command.line.startswith("redis-") for command in typed):
+            programs.debian("redis-server")
         name = block.argument("keeps running")
         if name:
             assert len(typed) == 1, f"{block.where}: one command keeps running"

@@ -14,7 +14,8 @@ from tests.docs.scenario import Scenario
 
 def _needs_peers(page: Path) -> bool:
     return any(
-        block.language == "nginx" or re.search(r"^\$ uwsgi\b(?!-)", block.text, re.MULTILINE)
+        block.language == "nginx"
+        or re.search(r"^\$ (uwsgi\b(?!-)|redis-)", block.text, re.MULTILINE)
         for block in blocks(page)
     )
 

@@ -6,7 +6,6 @@ import pytest
 
 from tests.lab import programs
 from tests.lab.place import Place
-from tests.lab.processes import run
 from tests.lab.servers import KINDS, Server
 
 pytestmark = pytest.mark.peers
@@ -54,13 +53,3 @@ def test_subscribe_announces_no_program_that_speaks_something_else(lab: Place, k
     assert f"not announced yet: {server.address} speaks {server.proto}, and is to be" in wrong
     assert f"write --proto {server.proto}" in wrong
     assert "announcing k.example" in announced_as(lab, server, server.proto)
-
-
-def test_https_to_a_node_is_refused_in_one_line() -> None:
-    ended = run(
-        programs.uwsgi_router(), "--http", "127.0.0.1:0", "--http-to", "https://127.0.0.1:8443"
-    )
-    assert ended.returncode == 1
-    (line,) = ended.stderr.splitlines()
-    assert "http-to" in line
-    assert "there is no TLS to nodes yet: write http://127.0.0.1:8443" in line

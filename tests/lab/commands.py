@@ -222,6 +222,21 @@ class HttpRouter(Router):
         wait_until(known, f"{address} is known as {key}")
 
 
+class RawRouter(Router):
+    """A raw router; it has a subscription server only if asked for one."""
+
+    kind = "rawrouter"
+
+    def __init__(
+        self, directory: Path, *options: str, subscriptions: bool = False, **settings: Any
+    ) -> None:
+        super().__init__(directory, *options, subscriptions=subscriptions, **settings)
+
+    def client(self, patience: float = 10.0) -> Client:
+        """Return a connection to it."""
+        return Client(self.address, patience)
+
+
 class OtherRouter(Gateway):
     """``uwsgi --fastrouter``: uWSGI's own, beside ours."""
 

@@ -15,7 +15,12 @@ from tests.lab.router import Router
 from tests.lab.scripts import Answerer, Script, answers, held_by_the_test
 from tests.lab.tls import NAME, TlsPeer
 from tests.lab.waiting import until
-from uwsgi_router.router.config.model import HttpRouterConfig, RouterConfig
+from uwsgi_router.router.config.model import (
+    HttpRouterConfig,
+    RawRouterConfig,
+    RouterConfig,
+    SslRouterConfig,
+)
 from uwsgi_router.router.proxy.context import Timing
 from uwsgi_router.router.table.timing import TableTiming
 
@@ -115,8 +120,20 @@ class Lab:
         process: dict[str, Any] | None = None,
         **options: Any,
     ) -> Router:
-        """A fastrouter, or a raw router; in front of these nodes, if there are any."""
+        """A fastrouter; in front of these nodes, if there are any."""
         config = RouterConfig(**_options(nodes, options))
+        return await self._started(config, subscription, process)
+
+    async def raw(
+        self,
+        *nodes: Node | Unreachable,
+        subscription: dict[str, Any] | None = None,
+        process: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Router:
+        """A raw router; an SSL router if it has listeners of that kind."""
+        kind = SslRouterConfig if options.get("secure") else RawRouterConfig
+        config = kind(**_options(nodes, options))
         return await self._started(config, subscription, process)
 
     async def http(
@@ -169,9 +186,14 @@ class Lab:
 
     # --- clients ---
 
-    async def client(self, router: Router) -> Peer:
+    async def client(self, router: Router, host: str | None = None) -> Peer:
+        """A client; ``host``: at this address instead of the one that the router listens on."""
         address = router.address
-        family = socket.AF_UNIX if isinstance(address, (str, bytes)) else socket.AF_INET
+        if host is not None:
+            address = (host, address[1])
+        family = socket.AF_UNIX
+        if not isinstance(address, (str, bytes)):
+            family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         peer = Peer(socket.socket(family))
         self._peers.append(peer)
         await asyncio.get_running_loop().sock_connect(peer.sock, address)

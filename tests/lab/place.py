@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.lab import proxies
-from tests.lab.commands import Command, HttpRouter, OtherRouter, Router
+from tests.lab.commands import Command, HttpRouter, OtherRouter, RawRouter, Router
+from tests.lab.databases import Postgres, Redis
 from tests.lab.load import Load
 from tests.lab.nginx import Nginx
 from tests.lab.nodes import Node
@@ -45,6 +46,18 @@ class Place:
         http = ["--http-backend-http"] if node.proto == "http" else []
         to = f"--http-to={node.address}"
         return self.http_router("--http-keepalive", to, *http, *options, **settings)
+
+    def raw_router(self, *options: str, **settings: Any) -> RawRouter:
+        """Start a raw router; see :class:`RawRouter`."""
+        return self._started(RawRouter(self.directory, *options, **settings))
+
+    def redis(self, name: str = "redis", *options: str) -> Redis:
+        """Start Redis; see :class:`Redis`."""
+        return self._started(Redis(self.directory, name, *options))
+
+    def postgres(self, *options: str) -> Postgres:
+        """Start PostgreSQL; see :class:`Postgres`."""
+        return self._started(Postgres(self.directory, *options))
 
     def other_router(self, *options: str) -> OtherRouter:
         """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""

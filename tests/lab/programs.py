@@ -36,50 +36,51 @@ def uwsgi_plugins(*names: str) -> list[str]:
 
 def nginx() -> str:
     """Return nginx's path, or skip the test (fail it when CI=true)."""
-    return _debian("nginx")
+    return debian("nginx")
 
 
 def haproxy() -> str:
     """Return HAProxy's path, or skip the test (fail it when CI=true)."""
-    return _debian("haproxy")
+    return debian("haproxy")
 
 
 def certbot() -> str:
     """Return certbot's path, or skip the test (fail it when CI=true)."""
-    return _debian("certbot")
+    return debian("certbot")
 
 
 def pebble() -> str:
     """Return the path of pebble, an authority for tests, or skip the test (fail it when CI=true)."""
-    return _debian("pebble")
+    return debian("pebble")
 
 
 def curl() -> str:
     """Return curl's path, or skip the test (fail it when CI=true)."""
-    return _debian("curl")
+    return debian("curl")
 
 
 def openssl() -> str:
     """Return the path of OpenSSL's command, or skip the test (fail it when CI=true)."""
-    return _debian("openssl")
+    return debian("openssl")
 
 
 def h2load() -> str:
     """Return the path of nghttp2's h2load, or skip the test (fail it when CI=true)."""
-    return _debian("h2load")
+    return debian("h2load")
 
 
 def chromium() -> str:
     """Return Chromium's path, or skip the test (fail it when CI=true)."""
-    return _debian("chromium")
+    return debian("chromium")
 
 
 def pebble_names() -> str:
     """Return the path of the name service that comes with pebble."""
-    return _debian("pebble-challtestsrv")
+    return debian("pebble-challtestsrv")
 
 
-def _debian(program: str) -> str:
+def debian(program: str) -> str:
+    """Return the path of a program of one of Debian's packages, or skip the test (fail it when CI=true)."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     return shutil.which(program, path=path) or _missing(program)
 

@@ -80,7 +80,7 @@ class Authority:
 
 
 class TlsPeer(Peer):
-    """A client's end of a TLS connection; the handshake is the test's to begin."""
+    """An end of a TLS connection, a client's or a server's; the handshake is the test's to begin."""
 
     def __init__(
         self,
@@ -88,16 +88,22 @@ class TlsPeer(Peer):
         context: ssl.SSLContext,
         name: str | None = NAME,
         session: ssl.SSLSession | None = None,
+        *,
+        server: bool = False,
     ) -> None:
         super().__init__(sock)
         self._sending = asyncio.Lock()
         # Encrypted, and not taken by the kernel.
         self._unsent = b""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        if name is None:
+        if name is None and not server:
             context.check_hostname = False
         self.tls = context.wrap_bio(
-            self.incoming, self.outgoing, server_hostname=name, session=session
+            self.incoming,
+            self.outgoing,
+            server_side=server,
+            server_hostname=None if server else name,
+            session=session,
         )
 
     async def handshake(self) -> None:
@@ -223,3 +229,20 @@ class TlsPeer(Peer):
             pass
         self.sock.send(self.outgoing.read())
         super().eof()
+
+
+async def served(peer: Peer, context: ssl.SSLContext) -> TlsPeer:
+    """A node's end of a TLS connection, after the handshake."""
+    node = TlsPeer(peer.sock, context, server=True)
+    await node.handshake()
+    return node
+
+
+def server_context(files: CertificateFiles, authority: str | None = None) -> ssl.SSLContext:
+    """The context of a node with this certificate; clients need one of ``authority``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    if authority is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority)
+    return context

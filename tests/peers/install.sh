@@ -1,6 +1,6 @@
 #!/bin/sh
-# Gets the real programs that the tests run against: Debian's nginx, HAProxy, shells, curl, h2load, Chromium, certbot and an
-# authority for it, and PyPI's uWSGI, built with TLS into .peers/venv.
+# Gets the real programs that the tests run against: Debian's nginx, HAProxy, Redis, PostgreSQL, shells, curl, h2load,
+# Chromium, certbot and an authority for it, and PyPI's uWSGI, built with TLS into .peers/venv.
 #
 #   install.sh --with-debian-packages   as root, installs the Debian packages that are missing; fails if a peer can't be had
 #   install.sh --if-possible            builds uWSGI if a compiler is there, installs no package, never fails: the tests
@@ -12,7 +12,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
-PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble chromium nghttp2-client systemd"
+PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble chromium nghttp2-client
+    systemd redis-server redis-tools postgresql postgresql-contrib socat"
 PYTHON=.venv/bin/python
 
 case "${1-}" in
@@ -60,7 +61,7 @@ install_packages() {
         || { say "apt could not install:$missing"; [ "$strict" = no ] || exit 1; }
     [ -z "$policy" ] || rm -f "$policy"
     trap - EXIT INT TERM
-    for server in nginx haproxy; do
+    for server in nginx haproxy redis-server postgresql; do
         is_installed "$server" || continue
         case "$missing " in *" $server "*)
             [ ! -e "/run/$server.pid" ] || service "$server" stop
@@ -115,6 +116,6 @@ build_plugins() {
 build_uwsgi
 build_plugins
 PATH=$PATH:/usr/sbin
-for program in nginx haproxy; do
+for program in nginx haproxy redis-server pgbench socat; do
     command -v $program >/dev/null || give_up "no $program (make peers, as root, installs it)"
 done

@@ -52,7 +52,7 @@ SUBSCRIPTIONS = st.builds(
     weight=st.integers(1, 1_000_000),
     algo=st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
     backup=st.integers(0, 2**32 - 1),
-    proto=st.sampled_from(["uwsgi", "http", "fastcgi", "scgi"]),
+    proto=st.sampled_from(["uwsgi", "http", "fastcgi", "scgi", "https", "suwsgi"]),
     vassal=OPTIONAL_BYTES,
     notify=OPTIONAL_BYTES,
     report=st.booleans(),

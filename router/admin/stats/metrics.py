@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from uwsgi_router.router.admin.stats.series import PREFIX, SLICE, label, slices
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.admin.stats.tls_metrics import tls_families
+from uwsgi_router.router.admin.stats.totals import NAMES, TOTALS
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.subscriptions.node import Node, SubscribedNode
 from uwsgi_router.subscriptions.pool import NodePool
@@ -27,41 +28,6 @@ from uwsgi_router.subscriptions.registry import Registry
 from uwsgi_router.version import __version__, build
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-_TOTALS = (
-    ("requests", "Requests that were read, over HTTP also those that were refused."),
-    ("completed", "Requests whose answer was delivered whole."),
-    ("client_aborts", "Requests whose client went away before the answer was whole."),
-    ("retries", "Connects tried after an earlier one for the same request had failed."),
-    ("retries_refused", "Requests that asked no further node because so many did already."),
-    ("resent", "Requests sent again because a node ended the connection without an answer."),
-    ("held", "Requests that waited for a node of their key."),
-    ("queued", "Requests that waited for a connection to an HTTP node."),
-    ("spilled", "Bodies that went to a file because others filled the memory for bodies."),
-    ("refused_packets", "Client connections closed because they sent no acceptable request."),
-    ("refused_datagrams", "Announces that were malformed, or refused by the table."),
-    ("lost_datagrams", "Datagrams to subscription servers that the kernel had no room for."),
-    ("bytes_received", "Bytes read from clients."),
-    ("bytes_sent", "Bytes written to clients."),
-    ("idle_closed", "Idle client connections closed to make room for others."),
-    ("accept_errors", "Failed accepts, nearly always for want of descriptors."),
-)
-"""Attributes of Counters that are shown one to one."""
-
-_NAMES = {
-    "completed": "requests_completed",
-    "client_aborts": "requests_client_aborted",
-    "retries": "connect_retries",
-    "resent": "requests_resent",
-    "held": "requests_held",
-    "idle_closed": "idle_connections_closed",
-    "queued": "requests_queued",
-    "spilled": "bodies_spilled",
-    "bytes_received": "client_received_bytes",
-    "bytes_sent": "client_sent_bytes",
-}
-"""Metric names, where they differ from the attribute."""
 
 
 class Families:
@@ -121,9 +87,9 @@ class Families:
             gauge = GaugeMetricFamily(PREFIX + metric, text, labels=["router"])
             gauge.add_metric(name, value)
             yield gauge
-        for attribute, text in _TOTALS:
+        for attribute, text in TOTALS:
             counter = CounterMetricFamily(
-                PREFIX + _NAMES.get(attribute, attribute), text, labels=["router"]
+                PREFIX + NAMES.get(attribute, attribute), text, labels=["router"]
             )
             counter.add_metric(name, getattr(source.counters, attribute))
             yield counter

@@ -77,8 +77,8 @@ def listeners(configuration: Configuration) -> Iterator[ListenAddress]:
     datagrams: list[tuple[str, str]] = []
     for router in configuration.routers:
         streams += [(router.kind, text) for text in router.listen]
+        streams += [(one.option, one.listen) for one in router.secured]
         if isinstance(router, HttpRouterConfig):
-            streams += [("https", one.listen) for one in router.secure]
             streams += [("http-to-https", redirect.listen) for redirect in router.redirects]
         streams += [(f"{router.kind}-stats", text) for text in router.stats]
         datagrams += [

@@ -14,7 +14,7 @@ from uwsgi_router.router.certificates.expiry import ending
 from uwsgi_router.router.certificates.pem import paths_of
 from uwsgi_router.router.certificates.store import try_files
 from uwsgi_router.router.config.lines import Problem, Severity
-from uwsgi_router.router.config.model import CertificateFiles, Configuration, HttpRouterConfig
+from uwsgi_router.router.config.model import CertificateFiles, Configuration
 from uwsgi_router.router.config.places import Places
 
 # A signature with such a key takes 3 ms, in which nobody else is served.
@@ -84,8 +84,7 @@ def _may_read(path: str, who: ProcessIdentity) -> bool:
 def _named(configuration: Configuration) -> Iterator[tuple[str, CertificateFiles]]:
     """Yield options and the files that they name."""
     for router in configuration.routers:
-        if isinstance(router, HttpRouterConfig):
-            yield from ((one.option, one.files) for one in router.secure)
+        yield from ((one.option, one.files) for one in router.secured)
     tls = configuration.tls
     yield from (("sni", files) for files in tls.sni)
     yield from (("sni-regexp", files) for files in tls.sni_regexps)

@@ -15,7 +15,7 @@ from uwsgi_router.router.app.process.identity import ProcessIdentity, identity
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem, Severity
 from uwsgi_router.router.config.load import Report, in_order
-from uwsgi_router.router.config.model import Configuration, HttpRouterConfig
+from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
@@ -74,9 +74,7 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
 
 def _uses_tls(configuration: Configuration) -> bool:
     """Return True if some router speaks TLS."""
-    return any(
-        isinstance(router, HttpRouterConfig) and router.secure for router in configuration.routers
-    )
+    return any(router.secured for router in configuration.routers)
 
 
 def _of_workers(configuration: Configuration) -> list[str]:

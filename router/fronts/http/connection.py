@@ -5,7 +5,6 @@ from time import monotonic
 from typing import Final
 
 from uwsgi_router.protocol.http.origin import Origin, origin_of_peer
-from uwsgi_router.protocol.proxy import ProxyError, parse_proxy_header
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut, without_traceback
 from uwsgi_router.router.core.tls import TlsFacts
@@ -26,6 +25,7 @@ from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.directions import Requests
 from uwsgi_router.router.proxy.exchange import Exchange
+from uwsgi_router.router.proxy.proxy_header import read_proxy_header
 from uwsgi_router.router.proxy.pump import MAX_BUFFERED
 from uwsgi_router.router.report.access_entry import AccessEntry
 from uwsgi_router.router.report.requests import Outcome
@@ -215,34 +215,17 @@ class HttpConnection(Connection):
 
     async def _read_proxy_header(self) -> bool:
         """Read the line in which a proxy says who the client is; False if there is none."""
-        pump, fiber = self.pump, self.fiber
-        fiber.arm(Phase.PROXY, self._settings.head_timeout)
-        while True:
-            header = failure = None
-            try:
-                if pump.buffered:
-                    header = parse_proxy_header(pump.buffered)
-            except ProxyError as exc:
-                text = f"{self.peer[0] or 'unix'} has to begin with a PROXY header: {exc}"
-                failure = Failure(reasons.BAD_PROXY_HEADER, text)
-            if failure is not None:
-                await self._refuse(failure)
-                return False
-            if header is not None:
-                pump.buffered = pump.buffered[header.size :]
-                if header.source is not None:
-                    failure = self.connections.peer_told(self, header.source)
-                    if failure is not None:
-                        self._context.site.reporter.connection_refused(self.peer[0], failure)
-                        await self._refuse(failure)
-                        return False
-                return True
-            if pump.ended:
-                return False
-            try:
-                await fiber.pause()
-            except TimedOut:
-                return False
+        failure = None
+        try:
+            header = await read_proxy_header(self, self.pump, self._settings.head_timeout)
+        except Failure as exc:
+            failure = without_traceback(exc)
+        if failure is None:
+            return header is not None
+        if failure.cause is not reasons.BAD_PROXY_HEADER:
+            self._context.site.reporter.connection_refused(self.peer[0], failure)
+        await self._refuse(failure)
+        return False
 
     def _expect_request(self) -> None:
         """Read on, and arm the timeout for the next request."""

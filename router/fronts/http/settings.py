@@ -1,11 +1,11 @@
 """Settings of an HTTP router: timeouts, body limits, WebSocket limits, parser."""
 
-from uwsgi_router.protocol.http.origin import TrustedPeers
 from uwsgi_router.router.config.model import HttpRouterConfig
 from uwsgi_router.router.fronts.http.answers import AnswerWriter, StrictWriter
 from uwsgi_router.router.fronts.http.client_certificates import ClientCertificates
 from uwsgi_router.router.fronts.http.pages import ErrorPages
 from uwsgi_router.router.fronts.http.parser import HttpParser
+from uwsgi_router.router.proxy.proxy_header import ProxyPeers
 
 
 class HttpSettings:
@@ -38,7 +38,6 @@ class HttpSettings:
     """
 
     __slots__ = (
-        "_everybody_has_proxy_header",
         "_proxies",
         "body_limit",
         "body_rate",
@@ -94,11 +93,8 @@ class HttpSettings:
         self.websocket_frame = config.websocket_max_frame
         self.websocket_message = config.websocket_max_message
         self.websocket_timeout = config.websocket_timeout
-        self._everybody_has_proxy_header = config.proxy_protocol == ()
-        self._proxies = TrustedPeers(config.proxy_protocol) if config.proxy_protocol else None
+        self._proxies = ProxyPeers(config.proxy_protocol)
 
     def wants_proxy_header(self, address: str) -> bool:
         """Return True if connections of this peer ("" on a UNIX socket) have to begin with a PROXY header."""
-        if self._proxies is not None:
-            return address in self._proxies
-        return self._everybody_has_proxy_header
+        return self._proxies.has(address)

@@ -12,8 +12,8 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Site
-from uwsgi_router.router.proxy.directions import Download
 from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import Pump
 from uwsgi_router.router.proxy.route import Route
 
 
@@ -67,7 +67,7 @@ class Answer:
         client: Client,
         lease: Lease,
         back: Back,
-        download: Download,
+        download: Pump,
     ) -> None:
         link = download.source
         self.site = site

@@ -86,8 +86,6 @@ class RawAnswer(Answer):
                         return
         finally:
             client.begun = download.count > 0
-        if self.back.may_say_nothing and download.error is None:
-            client.begun = True
         if download.refusal:
             self._look_at(download.refusal)
 

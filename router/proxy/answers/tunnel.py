@@ -8,8 +8,8 @@ from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.proxy.body import half_close
 from uwsgi_router.router.proxy.client import Client
 from uwsgi_router.router.proxy.context import Limits
-from uwsgi_router.router.proxy.directions import Download
 from uwsgi_router.router.proxy.lease import Lease
+from uwsgi_router.router.proxy.pump import Pump
 
 
 class Tunnel:
@@ -26,7 +26,7 @@ class Tunnel:
     __slots__ = ("_client", "_download", "_lease", "_limits", "_link", "_upload")
 
     def __init__(
-        self, limits: Limits, client: Client, lease: Lease, link: Link, download: Download
+        self, limits: Limits, client: Client, lease: Lease, link: Link, download: Pump
     ) -> None:
         self._limits = limits
         self._client = client

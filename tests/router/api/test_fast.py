@@ -211,7 +211,7 @@ forwarder_code: Any = ForwarderCode
         (lambda: fast().set_option("fastrouter-tu", ":1"), "(fastrouter-tu='fastrouter-tu'): there is no such"),
         (lambda: fast().set_option("", ":1"), "there is no such option"),
         (lambda: fast().set_option("module", "app"), "runs no application"),
-        (lambda: fast().set_option("https", ":80"), "not yet: "),
+        (lambda: fast().set_option("subscribe-to", ":80"), "not yet: "),
         (lambda: fast().set_option("http", ":80"), "it is an option of another kind of router"),
         (lambda: fast().set_option("http-zerg", "/z"), "it is an option of another kind of router"),
         (lambda: fast().set_option("ini", "a.ini"), "no option of a router"),

@@ -93,7 +93,7 @@ http: Any = RouterHttp
         (lambda: http().set_request_params(variables=5), "(variables=5): expected NAME=VALUE"),
         (lambda: http().set_extra_params(error_pages={200: "/x"}), "expected a status from 400 to 599"),
         (lambda: http().set_option("fastrouter-to", ":1"), "another kind of router"),
-        (lambda: http().set_option("https2", "addr=:1"), "not yet: this version does not speak TLS"),
+        (lambda: http().set_option("https2", "addr=:1"), "expected at least addr=ADDRESS,cert=FILE,key=FILE"),
         (lambda: http(forward_to=":1").configuration, "RouterHttp(on=None): expected an address to listen on"),
         (lambda: http().configuration, "RouterHttp(on=None): expected an address to listen on"),
     ],

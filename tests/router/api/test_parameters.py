@@ -19,6 +19,8 @@ from uwsgi_router.router.api import (
     RouterForkPty,
     RouterHttp,
     RouterHttps,
+    RouterRaw,
+    RouterSsl,
     RouterTunTap,
 )
 from uwsgi_router.router.config import table
@@ -45,7 +47,16 @@ def documented(method: Any) -> dict[str, tuple[list[str], str]]:
 
 def parameters() -> list[Any]:
     found = []
-    for router in (RouterFast, RouterHttp, RouterHttps, RouterForkPty, RouterTunTap):
+    routers = (
+        RouterFast,
+        RouterHttp,
+        RouterHttps,
+        RouterRaw,
+        RouterSsl,
+        RouterForkPty,
+        RouterTunTap,
+    )
+    for router in routers:
         for name, method in inspect.getmembers(router, inspect.isfunction):
             if router is RouterHttps and name not in vars(router):
                 continue
@@ -68,10 +79,10 @@ def certificate() -> CertificateFiles:
 
 def made(router: Any) -> Any:
     """One on an address that it may have."""
-    if router is RouterHttps:
+    if router in (RouterHttps, RouterSsl):
         files = certificate()
         return router(ON, cert=files.certificate, key=files.key)
-    return router(ON if router in (RouterFast, RouterHttp) else SOCKET)
+    return router(ON if router in (RouterFast, RouterHttp, RouterRaw) else SOCKET)
 
 
 def option_of(router: Any, names: list[str]) -> Option:
@@ -99,7 +110,7 @@ def test_a_parameter_sets_the_option_that_its_docstring_names(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         getattr(router, method)(**{parameter: value})
-    written = option.name if option.name in router.as_ini() else names[0]
+    written = option.name if option.name in router.as_ini() else names[0].replace("…", router.alias)
     assert f"{written} = {text}" in router.as_ini().splitlines()
 
 

@@ -12,7 +12,14 @@ from uwsgiconf.options import routing_routers as theirs
 
 import uwsgi_router.router.api as ours
 from tests.lab.zerg import zerg_server
-from uwsgi_router.router.api import RouterFast, RouterForkPty, RouterHttp, RouterTunTap
+from uwsgi_router.router.api import (
+    RouterFast,
+    RouterForkPty,
+    RouterHttp,
+    RouterRaw,
+    RouterSsl,
+    RouterTunTap,
+)
 
 METHODS = {
     RouterFast: (
@@ -29,6 +36,16 @@ METHODS = {
         "set_connections_params",
         "set_manage_params",
         "set_owner_params",
+    ),
+    RouterRaw: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
+    ),
+    RouterSsl: (
+        "__init__",
+        "set_basic_params",
+        "set_connections_params",
     ),
     RouterForkPty: (
         "__init__",

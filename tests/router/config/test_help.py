@@ -50,7 +50,7 @@ def test_one_option_is_explained_by_name_alias_or_letter() -> None:
     assert (about("httprouter") or "").startswith(
         "--http ADDRESS (httprouter)\nListen here for HTTP."
     )
-    assert "not yet, refused: " in (about("sslrouter") or "")
+    assert "not yet, refused: " in (about("subscribe-to") or "")
     assert about("nosuch") is None
 
 

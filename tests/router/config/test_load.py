@@ -215,8 +215,6 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
     "line",
     [
         "http-stud-prefix = 127.0.0.1",
-        "rawrouter = :1",
-        "sslrouter = :1",
         "cache-sync = 127.0.0.1:3031",
         "subscription-vassal-required = true",
         "subscribe-to = 127.0.0.1:1:key",
@@ -253,10 +251,10 @@ def test_options_of_an_application_are_refused_all_at_once(files: Files) -> None
 
 def test_options_of_one_topic_give_one_message(files: Files) -> None:
     (error,) = files.errors(
-        "fastrouter = 127.0.0.1:1\nsslrouter = :80\nsslrouter-sni\nsslrouter = :81\nsslrouter2 = addr=:82"
+        "fastrouter = :1\nsubscribe-to = :80:a\nsubscribe = :1:b\nsubscribe-to = :81:a\nsubscribe2 = server=:82"
     )
     assert error.startswith(
-        "router.ini:3: sslrouter, sslrouter-sni (router.ini:4), sslrouter2 (router.ini:6): not yet: "
+        "router.ini:3: subscribe-to, subscribe (router.ini:4), subscribe2 (router.ini:6): not yet: "
     )
 
 

@@ -47,7 +47,13 @@ def test_arguments_are_taken_from_the_command_line_as_uwsgi_does() -> None:
         if table.names()[name].kind.argument.value != argument
     }
     # uWSGI wants a word after these; uwsgi-router takes them with and without.
-    assert different == {"fastrouter-quiet", "http-quiet", "http-server-name-as-http-host"}
+    assert different == {
+        "fastrouter-quiet",
+        "http-quiet",
+        "http-server-name-as-http-host",
+        "rawrouter-quiet",
+        "sslrouter-quiet",
+    }
     assert {table.names()[name].kind.argument for name in different} == {Argument.WORD}
 
 

@@ -1,4 +1,4 @@
-"""What uwsgiconf writes for its RouterFast and RouterHttp starts unchanged."""
+"""What uwsgiconf writes for its RouterFast, RouterHttp and RouterRaw starts unchanged."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from uwsgi_router.router.config.model import (
     CodeString,
     Configuration,
     HttpRouterConfig,
+    RawRouterConfig,
     RouterConfig,
     SecureListener,
 )
@@ -21,6 +22,7 @@ from uwsgi_router.router.config.model import (
 ROUTERS = Section.routing.routers
 FAST = ROUTERS.fast
 HTTP = ROUTERS.http
+RAW = ROUTERS.raw
 ON = "127.0.0.1:3031"
 
 
@@ -260,3 +262,41 @@ def test_a_router_among_usual_parameters(files: Files) -> None:
     assert (configuration.process.uid, configuration.process.gid) == ("www-data", "www-data")
     assert configuration.process.pidfile == "/run/router/pid"
     assert configuration.process.logto == "/var/log/router.log"
+
+
+def test_all_parameters_of_the_raw_router(files: Files) -> None:
+    router = RAW(on=ON, forward_to=["127.0.0.1:1", "/b.sock"])
+    router.set_basic_params(
+        workers=2,
+        zerg_server="/run/zerg",
+        fallback_node="127.0.0.1:2",
+        concurrent_events=32,
+        cheap_mode=True,
+        stats_server="127.0.0.1:3",
+        quiet=True,
+        buffer_size=8192,
+    )
+    router.set_connections_params(
+        harakiri=1, timeout_socket=2, retry_delay=3, retry_max=4, use_xclient=True
+    )
+    configuration, warnings = load(router, files)
+    assert configuration.routers == (
+        RawRouterConfig(
+            listen=(ON,),
+            to=("127.0.0.1:1", "/b.sock"),
+            fallback=("127.0.0.1:2",),
+            cheap=True,
+            stats=("127.0.0.1:3",),
+            quiet=True,
+            buffer_size=8192,
+            timeout=2.0,
+            gracetime=3.0,
+            max_retries=4,
+            xclient=True,
+        ),
+    )
+    assert [warning.split(": ")[1] for warning in warnings if "not yet" in warning] == [
+        "rawrouter-workers",
+        "rawrouter-zerg",
+        "rawrouter-harakiri",
+    ]

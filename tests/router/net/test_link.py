@@ -11,7 +11,7 @@ from tests.lab.clients import Peer
 from tests.lab.waiting import until
 from uwsgi_router.router.net.link import LOW, Link, LinkOwner
 from uwsgi_router.router.net.poller import Poller
-from uwsgi_router.router.net.reader import Reader
+from uwsgi_router.router.net.read_end import Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
 pytestmark = PLAIN_ONLY

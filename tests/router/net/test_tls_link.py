@@ -13,7 +13,8 @@ from tests.lab.tls import NAME, Authority, TlsPeer
 from tests.lab.waiting import a_few_turns, until
 from tests.router.net.test_link import Calls, Owner
 from uwsgi_router.router.net.poller import Poller
-from uwsgi_router.router.net.tls_link import RECORD, TlsLink
+from uwsgi_router.router.net.tls_link import TlsLink
+from uwsgi_router.router.net.tls_read_end import RECORD
 from uwsgi_router.subscriptions.traffic import Traffic
 
 pytestmark = PLAIN_ONLY

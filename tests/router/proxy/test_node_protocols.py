@@ -134,13 +134,3 @@ async def test_an_announced_address_may_have_a_scheme(
         sock.sendto(announce("http://127.0.0.1:1", (b"proto", b"uwsgi")), server)
         await log.line("the address 'http://127.0.0.1:1' says http, proto says uwsgi")
         assert [one.name for one in router.table.registry.pools[KEY].nodes] == [node.address]
-
-
-async def test_an_announced_https_address_is_refused(lab: Lab, log: Log) -> None:
-    server = str(lab.path())
-    router = await lab.http(subscription_servers=(server,))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-        sock.sendto(announce("https://10.0.0.1:443"), server)
-        line = await log.line("refused a subscription datagram")
-    assert "there is no TLS to nodes yet: write http://10.0.0.1:443" in line
-    assert router.counters.refused_datagrams == 1

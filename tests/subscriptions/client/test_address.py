@@ -62,7 +62,7 @@ def test_a_relative_path_becomes_absolute() -> None:
         ("auto", "auto needs a port"),
         ("auto:0", "auto needs a port"),
         ("unix:app.sock", "write the whole path"),
-        ("https://10.0.0.1:8000", "there is no TLS to nodes yet: write http://10.0.0.1:8000"),
+        ("ftp://10.0.0.1:8000", "nodes speak no ftp here"),
         ("http://0.0.0.0:8000", "write auto:8000"),
         ("10.0.0.1:0", "port 0"),
         ("10.0.0.1:http", "port 'http'"),

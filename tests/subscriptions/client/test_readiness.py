@@ -232,3 +232,17 @@ def test_a_check_elsewhere_says_nothing_of_the_node(server: Start) -> None:
     check = Check.parse(f"http://{health}/health", "example.com")
     assert check.trouble(node, "uwsgi") is None
     assert check.trouble(node, "http") == f"{node} {UWSGI}"
+
+
+def test_what_is_for_a_raw_router_may_speak_anything() -> None:
+    """It hears of one connection, and of no request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        assert Check(any_protocol=True).trouble(address, "uwsgi") is None
+        heard, _ = listener.accept()
+        with heard:
+            assert heard.recv(100) == b""
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
