@@ -93,7 +93,7 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
         ({"balancing_weight": 0}, "weight 0 is not from 1"),
         ({"balancing_algo": "random"}, "no algorithm 'random'"),
         ({"modifier": 256}, "modifier1 256 is not from 0 to 255"),
-        ({"protocol": "https"}, "nodes speak uwsgi, http, fastcgi, scgi"),
+        ({"protocol": "gopher"}, "nodes speak uwsgi, http, fastcgi, scgi, https, suwsgi"),
         ({"signing": "SHA256"}, "write DIGEST:KEYFILE"),
         ({"signing": ("SHA256",)}, "signing takes two things"),
         ({"signing": "SHA3000:/k"}, "'SHA3000' is no digest"),

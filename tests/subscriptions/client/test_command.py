@@ -110,7 +110,7 @@ def test_mistakes_are_one_line(
     [
         ["--drain", "soon"],
         ["--interval", "0"],
-        ["--proto", "https"],
+        ["--proto", "gopher"],
         ["--weight", "x"],
         ["--adress", "a"],
     ],
