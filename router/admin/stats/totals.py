@@ -5,6 +5,7 @@ TOTALS = (
     ("completed", "Requests whose answer was delivered whole."),
     ("client_aborts", "Requests whose client went away before the answer was whole."),
     ("retries", "Connects tried after an earlier one for the same request had failed."),
+    ("retries_refused", "Requests that asked no further node because so many did already."),
     ("resent", "Requests sent again because a node ended the connection without an answer."),
     ("held", "Requests that waited for a node of their key."),
     ("queued", "Requests that waited for a connection to an HTTP node."),
