@@ -61,7 +61,7 @@ class RequestRouter(Router):
             connections: ``…-backend-connections``, how many one node gets at once (the cores that it announced).
             keepalive: ``…-backend-keepalive``, seconds that an idle one is kept, unless the node says so (1.5).
             queue: ``…-backend-queue``, requests that may wait for one (1000).
-            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (as ``timeout_socket``).
+            queue_timeout: ``…-backend-queue-timeout``, seconds that each may wait (5).
 
         Raises:
             ParameterError: for a value that can't be used.
