@@ -94,7 +94,11 @@ def oddities(configuration: Configuration) -> list[str]:
     """Return what starts and hardly does what was meant."""
     found: list[str] = []
     for router in configuration.routers:
-        found += _forwarders(router, configuration.process)
+        found += _forwarders(
+            router,
+            configuration.process,
+            fed=router.kind == "http" and bool(configuration.applications),
+        )
         found += _addresses(router)
         found += _open_to_all(router)
         found += without_effect(router, prefix=router.kind)
@@ -116,7 +120,14 @@ def oddities(configuration: Configuration) -> list[str]:
     return found
 
 
-def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
+def _forwarders(router: RouterConfig, process: ProcessConfig, *, fed: bool) -> list[str]:
+    """Return what is odd about how a router finds nodes.
+
+    Args:
+        router: it.
+        process: of the same configuration.
+        fed: applications of the configuration announce themselves to it.
+    """
     prefix = router.kind
     chosen = [
         f"{prefix}-{option}"
@@ -127,7 +138,7 @@ def _forwarders(router: RouterConfig, process: ProcessConfig) -> list[str]:
     found = []
     if len(chosen) > 1:
         found.append(f"{chosen[0]} decides; not used beside it: {', '.join(chosen[1:])}")
-    elif not chosen and (router.listen or (isinstance(router, HttpRouterConfig) and router.secure)):
+    elif not chosen and not fed and (router.listen or router.secured):
         names = ", ".join(f"{prefix}-{option}" for _, option in PRECEDENCE)
         found.append(
             f"{_CALLED[prefix]} knows no node, so every request fails: give one of {names}"

@@ -61,20 +61,16 @@ def examine(argv: Sequence[str], environ: Mapping[str, str]) -> Report:
     built = build(verdicts.used, script.expand, problems, unread)
     prints = tuple(script.prints())
     apps = app_sections.applications(script.applications, script.expand, problems)
+    built = replace(built, applications=() if built.process.no_apps else apps)
     places = Places((line, one, script.expand(line)) for line, one in verdicts.seen)
     # In front of applications a router listens by itself.
-    if not (problems or script.problems or (apps and not built.process.no_apps)):
+    if not (problems or script.problems or built.applications):
         problems += places.problems(crosschecks.absent(built))
     if not script.problems:
         problems += places.problems(_independent(crosschecks.missing(built), unread))
     odd = places.problems(_independent(crosschecks.oddities(built), unread), Severity.WARNING)
     warnings = (*script.warnings, *verdicts.warnings, *odd)
-    configuration = replace(
-        built,
-        prints=prints,
-        warnings=tuple(map(str, warnings)),
-        applications=() if built.process.no_apps else apps,
-    )
+    configuration = replace(built, prints=prints, warnings=tuple(map(str, warnings)))
     found = dict.fromkeys([*script.problems, *problems])
     return Report(
         configuration,
