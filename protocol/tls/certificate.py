@@ -159,7 +159,9 @@ def _time(elements: Elements) -> int:
     elif tag != der.GENERALIZED_TIME or not _GENERALIZED_TIME.fullmatch(value):
         raise CertificateError(f"{value[:20]!r} is no time")
     try:
-        when = datetime.strptime(value.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+        # Not by strptime(), which reads further files of Python's at its first call.
+        month, day, hour, minute, second = (int(value[at : at + 2]) for at in range(4, 14, 2))
+        when = datetime(int(value[:4]), month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as exc:
         raise CertificateError(f"{value!r} is no time") from exc
     return int(when.timestamp())
