@@ -90,11 +90,15 @@ def running(chain: Chain, loop: str, wrap: Wrap = lambda command: command) -> It
         node = _node(stack, chain, directory)
         port, path = free_port(), f"{directory}/router.sock"
         if chain.fast:
-            options = ["--fastrouter-backend-http"] if chain.http_node else []
+            options = ["--no-master"]
+            if chain.http_node:
+                options.append("--fastrouter-backend-http")
             command = fastrouters.ours(Variant(loop), *options)(path, node)
         else:
             options = ["--http-backend-http"] if chain.http_node else []
-            command = http_routers.ours(Variant(loop), *options)(port, node, directory)
+            command = http_routers.ours(Variant(loop), "--no-master", *options)(
+                port, node, directory
+            )
         # Hashes are the same in each run, and so is what dictionaries do.
         command = ["env", "PYTHONHASHSEED=0", *wrap(command)]
         router = stack.enter_context(Program("uwsgi-router", command, ROOT))
