@@ -297,10 +297,6 @@ class Exchange(RunningRequest):
         if again and lease.reused and request.method in REPEATABLE_IF_KEPT:
             route.same_again(node)
         elif again and request.repeatable:
-            if not route.may_retry():
-                text += "; too many requests go to further nodes already"
-                value, option = self.site.retries.percent, "retry-budget"
-                raise Failure(reasons.NO_ANSWER, f"{node.name} {text}", value, option=option)
             route.sent_again()
             route.failed(node, text, cause=reasons.NO_ANSWER)
         else:

@@ -11,8 +11,9 @@ LEAST: Final = 3
 class RetryBudget:
     """Budget of retries of one router.
 
-    What counts is a request that was sent to a node and goes to another one, and one whose second connect was not
-    answered: each of these costs nodes work, or this process time. A refused connect costs neither and counts never.
+    What counts is a request on which a silent node may still work while another one gets it, and one whose second
+    connect was not answered: each of these costs nodes work, or this process time. A refused connect costs neither; a
+    node that has ended the connection does nothing more, and a request is sent again once at most: these count never.
 
     Args:
         percent: see below.
