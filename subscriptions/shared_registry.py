@@ -354,7 +354,7 @@ class SharedRegistry(Registry):
         node.order = record.order
         node.modifier1 = record.modifier1
         node.modifier2 = record.modifier2
-        node.proto = record.proto
+        node.speak(record.proto)
         node.cores = record.cores
         node.connections = share(record.cores, self.processes, self.number)
         node.load = record.load

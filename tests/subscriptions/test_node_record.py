@@ -154,6 +154,7 @@ def test_a_node_that_is_put_into_a_table_gives_the_same_record(record: NodeRecor
     registry = SharedRegistry(started=0.0)
     node = put(registry, record)
     assert registry.record_of(node, record.totals) == record
+    assert node.is_http == (record.proto in {"http", "https"})
     assert put(registry, replace(record, load=7)) is node
     assert registry.record_of(node, record.totals) == replace(record, load=7)
 
