@@ -21,13 +21,13 @@ run: .venv/installed
 
 test: lint
 	tests/peers/install.sh $(if $(filter true,$(CI)),--with-debian-packages,--if-possible)
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 	@if command -v $(CC) >/dev/null; then $(MAKE) compiled-test; else echo "no C compiler: the compiled build is not tested"; fi
 
 # The tests of what is compiled, and those with real programs, against a wheel as users get it (docs/running.md); needs a C
 # compiler, and minutes.
 compiled-test: compiled-install
-	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
+	cd build/compiled/tree && ../venv/bin/pytest --numprocesses 2 --dist worksteal -m "not sources" tests/protocol tests/router tests/subscriptions tests/e2e
 
 # What is tested must not be the sources: they are not there.
 compiled-install:
@@ -47,7 +47,7 @@ lint: .venv/installed
 
 # Without the real programs (uWSGI, nginx, HAProxy): what one runs while writing.
 unit: .venv/installed
-	$(BIN)/pytest --numprocesses 2 -m "not peers"
+	$(BIN)/pytest --numprocesses 2 --dist worksteal -m "not peers"
 
 peers: .venv/installed
 	tests/peers/install.sh --with-debian-packages

@@ -3,10 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.compiled import PLAIN_ONLY
 from uwsgi_router.protocol.address import UnixAddress
 from uwsgi_router.router.proxy.queue_room import QueueRoom
 from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.subscriptions.node import Node
+
+pytestmark = PLAIN_ONLY
 
 
 class Waiting(Waiter):

@@ -11,6 +11,7 @@ import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.compiled import PLAIN_ONLY
 from tests.lab.waiting import until
 from uwsgi_router.router.net.fiber import Fiber
 from uwsgi_router.router.net.link import Link
@@ -19,6 +20,9 @@ from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.proxy.pump import PumpState
 from uwsgi_router.router.proxy.relay_pump import RelayEnd, RelayPump, RelaySettings
 from uwsgi_router.subscriptions.traffic import Traffic
+
+# A pump and its ends are made here without what makes them otherwise.
+pytestmark = PLAIN_ONLY
 
 BULK = 200_000
 PIPE = 131_072
