@@ -135,7 +135,7 @@ class AssembledRouter:
             raise StartError(
                 f"{config.kind}-backend-ca, {config.kind}-backend-certificate: {exc}"
             ) from exc
-        if isinstance(config, HttpRouterConfig | RawRouterConfig) and config.access_log is not None:
+        if config.access_log is not None:
             self.access_log = AccessLog(
                 config.access_log, config.access_log_format, delay=self._timing.log_delay
             )

@@ -325,25 +325,6 @@ class HttpRouterConfig(RouterConfig):
         repeatable=True,
         origin=_OURS,
     )
-    # "" is standard output.
-    access_log: str | None = option(
-        "access-log",
-        values_of_http.ACCESS_LOG,
-        "Log every request in this file; without a value on standard output.",
-        default=None,
-        scope=_ROUTER,
-        origin=_OURS,
-        shown="off",
-    )
-    access_log_format: Literal["text", "json"] = option(
-        "access-log-format",
-        values.choice("text", "json"),
-        "Lines of text, or one JSON object a line.",
-        default="text",
-        scope=_ROUTER,
-        origin=_OURS,
-        needs=("access_log",),
-    )
 
     @property
     def secured(self) -> tuple[SecureListener, ...]:

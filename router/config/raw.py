@@ -1,4 +1,4 @@
-"""Configuration of the raw and the SSL router: listeners, timeouts, what nodes are told of clients, access log."""
+"""Configuration of the raw and the SSL router: listeners, timeouts, what nodes are told of clients."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -113,28 +113,6 @@ class RawRouterConfig(RouterConfig):
         only=_RAW,
         origin=_OURS,
         zero="bytes are copied",
-    )
-
-    # --- the log ---
-
-    # "" is standard output.
-    access_log: str | None = option(
-        "access-log",
-        http_values.ACCESS_LOG,
-        "Log every connection in this file, when it ends; without a value on standard output.",
-        default=None,
-        scope=_ROUTER,
-        origin=_OURS,
-        shown="off",
-    )
-    access_log_format: Literal["text", "json"] = option(
-        "access-log-format",
-        values.choice("text", "json"),
-        "Lines of text, or one JSON object a line.",
-        default="text",
-        scope=_ROUTER,
-        origin=_OURS,
-        needs=("access_log",),
     )
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.scheme import NodeProto, split_scheme
-from uwsgi_router.router.config import tls_values, values
+from uwsgi_router.router.config import http_values, tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, option, switch
 from uwsgi_router.router.config.routing import RoutingConfig
 from uwsgi_router.router.config.types import CertificateFiles, SecureListener
@@ -15,6 +15,8 @@ _UNRELEASED: Final = Provenance.UNRELEASED
 _ROUTER: Final = Scope.ROUTER
 # Those that read requests; others only pass bytes on.
 _REQUESTS: Final = ("fastrouter", "http")
+# In front of a fastrouter the web server has a log.
+_LOGGED: Final = ("http", "rawrouter", "sslrouter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,28 @@ class RouterConfig(RoutingConfig):
         default=None,
         scope=_ROUTER,
         only=_REQUESTS,
+    )
+
+    # "" is standard output.
+    access_log: str | None = option(
+        "access-log",
+        http_values.ACCESS_LOG,
+        "Log every request, or connection, in this file; without a value on standard output.",
+        default=None,
+        scope=_ROUTER,
+        origin=_OURS,
+        shown="off",
+        only=_LOGGED,
+    )
+    access_log_format: Literal["text", "json"] = option(
+        "access-log-format",
+        values.choice("text", "json"),
+        "Lines of text, or one JSON object a line.",
+        default="text",
+        scope=_ROUTER,
+        origin=_OURS,
+        needs=("access_log",),
+        only=_LOGGED,
     )
 
     @property

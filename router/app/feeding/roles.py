@@ -4,12 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from uwsgi_router.router.config.model import (
-    Configuration,
-    HttpRouterConfig,
-    RawRouterConfig,
-    RouterConfig,
-)
+from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.subscriptions.shared_registry import share
 
 #: Options whose limits are for all workers together: each of them gets its part, and has to get one at least.
@@ -54,12 +49,7 @@ def _worker_router(router: RouterConfig, number: int) -> RouterConfig:
 
 def keeper_configuration(configuration: Configuration) -> Configuration:
     """Return the configuration of the keeper: it writes no access log, for it serves no requests."""
-    routers = tuple(
-        replace(router, access_log=None)
-        if isinstance(router, HttpRouterConfig | RawRouterConfig)
-        else router
-        for router in configuration.routers
-    )
+    routers = tuple(replace(router, access_log=None) for router in configuration.routers)
     return replace(configuration, routers=routers)
 
 

@@ -90,8 +90,8 @@ def _logs(configuration: Configuration) -> Iterator[tuple[str, str]]:
     if process.logto is not None and ":" not in process.logto:
         yield "logto", process.logto
     for router in configuration.routers:
-        if isinstance(router, HttpRouterConfig) and router.access_log:
-            yield "http-access-log", router.access_log
+        if router.access_log:
+            yield f"{router.kind}-access-log", router.access_log
 
 
 def _log(

@@ -69,6 +69,16 @@ MISTAKES: list[tuple[Sequence[str], int, Severity, str]] = [
     ((*GOOD, "http-error-page = 502:/no/such"), 4, ERROR, "there is no such file"),
     ((*GOOD, "cache = 5", "load-file-in-cache = /no/such"), 5, ERROR, "the file can't be read"),
     ((*GOOD, "http-access-log = /no/such/log"), 4, ERROR, "there is no directory /no/such"),
+    (
+        (
+            "rawrouter = 127.0.0.1:9071",
+            "rawrouter-to = /n.sock",
+            "rawrouter-access-log = /no/such/log",
+        ),
+        4,
+        ERROR,
+        "rawrouter-access-log = /no/such/log: there is no directory /no/such",
+    ),
     ((*GOOD, "logto = /no/such/log"), 4, ERROR, "there is no directory /no/such"),
     ((*GOOD, "pidfile = /no/such/pid"), 4, ERROR, "there is no directory /no/such"),
     ((*GOOD, "safe-pidfile = /no/such/pid"), 4, ERROR, "there is no directory /no/such"),
