@@ -17,6 +17,7 @@ from uwsgi_router.router.cli import commands
 from uwsgi_router.router.config.lines import ConfigurationExit, Problem, Severity
 from uwsgi_router.router.config.load import Report, examine
 from uwsgi_router.router.config.option import Standing
+from uwsgi_router.subscriptions.client.arguments import split_at_dashes
 
 USAGE = "uwsgi-router check [--strict] [--json] [--load] FILE.ini[:SECTION]... | -- OPTIONS..."
 
@@ -30,15 +31,15 @@ def main(args: list[str]) -> int:
     Returns:
         1 if any has an error (or, with ``--strict``, a warning), 2 for a wrong call, else 0.
     """
-    own, dashes, line = _split(args)
+    own, line = split_at_dashes(args)
     parser = arguments()
     try:
         asked = parser.parse_args(own)
-        if bool(asked.files) == dashes:
+        if bool(asked.files) == (line is not None):
             parser.error("give files, or a command line behind --")
     except SystemExit as stop:
         return int(stop.code or 0)
-    called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line)]
+    called = [(file, ["--ini", file]) for file in asked.files] or [("command line", line or [])]
     results = [_look(name, words, load=asked.load) for name, words in called]
     if asked.json:
         import json  # noqa: PLC0415 - few ask for it
@@ -72,13 +73,6 @@ def arguments() -> argparse.ArgumentParser:
         "files", nargs="*", metavar="FILE.ini[:SECTION]", help="files, or a command line behind --"
     )
     return parser
-
-
-def _split(args: list[str]) -> tuple[list[str], bool, list[str]]:
-    if "--" not in args:
-        return args, False, []
-    at = args.index("--")
-    return args[:at], True, args[at + 1 :]
 
 
 def _look(name: str, words: Sequence[str], *, load: bool) -> tuple[str, Report | None, int]:

@@ -22,6 +22,7 @@ from uwsgi_router.protocol.pty import encode_input, encode_window
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.router.cli.terminal import EscapeReader, RawTerminal, window_of
+from uwsgi_router.subscriptions.client.arguments import split_at_dashes
 
 _CHUNK: Final = 64 * 1024
 _PATIENCE: Final = 30.0
@@ -34,11 +35,8 @@ _END_OF_INPUT: Final = b"\x04"
 
 def main(args: list[str]) -> int:
     """Connect; return the exit status."""
-    command: list[str] = []
-    if "--" in args:
-        at = args.index("--")
-        args, command = args[:at], args[at + 1 :]
-    parsed = arguments().parse_args(args)
+    own, command = split_at_dashes(args)
+    parsed = arguments().parse_args(own)
     try:
         address = parse_address(parsed.address)
     except AddressError as exc:

@@ -18,6 +18,7 @@ from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.lines import Problem
 from uwsgi_router.router.config.option import Option, without_effect
 from uwsgi_router.router.config.values import Argument
+from uwsgi_router.subscriptions.client.arguments import split_at_dashes
 
 #: What stands before an option's name in the environment.
 PREFIX: Final = "UWSGI_ROUTER_"
@@ -26,7 +27,7 @@ _NAME: Final = "uwsgi-router serve"
 
 def main(args: list[str]) -> int:
     """Serve until a signal ends it; return the exit code."""
-    own, program = split(args)
+    own, program = split_at_dashes(args)
     problems: list[Problem] = []
     config, router = read(own, os.environ, problems)
     if program:
@@ -52,14 +53,6 @@ def main(args: list[str]) -> int:
         return supervise(served, os.environ)
     except StartError as error:
         return failed("serve", error)
-
-
-def split(args: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split at the first ``--``: what follows is the program's, whatever it looks like."""
-    if "--" not in args:
-        return list(args), []
-    at = list(args).index("--")
-    return list(args[:at]), list(args[at + 1 :])
 
 
 def arguments() -> argparse.ArgumentParser:

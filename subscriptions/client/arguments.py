@@ -1,6 +1,7 @@
 """Argument parser of the commands: an unknown option names the nearest."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 _UNKNOWN: Final = "unrecognized arguments: "
@@ -22,3 +23,11 @@ class CommandParser(argparse.ArgumentParser):
             if close:
                 message += f"; did you mean {close[0]}?"
         super().error(message)
+
+
+def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """Split at the first ``--``; what follows is for a program, whatever it looks like. None: there is no ``--``."""
+    if "--" not in arguments:
+        return list(arguments), None
+    at = list(arguments).index("--")
+    return list(arguments[:at]), list(arguments[at + 1 :])

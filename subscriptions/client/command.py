@@ -13,7 +13,7 @@ from typing import Final
 
 from uwsgi_router.protocol.subscription import Proto
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
-from uwsgi_router.subscriptions.client.arguments import CommandParser
+from uwsgi_router.subscriptions.client.arguments import CommandParser, split_at_dashes
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
 from uwsgi_router.subscriptions.client.cores import cores_of
 from uwsgi_router.subscriptions.client.drain import Drain
@@ -92,7 +92,8 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
         SystemExit: for --help, and for wrong use, which argparse explains.
     """
     parser = arguments_of(prog)
-    own, program = _split(arguments)
+    own, behind = split_at_dashes(arguments)
+    program = tuple(behind or ())
     options, rest = parser.parse_known_args(own)
     if rest and not rest[0].startswith("-"):
         raise SubscribeError(f"write -- before the program: -- {shlex.join(rest)}")
@@ -118,14 +119,6 @@ def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribeP
         interval=options.interval,
         notify=options.notify,
     )
-
-
-def _split(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Split at the first ``--``: what follows is the program's, whatever it looks like."""
-    if "--" not in arguments:
-        return list(arguments), ()
-    at = list(arguments).index("--")
-    return list(arguments[:at]), tuple(arguments[at + 1 :])
 
 
 def _announcements(options: argparse.Namespace, cores: int) -> tuple[Announcement, ...]:

@@ -29,6 +29,7 @@ from uwsgi_router.router.cli import serve
 from uwsgi_router.router.config.lines import Problem
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.subscriptions.client import command as subscribe
+from uwsgi_router.subscriptions.client.arguments import split_at_dashes
 from uwsgi_router.subscriptions.client.control import DEFAULT, VARIABLE
 
 _PORT = re.compile(r"(\b127\.0\.0\.1:|\"127\.0\.0\.1\", )(\d{4})\b")
@@ -272,7 +273,7 @@ class Scenario:
         program, *words = check_dockerfile(block.text)
         if program == "uwsgi-router":
             problems: list[Problem] = []
-            own, command = serve.split(words[1:])
+            own, command = split_at_dashes(words[1:])
             serve.read(own, {}, problems)
             assert (words[0], problems, bool(command)) == ("serve", [], True), block.where
             return
