@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uwsgi_router.subscriptions.client.starting import CannotStart, end_with_us
+from uwsgi_router.subscriptions.client.starting import end_with_us, starting
 
 # As shells have them.
 _CODES: Final = {
@@ -63,8 +63,7 @@ class CopyProcess:
     """
 
     def __init__(self, launch: CopyLaunch) -> None:
-        program = launch.arguments[0]
-        try:
+        with starting(launch.arguments[0], launch.cwd):
             who: dict[str, Any] = _user(launch.user)
             if launch.group is not None:
                 who["group"] = _number(launch.group)
@@ -79,17 +78,6 @@ class CopyProcess:
                 preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
                 **who,
             )
-        except FileNotFoundError as exc:
-            if launch.cwd is not None and not os.path.isdir(launch.cwd):
-                raise CannotStart(f"there is no directory {launch.cwd}", 126) from exc
-            # A script whose interpreter is missing is "not there" too.
-            text = f"{program}: no such program, or its interpreter is missing"
-            raise CannotStart(text, 127) from exc
-        except (OSError, subprocess.SubprocessError) as exc:
-            why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
-            raise CannotStart(f"{program} can't be run: {why}", 126) from exc
-        except (ValueError, LookupError) as exc:
-            raise CannotStart(f"{program!r} can't be run: {exc}", 126) from exc
         self.pid = popen.pid
         assert popen.stdout is not None
         assert popen.stderr is not None

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from uwsgi_router.subscriptions.client.starting import CannotStart, end_with_us
+from uwsgi_router.subscriptions.client.starting import end_with_us, starting
 
 log = logging.getLogger("subscriptions.client")
 
@@ -45,7 +45,7 @@ class Program:
 
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
         self.name = os.path.basename(arguments[0])
-        try:
+        with starting(arguments[0]):
             self._popen = subprocess.Popen(  # noqa: S603
                 arguments,
                 env=environ,
@@ -54,15 +54,6 @@ class Program:
                 close_fds=False,
                 preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
             )
-        except FileNotFoundError as exc:
-            # A script whose interpreter is missing is "not there" too.
-            raise CannotStart(
-                f"{arguments[0]}: no such program, or its interpreter is missing", 127
-            ) from exc
-        except OSError as exc:
-            raise CannotStart(f"{arguments[0]} can't be run: {exc.strerror or exc}", 126) from exc
-        except ValueError as exc:
-            raise CannotStart(f"{arguments[0]!r} can't be run: {exc}", 126) from exc
         self.pid = self._popen.pid
         #: Done when it has ended: its exit code, 128 + N if signal N ended it.
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
