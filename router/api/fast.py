@@ -56,7 +56,7 @@ class RouterFast(RequestRouter):
 
         Args:
             workers: ``fastrouter-workers``, of the command; inside a program one process serves everything.
-            zerg_server: ``fastrouter-zerg``; not yet.
+            zerg_server: ``fastrouter-zerg``, the socket of a zerg server or pool that gives listening sockets.
             fallback_node: ``fastrouter-fallback``, the node to try when all others failed; a list in that order.
             concurrent_events: ``fastrouter-events``; accepted, the event loop needs no such limit.
             cheap_mode: ``fastrouter-cheap``: accept connections only while at least one node is announced.
@@ -114,7 +114,7 @@ class RouterFast(RequestRouter):
         """Set limits of time and number.
 
         Args:
-            harakiri: ``fastrouter-harakiri``; not yet.
+            harakiri: ``fastrouter-harakiri``, of the command: seconds until a stuck worker is killed.
             timeout_socket: ``fastrouter-timeout``, seconds without a byte in either direction (60).
             retry_delay: ``fastrouter-gracetime``, seconds that a configured node is passed over after it failed (30).
             retry_max: ``fastrouter-max-retries``; not given: each live node is tried once.

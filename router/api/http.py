@@ -57,7 +57,7 @@ class RouterHttp(RequestRouter):
 
         Args:
             workers: ``http-workers``, of the command; inside a program one process serves everything.
-            zerg_server: ``http-zerg``; not yet.
+            zerg_server: ``http-zerg``, the socket of a zerg server or pool that gives listening sockets.
             fallback_node: ``http-fallback``, the node to try when all others failed; a list in that order.
             concurrent_events: ``http-events``; accepted, the event loop needs no such limit.
             cheap_mode: ``http-cheap``: accept connections only while at least one node is announced.
@@ -98,7 +98,7 @@ class RouterHttp(RequestRouter):
         """Set limits of time.
 
         Args:
-            harakiri: ``http-harakiri``; not yet.
+            harakiri: ``http-harakiri``, of the command: seconds until a stuck worker is killed.
             timeout_socket: ``http-timeout``, seconds without a byte in either direction (60).
             retry_delay: ``http-gracetime``, seconds that a configured node is passed over after it failed (30).
             timeout_headers: ``http-headers-timeout``, seconds for a whole head (as ``timeout_socket``).

@@ -28,8 +28,8 @@ class RelayRouter(Router):
         """Set what most routers need.
 
         Args:
-            workers: ``…-workers``; not yet: one process serves everything.
-            zerg_server: ``…-zerg``; not yet.
+            workers: ``…-workers``, of the command; inside a program one process serves everything.
+            zerg_server: ``…-zerg``, the socket of a zerg server or pool that gives listening sockets.
             fallback_node: ``…-fallback``, the node to try when all others failed; a list in that order.
             concurrent_events: ``…-events``; accepted, the event loop needs no such limit.
             cheap_mode: ``…-cheap``: accept connections only while at least one node is announced.
@@ -173,7 +173,7 @@ class RouterRaw(RelayRouter):
         """Set limits of time and number, and what nodes are told.
 
         Args:
-            harakiri: ``rawrouter-harakiri``; not yet.
+            harakiri: ``rawrouter-harakiri``, of the command: seconds until a stuck worker is killed.
             timeout_socket: ``rawrouter-timeout``, seconds without a byte in either direction; 0: any number (60).
             retry_delay: ``rawrouter-gracetime``, seconds that a configured node is passed over after it failed (30).
             retry_max: ``rawrouter-max-retries``; not given: each live node is tried once.

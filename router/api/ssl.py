@@ -76,7 +76,7 @@ class RouterSsl(RelayRouter):
         """Set limits of time and number.
 
         Args:
-            harakiri: ``sslrouter-harakiri``; not yet.
+            harakiri: ``sslrouter-harakiri``, of the command: seconds until a stuck worker is killed.
             timeout_socket: ``sslrouter-timeout``, seconds without a byte in either direction; 0: any number (60).
             retry_delay: ``sslrouter-gracetime``, seconds that a configured node is passed over after it failed (30).
             retry_max: ``sslrouter-max-retries``; not given: each live node is tried once.
