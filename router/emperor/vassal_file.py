@@ -24,3 +24,7 @@ class VassalFile:
     uid: int
     gid: int
     monitor: str
+
+
+class VassalRefused(Exception):
+    """Outcome: a file can't be run as a vassal until it, or its owner, changes; ``str()`` is the operator's line."""
