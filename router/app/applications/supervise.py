@@ -153,8 +153,8 @@ class _Supervisor:
             shell.router_is_new()
 
     def _router_runs(self) -> bool:
-        router = self._supervision.router
-        return router is None or bool(router.pid)
+        # When all stop, the router has gone before.
+        return self._supervision.router is None or not self._supervision.stopping
 
     def _say_front(self) -> None:
         """Say what a vassal may be surprised by."""
