@@ -30,11 +30,11 @@ class RouterSockets:
 
     Attributes:
         announce: path of its subscription server.
-        control: path of its control socket.
+        control: path of its control socket; None: it is not for us, so that nobody says what a copy still does.
     """
 
     announce: str
-    control: str
+    control: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,23 +312,25 @@ class ApplicationShell:
         one = self._running.get(number)
         if one is None:
             return
-        if self._parts.router is None:
+        router = self._parts.router
+        if router is not None:
+            one.begin_to_announce(router.announce, self._parts.clock())
+        if router is None or router.control is None:
             self._post(lambda now: self.machine.announced(number, now))
-            return
-        one.begin_to_announce(self._parts.router.announce, self._parts.clock())
-        self._confirm(number)
+        else:
+            self._confirm(number, router.control)
 
-    def _confirm(self, number: int) -> None:
+    def _confirm(self, number: int, control: str) -> None:
         """Wait until the router has the copy: until then no other one may leave."""
         one = self._running.get(number)
-        if one is None or one.announcer is None or self._parts.router is None:
+        if one is None or one.announcer is None:
             return
-        control, address = self._parts.router.control, one.address.text
         self._parts.questions.ask(
-            partial(link.await_node, control, address, _CONFIRM), partial(self._confirmed, number)
+            partial(link.await_node, control, one.address.text, _CONFIRM),
+            partial(self._confirmed, number, control),
         )
 
-    def _confirmed(self, number: int, known: Any) -> None:
+    def _confirmed(self, number: int, control: str, known: Any) -> None:
         one = self._running.get(number)
         if one is None or one.announcer is None:
             return
@@ -336,17 +338,22 @@ class ApplicationShell:
             self._do(self.machine.announced(number, self._parts.clock()))
         else:
             one.announce(self._parts.clock())
-            self._confirm(number)
+            self._confirm(number, control)
 
     def _withdraw(self, number: int, requests: float, streams: float) -> None:
         one = self._running.get(number)
         if one is None:
             return
-        if self._parts.router is None:
+        router = self._parts.router
+        if router is None:
             self._post(lambda now: self.machine.drained(number, now))
             return
-        control, address = self._parts.router.control, one.address.text
+        control, address = router.control, one.address.text
         log.info("%s drains: requests have %g s, streams %g s", one.name, requests, streams)
+        if control is None:
+            # Its requests have all of their time: nobody says when they have ended.
+            self._withdrawn(one)
+            return
         self._parts.questions.ask(
             partial(link.drain_node, control, address, requests, streams),
             partial(self._drained, number),

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from uwsgi_router.subscriptions.application import link
@@ -309,20 +310,14 @@ class Supervision:
             self._figures_at = now + _FIGURES
             for look in self._looks:
                 look()
-            if not self._asking and self.applications and self._sockets is not None:
+            control = None if self._sockets is None else self._sockets.control
+            if not self._asking and self.applications and control is not None:
                 self._asking = True
-                self.questions.ask(self._figures, self._have_figures)
+                self.questions.ask(partial(_figures, control), self._have_figures)
         if now >= self._memory_at:
             self._memory_at = now + _MEMORY
             for shell in self.applications.values():
                 shell.weigh()
-
-    def _figures(self) -> Any:
-        assert self._sockets is not None
-        try:
-            return link.figures(self._sockets.control)
-        except CannotAsk:
-            return {}
 
     def _have_figures(self, figures: Any) -> None:
         self._asking = False
@@ -451,3 +446,11 @@ class Supervision:
                 self.router.ended(status(), self._clock())
             elif not any(shell.reaping(pid, status) for shell in self._shells()):
                 status()
+
+
+def _figures(control: str) -> Any:
+    """Ask for the copies' figures; blocks."""
+    try:
+        return link.figures(control)
+    except CannotAsk:
+        return {}

@@ -129,8 +129,13 @@ class _Supervisor:
     def _sockets_of_router(self) -> RouterSockets | None:
         if self._front is Front.OWN:
             return arguments.sockets_of(self._directory)
-        sockets = self._place.sockets
-        return None if sockets is None else arguments.sockets_of(sockets)
+        if self._place.sockets is None:
+            return None
+        sockets = arguments.sockets_of(self._place.sockets)
+        if sockets.control is not None and not os.access(sockets.control, os.W_OK):
+            # We run as another user: that socket is for whoever may steer all nodes.
+            sockets.control = None
+        return sockets
 
     def _router(self) -> RouterProcess:
         served, directory = self._served, self._directory
@@ -189,7 +194,7 @@ class _Supervisor:
             self._emperor = EmperorLink(
                 self._place.emperor,
                 served.process.heartbeat,
-                counted=self._front is not Front.NOBODY,
+                counted=self._sockets is not None and self._sockets.control is not None,
             )
             supervision.part(self._emperor)
 
