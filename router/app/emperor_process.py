@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from uwsgi_router.router.app.child import BEAT, MasterLink
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
-from uwsgi_router.router.app.master.launch import CHILD, taken_descriptor
+from uwsgi_router.router.app.master.launch import CHILD, Launch, taken_descriptor
 from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.value import load
 from uwsgi_router.router.app.process import environment
@@ -24,7 +24,7 @@ from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
 from uwsgi_router.router.emperor.document import describe, encode
 from uwsgi_router.router.emperor.government import Government
-from uwsgi_router.router.emperor.hooks.emperor import run_emperor_start
+from uwsgi_router.router.emperor.hooks.runner import run_emperor_start
 from uwsgi_router.router.emperor.identity import check_emperor
 from uwsgi_router.router.emperor.monitors.registry import open_monitor
 from uwsgi_router.router.emperor.stats_server import EmperorStats
@@ -271,6 +271,7 @@ class EmperorProcess:
             config,
             process,
             monitors,
+            program=Launch.of_this_process(sys.argv[1:]).program,
             environ=os.environ,
             write=write_lines,
         )

@@ -8,9 +8,9 @@ from typing import Final
 from uwsgi_router.router.config.model import EmperorConfig, ProcessConfig
 from uwsgi_router.router.emperor.blacklist import Blacklist
 from uwsgi_router.router.emperor.command import VassalLaunch, launch_of
-from uwsgi_router.router.emperor.hooks.emperor import HookRunner
+from uwsgi_router.router.emperor.hooks.runner import HookRunner
 from uwsgi_router.router.emperor.identity import tyrant_fault
-from uwsgi_router.router.emperor.kinds import program_of
+from uwsgi_router.router.emperor.kinds import kind_of, program_of
 from uwsgi_router.router.emperor.machine import VassalEvent
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.monitors.notice import ChangeNotice
@@ -41,6 +41,7 @@ class Government:
         config: of the Emperor.
         process: of the program: options of sockets.
         monitors: of its places.
+        program: this program, as it was started, without arguments.
         environ: that vassals get, but for what is about the Emperor.
         write: takes whole lines of vassals, for the log.
         wall: the wall clock.
@@ -64,6 +65,7 @@ class Government:
         process: ProcessConfig,
         monitors: Sequence[Monitor],
         *,
+        program: Sequence[str],
         environ: Mapping[str, str],
         write: Callable[[bytes], object],
         wall: Callable[[], float] = wall_clock,
@@ -73,6 +75,7 @@ class Government:
         self.config = config
         self._process = process
         self.monitors = monitors
+        self._program = program
         self._environ = environ
         self._write = write
         self._wall = wall
@@ -107,7 +110,8 @@ class Government:
         fault = tyrant_fault(file) if self.config.tyrant else None
         if fault is not None:
             raise VassalRefused(fault)
-        program = program_of(self.config, self._environ)
+        kind = kind_of(file, self.config, self._environ)
+        program = program_of(kind, self.config, self._program, self._environ)
         return launch_of(file, self.config, self._environ, program, open_files=self._open_files)
 
     def write(self, data: bytes) -> None:

@@ -27,4 +27,4 @@ class VassalFile:
 
 
 class VassalRefused(Exception):
-    """Outcome: a file can't be run as a vassal until it, or its owner, changes; ``str()`` is the operator's line."""
+    """Error for a file that is not run until it changes, or its owner does; ``str()`` is the line for the operator."""

@@ -17,13 +17,13 @@ import os, sys, time
 if os.fork() == 0:
     if os.fork() == 0:
         os.setpgid(0, 0)
-        print("grandchild", flush=True)
+        os.write(1, b"grandchild\\n")
     else:
         os._exit(0)
 elif os.fork() == 0:
-    print("child", flush=True)
+    os.write(1, b"child\\n")
 else:
-    print("leader", flush=True)
+    os.write(1, b"leader\\n")
 time.sleep(60)
 """
 
