@@ -160,7 +160,9 @@ class MasterTies:
                     return
         message.close()
 
-    def _execute(self, descriptor: int, members: Mapping[str, Any], emperor: "EmperorProcess") -> None:
+    def _execute(
+        self, descriptor: int, members: Mapping[str, Any], emperor: "EmperorProcess"
+    ) -> None:
         """Execute this program again, with the new configuration; return if that is not possible."""
         given = self._link.assignment
         assignment = Assignment(

@@ -67,7 +67,11 @@ def missing(configuration: Configuration) -> list[str]:
     )
     found += jails_checks.missing(configuration)
     emperor = bool(configuration.emperor.places)
-    if emperor and not configuration.process.master and (configuration.routers or configuration.jails):
+    if (
+        emperor
+        and not configuration.process.master
+        and (configuration.routers or configuration.jails)
+    ):
         found.append("no-master: an Emperor beside routers needs the master: leave out no-master")
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)

@@ -324,4 +324,3 @@ class Government:
             self.loop.remove_reader(self._notice.fileno())
         self._notice.close()
         self.hooks.close()
-

@@ -144,7 +144,9 @@ class Vassal:
                 self.chronicle.modified = max(self.chronicle.modified, file.mtime)
                 self.tell(VassalEvent.CHANGED)
         elif self._court.config.tyrant and (before.uid, before.gid) != (file.uid, file.gid):
-            log.warning("%s: its file has another owner: it is stopped, and started as him", self.name)
+            log.warning(
+                "%s: its file has another owner: it is stopped, and started as him", self.name
+            )
             self.tell(VassalEvent.REPLACE)
         elif file.mtime > self.chronicle.modified:
             self.chronicle.modified = file.mtime

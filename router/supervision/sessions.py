@@ -1,6 +1,6 @@
 """Sessions of processes (setsid(2)): who is in one, and the end of all that is left in it.
 
-A process is only signalled through a pidfd, after a second look at its session: its number may be another one's by then.
+A process is only signalled through a pidfd, after a second look at its session: its number may be another one's then.
 """
 
 import os

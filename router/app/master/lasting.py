@@ -19,7 +19,9 @@ EMPEROR: Final = "the Emperor"
 
 def adopt_orphans(configuration: Configuration) -> None:
     """Become the parent of what vassals leave behind (PR_SET_CHILD_SUBREAPER), if there is an Emperor."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(bool(configuration.emperor.places)), 0, 0, 0)
+    ctypes.CDLL(None).prctl(
+        _PR_SET_CHILD_SUBREAPER, int(bool(configuration.emperor.places)), 0, 0, 0
+    )
 
 
 def add_lasting(children: Children, before: Generation | None, generation: Generation) -> None:

@@ -1,4 +1,4 @@
-"""Registry of monitors: which one watches a place. Another sort of monitor is a file beside this one, and a line here."""
+"""Registry of monitors: which one watches a place. Another sort is a file beside this one, and a line here."""
 
 import glob
 import os

@@ -228,7 +228,9 @@ class AnyLife(RuleBasedStateMachine):
     def done(self, actions: tuple[VassalAction, ...]) -> None:
         for action in actions:
             if action is A.START:
-                assert not (self.process or self.forgotten or self.ending)
+                assert not self.process
+                assert not self.forgotten
+                assert not self.ending
                 self.process = True
             elif action in (A.RELOAD, A.STOP, A.KILL):
                 assert self.process
@@ -252,9 +254,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @precondition(lambda self: self.process)
     @rule(
-        event=st.sampled_from(
-            [E.READY, E.ACCEPTING, E.LOYAL, E.HEARTBEAT, E.REST, E.PIPE_CLOSED]
-        )
+        event=st.sampled_from([E.READY, E.ACCEPTING, E.LOYAL, E.HEARTBEAT, E.REST, E.PIPE_CLOSED])
     )
     def it_says(self, event: VassalEvent) -> None:
         self.done(self.machine.tell(event, self.now))
@@ -273,7 +273,17 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(
         event=st.sampled_from(
-            [E.CHANGED, E.REMOVED, E.APPEARED, E.REPLACE, E.RELOAD, E.START, E.STOP, E.RESET, E.DEMAND]
+            [
+                E.CHANGED,
+                E.REMOVED,
+                E.APPEARED,
+                E.REPLACE,
+                E.RELOAD,
+                E.START,
+                E.STOP,
+                E.RESET,
+                E.DEMAND,
+            ]
         )
     )
     def somebody_wants(self, event: VassalEvent) -> None:

@@ -69,7 +69,9 @@ def test_a_directory_is_shown_by_its_real_path(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert open_monitor("link", EmperorConfig(), str(tmp_path)).shown == str(tmp_path / "real")
-    assert open_monitor("dir://link", EmperorConfig(), str(tmp_path)).shown == str(tmp_path / "real")
+    assert open_monitor("dir://link", EmperorConfig(), str(tmp_path)).shown == str(
+        tmp_path / "real"
+    )
 
 
 def test_a_directory_that_can_not_be_read_says_nothing_about_its_vassals(tmp_path: Path) -> None:
@@ -170,6 +172,7 @@ def test_mtimes_have_fractions(tmp_path: Path) -> None:
 def test_the_kernel_tells_of_files_that_come_change_and_go(tmp_path: Path) -> None:
     notice = ChangeNotice([str(tmp_path), str(tmp_path / "missing")])
     try:
+
         def told() -> bool:
             import select
 

@@ -34,7 +34,11 @@ def family() -> Iterator[subprocess.Popen[str]]:
         [sys.executable, "-c", FAMILY], start_new_session=True, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert {process.stdout.readline().strip() for _ in range(3)} == {"leader", "child", "grandchild"}
+    assert {process.stdout.readline().strip() for _ in range(3)} == {
+        "leader",
+        "child",
+        "grandchild",
+    }
     yield process
     end_sessions({process.pid})
     process.wait()
