@@ -72,7 +72,9 @@ def reign_alone(configuration: Configuration) -> int:
 class EmperorTies(Protocol):
     """Ties of an Emperor to whoever has started it."""
 
-    inherited: Inherited
+    @property
+    def inherited(self) -> Inherited:
+        """Sockets that are open already, or are opened by somebody else."""
 
     def begin(self, loop: SelectorLoop, emperor: "EmperorProcess") -> None:
         """Say that it governs, and listen."""

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_changes_within_a_second_count(lab: Place, place: Vassals) -> None:
     emperor.wait_for_state("one.ini", "serving")
     for count in (1, 2, 3):
         touch(path)
-        emperor.wait_for("one.ini", lambda one, count=count: one["respawns"] == count)
+        emperor.wait_for_respawns("one.ini", count)
 
 
 def test_several_places_and_a_name_that_is_there_twice(lab: Place, place: Vassals) -> None:
@@ -171,10 +172,11 @@ def test_each_death_says_how_and_what_was_written_last(lab: Place, place: Vassal
 def test_the_blacklist_grows_and_is_cleared(lab: Place, place: Vassals) -> None:
     bad = place.put("bad.ini", "exits = 1")
     emperor = Emperor(lab, place, "emperor-throttle = 400")
-    entry = wait_until(
-        lambda: next((one for one in emperor.stats()["blacklist"] if one["attempt"] == 2), None),
-        "three failures",
-    )
+
+    def entries() -> list[dict[str, Any]]:
+        return [one for one in emperor.stats()["blacklist"] if one["attempt"] == 2]
+
+    (entry,) = wait_until(entries, "three failures")
     assert (entry["id"], entry["throttle_level"]) == ("bad.ini", 800)
     assert entry["first_attempt"] <= entry["last_attempt"]
     throttled = emperor.wait_for_state("bad.ini", "throttled")

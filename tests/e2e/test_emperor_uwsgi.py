@@ -1,4 +1,4 @@
-"""The Emperor of real uWSGI vassals: what they say, reloads in place, ends; and uWSGI's own tools read its statistics."""
+"""The Emperor of real uWSGI vassals: what they say, how they reload and end; uWSGI reads its statistics."""
 
 import json
 import os

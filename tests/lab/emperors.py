@@ -95,6 +95,10 @@ class Emperor:
         """Wait until a vassal has this state."""
         return self.wait_for(name, lambda one: one["state"] == state, seconds)
 
+    def wait_for_respawns(self, name: str, count: int) -> dict[str, Any]:
+        """Wait until a vassal was told to reload so often."""
+        return self.wait_for(name, lambda one: one["respawns"] == count)
+
     def wait_gone(self, name: str) -> None:
         """Wait until it knows no such vassal."""
         wait_until(lambda: not self.vassal(name), f"{name} is gone")
