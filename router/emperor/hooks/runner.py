@@ -5,7 +5,7 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final
 
 from uwsgi_router.router.config.emperor import EmperorConfig
@@ -28,25 +28,26 @@ _LONGEST_LINE: Final = 4096
 _MOST_OUTPUT: Final = 65_536
 
 
-def run_emperor_start(config: EmperorConfig, environ: Mapping[str, str] = os.environ) -> None:
+def run_emperor_start(
+    config: EmperorConfig, environ: MutableMapping[str, str] = os.environ
+) -> None:
     """Do what is to be done before the first vassal is started (``hook-emperor-start``), in this process.
 
     Args:
         config: the Emperor's.
-        environ: of commands that are run.
+        environ: of commands that are run, and of vassals; ``putenv`` changes it.
 
     Raises:
         StartError: it has failed, or says that the Emperor ends.
     """
-    before = dict(environ)
-    variables = dict(before)
+    variables = dict(environ)
     try:
         run_hooks(config.hook_emperor_start, "emperor-start", variables, fatal=True, say=log.info)
     except HookError as exc:
         raise StartError(str(exc)) from None
     except HookExit as exc:
         raise StartError(f"hook-emperor-start says exit:{exc.status}") from None
-    os.environ.update({name: variables[name] for name in variables.keys() - before.keys()})
+    environ.update(variables)
 
 
 class HookRunner:
