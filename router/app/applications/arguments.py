@@ -57,12 +57,12 @@ def write_file(
     *,
     listen: Sequence[str],
     stop_timeout: float | None,
-) -> None:
-    """Write the router's file.
+) -> bool:
+    """Write the router's file; return False if it says the same already.
 
     Args:
         directory: the private one.
-        configs: the applications.
+        configs: the applications; of two with the same name all hosts are expected.
         kinds: routers that the user's own configuration has: ``http``, ``fastrouter``.
         listen: addresses for HTTP.
         stop_timeout: seconds for a whole stop; None: as reload-mercy has it.
@@ -79,8 +79,18 @@ def write_file(
             lines.append(f"{kind}-subscription-fallback-key = {rest}")
     if stop_timeout is not None:
         lines.append(f"reload-mercy = {max(0.0, stop_timeout - _FOR_COPIES):g}")
-    with open(file_of(directory), "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("\n".join(lines) + "\n")
+    text, path = ("\n".join(lines) + "\n").encode(errors="surrogateescape"), file_of(directory)
+    try:
+        with open(path, "rb") as file:
+            if file.read() == text:
+                return False
+    except FileNotFoundError:
+        pass
+    # The router may read it just now.
+    with open(f"{path}.new", "wb") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+    return True
 
 
 def environment(environ: Mapping[str, str], *, own: bool) -> dict[str, str]:
