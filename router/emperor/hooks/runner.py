@@ -1,9 +1,7 @@
 """Hooks of the Emperor, each sequence in a process of its own: neither mounts nor commands hold the Emperor up."""
 
-import gc
 import logging
 import os
-import resource
 import signal
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final
@@ -11,7 +9,7 @@ from typing import Final
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.hook_values import Hook
-from uwsgi_router.router.emperor import kernel
+from uwsgi_router.router.emperor.helper import become_helper
 from uwsgi_router.router.emperor.hooks.actions import HookError, HookExit, run_hooks, run_program
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
@@ -19,7 +17,6 @@ from uwsgi_router.router.supervision.process import (
     cause_of,
     fork_child,
     reap,
-    unblock_signals,
 )
 
 log = logging.getLogger("uwsgi-router.emperor")
@@ -166,10 +163,7 @@ def _run(hooks: Iterable[Hook], environ: dict[str, str]) -> int:
 def _in_child(
     directory: str, environ: dict[str, str], body: Callable[[dict[str, str]], int]
 ) -> None:
-    gc.disable()
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    kernel.set_parent_death_signal(signal.SIGKILL)
-    unblock_signals()
+    become_helper(())
     os.chdir(directory)
     code = body(environ)
     os._exit(code if code >= 0 else 128 - code)

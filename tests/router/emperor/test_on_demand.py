@@ -19,10 +19,10 @@ from uwsgi_router.router.emperor.on_demand import (
     OnDemandError,
     OnDemandSocket,
     bind_socket,
-    find_socket,
     is_on_demand,
     socket_name_of,
 )
+from uwsgi_router.router.emperor.socket_search import find_socket
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
 
@@ -303,14 +303,27 @@ def test_who_never_accepts_is_started_less_and_less_often(
     one.close()
 
 
+def test_who_has_accepted_is_not_delayed(loop: SelectorLoop, tmp_path: Path) -> None:
+    one = bound(tmp_path)
+    client = connected(one)
+    one.ended(served=False)
+    assert one.pause == 1.0
+    one.sock.accept()[0].close()
+    # It has not said that it has answered a request, but nobody waits.
+    one.ended(served=False)
+    assert one.pause == 0.0
+    client.close()
+    one.close()
+
+
 def test_it_is_waited_for_no_more(loop: SelectorLoop, tmp_path: Path) -> None:
     one = bound(tmp_path, first_pause=0.01)
     one.watch(loop, pytest.fail)
     one.unwatch()
-    one.ended(served=False)
-    one.watch(loop, pytest.fail)
-    one.unwatch()
     with connected(one):
+        one.ended(served=False)
+        one.watch(loop, pytest.fail)
+        one.unwatch()
         for _ in range(3):
             loop.step(0.02)
     one.close()
@@ -318,6 +331,7 @@ def test_it_is_waited_for_no_more(loop: SelectorLoop, tmp_path: Path) -> None:
 
 def test_it_lives_on_over_an_exec(loop: SelectorLoop, tmp_path: Path) -> None:
     one = bound(tmp_path)
+    client = connected(one)
     one.ended(served=False)
     state = one.state()
     assert os.get_inheritable(one.fileno())
@@ -325,8 +339,9 @@ def test_it_lives_on_over_an_exec(loop: SelectorLoop, tmp_path: Path) -> None:
     one.sock.detach()
     assert (restored.name, restored.pause) == (one.name, 1.0)
     assert not os.get_inheritable(restored.fileno())
-    with connected(restored):
-        pass
+    restored.sock.accept()[0].close()
+    assert client.recv(1) == b""
+    client.close()
     restored.close()
     assert not (tmp_path / "s").exists()
 
