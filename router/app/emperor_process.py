@@ -16,6 +16,7 @@ from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.value import load
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.identity import identity
+from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
@@ -270,14 +271,18 @@ class EmperorProcess:
         here = os.getcwd()
         monitors = [open_monitor(place, config, here) for place in config.places]
         self._take_signals()
+        launch = Launch.of_this_process(sys.argv[1:])
+        # Each vassal takes a pipe, an output and perhaps a socket.
+        raise_descriptor_limit()
         self.government = Government(
             self._loop,
             config,
             process,
             monitors,
-            program=Launch.of_this_process(sys.argv[1:]).program,
+            program=launch.program,
             environ=os.environ,
             write=write_lines,
+            open_files=launch.open_files,
         )
         self.government.on_over = self._loop.stop
         self.government.on_session = self._ties.session

@@ -14,7 +14,8 @@ from uwsgi_router.router.emperor.kinds import kind_of, program_of
 from uwsgi_router.router.emperor.machine import VassalEvent
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.monitors.notice import ChangeNotice
-from uwsgi_router.router.emperor.on_demand import OnDemandSocket, SocketSearch, find_socket
+from uwsgi_router.router.emperor.on_demand import OnDemandSocket
+from uwsgi_router.router.emperor.socket_search import SocketSearch, find_socket
 from uwsgi_router.router.emperor.vassal import Vassal
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
