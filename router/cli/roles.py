@@ -78,6 +78,12 @@ def _jail(assignment: Assignment) -> int:
     return guard(assignment)
 
 
+def _emperor(assignment: Assignment) -> int:
+    from uwsgi_router.router.app.emperor_process import reign  # noqa: PLC0415 - likewise
+
+    return reign(assignment)
+
+
 def _keeper(assignment: Assignment) -> int:
     from uwsgi_router.router.app.keeper import keep  # noqa: PLC0415 - likewise
 
@@ -90,4 +96,10 @@ def _prepare(assignment: Assignment) -> int:
     return prepare_reload(assignment)
 
 
-_ROLES = {"worker": _worker, "keeper": _keeper, "jail": _jail, "prepare": _prepare}
+_ROLES = {
+    "worker": _worker,
+    "keeper": _keeper,
+    "jail": _jail,
+    "emperor": _emperor,
+    "prepare": _prepare,
+}

@@ -66,6 +66,13 @@ def missing(configuration: Configuration) -> list[str]:
         jails_checks.listeners(configuration.forkpty), len(configuration.process.shared_sockets)
     )
     found += jails_checks.missing(configuration)
+    emperor = bool(configuration.emperor.places)
+    if (
+        emperor
+        and not configuration.process.master
+        and (configuration.routers or configuration.jails)
+    ):
+        found.append("no-master: an Emperor beside routers needs the master: leave out no-master")
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)
     return found
