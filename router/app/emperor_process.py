@@ -229,6 +229,9 @@ class EmperorProcess:
         self._stats: list[EmperorStats] = []
         self._pidfile: PidFile | None = None
         self.directory = os.getcwd()
+        launch = Launch.of_this_process(sys.argv[1:])
+        # Vassals start in other directories.
+        self._program = [_absolute(word) for word in launch.program]
         self._asked = False
         self._stops = 0
 
@@ -273,7 +276,7 @@ class EmperorProcess:
             config,
             process,
             monitors,
-            program=Launch.of_this_process(sys.argv[1:]).program,
+            program=self._program,
             environ=os.environ,
             write=write_lines,
         )
@@ -357,6 +360,11 @@ class EmperorProcess:
             government.hooks.on_idle = execute
         else:
             execute()
+
+
+def _absolute(word: str) -> str:
+    """Return a path that is relative to our directory in full; other words as they are."""
+    return os.path.abspath(word) if os.path.sep in word and os.path.exists(word) else word
 
 
 def write_lines(data: bytes) -> None:

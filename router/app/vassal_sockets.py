@@ -17,7 +17,7 @@ from uwsgi_router.router.config.model import Configuration, RouterConfig
 
 #: Variable with the paths: the control socket ("" if it is not for vassals), then those for announces, with colons
 #: between. Options begin with UWSGI_.
-VARIABLE: Final = "_UWSGI_ROUTER_SOCKETS"
+VARIABLE: Final = "_UWSGI_VASSAL_SOCKETS"
 _CONTROL: Final = "control"
 _ANNOUNCE: Final = "announce"
 
@@ -49,7 +49,7 @@ class VassalSockets:
         return os.path.dirname(self.announce[0])
 
     def as_seen_by(self, user: int) -> "VassalSockets":
-        """Return them without the control socket if that is not for this user: who may ask there may drain all nodes."""
+        """Return them without the control socket if that is not for this user: there all nodes can be drained."""
         try:
             owner = os.stat(self.directory).st_uid
         except OSError:
