@@ -118,8 +118,8 @@ def test_a_broken_deploy_is_not_accepted_and_the_old_copies_go_on(lab: Place) ->
 def test_an_emperor_without_routers_serves_what_is_there(lab: Place) -> None:
     directory = lab.directory / "vassals"
     directory.mkdir()
-    own, port = free_port(), free_port()
-    command = f"command = {sys.executable} -m http.server --bind 127.0.0.1 {port}"
+    own = free_port()
+    command = f"command = {sys.executable} -m http.server --bind 127.0.0.1 {{port}}"
     (directory / "a.ini").write_text(
         f"[app a]\n{command}\nreplicas = 1\n[uwsgi]\nhttp = 127.0.0.1:{own}\n"
     )
