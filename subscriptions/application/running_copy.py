@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,11 +29,11 @@ class RouterSockets:
     """Sockets of the router that applications are announced to.
 
     Attributes:
-        announce: path of its subscription server.
+        announce: paths of its subscription servers, one for each table.
         control: path of its control socket; None: it is not for us, so that nobody says what a copy still does.
     """
 
-    announce: str
+    announce: tuple[str, ...]
     control: str | None
 
 
@@ -86,7 +86,7 @@ class RunningCopy:
     rss: int = 0
     is_stuck: bool = False
 
-    def begin_to_announce(self, server: str, now: float) -> None:
+    def begin_to_announce(self, servers: Sequence[str], now: float) -> None:
         """Announce it from now on."""
         plan = self.plan
         self.announcer = Announcer(
@@ -100,6 +100,7 @@ class RunningCopy:
                     protocol=plan.proto,
                     cores=plan.cores,
                 )
+                for server in servers
                 for key in plan.keys
             ]
         )

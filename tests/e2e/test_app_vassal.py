@@ -3,13 +3,12 @@
 import http.client
 import socket
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Self
 
 import pytest
 
+from tests.lab.asking import Asking, ask
 from tests.lab.place import Place
 from tests.lab.processes import Process, free_port
 from tests.lab.programs import uwsgi_router
@@ -35,6 +34,7 @@ class Emperor:
         *lines: str,
         file: str = "shop.ini",
         head: str = _APP,
+        may_ask: bool = True,
     ) -> None:
         self.pipe, end = socket.socketpair()
         lab.closing(self.pipe)
@@ -43,8 +43,9 @@ class Emperor:
         self.control = lab.directory / "serve.sock"
         self.write(_UVICORN, *lines)
         env = {"UWSGI_EMPEROR_FD": str(end.fileno())}
+        control = f"{routers}/control" if may_ask else ""
         if routers is not None:
-            env["UWSGI_ROUTER_SOCKETS"] = str(routers)
+            env["_UWSGI_VASSAL_SOCKETS"] = f"{control}:{routers}/announce"
         self.served: Served = lab.served(
             argv=(uwsgi_router(), "--ini", file), env=env, pass_fds=(end.fileno(),)
         )
@@ -75,40 +76,8 @@ class Instance:
         )  # fmt: skip
         self.process.wait_until_it_accepts(f"127.0.0.1:{self.port}")
 
-    def get(self, path: str = "/") -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request("GET", path, headers={"Host": "shop.example"})
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-
-class Asked:
-    """Requests one after the other, in a thread, until the block ends."""
-
-    def __init__(self, port: int) -> None:
-        self.statuses: list[int] = []
-        self._port = port
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        while not self._over.is_set():
-            connection.request("GET", "/", headers={"Host": "shop.example"})
-            answer = connection.getresponse()
-            answer.read()
-            self.statuses.append(answer.status)
-        connection.close()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
+    def get(self) -> int:
+        return ask(self.port)
 
 
 def test_copies_are_announced_to_the_routers_beside_the_emperor(lab: Place) -> None:
@@ -184,7 +153,7 @@ def test_a_binary_patch_is_announced_and_replaced_by_a_new_copy_first(lab: Place
     assert [emperor.hears(), emperor.hears()] == [1, 5]
     assert instance.get() == 200
     assert emperor.hears() == 17
-    with Asked(instance.port) as asked:
+    with Asking(instance.port) as asked:
         for _ in range(3):
             emperor.says(1)
             assert emperor.hears() == 5
@@ -195,11 +164,7 @@ def test_a_binary_patch_is_announced_and_replaced_by_a_new_copy_first(lab: Place
 
 def test_who_may_not_ask_the_router_gives_requests_all_of_their_time(lab: Place) -> None:
     instance = Instance(lab)
-    (instance.directory / "control").chmod(0)
-    elsewhere = lab.directory / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "announce").symlink_to(instance.directory / "announce")
-    emperor = Emperor(lab, elsewhere)
+    emperor = Emperor(lab, instance.directory, may_ask=False)
     assert [emperor.hears(), emperor.hears(), emperor.hears()] == [1, 5, 17]
     wait_until(lambda: instance.get() == 200, "it is announced")
     began = time.monotonic()

@@ -47,7 +47,8 @@ def file_of(directory: str) -> str:
 
 def sockets_of(directory: str) -> RouterSockets:
     """Return the router's sockets for the supervisor."""
-    return RouterSockets(os.path.join(directory, "announce"), os.path.join(directory, "control"))
+    announce, control = (os.path.join(directory, name) for name in ("announce", "control"))
+    return RouterSockets((announce,), control)
 
 
 def write_file(
@@ -70,11 +71,12 @@ def write_file(
     sockets = sockets_of(directory)
     keys, rest = hosts_of(configs)
     lines = ["[uwsgi]", f"control-socket = {sockets.control}"]
+    (announce,) = sockets.announce
     lines.append(f"pidfile = {os.path.join(directory, 'router.pid')}")
     lines += [f"http = {address}" for address in listen]
     lines += [f"subscription-expect-key = {key}" for key in keys]
     for kind in sorted({*kinds, *(("http",) if listen else ())}):
-        lines.append(f"{kind}-subscription-server = {sockets.announce}")
+        lines.append(f"{kind}-subscription-server = {announce}")
         if rest is not None:
             lines.append(f"{kind}-subscription-fallback-key = {rest}")
     if stop_timeout is not None:

@@ -8,14 +8,13 @@ from typing import Final
 
 from uwsgi_router.router.app.master.emperor import emperor_descriptor
 from uwsgi_router.router.app.prepare.prepare import prepare
+from uwsgi_router.router.app.vassal_sockets import VARIABLE, VassalSockets
 from uwsgi_router.router.config.app import AppConfig, ServeConfig
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.subscriptions.application.supervisor import RolloutRefused
 
-#: Variable with the directory in which the routers beside an Emperor have their sockets for its vassals.
-SOCKETS: Final = "UWSGI_ROUTER_SOCKETS"
 # Seconds that copies have to end after the router's last request.
 _FOR_COPIES: Final = 10.0
 
@@ -37,16 +36,18 @@ class VassalPlace:
 
     Attributes:
         emperor: descriptor of the Emperor's pipe; -1: there is none.
-        sockets: directory with the sockets of the routers beside the Emperor; None: there are none.
+        sockets: of the routers beside the Emperor; None: there are none.
     """
 
     emperor: int = -1
-    sockets: str | None = None
+    sockets: VassalSockets | None = None
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> "VassalPlace":
         """Take it out of the environment: no copy is to believe that it is a vassal."""
-        return cls(emperor_descriptor(environ), environ.pop(SOCKETS, None) or None)
+        sockets = VassalSockets.read(environ)
+        environ.pop(VARIABLE, None)
+        return cls(emperor_descriptor(environ), sockets and sockets.as_seen_by(os.geteuid()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,13 +129,8 @@ class _Supervisor:
     def _sockets_of_router(self) -> RouterSockets | None:
         if self._front is Front.OWN:
             return arguments.sockets_of(self._directory)
-        if self._place.sockets is None:
-            return None
-        sockets = arguments.sockets_of(self._place.sockets)
-        if sockets.control is not None and not os.access(sockets.control, os.W_OK):
-            # We run as another user: that socket is for whoever may steer all nodes.
-            sockets.control = None
-        return sockets
+        found = self._place.sockets
+        return None if found is None else RouterSockets(found.announce, found.control)
 
     def _router(self) -> RouterProcess:
         served, directory = self._served, self._directory
