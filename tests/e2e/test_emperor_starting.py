@@ -93,12 +93,12 @@ def test_its_limit_of_descriptors_and_umask_are_those_of_the_start(
     before, umask = resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_NOFILE, (500, before[1]))
     try:
-        emperor = Emperor(lab, place, f"emperor-wrapper-override = {show}")
+        emperor = Emperor(lab, place, f"emperor-wrapper-override = {show}", master=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         os.umask(umask)
     first = place.report("one.ini")
-    assert "one.ini] 500\n" in emperor.log()
+    assert "one.ini | 500\n" in emperor.log()
     assert first["umask"] == "0022"
     with open(f"/proc/{emperor.pid()}/limits", encoding="ascii") as file:
         (line,) = [one for one in file if one.startswith("Max open files")]
@@ -109,7 +109,7 @@ def test_its_limit_of_descriptors_and_umask_are_those_of_the_start(
     wait_until(lambda: "goes on with 1 vassals" in emperor.log(), "it has executed itself")
     os.kill(first["pid"], signal.SIGKILL)
     place.report("one.ini", 2)
-    assert emperor.log().count("one.ini] 500\n") == 2
+    assert emperor.log().count("one.ini | 500\n") == 2
 
 
 def test_nothing_to_execute_is_told_and_delayed(lab: Place, place: Vassals) -> None:
@@ -118,7 +118,7 @@ def test_nothing_to_execute_is_told_and_delayed(lab: Place, place: Vassals) -> N
         lab, place, "emperor-wrapper = /nowhere", "emperor-throttle = 100", fake=False
     )
     wait_until(
-        lambda: "one.ini] [emperor] cannot execute /nowhere: No such file" in emperor.log(),
+        lambda: "one.ini | [emperor] cannot execute /nowhere: No such file" in emperor.log(),
         "it is told",
     )
     assert emperor.wait_for("one.ini", lambda one: one["last_end"])["last_end"] == "exit status 26"
@@ -142,7 +142,7 @@ def test_wrappers_are_tried_in_order(lab: Place, place: Vassals) -> None:
     emperor.wait_for_state("one.ini", "serving")
     log = emperor.log()
     assert log.index("cannot execute /nowhere/first") < log.index("cannot execute /nowhere/middle")
-    assert "one.ini] second /opt/uwsgi\n" in log
+    assert "one.ini | second /opt/uwsgi\n" in log
 
 
 # --- hooks ---
@@ -171,7 +171,7 @@ def test_hooks_in_the_emperor_follow_the_start_and_the_end(lab: Place, place: Va
     emperor = Emperor(
         lab,
         place,
-        f"hook-emperor-start = write:{trace} begin ",
+        f"hook-emperor-start = writen:{trace} begin",
         f'exec-as-emperor = echo "$UWSGI_VASSAL_CONFIG $UWSGI_VASSAL_PID" >> {trace}',
         f"vassals-stop-hook = {stop}",
     )
@@ -179,7 +179,7 @@ def test_hooks_in_the_emperor_follow_the_start_and_the_end(lab: Place, place: Va
     wait_until(lambda: f"one.ini {pid}" in trace.read_text(), "the hook has run")
     path.unlink()
     wait_until(lambda: "stop" in trace.read_text(), "the other one has run")
-    assert trace.read_text() == f"begin one.ini {pid}\nstop one.ini\n"
+    assert trace.read_text() == f"begin\none.ini {pid}\nstop one.ini\n"
 
 
 def test_a_hook_that_hangs_holds_nobody_up_and_dies_with_the_emperor(
@@ -289,11 +289,14 @@ def test_an_unprivileged_emperor_can_not_be_a_tyrant(lab: Place, place: Vassals)
     assert "emperor-tyrant needs root, or CAP_SETUID" in done.stderr
 
 
-def test_an_unprivileged_emperor_starts_vassals_as_itself(lab: Place, place: Vassals) -> None:
+@pytest.mark.parametrize("master", [False, True])
+def test_an_unprivileged_emperor_starts_vassals_as_itself(
+    lab: Place, place: Vassals, master: bool
+) -> None:
     need_root()
     lab.directory.chmod(0o777)
     place.put("one.ini")
-    emperor = Emperor(lab, place, f"uid = {USER}", f"gid = {USER}")
+    emperor = Emperor(lab, place, f"uid = {USER}", f"gid = {USER}", master=master)
     report = place.report("one.ini")
     assert (report["uid"], report["gid"]) == (USER, USER)
     assert emperor.stats()["uid"] == USER
@@ -468,7 +471,7 @@ def test_the_socket_lives_on_over_a_reload_of_the_program(lab: Place, place: Vas
     (place.place / "one.ini.socket").write_text(str(path))
     place.put("one.ini", "accepts = yes")
     lines = ["emperor-on-demand-extension = .socket"]
-    emperor = Emperor(lab, place, *lines)
+    emperor = Emperor(lab, place, *lines, master=True)
     emperor.wait_for_state("one.ini", "asleep")
     inode = path.stat().st_ino
     emperor.write(*lines, "emperor-throttle = 20")
