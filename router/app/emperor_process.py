@@ -21,6 +21,7 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
+from uwsgi_router.router.config import table
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
@@ -261,6 +262,8 @@ class EmperorProcess:
         listeners = self._bind(legacy)
         if config.pidfile is not None:
             self._pidfile = PidFile(config.pidfile)
+        # Before that, as the new user may not be able to read where Python is installed: all options are known.
+        table.names()
         if not config.early:
             drop(identity(process, ()), forever=False, quiet=process.uid is None)
         check_emperor(config)

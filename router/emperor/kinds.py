@@ -166,6 +166,9 @@ def program_of(
         return (config.binary_path,)
     found = shutil.which("uwsgi", path=environ.get("PATH", os.defpath))
     if found is None:
+        if config.wrapper or config.wrapper_overrides or config.wrapper_fallbacks:
+            # What these execute may need none.
+            return ("uwsgi",)
         raise VassalRefused(
             "it is for uWSGI, and there is no uwsgi in PATH: install it (pip install uwsgi), or name it with"
             " binary-path"

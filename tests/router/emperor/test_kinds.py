@@ -112,5 +112,7 @@ def test_the_program_of_a_kind(tmp_path: Path) -> None:
     uwsgi.chmod(0o755)
     assert program_of(UWSGI, EmperorConfig(), this, {"PATH": str(tmp_path)}) == (str(uwsgi),)
     uwsgi.unlink()
+    wrapped = EmperorConfig(wrapper_fallbacks=("/a/program",))
+    assert program_of(UWSGI, wrapped, this, {"PATH": str(tmp_path)}) == ("uwsgi",)
     with pytest.raises(VassalRefused, match=r"no uwsgi in PATH: install it \(pip install uwsgi\)"):
         program_of(UWSGI, EmperorConfig(), this, {"PATH": str(tmp_path)})
