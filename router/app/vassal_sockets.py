@@ -20,6 +20,7 @@ from uwsgi_router.router.config.model import Configuration, RouterConfig
 VARIABLE: Final = "_UWSGI_VASSAL_SOCKETS"
 _CONTROL: Final = "control"
 _ANNOUNCE: Final = "announce"
+_EMPEROR: Final = "emperor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,14 @@ def open_to_all(environ: Mapping[str, str]) -> None:
             os.chmod(path, 0o666)  # noqa: S103 - only vassals know the name of its directory
         except OSError:
             continue
+
+
+def emperors_socket(configuration: Configuration, environ: Mapping[str, str]) -> str | None:
+    """Return the path of the control socket of the Emperor beside our routers; None: there is none."""
+    sockets = VassalSockets.read(environ)
+    if sockets is None or not configuration.emperor.places:
+        return None
+    return os.path.join(sockets.directory, _EMPEROR)
 
 
 def _prefix(pid: int) -> str:

@@ -71,7 +71,7 @@ def kind_of(
         signs = _signs_of([*settings, Line("ini", file.path, "")], environ)
         if not signs:
             signs = _signs_of(_all_lines(file, config), environ)
-    return _kind(file.name, signs)
+    return _kind(signs)
 
 
 def _all_lines(file: VassalFile, config: EmperorConfig) -> Iterator[Line]:
@@ -110,18 +110,17 @@ def _asks(line: Line, option: Option) -> bool:
     return option.kind.argument is not Argument.NONE or is_on(line.value)
 
 
-def _kind(name: str, signs: _Signs) -> VassalKind:
+def _kind(signs: _Signs) -> VassalKind:
     if signs.server and signs.apps:
         raise VassalRefused(
-            f"{name}: {_listed(signs.server)} are for uWSGI, and [app {signs.apps[0]}] is for this program:"
+            f"uWSGI would run {_listed(signs.server)}, and this program [app {signs.apps[0]}]:"
             f" leave the [app] sections in a file of their own, without the others"
         )
     if signs.server and signs.routers:
         raise VassalRefused(
-            f"{name}: {_listed(signs.routers)} are for a router, which this program is, and {_listed(signs.server)} for"
-            f" an application in uWSGI: write two files, the router's with {_first(signs.routers)} and the others that"
-            f" begin so, and the application's with all that is left and socket = PATH; the router finds it by"
-            f" {_prefix(signs.routers)}-to = PATH"
+            f"this program would run {_listed(signs.routers)}, a router, and uWSGI {_listed(signs.server)}: write two"
+            f" files, the router's with {_first(signs.routers)} and the others that begin so, and the application's"
+            f" with all that is left and socket = PATH; the router finds it by {_prefix(signs.routers)}-to = PATH"
         )
     if signs.apps or (signs.patches and not signs.server):
         return VassalKind.APPLICATIONS
