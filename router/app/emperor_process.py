@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Final, Protocol
 
 from uwsgi_router.router.app.child import BEAT, MasterLink
 from uwsgi_router.router.app.master.assignment import Assignment
@@ -16,6 +17,7 @@ from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.value import load
 from uwsgi_router.router.app.process import environment
 from uwsgi_router.router.app.process.identity import identity
+from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
@@ -76,7 +78,9 @@ def reign_alone(configuration: Configuration) -> int:
 class EmperorTies(Protocol):
     """Ties of an Emperor to whoever has started it."""
 
-    inherited: Inherited
+    @property
+    def inherited(self) -> Inherited:
+        """Sockets that are open already, or are opened by somebody else."""
 
     def begin(self, loop: SelectorLoop, emperor: "EmperorProcess") -> None:
         """Say that it governs, and listen."""
@@ -158,27 +162,17 @@ class MasterTies:
                 if file is not None:
                     file.reopen()
             case "become":
-                (descriptor,) = message.descriptors
                 if members["changed"]:
-                    emperor.become(descriptor, lambda: self._execute(descriptor, members, emperor))
+                    emperor.become(message, lambda: self._execute(message, emperor))
                     return
         message.close()
 
-    def _execute(
-        self, descriptor: int, members: Mapping[str, Any], emperor: "EmperorProcess"
-    ) -> None:
+    def _execute(self, message: Message, emperor: "EmperorProcess") -> None:
         """Execute this program again, with the new configuration; return if that is not possible."""
-        given = self._link.assignment
-        assignment = Assignment(
-            given.role,
-            given.number,
-            members["generation"],
-            given.slots,
-            given.channel,
-            descriptor,
-            given.beats,
-            given.beat,
-            sessions=given.sessions,
+        assignment = replace(
+            self._link.assignment,
+            generation=message.members["generation"],
+            configuration=message.descriptors[0],
         )
         state, kept = leave(emperor.government)
         legacy = write_memory_file("legacy", json.dumps(state).encode())
@@ -197,6 +191,7 @@ class MasterTies:
             os.set_inheritable(one, False)
         os.close(written)
         os.close(legacy)
+        message.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
     def session(self, pid: int, begun: bool) -> None:
@@ -237,6 +232,7 @@ class EmperorProcess:
         launch = Launch.of_this_process(sys.argv[1:])
         # Vassals start in other directories.
         self._program = [_absolute(word) for word in launch.program]
+        self._open_files = launch.open_files
         self._asked = False
         self._stops = 0
 
@@ -279,6 +275,8 @@ class EmperorProcess:
         here = os.getcwd()
         monitors = [open_monitor(place, config, here) for place in config.places]
         self._take_signals()
+        # Each vassal takes a pipe, an output and perhaps a socket.
+        raise_descriptor_limit()
         self.government = Government(
             self._loop,
             config,
@@ -287,6 +285,7 @@ class EmperorProcess:
             program=self._program,
             environ=os.environ,
             write=write_lines,
+            open_files=self._open_files,
         )
         self.government.on_over = self._loop.stop
         self.government.on_session = self._ties.session
@@ -367,20 +366,22 @@ class EmperorProcess:
         self._asked = self._asked or asked
         self.government.end(mercy)
 
-    def become(self, descriptor: int, execute: Callable[[], object]) -> None:
+    def become(self, message: Message, execute: Callable[[], object]) -> None:
         """Go on with another configuration, in this process, once no hook is running.
 
         Args:
-            descriptor: of the configuration.
+            message: has the descriptor of the configuration.
             execute: executes this program again; returns if that is not possible.
         """
         government = self.government
         if government.ending:
+            message.close()
             return
         try:
-            new = load(read_memory_file(descriptor)).emperor
+            new = load(read_memory_file(message.descriptors[0])).emperor
         except StartError as error:
             log.error("the Emperor goes on as it was: %s", error)  # noqa: TRY400 - one line
+            message.close()
             return
         log.info("the Emperor's options have changed: it goes on with %s", ", ".join(new.places))
         if government.hooks.busy:

@@ -1,18 +1,17 @@
 """Start of a vassal's process: all that happens between fork and exec (uWSGI: ``uwsgi_emperor_spawn_vassal``)."""
 
-import gc
 import os
 import resource
 import select
 import signal
 import socket
 import stat
-from collections.abc import Collection
 from typing import Final, NoReturn
 
 from uwsgi_router.protocol.emperor import EXILE, VARIABLE
 from uwsgi_router.router.emperor import kernel, namespaces
 from uwsgi_router.router.emperor.command import VassalLaunch
+from uwsgi_router.router.emperor.helper import close_all_but
 from uwsgi_router.router.emperor.hooks.actions import HookError, HookExit, run_hooks, run_program
 from uwsgi_router.router.emperor.identity import become, limit_capabilities
 from uwsgi_router.router.supervision.process import cause_of, fork_child, unblock_signals
@@ -77,11 +76,9 @@ def _be_vassal(
 ) -> NoReturn:
     status = _FAILED
     try:
-        # Objects that are dropped now would close descriptors by numbers that are others' by then.
-        gc.disable()
         os.setsid()
         _standard_files(stdin, output)
-        _close_all_but({pipe} if mapped is None else {pipe, mapped})
+        close_all_but({pipe} if mapped is None else {pipe, mapped})
         _die_with_emperor(pipe)
         entered = _enter(launch.directory)
         _take_identity(launch, output is not None, mapped)
@@ -121,14 +118,6 @@ def _standard_files(stdin: int | None, output: int | None) -> None:
         os.dup2(nothing, 0)
     else:
         os.dup2(stdin, 0)
-
-
-def _close_all_but(kept: Collection[int]) -> None:
-    first = 3
-    for descriptor in sorted(kept):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, max(first, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
 
 
 def _die_with_emperor(pipe: int) -> None:

@@ -1,6 +1,6 @@
 """Chronicle of a vassal: when what has happened, on the wall clock, for statistics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -20,6 +20,7 @@ class Chronicle:
         respawns: orders to reload that its process got.
         restarts: processes that followed one that had ended by itself.
         last_end: how its last process has ended, in words.
+        last_lines: that it wrote last.
         ended_at: when.
         next_start: when the next process starts.
     """
@@ -36,6 +37,7 @@ class Chronicle:
     respawns: int = 0
     restarts: int = 0
     last_end: str = ""
+    last_lines: list[str] = field(default_factory=list)
     ended_at: float = 0.0
     next_start: float = 0.0
 

@@ -69,7 +69,7 @@ def vassal_members(vassal: Vassal) -> Mapping[str, Any]:
         "last_end": _text(chronicle.last_end),
         "last_end_at": int(chronicle.ended_at),
         "next_start": int(chronicle.next_start),
-        "last_lines": [_text(line) for line in vassal.output.last(3)],
+        "last_lines": [_text(line) for line in chronicle.last_lines],
     }
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Final
 
 from uwsgi_router.router.config.model import EmperorConfig, ProcessConfig
@@ -14,7 +14,8 @@ from uwsgi_router.router.emperor.kinds import kind_of, program_of
 from uwsgi_router.router.emperor.machine import VassalEvent
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.monitors.notice import ChangeNotice
-from uwsgi_router.router.emperor.on_demand import OnDemandSocket, SocketSearch, find_socket
+from uwsgi_router.router.emperor.on_demand import OnDemandSocket
+from uwsgi_router.router.emperor.socket_search import SocketSearch, find_socket
 from uwsgi_router.router.emperor.vassal import Vassal
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
@@ -24,6 +25,8 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 #: Seconds between a notice of a change and the look at what has changed: writers are given time to finish.
 SETTLE: Final = 0.1
+#: Program that vassals are made for; where there is a wrapper, it need not be there.
+UWSGI: Final = "uwsgi"
 #: Seconds that vassals have to end when nobody says another number.
 MERCY: Final = 30.0
 
@@ -111,7 +114,13 @@ class Government:
         if fault is not None:
             raise VassalRefused(fault)
         kind = kind_of(file, self.config, self._environ)
-        program = program_of(kind, self.config, self._program, self._environ)
+        try:
+            program: Sequence[str]
+            program = program_of(kind, self.config, self._program, self._environ)
+        except VassalRefused:
+            if self.config.wrapper is None:
+                raise
+            program = [UWSGI]
         return launch_of(file, self.config, self._environ, program, open_files=self._open_files)
 
     def write(self, data: bytes) -> None:
@@ -283,10 +292,10 @@ class Government:
         if self.ending:
             self._deadline = min(self._deadline, now + mercy)
             left = self._deadline - now
-            log.info("%d vassals are left, %.0f s to go", len(self.vassals), left)
+            log.info("%s left, %.0f s to go", _count(self.vassals), left)
         else:
             self._deadline = now + mercy
-            log.info("Ragnarok: %d vassals end within %g s", len(self.vassals), mercy)
+            log.info("Ragnarok: the end of %s within %g s", _count(self.vassals), mercy)
         self.ending = True
         for search in self._searches.values():
             if search is not None:
@@ -324,3 +333,7 @@ class Government:
             self.loop.remove_reader(self._notice.fileno())
         self._notice.close()
         self.hooks.close()
+
+
+def _count(vassals: Sized) -> str:
+    return "1 vassal" if len(vassals) == 1 else f"{len(vassals)} vassals"

@@ -1,10 +1,8 @@
 """Sockets of on-demand vassals: a vassal is started by the first connection, and its socket outlives it."""
 
 import dataclasses
-import gc
 import os
-import resource
-import signal
+import select
 import socket
 import stat
 from collections.abc import Callable, Mapping
@@ -14,29 +12,18 @@ from uwsgi_router.protocol.address import AddressError, InetAddress, UnixAddress
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.core.files import open_file
-from uwsgi_router.router.emperor import kernel
-from uwsgi_router.router.emperor.identity import become
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BindError, bind_stream
 from uwsgi_router.router.net.unix_file import SocketFile
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
-from uwsgi_router.router.supervision.process import (
-    ChildCommand,
-    cause_of,
-    fork_child,
-    reap,
-    spawn,
-    unblock_signals,
-)
 
-#: Seconds that finding a name, and binding it, may take.
-PATIENCE: Final = 30.0
 #: Seconds before a vassal that has served nobody is started again, at first; they double, up to the second number.
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 
-_LONGEST_NAME: Final = 4096
+#: Bytes that an address has at most.
+LONGEST_NAME: Final = 4096
 _EVERYBODY: Final = 0o666
 _BLANK: Final = 32
 
@@ -114,10 +101,16 @@ class OnDemandSocket:
         Args:
             served: it has answered a request.
         """
-        if served:
+        if served or not self._waiting():
             self._pause = 0.0
         else:
             self._pause = min(self._longest, self._pause * 2 or self._first)
+
+    def _waiting(self) -> bool:
+        """Return True if there is a connection that nobody has accepted."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close it, and remove its file; the vassal's own descriptor stays."""
@@ -204,35 +197,15 @@ def _named_in(path: str) -> str | None:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OnDemandError(f"{path}: it is no file")
-        return _first_word(os.read(descriptor, _LONGEST_NAME))
+        return first_word(os.read(descriptor, LONGEST_NAME))
     finally:
         os.close(descriptor)
 
 
-def _first_word(data: bytes) -> str | None:
+def first_word(data: bytes) -> str | None:
     """Return what comes before the first control character; None: nothing."""
     end = next((at for at, byte in enumerate(data) if byte < _BLANK), len(data))
     return os.fsdecode(data[:end]).strip() or None
-
-
-def _printed(file: VassalFile, command: str) -> str | None:
-    """Run a command with a vassal's name, and read what it prints; blocks."""
-    reader, writer = os.pipe()
-
-    def prepare() -> None:
-        kernel.set_parent_death_signal(signal.SIGKILL)
-        os.dup2(writer, 1)
-
-    # The name is the shell's $0, not a part of what it reads: names may hold anything.
-    argv = ["/bin/sh", "-c", f'{command} "$0"', file.name]
-    pid = spawn(ChildCommand(argv, os.environ, file.directory, prepare=prepare))
-    os.close(writer)
-    with open(reader, "rb") as output:
-        data = output.read(_LONGEST_NAME)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code:
-        raise OnDemandError(f"emperor-on-demand-exec has ended ({cause_of(code)})")
-    return _first_word(data)
 
 
 # --- binding ---
@@ -274,145 +247,3 @@ def bind_socket(
     # A plain program that accepts expects it so; one with an event loop sets it itself.
     first.sock.setblocking(True)
     return first.sock, first.file
-
-
-def find_socket(
-    loop: SelectorLoop,
-    file: VassalFile,
-    config: EmperorConfig,
-    process: ProcessConfig,
-    done: Callable[[OnDemandSocket | None, str], object],
-    *,
-    patience: float = PATIENCE,
-) -> "SocketSearch | None":
-    """Find out how a vassal starts, and listen for it if it starts on demand.
-
-    Args:
-        loop: waits.
-        file: its configuration.
-        config: the Emperor's.
-        process: see :func:`bind_socket`.
-        done: called once, perhaps before this returns: with the socket; with None and "" if the vassal starts at once;
-            with None and what is wrong.
-        patience: seconds that a command, and another user's directory, may take.
-
-    Returns:
-        The search, if it goes on.
-    """
-    try:
-        name = socket_name_of(file, config)
-        asks = config.on_demand_extension is None and config.on_demand_directory is None
-        command = config.on_demand_exec if asks else None
-        if name is None and command is None:
-            done(None, "")
-            return None
-        if command is not None or config.tyrant:
-            return SocketSearch(loop, file, config, process, name, done, patience)
-        assert name is not None
-        sock, made = bind_socket(name, file.directory, process)
-    except (OnDemandError, OSError) as exc:
-        done(None, str(exc))
-        return None
-    done(OnDemandSocket(name, sock, made), "")
-    return None
-
-
-class SocketSearch:
-    """Search for a vassal's socket in a process of its own.
-
-    There a command may take its time, and a socket is bound with the rights of the vassal's owner, as whom root would
-    bind anything anywhere.
-    """
-
-    def __init__(
-        self,
-        loop: SelectorLoop,
-        file: VassalFile,
-        config: EmperorConfig,
-        process: ProcessConfig,
-        name: str | None,
-        done: Callable[[OnDemandSocket | None, str], object],
-        patience: float,
-    ) -> None:
-        self._loop, self._done = loop, done
-        self._ours, theirs = socket.socketpair()
-        number = theirs.fileno()
-        with theirs:
-            self._pid = fork_child(lambda: _search(file, config, process, name, number))
-        self._pidfd = os.pidfd_open(self._pid)
-        self._timer = loop.call_later(patience, self._late, patience)
-        loop.add_reader(self._ours.fileno(), self._answered)
-
-    def cancel(self) -> None:
-        """End it; ``done`` is not called."""
-        if self._pidfd >= 0:
-            self._end()
-
-    def _answered(self) -> None:
-        data, descriptors, _flags, _ = socket.recv_fds(self._ours, 2 * _LONGEST_NAME, 1)
-        self._end()
-        what, _, rest = os.fsdecode(data).partition(" ")
-        if not descriptors:
-            if what == "none":
-                self._done(None, "")
-            else:
-                self._done(None, rest or "the process that was to listen has died")
-            return
-        device, inode, path, name = rest.split("\0", 3)
-        sock = socket.socket(fileno=descriptors[0])
-        sock.set_inheritable(False)
-        made = SocketFile.remembered(os.fsencode(path), (int(device), int(inode))) if path else None
-        self._done(OnDemandSocket(name, sock, made), "")
-
-    def _late(self, patience: float) -> None:
-        self._end()
-        self._done(None, f"no answer within {patience:g} s")
-
-    def _end(self) -> None:
-        self._timer.cancel()
-        self._loop.remove_reader(self._ours.fileno())
-        self._ours.close()
-        try:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        # Whoever waits for a dead file system dies later.
-        if reap(self._pid) is None:
-            pid, pidfd = self._pid, self._pidfd
-            self._loop.add_reader(pidfd, lambda: _bury(self._loop, pid, pidfd))
-        else:
-            os.close(self._pidfd)
-        self._pidfd = -1
-
-
-def _bury(loop: SelectorLoop, pid: int, pidfd: int) -> None:
-    if reap(pid) is not None:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-
-
-def _search(
-    file: VassalFile, config: EmperorConfig, process: ProcessConfig, name: str | None, number: int
-) -> None:
-    """Search, in the child; answer over a socket."""
-    gc.disable()
-    os.closerange(3, number)
-    os.closerange(number + 1, max(number + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0]))
-    answer = socket.socket(fileno=number)
-    kernel.set_parent_death_signal(signal.SIGKILL)
-    unblock_signals()
-    try:
-        if name is None and config.on_demand_exec is not None:
-            name = _printed(file, config.on_demand_exec)
-        if name is None:
-            answer.sendall(b"none ")
-            os._exit(0)
-        if config.tyrant:
-            become(file.uid, file.gid)
-        sock, made = bind_socket(name, file.directory, process)
-        device, inode, path = (*made.identity, os.fsdecode(made.path)) if made else (0, 0, "")
-        text = f"found {device}\0{inode}\0{path}\0{name}"
-        socket.send_fds(answer, [os.fsencode(text)], [sock.fileno()])
-    except (OnDemandError, OSError) as exc:
-        answer.sendall(b"fault " + os.fsencode(str(exc)[: _LONGEST_NAME // 2]))
-    os._exit(0)

@@ -1,11 +1,10 @@
 """Output of a vassal: lines with its name before them, and the last ones for whoever asks why it has ended."""
 
 import os
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from uwsgi_router.router.supervision.loop import SelectorLoop
-from uwsgi_router.subscriptions.application.lines import NamedLines, kept_lines
+from uwsgi_router.subscriptions.application.lines import KEPT, NamedLines, kept_lines
 
 
 class VassalOutput:
@@ -16,20 +15,21 @@ class VassalOutput:
         name: of the vassal.
         write: takes whole lines, with the name before them.
 
-    Attributes:
-        lines: the last ones, the newest last.
     """
 
     def __init__(self, loop: SelectorLoop, name: str, write: Callable[[bytes], object]) -> None:
         self._loop = loop
         self._name = name
         self._write = write
-        self.lines: deque[str] = kept_lines()
+        # Of the process that runs, and of those before it.
+        self._lines, self._former = kept_lines(), kept_lines()
         # Processes that left the session of their vassal may write to a former one.
         self._open: list[NamedLines] = []
 
     def open(self) -> int:
-        """Return the writing end of a new pipe, which the caller closes."""
+        """Return the writing end of a pipe for a new process, which the caller closes."""
+        self._former.extend(self._lines)
+        self._lines = kept_lines()
         reading, writing = os.pipe()
         self.read_from(reading)
         return writing
@@ -37,7 +37,7 @@ class VassalOutput:
     def read_from(self, descriptor: int) -> None:
         """Read lines from the end of a pipe."""
         os.set_blocking(descriptor, False)
-        lines = NamedLines(descriptor, self._name, self._write, self.lines)
+        lines = NamedLines(descriptor, self._name, self._write, self._lines)
         self._open.append(lines)
         self._loop.add_reader(descriptor, lambda: self._read(lines))
 
@@ -53,8 +53,22 @@ class VassalOutput:
             lines.drain()
 
     def last(self, count: int) -> list[str]:
-        """Return the last lines that are not empty."""
-        return [line.strip() for line in self.lines if line.strip()][-count:]
+        """Return the last lines of the last process that are not empty."""
+        return [line.strip() for line in self._lines if line.strip()][-count:]
+
+    @property
+    def lines(self) -> list[str]:
+        """The last lines of all its processes, the newest last."""
+        return [*self._former, *self._lines][-KEPT:]
+
+    def state(self) -> list[list[str]]:
+        """Return what :meth:`restore` needs."""
+        return [list(self._former), list(self._lines)]
+
+    def restore(self, lines: Sequence[Iterable[str]]) -> None:
+        """Have the lines that were there before an exec."""
+        self._former.extend(lines[0])
+        self._lines.extend(lines[1])
 
     def descriptors(self) -> list[int]:
         """Return the ends of the pipes that are open."""

@@ -33,6 +33,8 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 #: Bytes of a pipe that are read at once.
 _READ: Final = 256
+#: Lines that are told of a vassal that has ended.
+LAST_LINES: Final = 3
 _EVENTS: Final[Mapping[int, VassalEvent]] = {
     VassalByte.SPAWNED: VassalEvent.READY,
     VassalByte.ACCEPTING: VassalEvent.ACCEPTING,
@@ -327,11 +329,11 @@ class Vassal:
     def _tell_end(self, pid: int, code: int, state: VassalState) -> None:
         """Say how it has ended, and what it wrote last unless that was wanted."""
         why = cause_of(code)
-        self.chronicle.last_end = why
+        lines = self.output.last(LAST_LINES)
+        self.chronicle.last_end, self.chronicle.last_lines = why, lines
         if state is VassalState.STOPPING and code == 0:
             log.info("%s (pid %d) has stopped: %s", self.name, pid, why)
             return
-        lines = self.output.last(3)
         wrote = f"; it wrote last: {' | '.join(lines)}" if lines else "; it wrote nothing"
         if state is VassalState.KILLED:
             why += ", sent by the Emperor"
@@ -412,7 +414,7 @@ class Vassal:
         saved = {
             "file": asdict(self.file),
             "chronicle": asdict(self.chronicle),
-            "lines": list(self.output.lines),
+            "lines": self.output.state(),
             "outputs": outputs,
             "state": machine.state.value,
             "after": machine.after.value,

@@ -1,17 +1,15 @@
 """Hooks of the Emperor, each sequence in a process of its own: neither mounts nor commands hold the Emperor up."""
 
-import gc
 import logging
 import os
-import resource
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Final
 
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.hook_values import Hook
-from uwsgi_router.router.emperor import kernel
+from uwsgi_router.router.emperor.helper import become_helper
 from uwsgi_router.router.emperor.hooks.actions import HookError, HookExit, run_hooks, run_program
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
@@ -19,7 +17,6 @@ from uwsgi_router.router.supervision.process import (
     cause_of,
     fork_child,
     reap,
-    unblock_signals,
 )
 
 log = logging.getLogger("uwsgi-router.emperor")
@@ -28,25 +25,26 @@ _LONGEST_LINE: Final = 4096
 _MOST_OUTPUT: Final = 65_536
 
 
-def run_emperor_start(config: EmperorConfig, environ: Mapping[str, str] = os.environ) -> None:
+def run_emperor_start(
+    config: EmperorConfig, environ: MutableMapping[str, str] = os.environ
+) -> None:
     """Do what is to be done before the first vassal is started (``hook-emperor-start``), in this process.
 
     Args:
         config: the Emperor's.
-        environ: of commands that are run.
+        environ: of commands that are run, and of vassals; ``putenv`` changes it.
 
     Raises:
         StartError: it has failed, or says that the Emperor ends.
     """
-    before = dict(environ)
-    variables = dict(before)
+    variables = dict(environ)
     try:
         run_hooks(config.hook_emperor_start, "emperor-start", variables, fatal=True, say=log.info)
     except HookError as exc:
         raise StartError(str(exc)) from None
     except HookExit as exc:
         raise StartError(f"hook-emperor-start says exit:{exc.status}") from None
-    os.environ.update({name: variables[name] for name in variables.keys() - before.keys()})
+    environ.update(variables)
 
 
 class HookRunner:
@@ -165,10 +163,7 @@ def _run(hooks: Iterable[Hook], environ: dict[str, str]) -> int:
 def _in_child(
     directory: str, environ: dict[str, str], body: Callable[[dict[str, str]], int]
 ) -> None:
-    gc.disable()
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    kernel.set_parent_death_signal(signal.SIGKILL)
-    unblock_signals()
+    become_helper(())
     os.chdir(directory)
     code = body(environ)
     os._exit(code if code >= 0 else 128 - code)
