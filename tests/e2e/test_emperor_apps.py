@@ -109,6 +109,7 @@ def test_a_broken_deploy_is_not_accepted_and_the_old_copies_go_on(lab: Place) ->
     empire.put_app("files", PROGRAMS["files"], "replicas = 1")
     empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
     assert ask(empire.port, "files.example") == 200
+    empire.process.wait_for_output("files.ini: ready to accept")
     accepted = empire.count("files.ini: ready to accept")
     later = time.time() + 1
     os.utime(empire.put_app("files", "-c raise(SystemExit(9))", "replicas = 1"), (later, later))

@@ -98,7 +98,7 @@ def test_mixtures_are_refused_with_how_to_split_them(tmp_path: Path) -> None:
         " two files, the router's with http and the others that begin so, and the application's with all that is left"
         " and socket = PATH; the router finds it by http-to = PATH"
     )
-    with pytest.raises(VassalRefused, match=r"\[app shop\] : leave the \[app\]"):
+    with pytest.raises(VassalRefused, match=r"\[app shop\]: leave the \[app\]"):
         kind(tmp_path, "[uwsgi]", "module = shop:app", "[app shop]", "command = x")
 
 
