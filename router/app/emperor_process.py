@@ -21,7 +21,7 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
-from uwsgi_router.router.app.vassal_sockets import emperors_socket, open_to_all
+from uwsgi_router.router.app.vassal_sockets import emperors_socket, on_demand_directory, open_to_all
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
@@ -34,6 +34,7 @@ from uwsgi_router.router.emperor.metrics import metrics
 from uwsgi_router.router.emperor.monitors.registry import open_monitor
 from uwsgi_router.router.emperor.stats_server import EmperorStats
 from uwsgi_router.router.emperor.succession import inherit, leave
+from uwsgi_router.router.emperor.wanted import WantedKeys
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.supervision.channel import Message
@@ -227,6 +228,7 @@ class EmperorProcess:
         self._loop = SelectorLoop()
         self._stats: list[EmperorStats] = []
         self._control: EmperorControl | None = None
+        self._wanted: WantedKeys | None = None
         self._pidfile: PidFile | None = None
         self.directory = os.getcwd()
         launch = Launch.of_this_process(sys.argv[1:])
@@ -255,6 +257,8 @@ class EmperorProcess:
                 stats.close()
             if self._control is not None:
                 self._control.close()
+            if self._wanted is not None:
+                self._wanted.close()
             if self._pidfile is not None:
                 self._pidfile.remove()
             self._loop.close()
@@ -267,6 +271,7 @@ class EmperorProcess:
         set_title(config.procname or TITLE, process.procname_prefix)
         listeners = self._bind(legacy)
         controls = self._bind_controls()
+        self._wanted = self._bind_wanted()
         if config.pidfile is not None:
             self._pidfile = PidFile(config.pidfile)
         if not config.early:
@@ -300,6 +305,8 @@ class EmperorProcess:
                 )
             )
         self._control = EmperorControl(self._loop, controls, self.government)
+        if self._wanted is not None:
+            self._wanted.begin(self.government)
         if config.tyrant:
             open_to_all(os.environ)
         if legacy is None:
@@ -341,6 +348,22 @@ class EmperorProcess:
             except OSError as exc:
                 log.warning("%s: %s: nobody can ask the Emperor there", path, exc.strerror or exc)
         return found
+
+    def _bind_wanted(self) -> WantedKeys | None:
+        """Listen for keys that requests of the routers beside us wait for, if vassals sleep."""
+        directory = on_demand_directory(self._configuration, os.environ)
+        if directory is None:
+            return None
+        try:
+            wanted = WantedKeys(self._loop, directory)
+            if not self._configuration.emperor.early and os.geteuid() == 0:
+                user = identity(self._configuration.process, ())
+                wanted.own(user.uid or -1, user.gid or -1)
+        except OSError as exc:
+            text = "%s: %s: requests start no vassal"
+            log.error(text, directory, exc.strerror)  # noqa: TRY400 - one line
+            return None
+        return wanted
 
     def _take_signals(self) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
