@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from tests.lab.vassals import Report, Vassals, need_root, vassals
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.emperor import EXILE
 from uwsgi_router.router.config.emperor import EmperorConfig
-from uwsgi_router.router.config.hook_values import read_hook
+from uwsgi_router.router.config.hook_values import MOUNT_FLAGS, UMOUNT_FLAGS, read_hook
+from uwsgi_router.router.emperor import kernel
 from uwsgi_router.router.emperor.child import start_vassal
 from uwsgi_router.router.emperor.command import VassalLaunch, launch_of
 from uwsgi_router.router.emperor.vassal_file import VassalFile
@@ -363,6 +365,24 @@ def test_its_host_name_and_mounts_are_not_the_hosts(bench: Bench) -> None:
     report = bench.started(launch)
     assert report["hostname"] == "vassal-1" != socket.gethostname()
     assert list(inside.iterdir()) == []
+
+
+def test_mounts_that_the_host_shares_get_none_of_its_own(bench: Bench) -> None:
+    need_root()
+    shared = bench.vassals.directory / "shared"
+    (shared / "inside").mkdir(parents=True)
+    kernel.mount(str(shared), str(shared), None, MOUNT_FLAGS["bind"], None)
+    try:
+        kernel.mount(None, str(shared), None, MOUNT_FLAGS["shared"], None)
+        hook = read_hook(f"mount:tmpfs none {shared}/inside")
+        bench.started(bench.launch(use_clone=("fs",), hook_as_vassal=(hook,)))
+        assert not os.path.ismount(shared / "inside")
+        # What the host mounts is seen there.
+        kernel.mount("none", f"{shared}/inside", "tmpfs", 0, None)
+        mounts = Path(f"/proc/{bench.pids[0]}/mounts").read_text()
+        assert mounts.count(f" {shared}/inside tmpfs ") == 2
+    finally:
+        kernel.umount(str(shared), UMOUNT_FLAGS["detach"])
 
 
 def test_it_can_mount_the_proc_of_its_pid_namespace(bench: Bench) -> None:
