@@ -278,11 +278,14 @@ def test_capabilities_are_limited(bench: Bench) -> None:
 # --- its end with the Emperor ---
 
 
-@pytest.mark.parametrize("tyrant", [False, True])
-def test_it_dies_with_the_emperor(bench: Bench, tyrant: bool) -> None:
-    if tyrant:
+@pytest.mark.parametrize(
+    ("tyrant", "names"),
+    [(False, ()), (True, ()), (False, ("pid",)), (True, ("pid", "user"))],
+)
+def test_it_dies_with_the_emperor(bench: Bench, tyrant: bool, names: tuple[str, ...]) -> None:
+    if tyrant or names:
         need_root()
-    launch = bench.launch("ignores = 0 2", tyrant=tyrant, owner=USER if tyrant else 0)
+    launch = bench.launch(tyrant=tyrant, owner=USER if tyrant else 0, use_clone=names)
     emperor = os.fork()
     if not emperor:
         # A change of user makes the kernel forget the signal.

@@ -5,7 +5,6 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.lab.processes import free_port
 from tests.lab.vassals import need_root, vassals
+from tests.lab.waiting import turn_until
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.emperor.on_demand import (
@@ -31,20 +31,6 @@ _PROCESS = ProcessConfig()
 Found = tuple[OnDemandSocket | None, str]
 
 
-@pytest.fixture
-def loop() -> Iterator[SelectorLoop]:
-    one = SelectorLoop()
-    yield one
-    one.close()
-
-
-def until(loop: SelectorLoop, condition: Callable[[], object]) -> None:
-    end = loop.time() + 15.0
-    while not condition():
-        assert loop.time() < end
-        loop.step(0.05)
-
-
 def file_in(directory: Path, name: str = "one.ini", owner: int = 0) -> VassalFile:
     path = str(directory / name)
     return VassalFile(name, str(directory), path, 1.0, owner, owner, str(directory))
@@ -61,7 +47,7 @@ def found(loop: SelectorLoop, file: VassalFile, patience: float = 15.0, **config
         lambda sock, fault: answers.append((sock, fault)),
         patience=patience,
     )
-    until(loop, lambda: answers)
+    turn_until(loop, lambda: answers)
     (answer,) = answers
     return answer
 
@@ -291,7 +277,7 @@ def test_who_never_accepts_is_started_less_and_less_often(
     client = connected(one)
     for count in range(1, 6):
         one.watch(loop, lambda: times.append(loop.time()))
-        until(loop, lambda count=count: len(times) == count)  # type: ignore[misc]
+        turn_until(loop, lambda count=count: len(times) == count)  # type: ignore[misc]
         one.ended(served=False)
     gaps = [second - first for first, second in itertools.pairwise(times)]
     for gap, least in zip(gaps, [0.05, 0.1, 0.2, 0.3], strict=True):
