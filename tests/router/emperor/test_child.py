@@ -82,18 +82,18 @@ class Bench:
         """Start it; return what it has written down."""
         pipe = self.start_apart(launch, user) if apart else self.start(launch, stdin)
         if pipe.recv(1) != b"\x01":
-            raise AssertionError(f"it did not start: {self.said(-1)}")
+            raise AssertionError(f"it did not start: {self.said()}")
         return self.vassals.report("one.ini")
 
     def status(self) -> int:
         """Wait for the end of the last one; return its exit status."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pids.pop(), 0)[1])
 
-    def said(self, _status: int = 0) -> str:
+    def said(self, most: int = 65_536) -> str:
         """Return what vassals have printed so far."""
         os.set_blocking(self.output, False)
         try:
-            return os.read(self.output, 65_536).decode()
+            return os.read(self.output, most).decode()
         except BlockingIOError:
             return ""
 
@@ -407,8 +407,8 @@ def test_the_end_of_the_first_process_ends_its_pid_namespace(bench: Bench) -> No
         print("here", flush=True)
         time.sleep(100)""")
     bench.start(replace(bench.launch(use_clone=("pid",)), argvs=[[sys.executable, "-c", code]]))
-    seen: list[str] = []
-    wait_until(lambda: seen.append(bench.said()) or "".join(seen).count("here") == 2, "both run")
+    for _ in range(2):
+        wait_until(lambda: bench.said(5) == "here\n", "both run")
     children = f"/proc/{bench.pids[0]}/task/{bench.pids[0]}/children"
     with open(children, encoding="ascii") as file:
         child = int(file.read())

@@ -109,7 +109,8 @@ def test_a_directory_has_a_socket_for_each(name: str, expected: str) -> None:
 def test_one_of_three_ways_is_enough() -> None:
     assert not is_on_demand(EmperorConfig())
     for name in ("extension", "directory", "exec"):
-        assert is_on_demand(EmperorConfig(**{f"on_demand_{name}": "x"}))
+        given: dict[str, Any] = {f"on_demand_{name}": "x"}
+        assert is_on_demand(EmperorConfig(**given))
 
 
 def test_a_command_prints_the_address(loop: SelectorLoop, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def file_in(directory: Path, name: str = "one.ini") -> VassalFile:
 
 
 def config(**hooks: Any) -> EmperorConfig:
-    found = {
+    found: dict[str, Any] = {
         name: tuple(map(read_hook, one)) if isinstance(one, list) else one
         for name, one in hooks.items()
     }
