@@ -115,7 +115,7 @@ def test_who_may_not_steer_all_nodes_gets_no_control_socket(tmp_path: Path) -> N
 def test_routers_hold_requests_where_vassals_sleep(tmp_path: Path, option: str) -> None:
     routers = (HttpRouterConfig(listen=(":80",)), HttpRouterConfig(listen=(":81",), hold=5))
     environ = made(tmp_path, *routers)
-    emperor = replace(EMPEROR, **{option: "x"})
+    emperor = replace(EMPEROR, **{option: "x"})  # type: ignore[arg-type]
     full = with_vassal_sockets(Configuration(routers=routers, emperor=emperor), environ)
     assert [one.hold for one in full.routers] == [30, 5]
     sockets = VassalSockets.read(environ)
