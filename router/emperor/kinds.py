@@ -6,11 +6,13 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from uwsgi_router.protocol.key import normal_key
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.emperor import EmperorConfig
+from uwsgi_router.router.config.ini import read_text
 from uwsgi_router.router.config.lines import ConfigurationExit, Line
 from uwsgi_router.router.config.option import Option, Standing
 from uwsgi_router.router.config.script import Script
@@ -120,7 +122,8 @@ def _announced_key(text: str) -> str:
 
 
 def _script_of(lines: Iterable[Line], environ: Mapping[str, str]) -> Script:
-    script = Script(environ)
+    # Whoever may write the file must not be able to hold up the Emperor with a fifo.
+    script = Script(environ, partial(read_text, regular=True))
     try:
         script.run(list(lines))
     except ConfigurationExit:
