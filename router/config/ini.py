@@ -99,7 +99,7 @@ def read_text(path: str, *, regular: bool = False) -> str:
     """
     if "\0" in path:
         raise OSError(errno.EINVAL, "a NUL byte in its name")
-    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if regular else 0)
+    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK | os.O_NOCTTY if regular else 0)
     descriptor = os.open(path, flags)
     with open(descriptor, encoding="utf-8", errors="surrogateescape", newline=None) as file:
         if regular and not stat.S_ISREG(os.fstat(descriptor).st_mode):

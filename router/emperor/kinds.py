@@ -2,11 +2,11 @@
 
 import contextlib
 import enum
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from uwsgi_router.protocol.key import normal_key
@@ -25,6 +25,29 @@ _ROUTERS: Final = frozenset(
 )
 _PATCHES: Final = frozenset({"privileged_patch", "privileged_patch_line", "patch", "patch_line"})
 _MOST_SHOWN: Final = 3
+# What is read of one vassal's file and all that it includes.
+_MOST_FILES: Final = 200
+_MOST_CHARACTERS: Final = 1024 * 1024
+
+
+class _BoundedReader:
+    """Reader of files for the Emperor: whoever may write a vassal's file must not be able to hold it up."""
+
+    def __init__(self) -> None:
+        self._files = self._characters = 0
+
+    def read(self, path: str) -> str:
+        """Return the text of a regular file.
+
+        Raises:
+            OSError: it can't be read, or there were too many.
+        """
+        self._files += 1
+        if self._files > _MOST_FILES or self._characters > _MOST_CHARACTERS:
+            raise OSError(errno.EFBIG, "too much is included")
+        text = read_text(path, regular=True)
+        self._characters += len(text)
+        return text
 
 
 class VassalKind(enum.Enum):
@@ -122,8 +145,7 @@ def _announced_key(text: str) -> str:
 
 
 def _script_of(lines: Iterable[Line], environ: Mapping[str, str]) -> Script:
-    # Whoever may write the file must not be able to hold up the Emperor with a fifo.
-    script = Script(environ, partial(read_text, regular=True))
+    script = Script(environ, _BoundedReader().read)
     try:
         script.run(list(lines))
     except ConfigurationExit:

@@ -144,3 +144,9 @@ def test_a_fifo_does_not_hold_up_the_emperor(tmp_path: Path) -> None:
     assert kind(tmp_path, "[uwsgi]", "include = /dev/zero", "value = @(fifo)") is UWSGI
     file = vassal(tmp_path, "[app a]", "command = x", "host = @(fifo)", "host = b")
     assert keys_of(file, EmperorConfig(), {}) == {b"b"}
+
+
+def test_what_is_included_again_and_again_ends(tmp_path: Path) -> None:
+    (tmp_path / "large").write_text("#" * 1_000_000 + "\n")
+    includes = ["include = large"] * 40_000
+    assert kind(tmp_path, "[uwsgi]", *includes, "http = :80") is ROUTER
