@@ -35,6 +35,8 @@ class GlobMonitor(Monitor):
 
     def _sees(self) -> bool:
         """Return True if the pattern's directory can be read, or is not there; glob keeps quiet about that."""
+        if not glob.has_magic(self.shown):
+            return True
         parts = os.path.join(self.directory, self.shown).split(os.sep)[:-1]
         magic = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
         try:
