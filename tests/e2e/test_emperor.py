@@ -106,6 +106,24 @@ def test_several_places_and_a_name_that_is_there_twice(lab: Place, place: Vassal
     emperor.wait_for_state(f"{other}/one.ini", "serving")
 
 
+def test_names_may_be_any_bytes(lab: Place, place: Vassals) -> None:
+    odd = os.fsencode(place.place) + b"/\xff\n2026 info emperor: all is well.ini"
+    with open(odd, "w") as file:
+        file.write("[uwsgi]\nprints = here\n")
+    emperor = Emperor(lab, place)
+    shown = "\\xff\n2026 info emperor: all is well.ini"
+    pid = emperor.wait_for_state(shown, "serving")["pid"]
+    emperor.command.wait_for_output("all is well.ini | here\n")
+    os.kill(pid, signal.SIGKILL)
+    emperor.wait_for(shown, lambda one: one["pid"] not in (-1, pid))
+    emperor.signal(signal.SIGUSR1)
+    emperor.command.wait_for_output("SIGUSR1: vassal")
+    assert not any(line.startswith("2026 ") for line in emperor.log().splitlines())
+    os.unlink(odd)
+    emperor.wait_gone(shown)
+    emperor.command.stop()
+
+
 def test_links_reload_by_themselves_with_nofollow(lab: Place, place: Vassals) -> None:
     skeleton = place.directory / "skeleton"
     skeleton.write_text("[uwsgi]\n")
@@ -299,6 +317,25 @@ def test_who_sends_none_needs_none(lab: Place, place: Vassals) -> None:
     emperor = Emperor(lab, place, "emperor-required-heartbeat = 0.5")
     emperor.wait_for("one.ini", lambda one: one["respawns"] >= 2)
     assert emperor.vassal("quiet.ini")["respawns"] == 0
+
+
+# --- limits ---
+
+
+def test_without_descriptors_vassals_wait_and_nobody_is_stopped(lab: Place, place: Vassals) -> None:
+    for number in range(40):
+        place.put(f"vassal-{number}.ini")
+    emperor = Emperor(lab, place, "emperor-throttle = 10", open_files=64)
+    emperor.command.wait_for_output("not started: no process can be made: Too many open files")
+    lines = [line for line in emperor.log().splitlines() if "started, pid" in line]
+    pids = [int(line.rpartition(" ")[2]) for line in lines]
+    assert len(pids) > 5
+    emperor.command.signal(signal.SIGWINCH)
+    (place.place / "vassal-0.ini").unlink()
+    emperor.command.wait_for_output("vassal-0.ini: removed")
+    assert all(map(alive, pids[1:5]))
+    emperor.command.stop()
+    assert not any(map(alive, pids))
 
 
 # --- statistics ---
