@@ -1,6 +1,7 @@
 """``serve``: HTTP at once, copies of a program behind it, rollouts, broken builds, recycling, stops."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -38,6 +39,9 @@ def test_a_rollout_starts_new_copies_first_and_then_ends_the_old_ones(lab: Place
     assert not old & {copy["pid"] for copy in new}
     assert {copy["generation"] for copy in new} == {2}
     assert not any(os.path.exists(f"/proc/{pid}") for pid in old)
+    status = run(uwsgi_router(), "status", "--json", "--control", served.control)
+    shown = {copy["copy"]: copy["pid"] for copy in json.loads(status.stdout)["copies"]}
+    assert shown == {copy["copy"]: copy["pid"] for copy in new}
 
 
 def test_hup_is_a_rollout(lab: Place) -> None:
