@@ -205,7 +205,40 @@ def test_new_processes_that_hang_are_given_up(lab: Place, nodes: NamedNodes) -> 
     refused(router, why, targets=(router.pidfile,))
 
 
-# --- signals meanwhile ---
+# --- reloads and signals meanwhile ---
+
+
+def test_reloads_while_old_processes_drain_leave_two_of_them(lab: Place, nodes: NamedNodes) -> None:
+    router = Reloaded(lab, "reload-mercy = 50")
+    slow = socket.create_server(("127.0.0.1", 0))
+    lab.closing(slow)
+    router.write(f"http-to = http://127.0.0.1:{slow.getsockname()[1]}")
+    router.start(lab)
+    clients, asked, workers = [], [], []
+    for _ in range(3):
+        # Of each generation one request that does not end.
+        client = Client(router.address, 30.0)
+        lab.closing(client.sock)
+        client.request("GET", "/")
+        sock, _address = slow.accept()
+        lab.closing(sock)
+        clients.append(client)
+        asked.append(sock)
+        workers.append(next(pid for pid in router.workers() if pid not in workers))
+        router.reload()
+        wait_until(lambda: len(router.workers()) <= 3, "two old processes at most")
+    router.command.wait_for_output("generation 1 is cut off: two others drain")
+    output = router.command.output()
+    assert output.count("1 requests are finishing, they have 60 s") == 3
+    wait_until(lambda: not name_of(workers[0]), "the oldest one has ended")
+    # Who was in it is told at once that there is no answer.
+    clients[0].ending()
+    for client, sock in zip(clients[1:], asked[1:], strict=True):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        assert client.answer().body == b"late"
+    wait_until(lambda: not any(map(name_of, workers)), "all old processes have ended")
+    router.command.wait_for_output("the reload is over")
+    assert router.reload_and_wait(router.pidfile).returncode == 0
 
 
 def test_hups_during_a_reload_are_one_more_reload(router: Reloaded, nodes: NamedNodes) -> None:
