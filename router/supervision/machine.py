@@ -127,6 +127,18 @@ class ProgramMachine:
                 deadline = min(deadline, self._deadline)
             self.state, self._deadline = State.STOPPING, deadline
 
+    def stop_by(self, deadline: float | None) -> None:
+        """Note that it was told to end by a program that we go on for.
+
+        Args:
+            deadline: :attr:`due` as it was there; None: it was killed.
+        """
+        if not self.running:
+            self.state, self._deadline = State.ENDED, None
+        else:
+            self.state = State.KILLED if deadline is None else State.STOPPING
+            self._deadline = deadline
+
     def killed(self, *, again: bool = True) -> None:
         """Note that it was sent SIGKILL.
 
