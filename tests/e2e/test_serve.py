@@ -129,8 +129,11 @@ def test_copies_are_recycled_by_memory(lab: Place) -> None:
     served.wait_for_output("is replaced: it uses", seconds=30)
 
 
-def test_a_copy_that_is_stuck_shows_its_stacks_and_is_replaced(lab: Place) -> None:
-    served = lab.served("--replicas", "1", "--request-timeout", "2s", "--", *GUNICORN, WSGI)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_copy_that_is_stuck_shows_its_stacks_and_is_replaced(lab: Place, workers: int) -> None:
+    options = ("--replicas", "1", "--request-timeout", "1s", "--http-processes", str(workers))
+    # Each router process has some of a copy's connections.
+    served = lab.served(*options, "--", *GUNICORN, "--threads", "2", WSGI)
     (copy,) = served.wait_for_copies(1)
     connection = http.client.HTTPConnection("127.0.0.1", served.port)
     # A GET would be sent again to the next copy.
