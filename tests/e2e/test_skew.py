@@ -35,9 +35,9 @@ def paced(paces: Mapping[str, Pace]) -> Iterator[NamedNodes]:
 def answers(lab: Place, paces: Mapping[str, Pace]) -> Counter[str]:
     """Return how many requests each node has answered; there are two for each core at any time."""
     with paced(paces) as nodes:
-        router = lab.http_router(
-            "--http-keepalive", "--subscription-algo=least", subscriptions=True
-        )
+        # With a limit of connections that nobody reaches the algorithm alone decides.
+        options = ("--http-backend-connections=1000", "--subscription-algo=least")
+        router = lab.http_router("--http-keepalive", *options, subscriptions=True)
         for name, address in nodes.addresses.items():
             key = b"example.com"
             router.say(Subscription("subscribe", key, address, proto="http", cores=CORES[name]))
