@@ -6,6 +6,8 @@ Nothing here starts or ends a process. Whoever does tells of it, and asks :meth:
 import enum
 from dataclasses import dataclass
 
+from uwsgi_router.subscriptions.application.backoff import RestartDelay
+
 
 @dataclass(frozen=True, slots=True)
 class RestartTiming:
@@ -66,7 +68,7 @@ class ProgramMachine:
         self.restarts = 0
         self._deadline: float | None = now
         self._began = now
-        self._delay = 0.0
+        self._delay = RestartDelay(timing.first, timing.most, timing.steady, at_once=1)
 
     @property
     def due(self) -> float | None:
@@ -158,10 +160,7 @@ class ProgramMachine:
         if self.state in (State.STOPPING, State.KILLED):
             self.state, self._deadline = State.ENDED, None
             return None
-        if now - self._began >= self._timing.steady:
-            self._delay = 0.0
-        delay = self._delay
-        self._delay = min(max(delay * 2, self._timing.first), self._timing.most)
+        delay = self._delay.ended(now, now - self._began)
         self.state, self._deadline = State.WAITING, now + delay
         self.restarts += 1
         return delay

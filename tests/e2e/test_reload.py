@@ -188,7 +188,7 @@ def test_a_program_that_can_not_be_imported_changes_nothing(lab: Place, nodes: N
     package = path / "uwsgi_router"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('half an update')\n")
-    refused(router, "the check of the configuration has ended (exit status 1)")
+    refused(router, "the check of the configuration has ended (exit code 1)")
     assert "half an update" in router.command.output()
 
 

@@ -91,7 +91,7 @@ def test_a_copy_that_is_killed_is_replaced(lab: Place) -> None:
     served = lab.served("--replicas", "1", "--", *UVICORN, ASGI)
     (copy,) = served.wait_for_copies(1)
     os.kill(copy["pid"], signal.SIGKILL)
-    served.wait_for_output("ended by signal 9 (SIGKILL, killed by somebody")
+    served.wait_for_output("ended by signal 9, SIGKILL: killed by somebody")
     assert served.get()[0] == 200
     assert served.wait_for_copies(1)[0]["pid"] != copy["pid"]
 
