@@ -5,7 +5,7 @@ from typing import Final
 
 # As shells have them.
 _CODES: Final = {126: "it can't be run", 127: "the program is not there"}
-_SIGNALS: Final = {
+_SIGNALS: Final[dict[int, str]] = {
     signal.SIGKILL: "killed by somebody, or by the kernel because memory ran out",
     signal.SIGTERM: "terminated",
     signal.SIGINT: "interrupted",
