@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
 
-from uwsgi_router.router.admin.stats import http, metrics
+from uwsgi_router.router.admin.stats import http
 from uwsgi_router.router.admin.stats.document import describe
 from uwsgi_router.router.admin.stats.encoding import encode
 from uwsgi_router.router.admin.stats.source import StatsSource
@@ -175,6 +175,11 @@ class StatsServer(DocumentServer):
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(listeners, loop=loop, wait_for_http=wait_for_http, limits=limits)
+        # The library for it is a tenth of what a worker imports: not for those without statistics, and for others now,
+        # before they serve.
+        from uwsgi_router.router.admin.stats import metrics  # noqa: PLC0415
+
+        self._metrics_type, self._render = metrics.CONTENT_TYPE, metrics.render
         self._ready = ready
         self._source = source
         self._wall_clock = wall_clock
@@ -192,7 +197,7 @@ class StatsServer(DocumentServer):
     def metrics(self) -> tuple[str, Iterable[bytes]]:
         """Return the page for Prometheus."""
         now, wall = self._loop.time(), self._wall_clock()
-        return metrics.CONTENT_TYPE, metrics.render(self._source, now=now, wall=wall)
+        return self._metrics_type, self._render(self._source, now=now, wall=wall)
 
 
 def _is_loopback(sock: socket.socket) -> bool:
