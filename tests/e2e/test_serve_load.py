@@ -25,13 +25,15 @@ from tests.lab.waiting import wait_until
 SECONDS = float(os.environ.get("SERVE_LOAD_SECONDS", "2"))
 STREAMS = 200
 CLIENTS = 64
+#: Seconds of a client between two requests: without, they keep copies from starting.
+PAUSE = 0.1
 
 pytestmark = [pytest.mark.sources, pytest.mark.deadline(SECONDS + 115)]
 
 
 @contextmanager
 def _load(served: Served) -> Iterator[SteadyLoad]:
-    load = SteadyLoad(f"127.0.0.1:{served.port}", CLIENTS, pause=0.02)
+    load = SteadyLoad(f"127.0.0.1:{served.port}", CLIENTS, pause=PAUSE)
     try:
         yield load
     finally:
