@@ -8,7 +8,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import to_bytes
-from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.admin.stats.server import StatsServer, load_metrics
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
@@ -149,6 +149,9 @@ class AssembledRouter:
                     redirect.listen, process, inherited, shared, workers=config.workers
                 )
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
+        if config.stats:
+            # Whoever this process becomes may not read Python's files.
+            load_metrics()
         for text in config.stats:
             self.stats += bind_stream(text, process, inherited, shared, server_first=True)
 

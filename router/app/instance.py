@@ -299,7 +299,7 @@ class Instance:
             configured,
             self.certificates.ends,
             [gateway.connections for gateway in self.gateways],
-            self.feeding.drain_streams if keeps else None,
+            self.feeding if keeps else None,
         )
 
     async def stop(self, mercy: float) -> None:
