@@ -35,8 +35,8 @@ class Lease(LinkOwner):
         link: connection to the node, once there is one.
         slot: the connection counts against the node's limit.
         reused: the connection had been kept.
-        head_size: bytes of the head that the node was sent.
-        connect_time: seconds for the connect.
+        head_size: bytes of the head that the node is sent.
+        connect_time: seconds for the connect, the handshake included; 0: it is not there yet, or was kept.
     """
 
     __slots__ = (
