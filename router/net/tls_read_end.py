@@ -9,6 +9,7 @@ What OpenSSL is like (docs/decisions.md has what was measured):
 * A read takes one record, of 16,384 bytes at most. With a smaller buffer the rest would stay in OpenSSL, of which epoll
   knows nothing: so no less than a record is read, whatever was asked for.
 * A connection that ends without close_notify was cut off: that is an error, and no end.
+* Python's ssl makes an SSLEOFError of a reset, too, but only an end has a reason of OpenSSL's.
 """
 
 import errno
@@ -30,6 +31,9 @@ RECORD: Final = 16_384
 MOST_RECORDS: Final = 4
 BUFFER: Final = memoryview(bytearray(MOST_RECORDS * RECORD))
 PLACES: Final = [BUFFER[at : at + RECORD] for at in range(0, MOST_RECORDS * RECORD, RECORD)]
+
+# OpenSSL 1.1 gave no reason for either.
+_TELLS_ENDS: Final = ssl.OPENSSL_VERSION_INFO >= (3,)
 
 
 class _Again(Resumable):
@@ -233,7 +237,10 @@ class TlsReadEnd(PeekLink):
                 # The peer's close_notify, behind ours.
                 self._over = True
                 break
-            except ssl.SSLEOFError:
+            except ssl.SSLEOFError as end:
+                if _TELLS_ENDS and not end.reason:
+                    self._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+                    break
                 self.truncated = True
                 # Few say goodbye to who has said it.
                 if self.lenient or self._parted:

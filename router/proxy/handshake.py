@@ -92,6 +92,7 @@ class Handshake(Connection):
     __slots__ = (
         "_began",
         "_context",
+        "_destination",
         "_following",
         "_front",
         "_handshakes",
@@ -118,6 +119,7 @@ class Handshake(Connection):
         self._tls_link = link
         self._following: Connection | None = None
         self._name: str | None = None
+        self._destination: tuple[str, int] | None = None
         self._began = context.poller.now
 
     @property
@@ -191,6 +193,7 @@ class Handshake(Connection):
                 return False
             if header is not None:
                 link.recv(header.size)
+                self._destination = header.destination
                 return header.source is None or self._client_told(header.source)
             if data is not None and link.peer_ended():
                 self._failed("closed", "the connection ended inside a PROXY header")
@@ -266,6 +269,7 @@ class Handshake(Connection):
             resumed=bool(tls.session_reused),
             client_certificate=(tls.getpeercert(True) or b"") if policy else b"",
             policy=policy,
+            destination=self._destination,
         )
         self._context.site.reporter.handshake_done(facts)
         # Whoever follows says who reads on.

@@ -316,7 +316,7 @@ class Run:
             seen=self._seen,
             talks=[(talk.answers, talk.end) for talk in self.facts.talks],
             waiting=waiting,
-            counted=_numbers(counters),
+            counted=numbers(counters),
             nodes=counts,
             clients=(counters.bytes_received, counters.bytes_sent),
             left="" if left == Left() else repr(left),
@@ -341,7 +341,7 @@ class Run:
         return sorted(entries, key=itemgetter("id"))
 
 
-def _numbers(counters: Counters) -> dict[str, int]:
+def numbers(counters: Counters) -> dict[str, int]:
     """Return all counters that are not 0; those of failures with their reasons."""
     found = {f"failed: {reason}": count for reason, count in counters.failed.items()}
     for name in Counters.__slots__:

@@ -5,7 +5,7 @@ from tests.lab.inside import Left, left_of, nodes_of, phases, upstreams_of
 from tests.lab.lab import Lab as Web
 from tests.lab.router import Router
 from tests.lab.scripts import Script
-from tests.lab.tls import NAME, Authority, served, server_context
+from tests.lab.tls import NAME, Authority, TlsPeer, served, server_context
 from tests.lab.waiting import a_few_turns, until
 from tests.router.conftest import lab as web
 from tests.router.conftest import log
@@ -17,6 +17,7 @@ __all__ = [
     "Peer",
     "Router",
     "Script",
+    "TlsPeer",
     "Web",
     "a_few_turns",
     "left_of",

@@ -36,8 +36,13 @@ def server_context(authority: Authority) -> ssl.SSLContext:
 class Pair:
     """A server's link after its handshake, and the test's end; what is read is kept."""
 
-    def __init__(self, poller: Poller, authority: Authority) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(
+        self,
+        poller: Poller,
+        authority: Authority,
+        ends: tuple[socket.socket, socket.socket] | None = None,
+    ) -> None:
+        ours, theirs = ends or socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
@@ -148,6 +153,28 @@ async def test_an_end_without_goodbye_is_an_error(pair: Pair) -> None:
     assert pair.got == b"all?"
     assert "without close_notify" in pair.ended
     assert pair.link.truncated
+
+
+async def test_nor_is_a_reset_an_end_for_whoever_needs_no_goodbye(
+    poller: Poller, authority: Authority
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    # What waits for an acknowledgement would be lost by the reset.
+    theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pair = Pair(poller, authority, (ours, theirs))
+    await pair.shake_hands(authority)
+    pair.link.lenient = True
+    pair.link.read_with(pair.reader)
+    await pair.peer.send(b"some of it")
+    pair.peer.reset()
+    await until(lambda: pair.ended)
+    assert (bytes(pair.got), pair.ended) == (b"some of it", "[Errno 104] Connection reset by peer")
+    assert not pair.link.truncated
+    pair.link.close()
 
 
 async def test_unless_we_have_said_goodbye(pair: Pair) -> None:
