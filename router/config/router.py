@@ -316,6 +316,16 @@ class RouterConfig(RoutingConfig):
         return not self.node_protos.isdisjoint(("https", "suwsgi"))
 
     @property
+    def node_verification(self) -> tuple[object, ...]:
+        """Values that decide which nodes are believed that speak TLS."""
+        return (
+            self.backend_ca,
+            self.backend_server_name,
+            self.backend_certificate,
+            self.backend_insecure,
+        )
+
+    @property
     def workers(self) -> int:
         """Number of worker processes, where ``auto`` has been replaced."""
         return 1 if self.processes == "auto" else self.processes

@@ -218,6 +218,8 @@ class TlsLink(TlsReadEnd):
         """Close the socket, with close_notify if everything was sent; otherwise what was not sent is lost."""
         if self.closed:
             return
+        if self.session is not None and self._tls is not None and self._orderly:
+            self.session.note(self._tls, self._poller.now)
         if self._orderly and self._pending is None:
             self._reader = self._paused = None
             self._say_goodbye()

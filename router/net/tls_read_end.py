@@ -18,6 +18,7 @@ import socket
 import ssl
 from typing import Final
 
+from uwsgi_router.router.certificates.sessions import NodeSession
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.peek_link import PeekLink
@@ -54,6 +55,7 @@ class TlsReadEnd(PeekLink):
     """Read end of a link whose bytes are encrypted; ``TlsLink`` is the whole of it.
 
     Attributes:
+        session: of the node at the other end, which takes what this connection has agreed on; None: this is the server.
         lenient: an end without close_notify is one in good order: uWSGI's servers never send it.
         truncated: the peer's bytes have ended without close_notify.
     """
@@ -67,6 +69,7 @@ class TlsReadEnd(PeekLink):
         "_tls",
         "_waits",
         "lenient",
+        "session",
         "truncated",
     )
 
@@ -86,6 +89,7 @@ class TlsReadEnd(PeekLink):
         # It was sent.
         self._parted = False
         self.truncated = self.lenient = False
+        self.session: NodeSession | None = None
 
     # --- the handshake ---
 
