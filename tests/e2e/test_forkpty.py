@@ -237,8 +237,7 @@ def test_a_thousand_sessions_leave_nothing_behind(terminals: Terminals) -> None:
     def drop(count: int) -> Holdings:
         for _ in range(count // 40):
             clients = [
-                connected((terminals.raw, terminals.packets)[number % 2])
-                for number in range(40)
+                connected((terminals.raw, terminals.packets)[number % 2]) for number in range(40)
             ]
             for number, client in enumerate(clients):
                 client.sendall(b"".join(encode_input(b"x\n")) if number % 2 else b"x\n")
