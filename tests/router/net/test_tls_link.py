@@ -203,6 +203,31 @@ async def test_an_end_of_ours_that_crosses_bytes_of_the_peer_loses_none(pair: Pa
     await until(lambda: pair.ended == "closed")
 
 
+async def test_python_by_itself_can_read_no_more_behind_such_an_end(authority: Authority) -> None:
+    """Once it can, ``TlsLink`` need not put another socket in the place of its own."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    peer = TlsPeer(theirs, authority.client(), NAME)
+    tls = server_context(authority).wrap_socket(
+        ours, server_side=True, do_handshake_on_connect=False
+    )
+    with tls:
+        shaking = asyncio.get_running_loop().create_task(peer.handshake())
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await asyncio.sleep(0)
+        await shaking
+        await peer.send(b"already under way")
+        with pytest.raises(ssl.SSLError, match="APPLICATION_DATA_AFTER_CLOSE_NOTIFY"):
+            tls.unwrap()
+        # As if it had ended, in good order.
+        assert tls.recv(100) == b""
+    peer.close()
+
+
 async def test_what_the_kernel_does_not_take_follows_record_by_record(pair: Pair) -> None:
     whole = bytes(range(256)) * 4096
     pair.link.write(whole[:700_001])
