@@ -185,7 +185,7 @@ class RouterConfig(RoutingConfig):
     buffer_size: int = option(
         "buffer-size",
         integer("BYTES", 1, 16 * 1024 * 1024, zero=65_536),
-        "Bytes read at once from a connection.",
+        "Bytes read at once from a connection; unless this is given, four times as many once a body has passed 1 MB.",
         default=65_536,
     )
     post_buffering: int = option(
