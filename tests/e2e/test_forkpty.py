@@ -18,7 +18,7 @@ import pytest
 from tests.lab import programs
 from tests.lab.clients import Client, connected
 from tests.lab.commands import Command
-from tests.lab.leftovers import Holdings
+from tests.lab.leftovers import leaves_nothing_behind
 from tests.lab.place import Place
 from tests.lab.processes import Process
 from tests.lab.waiting import wait_until
@@ -234,7 +234,7 @@ def test_a_thousand_sessions_leave_nothing_behind(terminals: Terminals) -> None:
     pid = terminals.document()["pid"]
     assert isinstance(pid, int)
 
-    def drop(count: int) -> Holdings:
+    def drop(count: int) -> None:
         for _ in range(count // 40):
             clients = [
                 connected((terminals.raw, terminals.packets)[number % 2]) for number in range(40)
@@ -246,14 +246,8 @@ def test_a_thousand_sessions_leave_nothing_behind(terminals: Terminals) -> None:
             for client in clients:
                 client.close()
             wait_until(lambda: terminals.document()["programs"] == 0, "all are reaped")
-        return Holdings.of(pid)
 
-    before = drop(200)
-    after = drop(1000)
-    # The last to ask for the statistics may still be there.
-    wait_until(lambda: Holdings.of(pid).descriptors == before.descriptors, "all are closed")
-    assert after.children == before.children == ()
-    assert after.memory - before.memory < 400_000
+    leaves_nothing_behind(pid, drop)
 
 
 def test_a_router_that_died_is_started_again(terminals: Terminals) -> None:

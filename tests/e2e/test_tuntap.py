@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import programs
 from tests.lab.clients import Client, connected
-from tests.lab.leftovers import Holdings
+from tests.lab.leftovers import leaves_nothing_behind
 from tests.lab.namespaces import Namespace, namespaces, need_namespaces, python_home
 from tests.lab.place import Place
 from tests.lab.processes import Process
@@ -300,7 +300,7 @@ def test_a_thousand_connections_leave_nothing_behind(net: Net) -> None:
     net.router()
     pid = net.document()["pid"]
 
-    def drop(count: int) -> Holdings:
+    def drop(count: int) -> None:
         for start in range(0, count, 100):
             devices = [connected(net.socket) for _ in range(100)]
             for number, device in enumerate(devices):
@@ -311,14 +311,8 @@ def test_a_thousand_connections_leave_nothing_behind(net: Net) -> None:
             for device in devices:
                 device.close()
             wait_until(lambda: not net.document()["peers"], "all are forgotten")
-        return Holdings.of(pid)
 
-    before = drop(200)
-    after = drop(1000)
-    # The last to ask for the statistics may still be there.
-    wait_until(lambda: Holdings.of(pid).descriptors == before.descriptors, "all are closed")
-    assert after.children == before.children == ()
-    assert after.memory - before.memory < 400_000
+    leaves_nothing_behind(pid, drop)
 
 
 def test_a_jail_with_a_network_and_a_shell(net: Net) -> None:

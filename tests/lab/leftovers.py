@@ -1,10 +1,12 @@
 """What another process has: descriptors, children, memory."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.reloaded import children_of
+from tests.lab.waiting import wait_until
 
 
 @dataclass(frozen=True)
@@ -33,3 +35,20 @@ class Holdings:
             tuple(children_of(pid)),
             int(anonymous) * 1024,
         )
+
+
+def leaves_nothing_behind(pid: int, drop: Callable[[int], None]) -> None:
+    """See that a process has nothing of a thousand sessions.
+
+    Args:
+        pid: of the process.
+        drop: opens and drops so many sessions, and waits until the process knows that they have ended.
+    """
+    drop(200)
+    before = Holdings.of(pid)
+    drop(1000)
+    # The last to ask for the statistics may still be there.
+    wait_until(lambda: Holdings.of(pid).descriptors == before.descriptors, "all are closed")
+    after = Holdings.of(pid)
+    assert after.children == before.children == ()
+    assert after.memory - before.memory < 400_000

@@ -228,7 +228,7 @@ FURTHER = tuple(
             combinations(
                 **_TLS_NODES,
                 body=_FRAMED,
-                pool=("one", "announced", "unanswered"),
+                pool=("announced", "unanswered"),
                 option=("post-buffering", "spooled", "chunked-input"),
             ),
             combinations(

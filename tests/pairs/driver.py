@@ -53,15 +53,17 @@ _FOR_BODY: dict[str, dict[str, object]] = {
     "expect-source": {"manage_source": True},
     "rtsp": {"manage_rtsp": True},
 }
-_FOR_POOL: dict[str, dict[str, object]] = {
+#: Of all routers.
+FOR_POOL: dict[str, dict[str, object]] = {
     "held": {"hold": 30},
     "full": {"backend_connections": 1},
     "unanswered": {"connect_timeout": 0.05},
 }
 #: Of this process alone: others may still connect to ports of 127.0.0.1 that were theirs a moment ago.
-_HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
+HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 _ANNOUNCED = {"announced", "other", "none", "held", "unknown"}
-_SECONDS = re.compile(r"=\d+\.\d+s")
+#: What takes time in a line of the log.
+SECONDS = re.compile(r"=\d+\.\d+s")
 
 
 class Run:
@@ -151,7 +153,7 @@ class Run:
         node = PairNode(name, self._case, self._outcome, self._seen)
         self._nodes.append(node)
         if on is None:
-            on = socket.create_server((_HERE, 0))
+            on = socket.create_server((HERE, 0))
         address = self._web.node(self._script(node), on=on).address
         self.facts.addresses[name] = address
         return address
@@ -185,15 +187,15 @@ class Run:
 
     async def _start(self, addresses: tuple[str, ...]) -> Router:
         case, web = self._case, self._web
-        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
+        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
         if case.node_link:
             options |= {"backend_ca": self._authority.file, "backend_server_name": NAME}
         if case.link:
             files = self._authority.issue()
-            options["secure"] = (SecureListener(f"{_HERE}:0", files),)
+            options["secure"] = (SecureListener(f"{HERE}:0", files),)
         else:
-            options["listen"] = (f"{_HERE}:0",)
+            options["listen"] = (f"{HERE}:0",)
         if addresses:
             options["to"] = tuple(map(self._configured, addresses))
         if case.front == "uwsgi":
@@ -321,7 +323,7 @@ class Run:
             clients=(counters.bytes_received, counters.bytes_sent),
             left="" if left == Left() else repr(left),
             log=[
-                _SECONDS.sub("=_s", line)
+                SECONDS.sub("=_s", line)
                 for line in web.log.lines
                 # Of a node that never says a byte there is a line more, which has tests of its own.
                 if not line.startswith("info ") and " is asked in " not in line

@@ -1,12 +1,11 @@
 """A combination of a relay at work: the router, the nodes and the clients, and what came of it."""
 
 import asyncio
-import os
 import re
 import socket
 from typing import Any
 
-from tests.pairs.driver import numbers
+from tests.pairs.driver import FOR_POOL, HERE, SECONDS, numbers
 from tests.pairs.lab import (
     NAME,
     Authority,
@@ -47,16 +46,9 @@ _OPTIONS: dict[str, dict[str, object]] = {
     "sni": {"sni": True},
     "copied": {"pipes": 0},
 }
-_FOR_POOL: dict[str, dict[str, object]] = {
-    "held": {"hold": 30},
-    "unanswered": {"connect_timeout": 0.05},
-}
-#: Of this process alone: others may still connect to ports of 127.0.0.1 that were theirs a moment ago.
-HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 #: What a proxy tells of the client.
 FAR, _NEAR = ("192.0.2.7", 4711), ("192.0.2.1", 25)
 _ANNOUNCED = {"announced", "none", "unknown", "held"}
-_SECONDS = re.compile(r"=\d+\.\d+s")
 _BYTES = re.compile(r"\d+ bytes came and \d+ went")
 
 
@@ -141,7 +133,7 @@ class RelayRun:
 
     def _options(self, addresses: list[str]) -> dict[str, Any]:
         case = self._case
-        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
+        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **FOR_POOL.get(case.pool, {})}
         if case.front == "ssl":
             options["secure"] = (SecureListener(f"{HERE}:0", self._files),)
         else:
@@ -299,7 +291,7 @@ class RelayRun:
 
     def _masked(self, line: str) -> str:
         """Return a line without what nobody can know before."""
-        line = _SECONDS.sub("=_s", line)
+        line = SECONDS.sub("=_s", line)
         return _BYTES.sub("some bytes came and went", line) if self.through else line
 
     async def _end(self) -> RelayResult:

@@ -92,7 +92,7 @@ TABLE = tuple(
         for cases in (
             combinations(**_BOTH, talk=TALKS, pool=POOLS),
             combinations(**_BOTH, talk=TALKS, end=ENDS),
-            combinations(**_BOTH, talk=_QUIET, pool=("two", "held", "refused"), end=ENDS),
+            combinations(**_BOTH, talk=_QUIET, pool=("refused",), end=ENDS),
             combinations(**_BOTH, talk=TALKS, option=OPTIONS),
             combinations(
                 **_BOTH,

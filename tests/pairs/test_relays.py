@@ -8,8 +8,6 @@ import pytest
 from tests.pairs.lab import Web
 from tests.pairs.relay_run import FAR, RelayRun
 from tests.pairs.relays import (
-    AXES,
-    SENSELESS,
     TABLE,
     RelayCase,
     RelayOutcome,
@@ -96,19 +94,3 @@ def _failure(case: RelayCase, outcome: RelayOutcome, run: RelayRun, number: int)
         f"warning request {run.ids}-{number + 1} failed: {why}; phase={phase} key={run.key.decode()}"
         f" node={node} tries={tries} connect=_s total=_s client={client}"
     )
-
-
-@pytest.mark.parametrize(
-    ("axis", "value"), [(axis, value) for axis, values in AXES.items() for value in values]
-)
-def test_every_value_is_tested(axis: str, value: str) -> None:
-    assert any(getattr(case, axis) == value for case in TESTED)
-
-
-@pytest.mark.parametrize("why", SENSELESS)
-def test_every_reason_keeps_a_combination_out(why: str) -> None:
-    assert why in map(senseless, TABLE)
-
-
-def test_no_two_combinations_have_one_name() -> None:
-    assert len(set(map(str, TABLE))) == len(TABLE)
