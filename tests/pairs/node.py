@@ -120,6 +120,7 @@ class PairNode:
     async def _stream(self, wire: Wire, seen: Seen) -> bool:
         seen.framing = "stream"
         if self.name == "quits":
+            await wire.whatever_is_there()
             return False
         if self._case.back == "http" and self._case.pool == "dies" and seen.connection == 0:
             return False

@@ -160,6 +160,9 @@ def gets_of(case: Case, reason: str) -> str:
         return "-"
     if reason == "client" and (is_collected(case) or case.pool in {"held", "busy", "full"}):
         return "-"
+    if reason == "client" and case.node_link:
+        # It leaves during the handshake with the node, before which nothing is said.
+        return "-"
     if case.body in {"raw", "expect-raw"} and case.back == "http":
         # Bytes behind a complete request would be another request.
         return "nothing"
