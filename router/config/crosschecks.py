@@ -36,7 +36,12 @@ def absent(configuration: Configuration) -> list[str]:
     """Return that there is no router, or none that listens."""
     tuntap = configuration.tuntap
     if not (
-        configuration.routers or configuration.forkpty.listens or tuntap.routers or tuntap.devices
+        configuration.routers
+        or configuration.forkpty.listens
+        or tuntap.routers
+        or tuntap.devices
+        or configuration.emperor.places
+        or configuration.emperor.list_monitors
     ):
         pty = configuration.pty
         if pty.connect is not None or pty.connect_packets is not None:
@@ -108,6 +113,7 @@ def oddities(configuration: Configuration) -> list[str]:
     found += _control(configuration)
     found += _names(configuration)
     found += without_effect(configuration.process)
+    found += without_effect(configuration.emperor)
     found += jails_checks.oddities(configuration)
     found += cache_checks.oddities(configuration)
     found += subscription_checks.oddities(configuration)

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from uwsgi_router.router.config import language, unsupported
+from uwsgi_router.router.config.emperor import EMPEROR, EmperorConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import (
     FORKPTY,
@@ -64,6 +65,7 @@ def _working() -> tuple[tuple[Option, ...], ...]:
         *(one for one in process if one.group == CACHES),
         *(one for one in process if one.group != CACHES),
         *options_of(TlsConfig, "tls", TLS, Scope.PROCESS),
+        *options_of(EmperorConfig, "emperor", EMPEROR, Scope.PROCESS),
         *options_of(SubscriptionConfig, "subscription", SUBSCRIPTIONS, Scope.PROCESS),
         *language.OPTIONS,
     )

@@ -15,6 +15,7 @@ from uwsgi_router.router.config.values import Argument, is_on
 # Set by uWSGI itself for the programs it starts; the last one is ours, for commands.
 _NO_OPTIONS = frozenset(
     {"reloads", "original-proc-name", "emperor-fd", "emperor-fd-config", "broodlord-num"}
+    | {"vassals-dir", "emperor-proxy", "jail-pid"}
     | {"router-control"}
 )
 

@@ -218,7 +218,7 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
         "cache-sync = 127.0.0.1:3031",
         "subscription-vassal-required = true",
         "subscribe-to = 127.0.0.1:1:key",
-        "emperor = /etc/vassals",
+        "emperor-broodlord = 3",
         "chroot = /srv",
         "daemonize = /var/log/r.log",
         "cron = 0 0 0 0 0 true",
