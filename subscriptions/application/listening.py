@@ -34,8 +34,21 @@ _ANY: Final = (
 
 def listeners_of(leader: int) -> list[str]:
     """Return the addresses at which the processes of a session listen, without those of UNIX datagram sockets."""
-    inodes = {inode for pid in session(leader) for inode in _sockets(pid)}
-    return sorted(address for inode, address in _listening(leader) if inode in inodes)
+    return _listeners(leader, session(leader))
+
+
+def listeners_of_process(pid: int) -> list[str]:
+    """Return the addresses at which a process listens, and those of its session if it leads one."""
+    try:
+        leads = os.getsid(pid) == pid
+    except OSError:
+        return []
+    return _listeners(pid, session(pid) if leads else (pid,))
+
+
+def _listeners(one: int, pids: Iterable[int]) -> list[str]:
+    inodes = {inode for pid in pids for inode in _sockets(pid)}
+    return sorted(address for inode, address in _listening(one) if inode in inodes)
 
 
 def _sockets(pid: int) -> Iterable[str]:
