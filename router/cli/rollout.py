@@ -139,7 +139,7 @@ def _add_vassals(group: "argparse._ArgumentGroup") -> None:
         metavar="PATTERN",
         default="",
         help="path of a vassal's master-fifo (%%n: its name, %%s: its file's, %%d: the directory): where no router can"
-        " withdraw its nodes it is paused, which unsubscribes them",
+        " withdraw its nodes it announces nothing until its reload, and they are unsubscribed",
     )
     add(
         "--log",

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.router.rollout.actions import Step, ToldStep
-from uwsgi_router.router.rollout.health import Gate
+from uwsgi_router.router.rollout.health import HealthGate
 from uwsgi_router.router.rollout.lock import EmperorLock, KeptOut, LockTaken
 from uwsgi_router.router.rollout.mapping import NodeMap
 from uwsgi_router.router.rollout.observer import Observer, parent_of, seen_controls, sources
@@ -88,11 +88,11 @@ def _rolled(
 
 def settings_of(parsed: argparse.Namespace, controls: Sequence[str]) -> RolloutSettings:
     """Return what the command line says."""
-    gate: Gate | None = Gate()
+    gate: HealthGate | None = HealthGate()
     if parsed.no_health:
         gate = None
     elif parsed.health is not None:
-        gate = Gate(parsed.health, below=400)
+        gate = HealthGate(parsed.health, below=400)
     return RolloutSettings(
         directory=parsed.emperor_path,
         emperor_stats=parsed.emperor_stats_socket,

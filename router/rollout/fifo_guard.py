@@ -1,12 +1,13 @@
-"""Guard of paused vassals: a process that resumes them if the rollout is killed."""
+"""Guard of silenced vassals: a process that lets them announce themselves again if the rollout is killed."""
 
 import os
 import signal
 import socket
 from typing import Final
 
-#: Byte on a uWSGI master's fifo: pause, and unsubscribe; or resume (uWSGI: core/fifo.c).
-PAUSE: Final = b"p"
+#: Byte on a uWSGI master's fifo: send no subscriptions, or send them again (uWSGI: core/fifo.c). A new start, and a
+#: reload, begin as its configuration says.
+TOGGLE: Final = b"S"
 
 
 def command(fifo: str, byte: bytes) -> bool:
@@ -24,7 +25,7 @@ def command(fifo: str, byte: bytes) -> bool:
 
 
 class FifoGuard:
-    """Guard: a child in a session of its own, which pauses vassals for us, and resumes them when we end.
+    """Guard: a child in a session of its own, which silences vassals for us, and takes that back when we end.
 
     To be made before there are threads.
     """
@@ -36,20 +37,20 @@ class FifoGuard:
             _watch(other.detach())
         other.close()
 
-    def pause(self, fifo: str) -> bool:
-        """Pause a vassal, until it is resumed or we end; return False if nobody reads its fifo."""
+    def silence(self, fifo: str) -> bool:
+        """Have a vassal announce nothing, until that is taken back or we end; return False if nobody reads its fifo."""
         return self._told(b"+", fifo)
 
     def resume(self, fifo: str) -> bool:
-        """Resume a vassal; return False if nobody reads its fifo."""
+        """Let a vassal announce itself again; return False if nobody reads its fifo."""
         return self._told(b"-", fifo)
 
     def forget(self, fifo: str) -> None:
-        """Note that a vassal is not paused any more."""
+        """Note that a vassal is not silenced any more."""
         self._told(b".", fifo)
 
     def close(self) -> None:
-        """Let the child resume what is paused, and end."""
+        """Let the child take back what is left, and end."""
         self._sock.close()
         os.waitpid(self.pid, 0)
 
@@ -71,14 +72,14 @@ def _watch(descriptor: int) -> None:
         # Locks and sockets of the parent must end with it.
         os.closerange(0, descriptor)
         os.closerange(descriptor + 1, 1 << 16)
-        for fifo in _paused(descriptor):
-            command(fifo, PAUSE)
+        for fifo in _silenced(descriptor):
+            command(fifo, TOGGLE)
     finally:
         os._exit(0)
 
 
-def _paused(descriptor: int) -> list[str]:
-    """Do what we are told until nobody tells anything any more; return what is paused then."""
+def _silenced(descriptor: int) -> list[str]:
+    """Do what we are told until nobody tells anything any more; return which are silenced then."""
     fifos: list[str] = []
     data = b""
     while more := os.read(descriptor, 65_536):
@@ -86,14 +87,14 @@ def _paused(descriptor: int) -> list[str]:
         for line in lines:
             fifo, sign = os.fsdecode(line[1:]), line[:1]
             if sign == b"+":
-                done = command(fifo, PAUSE)
+                done = command(fifo, TOGGLE)
                 if done:
                     fifos.append(fifo)
             else:
                 done = fifo in fifos
                 if done:
                     fifos.remove(fifo)
-                    done = sign == b"." or command(fifo, PAUSE)
+                    done = sign == b"." or command(fifo, TOGGLE)
             try:
                 os.write(descriptor, b"1" if done else b"0")
             except OSError:

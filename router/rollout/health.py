@@ -17,7 +17,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._~:\[\]-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class HealthGate:
     """Health gate: what a node is asked, and what it has to answer.
 
     Attributes:

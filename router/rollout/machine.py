@@ -267,7 +267,10 @@ class RolloutMachine:
         if one.asked or now < one.ask_again_at:
             return []
         nodes = {**one.before, **moment.nodes()}
-        places = one.places or self._locate(one.plan, moment)
+        places = one.places
+        if one.trouble or not places:
+            # It may listen elsewhere now.
+            places = self._locate(one.plan, moment) or places
         if not places:
             return []
         # One key of each address is enough.

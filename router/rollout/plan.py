@@ -22,7 +22,8 @@ class RolloutPlan:
         vassals: in the order in which they are begun with.
         limits: see there.
         controls: (control socket, address) of the nodes that are drained, by the vassal's name.
-        fifos: of the vassals that are paused, by name.
+        fifos: of the vassals that are silenced, by name.
+        gateways: addresses of each router's sockets, by the address of its statistics.
         ways: what each router is told of a vassal that is to leave, in words, by the address of its statistics.
         refusals: why it can't be done; none: it can.
         pools: how many nodes serve, by (router, key), of those that are concerned.
@@ -32,6 +33,7 @@ class RolloutPlan:
     limits: RolloutLimits
     controls: Mapping[str, Sequence[tuple[str, str]]]
     fifos: Mapping[str, str]
+    gateways: Mapping[str, Sequence[str]]
     ways: Mapping[str, str]
     refusals: Sequence[str]
     pools: Mapping[tuple[str, str], int]
@@ -120,6 +122,7 @@ class Planner:
             limits=limits,
             controls=controls,
             fifos=fifos,
+            gateways={router.address: router.gateways for router in moment.routers},
             ways={router.address: self._way(router, covered) for router in moment.routers},
             refusals=tuple(dict.fromkeys(self._refusals)),
             pools=_serving(moment, ordered),
@@ -169,7 +172,7 @@ class Planner:
         if paths:
             return f"nodes are withdrawn and drained over {', '.join(paths)}"
         if self._settings.fifo:
-            return "vassals are paused over their fifos, which unsubscribes them, and drained"
+            return "vassals are silenced over their fifos, and their nodes unsubscribed and drained"
         own = (
             "name its control socket with --control" if router.ours else "--fifo PATTERN does more"
         )
@@ -270,7 +273,7 @@ def text_of(plan: RolloutPlan, settings: RolloutSettings, moment: Moment) -> lis
         if one.name in plan.controls:
             steps.append("drain")
         elif one.name in plan.fifos:
-            steps.append(f"pause over {plan.fifos[one.name]}, drain")
+            steps.append(f"silence over {plan.fifos[one.name]}, unsubscribe, drain")
         steps.append(f"touch {one.path}")
         if settings.gate is not None and one.routed:
             steps.append(f"GET {settings.gate.path}")

@@ -37,8 +37,8 @@ from uwsgi_router.router.rollout.withdrawal import (
 )
 
 
-class Listener(Protocol):
-    """Listener to a rollout: shows people how far it is."""
+class RolloutListener(Protocol):
+    """RolloutListener to a rollout: shows people how far it is."""
 
     def told(self, step: ToldStep) -> None:
         """Show a new state of a vassal."""
@@ -86,7 +86,7 @@ class Rollout:
         plan: RolloutPlan,
         observer: Observer,
         node_map: NodeMap,
-        listener: Listener,
+        listener: RolloutListener,
     ) -> None:
         self._settings = settings
         self._plan = plan
@@ -203,7 +203,7 @@ class Rollout:
                     self._return(name)
                 case KeepOutVassal(name):
                     self._held.discard(name)
-                    self._kept_out += self._withdrawals[name].keep_out()
+                    self._kept_out += self._withdrawals[name].keep_out(self._moment)
                 case ToldStep():
                     self._listener.told(action)
 
@@ -212,8 +212,9 @@ class Rollout:
         if name in self._plan.controls:
             return ControlWithdrawal(self._plan.controls[name], self._settings.drain)
         if name in self._plan.fifos and self._guard is not None:
-            fifo, limit = self._plan.fifos[name], self._settings.drain.requests
-            return FifoWithdrawal(fifo, vassal.places, limit, self._guard)
+            nodes = {place: self._plan.gateways[place.router] for place in vassal.places}
+            limit = self._settings.drain.requests
+            return FifoWithdrawal(self._plan.fifos[name], nodes, limit, self._guard)
         return Withdrawal()
 
     def _withdrawn(self, name: str, trouble: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from uwsgi_router.router.rollout.health import Gate
+from uwsgi_router.router.rollout.health import HealthGate
 from uwsgi_router.router.rollout.withdrawal import DrainLimits
 
 
@@ -47,7 +47,7 @@ class RolloutSettings:
     log: str = ""
     nodes: Mapping[str, str] = field(default_factory=dict)
     unrouted: bool = False
-    gate: Gate | None = field(default_factory=Gate)
+    gate: HealthGate | None = field(default_factory=HealthGate)
     drain: DrainLimits = field(default_factory=DrainLimits)
     tolerance: float = 17.0
 

@@ -136,12 +136,14 @@ class RouterView:
         version: of its program.
         nodes: that have announced themselves.
         pid: of the process that tells this.
+        gateways: addresses of its sockets, for requests and for datagrams.
     """
 
     address: str
     version: str = ""
     nodes: Sequence[SeenNode] = ()
     pid: int = 0
+    gateways: Sequence[str] = ()
 
     @property
     def ours(self) -> bool:
@@ -242,7 +244,15 @@ def router_view(address: str, document: Mapping[str, Any]) -> RouterView:
         for pool in _objects(pools)
         for one in _objects(pool.get("nodes"))
     ]
-    return RouterView(address, _text(document, "version"), tuple(nodes), _number(document, "pid"))
+    # Under the router's short name: fastrouter, http, rawrouter.
+    lists = [value for value in document.values() if isinstance(value, list)]
+    return RouterView(
+        address,
+        _text(document, "version"),
+        tuple(nodes),
+        _number(document, "pid"),
+        tuple(one for some in lists for one in some if isinstance(one, str)),
+    )
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

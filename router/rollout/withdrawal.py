@@ -1,18 +1,24 @@
 """Withdrawal of a vassal's nodes: over control sockets of our routers, or over the vassal's own fifo."""
 
 import queue
+import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.protocol.address import AddressError, InetAddress, parse_address
 from uwsgi_router.protocol.control import Question
-from uwsgi_router.router.rollout.fifo_guard import PAUSE, FifoGuard, command
-from uwsgi_router.router.rollout.views import Moment, NodePlace
+from uwsgi_router.protocol.text import to_bytes
+from uwsgi_router.protocol.uwsgi import MODIFIER_SUBSCRIPTION, encode_packet
+from uwsgi_router.router.rollout.fifo_guard import TOGGLE, FifoGuard, command
+from uwsgi_router.router.rollout.views import Moment, NodePlace, SeenNode
 from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 
 # Moments in a row at which a node has to have no requests: statistics are a little old.
 _QUIET: Final = 2
+# The second modifier of a datagram of a node that leaves.
+_UNSUBSCRIBE: Final = 1
 # Seconds for an answer beyond the time that a drain may take.
 _PATIENCE: Final = 15.0
 
@@ -145,7 +151,7 @@ class Withdrawal:
         """Let its nodes have requests again; return what went wrong."""
         return []
 
-    def keep_out(self) -> list[str]:
+    def keep_out(self, _moment: Moment | None) -> list[str]:
         """Leave out of service what failed; return the addresses that stay drained."""
         return []
 
@@ -190,53 +196,53 @@ class ControlWithdrawal(Withdrawal):
         """Enable all nodes, also those that were drained before."""
         return [trouble for trouble in (node.enable() for node in self._nodes) if trouble]
 
-    def keep_out(self) -> list[str]:
+    def keep_out(self, _moment: Moment | None) -> list[str]:
         """Leave the nodes drained; return those that there are."""
         return [node.address for node in self._nodes if node.keep()]
 
 
 class FifoWithdrawal(Withdrawal):
-    """Withdrawal over the vassal's own fifo: it is paused, which unsubscribes its nodes, until it is reloaded.
+    """Withdrawal over the vassal's own fifo: it announces nothing until it is reloaded, and we unsubscribe its nodes.
 
     Args:
         fifo: its path.
-        places: of its nodes.
+        nodes: for each place of a node the addresses where its router may take datagrams.
         limit: seconds for their requests to end.
-        guard: resumes it if we are killed.
+        guard: takes it back if we are killed.
     """
 
     def __init__(
-        self, fifo: str, places: Iterable[NodePlace], limit: float, guard: FifoGuard
+        self, fifo: str, nodes: Mapping[NodePlace, Sequence[str]], limit: float, guard: FifoGuard
     ) -> None:
         self._fifo = fifo
-        self._places = frozenset(places)
+        self._nodes = dict(nodes)
         self._limit = limit
         self._guard = guard
-        self._paused = False
+        self._silenced = False
         self._quiet = 0
         self._deadline: float | None = None
         self._done: Done | None = None
 
     def begin(self, done: Done) -> None:
-        """Pause it."""
+        """Silence it."""
         self._quiet = 0
         self._deadline = None
-        self._paused = self._guard.pause(self._fifo)
-        if self._paused:
+        self._silenced = self._guard.silence(self._fifo)
+        if self._silenced:
             self._done = done
         else:
             done(f"no vassal reads {self._fifo}")
 
     def look(self, moment: Moment, now: float) -> None:
-        """Look whether its nodes are gone, or have no requests."""
+        """Unsubscribe its nodes if they are there, and look whether they have no requests."""
         done = self._done
         if done is None:
             return
         if self._deadline is None:
             self._deadline = now + self._limit
-        nodes = moment.nodes()
-        left = [nodes[one] for one in self._places if one in nodes]
-        left = [node for node in left if node.running or node.alive]
+        left = self._left(moment)
+        # Again and again: its last announce may have come behind the first datagram.
+        self._unsubscribe(node.place for node in left if node.alive)
         self._quiet = 0 if left else self._quiet + 1
         if self._quiet >= _QUIET:
             self._done = None
@@ -247,22 +253,53 @@ class FifoWithdrawal(Withdrawal):
             done(
                 f"its nodes still have {running} requests after {self._limit:g} s"
                 if running
-                else "its nodes are announced although it is paused"
+                else "its router takes no unsubscribe from us"
             )
 
+    def _left(self, moment: Moment) -> list[SeenNode]:
+        nodes = moment.nodes()
+        found = [nodes[one] for one in self._nodes if one in nodes]
+        return [node for node in found if node.running or node.alive]
+
+    def _unsubscribe(self, places: Iterable[NodePlace]) -> None:
+        for place in places:
+            for address in self._nodes[place]:
+                unsubscribe(address, place)
+
     def touched(self) -> None:
-        """Note that the pause ends by itself."""
-        self._paused = False
+        """Note that a reload ends it by itself."""
+        self._silenced = False
         self._guard.forget(self._fifo)
 
     def restore(self) -> None:
-        """Resume it, unless it is reloaded anyway."""
+        """Let it announce itself again, unless it is reloaded anyway."""
         self._done = None
-        if self._paused:
-            self._paused = False
+        if self._silenced:
+            self._silenced = False
             self._guard.resume(self._fifo)
 
-    def keep_out(self) -> list[str]:
-        """Pause what failed: it would announce itself again and again."""
-        command(self._fifo, PAUSE)
+    def keep_out(self, moment: Moment | None) -> list[str]:
+        """Silence what failed if it announces itself, and unsubscribe it."""
+        nodes = [] if moment is None else [node for node in self._left(moment) if node.alive]
+        if nodes:
+            command(self._fifo, TOGGLE)
+            self._unsubscribe(node.place for node in nodes)
         return []
+
+
+def unsubscribe(address: str, place: NodePlace) -> None:
+    """Tell a router that a node leaves; nothing happens where nobody takes datagrams."""
+    variables = [(b"key", to_bytes(place.key)), (b"address", to_bytes(place.address))]
+    packet = encode_packet(variables, MODIFIER_SUBSCRIPTION, _UNSUBSCRIBE)
+    try:
+        where = parse_address(address)
+        if isinstance(where, InetAddress):
+            host = "127.0.0.1" if where.is_every_interface else where.host
+            family, target = socket.AF_INET6 if ":" in host else socket.AF_INET, (host, where.port)
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.sendto(packet, target)
+        else:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.sendto(packet, where.path)
+    except (OSError, AddressError):
+        pass

@@ -1,11 +1,21 @@
 """Rollouts of real uWSGI vassals, under uWSGI's own Emperor, behind our fastrouter: no request is lost."""
 
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.lab import programs
-from tests.lab.nginx import Nginx
-from tests.lab.place import Place
+from tests.lab.load import Load
+from tests.lab.place import Place, temporary
+from tests.lab.processes import run
 from tests.lab.vassals import VassalSite
+from tests.lab.waiting import wait_until
 
 pytestmark = [
     pytest.mark.peers,
@@ -16,26 +26,186 @@ pytestmark = [
 class OurSite(VassalSite):
     """Vassals behind our fastrouter, and nginx before it."""
 
-    def __init__(self, lab: Place, **settings: object) -> None:
+    def __init__(self, lab: Place, **settings: Any) -> None:
         self.control = str(lab.directory / "control.sock")
         router = lab.router(f"--control-socket={self.control}", "--fastrouter-errors=http")
-        super().__init__(lab, router, **settings)  # type: ignore[arg-type]
-        self.nginx: Nginx = lab.nginx(router.address)
+        super().__init__(lab, router, **settings)
+        self.nginx = lab.nginx(router.address)
+
+    def load(self) -> Load:
+        """Begin a load, of which several requests are under way at any time."""
+        load = self.lab.load(self.nginx, "/?seconds=0.02", clients=6, methods=("GET", "POST"))
+        load.wait_for(50)
+        return load
 
     def generations(self) -> set[str]:
         """What a few requests are answered by."""
         return {self.nginx.get("/generation").body.decode() for _ in range(12)}
 
+    def roll(self, *more: str) -> tuple[int, str, str]:
+        """Run our command with the router's control socket."""
+        return self.rollout("--control", self.control, *more)
 
-def test_a_rollout_under_load_loses_nothing(lab: Place) -> None:
-    site = OurSite(lab)
-    load = lab.load(site.nginx, "/?seconds=0.02", clients=6, methods=("GET", "POST"))
-    load.wait_for(50)
+    def states(self) -> dict[str, str]:
+        """State of each node, by the name of its vassal."""
+        argv = (programs.uwsgi_router(), "status", "--json", "--control", self.control)
+        keys = json.loads(run(*argv).stdout)["keys"]
+        return {Path(node["node"]).stem: node["state"] for key in keys for node in key["nodes"]}
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[OurSite]:
+    """Four vassals; each test leaves them well."""
+    with temporary() as place:
+        yield OurSite(place)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[OurSite]:
+    """Two that start without an application, too: then they answer 500."""
+    with temporary() as place:
+        yield OurSite(place, names=("one", "two"), options=("need-app = false",))
+
+
+def test_a_rollout_under_load_loses_nothing(site: OurSite) -> None:
+    load = site.load()
     site.deploy("2")
-    code, output, errors = site.rollout("--control", site.control)
+    code, output, errors = site.roll()
     load.wait_for(50)
     load.stop()
     assert (code, errors) == (0, "")
     assert sorted(output.splitlines()) == sorted(f"{name}: reloaded" for name in site.names)
     assert load.lost() == {}
     assert set(load.answered_by()) == set(site.names)
+    assert site.generations() == {"2"}
+
+
+def test_a_reload_script_under_load_loses_nothing(site: OurSite) -> None:
+    load = site.load()
+    site.deploy("3")
+    site.wait_for_next_second()
+    code, output, errors = site.script("--timeout", "20")
+    load.wait_for(50)
+    load.stop()
+    assert (code, errors) == (0, "")
+    assert sorted(output.splitlines()) == sorted(f"{name}: reloaded" for name in site.names)
+    assert load.lost() == {}
+    assert site.generations() == {"3"}
+
+
+def test_a_broken_build_stops_at_the_first_vassal(site: OurSite) -> None:
+    """With need-app its program ends; the next rollout begins with it."""
+    load = site.load()
+    site.deploy("")
+    code, output, errors = site.roll()
+    load.wait_for(50)
+    assert (code, output) == (1, "four: failed: it ended after the reload\n")
+    assert "  RuntimeError: this build is broken" in errors
+    end = errors.splitlines()[-1]
+    assert end.startswith(
+        "uwsgi-router rollout: four: it ended after the reload; 0 of 4 are reload"
+    )
+    assert "3 untouched" in end
+    assert len(site.serving()) == 3
+    site.deploy("4")
+    code, output, errors = site.roll()
+    load.wait_for(50)
+    load.stop()
+    assert (code, errors) == (0, ""), output
+    assert output.splitlines()[0] == "four: reloaded"
+    assert load.lost() == {}
+    assert set(site.states().values()) == {"ready"}
+    assert site.generations() == {"4"}
+
+
+def test_a_build_that_answers_500_gets_no_request(pair: OurSite) -> None:
+    """Without need-app uWSGI accepts, and announces itself; it stays out of service until it is well."""
+    load = pair.load()
+    pair.deploy("")
+    code, output, errors = pair.roll()
+    load.wait_for(50)
+    assert code == 1
+    assert (
+        output == f"one: failed: {pair.directory}/one.sock answers GET / for example.com with 500\n"
+    )
+    assert f"{pair.directory}/one.sock stays out of service until the next rollout" in errors
+    assert pair.states() == {"one": "drained", "two": "ready"}
+    pair.deploy("2")
+    code, output, errors = pair.roll()
+    load.wait_for(50)
+    load.stop()
+    assert (code, output, errors) == (0, "one: reloaded\ntwo: reloaded\n", "")
+    assert load.lost() == {}
+    assert pair.states() == {"one": "ready", "two": "ready"}
+    assert pair.generations() == {"2"}
+
+
+def test_what_an_operator_has_drained_stays_so(pair: OurSite) -> None:
+    node = f"{pair.directory}/one.sock"
+    drain = (programs.uwsgi_router(), "drain", node, "--control", pair.control)
+    run(*drain, check=True)
+    before = pair.emperor.vassals()["one.ini"]["respawns"]
+    code, output, errors = pair.roll("--vassal", "one")
+    assert (code, output, errors) == (0, "one: reloaded\n", "")
+    assert pair.emperor.vassals()["one.ini"]["respawns"] == before + 1
+    assert pair.states()["one"] == "drained"
+    run(programs.uwsgi_router(), "enable", node, "--control", pair.control, check=True)
+
+
+def test_a_request_that_does_not_end_keeps_its_vassal_from_the_reload(pair: OurSite) -> None:
+    stuck = threading.Thread(target=pair.nginx.get, args=("/?seconds=3",))
+    stuck.start()
+    (busy,) = wait_until(lambda: [n for n in pair.router.nodes().values() if n["ref"]], "it has it")
+    name = Path(busy["name"]).stem
+    before = pair.emperor.vassals()
+    code, output, _ = pair.roll("--drain", "0.3", "--vassal", name)
+    assert code == 1
+    assert output == f"{name}: failed: {busy['name']} still has 1 requests after 0.3 s\n"
+    assert pair.states() == {"one": "ready", "two": "ready"}
+    assert pair.emperor.vassals() == before
+    stuck.join()
+
+
+def test_one_rollout_at_a_time_and_an_interrupt_finishes_the_current_vassal(pair: OurSite) -> None:
+    rolling = pair.rolling("--control", pair.control, "--json")
+    rolling.wait_for_output('"reloading"')
+    code, output, errors = pair.roll()
+    assert (code, output) == (1, "")
+    assert errors == f"uwsgi-router rollout: another rollout of {pair.emperor.path} runs\n"
+    rolling.signal(signal.SIGINT)
+    assert rolling.wait() == 1
+    *_, end = map(json.loads, rolling.output().splitlines())
+    assert (end["event"], end["ok"], end["reason"]) == ("end", False, "interrupted before two")
+    assert end["steps"] == {"one": "reloaded", "two": "untouched"}
+    assert pair.states() == {"one": "ready", "two": "ready"}
+
+
+def test_kill_9_leaves_no_vassal_out_of_service(pair: OurSite) -> None:
+    rolling = pair.rolling("--control", pair.control, "--json")
+    rolling.wait_for_output('"reloading"')
+    assert pair.states().get("one") != "ready"
+    os.kill(rolling.pid, signal.SIGKILL)
+    rolling.wait()
+    wait_until(lambda: pair.states() == {"one": "ready", "two": "ready"}, "both serve")
+    # And the lock is free.
+    assert pair.roll("--vassal", "two")[0] == 0
+
+
+def test_a_dry_run_says_what_would_be_done(pair: OurSite) -> None:
+    before = pair.emperor.vassals()
+    code, output, errors = pair.roll("--dry-run")
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    assert lines[1].endswith(f"nodes are withdrawn and drained over {pair.control}")
+    assert lines[2] == (
+        f"1. one: {pair.directory}/one.sock (example.com): drain;"
+        f" touch {pair.emperor.path}/one.ini; GET /; return"
+    )
+    assert "example.com at" in lines[4]
+    assert lines[4].endswith("2 nodes serve, never fewer than 1")
+    code, output, errors = pair.roll("--minimum-active-vassals", "2")
+    assert (code, output) == (1, "")
+    assert "1 other nodes of example.com would be in service, and there have to be 2" in errors
+    code, output, errors = pair.roll("--vassal", "three")
+    assert (code, "no vassal of" in errors) == (1, True)
+    assert pair.emperor.vassals() == before

@@ -13,7 +13,7 @@ from tests.lab.clients import Client
 from tests.lab.commands import Gateway
 from tests.lab.messages import HOST
 from tests.lab.place import Place
-from tests.lab.processes import Process, run
+from tests.lab.processes import Process, free_port, run
 from tests.lab.servers import APPS
 from tests.lab.waiting import wait_until
 
@@ -170,7 +170,7 @@ class VassalSite:
     def rolling(self, *more: str) -> Process:
         """Begin to run our command."""
         argv = (programs.uwsgi_router(), "rollout", *self.arguments(*more))
-        return self.lab.program("rollout", *argv, env=self.environ())
+        return self.lab.program(f"rollout-{free_port()}", *argv, env=self.environ())
 
     def script(self, *more: str) -> "tuple[int, str, str]":
         """Run a reload script as operators have it; return the same."""
