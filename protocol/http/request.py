@@ -35,7 +35,14 @@ from uwsgi_router.protocol.http.request_lines import (
 )
 from uwsgi_router.protocol.http.scan import scan
 from uwsgi_router.protocol.http.target import normalise_path, parse_request_line
-from uwsgi_router.protocol.http.walk import Watched, line_end, request_line
+from uwsgi_router.protocol.http.walk import (
+    Watched,
+    field_colon,
+    field_value,
+    line_end,
+    request_line,
+    value_end,
+)
 
 _END: Final = b"\r\n\r\n"
 #: Longer data is looked for the end of a head before it is split.
@@ -92,7 +99,7 @@ def parse_request(
             for an unknown transfer coding; 505 for an unknown version.
     """
     size = len(data)
-    if size <= _SHORT and size <= max_head and data.endswith(_END):
+    if size <= _SHORT and size <= max_head and data[-4:] == _END:
         # Most heads come alone and whole. If there is an end before this one, an empty line is taken for a field.
         try:
             if COMPILED:
@@ -179,16 +186,17 @@ def _walk_fields(
             return None
         if stop == at:
             break
-        raw, colon, value = data[at:stop].partition(b":")
-        name, rule = field_rules[raw]
-        if rule == NO_NAME or not colon or (rule == COOKIE and cookie):
+        colon = field_colon(data, at, stop)
+        name, rule = field_rules[data[at:colon]]
+        if rule == NO_NAME or colon == stop or (rule == COOKIE and cookie):
             return None
-        value = value.strip()
+        value_at = field_value(data, colon, stop)
+        value = data[value_at : value_end(data, value_at, stop)]
         if rule >= READ_ONCE:
             if at > begin:
                 pieces.append(data[begin:at])
             begin = stop + 2
-        elif stop - at != len(raw) + 2 + len(value) or data[stop - len(value) - 1] != _SPACE:
+        elif stop - colon != 2 + len(value) or data[colon + 1] != _SPACE:
             return None
         if rule == FORWARDING:
             forwarded = True
@@ -287,21 +295,21 @@ def _with_cookies(line: bytes, more: bytes) -> bytes:
 
 def _read_special(head: RequestHead, special: dict[bytes, bytes]) -> None:
     """Apply the fields that are read instead of passed on."""
-    host = special.pop(b"host", None)
+    host = special.get(b"host")
     if host is not None:
         check_host(host)
         # The authority of an absolute form is stronger (RFC 9112 section 3.2.2).
         head.host = head.host or host
     elif head.minor:
         raise HttpError(400, "no-host", "HTTP/1.1 without a Host field")
-    connection = special.pop(b"connection", None)
+    connection = special.get(b"connection")
     if connection is not None:
         head.connection, nominated = _connections[connection]
         if nominated:
             head.set_lines(
                 [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
             )
-    if not special:
+    if len(special) == int(host is not None) + int(connection is not None):
         return
     if b"content-length" in special or b"transfer-encoding" in special:
         _read_framing(head, special)

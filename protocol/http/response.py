@@ -4,32 +4,48 @@ Refused are bytes with which a node, or a client that it echoes, could split an 
 bytes about whose end client and router could disagree.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable
-from http import HTTPStatus
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import ResponseError
 from uwsgi_router.protocol.http.fields import (
-    HOP_BY_HOP,
     TOKEN_BYTE,
     BoundedCache,
     has_control_byte,
     names,
-    parse_content_length,
     remembering,
     split_head,
-    tokens,
+)
+from uwsgi_router.protocol.http.response_fields import (
+    TAKERS,
+    TAKERS_CGI,
+    TAKERS_UWSGI,
+    Taker,
+    check_chunked,
+    connect,
+    is_event_stream,
 )
 from uwsgi_router.protocol.http.response_head import ResponseHead
-from uwsgi_router.protocol.http.response_lines import connections, status_line, status_lines
-from uwsgi_router.protocol.http.walk import Watched, line_end
+from uwsgi_router.protocol.http.response_lines import status_line, status_lines
+from uwsgi_router.protocol.http.status import UPGRADE_REQUIRED
+from uwsgi_router.protocol.http.walk import (
+    Watched,
+    field_colon,
+    field_value,
+    line_end,
+    may_be_event_stream,
+    number,
+)
 
-_STATUS = re.compile(rb"([1-9][0-9]{2})(?:[ \t]+(.*))?")
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+_END: Final = b"\r\n\r\n"
 _FIELD = re.compile(rb"%b+:" % TOKEN_BYTE)
 _FIELD_SO_FAR = re.compile(rb"%b*(?::|\Z)" % TOKEN_BYTE)
-_KEEP_ALIVE = re.compile(rb"timeout[ \t]*=[ \t]*\"?([0-9]{1,9})\"?")
 
 
 class _Lines(BoundedCache[None]):
@@ -39,10 +55,24 @@ class _Lines(BoundedCache[None]):
     _KEY_SIZE: ClassVar[int] = 256
 
 
-# A number, because comparing with a member of HTTPStatus takes longer than the rest of the status line.
-_UPGRADE_REQUIRED: Final = 426
 _lines: Final = _Lines()
 _remembers = remembering()
+_watched: Final = Watched(TAKERS_UWSGI, underscore=False, usual=False)
+
+# Fields that most answers have, in the spellings that most servers use; the others are looked up in two steps.
+_LENGTH: Final = 1
+_TYPE: Final = 2
+_PASSES: Final = 1
+_DROPPED: Final = 2
+_OTHER: Final = 3
+_usual_names: Final = {
+    spelling: which
+    for name, which in (
+        (b"Content-Length", _LENGTH),
+        (b"Content-Type", _TYPE),
+    )
+    for spelling in (name, name.lower())
+}
 
 
 def parse_response(
@@ -64,8 +94,9 @@ def parse_response(
         ResponseError: if it is no head that may be passed on: a wrong first line, a LF alone and too many bytes are
             found as they come, the rest when the head is complete.
     """
-    end = data.find(b"\r\n\r\n", 0, max_head)
-    if end < 0:
+    # Without bounds it takes a third of the time; most of what comes is a head, or begins with one.
+    end = data.find(_END)
+    if end < 0 or end > max_head - len(_END):
         _check_beginning(data, cgi, max_head)
         return None
     if COMPILED:
@@ -85,10 +116,10 @@ def read_lines(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead:
     if lines is None:
         raise ResponseError("the answer's head has a CR or LF alone")
     if cgi and not lines[0].startswith(b"HTTP/"):
-        takers = _TAKERS_CGI
+        takers = TAKERS_CGI
         head = ResponseHead(0, b"", 0, [], close=True)
     else:
-        takers = _TAKERS_UWSGI if cgi else _TAKERS
+        takers = TAKERS_UWSGI if cgi else TAKERS
         status, reason, minor, start = status_lines[lines[0]]
         del lines[0]
         head = ResponseHead(status, reason, minor, [])
@@ -119,11 +150,11 @@ def read_usual(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead | Non
     if at < 0 or data[:5] != b"HTTP/":
         return None
     status, reason, minor, start = status_lines[data[:at]]
-    if status == _UPGRADE_REQUIRED:
+    if status == UPGRADE_REQUIRED:
         return None
     at += 2
     begin = at
-    takers = _TAKERS_UWSGI if cgi else _TAKERS
+    takers = TAKERS_UWSGI if cgi else TAKERS
     head = ResponseHead(status, reason, minor, [])
     pieces: list[bytes] = []
     connection: bytes | None = None
@@ -134,16 +165,21 @@ def read_usual(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead | Non
             return None
         if stop == at:
             break
-        raw, colon, value = data[at:stop].partition(b":")
-        name = names[raw]
-        if not (colon and name):
-            return None
-        taker = takers.get(name)
-        passes = taker is None
-        if name == b"connection":
-            connection = value if connection is None else connection + b"," + value
-        elif taker is not None:
-            passes = taker(head, value.strip(b" \t"))
+        colon = field_colon(data, at, stop)
+        raw = data[at:colon]
+        usual = _read_usual_field(head, data, raw, colon, stop)
+        passes = usual == _PASSES
+        if usual == _OTHER:
+            name = names[raw]
+            if colon == stop or not name:
+                return None
+            value = data[colon + 1 : stop]
+            taker = takers.get(name)
+            passes = taker is None
+            if name == b"connection":
+                connection = value if connection is None else connection + b"," + value
+            elif taker is not None:
+                passes = taker(head, value.strip(b" \t"))
         if not passes:
             if at > begin:
                 pieces.append(data[begin:at])
@@ -157,11 +193,29 @@ def read_usual(data: bytes, *, cgi: bool, max_fields: int) -> ResponseHead | Non
         return None
     head.close = not minor
     head.start = start
-    if connection is not None:
-        _connect(head, connection)
-    if head.chunked:
-        _check_chunked(head)
+    _conclude(head, connection)
     return head
+
+
+def _conclude(head: ResponseHead, connection: bytes | None) -> None:
+    """Apply what only a whole head tells: the value of Connection, and how the body ends."""
+    if connection is not None:
+        connect(head, connection)
+    if head.chunked:
+        check_chunked(head)
+
+
+def _read_usual_field(head: ResponseHead, data: bytes, raw: bytes, colon: i64, stop: i64) -> int:
+    """Read one of the usual fields; return whether clients get it, or that it is looked at like any other."""
+    which = _usual_names.get(raw, 0)
+    if which == _TYPE and not may_be_event_stream(data, colon, stop):
+        return _PASSES
+    if which == _LENGTH and head.content_length is None:
+        length = number(data, field_value(data, colon, stop), stop)
+        if length >= 0:
+            head.content_length = length
+            return _DROPPED
+    return _OTHER
 
 
 def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
@@ -180,7 +234,7 @@ def _check_beginning(data: bytes, cgi: bool, max_head: int) -> None:
         raise ResponseError(f"the answer begins with {first[:40]!r}, which is no status line")
 
 
-def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _Taker]") -> None:
+def _read_fields(head: ResponseHead, lines: list[bytes], takers: dict[bytes, Taker]) -> None:
     passed, known = head.lines, _lines
     unknown: list[bytes] = []
     connection: bytes | None = None
@@ -202,26 +256,14 @@ def _read_fields(head: ResponseHead, lines: list[bytes], takers: "dict[bytes, _T
             passed.append(line)
     if unknown:
         _check(unknown)
-    if connection is not None:
-        _connect(head, connection)
-    if head.chunked:
-        _check_chunked(head)
+    _conclude(head, connection)
     if not head.start:
         if not head.status:
             redirect = any(names[line.partition(b":")[0]] == b"location" for line in passed)
             head.status, head.reason = (302, b"Found") if redirect else (200, b"OK")
-        if head.status == HTTPStatus.UPGRADE_REQUIRED and head.upgrade:
+        if head.status == UPGRADE_REQUIRED and head.upgrade:
             head.lines.extend((b"Upgrade: " + head.upgrade, b"Connection: Upgrade"))
         head.start = status_line(head.status, head.reason)
-
-
-def _check_chunked(head: ResponseHead) -> None:
-    """Refuse a chunked body whose end is told in another way, too."""
-    if head.content_length is not None or not head.minor:
-        why = "a Content-Length too" if head.minor else "no version HTTP/1.1"
-        raise ResponseError(
-            f"the answer has a Transfer-Encoding, but {why}: it could be read in two ways"
-        )
 
 
 def _check(lines: list[bytes]) -> None:
@@ -232,120 +274,5 @@ def _check(lines: list[bytes]) -> None:
         for line in lines:
             raw, _, value = line.partition(b":")
             name = names[raw]
-            if name not in _TAKERS_CGI or (name == b"content-type" and not _is_event_stream(value)):
+            if name not in TAKERS_CGI or (name == b"content-type" and not is_event_stream(value)):
                 _lines.keep(line, None)
-
-
-def _connect(head: ResponseHead, connection: bytes) -> None:
-    """Apply the elements of Connection to the head."""
-    close, nominated = connections[connection]
-    if close is not None:
-        head.close = close
-    if nominated:
-        head.set_lines(
-            [line for line in head.lines if names[line.partition(b":")[0]] not in nominated]
-        )
-
-
-# What takes a field (without white space around its value) returns whether the client gets it too.
-
-
-def _drop(_head: ResponseHead, _value: bytes) -> bool:
-    return False
-
-
-def _content_length(head: ResponseHead, value: bytes) -> bool:
-    length = parse_content_length(value)
-    if length is None and b"," in value:
-        # A proxy behind us may have joined two fields (RFC 9110 section 8.6).
-        lengths = {parse_content_length(part.strip(b" \t")) for part in value.split(b",")}
-        length = lengths.pop() if len(lengths) == 1 else None
-    known = head.content_length
-    if length is None or (known is not None and known != length):
-        what = "is no length" if length is None else "is another one"
-        raise ResponseError(f"Content-Length {value[:40]!r} in the answer's head {what}")
-    head.content_length = length
-    return False
-
-
-def _transfer_encoding(head: ResponseHead, value: bytes) -> bool:
-    if head.chunked or (value.lower() != b"chunked" and tokens(value) != [b"chunked"]):
-        raise ResponseError(
-            f"Transfer-Encoding {value[:40]!r} in the answer's head; known is 'chunked', once"
-        )
-    head.chunked = True
-    return False
-
-
-def _keep_alive(head: ResponseHead, value: bytes) -> bool:
-    if match := _KEEP_ALIVE.search(value.lower()):
-        head.keep_alive = float(match[1])
-    return False
-
-
-def _upgrade(head: ResponseHead, value: bytes) -> bool:
-    first = not head.upgrade
-    head.upgrade = value if first else b"%b, %b" % (head.upgrade, value)
-    # Without a status line only the whole head tells.
-    if not head.start or head.status != HTTPStatus.UPGRADE_REQUIRED:
-        return False
-    if first:
-        head.lines.append(b"Connection: Upgrade")
-    return True
-
-
-def _status(head: ResponseHead, value: bytes) -> bool:
-    match = _STATUS.fullmatch(value)
-    if match is None or head.status:
-        raise ResponseError(
-            f"Status {value[:40]!r} in the answer's head {'is the second' if match else 'is none'}"
-        )
-    head.status, head.reason = int(match[1]), match[2] or b""
-    return False
-
-
-def _content_type(head: ResponseHead, value: bytes) -> bool:
-    if _is_event_stream(value):
-        head.unbuffered = True
-    return True
-
-
-def _is_event_stream(value: bytes) -> bool:
-    return value.lstrip(b" \t")[:17].lower() == b"text/event-stream"
-
-
-def _content_encoding(head: ResponseHead, value: bytes) -> bool:
-    if value and value.lower() != b"identity":
-        before = head.content_encoding
-        head.content_encoding = b"%b, %b" % (before, value) if before else value
-    return True
-
-
-def _buffering(head: ResponseHead, value: bytes) -> bool:
-    if value.lower() == b"no":
-        head.unbuffered = True
-    return True
-
-
-def _uwsgi_encoding(head: ResponseHead, value: bytes) -> bool:
-    if value.lower() == b"gzip":
-        head.gzip_wanted = True
-    return True
-
-
-_Taker = Callable[[ResponseHead, bytes], bool]
-_TAKERS: Final[dict[bytes, _Taker]] = {
-    **dict.fromkeys(HOP_BY_HOP, _drop),
-    b"content-encoding": _content_encoding,
-    b"content-length": _content_length,
-    b"content-type": _content_type,
-    b"keep-alive": _keep_alive,
-    b"transfer-encoding": _transfer_encoding,
-    b"upgrade": _upgrade,
-    b"uwsgi-encoding": _uwsgi_encoding,
-    b"x-accel-buffering": _buffering,
-}
-#: For uwsgi nodes: with a status line, and without.
-_TAKERS_UWSGI: Final = _TAKERS | {b"status": _drop}
-_TAKERS_CGI: Final = _TAKERS | {b"status": _status}
-_watched: Final = Watched(_TAKERS_UWSGI, underscore=False, usual=False)

@@ -122,6 +122,54 @@ def line_end(data: bytes, at: i64) -> i64:
     return at
 
 
+def field_colon(data: bytes, at: i64, end: i64) -> i64:
+    """Return where the first colon of a line is; ``end`` if it has none.
+
+    Args:
+        data: a head.
+        at: where the line begins.
+        end: where its CR LF is.
+    """
+    while at < end and data[at] != 58:
+        at += 1
+    return at
+
+
+def field_value(data: bytes, colon: i64, end: i64) -> i64:
+    """Return where a field's value begins, behind white space; ``end`` if it is empty."""
+    at = colon + 1
+    while at < end and (data[at] == 32 or data[at] == 9):
+        at += 1
+    return at
+
+
+def value_end(data: bytes, begin: i64, end: i64) -> i64:
+    """Return where a field's value ends, before white space."""
+    while end > begin and (data[end - 1] == 32 or data[end - 1] == 9):
+        end -= 1
+    return end
+
+
+def number(data: bytes, at: i64, end: i64) -> i64:
+    """Return the number that stands there; -1 if it is not of 1 to 18 digits, and nothing else."""
+    if at >= end or end - at > 18:
+        return -1
+    found: i64 = 0
+    while at < end:
+        digit: i64 = data[at] - 48
+        if digit < 0 or digit > 9:
+            return -1
+        found = found * 10 + digit
+        at += 1
+    return found
+
+
+def may_be_event_stream(data: bytes, colon: i64, end: i64) -> bool:
+    """Return False if a field's value is certainly not ``text/event-stream``, from one of its letters."""
+    at = field_value(data, colon, end)
+    return end - at >= 17 and data[at + 5] | 32 == 101  # text/e
+
+
 def request_line(data: bytes) -> tuple[bytes, bytes, int, bool, bool] | None:
     """Read a usual request line: a method of RFC 9110 or PATCH, a target in origin form and in ASCII, HTTP/1.1.
 

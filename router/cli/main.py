@@ -134,6 +134,10 @@ def _run(arguments: Sequence[str]) -> int:
         return connect(parse_address(terminal), packets=pty.connect_packets is not None)
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
+    if configuration.emperor.list_monitors:
+        from uwsgi_router.router.emperor.monitors.registry import listing  # noqa: PLC0415
+
+        return _show(listing())
     if configuration.applications:
         from uwsgi_router.router.cli.applications import run_with_applications  # noqa: PLC0415
 
@@ -145,6 +149,10 @@ def _run(arguments: Sequence[str]) -> int:
             from uwsgi_router.router.cli.roles import lead  # noqa: PLC0415
 
             return lead(arguments, configuration)
+        if configuration.emperor.places:
+            from uwsgi_router.router.app.emperor_process import reign_alone  # noqa: PLC0415
+
+            return reign_alone(configuration)
         from uwsgi_router.router.cli.run import run  # noqa: PLC0415
 
         return run(configuration)

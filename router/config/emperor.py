@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from uwsgi_router.router.config import values
+from uwsgi_router.router.config.capability_values import CAPABILITIES_KIND
 from uwsgi_router.router.config.emperor_values import NAMESPACES_KIND, PLACE, SETTING, SUFFIX
+from uwsgi_router.router.config.hook_values import COMMAND, HOOK, MOUNT, PROGRAM, UMOUNT, Hook
 from uwsgi_router.router.config.option import option, switch
 from uwsgi_router.router.config.values import FILE, SECONDS, TEXT, integer
 
@@ -149,6 +151,14 @@ class EmperorConfig:
         default=(),
         needs=_PLACES,
     )
+    capabilities: tuple[str, ...] = option(
+        "emperor-cap",
+        CAPABILITIES_KIND,
+        "Capabilities that vassals may have at most; setpcap is always one of them.",
+        default=(),
+        aliases=("vassals-cap", "vassal-cap"),
+        needs=_PLACES,
+    )
     wrapper: str | None = option(
         "emperor-wrapper",
         FILE,
@@ -227,85 +237,85 @@ class EmperorConfig:
     )
     start_hook: str | None = option(
         "vassals-start-hook",
-        FILE,
+        PROGRAM,
         "Run this program with a vassal's name, in its process, before the vassal is executed.",
         default=None,
         needs=_PLACES,
     )
     stop_hook: str | None = option(
         "vassals-stop-hook",
-        FILE,
+        PROGRAM,
         "Run this program with a vassal's name when it is gone.",
         default=None,
         needs=_PLACES,
     )
-    hook_emperor_start: tuple[str, ...] = option(
+    hook_emperor_start: tuple[Hook, ...] = option(
         "hook-emperor-start",
-        TEXT,
+        HOOK,
         "Do this before the first vassal is started: ACTION:ARGUMENTS.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    hook_as_emperor: tuple[str, ...] = option(
+    hook_as_emperor: tuple[Hook, ...] = option(
         "hook-as-emperor",
-        TEXT,
+        HOOK,
         "Do this in the Emperor whenever it has started a vassal.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    hook_as_vassal: tuple[str, ...] = option(
+    hook_as_vassal: tuple[Hook, ...] = option(
         "hook-as-vassal",
-        TEXT,
+        HOOK,
         "Do this in each vassal's process before the vassal is executed.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    mount_as_emperor: tuple[str, ...] = option(
+    mount_as_emperor: tuple[Hook, ...] = option(
         "mount-as-emperor",
-        TEXT,
+        MOUNT,
         "Mount this in the Emperor whenever it has started a vassal.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    mount_as_vassal: tuple[str, ...] = option(
+    mount_as_vassal: tuple[Hook, ...] = option(
         "mount-as-vassal",
-        TEXT,
+        MOUNT,
         "Mount this in each vassal's process.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    umount_as_emperor: tuple[str, ...] = option(
+    umount_as_emperor: tuple[Hook, ...] = option(
         "umount-as-emperor",
-        TEXT,
+        UMOUNT,
         "Unmount this in the Emperor whenever it has started a vassal.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    umount_as_vassal: tuple[str, ...] = option(
+    umount_as_vassal: tuple[Hook, ...] = option(
         "umount-as-vassal",
-        TEXT,
+        UMOUNT,
         "Unmount this in each vassal's process.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    exec_as_emperor: tuple[str, ...] = option(
+    exec_as_emperor: tuple[Hook, ...] = option(
         "exec-as-emperor",
-        TEXT,
+        COMMAND,
         "Run this command with /bin/sh whenever a vassal was started.",
         default=(),
         repeatable=True,
         needs=_PLACES,
     )
-    exec_as_vassal: tuple[str, ...] = option(
+    exec_as_vassal: tuple[Hook, ...] = option(
         "exec-as-vassal",
-        TEXT,
+        COMMAND,
         "Run this command with /bin/sh in each vassal's process; if it fails, the vassal does.",
         default=(),
         repeatable=True,

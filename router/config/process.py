@@ -185,6 +185,34 @@ class ProcessConfig:
         aliases=("logdate",),
         shown="on; a format of one's own is not used",
     )
+    privileged_patch: str | None = option(
+        "privileged-binary-patch",
+        TEXT,
+        "Run this program, with our arguments, as a copy behind a router: an [app] without a command.",
+        default=None,
+        group=PROCESS,
+    )
+    privileged_patch_line: str | None = option(
+        "privileged-binary-patch-arg",
+        TEXT,
+        "Likewise this command, with /bin/sh.",
+        default=None,
+        group=PROCESS,
+    )
+    patch: str | None = option(
+        "unprivileged-binary-patch",
+        TEXT,
+        "Likewise this program, as uid and gid.",
+        default=None,
+        group=PROCESS,
+    )
+    patch_line: str | None = option(
+        "unprivileged-binary-patch-arg",
+        TEXT,
+        "Likewise this command, with /bin/sh, as uid and gid.",
+        default=None,
+        group=PROCESS,
+    )
     umask: int | None = option(
         "umask", values.OCTAL, "Mask for the modes of new files.", default=None, group=PROCESS
     )

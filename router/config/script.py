@@ -72,6 +72,11 @@ class Script:
         if self._block is not None and self._block.is_loop:
             self.problems.append(Problem(self._block.where, f"{self._block.name} without endfor"))
 
+    @property
+    def first_name(self) -> str:
+        """Name of the first file that was read, without its ending; "": none was."""
+        return (self._first_file or {}).get("n", "")
+
     def prints(self) -> list[str]:
         """Return the ``print`` lines so far, expanded."""
         return [

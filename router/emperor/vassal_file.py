@@ -24,3 +24,7 @@ class VassalFile:
     uid: int
     gid: int
     monitor: str
+
+
+class VassalRefused(Exception):
+    """Error for a file that is not run until it changes, or its owner does; ``str()`` is the line for the operator."""

@@ -196,6 +196,7 @@ class RolloutMachine:
         one.mtime, one.touched_at = int(mtime), int(moment.wall)
         one.before = {place: node for place, node in nodes.items() if place in one.places}
         one.throttling = moment.emperor.throttled.get(one.plan.id)
+        one.before_end = seen.last_end_at if seen is not None else 0
         one.deadline = now + self._limits.timeout
         one.step = "reloading"
         return [TouchVassal(one.plan.name, mtime)]

@@ -11,6 +11,7 @@ from uwsgi_router.router.rollout.views import (
     Moment,
     NodePlace,
     SeenNode,
+    SeenVassal,
     Throttling,
 )
 
@@ -35,6 +36,7 @@ class VassalProgress:
         touched_at: when it got that, whole seconds since 1970.
         before: its nodes as they were then.
         throttling: its blacklist entry by then.
+        before_end: when it had ended last by then, seconds.
         asked: an answer to a question is waited for.
         trouble: what was wrong with its last answer; "".
         bad_answers: in a row.
@@ -52,6 +54,7 @@ class VassalProgress:
     touched_at: int = 0
     before: Mapping[NodePlace, SeenNode] = field(default_factory=dict)
     throttling: Throttling | None = None
+    before_end: int = 0
     asked: bool = False
     trouble: str = ""
     bad_answers: int = 0
@@ -66,8 +69,9 @@ class VassalProgress:
         """Return how it ended since it was touched; "": it did not."""
         seen = emperor.vassals.get(self.plan.id)
         throttling = emperor.throttled.get(self.plan.id)
-        why = f": {seen.why}" if seen is not None and seen.why else ""
-        if (
+        ended = self.ended(seen)
+        why = f": {ended}" if ended else ""
+        if ended or (
             throttling is not None
             and throttling != self.throttling
             and throttling.last >= self.touched_at
@@ -76,6 +80,12 @@ class VassalProgress:
         if self.step != "reloading" and not up(emperor, self.plan.id):
             return f"it ended after it had accepted{why}"
         return ""
+
+    def ended(self, seen: SeenVassal | None) -> str:
+        """Return how it ended since it was touched, in the Emperor's words; "": it did not, or that is not told."""
+        if seen is None or self.before_end >= seen.last_end_at:
+            return ""
+        return seen.last_end
 
     def announced(self, node: SeenNode | None) -> bool:
         """Return True if a node is well and has announced itself since it was touched."""
@@ -119,4 +129,4 @@ class VassalProgress:
             return "the Emperor does not run it"
         if seen.last_mod < self.mtime:
             return "the Emperor has not seen the change of its file (links need emperor-nofollow)"
-        return f"it does not accept requests{f': {seen.why}' if seen.why else ''}"
+        return "it does not accept requests"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.rollout.actions import (
     CheckVassal,
     KeepOutVassal,
@@ -136,13 +137,21 @@ class Rollout:
         steps = self._machine.steps
         if self._machine.failed is not None:
             name, why = self._machine.failed
-            lines = self._tails[name].lines() if name in self._tails else []
+            lines = self._last_lines(name) if name in self._tails else []
             if self._moment is None and self._trouble:
                 why += f" ({self._trouble})"
             return RolloutOutcome(steps, name, why, lines, self._kept_out)
         left = [name for name, step in steps.items() if step != "reloaded"]
         reason = f"interrupted before {', '.join(left)}" if left else ""
         return RolloutOutcome(steps, reason=reason)
+
+    def _last_lines(self, name: str) -> Sequence[str]:
+        """Return what a vassal wrote since it was touched, or what the Emperor tells of it."""
+        lines = self._tails[name].lines()
+        seen = None if self._moment is None else self._moment.emperor.vassals.get(self._ids[name])
+        return (
+            lines if lines or seen is None else [printable(show(line)) for line in seen.lines[-10:]]
+        )
 
     # --- looking ---
 

@@ -24,7 +24,9 @@ class SeenVassal:
         cursed: the Emperor has given it up, and waits for its end.
         on_demand: socket that wakes it; "".
         zerg: it is a copy of another one.
-        why: why it ended last, if the Emperor says so; "".
+        last_end: how it ended last, if the Emperor says so; "".
+        last_end_at: when that was, seconds; 0.
+        lines: the last ones that it wrote, if the Emperor says so.
     """
 
     id: str
@@ -34,7 +36,9 @@ class SeenVassal:
     cursed: bool = False
     on_demand: str = ""
     zerg: bool = False
-    why: str = ""
+    last_end: str = ""
+    last_end_at: int = 0
+    lines: Sequence[str] = ()
 
     @property
     def asleep(self) -> bool:
@@ -188,7 +192,9 @@ def emperor_view(document: Mapping[str, Any]) -> EmperorView:
             cursed=_number(one, "cursed") > 0,
             on_demand=_text(one, "on_demand"),
             zerg=_number(one, "zerg") > 0,
-            why=_text(one, "why"),
+            last_end=_text(one, "last_end"),
+            last_end_at=_number(one, "last_end_at"),
+            lines=_texts(one.get("last_lines")),
         )
         for one in _objects(vassals)
     ]
@@ -200,13 +206,10 @@ def emperor_view(document: Mapping[str, Any]) -> EmperorView:
         )
         for one in _objects(document.get("blacklist"))
     }
-    monitors = document.get("emperor")
     return EmperorView(
         pid=_number(document, "pid"),
         version=_text(document, "version"),
-        monitors=tuple(one for one in monitors if isinstance(one, str))
-        if isinstance(monitors, list)
-        else (),
+        monitors=_texts(document.get("emperor")),
         vassals={vassal.id: vassal for vassal in seen},
         throttled=throttled,
     )
@@ -251,12 +254,16 @@ def router_view(address: str, document: Mapping[str, Any]) -> RouterView:
         _text(document, "version"),
         tuple(nodes),
         _number(document, "pid"),
-        tuple(one for some in lists for one in some if isinstance(one, str)),
+        tuple(one for some in lists for one in _texts(some)),
     )
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

@@ -6,51 +6,19 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.rolled import OurSite
 from tests.lab import programs
-from tests.lab.load import Load
-from tests.lab.place import Place, temporary
+from tests.lab.place import temporary
 from tests.lab.processes import run
-from tests.lab.vassals import VassalSite
 from tests.lab.waiting import wait_until
 
 pytestmark = [
     pytest.mark.peers,
     pytest.mark.skipif(programs.ROUTER_UNDER_TEST == "uwsgi", reason="it has no control socket"),
 ]
-
-
-class OurSite(VassalSite):
-    """Vassals behind our fastrouter, and nginx before it."""
-
-    def __init__(self, lab: Place, **settings: Any) -> None:
-        self.control = str(lab.directory / "control.sock")
-        router = lab.router(f"--control-socket={self.control}", "--fastrouter-errors=http")
-        super().__init__(lab, router, **settings)
-        self.nginx = lab.nginx(router.address)
-
-    def load(self) -> Load:
-        """Begin a load, of which several requests are under way at any time."""
-        load = self.lab.load(self.nginx, "/?seconds=0.02", clients=6, methods=("GET", "POST"))
-        load.wait_for(50)
-        return load
-
-    def generations(self) -> set[str]:
-        """What a few requests are answered by."""
-        return {self.nginx.get("/generation").body.decode() for _ in range(12)}
-
-    def roll(self, *more: str) -> tuple[int, str, str]:
-        """Run our command with the router's control socket."""
-        return self.rollout("--control", self.control, *more)
-
-    def states(self) -> dict[str, str]:
-        """State of each node, by the name of its vassal."""
-        argv = (programs.uwsgi_router(), "status", "--json", "--control", self.control)
-        keys = json.loads(run(*argv).stdout)["keys"]
-        return {Path(node["node"]).stem: node["state"] for key in keys for node in key["nodes"]}
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import pytest
 
 from tests.lab.clients import Client
 from tests.lab.commands import OtherRouter
+from tests.lab.linked_vassals import VassalSite
 from tests.lab.load import Load
 from tests.lab.place import Place, temporary
 from tests.lab.processes import free_port
-from tests.lab.vassals import VassalSite
 from tests.lab.waiting import wait_until
 from uwsgi_router.router.rollout import tolerant
 

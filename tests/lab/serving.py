@@ -32,7 +32,7 @@ class Served(Process):
 
     def __init__(
         self, directory: Path, *arguments: str, env: dict[str, str | None] | None = None,
-        cwd: Path | None = None, argv: tuple[str, ...] | None = None,
+        cwd: Path | None = None, argv: tuple[str, ...] | None = None, pass_fds: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         self.port = free_port()
         self.control = str(directory / "serve.sock")
@@ -47,6 +47,7 @@ class Served(Process):
                 "NOTIFY_SOCKET": None, "PYTHONPATH": str(ROOT), **(env or {}),
             },
             cwd=cwd or directory,
+            pass_fds=pass_fds,
         )  # fmt: skip
 
     def get(

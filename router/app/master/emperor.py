@@ -3,9 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, MutableMapping
-from typing import Final
-
-from uwsgi_router.router.supervision.loop import SelectorLoop
+from typing import Final, Protocol
 
 log = logging.getLogger("uwsgi-router.emperor")
 
@@ -34,6 +32,16 @@ def emperor_descriptor(environ: MutableMapping[str, str]) -> int:
     return int(text)
 
 
+class Readers(Protocol):
+    """Loop that waits for descriptors."""
+
+    def add_reader(self, descriptor: int, callback: Callable[[], object]) -> None:
+        """Have a function called when a descriptor can be read."""
+
+    def remove_reader(self, descriptor: int) -> None:
+        """End that."""
+
+
 class Emperor:
     """Emperor of this master.
 
@@ -47,7 +55,7 @@ class Emperor:
 
     def __init__(
         self,
-        loop: SelectorLoop,
+        loop: Readers,
         descriptor: int,
         *,
         stop: Callable[[], object],

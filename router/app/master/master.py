@@ -16,9 +16,11 @@ from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
+from uwsgi_router.router.app.master.lasting import adopt_orphans
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.manager import ServiceManager
 from uwsgi_router.router.app.master.reload import Reload, execute
+from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.master.value import load
@@ -56,6 +58,7 @@ class Master:
         surroundings: who is told of its life.
         beats: heartbeats of children; None: there are none yet.
         reloads: descriptor of what is published of reloads; -1: none yet.
+        sessions: of an Emperor's vassals; None: there are none yet.
 
     Attributes:
         fleet: its processes.
@@ -70,10 +73,13 @@ class Master:
         surroundings: Surroundings,
         beats: Beats | None = None,
         reloads: int = -1,
+        sessions: SessionTable | None = None,
     ) -> None:
         self._launch = launch
         self._loop = SelectorLoop()
-        self.fleet = Fleet(self._loop, launch, sockets, beats or Beats(), self)
+        self.fleet = Fleet(
+            self._loop, launch, sockets, beats or Beats(), self, sessions or SessionTable()
+        )
         self.reload = Reload(self._loop, launch, self.fleet, self._execute, reloads)
         self._manager = ServiceManager(
             self._loop, self.fleet, surroundings.notifier, surroundings.watchdog
@@ -114,7 +120,7 @@ class Master:
             StartError: if it can't start, with the one line for the operator.
         """
         try:
-            self._enter(configuration.process)
+            self._enter(configuration)
             for line in configuration.warnings:
                 log.warning("%s", line)
             warn_of_short_backlog(configuration.process.listen)
@@ -137,14 +143,18 @@ class Master:
             state: what it has left for itself.
         """
         fleet, reload = state["fleet"], state["reload"]
-        for descriptor in (fleet["beats"], reload["descriptor"]):
-            os.set_inheritable(descriptor, False)
+        # Another version may not have had this one.
+        sessions = fleet.get("sessions")
+        for descriptor in (fleet["beats"], reload["descriptor"], sessions):
+            if descriptor is not None:
+                os.set_inheritable(descriptor, False)
         return cls(
             launch,
             MasterSockets.restore(fleet["sockets"]),
             Surroundings.restore(state["surroundings"]),
             Beats(fleet["beats"]),
             reload["descriptor"],
+            SessionTable(sessions),
         )
 
     def go_on(self, state: Mapping[str, Any]) -> int:
@@ -154,7 +164,7 @@ class Master:
             self.reload.restore(state["reload"])
             serving = self.fleet.serving
             assert serving is not None
-            self._enter(serving.configuration.process)
+            self._enter(serving.configuration)
             self._take_signals()
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             self._reap()
@@ -175,16 +185,18 @@ class Master:
             log.warning("%s", line)
         self.fleet.start(configuration, descriptor)
 
-    def _enter(self, process: ProcessConfig) -> None:
+    def _enter(self, configuration: Configuration) -> None:
         """Take over what a configuration says of this process."""
-        self._process = process
+        process = self._process = configuration.process
         environment.enter_directory(process)
         setup(process)
         set_title(process.procname or "uwsgi-router", process.procname_prefix)
         raise_descriptor_limit()
         self._write_pidfiles(process)
         environment.restrict_new_files(process)
-        if os.geteuid() == 0 and process.uid is not None:
+        adopt_orphans(configuration)
+        # Vassals may run what gives them other rights.
+        if os.geteuid() == 0 and process.uid is not None and not configuration.emperor.places:
             gain_no_privileges()
         self._commands.take(process)
         self._give_sockets(process)
@@ -244,7 +256,11 @@ class Master:
         )
         self._manager.serving()
         self._emperor.accepting()
+        if generation.configuration.emperor.places:
+            # As uWSGI has it: who governs is loyal.
+            self._emperor.answered()
         if generation.number > 1:
+            adopt_orphans(generation.configuration)
             self._change(generation.configuration.process)
         self.reload.took_over()
 
@@ -269,7 +285,11 @@ class Master:
     def asked(self, child: ChildProcess, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
-        if "reload" in members:
+        if "buried" in members:
+            # Somebody has ended the Emperor itself; without routers it is all there is.
+            if self.fleet.emperor_only:
+                self._stop()
+        elif "reload" in members:
             waiting = [socket.socket(fileno=one) for one in message.descriptors]
             self.reload.ask(f"{members['reload']} at the control socket", *waiting[:1])
 
@@ -294,6 +314,7 @@ class Master:
         self._loop.on_signals([signal.SIGUSR1], lambda _number: self._reopen("SIGUSR1"))
         self._loop.on_signals([signal.SIGUSR2], lambda _number: self._tell_status("SIGUSR2"))
         self._loop.on_signals([signal.SIGHUP], lambda _number: self.reload.ask("SIGHUP"))
+        self._loop.on_signals([signal.SIGURG, signal.SIGWINCH], self.fleet.pass_on)
 
     def _child_signal(self, _number: int) -> None:
         self._reap()

@@ -1,12 +1,12 @@
 """HTTP answer heads for clients: keepalive, chunking, gzip."""
 
-from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.http.body import ChunkedEncoder, Encoder, Identity
 from uwsgi_router.protocol.http.content_coding import Gzip, accepts_gzip, gzip_lines, vary_lines
 from uwsgi_router.protocol.http.request_head import RequestHead
 from uwsgi_router.protocol.http.response_head import ResponseHead
+from uwsgi_router.protocol.http.status import NO_CONTENT, PARTIAL_CONTENT
 
 _STRICT: Final = b"strict-transport-security:"
 
@@ -46,7 +46,7 @@ class AnswerWriter:
         if self._auto_gzip and head.gzip_wanted:
             gzip = (
                 length != 0
-                and head.status != HTTPStatus.PARTIAL_CONTENT
+                and head.status != PARTIAL_CONTENT
                 and not head.content_encoding
                 and not _must_not_be_changed(head.lines)
                 and accepts_gzip(_value(asked, b"accept-encoding"))
@@ -65,7 +65,7 @@ class AnswerWriter:
                 encoder = Gzip(encoder)
         elif length:
             framing = b"Content-Length: %d\r\n" % length
-        elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
+        elif head.content_length is not None and head.status != NO_CONTENT:
             # Of HEAD and 304 it tells of a body that is not there.
             framing = b"Content-Length: %d\r\n" % head.content_length
         end = b"\r\n"

@@ -1,6 +1,5 @@
 """HTTP client side of a request: its answer, and keepalive of its connection."""
 
-from http import HTTPStatus
 from time import monotonic
 
 from uwsgi_router.protocol.http.body import Encoder
@@ -8,6 +7,7 @@ from uwsgi_router.protocol.http.errors import BodyError, ResponseError, quoted
 from uwsgi_router.protocol.http.fields import tokens
 from uwsgi_router.protocol.http.request_id import with_request_id
 from uwsgi_router.protocol.http.response_head import ResponseHead
+from uwsgi_router.protocol.http.status import CONTINUE, SWITCHING_PROTOCOLS
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.http.answers import interim_head, switch_head
 from uwsgi_router.router.fronts.http.request import HttpRequest
@@ -72,7 +72,7 @@ class HttpClient(Client):
         if body.sending:
             # What the client has not sent yet is not waited for any more.
             body.end_pace()
-        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if head.status == SWITCHING_PROTOCOLS:
             return self._with_id(switch_head(head)), None
         keep = (
             self._settings.keeps
@@ -98,7 +98,7 @@ class HttpClient(Client):
         """Pass a 1xx on to clients that know of them; a 100 only to those that wait for it, and once."""
         if not self.request.head.minor:
             return
-        if head.status == HTTPStatus.CONTINUE and not self.body.passes_continue():
+        if head.status == CONTINUE and not self.body.passes_continue():
             return
         self.write(interim_head(head))
 

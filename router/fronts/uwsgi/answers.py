@@ -1,8 +1,7 @@
 """Answers for web servers that speak uwsgi: heads of nodes' answers, error answers."""
 
-from http import HTTPStatus
-
 from uwsgi_router.protocol.http.response_head import ResponseHead
+from uwsgi_router.protocol.http.status import NO_CONTENT, SWITCHING_PROTOCOLS
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.fronts.error_head import error_head
 
@@ -15,11 +14,11 @@ def response_head(head: ResponseHead, length: int | None) -> bytes:
         length: bytes of the body; None if they are not known. Chunks are taken apart: ``uwsgi_pass`` does not.
     """
     parts = [head.start, b"\r\n", head.block]
-    if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+    if head.status == SWITCHING_PROTOCOLS:
         parts.append(b"Upgrade: %b\r\nConnection: Upgrade\r\n" % head.upgrade)
     elif length:
         parts.append(b"Content-Length: %d\r\n" % length)
-    elif head.content_length is not None and head.status != HTTPStatus.NO_CONTENT:
+    elif head.content_length is not None and head.status != NO_CONTENT:
         parts.append(b"Content-Length: %d\r\n" % head.content_length)
     parts.append(b"\r\n")
     return b"".join(parts)

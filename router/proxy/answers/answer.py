@@ -1,9 +1,9 @@
 """Answer base class: relays a node's response to the client."""
 
 from abc import abstractmethod
-from http import HTTPStatus
 
 from uwsgi_router.protocol.http.response_head import ResponseHead
+from uwsgi_router.protocol.http.status import BAD_REQUEST
 from uwsgi_router.router.backs.back import Back
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -148,7 +148,7 @@ class Answer:
         An application's own 400 does not close the connection; a server's has its name at least. (But gunicorn closes
         it, and adds its name, in uwsgi, too.)
         """
-        if head.status != HTTPStatus.BAD_REQUEST or not head.close or not self.back.packets:
+        if head.status != BAD_REQUEST or not head.close or not self.back.packets:
             return
         if head.minor or any(line[:7].lower() == b"server:" for line in head.lines):
             node = self.lease.node

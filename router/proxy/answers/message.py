@@ -1,12 +1,12 @@
 """HTTP answers: the node's head, interim answers, the re-framed body, keepalive of the node's connection."""
 
-from http import HTTPStatus
 from typing import Final
 
 from uwsgi_router.protocol.http.body import Chunked, Counted, Decoder, Identity, Recoder, UntilEof
 from uwsgi_router.protocol.http.errors import ResponseError, Truncated
 from uwsgi_router.protocol.http.response import parse_response
 from uwsgi_router.protocol.http.response_head import ResponseHead, body_length
+from uwsgi_router.protocol.http.status import SWITCHING_PROTOCOLS
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import ClientGone, Failure, TimedOut
 from uwsgi_router.router.net.fiber import Phase
@@ -63,7 +63,7 @@ class MessageAnswer(Answer):
                         return
                     else:
                         download.buffered = data[head.size :]
-                        if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
+                        if head.status == SWITCHING_PROTOCOLS:
                             await self._tunnel().relay(head)
                             return
                         seen = 0

@@ -120,7 +120,7 @@ def test_a_broken_build_ends_the_rollout_and_the_old_copies_go_on() -> None:
     generation, actions = program.machine.rollout(program.now)
     program.take(actions)
     program.pass_time(60)
-    assert program.ends() == [RolloutEnded(generation, "exit code 1", 3)]
+    assert program.ends() == [RolloutEnded(generation, "exit code 1", 3, goes_back=True)]
     assert program.serving == [1, 2]
     assert program.running == {1, 2}
 

@@ -1,0 +1,132 @@
+"""An Emperor with an HTTP router, and ``[app]`` files in its directory: announced, rolled, crashed."""
+
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.lab.asking import Asking, ask
+from tests.lab.place import Place
+from tests.lab.processes import Process, free_port
+from tests.lab.programs import uwsgi_router
+from tests.lab.serving import ROOT
+from tests.lab.waiting import wait_until
+
+pytestmark = pytest.mark.sources
+
+PROGRAMS = {
+    "gunicorn": "-m gunicorn --no-control-socket -b {address} tests.peers.served:application",
+    "uvicorn": "-m uvicorn --no-access-log --port {port} tests.peers.served:asgi",
+    "files": "-m http.server --bind 127.0.0.1 {port}",
+}
+
+
+class Empire:
+    """An Emperor beside an HTTP router, and its directory."""
+
+    def __init__(self, lab: Place, *options: str) -> None:
+        self.directory = lab.directory / "vassals"
+        self.directory.mkdir(exist_ok=True)
+        self.port = free_port()
+        self.control = lab.directory / "control"
+        self.process: Process = lab.program(
+            "emperor", uwsgi_router(), f"--http=127.0.0.1:{self.port}", "--http-hold=20",
+            f"--control-socket={self.control}", f"--emperor={self.directory}", "--emperor-freq=1", *options,
+            env={"XDG_RUNTIME_DIR": str(lab.directory), "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+
+    def put(self, name: str, *lines: str) -> Path:
+        path = self.directory / name
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    def put_app(self, name: str, program: str, *lines: str) -> Path:
+        command = f"command = {sys.executable} {program}"
+        words = (f"[app {name}]", command, f"host = {name}.example", f"cwd = {ROOT}", *lines)
+        return self.put(f"{name}.ini", *words)
+
+    def count(self, text: str) -> int:
+        return self.process.output().count(text)
+
+    def touch(self, *names: str) -> None:
+        """Change files, beyond what is seen as the same second, and wait until all have reloaded."""
+        before = {name: self.count(f"{name}.ini: ready to accept") for name in names}
+        for name in names:
+            later = max(time.time(), (self.directory / f"{name}.ini").stat().st_mtime) + 1
+            os.utime(self.directory / f"{name}.ini", (later, later))
+        wait_until(
+            lambda: all(self.count(f"{n}.ini: ready to accept") > c for n, c in before.items()),
+            "all reload",
+            40,
+        )
+
+
+def test_apps_are_rolled_under_load_and_come_back_after_a_crash(lab: Place) -> None:
+    empire = Empire(lab)
+    for name, program in PROGRAMS.items():
+        empire.put_app(name, program, "replicas = 2")
+    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    for name in PROGRAMS:
+        assert ask(empire.port, f"{name}.example") == 200
+    with ExitStack() as stack:
+        loads = [stack.enter_context(Asking(empire.port, f"{name}.example")) for name in PROGRAMS]
+        for _ in range(2):
+            empire.touch(*PROGRAMS)
+    for load in loads:
+        assert set(load.statuses) == {200}
+        assert len(load.statuses) > 20
+    # The supervisor of each is killed, and its copies with it.
+    for name in PROGRAMS:
+        (line,) = (x for x in empire.process.output().splitlines() if f" {name}.ini: started" in x)
+        os.kill(int(line.rpartition(" ")[2]), signal.SIGKILL)
+    for name in PROGRAMS:
+        wait_until(lambda name=name: empire.count(f" {name}.ini: started") == 2, "it comes back")
+        wait_until(lambda name=name: ask(empire.port, f"{name}.example") == 200, "it serves")
+    empire.process.signal(signal.SIGTERM)
+    assert empire.process.wait(40) == 0
+
+
+def test_a_file_that_is_removed_is_withdrawn_and_a_mixture_is_refused(lab: Place) -> None:
+    empire = Empire(lab)
+    path = empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+    empire.put("mixed.ini", "[uwsgi]", "http = :1", "module = shop")
+    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    assert ask(empire.port, "files.example") == 200
+    assert "mixed.ini: not started: mixed.ini: http (" in empire.process.output()
+    path.unlink()
+    empire.process.wait_for_output("[files.example] no nodes left")
+    empire.process.wait_for_output("files.ini: removed")
+
+
+def test_a_broken_deploy_is_not_accepted_and_the_old_copies_go_on(lab: Place) -> None:
+    empire = Empire(lab)
+    empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    assert ask(empire.port, "files.example") == 200
+    accepted = empire.count("files.ini: ready to accept")
+    later = time.time() + 1
+    os.utime(empire.put_app("files", "-c raise(SystemExit(9))", "replicas = 1"), (later, later))
+    empire.process.wait_for_output("rollout of files failed: files.2 ended with exit code 9")
+    assert ask(empire.port, "files.example") == 200
+    assert empire.count("files.ini: ready to accept") == accepted
+
+
+def test_an_emperor_without_routers_serves_what_is_there(lab: Place) -> None:
+    directory = lab.directory / "vassals"
+    directory.mkdir()
+    own = free_port()
+    command = f"command = {sys.executable} -m http.server --bind 127.0.0.1 {{port}}"
+    (directory / "a.ini").write_text(
+        f"[app a]\n{command}\nreplicas = 1\n[uwsgi]\nhttp = 127.0.0.1:{own}\n"
+    )
+    process = lab.program(
+        "emperor", uwsgi_router(), f"--emperor={directory}",
+        env={"XDG_RUNTIME_DIR": str(lab.directory)},
+    )  # fmt: skip
+    process.wait_for_output("a.ini: spawned")
+    process.wait_for_output(f"listening on 127.0.0.1:{own}")
+    wait_until(lambda: ask(own) == 200, "it answers")
