@@ -1,10 +1,16 @@
 """Bytes on the pipe between an Emperor and a vassal, each a message (uWSGI: core/emperor.c)."""
 
 import enum
+import hashlib
 from typing import Final
 
 #: Variable with the number of the vassal's end of the pipe.
 VARIABLE: Final = "UWSGI_EMPEROR_FD"
+
+#: Below the directory that routers and their Emperor share: a datagram socket for keys that requests wait for, and a
+#: directory with a file for each key of a vassal that is started on demand.
+WANTED: Final = "wanted"
+ON_DEMAND: Final = "on-demand"
 
 #: Exit status of a vassal that could not be executed, or wants to be left alone for a while.
 EXILE: Final = 26
@@ -38,3 +44,8 @@ class VassalByte(enum.IntEnum):
     """It turns; the first one makes the Emperor expect more."""
     REINFORCEMENTS = 30
     """All of its workers are busy."""
+
+
+def file_name_of(key: bytes) -> str:
+    """Return the name of the file that stands for a key, whatever bytes that has."""
+    return hashlib.sha256(key).hexdigest()[:40]

@@ -40,6 +40,7 @@ from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
+from uwsgi_router.router.routing.on_demand import OnDemandKeys
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.health import Ejections
@@ -168,6 +169,7 @@ class AssembledRouter:
         table: Table | None,
         certificates: Certificates,
         request_ids: str = "",
+        on_demand: str | None = None,
     ) -> Gateway:
         """Make the gateway; it accepts nothing yet.
 
@@ -178,6 +180,7 @@ class AssembledRouter:
             table: of announced nodes.
             certificates: of the process.
             request_ids: part of all request ids of this process.
+            on_demand: directory with the keys of on-demand vassals; None: there are none.
 
         Raises:
             StartError: if what is configured can't be used safely.
@@ -199,6 +202,7 @@ class AssembledRouter:
                 caches=caches,
                 resolver=shared.resolver,
                 ejections=shared.ejections,
+                on_demand=None if on_demand is None else OnDemandKeys(on_demand, loop.time),
             ),
             fallback=FixedForwarder(config.fallback, config.default_proto, shared.ejections),
             resolver=shared.resolver,

@@ -21,21 +21,27 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
+from uwsgi_router.router.app.vassal_sockets import emperors_socket, on_demand_directory, open_to_all
+from uwsgi_router.router.config import table
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
+from uwsgi_router.router.emperor.control import ControlListener, EmperorControl
 from uwsgi_router.router.emperor.document import describe, encode
 from uwsgi_router.router.emperor.government import Government
 from uwsgi_router.router.emperor.hooks.runner import run_emperor_start
 from uwsgi_router.router.emperor.identity import check_emperor
+from uwsgi_router.router.emperor.metrics import metrics
 from uwsgi_router.router.emperor.monitors.registry import open_monitor
 from uwsgi_router.router.emperor.stats_server import EmperorStats
 from uwsgi_router.router.emperor.succession import inherit, leave
+from uwsgi_router.router.emperor.wanted import WantedKeys
 from uwsgi_router.router.net.activation import Inherited, SystemdNotifier
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.supervision.channel import Message
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.memory_file import read_memory_file, write_memory_file
+from uwsgi_router.subscriptions.application import runtime
 
 log = logging.getLogger("uwsgi-router.emperor")
 
@@ -222,6 +228,8 @@ class EmperorProcess:
         self._ties = ties
         self._loop = SelectorLoop()
         self._stats: list[EmperorStats] = []
+        self._control: EmperorControl | None = None
+        self._wanted: WantedKeys | None = None
         self._pidfile: PidFile | None = None
         self.directory = os.getcwd()
         launch = Launch.of_this_process(sys.argv[1:])
@@ -248,6 +256,10 @@ class EmperorProcess:
         finally:
             for stats in self._stats:
                 stats.close()
+            if self._control is not None:
+                self._control.close()
+            if self._wanted is not None:
+                self._wanted.close()
             if self._pidfile is not None:
                 self._pidfile.remove()
             self._loop.close()
@@ -259,8 +271,12 @@ class EmperorProcess:
         setup(process)
         set_title(config.procname or TITLE, process.procname_prefix)
         listeners = self._bind(legacy)
+        controls = self._bind_controls()
+        self._wanted = self._bind_wanted()
         if config.pidfile is not None:
             self._pidfile = PidFile(config.pidfile)
+        # Before that, as the new user may not be able to read where Python is installed: all options are known.
+        table.names()
         if not config.early:
             drop(identity(process, ()), forever=False, quiet=process.uid is None)
         check_emperor(config)
@@ -287,9 +303,15 @@ class EmperorProcess:
                     self._loop,
                     listeners,
                     lambda: encode(describe(self.government), minified=process.stats_minified),
+                    lambda: metrics(self.government),
                     wait_for_http=process.stats_http,
                 )
             )
+        self._control = EmperorControl(self._loop, controls, self.government)
+        if self._wanted is not None:
+            self._wanted.begin(self.government)
+        if config.tyrant:
+            open_to_all(os.environ)
         if legacy is None:
             log.info("the Emperor governs %s", ", ".join(one.shown for one in monitors))
             run_emperor_start(config)
@@ -314,6 +336,37 @@ class EmperorProcess:
                     raise
                 log.error("emperor-stats: %s", error)  # noqa: TRY400 - one line
         return found
+
+    def _bind_controls(self) -> list[ControlListener]:
+        """Listen for operators where `uwsgi-router vassals` looks, and beside the routers' sockets."""
+        paths = [
+            runtime.new_control_path(os.environ, os.getpid(), runtime.EMPEROR),
+            emperors_socket(self._configuration, os.environ),
+        ]
+        found = []
+        for path in paths:
+            try:
+                if path is not None:
+                    found.append(ControlListener(path))
+            except OSError as exc:
+                log.warning("%s: %s: nobody can ask the Emperor there", path, exc.strerror or exc)
+        return found
+
+    def _bind_wanted(self) -> WantedKeys | None:
+        """Listen for keys that requests of the routers beside us wait for, if vassals sleep."""
+        directory = on_demand_directory(self._configuration, os.environ)
+        if directory is None:
+            return None
+        try:
+            wanted = WantedKeys(self._loop, directory)
+            if not self._configuration.emperor.early and os.geteuid() == 0:
+                user = identity(self._configuration.process, ())
+                wanted.own(user.uid or -1, user.gid or -1)
+        except OSError as exc:
+            text = "%s: %s: requests start no vassal"
+            log.error(text, directory, exc.strerror)  # noqa: TRY400 - one line
+            return None
+        return wanted
 
     def _take_signals(self) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -20,6 +20,9 @@ from uwsgi_router.router.config.model import Configuration, RouterConfig
 VARIABLE: Final = "_UWSGI_VASSAL_SOCKETS"
 _CONTROL: Final = "control"
 _ANNOUNCE: Final = "announce"
+_EMPEROR: Final = "emperor"
+# Seconds that a request waits for the vassal that it has started, if no option says how long.
+_HOLD: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,15 @@ def with_vassal_sockets(configuration: Configuration, environ: Mapping[str, str]
     sockets = VassalSockets.read(environ)
     if sockets is None or not configuration.emperor.places:
         return configuration
+    hold = _HOLD if _has_sleepers(configuration) else 0.0
     routers = tuple(
         one
         if table is None or table >= len(sockets.announce)
-        else replace(one, subscription_servers=(*one.subscription_servers, sockets.announce[table]))
+        else replace(
+            one,
+            subscription_servers=(*one.subscription_servers, sockets.announce[table]),
+            hold=one.hold or hold,
+        )
         for one, table in zip(configuration.routers, _tables(configuration), strict=True)
     )
     process = configuration.process
@@ -125,6 +133,26 @@ def open_to_all(environ: Mapping[str, str]) -> None:
             os.chmod(path, 0o666)  # noqa: S103 - only vassals know the name of its directory
         except OSError:
             continue
+
+
+def on_demand_directory(configuration: Configuration, environ: Mapping[str, str]) -> str | None:
+    """Return the directory with the keys of on-demand vassals; None: there are none."""
+    sockets = VassalSockets.read(environ)
+    return None if sockets is None or not _has_sleepers(configuration) else sockets.directory
+
+
+def _has_sleepers(configuration: Configuration) -> bool:
+    emperor = configuration.emperor
+    names = (emperor.on_demand_extension, emperor.on_demand_directory, emperor.on_demand_exec)
+    return bool(emperor.places) and any(name is not None for name in names)
+
+
+def emperors_socket(configuration: Configuration, environ: Mapping[str, str]) -> str | None:
+    """Return the path of the control socket of the Emperor beside our routers; None: there is none."""
+    sockets = VassalSockets.read(environ)
+    if sockets is None or not configuration.emperor.places:
+        return None
+    return os.path.join(sockets.directory, _EMPEROR)
 
 
 def _prefix(pid: int) -> str:

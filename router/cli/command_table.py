@@ -73,5 +73,6 @@ COMMANDS = {
     "subscribe": Command("run a program, announce it once it serves", "subscribe"),
     "tuntap-device": Command("connect a TUN device to a tuntap router", "tuntap_device"),
     "undrain": Command("the same as enable", "steer", "undrain", "undrain_arguments"),
+    "vassals": Command("show the vassals of an Emperor; start, stop, reload them", "vassals"),
     "weight": Command("set a node's share of the requests", "steer", "weight", "weight_arguments"),
 }

@@ -43,7 +43,7 @@ def _row(copy: Mapping[str, Any]) -> list[str]:
         f"{copy['generation']}",
         f"{copy['pid']}",
         f"{copy['rss'] // _MIB} MiB" if copy["rss"] else "-",
-        _age(copy["age"]),
+        age(copy["age"]),
         f"{copy.get('requests', '-')}",
         running_of(copy),
         _text(copy["why"]),
@@ -62,7 +62,8 @@ def running_of(line: Mapping[str, Any]) -> str:
     return f"{line['running']}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Return a time in the largest unit of which there are two."""
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -291,6 +291,19 @@ class ProcessConfig:
         group=PROCESS,
         repeatable=True,
     )
+    idle: float = option(
+        "idle",
+        seconds(zero=0.0),
+        "Of a vassal's [app] sections: nobody asks for anything when there was no request for so long.",
+        default=0.0,
+        group=PROCESS,
+        zero="never",
+    )
+    die_on_idle: bool = switch(
+        "die-on-idle",
+        "Then ask the Emperor to be stopped until a request, or a connection to its socket, comes.",
+        group=PROCESS,
+    )
     heartbeat: float = option(
         "heartbeat",
         seconds(zero=0.0),

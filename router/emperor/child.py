@@ -154,8 +154,8 @@ def _take_identity(launch: VassalLaunch, piped: bool, mapped: int | None) -> Non
     if launch.capabilities is not None:
         limit_capabilities(launch.capabilities)
     if mapped is not None:
-        with open("/proc/self/setgroups", encoding="ascii") as file:
-            groups = file.read().strip() == "allow"
+        with open("/proc/self/setgroups", "rb") as file:
+            groups = file.read().strip() == b"allow"
         become(0, 0, groups=groups)
     elif launch.owner is not None:
         if piped and stat.S_ISFIFO(os.fstat(1).st_mode):

@@ -54,10 +54,12 @@ class Government:
         loop: see above.
         config: see above.
         monitors: see above.
+        environ: see above.
         blacklist: vassals that fail.
         vassals: by their names.
         ending: all vassals are to end.
         on_over: called once all of them have.
+        on_scanned: called whenever all files have been looked at.
         on_session: called with the process id of each new vassal, and True; with False once nothing is left of it.
     """
 
@@ -79,7 +81,7 @@ class Government:
         self._process = process
         self.monitors = monitors
         self._program = program
-        self._environ = environ
+        self.environ = environ
         self._write = write
         self._wall = wall
         self._open_files = open_files
@@ -90,6 +92,7 @@ class Government:
         self.vassals: dict[str, Vassal] = {}
         self.ending = False
         self.on_over: Callable[[], object] = lambda: None
+        self.on_scanned: Callable[[], object] = lambda: None
         self.on_session: Callable[[int, bool], object] = lambda _pid, _begun: None
         self._dead: list[Vassal] = []
         self._searches: dict[str, SocketSearch | None] = {}
@@ -113,15 +116,15 @@ class Government:
         fault = tyrant_fault(file) if self.config.tyrant else None
         if fault is not None:
             raise VassalRefused(fault)
-        kind = kind_of(file, self.config, self._environ)
+        kind = kind_of(file, self.config, self.environ)
         try:
             program: Sequence[str]
-            program = program_of(kind, self.config, self._program, self._environ)
+            program = program_of(kind, self.config, self._program, self.environ)
         except VassalRefused:
             if self.config.wrapper is None:
                 raise
             program = [UWSGI]
-        return launch_of(file, self.config, self._environ, program, open_files=self._open_files)
+        return launch_of(file, self.config, self.environ, program, open_files=self._open_files)
 
     def write(self, data: bytes) -> None:
         """Write whole lines to the log."""
@@ -207,6 +210,7 @@ class Government:
                 self.vassals[name].seen(file)
             elif name not in self._searches:
                 self._search(file)
+        self.on_scanned()
         self._scan_soon(self.config.frequency)
 
     def _look(self) -> tuple[dict[str, VassalFile], set[str]]:

@@ -51,8 +51,9 @@ def check_emperor(config: EmperorConfig, privileges: frozenset[str] | None = Non
 
 def effective_capabilities() -> frozenset[str]:
     """Return the names of this process's capabilities in effect."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        line = next((one for one in file if one.startswith("CapEff:")), "CapEff: 0")
+    # No text: whoever has changed its user may not be able to read Python's codecs any more.
+    with open("/proc/self/status", "rb") as file:
+        line = next((one for one in file if one.startswith(b"CapEff:")), b"CapEff: 0")
     bits = int(line.split()[1], 16)
     return frozenset(name for number, name in enumerate(CAPABILITIES) if bits >> number & 1)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from uwsgi_router.protocol.key import normal_key
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.lines import ConfigurationExit, Line
@@ -71,7 +72,7 @@ def kind_of(
         signs = _signs_of([*settings, Line("ini", file.path, "")], environ)
         if not signs:
             signs = _signs_of(_all_lines(file, config), environ)
-    return _kind(file.name, signs)
+    return _kind(signs)
 
 
 def _all_lines(file: VassalFile, config: EmperorConfig) -> Iterator[Line]:
@@ -83,12 +84,52 @@ def _all_lines(file: VassalFile, config: EmperorConfig) -> Iterator[Line]:
         yield Line("include", path, "")
 
 
-def _signs_of(lines: Iterable[Line], environ: Mapping[str, str]) -> _Signs:
+def keys_of(
+    file: VassalFile, config: EmperorConfig, environ: Mapping[str, str] = os.environ
+) -> frozenset[bytes]:
+    """Return the keys that a vassal will announce, as far as its file says them plainly; parameters as above.
+
+    These are the hosts of ``[app NAME]`` sections, or what they are without any, and the keys of ``subscribe-to``,
+    ``subscribe`` and ``subscribe2``.
+    """
+    if not file.path.endswith(".ini"):
+        return frozenset()
+    found: set[str] = set()
+    with contextlib.chdir(file.directory):
+        script = _script_of(_all_lines(file, config), environ)
+        for name, lines in script.applications.items():
+            hosts = [script.expand(line) for line in lines if line.name == "host"]
+            found |= set(hosts or [name])
+        patched = False
+        for line in script.lines:
+            option = None if line.placeholder else table.find(line.name)
+            if line.name in ("subscribe-to", "subscribe"):
+                found.add(_announced_key(script.expand(line)))
+            elif line.name == "subscribe2":
+                pairs = (part.partition("=") for part in script.expand(line).split(","))
+                found |= {value for name, _, value in pairs if name.strip() == "key"}
+            patched = patched or (option is not None and option.field in _PATCHES)
+        if patched and not script.applications:
+            found.add(script.first_name)
+    return frozenset(normal_key(os.fsencode(key)) for key in found if key and key[0] != "@")
+
+
+def _announced_key(text: str) -> str:
+    """Return the key of ``SERVER:KEY`` or ``SERVER:KEY,MODIFIER1``; "" if it says none."""
+    return text.rpartition(":")[2].partition(",")[0]
+
+
+def _script_of(lines: Iterable[Line], environ: Mapping[str, str]) -> Script:
     script = Script(environ)
     try:
         script.run(list(lines))
     except ConfigurationExit:
         pass
+    return script
+
+
+def _signs_of(lines: Iterable[Line], environ: Mapping[str, str]) -> _Signs:
+    script = _script_of(lines, environ)
     signs = _Signs(apps=list(script.applications))
     for line in script.lines:
         option = None if line.placeholder else table.find(line.name)
@@ -110,18 +151,17 @@ def _asks(line: Line, option: Option) -> bool:
     return option.kind.argument is not Argument.NONE or is_on(line.value)
 
 
-def _kind(name: str, signs: _Signs) -> VassalKind:
+def _kind(signs: _Signs) -> VassalKind:
     if signs.server and signs.apps:
         raise VassalRefused(
-            f"{name}: {_listed(signs.server)} are for uWSGI, and [app {signs.apps[0]}] is for this program:"
+            f"uWSGI would run {_listed(signs.server)}, and this program [app {signs.apps[0]}]:"
             f" leave the [app] sections in a file of their own, without the others"
         )
     if signs.server and signs.routers:
         raise VassalRefused(
-            f"{name}: {_listed(signs.routers)} are for a router, which this program is, and {_listed(signs.server)} for"
-            f" an application in uWSGI: write two files, the router's with {_first(signs.routers)} and the others that"
-            f" begin so, and the application's with all that is left and socket = PATH; the router finds it by"
-            f" {_prefix(signs.routers)}-to = PATH"
+            f"this program would run {_listed(signs.routers)}, a router, and uWSGI {_listed(signs.server)}: write two"
+            f" files, the router's with {_first(signs.routers)} and the others that begin so, and the application's"
+            f" with all that is left and socket = PATH; the router finds it by {_prefix(signs.routers)}-to = PATH"
         )
     if signs.apps or (signs.patches and not signs.server):
         return VassalKind.APPLICATIONS
@@ -166,6 +206,9 @@ def program_of(
         return (config.binary_path,)
     found = shutil.which("uwsgi", path=environ.get("PATH", os.defpath))
     if found is None:
+        if config.wrapper or config.wrapper_overrides or config.wrapper_fallbacks:
+            # What these execute may need none.
+            return ("uwsgi",)
         raise VassalRefused(
             "it is for uWSGI, and there is no uwsgi in PATH: install it (pip install uwsgi), or name it with"
             " binary-path"

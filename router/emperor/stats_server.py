@@ -1,6 +1,7 @@
 """Stats port of an Emperor: the document for whoever connects; no client can hold up the Emperor."""
 
 import logging
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,7 @@ from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 
 log = logging.getLogger("uwsgi-router.emperor")
 
-_HEAD: Final = (
-    b"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\n"
-    b"Content-Type: application/json\r\n\r\n"
-)
+_METRICS: Final = re.compile(rb"[A-Z]+ /metrics[ ?]")
 _MOST_HEAD: Final = 16_384
 _CHUNK: Final = 65_536
 
@@ -36,6 +34,7 @@ class EmperorStats:
         loop: waits.
         listeners: listen; closed with it.
         document: returns the bytes of the document, as it is now.
+        metrics: returns those of the metrics, for requests of /metrics with ``stats-http``.
         wait_for_http: ``stats-http``: a client has to send a request first.
         limits: see :class:`StatsPortLimits`.
     """
@@ -45,6 +44,7 @@ class EmperorStats:
         loop: SelectorLoop,
         listeners: Sequence[BoundSocket],
         document: Callable[[], bytes],
+        metrics: Callable[[], bytes] = lambda: b"",
         *,
         wait_for_http: bool = False,
         limits: StatsPortLimits | None = None,
@@ -52,6 +52,7 @@ class EmperorStats:
         self.loop = loop
         self._listeners = listeners
         self._document = document
+        self._metrics = metrics
         self._http = wait_for_http
         self._limits = limits or StatsPortLimits()
         self._clients: list[_StatsClient] = []
@@ -71,9 +72,11 @@ class EmperorStats:
 
         return accept
 
-    def answer(self) -> bytes:
-        """Return what a client gets."""
-        return (_HEAD if self._http else b"") + self._document()
+    def answer(self, request: bytes) -> bytes:
+        """Return what a client gets for its request; that is empty without ``stats-http``."""
+        if _METRICS.match(request):
+            return _head(b"text/plain; version=0.0.4; charset=utf-8") + self._metrics()
+        return (_head(b"application/json") if self._http else b"") + self._document()
 
     @property
     def waits_for_http(self) -> bool:
@@ -91,6 +94,13 @@ class EmperorStats:
         for bound in self._listeners:
             self.loop.remove_reader(bound.sock.fileno())
             bound.close()
+
+
+def _head(kind: bytes) -> bytes:
+    return (
+        b"HTTP/1.0 200 OK\r\nConnection: close\r\nAccess-Control-Allow-Origin: *\r\n"
+        b"Content-Type: " + kind + b"\r\n\r\n"
+    )
 
 
 class _StatsClient:
@@ -126,7 +136,7 @@ class _StatsClient:
 
     def _begin(self) -> None:
         if not self._over:
-            self._unsent = memoryview(self._server.answer())
+            self._unsent = memoryview(self._server.answer(self._read))
             self._server.loop.add_writer(self._sock.fileno(), self._write)
 
     def _write(self) -> None:

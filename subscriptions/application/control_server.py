@@ -6,7 +6,6 @@ A UNIX socket that only our user may connect to. Clients are few, and each has i
 import logging
 import os
 import socket
-import stat
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from uwsgi_router.protocol.control import (
     encode_line,
     encode_refusal,
 )
+from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.application.supervisor import RolloutRefused, Supervision
 
 log = logging.getLogger("uwsgi-router.serve")
@@ -241,19 +241,7 @@ class ApplicationControl:
         self.path = path
         self.router = router
         self.clients: set[_Client] = set()
-        _make_room(path)
-        self._sock = socket.socket(socket.AF_UNIX)
-        try:
-            before = os.umask(0o177)
-            try:
-                self._sock.bind(path)
-            finally:
-                os.umask(before)
-            self._sock.listen(_MOST_CLIENTS)
-        except OSError:
-            self._sock.close()
-            raise
-        self._sock.setblocking(False)
+        self._sock = runtime.private_listener(path, _MOST_CLIENTS)
 
     def start(self, supervision: Supervision) -> None:
         """Begin to answer."""
@@ -314,26 +302,3 @@ class ApplicationControl:
             self._early.append((name, generation, reason, lines))
         for client in tuple(self.clients):
             client.rollout_ended(name, generation, reason, lines)
-
-
-def _make_room(path: str) -> None:
-    """Remove a socket that nobody listens on.
-
-    Raises:
-        OSError: somebody does, or it is something else.
-    """
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise FileExistsError(f"{path} is there, and no socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError as exc:
-            raise OSError(f"{path}: {exc.strerror or exc}") from exc
-    raise FileExistsError(f"somebody listens at {path}")

@@ -170,6 +170,12 @@ class ApplicationShell:
     # --- figures ---
 
     @property
+    def traffic(self) -> tuple[int, int]:
+        """Requests that the copies which run have had, and that they have now, as far as the router was asked."""
+        figures = [one.figures for one in self._running.values() if one.figures is not None]
+        return sum(one.requests for one in figures), sum(one.running for one in figures)
+
+    @property
     def has_answered(self) -> bool:
         """True if the router has had an answer of a copy that runs, as far as it was asked."""
         return any(

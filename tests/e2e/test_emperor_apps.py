@@ -1,5 +1,7 @@
 """An Emperor with an HTTP router, and ``[app]`` files in its directory: announced, rolled, crashed."""
 
+import http.client
+import json
 import os
 import signal
 import sys
@@ -11,7 +13,7 @@ import pytest
 
 from tests.lab.asking import Asking, ask
 from tests.lab.place import Place
-from tests.lab.processes import Process, free_port
+from tests.lab.processes import Process, free_port, run
 from tests.lab.programs import uwsgi_router
 from tests.lab.serving import ROOT
 from tests.lab.waiting import wait_until
@@ -96,7 +98,7 @@ def test_a_file_that_is_removed_is_withdrawn_and_a_mixture_is_refused(lab: Place
     empire.put("mixed.ini", "[uwsgi]", "http = :1", "module = shop")
     empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
     assert ask(empire.port, "files.example") == 200
-    assert "mixed.ini: not started: mixed.ini: http (" in empire.process.output()
+    assert "mixed.ini: not started: this program would run http (" in empire.process.output()
     path.unlink()
     empire.process.wait_for_output("[files.example] no nodes left")
     empire.process.wait_for_output("files.ini: removed")
@@ -107,6 +109,7 @@ def test_a_broken_deploy_is_not_accepted_and_the_old_copies_go_on(lab: Place) ->
     empire.put_app("files", PROGRAMS["files"], "replicas = 1")
     empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
     assert ask(empire.port, "files.example") == 200
+    empire.process.wait_for_output("files.ini: ready to accept")
     accepted = empire.count("files.ini: ready to accept")
     later = time.time() + 1
     os.utime(empire.put_app("files", "-c raise(SystemExit(9))", "replicas = 1"), (later, later))
@@ -130,3 +133,61 @@ def test_an_emperor_without_routers_serves_what_is_there(lab: Place) -> None:
     process.wait_for_output("a.ini: spawned")
     process.wait_for_output(f"listening on 127.0.0.1:{own}")
     wait_until(lambda: ask(own) == 200, "it answers")
+
+
+def test_operators_see_vassals_and_give_orders(lab: Place) -> None:
+    stats = free_port()
+    empire = Empire(lab, f"--emperor-stats=127.0.0.1:{stats}", "--stats-http")
+    empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+    empire.put("mixed.ini", "[uwsgi]", "http = :1", "module = shop")
+    empire.process.wait_for_output("files.ini: ready to accept")
+    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+
+    def vassals(*words: str) -> str:
+        done = run(
+            uwsgi_router(),
+            "vassals",
+            *words,
+            env={**os.environ, "XDG_RUNTIME_DIR": str(lab.directory)},
+        )
+        return done.stdout + done.stderr
+
+    def state(name: str) -> str:
+        found: str = json.loads(vassals(name, "--json"))["vassals"][0]["state"]
+        return found
+
+    heading, files, mixed = sorted(vassals().splitlines(), key=lambda line: line[:6] != "vassal")
+    assert heading.split() == [
+        "vassal",
+        "state",
+        "pid",
+        "since",
+        "reloads",
+        "restarts",
+        "socket",
+        "why",
+    ]
+    assert files.split()[:2] == ["files.ini", "serving"]
+    assert "this program would run http (" in mixed
+    # The router says where its Emperor is.
+    assert "mixed.ini" in vassals("--control", str(empire.control))
+    status = run(uwsgi_router(), "status", "--control", str(empire.control)).stdout
+    assert "files.ini  serving" in status
+    assert "files.example" in status
+    assert vassals("reload", "files") == "files.ini: reloading\n"
+    wait_until(lambda: empire.count("files.ini: ready to accept") == 2, "it reloads")
+    assert vassals("stop", "files.ini") == "files.ini: stopping\n"
+    wait_until(lambda: state("files") == "stopped", "it stops")
+    assert "it is stopped: start it" in vassals("reload", "files")
+    assert vassals("start", "files") == "files.ini: waiting\n"
+    wait_until(lambda: state("files") == "serving", "it serves")
+    assert "serve: files.1 serves after" in vassals("log", "files")
+    assert vassals("reset", "files") == "files.ini: serving\n"
+    assert "there is no vassal none" in vassals("stop", "none")
+    connection = http.client.HTTPConnection("127.0.0.1", stats, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    assert 'uwsgi_router_vassals{state="serving"} 1' in text
+    assert 'uwsgi_router_vassal_up{vassal="files.ini"} 1' in text
+    assert 'uwsgi_router_vassal_up{vassal="mixed.ini"} 0' in text

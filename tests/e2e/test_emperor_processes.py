@@ -202,6 +202,35 @@ def test_signals_to_the_master_reach_the_emperor(lab: Place, place: Vassals) -> 
     assert emperor.command.wait() == 0
 
 
+def test_systemd_hears_how_many_there_are(lab: Place, place: Vassals) -> None:
+    for name in ("one.ini", "two.ini"):
+        place.put(name)
+    Emperor(lab, place).command.wait_for_status("The Emperor is governing 2 vassals")
+
+
+def test_systemd_hears_it_from_the_master_too(lab: Place, place: Vassals) -> None:
+    place.put("one.ini")
+    emperor = Emperor(lab, place, master=True)
+    place.put("two.ini")
+    emperor.command.wait_for_status("the Emperor is governing 2 vassals")
+
+
+def test_a_stop_hook_runs_for_each_and_all_are_told_to_stop(lab: Place, place: Vassals) -> None:
+    hook = place.directory / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$1" >> {place.directory}/stopped\n')
+    hook.chmod(0o755)
+    for name in ("one.ini", "two.ini"):
+        place.put(name)
+    emperor = Emperor(lab, place, f"vassals-stop-hook = {hook}", "reload-mercy = 20")
+    pids = [emperor.wait_for_state(name, "serving")["pid"] for name in ("one.ini", "two.ini")]
+    began = time.monotonic()
+    emperor.command.stop()
+    assert time.monotonic() - began < 10
+    assert not any(map(alive, pids))
+    stopped = (place.directory / "stopped").read_text().split()
+    assert sorted(stopped) == ["one.ini", "two.ini"]
+
+
 def test_200_vassals_start_in_seconds(lab: Place, place: Vassals) -> None:
     for number in range(200):
         place.put(f"vassal-{number}.ini")

@@ -9,6 +9,7 @@ these count:
     exits = 3           it ends at once with this status, after what it says
     dies = 9            it ends by this signal, likewise
     accepts = yes       it answers each connection to its standard input with its process id, and says 17
+    rests = yes         it wants to be stopped after its first answer
     prints = words      it prints them
 
 Each start writes a report, ``<directory>/<name of the file>.<nanoseconds>.json``; the directory is in the variable
@@ -102,7 +103,7 @@ def serve(pipe: int, words: dict[str, str]) -> int:
                 connection, _ = listener.accept()
                 connection.sendall(f"{os.getpid()}\n".encode())
                 connection.close()
-                os.write(pipe, b"\x11")
+                os.write(pipe, b"\x11\x16" if words.get("rests") == "yes" else b"\x11")
                 continue
             byte = os.read(pipe, 1)
             if not byte:

@@ -45,6 +45,7 @@ class Vassals:
         place: of the configurations.
         reports: of what the fake vassal writes down; everybody may write there.
         fake: program to be executed: the fake vassal.
+        variables: further ones for their Emperor.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -60,11 +61,12 @@ class Vassals:
         self.fake.write_text(f'#!/bin/sh\nexec {python} -I -S {script} "$@"\n')
         self.fake.chmod(0o755)
         self.directory = directory
+        self.variables: dict[str, str] = {}
 
     @property
     def environ(self) -> dict[str, str]:
         """Variables that an Emperor needs, so that its fake vassals report."""
-        return {"FAKE_VASSAL_REPORTS": str(self.reports)}
+        return {"FAKE_VASSAL_REPORTS": str(self.reports), **self.variables}
 
     def put(self, name: str, *lines: str, owner: tuple[int, int] | None = None) -> Path:
         """Write a vassal's configuration."""

@@ -47,6 +47,12 @@ QUESTIONS = st.one_of(
         while_connected=st.booleans(),
     ),
     st.builds(Question, st.just("status"), running=st.booleans()),
+    st.builds(
+        Question,
+        st.just("vassals"),
+        vassal=st.text("abc-1", min_size=1, max_size=32),
+        order=st.sampled_from(("", "start", "stop", "reload", "reset", "log")),
+    ),
     st.builds(Question, st.just("apps"), app=st.text("abc-1", max_size=32)),
     st.builds(
         Question,

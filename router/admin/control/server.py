@@ -7,6 +7,7 @@ they ask.
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,11 +17,13 @@ from typing import Any, Final
 from uwsgi_router.protocol.control import (
     MAX_QUESTION,
     ControlError,
+    Do,
     decode_question,
     encode_done,
     encode_line,
     encode_refusal,
 )
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.router.admin.control.nodes import NoWeight
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
@@ -71,6 +74,7 @@ class ControlServer(BoundedService):
         limits: see :class:`ControlLimits`.
         reload: asks the master for a reload, for whom, and with the connection that gets the outcome, or None; returns
             False if there is no master.
+        emperor: path of the control socket of this program's Emperor; None: there is none.
     """
 
     def __init__(
@@ -81,11 +85,13 @@ class ControlServer(BoundedService):
         loop: asyncio.AbstractEventLoop,
         limits: ControlLimits | None = None,
         reload: Reload = lambda _who, _sock: False,
+        emperor: str | None = None,
     ) -> None:
         self._limits = limits or ControlLimits()
         super().__init__(listeners, loop, self._limits)
         self._operator = operator
         self._reload = reload
+        self._emperor = emperor
         self._turn = asyncio.Lock()
         self._spent = 0.0
         self._limited = RateLimited(log)
@@ -150,8 +156,8 @@ class ControlServer(BoundedService):
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
                     return encode_done(nodes=operator.weigh(node, question.weight, key, by=who))
-                case "apps" | "rollout":
-                    return encode_refusal("this router runs no applications")
+                case "vassals" | "apps" | "rollout":
+                    return self._elsewhere(question.do)
                 case "reload":
                     return self._begin_reload(client, who, wait=question.timeout > 0)
                 case "drain" if question.wait_only:
@@ -170,6 +176,14 @@ class ControlServer(BoundedService):
             return encode_refusal(str(exc))
         except (UnknownNode, NoWeight) as exc:
             return encode_refusal(str(exc))
+
+    def _elsewhere(self, word: Do) -> bytes:
+        """Answer what is not for a router."""
+        if word != "vassals":
+            return encode_refusal("this router runs no applications")
+        if self._emperor is None:
+            return encode_refusal("there is no Emperor beside this router")
+        return encode_line({"emperor": to_text(os.fsencode(self._emperor))}) + encode_done(nodes=0)
 
     def _begin_reload(self, client: ServiceClient, who: str, *, wait: bool) -> bytes:
         """Ask for a reload; return that it was asked for.

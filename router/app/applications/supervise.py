@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
@@ -190,6 +191,7 @@ class _Supervisor:
                 self._place.emperor,
                 served.process.heartbeat,
                 counted=self._sockets is not None and self._sockets.control is not None,
+                idle=served.process.idle if served.process.die_on_idle and _has_a_socket() else 0.0,
             )
             supervision.part(self._emperor)
 
@@ -242,6 +244,14 @@ class _Supervisor:
         self._notifier.ready("serving")
         if self._emperor is not None:
             self._emperor.serves()
+
+
+def _has_a_socket() -> bool:
+    """Return True if the Emperor has given us the socket that starts us: others it would start again at once."""
+    try:
+        return stat.S_ISSOCK(os.fstat(0).st_mode)
+    except OSError:
+        return False
 
 
 def _output(descriptor: int) -> "partial[int]":

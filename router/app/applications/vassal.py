@@ -1,6 +1,7 @@
 """Supervisor of applications as a vassal: what its Emperor is told, and what it says."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -39,15 +40,29 @@ class EmperorLink:
         descriptor: of the Emperor's pipe.
         heartbeat: seconds within which the Emperor hears that the loop turns; 0.0: it does not.
         counted: a router counts requests; otherwise the Emperor hears of loyalty once copies serve.
+        idle: seconds without a request after which the Emperor is asked to let it sleep; 0.0: never.
+        clock: seconds that don't jump.
     """
 
     _emperor: Emperor
     _supervision: Supervision
 
-    def __init__(self, descriptor: int, heartbeat: float, *, counted: bool) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        heartbeat: float,
+        *,
+        counted: bool,
+        idle: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._descriptor = descriptor
         self._heartbeat = heartbeat
         self._counted = counted
+        self._idle = idle if counted else 0.0
+        self._clock = clock
+        self._requests = -1
+        self._busy_at = 0.0
         self._awaited: set[tuple[str, int]] = set()
         self._failed = False
 
@@ -104,3 +119,18 @@ class EmperorLink:
             self._emperor.answered()
         if self._heartbeat:
             self._emperor.beat()
+        if self._idle and self._is_idle():
+            log.info("no request for %g s", self._idle)
+            self._busy_at = self._clock()
+            self._emperor.rest()
+
+    def _is_idle(self) -> bool:
+        """Return True if there was no request for so long."""
+        shells = self._supervision.applications.values()
+        requests, running = (
+            sum(figures) for figures in zip(*(s.traffic for s in shells), strict=True)
+        )
+        now = self._clock()
+        if running or requests != self._requests or not all(s.machine.has_served for s in shells):
+            self._requests, self._busy_at = requests, now
+        return now - self._busy_at >= self._idle

@@ -79,11 +79,11 @@ class ServiceManager:
 
     def _numbers(self) -> str:
         """Return what serves, in numbers."""
-        parts = [
-            f"the Emperor is governing {self._fleet.beats.read(child.beat).connections} vassals"
-            for child in self._fleet.running()
-            if child.role == "emperor"
-        ]
+        parts = []
+        for child in self._fleet.running():
+            if child.role == "emperor":
+                count = self._fleet.beats.read(child.beat).connections
+                parts.append(f"the Emperor is governing {count} vassal{'' if count == 1 else 's'}")
         workers = [child for child in self._fleet.running() if child.role == "worker"]
         beats = [self._fleet.beats.read(child.beat) for child in workers]
         connections = sum(beat.connections for beat in beats)

@@ -4,6 +4,7 @@ import errno
 import grp
 import os
 import pwd
+import re
 import signal
 import socket
 import stat
@@ -22,6 +23,8 @@ PATIENCE: Final = 60.0
 _PAUSE: Final = 0.05
 _NEW_FILE: Final = 0o666
 _NEW_DIRECTORY: Final = 0o777
+# Blanks and the like in /proc/self/mounts.
+_ESCAPE: Final = re.compile(rb"\\([0-3][0-7]{2})")
 
 Environment = dict[str, str]
 
@@ -217,8 +220,12 @@ def _mounts_below(path: str) -> list[str]:
     with open("/proc/self/mounts", "rb") as file:
         targets = [line.split(b" ")[1] for line in file]
     prefix = os.path.normpath(path).rstrip("/") + "/"
-    found = [os.fsdecode(target.decode("unicode_escape").encode("latin-1")) for target in targets]
+    found = [os.fsdecode(_ESCAPE.sub(_escaped, target)) for target in targets]
     return [target for target in found if target.startswith(prefix)]
+
+
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return bytes([int(match[1], 8)])
 
 
 # --- waiting ---
@@ -241,7 +248,8 @@ def _accepts(text: str) -> bool:
                 sock.settimeout(1.0)
                 sock.connect(address.path)
         else:
-            host = address.host or "127.0.0.1"
+            # Bytes: the codec for names would be read from where this user may not look.
+            host = (address.host or "127.0.0.1").encode()
             socket.create_connection((host, address.port), timeout=1.0).close()
     except OSError:
         return False

@@ -94,11 +94,11 @@ def test_mixtures_are_refused_with_how_to_split_them(tmp_path: Path) -> None:
     text = str(error.value)
     path = tmp_path / "shop.ini"
     assert text == (
-        f"shop.ini: http ({path}:2), http-timeout ({path}:4) are for a router, which this program is, and module"
-        f" ({path}:3) for an application in uWSGI: write two files, the router's with http and the others that begin"
-        " so, and the application's with all that is left and socket = PATH; the router finds it by http-to = PATH"
+        f"this program would run http ({path}:2), http-timeout ({path}:4), a router, and uWSGI module ({path}:3): write"
+        " two files, the router's with http and the others that begin so, and the application's with all that is left"
+        " and socket = PATH; the router finds it by http-to = PATH"
     )
-    with pytest.raises(VassalRefused, match=r"\[app shop\] is for this program: leave the \[app\]"):
+    with pytest.raises(VassalRefused, match=r"\[app shop\]: leave the \[app\]"):
         kind(tmp_path, "[uwsgi]", "module = shop:app", "[app shop]", "command = x")
 
 
@@ -112,5 +112,7 @@ def test_the_program_of_a_kind(tmp_path: Path) -> None:
     uwsgi.chmod(0o755)
     assert program_of(UWSGI, EmperorConfig(), this, {"PATH": str(tmp_path)}) == (str(uwsgi),)
     uwsgi.unlink()
+    wrapped = EmperorConfig(wrapper_fallbacks=("/a/program",))
+    assert program_of(UWSGI, wrapped, this, {"PATH": str(tmp_path)}) == ("uwsgi",)
     with pytest.raises(VassalRefused, match=r"no uwsgi in PATH: install it \(pip install uwsgi\)"):
         program_of(UWSGI, EmperorConfig(), this, {"PATH": str(tmp_path)})
