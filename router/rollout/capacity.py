@@ -13,11 +13,13 @@ def shortage(
     """Return why a vassal may not be away now; "": it may.
 
     Args:
-        one: that is to leave.
+        one: that is to leave; one that rolls itself does not.
         others: the other vassals; those on their way count as away.
         moment: as it is now.
         minimum: of other nodes of each of its pools, that serve.
     """
+    if one.plan.rolls_itself:
+        return ""
     others = tuple(others)
     nodes = moment.nodes()
     if not one.places:

@@ -7,7 +7,8 @@ from typing import Final
 
 from uwsgi_router.protocol.text import printable, to_text
 
-_LINES: Final = 10
+#: Lines that are shown.
+LINES: Final = 10
 _BYTES: Final = 16_384
 
 
@@ -62,4 +63,4 @@ class LogTail:
         except OSError:
             return []
         lines = [line for line in to_text(data).splitlines() if line.strip()]
-        return [printable(line) for line in lines[-_LINES:]]
+        return [printable(line) for line in lines[-LINES:]]

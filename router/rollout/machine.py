@@ -269,7 +269,7 @@ class RolloutMachine:
             return []
         nodes = {**one.before, **moment.nodes()}
         places = one.places
-        if one.trouble or not places:
+        if one.trouble or one.plan.rolls_itself or not places:
             # It may listen elsewhere now.
             places = self._locate(one.plan, moment) or places
         if not places:

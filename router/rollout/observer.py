@@ -1,9 +1,11 @@
 """Observer of a rollout: reads statistics, files, control sockets and processes, and returns what is so."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import show
@@ -17,6 +19,12 @@ from uwsgi_router.router.rollout.views import (
     router_view,
 )
 from uwsgi_router.subscriptions.client.control import CannotAsk, Control
+
+# Characters of a vassal's file that are looked at.
+_MOST: Final = 1024 * 1024
+_APPLICATIONS: Final = re.compile(
+    r"^\s*(?:\[app\s+[^\]]+\]|(?:un)?privileged-binary-patch(?:-arg)?\s*=)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class VassalSource:
         ours: we may change its times.
         link_mtime: whole seconds; of the link itself.
         mtime: whole seconds; of what it points to.
+        applications: it has [app] sections or a binary patch, which our Emperor's vassals roll out by themselves.
     """
 
     name: str
@@ -42,6 +51,7 @@ class VassalSource:
     ours: bool = True
     link_mtime: int = 0
     mtime: int = 0
+    applications: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +153,18 @@ def sources(directory: str, suffix: str) -> list[VassalSource]:
                 ours=os.geteuid() in {0, of_link.st_uid},
                 link_mtime=int(of_link.st_mtime),
                 mtime=0 if target is None else int(target.st_mtime),
+                applications=target is not None and _has_applications(path),
             )
         )
     return found
+
+
+def _has_applications(path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return _APPLICATIONS.search(file.read(_MOST)) is not None
+    except OSError:
+        return False
 
 
 def seen_controls(paths: Sequence[str]) -> list[SeenControl]:
@@ -164,6 +183,30 @@ def _seen_control(path: str) -> SeenControl:
             return SeenControl(path, control.peer, nodes)
     except CannotAsk as exc:
         return SeenControl(path, trouble=str(exc))
+
+
+def emperor_log(controls: Sequence[str], vassal: str) -> list[str]:
+    """Return the last lines of a vassal of our Emperor; none if none of these control sockets, or theirs, knows it.
+
+    Args:
+        controls: of routers, which tell where their Emperor's is.
+        vassal: its id.
+    """
+    question = Question("vassals", vassal=vassal, order="log")
+    left = list(controls)
+    for path in left:
+        try:
+            with Control(path) as control:
+                answer = list(control.ask(question))
+        except CannotAsk:
+            continue
+        lines = [line["line"] for line in answer if "line" in line]
+        if lines:
+            return lines
+        # At most one step further.
+        if path in controls:
+            left += [line["emperor"] for line in answer if "emperor" in line]
+    return []
 
 
 def parent_of(pid: int) -> int:

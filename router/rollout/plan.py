@@ -95,8 +95,11 @@ class Planner:
             of_controls = sorted(
                 {(path, place.address) for place in of_one for path in covered[place.router]}
             )
+            rolls_itself = one.applications and moment.emperor.ours
             whole = bool(of_one) and all(covered[place.router] for place in of_one)
-            if of_controls and (whole or not self._settings.fifo):
+            if rolls_itself:
+                pass
+            elif of_controls and (whole or not self._settings.fifo):
                 controls[one.name] = of_controls
             elif self._settings.fifo and any(nodes[place].alive for place in of_one):
                 fifos[one.name] = filled_in(self._settings.fifo, one.name, one.path)
@@ -109,6 +112,7 @@ class Planner:
                     places=of_one,
                     routed=bool(of_one) or not self._settings.unrouted,
                     withdrawn=one.name in controls or one.name in fifos,
+                    rolls_itself=rolls_itself,
                     stays_drained=bool(drained) and not drained <= self._kept_out,
                 )
             )
@@ -275,6 +279,8 @@ def text_of(plan: RolloutPlan, settings: RolloutSettings, moment: Moment) -> lis
         elif one.name in plan.fifos:
             steps.append(f"silence over {plan.fifos[one.name]}, unsubscribe, drain")
         steps.append(f"touch {one.path}")
+        if one.rolls_itself:
+            steps.append("its supervisor rolls its applications out")
         if settings.gate is not None and one.routed:
             steps.append(f"GET {settings.gate.path}")
         if one.withdrawn:

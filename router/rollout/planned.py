@@ -20,6 +20,7 @@ class PlannedVassal:
         places: of its nodes; none: it has none, or is down.
         routed: it has to have nodes.
         withdrawn: its nodes are withdrawn before it is touched.
+        rolls_itself: it starts new copies before old ones end, and announces them itself.
         stays_drained: somebody had taken its nodes out of service, and they stay so.
     """
 
@@ -29,6 +30,7 @@ class PlannedVassal:
     places: frozenset[NodePlace] = frozenset()
     routed: bool = True
     withdrawn: bool = False
+    rolls_itself: bool = False
     stays_drained: bool = False
 
 

@@ -22,10 +22,10 @@ from uwsgi_router.router.rollout.actions import (
     WithdrawVassal,
 )
 from uwsgi_router.router.rollout.fifo_guard import FifoGuard
-from uwsgi_router.router.rollout.log_tail import LogTail
+from uwsgi_router.router.rollout.log_tail import LINES, LogTail
 from uwsgi_router.router.rollout.machine import RolloutMachine
 from uwsgi_router.router.rollout.mapping import AmbiguousNode, NodeMap
-from uwsgi_router.router.rollout.observer import Observer
+from uwsgi_router.router.rollout.observer import Observer, emperor_log
 from uwsgi_router.router.rollout.plan import RolloutPlan, candidates
 from uwsgi_router.router.rollout.planned import PlannedVassal
 from uwsgi_router.router.rollout.settings import RolloutSettings, filled_in
@@ -146,12 +146,15 @@ class Rollout:
         return RolloutOutcome(steps, reason=reason)
 
     def _last_lines(self, name: str) -> Sequence[str]:
-        """Return what a vassal wrote since it was touched, or what the Emperor tells of it."""
-        lines = self._tails[name].lines()
-        seen = None if self._moment is None else self._moment.emperor.vassals.get(self._ids[name])
-        return (
-            lines if lines or seen is None else [printable(show(line)) for line in seen.lines[-10:]]
+        """Return what a vassal wrote since it was touched, or what our Emperor tells of it."""
+        one = self._ids[name]
+        seen = None if self._moment is None else self._moment.emperor.vassals.get(one)
+        lines = (
+            self._tails[name].lines()
+            or emperor_log(self._settings.controls, one)
+            or (() if seen is None else seen.lines)
         )
+        return [printable(show(line)) for line in lines[-LINES:]]
 
     # --- looking ---
 

@@ -79,6 +79,11 @@ class EmperorView:
     vassals: Mapping[str, SeenVassal] = field(default_factory=dict)
     throttled: Mapping[str, Throttling] = field(default_factory=dict)
 
+    @property
+    def ours(self) -> bool:
+        """True if it is this program's."""
+        return self.version.startswith(_OURS)
+
 
 @dataclass(frozen=True, slots=True)
 class NodePlace:

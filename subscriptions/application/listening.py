@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from uwsgi_router.subscriptions.application.program import session
+from uwsgi_router.subscriptions.application.program import descendants, session
 
 _LISTENING: Final = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -38,12 +38,8 @@ def listeners_of(leader: int) -> list[str]:
 
 
 def listeners_of_process(pid: int) -> list[str]:
-    """Return the addresses at which a process listens, and those of its session if it leads one."""
-    try:
-        leads = os.getsid(pid) == pid
-    except OSError:
-        return []
-    return _listeners(pid, session(pid) if leads else (pid,))
+    """Return the addresses at which a process and its descendants listen."""
+    return _listeners(pid, descendants(pid))
 
 
 def _listeners(one: int, pids: Iterable[int]) -> list[str]:

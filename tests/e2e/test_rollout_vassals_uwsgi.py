@@ -167,3 +167,13 @@ def test_links_under_an_emperor_that_follows_them_are_refused(lab: Place) -> Non
     code, output, errors = site.rollout()
     assert (code, output) == (1, "")
     assert "one.ini is a link, and the Emperor looks at what it points to" in errors
+
+
+def test_a_sleeping_vassal_and_paths_of_a_pattern(lab: Place) -> None:
+    """The Emperor of a pattern calls vassals by their paths; one without a node only has to see the change."""
+    watched = lab.directory / "vassals"
+    socket = "vassal-sock=%n.on-demand"
+    site = UwsgiSite(lab, names=("one", "two"), options=EXAMPLE[:2], pattern="*.ini")
+    assert set(site.emperor.vassals()) == {str(watched / f"{name}.ini") for name in site.names}
+    code, output, errors = site.rollout()
+    assert (code, output, errors) == (0, "one: reloaded\ntwo: reloaded\n", ""), socket
