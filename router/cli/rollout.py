@@ -8,7 +8,7 @@ rollout goes on.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from uwsgi_router.protocol.control import MAX_TIMEOUT, Question
 from uwsgi_router.protocol.text import printable, show
@@ -255,11 +255,15 @@ def _vassals(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int
     # Only here: applications need none of it.
     from uwsgi_router.router.cli.vassal_rollout import roll  # noqa: PLC0415
 
-    controls = parsed.control
-    if controls is None:
-        found = control_path(None, os.environ) or (DEFAULT if os.path.exists(DEFAULT) else None)
-        controls = [] if found is None else [found]
-    return roll(parsed, os.environ, controls)
+    return roll(parsed, os.environ, routers_controls(parsed.control, os.environ))
+
+
+def routers_controls(given: Sequence[str] | None, environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the control sockets of routers: those that were given, else the one that is known; none if none is."""
+    if given is not None:
+        return given
+    found = control_path(None, environ) or (DEFAULT if os.path.exists(DEFAULT) else None)
+    return () if found is None else (found,)
 
 
 def socket_of(given: str | None, pidfile: str | None, environ: Mapping[str, str]) -> str:

@@ -43,6 +43,8 @@ def roll(parsed: argparse.Namespace, environ: Mapping[str, str], controls: Seque
             return _rolled(settings, parsed, environ, out)
     except (StatsError, LockTaken) as exc:
         return out.refused([str(exc)])
+    except KeyboardInterrupt:
+        return out.refused(["interrupted before anything was done"])
     except OSError as exc:
         return out.refused([f"{exc.filename or settings.directory}: {exc.strerror or exc}"])
 

@@ -80,7 +80,9 @@ class WithheldNode:
             pass
 
     def _withhold(self, timeout: float) -> dict[str, object]:
-        opened = Control(self.control, _PATIENCE)
+        streams = self._limits.streams if timeout else None
+        # Streams may have longer than requests.
+        opened = Control(self.control, _PATIENCE + (streams or 0.0))
         with self._lock:
             if self._closed:
                 opened.close()
@@ -93,7 +95,7 @@ class WithheldNode:
                 "drain",
                 self.address,
                 timeout=timeout,
-                streams=self._limits.streams if timeout else None,
+                streams=streams,
                 while_connected=True,
             )
         )

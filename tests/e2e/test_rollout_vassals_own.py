@@ -104,7 +104,7 @@ def test_applications_roll_themselves_out_one_vassal_after_the_other(lab: Place)
     code, output, errors = site.roll("--dry-run", "--vassal", "files")
     assert "; its supervisor rolls its applications out; GET /" in output
     site.put_app("files", "-m no_such_module {port}", "replicas = 2", "start-timeout = 3")
-    code, output, errors = site.roll("--timeout", "6")
+    code, output, errors = site.roll("--timeout", "4")
     assert (code, output) == (1, "files: timeout reached\n")
     assert "No module named no_such_module" in errors
     assert ask(site.port, "files.example") == 200

@@ -169,11 +169,26 @@ def test_links_under_an_emperor_that_follows_them_are_refused(lab: Place) -> Non
     assert "one.ini is a link, and the Emperor looks at what it points to" in errors
 
 
-def test_a_sleeping_vassal_and_paths_of_a_pattern(lab: Place) -> None:
-    """The Emperor of a pattern calls vassals by their paths; one without a node only has to see the change."""
+def test_paths_of_a_pattern_and_a_sleeping_vassal(lab: Place) -> None:
+    """The Emperor of a pattern calls vassals by their paths; one that sleeps only has to see the change."""
     watched = lab.directory / "vassals"
-    socket = "vassal-sock=%n.on-demand"
-    site = UwsgiSite(lab, names=("one", "two"), options=EXAMPLE[:2], pattern="*.ini")
+    site = UwsgiSite(
+        lab,
+        names=("one", "two"),
+        options=EXAMPLE[:2],
+        pattern="*.ini",
+        emperor=("--emperor-nofollow", "--emperor-on-demand-extension", ".socket"),
+    )
     assert set(site.emperor.vassals()) == {str(watched / f"{name}.ini") for name in site.names}
     code, output, errors = site.rollout()
-    assert (code, output, errors) == (0, "one: reloaded\ntwo: reloaded\n", ""), socket
+    assert (code, output, errors) == (0, "one: reloaded\ntwo: reloaded\n", "")
+    (watched / "zzz.ini.socket").write_text(f"{site.directory}/zzz.sock")
+    (watched / "zzz.ini").write_text(f"[uwsgi]\nwsgi-file = {site.program}\n")
+    wait_until(lambda: len(site.emperor.vassals()) == 3, "it sleeps")
+    before = site.emperor.vassals()[str(watched / "zzz.ini")]
+    assert before["pid"] == -1
+    code, output, errors = site.rollout("--vassal", "zzz", "--allow-unrouted")
+    slept = "zzz: reloaded (it sleeps, and starts anew when somebody connects)\n"
+    assert (code, output, errors) == (0, slept, "")
+    after = site.emperor.vassals()[str(watched / "zzz.ini")]
+    assert (after["pid"], after["last_mod"] > before["last_mod"]) == (-1, True)

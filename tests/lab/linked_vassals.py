@@ -76,13 +76,13 @@ class UwsgiEmperor(Process, EmperorStats):
     Args:
         directory: for its files.
         options: further ones.
+        pattern: of the names of vassals' files; "": it watches the directory.
     """
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, pattern: str = "") -> None:
         self.path = directory / "vassals"
-        self.path.mkdir(exist_ok=True)
         self.stats_address = str(directory / "emperor.sock")
-        argv = [programs.uwsgi(), "--master", "--emperor", str(self.path)]
+        argv = [programs.uwsgi(), "--master", "--emperor", str(self.path / pattern)]
         argv += ["--emperor-stats", self.stats_address, *options]
         super().__init__(
             "emperor",
@@ -104,6 +104,7 @@ class VassalSite:
         links: they are links to one file.
         sockets: address of a vassal; ``%n`` is its name.
         emperor: its options.
+        pattern: of uWSGI's Emperor, see there.
         own: it is our Emperor.
     """
 
@@ -117,6 +118,7 @@ class VassalSite:
         links: bool = True,
         sockets: str = "%n.sock",
         emperor: Sequence[str] = ("--emperor-nofollow",),
+        pattern: str = "",
         own: bool = False,
     ) -> None:
         self.lab = lab
@@ -160,7 +162,7 @@ class VassalSite:
         if own:
             self.emperor = lab.started(OwnEmperor(self.directory, *emperor))
         else:
-            self.emperor = lab.started(UwsgiEmperor(self.directory, *emperor))
+            self.emperor = lab.started(UwsgiEmperor(self.directory, *emperor, pattern=pattern))
         wait_until(lambda: len(self.serving()) == len(names), "all vassals are announced", 30)
         wait_until(
             lambda: all(one["accepting"] for one in self.emperor.vassals().values()), "they accept"
