@@ -66,7 +66,7 @@ COMMANDS = {
     "keys": Command("make keys for signed announces", "keys"),
     "pty": Command("connect this terminal to a forkpty router", "pty"),
     "reload": Command("have a running router read its configuration again", "reload"),
-    "roll": Command("the same as rollout", "rollout"),
+    "roll": Command("the same as rollout", "rollout", "roll", "roll_arguments"),
     "rollout": Command("replace copies of applications, or reload vassals, one by one", "rollout"),
     "serve": Command("run copies of a program, and HTTP in front of them", "serve"),
     "status": Command("show the nodes of a running router", "status"),

@@ -29,10 +29,10 @@ _NEEDED = ("emperor_path", "emperor_stats_socket")
 _OF_APPLICATIONS = ("pidfile", "app", "surge")
 
 
-def arguments() -> argparse.ArgumentParser:
-    """Return the parser of its command line."""
+def arguments(name: str = "rollout") -> argparse.ArgumentParser:
+    """Return the parser of its command line, under either name."""
     parser = commands.parser(
-        "rollout",
+        name,
         "Replace the copies of what `uwsgi-router serve` or [app] sections run: new ones are started first, and get"
         " requests once they are healthy; then the old ones drain and stop. With --emperor-path: reload the vassals of"
         " an Emperor, uWSGI's or this program's, one after the other; each is taken out of service first where the"
@@ -65,6 +65,11 @@ def arguments() -> argparse.ArgumentParser:
     _add_applications(parser)
     _add_vassals(parser.add_argument_group("vassals of an Emperor"))
     return parser
+
+
+def roll_arguments() -> argparse.ArgumentParser:
+    """Return the same, by the short name."""
+    return arguments("roll")
 
 
 def _add_vassals(group: "argparse._ArgumentGroup") -> None:
@@ -217,7 +222,15 @@ def _add_applications(parser: argparse.ArgumentParser) -> None:
 
 def main(args: list[str]) -> int:
     """Roll out; return the exit status."""
-    parser = arguments()
+    return _main(arguments(), args)
+
+
+def roll(args: list[str]) -> int:
+    """Do the same, by the short name."""
+    return _main(roll_arguments(), args)
+
+
+def _main(parser: argparse.ArgumentParser, args: list[str]) -> int:
     parsed = parser.parse_args(args)
     if any(getattr(parsed, name) for name in (*_NEEDED, "fastrouter_stats_socket")):
         return _vassals(parser, parsed)
@@ -253,9 +266,10 @@ def _vassals(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> int
     if not parsed.fastrouter_stats_socket and not parsed.allow_unrouted:
         parser.error("name a router with --fastrouter-stats-socket, or say --allow-unrouted")
     # Only here: applications need none of it.
-    from uwsgi_router.router.cli.vassal_rollout import roll  # noqa: PLC0415
+    from uwsgi_router.router.cli import vassal_rollout  # noqa: PLC0415
 
-    return roll(parsed, os.environ, routers_controls(parsed.control, os.environ))
+    controls = routers_controls(parsed.control, os.environ)
+    return vassal_rollout.roll(parsed, os.environ, controls)
 
 
 def routers_controls(given: Sequence[str] | None, environ: Mapping[str, str]) -> Sequence[str]:
