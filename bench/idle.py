@@ -20,6 +20,11 @@ from bench.results import Result
 _REQUEST = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
 #: Descriptors that a program needs besides its connections, at most.
 _OTHERS = 100
+#: This router closes idle clients when fewer descriptors are left than each of them would need for a request, twice as
+#: many, and a reserve.
+_SPARE = 256
+#: Descriptors for the most connections that a scenario holds.
+ENOUGH = 32_768
 
 
 def measure(
@@ -42,7 +47,7 @@ def measure(
         MeasureError: if nobody here may have so many descriptors.
     """
     idle = Idle(idle.connections // part, idle.before // part)
-    needed = idle.before + idle.connections + _OTHERS
+    needed = 2 * (idle.before + idle.connections) + _SPARE + _OTHERS
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise MeasureError(
@@ -97,8 +102,16 @@ def _hold(holder: "subprocess.Popen[str]", count: int) -> None:
 
 
 def raise_descriptors() -> None:
-    """Let this process, and those that it starts, have as many descriptors as it may."""
+    """Let this process, and those that it starts, have as many descriptors as it may, and as idle connections need."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < ENOUGH:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (ENOUGH, ENOUGH))
+        except (OSError, ValueError):
+            # Only root may; what needs them says so.
+            pass
+        else:
+            return
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

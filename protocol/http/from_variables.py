@@ -4,18 +4,17 @@ The variables are written as the HTTP that they stand for and read again by the 
 that it refuses can reach a node, and what it reads is what a node will read.
 """
 
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote_from_bytes
 
 from uwsgi_router.protocol.compiled import COMPILED
 from uwsgi_router.protocol.http.errors import HttpError, quoted
-from uwsgi_router.protocol.http.fields import BoundedCache, names, tokens
+from uwsgi_router.protocol.http.fields import names, tokens
 from uwsgi_router.protocol.http.host import server_authority
 from uwsgi_router.protocol.http.origin import parse_hop
 from uwsgi_router.protocol.http.request import read_lines, read_usual
 from uwsgi_router.protocol.http.request_head import RequestHead
-from uwsgi_router.protocol.uwsgi import MAX_DATASIZE
+from uwsgi_router.protocol.uwsgi import MAX_DATASIZE, by_name
 
 # Not copied: what is looked at by itself, what stands elsewhere (CONTENT_LENGTH, CONTENT_TYPE; nginx sends both again
 # with HTTP_ in front), and Connection: what the client nominates in it was the web server's to drop, and may not take
@@ -35,23 +34,16 @@ _ELSEWHERE: Final = frozenset(
 )
 
 
-class _Begins(BoundedCache[bytes]):
-    """Cache of line beginnings: ``HTTP_X_FOO`` -> ``X-Foo: ``; b"" for variables that become no line by themselves."""
-
-    def __missing__(self, key: bytes) -> bytes:
-        if not key.startswith(b"HTTP_") or key in _ELSEWHERE:
-            return self.keep(key, b"")
-        name = key[5:].replace(b"_", b"-")
-        # HTTP_X-FOO and HTTP_x_foo would be second names of HTTP_X_FOO.
-        if b"-" in key or key != key.upper() or not names[name]:
-            raise _bad(f"no name of a field as CGI writes it: {quoted(key)}")
-        return self.keep(key, name.title() + b": ")
+# Line beginnings that were made: ``HTTP_X_FOO`` -> ``X-Foo: ``; b"" for variables that become no line by themselves. A
+# dictionary and no subclass, which compiled code would ask through calls by name.
+_begins: Final[dict[bytes, bytes]] = {}
+_MOST_BEGINS: Final = 2048
+_LONGEST_KEY: Final = 64
 
 
-_begins: Final = _Begins()
-
-
-def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead:
+def head_from_variables(
+    variables: list[tuple[bytes, bytes]], values: dict[bytes, bytes] | None = None
+) -> RequestHead:
     """Read a request from the variables of a packet, as ``decode_variables`` returns them.
 
     Of a repeated name the last value counts, as for an application (``http-var`` relies on it). X-Forwarded-For ends
@@ -59,12 +51,16 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     ``request_head(head, None)`` passes them on. Variables other than the request's own (REMOTE_USER...) have no place
     in HTTP. ``size`` is 0: the body begins where the packet ends.
 
+    Args:
+        variables: in packet order, duplicates kept.
+        values: the same by name, if the caller has them.
+
     Raises:
         HttpError: if an HTTP request of the same meaning can't be made of them: 400 mostly; 411 for a body without
             CONTENT_LENGTH.
     """
-    variables = list(variables)
-    values = dict(variables)
+    if values is None:
+        values = by_name(variables)
     method, target = values.get(b"REQUEST_METHOD", b""), _target(values)
     lines = [b"%b %b HTTP/1.1" % (method, target)]
     scheme = _scheme(values)
@@ -78,7 +74,9 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     lines += _framing(variables, values)
     begins = _begins
     for key, value in values.items():
-        begin = begins[key]
+        begin = begins.get(key)
+        if begin is None:
+            begin = _made_begin(key)
         if begin:
             lines.append(begin + value)
     chain = _chain(values)
@@ -89,6 +87,22 @@ def head_from_variables(variables: Iterable[tuple[bytes, bytes]]) -> RequestHead
     if (head.method, head.target) != (method, target):
         raise _bad(f"no method or no path for HTTP: {quoted(method)}, {quoted(target)}")
     return head
+
+
+def _made_begin(key: bytes) -> bytes:
+    """Make the beginning of a variable's line, and remember it."""
+    begin = b""
+    if key.startswith(b"HTTP_") and key not in _ELSEWHERE:
+        name = key[5:].replace(b"_", b"-")
+        # HTTP_X-FOO and HTTP_x_foo would be second names of HTTP_X_FOO.
+        if b"-" in key or key != key.upper() or not names[name]:
+            raise _bad(f"no name of a field as CGI writes it: {quoted(key)}")
+        begin = name.title() + b": "
+    if len(key) <= _LONGEST_KEY:
+        if len(_begins) >= _MOST_BEGINS:
+            _begins.clear()
+        _begins[key] = begin
+    return begin
 
 
 def walked(lines: list[bytes]) -> RequestHead | None:

@@ -8,6 +8,7 @@ from uwsgi_router.protocol.uwsgi import (
     MODIFIER_PING,
     PONG,
     PacketError,
+    by_name,
     decode_header,
     decode_variables,
 )
@@ -118,7 +119,7 @@ class UwsgiParser:
 
     def _read(self, packet: bytes, rest: bytes, peer: str) -> UwsgiRequest:
         found = decode_variables(packet[HEADER_SIZE:], self._wanted)
-        values = dict(found)
+        values = by_name(found)
         length = values.get(b"CONTENT_LENGTH", b"")
         if len(values) != len(found):
             _check_lengths(found)
@@ -143,7 +144,7 @@ class UwsgiParser:
             packet=packet,
             rest=rest,
             keep_modifiers=self._keep_modifiers,
-            variables=None if self._wanted is not None else found,
+            variables=None if self._wanted is not None else (found, values),
         )
 
 

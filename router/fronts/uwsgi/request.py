@@ -4,7 +4,7 @@ from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
 from uwsgi_router.protocol.http.from_variables import head_from_variables
 from uwsgi_router.protocol.http.request_head import RequestHead
-from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_variables
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, by_name, decode_variables
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import refused
 from uwsgi_router.router.core.request import Request
@@ -32,7 +32,7 @@ class UwsgiRequest(Request):
         packet: bytes,
         rest: bytes,
         keep_modifiers: bool = False,
-        variables: list[tuple[bytes, bytes]] | None = None,
+        variables: tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]] | None = None,
     ) -> None:
         # What Request.__init__ does, without the call: this is done for every request.
         self.key = key
@@ -89,9 +89,10 @@ class UwsgiRequest(Request):
         """Request head as HTTP, made of the variables when it is first asked for."""
         if self._head is None:
             if self._variables is None:
-                self._variables = decode_variables(self.packet[HEADER_SIZE:])
+                found = decode_variables(self.packet[HEADER_SIZE:])
+                self._variables = (found, by_name(found))
             try:
-                self._head = head_from_variables(self._variables)
+                self._head = head_from_variables(*self._variables)
             except HttpError as exc:
                 raise Failure(refused(exc.reason, exc.status), f"as HTTP: {exc.text}") from exc
         return self._head
