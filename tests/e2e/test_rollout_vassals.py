@@ -6,12 +6,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.rolled import OurSite
 from tests.lab import programs
-from tests.lab.place import temporary
+from tests.lab.commands import OtherRouter
+from tests.lab.place import Place, temporary
 from tests.lab.processes import run
 from tests.lab.waiting import wait_until
 
@@ -177,3 +179,32 @@ def test_a_dry_run_says_what_would_be_done(pair: OurSite) -> None:
     code, output, errors = pair.roll("--vassal", "three")
     assert (code, "no vassal of" in errors) == (1, True)
     assert pair.emperor.vassals() == before
+
+
+def test_each_router_has_to_know_a_vassal_again(lab: Place) -> None:
+    """Ours withdraws it; it unsubscribes itself from uWSGI's."""
+    other = lab.other_router()
+    subscribed = f"subscribe2 = server={other.announce},key=other.example"
+    site = OurSite(lab, names=("one", "two"), options=(subscribed,))
+    more = ("--fastrouter-stats-socket", other.stats_address)
+    code, output, errors = site.roll(*more, "--dry-run")
+    assert (code, errors) == (0, "")
+    assert output.splitlines()[2].endswith(
+        "only what the vassals' unsubscribe-on-graceful-reload does (--fifo PATTERN does more)"
+    )
+    assert f"one: {site.directory}/one.sock (example.com), " in output
+    before = {node["last_check"] for node in pool_of(other)}
+    code, output, errors = site.roll(*more)
+    assert (code, output, errors) == (0, "one: reloaded\ntwo: reloaded\n", "")
+    after = pool_of(other)
+    assert len(after) == 2
+    assert min(node["last_check"] for node in after) >= max(before)
+    assert site.states() == {"one": "ready", "two": "ready"}
+
+
+def pool_of(router: OtherRouter) -> list[dict[str, Any]]:
+    """The nodes of the router's only pool."""
+    (pool,) = router.stats()["subscriptions"]
+    assert pool["key"] == "other.example"
+    nodes: list[dict[str, Any]] = pool["nodes"]
+    return nodes
