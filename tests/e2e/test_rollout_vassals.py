@@ -24,68 +24,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[OurSite]:
-    """Four vassals; each test leaves them well."""
-    with temporary() as place:
-        yield OurSite(place)
-
-
-@pytest.fixture(scope="module")
 def pair() -> Iterator[OurSite]:
     """Two that start without an application, too: then they answer 500."""
     with temporary() as place:
         yield OurSite(place, names=("one", "two"), options=("need-app = false",))
-
-
-def test_a_rollout_under_load_loses_nothing(site: OurSite) -> None:
-    load = site.load()
-    site.deploy("2")
-    code, output, errors = site.roll()
-    load.wait_for(50)
-    load.stop()
-    assert (code, errors) == (0, "")
-    assert sorted(output.splitlines()) == sorted(f"{name}: reloaded" for name in site.names)
-    assert load.lost() == {}
-    assert set(load.answered_by()) == set(site.names)
-    assert site.generations() == {"2"}
-
-
-def test_a_reload_script_under_load_loses_nothing(site: OurSite) -> None:
-    load = site.load()
-    site.deploy("3")
-    site.wait_for_next_second()
-    code, output, errors = site.script("--timeout", "20")
-    load.wait_for(50)
-    load.stop()
-    assert (code, errors) == (0, "")
-    assert sorted(output.splitlines()) == sorted(f"{name}: reloaded" for name in site.names)
-    assert load.lost() == {}
-    assert site.generations() == {"3"}
-
-
-def test_a_broken_build_stops_at_the_first_vassal(site: OurSite) -> None:
-    """With need-app its program ends; the next rollout begins with it."""
-    load = site.load()
-    site.deploy("")
-    code, output, errors = site.roll()
-    load.wait_for(50)
-    assert (code, output) == (1, "four: failed: it ended after the reload\n")
-    assert "  RuntimeError: this build is broken" in errors
-    end = errors.splitlines()[-1]
-    assert end.startswith(
-        "uwsgi-router rollout: four: it ended after the reload; 0 of 4 are reload"
-    )
-    assert "3 untouched" in end
-    assert len(site.serving()) == 3
-    site.deploy("4")
-    code, output, errors = site.roll()
-    load.wait_for(50)
-    load.stop()
-    assert (code, errors) == (0, ""), output
-    assert output.splitlines()[0] == "four: reloaded"
-    assert load.lost() == {}
-    assert set(site.states().values()) == {"ready"}
-    assert site.generations() == {"4"}
 
 
 def test_a_build_that_answers_500_gets_no_request(pair: OurSite) -> None:
