@@ -91,6 +91,10 @@ class RolloutMachine:
         if not trouble and one.step == "checking":
             one.step = "announcing"
 
+    def broke(self, name: str, why: str) -> None:
+        """Note that a vassal could not be touched."""
+        self._vassals[name].broken = why
+
     def stop(self) -> None:
         """Begin nothing new; what is being reloaded is reloaded to its end."""
         self.stopping = True
@@ -206,6 +210,8 @@ class RolloutMachine:
     def _advance(
         self, one: VassalProgress, moment: Moment | None, now: float
     ) -> list[RolloutAction]:
+        if one.broken:
+            return self._failed(one, one.broken, restore=True)
         if one.step == "withdrawing":
             return self._withdrawing(one, moment, now)
         before = one.step

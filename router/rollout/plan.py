@@ -113,7 +113,8 @@ class Planner:
                     routed=bool(of_one) or not self._settings.unrouted,
                     withdrawn=one.name in controls or one.name in fifos,
                     rolls_itself=rolls_itself,
-                    stays_drained=bool(drained) and not drained <= self._kept_out,
+                    stays_drained=bool(drained - self._kept_out),
+                    brought_back=bool(drained) and drained <= self._kept_out,
                 )
             )
         ordered = order(made, moment)

@@ -22,6 +22,7 @@ class PlannedVassal:
         withdrawn: its nodes are withdrawn before it is touched.
         rolls_itself: it starts new copies before old ones end, and announces them itself.
         stays_drained: somebody had taken its nodes out of service, and they stay so.
+        brought_back: an earlier rollout had left them out of service.
     """
 
     name: str
@@ -32,6 +33,7 @@ class PlannedVassal:
     withdrawn: bool = False
     rolls_itself: bool = False
     stays_drained: bool = False
+    brought_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class VassalProgress:
         before: its nodes as they were then.
         throttling: its blacklist entry by then.
         before_end: when it had ended last by then, seconds.
+        broken: why it can't go on; "".
         asked: an answer to a question is waited for.
         trouble: what was wrong with its last answer; "".
         bad_answers: in a row.
@@ -55,6 +56,7 @@ class VassalProgress:
     before: Mapping[NodePlace, SeenNode] = field(default_factory=dict)
     throttling: Throttling | None = None
     before_end: int = 0
+    broken: str = ""
     asked: bool = False
     trouble: str = ""
     bad_answers: int = 0

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Final, Protocol
 
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.rollout.actions import (
@@ -27,7 +27,7 @@ from uwsgi_router.router.rollout.machine import RolloutMachine
 from uwsgi_router.router.rollout.mapping import AmbiguousNode, NodeMap
 from uwsgi_router.router.rollout.observer import Observer, emperor_log
 from uwsgi_router.router.rollout.plan import RolloutPlan, candidates
-from uwsgi_router.router.rollout.planned import PlannedVassal
+from uwsgi_router.router.rollout.planned import PlannedVassal, up
 from uwsgi_router.router.rollout.settings import RolloutSettings, filled_in
 from uwsgi_router.router.rollout.stats_client import StatsError
 from uwsgi_router.router.rollout.views import Moment, NodePlace, SeenNode
@@ -36,6 +36,9 @@ from uwsgi_router.router.rollout.withdrawal import (
     FifoWithdrawal,
     Withdrawal,
 )
+
+# Seconds in which a vassal that failed may still announce itself.
+_LATE: Final = 3.0
 
 
 class RolloutListener(Protocol):
@@ -215,7 +218,10 @@ class Rollout:
                     self._return(name)
                 case KeepOutVassal(name):
                     self._held.discard(name)
-                    self._kept_out += self._withdrawals[name].keep_out(self._moment)
+                    moment = self._moment
+                    lives = moment is not None and up(moment.emperor, self._ids[name])
+                    patience = _LATE if lives else 0.0
+                    self._kept_out += self._withdrawals[name].keep_out(moment, patience)
                 case ToldStep():
                     self._listener.told(action)
 
@@ -240,8 +246,8 @@ class Rollout:
         try:
             os.utime(vassal.path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
         except OSError as exc:
-            # The Emperor sees no change, and the machine will say so.
-            self._listener.warned(f"{vassal.path}: {exc.strerror or exc}")
+            self._machine.broke(name, f"{vassal.path}: {exc.strerror or exc}")
+            return
         withdrawal.touched()
 
     def _tail(self, vassal: PlannedVassal) -> LogTail:
@@ -253,7 +259,7 @@ class Rollout:
     def _return(self, name: str) -> None:
         self._held.discard(name)
         withdrawal = self._withdrawals[name]
-        if self._vassals[name].stays_drained:
+        if not self._vassals[name].brought_back:
             withdrawal.restore()
             return
         for trouble in withdrawal.give_back():

@@ -3,6 +3,7 @@
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,8 @@ from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 
 # Moments in a row at which a node has to have no requests: statistics are a little old.
 _QUIET: Final = 2
+# Seconds between two questions for a node that is not there yet.
+_PAUSE: Final = 0.1
 # The second modifier of a datagram of a node that leaves.
 _UNSUBSCRIBE: Final = 1
 # Seconds for an answer beyond the time that a drain may take.
@@ -111,11 +114,20 @@ class WithheldNode:
             self.close()
         return ""
 
-    def keep(self) -> bool:
-        """Leave it drained; return False if there is nothing to be left."""
+    def keep(self, patience: float) -> bool:
+        """Leave it drained; return False if there is nothing to be left.
+
+        Args:
+            patience: seconds in which it may announce itself.
+        """
+        end = time.monotonic() + patience
         try:
             with Control(self.control, _PATIENCE) as control:
-                return bool(control.do(Question("drain", self.address))["nodes"])
+                while not control.do(Question("drain", self.address))["nodes"]:
+                    if time.monotonic() >= end:
+                        return False
+                    time.sleep(_PAUSE)
+                return True
         except CannotAsk:
             return False
         finally:
@@ -153,8 +165,13 @@ class Withdrawal:
         """Let its nodes have requests again; return what went wrong."""
         return []
 
-    def keep_out(self, _moment: Moment | None) -> list[str]:
-        """Leave out of service what failed; return the addresses that stay drained."""
+    def keep_out(self, _moment: Moment | None, _patience: float) -> list[str]:
+        """Leave out of service what failed; return the addresses that stay drained.
+
+        Args:
+            _moment: as it is, if that is known.
+            _patience: seconds in which its nodes may come yet.
+        """
         return []
 
 
@@ -177,7 +194,11 @@ class ControlWithdrawal(Withdrawal):
         troubles: queue.SimpleQueue[str] = queue.SimpleQueue()
 
         def drain(node: WithheldNode) -> None:
-            troubles.put(node.drain())
+            trouble = f"{node.address} could not be drained"
+            try:
+                trouble = node.drain()
+            finally:
+                troubles.put(trouble)
 
         for node in self._nodes:
             threading.Thread(target=drain, args=(node,), daemon=True).start()
@@ -198,9 +219,9 @@ class ControlWithdrawal(Withdrawal):
         """Enable all nodes, also those that were drained before."""
         return [trouble for trouble in (node.enable() for node in self._nodes) if trouble]
 
-    def keep_out(self, _moment: Moment | None) -> list[str]:
+    def keep_out(self, _moment: Moment | None, patience: float) -> list[str]:
         """Leave the nodes drained; return those that there are."""
-        return [node.address for node in self._nodes if node.keep()]
+        return [node.address for node in self._nodes if node.keep(patience)]
 
 
 class FifoWithdrawal(Withdrawal):
@@ -280,7 +301,7 @@ class FifoWithdrawal(Withdrawal):
             self._silenced = False
             self._guard.resume(self._fifo)
 
-    def keep_out(self, moment: Moment | None) -> list[str]:
+    def keep_out(self, moment: Moment | None, _patience: float) -> list[str]:
         """Silence what failed if it announces itself, and unsubscribe it."""
         nodes = [] if moment is None else [node for node in self._left(moment) if node.alive]
         if nodes:

@@ -64,7 +64,12 @@ class Control:
         self.close()
 
     def close(self) -> None:
-        """End the connection, and what the router does as long as there is one."""
+        """End the connection, and what the router does as long as there is one; also while another thread asks."""
+        try:
+            # Closing alone would not wake it.
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self._sock.close()
 
     @property

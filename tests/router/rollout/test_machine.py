@@ -312,6 +312,16 @@ def test_vassals_without_nodes_only_have_to_accept() -> None:
     assert steps.step() == []
 
 
+def test_a_file_that_can_not_be_touched_is_a_failure_at_once() -> None:
+    steps = Steps(planned("a"), planned("b"))
+    steps.step()
+    steps.withdraw("a")
+    steps.step()
+    steps.machine.broke("a", "it is gone")
+    assert steps.step() == [RestoreVassal("a")]
+    assert steps.machine.failed == ("a", "it is gone")
+
+
 def test_an_interrupt_finishes_what_is_being_reloaded() -> None:
     steps = Steps(planned("a"), planned("b"))
     steps.step()
