@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from uwsgi_router.router.app.child import BEAT, MasterLink
+from uwsgi_router.router.app.emperor_sockets import bind_controls, bind_wanted
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat
 from uwsgi_router.router.app.master.launch import CHILD, Launch, taken_descriptor
@@ -21,12 +22,12 @@ from uwsgi_router.router.app.process.limits import raise_descriptor_limit
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.app.process.privileges import drop
 from uwsgi_router.router.app.process.title import set_title
-from uwsgi_router.router.app.vassal_sockets import emperors_socket, on_demand_directory, open_to_all
+from uwsgi_router.router.app.vassal_sockets import open_to_all
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.core.log import log_file, setup
-from uwsgi_router.router.emperor.control import ControlListener, EmperorControl
+from uwsgi_router.router.emperor.control import EmperorControl
 from uwsgi_router.router.emperor.document import describe, encode
 from uwsgi_router.router.emperor.government import Government
 from uwsgi_router.router.emperor.hooks.runner import run_emperor_start
@@ -41,7 +42,6 @@ from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
 from uwsgi_router.router.supervision.channel import Message
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.memory_file import read_memory_file, write_memory_file
-from uwsgi_router.subscriptions.application import runtime
 
 log = logging.getLogger("uwsgi-router.emperor")
 
@@ -271,8 +271,8 @@ class EmperorProcess:
         setup(process)
         set_title(config.procname or TITLE, process.procname_prefix)
         listeners = self._bind(legacy)
-        controls = self._bind_controls()
-        self._wanted = self._bind_wanted()
+        controls = bind_controls(configuration)
+        self._wanted = bind_wanted(self._loop, configuration)
         if config.pidfile is not None:
             self._pidfile = PidFile(config.pidfile)
         # Before that, as the new user may not be able to read where Python is installed: all options are known.
@@ -336,37 +336,6 @@ class EmperorProcess:
                     raise
                 log.error("emperor-stats: %s", error)  # noqa: TRY400 - one line
         return found
-
-    def _bind_controls(self) -> list[ControlListener]:
-        """Listen for operators where `uwsgi-router vassals` looks, and beside the routers' sockets."""
-        paths = [
-            runtime.new_control_path(os.environ, os.getpid(), runtime.EMPEROR),
-            emperors_socket(self._configuration, os.environ),
-        ]
-        found = []
-        for path in paths:
-            try:
-                if path is not None:
-                    found.append(ControlListener(path))
-            except OSError as exc:
-                log.warning("%s: %s: nobody can ask the Emperor there", path, exc.strerror or exc)
-        return found
-
-    def _bind_wanted(self) -> WantedKeys | None:
-        """Listen for keys that requests of the routers beside us wait for, if vassals sleep."""
-        directory = on_demand_directory(self._configuration, os.environ)
-        if directory is None:
-            return None
-        try:
-            wanted = WantedKeys(self._loop, directory)
-            if not self._configuration.emperor.early and os.geteuid() == 0:
-                user = identity(self._configuration.process, ())
-                wanted.own(user.uid or -1, user.gid or -1)
-        except OSError as exc:
-            text = "%s: %s: requests start no vassal"
-            log.error(text, directory, exc.strerror)  # noqa: TRY400 - one line
-            return None
-        return wanted
 
     def _take_signals(self) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)

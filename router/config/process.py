@@ -16,16 +16,16 @@ from uwsgi_router.router.config.cache_values import (
 from uwsgi_router.router.config.option import Provenance, Spelling, option, switch
 from uwsgi_router.router.config.types import CacheConfig, CacheItem, ZergPool
 from uwsgi_router.router.config.values import FILE, TEXT, integer, seconds
+from uwsgi_router.router.config.vassal import PROCESS, VassalOptions
 from uwsgi_router.router.config.zerg_values import ZERG_POOL
 
 SOCKETS: Final = "listening sockets"
-PROCESS: Final = "process"
 CACHES: Final = "caches"
 _OURS: Final = Provenance.OURS
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessConfig:
+class ProcessConfig(VassalOptions):
     """The process as a whole."""
 
     listen: int = option(
@@ -185,34 +185,6 @@ class ProcessConfig:
         aliases=("logdate",),
         shown="on; a format of one's own is not used",
     )
-    privileged_patch: str | None = option(
-        "privileged-binary-patch",
-        TEXT,
-        "Run this program, with our arguments, as a copy behind a router: an [app] without a command.",
-        default=None,
-        group=PROCESS,
-    )
-    privileged_patch_line: str | None = option(
-        "privileged-binary-patch-arg",
-        TEXT,
-        "Likewise this command, with /bin/sh.",
-        default=None,
-        group=PROCESS,
-    )
-    patch: str | None = option(
-        "unprivileged-binary-patch",
-        TEXT,
-        "Likewise this program, as uid and gid.",
-        default=None,
-        group=PROCESS,
-    )
-    patch_line: str | None = option(
-        "unprivileged-binary-patch-arg",
-        TEXT,
-        "Likewise this command, with /bin/sh, as uid and gid.",
-        default=None,
-        group=PROCESS,
-    )
     umask: int | None = option(
         "umask", values.OCTAL, "Mask for the modes of new files.", default=None, group=PROCESS
     )
@@ -290,27 +262,6 @@ class ProcessConfig:
         default=(),
         group=PROCESS,
         repeatable=True,
-    )
-    idle: float = option(
-        "idle",
-        seconds(zero=0.0),
-        "Of a vassal's [app] sections: nobody asks for anything when there was no request for so long.",
-        default=0.0,
-        group=PROCESS,
-        zero="never",
-    )
-    die_on_idle: bool = switch(
-        "die-on-idle",
-        "Then ask the Emperor to be stopped until a request, or a connection to its socket, comes.",
-        group=PROCESS,
-    )
-    heartbeat: float = option(
-        "heartbeat",
-        seconds(zero=0.0),
-        "As a vassal, tell the Emperor so often that the processes turn.",
-        default=0.0,
-        group=PROCESS,
-        zero="never",
     )
     zerg_pools: tuple[ZergPool, ...] = option(
         "zerg-pool",

@@ -152,16 +152,29 @@ def _take_identity(launch: VassalLaunch, piped: bool, mapped: int | None) -> Non
     if "fs" in launch.namespaces:
         namespaces.keep_mounts_inside()
     if launch.capabilities is not None:
-        limit_capabilities(launch.capabilities)
+        try:
+            limit_capabilities(launch.capabilities)
+        except OSError as exc:
+            raise _CannotStart(f"capabilities can't be dropped: {exc.strerror}") from exc
     if mapped is not None:
         with open("/proc/self/setgroups", "rb") as file:
             groups = file.read().strip() == b"allow"
-        become(0, 0, groups=groups)
+        _become(0, 0, groups=groups)
     elif launch.owner is not None:
         if piped and stat.S_ISFIFO(os.fstat(1).st_mode):
             # Who opens /dev/stdout opens it anew, which takes the right to.
-            os.fchown(1, *launch.owner)
-        become(*launch.owner)
+            try:
+                os.fchown(1, *launch.owner)
+            except PermissionError:
+                pass
+        _become(*launch.owner)
+
+
+def _become(uid: int, gid: int, *, groups: bool = True) -> None:
+    try:
+        become(uid, gid, groups=groups)
+    except OSError as exc:
+        raise _CannotStart(f"cannot become user {uid}, group {gid}: {exc.strerror}") from exc
 
 
 def _run_hooks(launch: VassalLaunch, environ: dict[str, str]) -> None:

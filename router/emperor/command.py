@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -153,7 +154,8 @@ def runs_itself(file: VassalFile, config: EmperorConfig) -> bool:
 
 
 def _configuration(file: VassalFile, config: EmperorConfig) -> str:
-    return f"exec://{file.name}" if runs_itself(file, config) else file.name
+    # uWSGI gives what follows to a shell, which would look for a bare name in PATH.
+    return f"exec://{shlex.quote(file.path)}" if runs_itself(file, config) else file.name
 
 
 def _repeated(option: str, values: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from uwsgi_router.protocol.control import (
@@ -107,7 +108,7 @@ class EmperorControl:
         self._listeners = listeners
         self._government = government
         for one in listeners:
-            loop.add_reader(one.sock.fileno(), lambda sock=one.sock: self._accept(sock))
+            loop.add_reader(one.sock.fileno(), partial(self._accept, one.sock))
 
     def _accept(self, listener: socket.socket) -> None:
         try:

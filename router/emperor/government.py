@@ -15,7 +15,7 @@ from uwsgi_router.router.emperor.machine import VassalEvent
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.monitors.notice import ChangeNotice
 from uwsgi_router.router.emperor.on_demand import OnDemandSocket
-from uwsgi_router.router.emperor.socket_search import SocketSearch, find_socket
+from uwsgi_router.router.emperor.socket_search import SocketFinder, SocketSearch
 from uwsgi_router.router.emperor.vassal import Vassal
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
@@ -78,7 +78,7 @@ class Government:
     ) -> None:
         self.loop = loop
         self.config = config
-        self._process = process
+        self._finder = SocketFinder(loop, config, process)
         self.monitors = monitors
         self._program = program
         self.environ = environ
@@ -249,7 +249,7 @@ class Government:
                 self.add(Vassal(file, self, sock))
 
         self._searches[file.name] = None
-        search = find_socket(self.loop, file, self.config, self._process, done)
+        search = self._finder.find(file, done)
         if file.name in self._searches and search is not None:
             self._searches[file.name] = search
 

@@ -88,3 +88,5 @@ def become(uid: int, gid: int, *, groups: bool = True) -> None:
     if groups:
         os.setgroups([])
     os.setuid(uid)
+    # Between users that are not root's no capability is lost by itself.
+    kernel.clear_ambient_capabilities()

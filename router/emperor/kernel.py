@@ -9,6 +9,8 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_CAPBSET_READ: Final = 23
 _PR_CAPBSET_DROP: Final = 24
+_PR_CAP_AMBIENT: Final = 47
+_PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 #: One number on all architectures.
 _SYS_CLONE3: Final = 435
 
@@ -73,6 +75,15 @@ def drop_bounding_capability(number: int) -> None:
         OSError: the system refuses.
     """
     _prctl(_PR_CAPBSET_DROP, number)
+
+
+def clear_ambient_capabilities() -> None:
+    """Let no capability pass over an exec by itself.
+
+    Raises:
+        OSError: the system refuses.
+    """
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None) -> None:

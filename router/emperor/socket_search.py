@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -21,52 +22,86 @@ from uwsgi_router.router.emperor.on_demand import (
 )
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.net.unix_file import SocketFile
-from uwsgi_router.router.supervision.loop import SelectorLoop
+from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 from uwsgi_router.router.supervision.process import ChildCommand, cause_of, fork_child, reap, spawn
 
 #: Seconds that finding a name, and binding it, may take.
 PATIENCE: Final = 30.0
+#: Processes at once that do so.
+MOST_SEARCHES: Final = 16
+
+Done = Callable[[OnDemandSocket | None, str], object]
 
 
-def find_socket(
-    loop: SelectorLoop,
-    file: VassalFile,
-    config: EmperorConfig,
-    process: ProcessConfig,
-    done: Callable[[OnDemandSocket | None, str], object],
-    *,
-    patience: float = PATIENCE,
-) -> "SocketSearch | None":
-    """Find out how a vassal starts, and listen for it if it starts on demand.
+class SocketFinder:
+    """Finder of sockets of on-demand vassals.
 
     Args:
         loop: waits.
-        file: its configuration.
         config: the Emperor's.
         process: see :func:`bind_socket`.
-        done: called once, perhaps before this returns: with the socket; with None and "" if the vassal starts at once;
-            with None and what is wrong.
         patience: seconds that a command, and another user's directory, may take.
-
-    Returns:
-        The search, if it goes on.
+        most: processes at once that search.
     """
-    try:
-        name = socket_name_of(file, config)
-        asks = config.on_demand_extension is None and config.on_demand_directory is None
-        command = config.on_demand_exec if asks else None
-        if name is None and command is None:
-            done(None, "")
+
+    def __init__(
+        self,
+        loop: SelectorLoop,
+        config: EmperorConfig,
+        process: ProcessConfig,
+        *,
+        patience: float = PATIENCE,
+        most: int = MOST_SEARCHES,
+    ) -> None:
+        self.loop, self.config, self.process = loop, config, process
+        self.patience, self._most = patience, most
+        self._running: set[SocketSearch] = set()
+        self._waiting: deque[SocketSearch] = deque()
+
+    def find(self, file: VassalFile, done: Done) -> "SocketSearch | None":
+        """Find out how a vassal starts, and listen for it if it starts on demand.
+
+        Args:
+            file: its configuration.
+            done: called once, perhaps before this returns: with the socket; with None and "" if the vassal starts at
+                once; with None and what is wrong.
+
+        Returns:
+            The search, if it goes on.
+        """
+        config = self.config
+        try:
+            name = socket_name_of(file, config)
+            asks = config.on_demand_extension is None and config.on_demand_directory is None
+            command = config.on_demand_exec if asks else None
+            if name is None and command is None:
+                done(None, "")
+                return None
+            if command is not None or config.tyrant:
+                search = SocketSearch(self, file, name, done)
+                self._waiting.append(search)
+                self._begin()
+                return search
+            assert name is not None
+            sock, made = bind_socket(name, file.directory, self.process)
+        except (OnDemandError, OSError) as exc:
+            done(None, str(exc))
             return None
-        if command is not None or config.tyrant:
-            return SocketSearch(loop, file, config, process, name, done, patience)
-        assert name is not None
-        sock, made = bind_socket(name, file.directory, process)
-    except (OnDemandError, OSError) as exc:
-        done(None, str(exc))
+        done(OnDemandSocket(name, sock, made), "")
         return None
-    done(OnDemandSocket(name, sock, made), "")
-    return None
+
+    def over(self, search: "SocketSearch") -> None:
+        """Take that a search has ended, or is not wanted any more."""
+        self._running.discard(search)
+        if search in self._waiting:
+            self._waiting.remove(search)
+        self._begin()
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._running) < self._most:
+            search = self._waiting.popleft()
+            self._running.add(search)
+            search.begin()
 
 
 class SocketSearch:
@@ -77,30 +112,42 @@ class SocketSearch:
     """
 
     def __init__(
-        self,
-        loop: SelectorLoop,
-        file: VassalFile,
-        config: EmperorConfig,
-        process: ProcessConfig,
-        name: str | None,
-        done: Callable[[OnDemandSocket | None, str], object],
-        patience: float,
+        self, finder: SocketFinder, file: VassalFile, name: str | None, done: Done
     ) -> None:
-        self._loop, self._done = loop, done
+        self._finder, self._loop = finder, finder.loop
+        self._file, self._name, self._done = file, name, done
+        self._ours: socket.socket | None = None
+        self._pid = self._pidfd = -1
+        self._timer: Timer | None = None
+        self._over = False
+
+    def begin(self) -> None:
+        """Start the process."""
+        finder = self._finder
+        self._timer = self._loop.call_later(finder.patience, self._late, finder.patience)
         self._ours, theirs = socket.socketpair()
         number = theirs.fileno()
-        with theirs:
-            self._pid = fork_child(lambda: _search(file, config, process, name, number))
+        try:
+            with theirs:
+                self._pid = fork_child(
+                    lambda: _search(self._file, finder.config, finder.process, self._name, number)
+                )
+        except OSError as exc:
+            text = f"no process can be made: {exc.strerror}"
+            self._timer.cancel()
+            # Not before the caller knows that there is a search.
+            self._timer = self._loop.call_later(0, self._fail, text)
+            return
         self._pidfd = os.pidfd_open(self._pid)
-        self._timer = loop.call_later(patience, self._late, patience)
-        loop.add_reader(self._ours.fileno(), self._answered)
+        self._loop.add_reader(self._ours.fileno(), self._answered)
 
     def cancel(self) -> None:
         """End it; ``done`` is not called."""
-        if self._pidfd >= 0:
+        if not self._over:
             self._end()
 
     def _answered(self) -> None:
+        assert self._ours is not None
         data, descriptors, _flags, _ = socket.recv_fds(self._ours, 2 * LONGEST_NAME, 1)
         self._end()
         what, _, rest = os.fsdecode(data).partition(" ")
@@ -117,13 +164,24 @@ class SocketSearch:
         self._done(OnDemandSocket(name, sock, made), "")
 
     def _late(self, patience: float) -> None:
+        self._fail(f"no answer within {patience:g} s")
+
+    def _fail(self, text: str) -> None:
         self._end()
-        self._done(None, f"no answer within {patience:g} s")
+        self._done(None, text)
 
     def _end(self) -> None:
-        self._timer.cancel()
-        self._loop.remove_reader(self._ours.fileno())
-        self._ours.close()
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._ours is not None:
+            self._loop.remove_reader(self._ours.fileno())
+            self._ours.close()
+        if self._pidfd >= 0:
+            self._kill()
+        self._finder.over(self)
+
+    def _kill(self) -> None:
         try:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         except ProcessLookupError:
@@ -134,7 +192,6 @@ class SocketSearch:
             self._loop.add_reader(pidfd, lambda: _bury(self._loop, pid, pidfd))
         else:
             os.close(self._pidfd)
-        self._pidfd = -1
 
 
 def _bury(loop: SelectorLoop, pid: int, pidfd: int) -> None:

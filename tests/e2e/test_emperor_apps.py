@@ -54,6 +54,10 @@ class Empire:
     def count(self, text: str) -> int:
         return self.process.output().count(text)
 
+    def wait_until_it_is_back(self, name: str) -> None:
+        wait_until(lambda: self.count(f" {name}.ini: started") == 2, "it comes back")
+        wait_until(lambda: ask(self.port, f"{name}.example") == 200, "it serves")
+
     def touch(self, *names: str) -> None:
         """Change files, beyond what is seen as the same second, and wait until all have reloaded."""
         before = {name: self.count(f"{name}.ini: ready to accept") for name in names}
@@ -86,8 +90,7 @@ def test_apps_are_rolled_under_load_and_come_back_after_a_crash(lab: Place) -> N
         (line,) = (x for x in empire.process.output().splitlines() if f" {name}.ini: started" in x)
         os.kill(int(line.rpartition(" ")[2]), signal.SIGKILL)
     for name in PROGRAMS:
-        wait_until(lambda name=name: empire.count(f" {name}.ini: started") == 2, "it comes back")
-        wait_until(lambda name=name: ask(empire.port, f"{name}.example") == 200, "it serves")
+        empire.wait_until_it_is_back(name)
     empire.process.signal(signal.SIGTERM)
     assert empire.process.wait(40) == 0
 

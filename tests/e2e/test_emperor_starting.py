@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -62,6 +63,7 @@ def test_a_vassal_gets_what_uwsgi_gives_it(lab: Place, place: Vassals) -> None:
         place,
         "vassals-inherit-before = /tb.ini",
         "vassals-include-before = /ib.ini",
+        "env = UWSGI_VASSAL_STATS=/run/%%n",
         "vassal-set = processes=1",
         "vassals-set = master=1",
         "vassals-inherit = /t1.ini",
@@ -74,7 +76,7 @@ def test_a_vassal_gets_what_uwsgi_gives_it(lab: Place, place: Vassals) -> None:
     )
     assert report["argv"][1:] == expected.split()
     environ = report["environ"]
-    assert environ["UWSGI_SOCKET"] == "/tmp/v_d.sock"
+    assert (environ["UWSGI_SOCKET"], environ["UWSGI_STATS"]) == ("/tmp/v_d.sock", "/run/v_d")
     assert environ["UWSGI_VASSALS_DIR"] == str(place.place)
     odd = [name for name in environ if name.startswith(("UWSGI_VASSAL_", "_UWSGI_ROUTER"))]
     assert (odd, environ.get("NOTIFY_SOCKET")) == ([], None)
@@ -230,7 +232,8 @@ def test_stop_hooks_run_when_the_emperor_ends_and_vassals_end_gently(
         ("emperor-use-clone = files", "a vassal would share the Emperor's"),
         ("emperor-use-clone = moon", "expected namespaces"),
         ("emperor-cap = everything", "expected capabilities"),
-        ("call-as-emperor = function", "call-as-emperor"),
+        ("call-as-emperor = function", "exec-as-emperor run commands"),
+        ("cap = setgid", "use the settings of its systemd unit"),
         ("hook-emperor-start = exec:exit 4", "exit status 4"),
     ],
 )
@@ -287,6 +290,28 @@ def test_an_unprivileged_emperor_can_not_be_a_tyrant(lab: Place, place: Vassals)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "emperor-tyrant needs root, or CAP_SETUID" in done.stderr
+
+
+def test_capabilities_are_enough_for_a_tyrant(lab: Place, place: Vassals) -> None:
+    need_root()
+    if shutil.which("setpriv") is None:
+        pytest.skip("setpriv is not there")
+    lab.directory.chmod(0o777)
+    place.put("one.ini", owner=(USER + 1, USER + 1))
+    ini = lab.directory / "emperor.ini"
+    ini.write_text(
+        f"[uwsgi]\nno-master = true\nemperor = {place.place}\nemperor-tyrant = true\n"
+        f"emperor-wrapper = {place.fake}\n"
+    )
+    # The third one is for where only root can read Python.
+    given = "+setuid,+setgid,+dac_read_search"
+    who = (f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
+    rights = (f"--inh-caps={given}", f"--ambient-caps={given}")
+    argv = ["setpriv", *who, *rights, programs.uwsgi_router(), str(ini)]
+    lab.program("emperor", *argv, env=place.environ)
+    report = place.report("one.ini")
+    assert (report["uid"], report["gid"], report["groups"]) == (USER + 1, USER + 1, [])
+    assert report["effective"] == 0
 
 
 @pytest.mark.parametrize("master", [False, True])

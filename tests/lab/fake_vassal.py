@@ -46,6 +46,7 @@ def report(directory: str, name: str) -> None:
         "gid": os.getgid(),
         "groups": os.getgroups(),
         "umask": status.get("Umask"),
+        "effective": int(status["CapEff"], 16),
         "bounding": int(status["CapBnd"], 16),
         "blocked": int(status["SigBlk"], 16),
         "ignored": int(status["SigIgn"], 16),

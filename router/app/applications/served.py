@@ -19,7 +19,7 @@ from uwsgi_router.subscriptions.application.supervisor import RolloutRefused
 _FOR_COPIES: Final = 10.0
 
 
-class Front(enum.Enum):
+class CopiesFront(enum.Enum):
     """Router that copies are announced to."""
 
     OWN = "own"
@@ -88,11 +88,11 @@ class ServedApplications:
         """Paths whose changes begin a rollout."""
         return [path for config in self.applications for path in config.reload]
 
-    def front(self, place: VassalPlace) -> Front:
+    def front(self, place: VassalPlace) -> CopiesFront:
         """Return whose router copies are announced to."""
         if place.emperor < 0 or self.kinds:
-            return Front.OWN
-        return Front.NOBODY if place.sockets is None else Front.EMPERORS
+            return CopiesFront.OWN
+        return CopiesFront.NOBODY if place.sockets is None else CopiesFront.EMPERORS
 
 
 def served_by(arguments: Sequence[str], configuration: Configuration) -> ServedApplications:

@@ -11,7 +11,7 @@ from typing import Final
 from uwsgi_router.router.app.applications import arguments
 from uwsgi_router.router.app.applications.plans import plan_of
 from uwsgi_router.router.app.applications.sections import SectionRollout
-from uwsgi_router.router.app.applications.served import Front, ServedApplications, VassalPlace
+from uwsgi_router.router.app.applications.served import CopiesFront, ServedApplications, VassalPlace
 from uwsgi_router.router.app.applications.vassal import EmperorLink
 from uwsgi_router.router.app.process.pidfile import PidFile
 from uwsgi_router.router.config.errors import StartError
@@ -53,7 +53,7 @@ def supervise(
     """
     setup(served.process)
     # Routers that run as another user connect to sockets of copies.
-    shared = served.has_users or served.front(place) is Front.EMPERORS
+    shared = served.has_users or served.front(place) is CopiesFront.EMPERORS
     try:
         directory = runtime.private_directory(environ, shared=shared)
     except OSError as exc:
@@ -90,10 +90,10 @@ class _Supervisor:
         self._emperor: EmperorLink | None = None
         self._watch: SourceWatch | None = None
         self._copies = os.path.join(directory, "copies")
-        os.mkdir(self._copies, 0o711 if self._front is Front.EMPERORS else 0o700)
+        os.mkdir(self._copies, 0o711 if self._front is CopiesFront.EMPERORS else 0o700)
         self._share(served)
         self._supervision = Supervision(
-            self._router() if self._front is Front.OWN else None,
+            self._router() if self._front is CopiesFront.OWN else None,
             self._sockets,
             stop_timeout=served.stop_timeout,
             tell=self._tell,
@@ -128,7 +128,7 @@ class _Supervisor:
     # --- the router ---
 
     def _sockets_of_router(self) -> RouterSockets | None:
-        if self._front is Front.OWN:
+        if self._front is CopiesFront.OWN:
             return arguments.sockets_of(self._directory)
         found = self._place.sockets
         return None if found is None else RouterSockets(found.announce, found.control)
@@ -159,11 +159,11 @@ class _Supervisor:
 
     def _say_front(self) -> None:
         """Say what a vassal may be surprised by."""
-        if self._front is Front.NOBODY:
+        if self._front is CopiesFront.NOBODY:
             log.warning(
                 "the Emperor's instance has no router, and this file has none: nobody is told of the copies"
             )
-        elif self._front is Front.EMPERORS:
+        elif self._front is CopiesFront.EMPERORS:
             for config in self._served.applications:
                 if not config.hosts:
                     text = "[app %s] has no host: the routers of the Emperor's instance send it requests for %s only"

@@ -10,7 +10,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from uwsgi_router.protocol.address import UnixAddress, parse_address
 from uwsgi_router.router.config.hook_values import RECURSIVE, Hook, read_mount, read_umount
@@ -21,6 +21,7 @@ _SHELL: Final = "/bin/sh"
 #: Seconds that a file, a directory or a socket is waited for, and between two looks.
 PATIENCE: Final = 60.0
 _PAUSE: Final = 0.05
+_CONNECT: Final = 1.0
 _NEW_FILE: Final = 0o666
 _NEW_DIRECTORY: Final = 0o777
 # Blanks and the like in /proc/self/mounts.
@@ -241,19 +242,26 @@ def _wait(hook: Hook, patience: float) -> None:
 
 
 def _accepts(text: str) -> bool:
-    address = parse_address(text)
     try:
-        if isinstance(address, UnixAddress):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-                sock.settimeout(1.0)
-                sock.connect(address.path)
-        else:
-            # Bytes: the codec for names would be read from where this user may not look.
-            host = (address.host or "127.0.0.1").encode()
-            socket.create_connection((host, address.port), timeout=1.0).close()
+        for family, where in _targets(text):
+            with socket.socket(family, socket.SOCK_STREAM) as sock:
+                sock.settimeout(_CONNECT)
+                if not sock.connect_ex(where):
+                    return True
     except OSError:
-        return False
-    return True
+        pass
+    return False
+
+
+def _targets(text: str) -> list[tuple[int, Any]]:
+    """Return family and socket address of all that an address stands for."""
+    address = parse_address(text)
+    if isinstance(address, UnixAddress):
+        return [(socket.AF_UNIX, address.path)]
+    # Bytes: the codec for names would be read from where this user may not look.
+    host = (address.host or "127.0.0.1").encode()
+    found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
+    return [(family, where) for family, _, _, _, where in found]
 
 
 _WAITED_FOR: Final[Mapping[str, Callable[[str], bool]]] = {

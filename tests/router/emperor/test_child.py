@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from tests.lab.vassals import Report, Vassals, need_root, vassals
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.emperor import EXILE
 from uwsgi_router.router.config.emperor import EmperorConfig
-from uwsgi_router.router.config.hook_values import read_hook
+from uwsgi_router.router.config.hook_values import MOUNT_FLAGS, UMOUNT_FLAGS, read_hook
+from uwsgi_router.router.emperor import kernel
 from uwsgi_router.router.emperor.child import start_vassal
 from uwsgi_router.router.emperor.command import VassalLaunch, launch_of
 from uwsgi_router.router.emperor.vassal_file import VassalFile
@@ -80,18 +82,18 @@ class Bench:
         """Start it; return what it has written down."""
         pipe = self.start_apart(launch, user) if apart else self.start(launch, stdin)
         if pipe.recv(1) != b"\x01":
-            raise AssertionError(f"it did not start: {self.said(-1)}")
+            raise AssertionError(f"it did not start: {self.said()}")
         return self.vassals.report("one.ini")
 
     def status(self) -> int:
         """Wait for the end of the last one; return its exit status."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pids.pop(), 0)[1])
 
-    def said(self, _status: int = 0) -> str:
+    def said(self, most: int = 65_536) -> str:
         """Return what vassals have printed so far."""
         os.set_blocking(self.output, False)
         try:
-            return os.read(self.output, 65_536).decode()
+            return os.read(self.output, most).decode()
         except BlockingIOError:
             return ""
 
@@ -276,11 +278,14 @@ def test_capabilities_are_limited(bench: Bench) -> None:
 # --- its end with the Emperor ---
 
 
-@pytest.mark.parametrize("tyrant", [False, True])
-def test_it_dies_with_the_emperor(bench: Bench, tyrant: bool) -> None:
-    if tyrant:
+@pytest.mark.parametrize(
+    ("tyrant", "names"),
+    [(False, ()), (True, ()), (False, ("pid",)), (True, ("pid", "user"))],
+)
+def test_it_dies_with_the_emperor(bench: Bench, tyrant: bool, names: tuple[str, ...]) -> None:
+    if tyrant or names:
         need_root()
-    launch = bench.launch("ignores = 0 2", tyrant=tyrant, owner=USER if tyrant else 0)
+    launch = bench.launch(tyrant=tyrant, owner=USER if tyrant else 0, use_clone=names)
     emperor = os.fork()
     if not emperor:
         # A change of user makes the kernel forget the signal.
@@ -365,6 +370,24 @@ def test_its_host_name_and_mounts_are_not_the_hosts(bench: Bench) -> None:
     assert list(inside.iterdir()) == []
 
 
+def test_mounts_that_the_host_shares_get_none_of_its_own(bench: Bench) -> None:
+    need_root()
+    shared = bench.vassals.directory / "shared"
+    (shared / "inside").mkdir(parents=True)
+    kernel.mount(str(shared), str(shared), None, MOUNT_FLAGS["bind"], None)
+    try:
+        kernel.mount(None, str(shared), None, MOUNT_FLAGS["shared"], None)
+        hook = read_hook(f"mount:tmpfs none {shared}/inside")
+        bench.started(bench.launch(use_clone=("fs",), hook_as_vassal=(hook,)))
+        assert not os.path.ismount(shared / "inside")
+        # What the host mounts is seen there.
+        kernel.mount("none", f"{shared}/inside", "tmpfs", 0, None)
+        mounts = Path(f"/proc/{bench.pids[0]}/mounts").read_text()
+        assert mounts.count(f" {shared}/inside tmpfs ") == 2
+    finally:
+        kernel.umount(str(shared), UMOUNT_FLAGS["detach"])
+
+
 def test_it_can_mount_the_proc_of_its_pid_namespace(bench: Bench) -> None:
     need_root()
     hook = read_hook("mount:proc none /proc")
@@ -384,8 +407,8 @@ def test_the_end_of_the_first_process_ends_its_pid_namespace(bench: Bench) -> No
         print("here", flush=True)
         time.sleep(100)""")
     bench.start(replace(bench.launch(use_clone=("pid",)), argvs=[[sys.executable, "-c", code]]))
-    seen: list[str] = []
-    wait_until(lambda: seen.append(bench.said()) or "".join(seen).count("here") == 2, "both run")
+    for _ in range(2):
+        wait_until(lambda: bench.said(5) == "here\n", "both run")
     children = f"/proc/{bench.pids[0]}/task/{bench.pids[0]}/children"
     with open(children, encoding="ascii") as file:
         child = int(file.read())

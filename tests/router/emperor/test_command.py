@@ -85,17 +85,23 @@ def test_without_a_wrapper_the_program_keeps_its_own_arguments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "on", "shown"),
-    [(0o755, True, "exec://x.ini"), (0o644, True, "x.ini"), (0o755, False, "x.ini")],
+    ("mode", "on", "name", "shown"),
+    [
+        (0o755, True, "x.ini", "exec://{}/x.ini"),
+        (0o755, True, "a $b.ini", "exec://'{}/a $b.ini'"),
+        (0o644, True, "x.ini", "x.ini"),
+        (0o755, False, "x.ini", "x.ini"),
+    ],
 )
 def test_an_executable_configuration_is_run_if_asked_for(
-    tmp_path: Path, mode: int, on: bool, shown: str
+    tmp_path: Path, mode: int, on: bool, name: str, shown: str
 ) -> None:
-    path = tmp_path / "x.ini"
+    path = tmp_path / name
     path.touch()
     path.chmod(mode)
-    file = replace(FILE, name="x.ini", path=str(path))
-    assert arguments_of(file, EmperorConfig(magic_exec=on)) == ["--ini", shown]
+    file = replace(FILE, name=name, path=str(path))
+    expected = ["--ini", shown.format(tmp_path)]
+    assert arguments_of(file, EmperorConfig(magic_exec=on)) == expected
 
 
 def test_a_launch_has_what_the_emperor_says() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from uwsgi_router.router.config.emperor import EmperorConfig
-from uwsgi_router.router.emperor.kinds import VassalKind, kind_of, program_of
+from uwsgi_router.router.emperor.kinds import VassalKind, keys_of, kind_of, program_of
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 
 UWSGI, ROUTER, APPLICATIONS = VassalKind.UWSGI, VassalKind.ROUTER, VassalKind.APPLICATIONS
@@ -116,3 +116,22 @@ def test_the_program_of_a_kind(tmp_path: Path) -> None:
     assert program_of(UWSGI, wrapped, this, {"PATH": str(tmp_path)}) == ("uwsgi",)
     with pytest.raises(VassalRefused, match=r"no uwsgi in PATH: install it \(pip install uwsgi\)"):
         program_of(UWSGI, EmperorConfig(), this, {"PATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (("[app shop]", "command = x", "host = Shop.example", "host = www.shop.example:80"),
+         {b"shop.example", b"www.shop.example:80"}),
+        (("[app shop]", "command = x"), {b"shop"}),
+        (("[uwsgi]", "privileged-binary-patch = /opt/shop"), {b"shop"}),
+        (("[uwsgi]", "module = x", "subscribe-to = /run/router:shop.example,5", "subscribe-to = a:1:b.example"),
+         {b"shop.example", b"b.example"}),
+        (("[uwsgi]", "module = x", "subscribe2 = server=a:1,key=shop.example,modifier1=5"), {b"shop.example"}),
+        (("[uwsgi]", "module = x", "subscribe-to = a:1:@/etc/keys"), set()),
+        (("[uwsgi]", "module = x"), set()),
+    ],
+)  # fmt: skip
+def test_the_keys_of_a_file(tmp_path: Path, lines: tuple[str, ...], expected: set[bytes]) -> None:
+    assert keys_of(vassal(tmp_path, *lines), EmperorConfig(), {}) == expected
+    assert keys_of(vassal(tmp_path, *lines, name="shop.yml"), EmperorConfig(), {}) == frozenset()

@@ -5,7 +5,6 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.lab.processes import free_port
 from tests.lab.vassals import need_root, vassals
+from tests.lab.waiting import turn_until
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.process import ProcessConfig
 from uwsgi_router.router.emperor.on_demand import (
@@ -22,27 +22,13 @@ from uwsgi_router.router.emperor.on_demand import (
     is_on_demand,
     socket_name_of,
 )
-from uwsgi_router.router.emperor.socket_search import find_socket
+from uwsgi_router.router.emperor.socket_search import SocketFinder
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
 
 USER = 33
 _PROCESS = ProcessConfig()
 Found = tuple[OnDemandSocket | None, str]
-
-
-@pytest.fixture
-def loop() -> Iterator[SelectorLoop]:
-    one = SelectorLoop()
-    yield one
-    one.close()
-
-
-def until(loop: SelectorLoop, condition: Callable[[], object]) -> None:
-    end = loop.time() + 15.0
-    while not condition():
-        assert loop.time() < end
-        loop.step(0.05)
 
 
 def file_in(directory: Path, name: str = "one.ini", owner: int = 0) -> VassalFile:
@@ -53,15 +39,9 @@ def file_in(directory: Path, name: str = "one.ini", owner: int = 0) -> VassalFil
 def found(loop: SelectorLoop, file: VassalFile, patience: float = 15.0, **config: Any) -> Found:
     """Return what is found, and how."""
     answers: list[Found] = []
-    find_socket(
-        loop,
-        file,
-        EmperorConfig(**config),
-        _PROCESS,
-        lambda sock, fault: answers.append((sock, fault)),
-        patience=patience,
-    )
-    until(loop, lambda: answers)
+    finder = SocketFinder(loop, EmperorConfig(**config), _PROCESS, patience=patience)
+    finder.find(file, lambda sock, fault: answers.append((sock, fault)))
+    turn_until(loop, lambda: answers)
     (answer,) = answers
     return answer
 
@@ -123,7 +103,8 @@ def test_a_directory_has_a_socket_for_each(name: str, expected: str) -> None:
 def test_one_of_three_ways_is_enough() -> None:
     assert not is_on_demand(EmperorConfig())
     for name in ("extension", "directory", "exec"):
-        assert is_on_demand(EmperorConfig(**{f"on_demand_{name}": "x"}))
+        given: dict[str, Any] = {f"on_demand_{name}": "x"}
+        assert is_on_demand(EmperorConfig(**given))
 
 
 def test_a_command_prints_the_address(loop: SelectorLoop, tmp_path: Path) -> None:
@@ -156,16 +137,39 @@ def test_a_command_that_fails_or_hangs_is_told(loop: SelectorLoop, tmp_path: Pat
 
 def test_a_search_can_be_given_up(loop: SelectorLoop, tmp_path: Path) -> None:
     config = EmperorConfig(on_demand_exec="exec sleep 100;")
+    finder = SocketFinder(loop, config, _PROCESS, most=1)
     answers: list[object] = []
-    search = find_socket(
-        loop, file_in(tmp_path), config, _PROCESS, lambda *answer: answers.append(answer)
-    )
-    assert search is not None
-    search.cancel()
-    search.cancel()
+    searches = [
+        finder.find(file_in(tmp_path, name), lambda *answer: answers.append(answer))
+        for name in ("one.ini", "two.ini")
+    ]
+    # The second one has not begun.
+    for search in (*reversed(searches), *searches):
+        assert search is not None
+        search.cancel()
     for _ in range(3):
         loop.step(0.02)
     assert answers == []
+
+
+def test_so_many_search_at_once_and_no_more(loop: SelectorLoop, tmp_path: Path) -> None:
+    running = tmp_path / "running"
+    running.mkdir()
+    go = tmp_path / "go"
+    command = f'touch {running}/"$0"; while [ ! -e {go} ]; do sleep 0.02; done; true'
+    finder = SocketFinder(loop, EmperorConfig(on_demand_exec=command), _PROCESS, most=2)
+    answers: list[Found] = []
+    for number in range(5):
+        file = file_in(tmp_path, f"{number}.ini")
+        finder.find(file, lambda sock, fault: answers.append((sock, fault)))
+    turn_until(loop, lambda: len(list(running.iterdir())) == 2)
+    for _ in range(5):
+        loop.step(0.02)
+    assert sorted(one.name for one in running.iterdir()) == ["0.ini", "1.ini"]
+    go.touch()
+    turn_until(loop, lambda: len(answers) == 5)
+    assert answers == [(None, "")] * 5
+    assert len(list(running.iterdir())) == 5
 
 
 # --- addresses ---
@@ -291,7 +295,7 @@ def test_who_never_accepts_is_started_less_and_less_often(
     client = connected(one)
     for count in range(1, 6):
         one.watch(loop, lambda: times.append(loop.time()))
-        until(loop, lambda count=count: len(times) == count)  # type: ignore[misc]
+        turn_until(loop, lambda count=count: len(times) == count)  # type: ignore[misc]
         one.ended(served=False)
     gaps = [second - first for first, second in itertools.pairwise(times)]
     for gap, least in zip(gaps, [0.05, 0.1, 0.2, 0.3], strict=True):

@@ -2,13 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.log import Log
+from tests.lab.waiting import turn_until
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.hook_values import read_hook
@@ -17,27 +17,13 @@ from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
 
 
-@pytest.fixture
-def loop() -> Iterator[SelectorLoop]:
-    one = SelectorLoop()
-    yield one
-    one.close()
-
-
-def until(loop: SelectorLoop, condition: Callable[[], object]) -> None:
-    end = loop.time() + 15.0
-    while not condition():
-        assert loop.time() < end
-        loop.step(0.05)
-
-
 def file_in(directory: Path, name: str = "one.ini") -> VassalFile:
     path = str(directory / name)
     return VassalFile(name, str(directory), path, 1.0, 33, 34, str(directory))
 
 
 def config(**hooks: Any) -> EmperorConfig:
-    found = {
+    found: dict[str, Any] = {
         name: tuple(map(read_hook, one)) if isinstance(one, list) else one
         for name, one in hooks.items()
     }
@@ -52,7 +38,7 @@ def test_hooks_after_a_start_know_the_vassal(loop: SelectorLoop, tmp_path: Path,
     runner = HookRunner(loop, config(exec_as_emperor=[command]), dict(os.environ))
     runner.spawned(file_in(tmp_path), 4711)
     assert runner.busy
-    until(loop, lambda: not runner.busy)
+    turn_until(loop, lambda: not runner.busy)
     assert log.having(f"hooks as Emperor of one.ini: one.ini 4711 33 34 {tmp_path} {tmp_path}")
     assert log.having("hooks as Emperor of one.ini: ended (exit status 0)")
 
@@ -81,7 +67,7 @@ def test_what_fails_is_said_and_the_next_one_runs(
     hooks = ["exec:exit 3", "print:next", "!exec:exit 4"]
     runner = HookRunner(loop, config(hook_as_emperor=hooks))
     runner.spawned(file_in(tmp_path), 1)
-    until(loop, lambda: not runner.busy)
+    turn_until(loop, lambda: not runner.busy)
     assert log.having('hook "exec:exit 3" (as-emperor) has failed')
     assert log.having("hooks as Emperor of one.ini: next")
     assert log.having('hook "!exec:..." (as-emperor) has failed')
@@ -90,7 +76,7 @@ def test_what_fails_is_said_and_the_next_one_runs(
 def test_an_exit_is_that_of_the_sequence_only(loop: SelectorLoop, tmp_path: Path, log: Log) -> None:
     runner = HookRunner(loop, config(hook_as_emperor=["exit:5", "print:never"]))
     runner.spawned(file_in(tmp_path), 1)
-    until(loop, lambda: not runner.busy)
+    turn_until(loop, lambda: not runner.busy)
     assert log.having("ended (exit status 5)")
     assert not log.having("never")
 
@@ -105,7 +91,7 @@ def test_the_stop_hook_gets_the_name_and_nothing_else(
     idle: list[bool] = []
     runner.on_idle = lambda: idle.append(True)
     runner.stopped(file_in(tmp_path))
-    until(loop, lambda: idle)
+    turn_until(loop, lambda: idle)
     assert log.having(f"stop-hook {hook} one.ini: 1 one.ini {tmp_path}")
     assert log.having(f"stop-hook {hook} one.ini: ended (exit status 2)")
 
@@ -121,7 +107,7 @@ def test_all_that_it_prints_is_logged(loop: SelectorLoop, tmp_path: Path, log: L
     command = "exec:seq 1 20000; printf end"
     runner = HookRunner(loop, config(exec_as_emperor=[command]))
     runner.spawned(file_in(tmp_path), 1)
-    until(loop, lambda: not runner.busy)
+    turn_until(loop, lambda: not runner.busy)
     assert log.having("hooks as Emperor of one.ini: 20000")
     assert log.having("hooks as Emperor of one.ini: end")
 
