@@ -1,15 +1,21 @@
 """Last lines of a vassal, from the file that it writes to."""
 
 import os
+import re
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from uwsgi_router.protocol.text import printable, to_text
 
 #: Lines that are shown.
-LINES: Final = 10
-_BYTES: Final = 16_384
+LINES: Final = 20
+_BYTES: Final = 65_536
+# How uWSGI begins.
+_BEGIN: Final = "*** Starting uWSGI"
+_FAILURE: Final = re.compile("error|exception|traceback|fatal|no app loaded", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +69,13 @@ class LogTail:
         except OSError:
             return []
         lines = [line for line in to_text(data).splitlines() if line.strip()]
-        return [printable(line) for line in lines[-LINES:]]
+        return [printable(line) for line in _of_failure(lines)[-LINES:]]
+
+
+def _of_failure(lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines of the last start that failed: meanwhile the Emperor may have begun another one."""
+    begins = [number for number, line in enumerate(lines) if _BEGIN in line]
+    for begin, end in reversed(list(pairwise((0, *begins, len(lines))))):
+        if any(_FAILURE.search(line) for line in lines[begin:end]):
+            return lines[begin:end]
+    return lines

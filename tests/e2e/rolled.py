@@ -14,9 +14,13 @@ from tests.lab.processes import run
 class OurSite(VassalSite):
     """Vassals behind our fastrouter, and nginx before it."""
 
-    def __init__(self, lab: Place, **settings: Any) -> None:
+    def __init__(self, lab: Place, *, workers: int = 1, **settings: Any) -> None:
         self.control = str(lab.directory / "control.sock")
-        router = lab.router(f"--control-socket={self.control}", "--fastrouter-errors=http")
+        router = lab.router(
+            f"--control-socket={self.control}",
+            "--fastrouter-errors=http",
+            f"--fastrouter-processes={workers}",
+        )
         super().__init__(lab, router, **settings)
         self.nginx = lab.nginx(router.address)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[OurSite]:
-    """Two that start without an application, too: then they answer 500."""
+    """Two that start without an application, too: then they answer 500. The router has two workers."""
     with temporary() as place:
-        yield OurSite(place, names=("one", "two"), options=("need-app = false",))
+        yield OurSite(place, workers=2, names=("one", "two"), options=("need-app = false",))
 
 
 def test_a_build_that_answers_500_gets_no_request(pair: OurSite) -> None:
@@ -65,17 +64,16 @@ def test_what_an_operator_has_drained_stays_so(pair: OurSite) -> None:
 
 
 def test_a_request_that_does_not_end_keeps_its_vassal_from_the_reload(pair: OurSite) -> None:
-    stuck = threading.Thread(target=pair.nginx.get, args=("/?seconds=3",))
-    stuck.start()
-    (busy,) = wait_until(lambda: [n for n in pair.router.nodes().values() if n["ref"]], "it has it")
-    name = Path(busy["name"]).stem
     before = pair.emperor.vassals()
-    code, output, _ = pair.roll("--drain", "0.3", "--vassal", name)
-    assert code == 1
-    assert output == f"{name}: failed: {busy['name']} still has 1 requests after 0.3 s\n"
-    assert pair.states() == {"one": "ready", "two": "ready"}
-    assert pair.emperor.vassals() == before
-    stuck.join()
+    with pair.holding(pair.nginx.port) as statuses:
+        (busy,) = [node["name"] for node in pair.router.nodes().values() if node["ref"]]
+        name = Path(busy).stem
+        code, output, _ = pair.roll("--drain", "0.3", "--vassal", name)
+        assert code == 1
+        assert output == f"{name}: failed: {busy} still has 1 requests after 0.3 s\n"
+        assert pair.states() == {"one": "ready", "two": "ready"}
+        assert pair.emperor.vassals() == before
+    assert statuses == [200]
 
 
 def test_one_rollout_at_a_time_and_an_interrupt_finishes_the_current_vassal(pair: OurSite) -> None:

@@ -120,24 +120,21 @@ def test_a_broken_build_takes_one_vassal_down(site: UwsgiSite) -> None:
 
 
 def test_kill_9_leaves_no_vassal_silenced(site: UwsgiSite) -> None:
-    busy = site.lab.load(site.nginx, "/?seconds=2", clients=3)
-    wait_until(lambda: all(node["ref"] for node in site.router.nodes().values()), "all are busy")
-    rolling = site.rolling(*site.fifos, "--vassal", "two")
-    wait_until(lambda: site.serving() == site.sockets("one", "three"), "it is unsubscribed")
-    os.kill(rolling.pid, signal.SIGKILL)
-    wait_until(lambda: site.serving() == site.sockets(*site.names), "it is there again")
-    busy.stop()
-    assert busy.lost() == {}
+    with site.holding(site.nginx.port, len(site.names)) as statuses:
+        rolling = site.rolling(*site.fifos, "--vassal", "two")
+        wait_until(lambda: site.serving() == site.sockets("one", "three"), "it is unsubscribed")
+        os.kill(rolling.pid, signal.SIGKILL)
+        wait_until(lambda: site.serving() == site.sockets(*site.names), "it is there again")
+    assert set(statuses) == {200}
 
 
 def test_a_request_that_does_not_end_keeps_its_vassal_announced(site: UwsgiSite) -> None:
-    busy = site.lab.load(site.nginx, "/?seconds=4", clients=3)
-    wait_until(lambda: all(node["ref"] for node in site.router.nodes().values()), "all are busy")
     before = site.emperor.vassals()
-    code, output, _ = site.rollout(*site.fifos, "--vassal", "two", "--drain", "0.5")
-    assert (code, output) == (1, "two: failed: its nodes still have 1 requests after 0.5 s\n")
-    wait_until(lambda: site.serving() == site.sockets(*site.names), "it is there again")
-    busy.stop()
+    with site.holding(site.nginx.port, len(site.names)) as statuses:
+        code, output, _ = site.rollout(*site.fifos, "--vassal", "two", "--drain", "0.5")
+        assert (code, output) == (1, "two: failed: its nodes still have 1 requests after 0.5 s\n")
+        wait_until(lambda: site.serving() == site.sockets(*site.names), "it is there again")
+    assert set(statuses) == {200}
     assert site.emperor.vassals()["two.ini"]["respawns"] == before["two.ini"]["respawns"]
 
 

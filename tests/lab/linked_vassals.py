@@ -3,12 +3,15 @@
 import json
 import os
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.lab import programs
+from tests.lab.asking import ask
 from tests.lab.clients import Client
 from tests.lab.commands import Command, Gateway
 from tests.lab.messages import HOST
@@ -26,6 +29,9 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/generation":
         start_response("200 OK", [])
         return [{generation!r}.encode()]
+    if environ["PATH_INFO"] == "/hold":
+        while not os.path.exists({release!r}):
+            time.sleep(0.02)
     return answer(environ, start_response)
 """
 _BROKEN = "raise RuntimeError('this build is broken')\n"
@@ -176,11 +182,36 @@ class VassalSite:
         """Put a build where vassals load it from; "" is a broken one."""
         text = _BROKEN
         if generation:
-            text = _APP.format(apps=str(APPS), generation=generation)
+            text = _APP.format(
+                apps=str(APPS), generation=generation, release=str(self.directory / "release")
+            )
         # Python goes by whole seconds and the size.
         new = self.program.with_suffix(".new")
         new.write_text(text)
         os.replace(new, self.program)
+
+    @contextmanager
+    def holding(self, port: int, count: int = 1) -> Iterator[list[int]]:
+        """Have so many requests at vassals, until the block ends; their statuses are there after it."""
+        release = self.directory / "release"
+        statuses: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: statuses.append(ask(port, path="/hold")))
+            for _ in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_until(
+                lambda: sum(node["ref"] for node in self.router.nodes().values()) >= count,
+                "vassals have the requests",
+            )
+            yield statuses
+        finally:
+            release.touch()
+            for thread in threads:
+                thread.join()
+            release.unlink()
 
     def wait_for_next_second(self) -> None:
         """Wait until uWSGI's Emperor can tell a change from the last one."""

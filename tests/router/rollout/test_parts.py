@@ -62,14 +62,24 @@ def test_the_last_lines_are_those_behind_the_end_that_was_noted(tmp_path: Path) 
     assert tail.lines() == []
     with log.open("a") as file:
         file.write("".join(f"line {number}\n\n" for number in range(30)) + "\x1b[31mred\n")
-    assert tail.lines()[0] == "line 21"
+    assert tail.lines()[0] == "line 11"
     assert tail.lines()[-1] == "\\x1b[31mred"
-    assert len(tail.lines()) == 10
+    assert len(tail.lines()) == 20
     log.rename(tmp_path / "x.log.1")
     log.write_text("a new file\n")
     assert tail.lines() == ["a new file"]
     assert LogTail.of_file(str(tmp_path / "later.log")).lines() == []
     assert LogTail.of_process(-1).lines() == []
+
+
+def test_the_last_lines_are_of_the_last_start_that_failed(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    tail = LogTail.of_file(str(log))
+    begin = "*** Starting uWSGI 2.0.31 (64bit) ***\n"
+    log.write_text(f"{begin}ImportError: first\n{begin}ImportError: second\n{begin}python\n" * 2)
+    assert tail.lines() == [begin.strip(), "ImportError: second"]
+    log.write_text(f"gone\n{begin}well\n")
+    assert tail.lines() == ["gone", begin.strip(), "well"]
 
 
 def test_a_lock_is_of_the_directory_however_it_is_called(tmp_path: Path) -> None:
