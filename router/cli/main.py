@@ -9,6 +9,8 @@ from uwsgi_router.router.cli.command_table import COMMANDS
 
 # As in router.app.master.launch, which most commands do not need.
 _CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
+# As in protocol.emperor.
+_VASSAL = "UWSGI_EMPEROR_FD"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 # uWSGI's way to signal a running program, whose process id is in a file.
 SIGNALS = frozenset({"--stop", "--reload"})
@@ -145,7 +147,8 @@ def _run(arguments: Sequence[str]) -> int:
     from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
 
     try:
-        if configuration.process.master:
+        if configuration.process.master or (configuration.emperor.places and _VASSAL in os.environ):
+            # An Emperor below another one has a master, as uWSGI's: that speaks with the one above.
             from uwsgi_router.router.cli.roles import lead  # noqa: PLC0415
 
             return lead(arguments, configuration)

@@ -30,7 +30,8 @@ def prepare_reload(assignment: Assignment) -> int:
         channel.send({"problem": first + (f" (and {more} more)" if more else "")})
         return 0
     configuration = with_vassal_sockets(with_cores(report.configuration), os.environ)
-    if not configuration.process.master:
+    # An Emperor below another one has a master, whatever it says.
+    if not (configuration.process.master or configuration.emperor.places):
         channel.send({"problem": "no-master needs a restart"})
         return 0
     import uwsgi_router.router.app.jail_process  # noqa: PLC0415

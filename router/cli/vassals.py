@@ -15,6 +15,7 @@ from typing import Any, Final, cast, get_args
 from uwsgi_router.protocol.control import Order, Question
 from uwsgi_router.protocol.text import printable, show, to_text
 from uwsgi_router.router.cli import commands
+from uwsgi_router.router.cli.columns import aligned
 from uwsgi_router.router.cli.commands import failed, unread
 from uwsgi_router.router.cli.copies import age
 from uwsgi_router.subscriptions.application import runtime
@@ -145,16 +146,7 @@ def vassals_table(vassals: Sequence[VassalLine], wall: float) -> str:
     """
     if not vassals:
         return "there is no vassal\n"
-    rows = [[heading for heading, _ in _COLUMNS], *(_row(one, wall) for one in vassals)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(
-            f"{cell:{align}{width}}"
-            for cell, width, (_, align) in zip(row, widths, _COLUMNS, strict=True)
-        ).rstrip()
-        for row in rows
-    )
-    return "\n".join(lines) + "\n"
+    return aligned(_COLUMNS, [_row(one, wall) for one in vassals])
 
 
 def _row(one: VassalLine, wall: float) -> list[str]:

@@ -17,11 +17,12 @@ from uwsgi_router.router.config.jails import (
     TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option, Scope, options_of
-from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
+from uwsgi_router.router.config.process import CACHES, ProcessConfig
 from uwsgi_router.router.config.raw import RawRouterConfig, SslRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionConfig
 from uwsgi_router.router.config.tls import TLS, TlsConfig
+from uwsgi_router.router.config.vassal import PROCESS
 
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"

@@ -25,6 +25,7 @@ from uwsgi_router.protocol.text import to_text
 from uwsgi_router.router.emperor.document import vassal_members
 from uwsgi_router.router.emperor.government import Government
 from uwsgi_router.router.emperor.machine import LIVING, VassalEvent, VassalState
+from uwsgi_router.router.emperor.sending import send_some
 from uwsgi_router.router.emperor.vassal import Vassal
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 from uwsgi_router.subscriptions.application import runtime
@@ -230,13 +231,10 @@ class _Client:
 
     def _write(self) -> None:
         try:
-            sent = self._sock.send(self._unsent[:_CHUNK])
-        except BlockingIOError:
-            return
+            self._unsent = send_some(self._sock, self._unsent)
         except OSError:
             self.close()
             return
-        self._unsent = self._unsent[sent:]
         if not self._unsent:
             self._wait()
             self._ask()

@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Final
 from uwsgi_router.protocol.key import normal_key
 from uwsgi_router.router.config import table
 from uwsgi_router.router.config.emperor import EmperorConfig
+from uwsgi_router.router.config.ini import read_text
 from uwsgi_router.router.config.lines import ConfigurationExit, Line
 from uwsgi_router.router.config.option import Option, Standing
 from uwsgi_router.router.config.script import Script
@@ -23,6 +25,29 @@ _ROUTERS: Final = frozenset(
 )
 _PATCHES: Final = frozenset({"privileged_patch", "privileged_patch_line", "patch", "patch_line"})
 _MOST_SHOWN: Final = 3
+# What is read of one vassal's file and all that it includes.
+_MOST_FILES: Final = 200
+_MOST_CHARACTERS: Final = 1024 * 1024
+
+
+class _BoundedReader:
+    """Reader of files for the Emperor: whoever may write a vassal's file must not be able to hold it up."""
+
+    def __init__(self) -> None:
+        self._files = self._characters = 0
+
+    def read(self, path: str) -> str:
+        """Return the text of a regular file.
+
+        Raises:
+            OSError: it can't be read, or there were too many.
+        """
+        self._files += 1
+        if self._files > _MOST_FILES or self._characters > _MOST_CHARACTERS:
+            raise OSError(errno.EFBIG, "too much is included")
+        text = read_text(path, regular=True)
+        self._characters += len(text)
+        return text
 
 
 class VassalKind(enum.Enum):
@@ -120,7 +145,7 @@ def _announced_key(text: str) -> str:
 
 
 def _script_of(lines: Iterable[Line], environ: Mapping[str, str]) -> Script:
-    script = Script(environ)
+    script = Script(environ, _BoundedReader().read)
     try:
         script.run(list(lines))
     except ConfigurationExit:

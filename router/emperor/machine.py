@@ -75,7 +75,7 @@ class VassalAction(enum.Enum):
 
 
 class After(enum.Enum):
-    """What follows the end of a vassal's process."""
+    """Consequence of the end of a vassal's process."""
 
     RUN = "another process"
     SLEEP = "none until somebody connects"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.subscriptions.application.lines import KEPT, NamedLines, kept_lines
 
@@ -19,7 +20,8 @@ class VassalOutput:
 
     def __init__(self, loop: SelectorLoop, name: str, write: Callable[[bytes], object]) -> None:
         self._loop = loop
-        self._name = name
+        # Names of files may be any bytes: none of them begins a line of the log, or can't be written.
+        self._name = printable(show(os.fsencode(name)))
         self._write = write
         # Of the process that runs, and of those before it.
         self._lines, self._former = kept_lines(), kept_lines()

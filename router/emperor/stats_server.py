@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.router.emperor.sending import send_some
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 
@@ -14,7 +15,6 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 _METRICS: Final = re.compile(rb"[A-Z]+ /metrics[ ?]")
 _MOST_HEAD: Final = 16_384
-_CHUNK: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +141,10 @@ class _StatsClient:
 
     def _write(self) -> None:
         try:
-            sent = self._sock.send(self._unsent[:_CHUNK])
-        except BlockingIOError:
-            return
+            self._unsent = send_some(self._sock, self._unsent)
         except OSError:
             self.close()
             return
-        self._unsent = self._unsent[sent:]
         if not self._unsent:
             self._finish()
 

@@ -42,7 +42,7 @@ def inherit(government: Government, state: Mapping[str, Any]) -> None:
 
 
 def _restore(vassal: Vassal, saved: Mapping[str, Any], now: float) -> None:
-    vassal.chronicle = Chronicle(**saved["chronicle"])
+    vassal.scribe.chronicle = Chronicle(**saved["chronicle"])
     vassal.output.restore(saved["lines"])
     for descriptor in saved["outputs"]:
         os.set_inheritable(descriptor, False)

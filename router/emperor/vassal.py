@@ -15,7 +15,6 @@ from uwsgi_router.router.emperor.child import start_vassal
 from uwsgi_router.router.emperor.chronicle import Chronicle
 from uwsgi_router.router.emperor.command import VassalLaunch
 from uwsgi_router.router.emperor.machine import (
-    RUNNING,
     After,
     VassalAction,
     VassalEvent,
@@ -25,9 +24,10 @@ from uwsgi_router.router.emperor.machine import (
 )
 from uwsgi_router.router.emperor.on_demand import OnDemandSocket
 from uwsgi_router.router.emperor.output import VassalOutput
+from uwsgi_router.router.emperor.scribe import Scribe
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
-from uwsgi_router.router.supervision.process import cause_of, reap
+from uwsgi_router.router.supervision.process import reap
 
 log = logging.getLogger("uwsgi-router.emperor")
 
@@ -87,7 +87,7 @@ class Vassal:
 
     Attributes:
         file: see above; the newest that was seen.
-        chronicle: when what happened.
+        scribe: notes what happens.
         machine: its state.
         on_demand: see above.
         output: what it writes.
@@ -100,7 +100,13 @@ class Vassal:
         self._court = court
         self.file = file
         self.on_demand = on_demand
-        self.chronicle = Chronicle(file.mtime, court.wall())
+        self.scribe = Scribe(
+            file.name,
+            Chronicle(file.mtime, court.wall()),
+            court.config,
+            court.blacklist,
+            court.wall,
+        )
         timing = VassalTiming(court.config.curse_tolerance, court.config.required_heartbeat)
         now = court.loop.time()
         self.machine = VassalMachine(timing, now, on_demand=on_demand is not None)
@@ -118,6 +124,11 @@ class Vassal:
         """Its name."""
         return self.file.name
 
+    @property
+    def chronicle(self) -> Chronicle:
+        """Its times, and how its last process has ended."""
+        return self.scribe.chronicle
+
     # --- what happens to it ---
 
     def start(self) -> None:
@@ -130,7 +141,7 @@ class Vassal:
         """Tell its machine of an event, and carry out what follows."""
         before = self.machine.state
         actions = self.machine.tell(event, self._court.loop.time(), mercy=mercy)
-        self._note(before, event)
+        self.scribe.happened(event, before, self.machine.state)
         self._carry_out(actions)
 
     def seen(self, file: VassalFile) -> None:
@@ -157,8 +168,7 @@ class Vassal:
     def _act(self) -> None:
         before = self.machine.state
         actions = self.machine.act(self._court.loop.time())
-        if before is not VassalState.WAITING:
-            self._note_time(before)
+        self.scribe.acted(before, self.machine.state, self.pid)
         self._carry_out(actions)
 
     def _carry_out(self, actions: Iterable[VassalAction]) -> None:
@@ -203,8 +213,7 @@ class Vassal:
         try:
             launch = self._court.launch(self.file)
         except VassalRefused as refused:
-            log.error("%s: not started: %s", self.name, refused)  # noqa: TRY400 - one line
-            self.chronicle.last_end = str(refused)
+            self.scribe.could_not_start(str(refused))
             self.tell(VassalEvent.UNUSABLE)
             return
         ours, theirs = socket.socketpair()
@@ -214,9 +223,7 @@ class Vassal:
             pid = start_vassal(launch, theirs.fileno(), stdin, writing)
         except OSError as exc:
             ours.close()
-            text = f"no process can be made: {exc.strerror}"
-            log.error("%s: %s", self.name, text)  # noqa: TRY400 - one line
-            self.chronicle.last_end = text
+            self.scribe.could_not_start(f"no process can be made: {exc.strerror}")
             delay = self._court.blacklist.failed(self.name, self._court.wall())
             now = self._court.loop.time()
             self._carry_out(self.machine.tell(VassalEvent.CANNOT_START, now, delay=delay))
@@ -307,11 +314,11 @@ class Vassal:
             delay = self._court.blacklist.failed(self.name, wall)
         if self.on_demand is not None:
             self.on_demand.ended(served=self.machine.loyal)
-        self._tell_end(pid, code, state)
+        self.scribe.ended(pid, code, state, self.output.last(LAST_LINES))
         actions = self.machine.tell(VassalEvent.ENDED, now, delay=delay)
         self.chronicle.ended(wall, wall + delay if self.machine.next_start is not None else 0.0)
         if delay and self.machine.next_start is not None:
-            self._tell_delay(delay)
+            self.scribe.delayed(delay)
         self._court.buried(self, pid)
         self._carry_out(actions)
 
@@ -326,26 +333,6 @@ class Vassal:
             if byte == VassalByte.LOYAL:
                 self.tell(VassalEvent.LOYAL)
 
-    def _tell_end(self, pid: int, code: int, state: VassalState) -> None:
-        """Say how it has ended, and what it wrote last unless that was wanted."""
-        why = cause_of(code)
-        lines = self.output.last(LAST_LINES)
-        self.chronicle.last_end, self.chronicle.last_lines = why, lines
-        if state is VassalState.STOPPING and code == 0:
-            log.info("%s (pid %d) has stopped: %s", self.name, pid, why)
-            return
-        wrote = f"; it wrote last: {' | '.join(lines)}" if lines else "; it wrote nothing"
-        if state is VassalState.KILLED:
-            why += ", sent by the Emperor"
-        log.error("%s (pid %d) has ended: %s%s", self.name, pid, why, wrote)
-
-    def _tell_delay(self, delay: float) -> None:
-        entry = self._court.blacklist.entry(self.name)
-        most = ", the longest delay there is" if self._court.blacklist.at_most(self.name) else ""
-        if entry is not None and entry.attempts >= 2:
-            text = "%s has failed %d times before it answered a request: next start in %.3g s%s"
-            log.warning(text, self.name, entry.attempts + 1, delay, most)
-
     # --- what it waits for ---
 
     def _demanded(self) -> None:
@@ -354,54 +341,6 @@ class Vassal:
     def _sleep_no_more(self) -> None:
         if self.on_demand is not None:
             self.on_demand.unwatch()
-
-    def _note(self, before: VassalState, event: VassalEvent) -> None:
-        """Note and log what has changed."""
-        wall, chronicle = self._court.wall(), self.chronicle
-        match event:
-            case VassalEvent.READY:
-                chronicle.last_ready = wall
-                log.info("%s: spawned", self.name)
-            case VassalEvent.ACCEPTING:
-                chronicle.last_accepting = wall
-                if before is not VassalState.SERVING:
-                    log.info("%s: ready to accept requests", self.name)
-            case VassalEvent.LOYAL:
-                chronicle.last_loyal = wall
-                if self._court.blacklist.forgive(self.name):
-                    log.info("%s: loyal again", self.name)
-            case VassalEvent.HEARTBEAT:
-                chronicle.last_heartbeat = wall
-            case VassalEvent.RESET:
-                self._court.blacklist.forgive(self.name)
-            case VassalEvent.PIPE_CLOSED if self.machine.state is VassalState.CURSED:
-                log.info("%s has closed its pipe", self.name)
-        if self.machine.state is not before and self.machine.state is VassalState.STOPPING:
-            log.info("%s: told to stop: %s", self.name, event.value)
-        self._note_curse(before, wall)
-
-    def _note_time(self, before: VassalState) -> None:
-        """Log what was done because of the time."""
-        state = self.machine.state
-        if state is VassalState.KILLED:
-            why = {
-                VassalState.CURSED: "it closed its pipe and did not end",
-                VassalState.STOPPING: "it was told to stop and did not end",
-                VassalState.KILLED: "it still does not end",
-            }.get(before, "it sent no heartbeat, and did not reload")
-            log.error("%s (pid %d) is killed: %s", self.name, self.pid, why)
-        elif state is VassalState.RELOADING and before is not state:
-            seconds = self._court.config.required_heartbeat
-            log.error("%s sent no heartbeat within %g s: told to reload", self.name, seconds)
-        self._note_curse(before, self._court.wall())
-
-    def _note_curse(self, before: VassalState, wall: float) -> None:
-        state = self.machine.state
-        if state in (VassalState.STOPPING, VassalState.CURSED, VassalState.KILLED):
-            if state is not before:
-                self.chronicle.cursed = wall
-        elif state in RUNNING:
-            self.chronicle.cursed = 0.0
 
     # --- over an exec ---
 

@@ -106,6 +106,24 @@ def test_several_places_and_a_name_that_is_there_twice(lab: Place, place: Vassal
     emperor.wait_for_state(f"{other}/one.ini", "serving")
 
 
+def test_names_may_be_any_bytes(lab: Place, place: Vassals) -> None:
+    odd = os.fsencode(place.place) + b"/\xff\n2026 info emperor: all is well.ini"
+    with open(odd, "w") as file:
+        file.write("[uwsgi]\nprints = here\n")
+    emperor = Emperor(lab, place)
+    shown = "\\xff\n2026 info emperor: all is well.ini"
+    pid = emperor.wait_for_state(shown, "serving")["pid"]
+    emperor.command.wait_for_output("all is well.ini | here\n")
+    os.kill(pid, signal.SIGKILL)
+    emperor.wait_for(shown, lambda one: one["pid"] not in (-1, pid))
+    emperor.signal(signal.SIGUSR1)
+    emperor.command.wait_for_output("SIGUSR1: vassal")
+    assert not any(line.startswith("2026 ") for line in emperor.log().splitlines())
+    os.unlink(odd)
+    emperor.wait_gone(shown)
+    emperor.command.stop()
+
+
 def test_links_reload_by_themselves_with_nofollow(lab: Place, place: Vassals) -> None:
     skeleton = place.directory / "skeleton"
     skeleton.write_text("[uwsgi]\n")

@@ -7,75 +7,24 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.lab.asking import Asking, ask
+from tests.lab.empire import PROGRAMS
 from tests.lab.place import Place
-from tests.lab.processes import Process, free_port, run
+from tests.lab.processes import free_port, run
 from tests.lab.programs import uwsgi_router
-from tests.lab.serving import ROOT
 from tests.lab.waiting import wait_until
 
 pytestmark = pytest.mark.sources
 
-PROGRAMS = {
-    "gunicorn": "-m gunicorn --no-control-socket -b {address} tests.peers.served:application",
-    "uvicorn": "-m uvicorn --no-access-log --port {port} tests.peers.served:asgi",
-    "files": "-m http.server --bind 127.0.0.1 {port}",
-}
-
-
-class Empire:
-    """An Emperor beside an HTTP router, and its directory."""
-
-    def __init__(self, lab: Place, *options: str) -> None:
-        self.directory = lab.directory / "vassals"
-        self.directory.mkdir(exist_ok=True)
-        self.port = free_port()
-        self.control = lab.directory / "control"
-        self.process: Process = lab.program(
-            "emperor", uwsgi_router(), f"--http=127.0.0.1:{self.port}", "--http-hold=20",
-            f"--control-socket={self.control}", f"--emperor={self.directory}", "--emperor-freq=1", *options,
-            env={"XDG_RUNTIME_DIR": str(lab.directory), "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-
-    def put(self, name: str, *lines: str) -> Path:
-        path = self.directory / name
-        path.write_text("\n".join(lines) + "\n")
-        return path
-
-    def put_app(self, name: str, program: str, *lines: str) -> Path:
-        command = f"command = {sys.executable} {program}"
-        words = (f"[app {name}]", command, f"host = {name}.example", f"cwd = {ROOT}", *lines)
-        return self.put(f"{name}.ini", *words)
-
-    def count(self, text: str) -> int:
-        return self.process.output().count(text)
-
-    def wait_until_it_is_back(self, name: str) -> None:
-        wait_until(lambda: self.count(f" {name}.ini: started") == 2, "it comes back")
-        wait_until(lambda: ask(self.port, f"{name}.example") == 200, "it serves")
-
-    def touch(self, *names: str) -> None:
-        """Change files, beyond what is seen as the same second, and wait until all have reloaded."""
-        before = {name: self.count(f"{name}.ini: ready to accept") for name in names}
-        for name in names:
-            later = max(time.time(), (self.directory / f"{name}.ini").stat().st_mtime) + 1
-            os.utime(self.directory / f"{name}.ini", (later, later))
-        wait_until(
-            lambda: all(self.count(f"{n}.ini: ready to accept") > c for n, c in before.items()),
-            "all reload",
-            40,
-        )
-
 
 def test_apps_are_rolled_under_load_and_come_back_after_a_crash(lab: Place) -> None:
-    empire = Empire(lab)
+    empire = lab.empire()
     for name, program in PROGRAMS.items():
         empire.put_app(name, program, "replicas = 2")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_http()
     for name in PROGRAMS:
         assert ask(empire.port, f"{name}.example") == 200
     with ExitStack() as stack:
@@ -87,36 +36,36 @@ def test_apps_are_rolled_under_load_and_come_back_after_a_crash(lab: Place) -> N
         assert len(load.statuses) > 20
     # The supervisor of each is killed, and its copies with it.
     for name in PROGRAMS:
-        (line,) = (x for x in empire.process.output().splitlines() if f" {name}.ini: started" in x)
+        (line,) = (x for x in empire.output().splitlines() if f" {name}.ini: started" in x)
         os.kill(int(line.rpartition(" ")[2]), signal.SIGKILL)
     for name in PROGRAMS:
         empire.wait_until_it_is_back(name)
-    empire.process.signal(signal.SIGTERM)
-    assert empire.process.wait(40) == 0
+    empire.signal(signal.SIGTERM)
+    assert empire.wait(40) == 0
 
 
 def test_a_file_that_is_removed_is_withdrawn_and_a_mixture_is_refused(lab: Place) -> None:
-    empire = Empire(lab)
+    empire = lab.empire()
     path = empire.put_app("files", PROGRAMS["files"], "replicas = 1")
     empire.put("mixed.ini", "[uwsgi]", "http = :1", "module = shop")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_http()
     assert ask(empire.port, "files.example") == 200
-    assert "mixed.ini: not started: this program would run http (" in empire.process.output()
+    assert "mixed.ini: not started: this program would run http (" in empire.output()
     path.unlink()
-    empire.process.wait_for_output("[files.example] no nodes left")
-    empire.process.wait_for_output("files.ini: removed")
+    empire.wait_for_output("[files.example] no nodes left")
+    empire.wait_for_output("files.ini: removed")
 
 
 def test_a_broken_deploy_is_not_accepted_and_the_old_copies_go_on(lab: Place) -> None:
-    empire = Empire(lab)
+    empire = lab.empire()
     empire.put_app("files", PROGRAMS["files"], "replicas = 1")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_http()
     assert ask(empire.port, "files.example") == 200
-    empire.process.wait_for_output("files.ini: ready to accept")
+    empire.wait_for_output("files.ini: ready to accept")
     accepted = empire.count("files.ini: ready to accept")
     later = time.time() + 1
     os.utime(empire.put_app("files", "-c raise(SystemExit(9))", "replicas = 1"), (later, later))
-    empire.process.wait_for_output("rollout of files failed: files.2 ended with exit code 9")
+    empire.wait_for_output("rollout of files failed: files.2 ended with exit code 9")
     assert ask(empire.port, "files.example") == 200
     assert empire.count("files.ini: ready to accept") == accepted
 
@@ -140,19 +89,15 @@ def test_an_emperor_without_routers_serves_what_is_there(lab: Place) -> None:
 
 def test_operators_see_vassals_and_give_orders(lab: Place) -> None:
     stats = free_port()
-    empire = Empire(lab, f"--emperor-stats=127.0.0.1:{stats}", "--stats-http")
+    empire = lab.empire(f"--emperor-stats=127.0.0.1:{stats}", "--stats-http")
     empire.put_app("files", PROGRAMS["files"], "replicas = 1")
     empire.put("mixed.ini", "[uwsgi]", "http = :1", "module = shop")
-    empire.process.wait_for_output("files.ini: ready to accept")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_http()
+    empire.wait_for_output("files.ini: ready to accept")
 
     def vassals(*words: str) -> str:
-        done = run(
-            uwsgi_router(),
-            "vassals",
-            *words,
-            env={**os.environ, "XDG_RUNTIME_DIR": str(lab.directory)},
-        )
+        # The router says where its Emperor is.
+        done = run(uwsgi_router(), "vassals", "--control", str(empire.control), *words)
         return done.stdout + done.stderr
 
     def state(name: str) -> str:
@@ -172,8 +117,6 @@ def test_operators_see_vassals_and_give_orders(lab: Place) -> None:
     ]
     assert files.split()[:2] == ["files.ini", "serving"]
     assert "this program would run http (" in mixed
-    # The router says where its Emperor is.
-    assert "mixed.ini" in vassals("--control", str(empire.control))
     status = run(uwsgi_router(), "status", "--control", str(empire.control)).stdout
     assert "files.ini  serving" in status
     assert "files.example" in status

@@ -1,5 +1,6 @@
 """The Emperor as a process: beside routers, killed, without its master, with other options after HUP, many vassals."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.emperors import Emperor, alive, emperor_of, touch
+from tests.lab.emperors import Emperor, alive, emperor_of, read_all, touch
 from tests.lab.place import Place
 from tests.lab.processes import free_port
 from tests.lab.reloaded import children_of, name_of
@@ -50,7 +51,7 @@ def test_a_killed_emperor_takes_all_with_it_and_is_started_again(
     emperor = Emperor(lab, place, put_stubborn(place), fake=False, master=True)
     pids = stubborn(emperor)
     first = emperor.pid()
-    assert first == emperor_of(emperor.command)
+    assert first == emperor_of(emperor.command.pid)
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: not any(map(alive, pids)), "leader and child are gone")
     wait_until(lambda: emperor.pid() != first, "another Emperor governs")
@@ -143,7 +144,7 @@ def test_other_options_are_taken_in_place(lab: Place, place: Vassals) -> None:
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_for_output("the Emperor goes on with 3 vassals")
     emperor.wait_for_state("more.ini", "serving")
-    assert emperor.pid() == pid == emperor_of(emperor.command)
+    assert emperor.pid() == pid == emperor_of(emperor.command.pid)
     after = emperor.vassal("one.ini")
     assert after == before
     assert len(place.reported("one.ini")) == 1
@@ -175,7 +176,7 @@ def test_a_reload_can_bring_and_take_an_emperor(lab: Place, place: Vassals) -> N
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_ready(60.0)
     wait_until(lambda: not alive(pid), "it has ended with its Emperor")
-    assert "one.ini (pid" in emperor.log()
+    emperor.command.wait_for_output(f"one.ini (pid {pid}) has stopped: exit status 0")
     emperor.ini.write_text(text)
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_ready(60.0)
@@ -190,6 +191,32 @@ def test_a_bad_configuration_changes_nothing(lab: Place, place: Vassals) -> None
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_for_output("nothing has changed: ")
     assert emperor.vassal("one.ini") == before
+
+
+@pytest.mark.parametrize("line", ["", "no-master = true"])
+def test_an_emperor_below_an_emperor(line: str, lab: Place, place: Vassals) -> None:
+    below = place.directory / "below"
+    below.mkdir()
+    (below / "one.ini").write_text("[uwsgi]\nsays = 1 5 17\n")
+    stats = place.directory / "sub.sock"
+    place.put(
+        "sub.ini",
+        *(f"emperor = {below}", f"emperor-wrapper = {place.fake}", f"emperor-stats = {stats}"),
+        line,
+    )
+    emperor = Emperor(lab, place, fake=False)
+    # Who governs is loyal.
+    sub = emperor.wait_for("sub.ini", lambda one: one["accepting"] and one["loyal"])
+    pid = place.report("one.ini")["pid"]
+    assert emperor_of(sub["pid"]) == json.loads(read_all(stats))["pid"]
+    # What was touched reloads the Emperor below, and nothing that it governs.
+    touch(place.place / "sub.ini")
+    emperor.wait_for("sub.ini", lambda one: one["respawns"] == 1 and one["accepting"], 30.0)
+    assert len(place.reported("one.ini")) == 1
+    assert alive(pid)
+    (place.place / "sub.ini").unlink()
+    emperor.wait_gone("sub.ini")
+    assert not alive(pid)
 
 
 def test_signals_to_the_master_reach_the_emperor(lab: Place, place: Vassals) -> None:

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.e2e.test_emperor_apps import PROGRAMS, Empire
 from tests.lab.asking import Asking, ask
+from tests.lab.empire import PROGRAMS
 from tests.lab.place import Place
 from tests.lab.programs import uwsgi
 from tests.lab.waiting import wait_until
@@ -16,16 +16,16 @@ pytestmark = pytest.mark.sources
 def test_a_request_starts_a_vassal_that_falls_asleep_again(lab: Place) -> None:
     sockets = lab.directory / "sockets"
     sockets.mkdir()
-    empire = Empire(lab, f"--emperor-on-demand-directory={sockets}", "--http-processes=2")
+    empire = lab.empire(f"--emperor-on-demand-directory={sockets}", "--http-processes=2")
     idle = ("[uwsgi]", "idle = 1", "die-on-idle = true")
     empire.put_app("files", PROGRAMS["files"], "replicas = 1", *idle)
     empire.put_app("other", PROGRAMS["uvicorn"], "replicas = 1", *idle)
-    empire.process.wait_for_output("other.ini: started by the first connection to")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_output("other.ini: started by the first connection to")
+    empire.wait_for_http()
     assert ask(empire.port, "files.example") == 200
     assert empire.count("files.ini: started by a request") == 1
-    assert "other.ini: started by a request" not in empire.process.output()
-    empire.process.wait_for_output("no request for 1 s", seconds=30)
+    assert "other.ini: started by a request" not in empire.output()
+    empire.wait_for_output("no request for 1 s", seconds=30)
     wait_until(lambda: empire.count("[files.example] no nodes left") == 1, "it leaves", 30)
     # The key is known from before; the request starts its vassal all the same.
     assert ask(empire.port, "files.example") == 200
@@ -38,11 +38,11 @@ def test_a_request_starts_a_vassal_that_falls_asleep_again(lab: Place) -> None:
 def test_no_request_is_lost_where_a_vassal_falls_asleep_and_wakes(lab: Place) -> None:
     sockets = lab.directory / "sockets"
     sockets.mkdir()
-    empire = Empire(lab, f"--emperor-on-demand-directory={sockets}")
+    empire = lab.empire(f"--emperor-on-demand-directory={sockets}")
     empire.put_app(
         "files", PROGRAMS["files"], "replicas = 1", "[uwsgi]", "idle = 1", "die-on-idle = true"
     )
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_http()
     statuses = []
     end = time.monotonic() + 8
     while time.monotonic() < end:
@@ -57,8 +57,8 @@ def test_the_real_uwsgi_is_started_by_the_key_that_it_announces(lab: Place) -> N
     sockets = lab.directory / "sockets"
     sockets.mkdir()
     announce = lab.directory / "announce"
-    empire = Empire(
-        lab, f"--emperor-on-demand-directory={sockets}", f"--binary-path={uwsgi()}", "--emperor-graceful-shutdown",
+    empire = lab.empire(
+        f"--emperor-on-demand-directory={sockets}", f"--binary-path={uwsgi()}", "--emperor-graceful-shutdown",
         f"--http-subscription-server={announce}",
     )  # fmt: skip
     application = lab.directory / "application.py"
@@ -69,6 +69,6 @@ def test_the_real_uwsgi_is_started_by_the_key_that_it_announces(lab: Place) -> N
         "real.ini", "[uwsgi]", f"wsgi-file = {application}", "master = true", "socket = 127.0.0.1:0",
         f"subscribe-to = {announce}:real.example",
     )  # fmt: skip
-    empire.process.wait_for_output("real.ini: started by the first connection to")
-    empire.process.wait_until_it_accepts(f"127.0.0.1:{empire.port}")
+    empire.wait_for_output("real.ini: started by the first connection to")
+    empire.wait_for_http()
     assert ask(empire.port, "real.example") == 200

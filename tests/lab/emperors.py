@@ -133,7 +133,7 @@ def alive(pid: int) -> bool:
     return fields[0] not in ("Z", "X")
 
 
-def emperor_of(command: Command) -> int:
+def emperor_of(master: int) -> int:
     """Return the process id of the Emperor below a master."""
-    (found,) = [pid for pid in children_of(command.pid) if name_of(pid) == "uWSGI Emperor"]
+    (found,) = [pid for pid in children_of(master) if name_of(pid) == "uWSGI Emperor"]
     return found

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from tests.lab import proxies
 from tests.lab.commands import Command, HttpRouter, OtherRouter, RawRouter, Router
 from tests.lab.databases import Postgres, Redis
+from tests.lab.empire import Empire
 from tests.lab.load import Load
 from tests.lab.nginx import Nginx
 from tests.lab.nodes import Node
@@ -74,6 +75,9 @@ class Place:
     def served(self, *arguments: str, **settings: Any) -> Served:
         """Start copies of a program behind a router; see :class:`Served`."""
         return self.started(Served(self.directory, *arguments, **settings))
+
+    def empire(self, *options: str) -> Empire:
+        return self._started(Empire(self.directory, *options))
 
     def program(self, name: str, *argv: str, **settings: Any) -> Process:
         """Start any program; see :class:`Process`."""

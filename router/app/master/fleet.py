@@ -57,7 +57,6 @@ class Fleet:
         sockets: of the master.
         beats: heartbeats of all children.
         listener: is told what becomes of them.
-        sessions: of an Emperor's vassals.
 
     Attributes:
         generations: the newest last.
@@ -75,14 +74,13 @@ class Fleet:
         sockets: MasterSockets,
         beats: Beats,
         listener: FleetListener,
-        sessions: SessionTable,
     ) -> None:
         self._loop = loop
         self._listener = listener
         self.sockets = sockets
         self.beats = beats
         self._devices = MasterDevices()
-        self.children = Children(loop, launch, sockets, self._devices, beats, self, sessions)
+        self.children = Children(loop, launch, sockets, self._devices, beats, self, SessionTable())
         self.generations: list[Generation] = []
         self._lending = Lending(sockets)
         self._handing_on: HandingOn | None = None
@@ -258,17 +256,6 @@ class Fleet:
         self.sockets.close()
         return bool(children)
 
-    @property
-    def emperor_only(self) -> bool:
-        """True if the Emperor is all that runs."""
-        return all(child.role == "emperor" for child in self.running())
-
-    def pass_on(self, number: int) -> None:
-        """Pass a signal on to the Emperor."""
-        for child in self.running():
-            if child.role == "emperor":
-                child.program.signal(signal.Signals(number))
-
     def kill(self) -> None:
         """End all processes without their doing."""
         for child in self.running():
@@ -386,6 +373,8 @@ class Fleet:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the processes of generations that were there before an exec."""
         self._devices.restore(state["devices"])
+        # Another version may not have had them.
+        self.children.sessions = SessionTable.restore(state.get("sessions"))
         for saved in state["generations"]:
             generation = Generation.restore(saved)
             self.generations.append(generation)

@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import signal
+from collections.abc import Iterable
 from typing import Final
 
 from uwsgi_router.router.app.master.children import Children
@@ -12,6 +14,8 @@ from uwsgi_router.router.supervision.sessions import end_sessions
 
 log = logging.getLogger("uwsgi-router.master")
 
+#: Signals that are for the Emperor.
+EMPERORS: Final = (signal.SIGURG, signal.SIGWINCH)
 _PR_SET_CHILD_SUBREAPER: Final = 36
 #: Name of the Emperor's process, for the log.
 EMPEROR: Final = "the Emperor"
@@ -37,6 +41,7 @@ def add_lasting(children: Children, before: Generation | None, generation: Gener
         if not (before is not None and _same_jail(before, generation, title)):
             generation.children.append(children.make(generation, "jail", place, title))
     if generation.configuration.emperor.places:
+        adopt_orphans(generation.configuration)
         kept = None if before is None else _running(before, EMPEROR)
         if kept is None:
             kept = children.make(generation, "emperor", 0, EMPEROR)
@@ -62,6 +67,7 @@ def _running(generation: Generation, title: str) -> ChildProcess | None:
 
 def take_over(generation: Generation) -> None:
     """Give kept children the configuration of the generation that serves now."""
+    adopt_orphans(generation.configuration)
     for child in generation.children:
         if child.source is generation:
             continue
@@ -72,6 +78,18 @@ def take_over(generation: Generation) -> None:
             child.tell(
                 generation.descriptor, do="become", generation=generation.number, changed=changed
             )
+
+
+def emperor_only(running: Iterable[ChildProcess]) -> bool:
+    """Return True if the Emperor is all that runs."""
+    return all(child.role == "emperor" for child in running)
+
+
+def pass_on(number: int, running: Iterable[ChildProcess]) -> None:
+    """Pass a signal on to the Emperor, if it runs."""
+    for child in running:
+        if child.role == "emperor":
+            child.program.signal(signal.Signals(number))
 
 
 def end_orphans(sessions: SessionTable) -> None:

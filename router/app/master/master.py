@@ -16,11 +16,10 @@ from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
-from uwsgi_router.router.app.master.lasting import adopt_orphans
+from uwsgi_router.router.app.master.lasting import EMPERORS, emperor_only, pass_on
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.manager import ServiceManager
 from uwsgi_router.router.app.master.reload import Reload, execute
-from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.master.value import load
@@ -58,7 +57,6 @@ class Master:
         surroundings: who is told of its life.
         beats: heartbeats of children; None: there are none yet.
         reloads: descriptor of what is published of reloads; -1: none yet.
-        sessions: of an Emperor's vassals; None: there are none yet.
 
     Attributes:
         fleet: its processes.
@@ -73,13 +71,10 @@ class Master:
         surroundings: Surroundings,
         beats: Beats | None = None,
         reloads: int = -1,
-        sessions: SessionTable | None = None,
     ) -> None:
         self._launch = launch
         self._loop = SelectorLoop()
-        self.fleet = Fleet(
-            self._loop, launch, sockets, beats or Beats(), self, sessions or SessionTable()
-        )
+        self.fleet = Fleet(self._loop, launch, sockets, beats or Beats(), self)
         self.reload = Reload(self._loop, launch, self.fleet, self._execute, reloads)
         self._manager = ServiceManager(
             self._loop, self.fleet, surroundings.notifier, surroundings.watchdog
@@ -143,18 +138,14 @@ class Master:
             state: what it has left for itself.
         """
         fleet, reload = state["fleet"], state["reload"]
-        # Another version may not have had this one.
-        sessions = fleet.get("sessions")
-        for descriptor in (fleet["beats"], reload["descriptor"], sessions):
-            if descriptor is not None:
-                os.set_inheritable(descriptor, False)
+        for descriptor in (fleet["beats"], reload["descriptor"]):
+            os.set_inheritable(descriptor, False)
         return cls(
             launch,
             MasterSockets.restore(fleet["sockets"]),
             Surroundings.restore(state["surroundings"]),
             Beats(fleet["beats"]),
             reload["descriptor"],
-            SessionTable(sessions),
         )
 
     def go_on(self, state: Mapping[str, Any]) -> int:
@@ -194,7 +185,6 @@ class Master:
         raise_descriptor_limit()
         self._write_pidfiles(process)
         environment.restrict_new_files(process)
-        adopt_orphans(configuration)
         # Vassals may run what gives them other rights.
         if os.geteuid() == 0 and process.uid is not None and not configuration.emperor.places:
             gain_no_privileges()
@@ -260,7 +250,6 @@ class Master:
             # As uWSGI has it: who governs is loyal.
             self._emperor.answered()
         if generation.number > 1:
-            adopt_orphans(generation.configuration)
             self._change(generation.configuration.process)
         self.reload.took_over()
 
@@ -287,7 +276,7 @@ class Master:
         members = message.members
         if "buried" in members:
             # Somebody has ended the Emperor itself; without routers it is all there is.
-            if self.fleet.emperor_only:
+            if emperor_only(self.fleet.running()):
                 self._stop()
         elif "reload" in members:
             waiting = [socket.socket(fileno=one) for one in message.descriptors]
@@ -314,7 +303,7 @@ class Master:
         self._loop.on_signals([signal.SIGUSR1], lambda _number: self._reopen("SIGUSR1"))
         self._loop.on_signals([signal.SIGUSR2], lambda _number: self._tell_status("SIGUSR2"))
         self._loop.on_signals([signal.SIGHUP], lambda _number: self.reload.ask("SIGHUP"))
-        self._loop.on_signals([signal.SIGURG, signal.SIGWINCH], self.fleet.pass_on)
+        self._loop.on_signals(EMPERORS, lambda number: pass_on(number, self.fleet.running()))
 
     def _child_signal(self, _number: int) -> None:
         self._reap()

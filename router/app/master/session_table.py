@@ -31,6 +31,13 @@ class SessionTable:
         self.descriptor = descriptor
         self._memory = mmap.mmap(descriptor, _SIZE)
 
+    @classmethod
+    def restore(cls, descriptor: int | None) -> "SessionTable":
+        """Return the one that was there before an exec; a new one if there was none."""
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
+        return cls(descriptor)
+
     def read(self) -> set[int]:
         """Return all that are noted."""
         return {pid for (pid,) in _ENTRY.iter_unpack(self._memory)} - {0}

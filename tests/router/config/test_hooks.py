@@ -14,6 +14,7 @@ from uwsgi_router.router.config.hook_values import (
     read_mount,
     read_umount,
 )
+from uwsgi_router.router.config.load import examine
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,26 @@ def test_capabilities() -> None:
     for text in ("", "setgid,", "everything"):
         with pytest.raises(ValueError, match="expected capabilities"):
             read_capabilities(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("hook-as-vassal", "fly:away", "expected an action"),
+        ("hook-as-emperor", "call:function", "C function"),
+        ("mount-as-vassal", "proc", "TYPE SOURCE TARGET"),
+        ("umount-as-emperor", "/x ro", "expected flags"),
+        ("exec-as-vassal", "", "expected an argument"),
+        ("vassals-start-hook", "echo hello", "no shell"),
+        ("emperor-use-clone", "files", "a vassal would share the Emperor's"),
+        ("emperor-use-clone", "moon", "expected namespaces"),
+        ("emperor-cap", "everything", "expected capabilities"),
+        ("call-as-emperor", "function", "exec-as-emperor run commands"),
+        ("cap", "setgid", "use the settings of its systemd unit"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_at_the_start(name: str, value: str, says: str) -> None:
+    report = examine(["--emperor=/etc/vassals", f"--{name}={value}"], {})
+    (problem,) = report.problems
+    assert says in str(problem)
+    assert name in str(problem)

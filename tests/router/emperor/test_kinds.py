@@ -1,5 +1,6 @@
 """Kinds of vassals: what a file says decides which program runs it."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,17 @@ def test_the_program_of_a_kind(tmp_path: Path) -> None:
 def test_the_keys_of_a_file(tmp_path: Path, lines: tuple[str, ...], expected: set[bytes]) -> None:
     assert keys_of(vassal(tmp_path, *lines), EmperorConfig(), {}) == expected
     assert keys_of(vassal(tmp_path, *lines, name="shop.yml"), EmperorConfig(), {}) == frozenset()
+
+
+def test_a_fifo_does_not_hold_up_the_emperor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert kind(tmp_path, "[uwsgi]", "include = fifo", "http = :80") is ROUTER
+    assert kind(tmp_path, "[uwsgi]", "include = /dev/zero", "value = @(fifo)") is UWSGI
+    file = vassal(tmp_path, "[app a]", "command = x", "host = @(fifo)", "host = b")
+    assert keys_of(file, EmperorConfig(), {}) == {b"b"}
+
+
+def test_what_is_included_again_and_again_ends(tmp_path: Path) -> None:
+    (tmp_path / "large").write_text("#" * 1_000_000 + "\n")
+    includes = ["include = large"] * 40_000
+    assert kind(tmp_path, "[uwsgi]", *includes, "http = :80") is ROUTER
