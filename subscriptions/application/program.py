@@ -4,7 +4,7 @@ import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,25 @@ def _send(pid: int, number: int) -> None:
 
 def session(leader: int) -> set[int]:
     """Return the processes of a session, its leader included, from ``/proc``."""
-    found = set()
+    return {pid for pid, _, session in _processes() if session == leader}
+
+
+def descendants(pid: int) -> set[int]:
+    """Return a process and all that it and its children have started, from ``/proc``."""
+    children: dict[int, list[int]] = {}
+    for one, parent, _ in _processes():
+        children.setdefault(parent, []).append(one)
+    found = {pid}
+    left = [pid]
+    while left:
+        new = set(children.get(left.pop(), ())) - found
+        found |= new
+        left += new
+    return found
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Yield each process with its parent and its session."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
@@ -124,9 +142,7 @@ def session(leader: int) -> set[int]:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue
-        if int(fields[3]) == leader:
-            found.add(int(name))
-    return found
+        yield int(name), int(fields[1]), int(fields[3])
 
 
 def _number(text: str) -> int | str:

@@ -114,7 +114,7 @@ class SecureVassal(Process):
 def test_uwsgi_answers_over_suwsgi(lab: Place, authority: Authority) -> None:
     """It ends its answers without close_notify, whatever ends them."""
     files = authority.issue()
-    vassal = lab._started(SecureVassal(lab.directory, files.certificate, files.key))
+    vassal = lab.started(SecureVassal(lab.directory, files.certificate, files.key))
     port = vassal.address.rpartition(":")[2]
     router = lab.http_router(
         f"--http-to=suwsgi://localhost:{port}", f"--http-backend-ca={authority.file}"

@@ -1,6 +1,7 @@
 """Operator of nodes: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -24,6 +25,8 @@ from uwsgi_router.router.proxy.running import (
 )
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
+
+log = logging.getLogger("uwsgi-router.control")
 
 # Seconds that a WebSocket has for the answer to its Close, and between two looks at streams.
 _LAST_WORDS: Final = 1.0
@@ -140,6 +143,19 @@ class ServedElsewhere(Protocol):
         """Return what the running requests of each node are, by key and name of the node."""
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Name of nodes that is withheld.
+
+    Attributes:
+        going: wait for the requests that its nodes have.
+        close: ends it.
+    """
+
+    going: DrainWait
+    close: Callable[[], None]
+
+
 class Operator:
     """Operator of the nodes of a program.
 
@@ -253,6 +269,38 @@ class Operator:
             return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
 
         return StreamLimit(seconds, count, lambda: end_streams_of(routers, names))
+
+    def withhold(self, name: str, *, by: str, streams: float | None = None) -> "Withheld":
+        """Drain a node until the result is closed, also if it leaves and comes back meanwhile.
+
+        Args:
+            name: of the node.
+            by: who asks.
+            streams: as for :meth:`drain`.
+        """
+        try:
+            name, _ = node_address(name, None)
+        except ValueError as exc:
+            raise unknown_node(name, None) from exc
+        for table in self._tables.values():
+            table.report(table.registry.withhold(name))
+        log.info("%s is withheld by %s", show(name), by)
+        found: list[SteeredNode] = [
+            AnnouncedNode(table, node)
+            for table in self._tables.values()
+            for node in table.registry.named(name)
+        ]
+        limit = None if streams is None else self._stream_limit(found, streams)
+        # Nodes that have left meanwhile are held by their requests only.
+        wait = self._drain_wait(
+            None, found, lambda: sum(one.node.reference for one in found), limit
+        )
+        return Withheld(wait, lambda: self._admit(name, by))
+
+    def _admit(self, name: str, by: str) -> None:
+        log.info("%s is not withheld any more by %s", show(name), by)
+        for table in self._tables.values():
+            table.report(table.registry.admit(name))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.
