@@ -116,7 +116,14 @@ class Government:
         fault = tyrant_fault(file) if self.config.tyrant else None
         if fault is not None:
             raise VassalRefused(fault)
-        kind = kind_of(file, self.config, self.environ)
+        try:
+            kind = kind_of(file, self.config, self.environ)
+        except VassalRefused:
+            raise
+        except Exception as exc:
+            # Others write these files: none of them may end the Emperor, and with it all vassals.
+            log.exception("a bug while reading %s", file.path)
+            raise VassalRefused(f"it can't be read: {exc!r}") from exc
         try:
             program: Sequence[str]
             program = program_of(kind, self.config, self._program, self.environ)

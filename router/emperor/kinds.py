@@ -91,6 +91,9 @@ def kind_of(
     """
     if not file.path.endswith(".ini") or (config.magic_exec and os.access(file.path, os.X_OK)):
         return VassalKind.UWSGI
+    if not os.access(file.directory, os.X_OK):
+        # Its program says so, in words.
+        return VassalKind.UWSGI
     settings = [Line("set", setting, "") for setting in config.vassal_settings]
     # As the vassal does: what a file includes is looked for in its directory.
     with contextlib.chdir(file.directory):

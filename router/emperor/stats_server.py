@@ -15,6 +15,8 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 _METRICS: Final = re.compile(rb"[A-Z]+ /metrics[ ?]")
 _MOST_HEAD: Final = 16_384
+#: Seconds until a port accepts again after descriptors ran out.
+AGAIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,22 @@ class EmperorStats:
         self._clients: list[_StatsClient] = []
         for bound in listeners:
             bound.sock.setblocking(False)
-            loop.add_reader(bound.sock.fileno(), self._accepting(bound.sock))
+            self._listen(bound.sock)
+
+    def _listen(self, listener: socket.socket) -> None:
+        if listener.fileno() >= 0:
+            self.loop.add_reader(listener.fileno(), self._accepting(listener))
 
     def _accepting(self, listener: socket.socket) -> Callable[[], None]:
         def accept() -> None:
             try:
                 sock, _peer = listener.accept()
+            except (BlockingIOError, ConnectionError):
+                return
             except OSError:
+                # No descriptor is free: who waits there would wake us again and again.
+                self.loop.remove_reader(listener.fileno())
+                self.loop.call_later(AGAIN, self._listen, listener)
                 return
             if len(self._clients) >= self._limits.clients:
                 self._clients[0].close()

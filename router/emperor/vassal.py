@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 from uwsgi_router.protocol.emperor import EXILE, EmperorByte, VassalByte
 from uwsgi_router.router.config.model import EmperorConfig
 from uwsgi_router.router.emperor.blacklist import Blacklist
-from uwsgi_router.router.emperor.child import start_vassal
 from uwsgi_router.router.emperor.chronicle import Chronicle
 from uwsgi_router.router.emperor.command import VassalLaunch
 from uwsgi_router.router.emperor.machine import (
@@ -25,6 +24,7 @@ from uwsgi_router.router.emperor.machine import (
 from uwsgi_router.router.emperor.on_demand import OnDemandSocket
 from uwsgi_router.router.emperor.output import VassalOutput
 from uwsgi_router.router.emperor.scribe import Scribe
+from uwsgi_router.router.emperor.start import start_watched
 from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 from uwsgi_router.router.supervision.process import reap
@@ -216,28 +216,22 @@ class Vassal:
             self.scribe.could_not_start(str(refused))
             self.tell(VassalEvent.UNUSABLE)
             return
-        ours, theirs = socket.socketpair()
-        stdin = None if self.on_demand is None else self.on_demand.fileno()
-        writing = self.output.open()
         try:
-            pid = start_vassal(launch, theirs.fileno(), stdin, writing)
+            stdin = None if self.on_demand is None else self.on_demand.fileno()
+            pid, pidfd, pipe = start_watched(launch, stdin, self.output)
         except OSError as exc:
-            ours.close()
             self.scribe.could_not_start(f"no process can be made: {exc.strerror}")
             delay = self._court.blacklist.failed(self.name, self._court.wall())
             now = self._court.loop.time()
             self._carry_out(self.machine.tell(VassalEvent.CANNOT_START, now, delay=delay))
             return
-        finally:
-            theirs.close()
-            os.close(writing)
         self.chronicle.began(self.file.mtime, self._court.wall())
-        self._watch(pid, ours)
+        self._watch(pid, pidfd, pipe)
         log.info("%s: started, pid %d", self.name, pid)
         self._court.started(self)
 
-    def _watch(self, pid: int, pipe: socket.socket | None) -> None:
-        self.pid, self._pidfd = pid, os.pidfd_open(pid)
+    def _watch(self, pid: int, pidfd: int, pipe: socket.socket | None) -> None:
+        self.pid, self._pidfd = pid, pidfd
         self._court.loop.add_reader(self._pidfd, self._dead)
         if pipe is None:
             return
@@ -373,7 +367,7 @@ class Vassal:
     def go_on(self, pid: int, pipe: socket.socket | None) -> None:
         """Go on with a process that was started before an exec; -1: there is none."""
         if pid > 1:
-            self._watch(pid, pipe)
+            self._watch(pid, os.pidfd_open(pid), pipe)
         if self.machine.state is VassalState.ASLEEP:
             assert self.on_demand is not None
             self.on_demand.watch(self._court.loop, self._demanded)

@@ -78,8 +78,17 @@ class WantedKeys:
             if vassal.on_demand is None or self._seen.get(name) == vassal.file:
                 continue
             self._seen[name] = vassal.file
-            config, environ = self._government.config, self._government.environ
-            self._replace(name, keys_of(vassal.file, config, environ))
+            self._replace(name, self._keys_of(vassal.file))
+
+    def _keys_of(self, file: VassalFile) -> frozenset[bytes]:
+        """Return the keys of a vassal; none if its file can't be read."""
+        assert self._government is not None
+        try:
+            return keys_of(file, self._government.config, self._government.environ)
+        except Exception:
+            # As in Government.launch.
+            log.exception("a bug while reading the keys of %s", file.path)
+            return frozenset()
 
     def _replace(self, name: str, keys: frozenset[bytes]) -> None:
         before = self._keys.get(name, frozenset())

@@ -319,6 +319,25 @@ def test_who_sends_none_needs_none(lab: Place, place: Vassals) -> None:
     assert emperor.vassal("quiet.ini")["respawns"] == 0
 
 
+# --- limits ---
+
+
+def test_without_descriptors_vassals_wait_and_nobody_is_stopped(lab: Place, place: Vassals) -> None:
+    for number in range(40):
+        place.put(f"vassal-{number}.ini")
+    emperor = Emperor(lab, place, "emperor-throttle = 10", open_files=64)
+    emperor.command.wait_for_output("not started: no process can be made: Too many open files")
+    lines = [line for line in emperor.log().splitlines() if "started, pid" in line]
+    pids = [int(line.rpartition(" ")[2]) for line in lines]
+    assert len(pids) > 5
+    emperor.command.signal(signal.SIGWINCH)
+    (place.place / "vassal-0.ini").unlink()
+    emperor.command.wait_for_output("vassal-0.ini: removed")
+    assert all(map(alive, pids[1:5]))
+    emperor.command.stop()
+    assert not any(map(alive, pids))
+
+
 # --- statistics ---
 
 

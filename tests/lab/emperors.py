@@ -37,6 +37,7 @@ class Emperor:
         options: of the command, behind those that every test wants.
         fake: its vassals are the fake one.
         master: it is the child of a master, not the whole program.
+        open_files: its limit of them; None: ours.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Emperor:
         *options: str,
         fake: bool = True,
         master: bool = False,
+        open_files: int | None = None,
     ) -> None:
         self.stats_path = lab.directory / "emperor.sock"
         self.pidfile = lab.directory / "emperor.pid"
@@ -59,7 +61,9 @@ class Emperor:
             *([f"emperor-wrapper = {vassals.fake}"] if fake else []),
         )
         self.write(*options)
-        self.command: Command = lab.command(str(self.ini), env=vassals.environ)
+        self.command: Command = lab.command(
+            str(self.ini), env=vassals.environ, open_files=open_files
+        )
 
     def write(self, *lines: str) -> None:
         """Write its configuration anew, with these lines at its end."""

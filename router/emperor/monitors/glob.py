@@ -1,6 +1,7 @@
 """Monitor of a pattern, or of one file: each configuration file that matches is a vassal."""
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 
@@ -8,6 +9,8 @@ from uwsgi_router.router.config.model import EmperorConfig
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.names import is_valid
 from uwsgi_router.router.emperor.vassal_file import VassalFile
+
+log = logging.getLogger("uwsgi-router.emperor")
 
 
 class GlobMonitor(Monitor):
@@ -18,6 +21,7 @@ class GlobMonitor(Monitor):
 
     def __init__(self, place: str, config: EmperorConfig, directory: str) -> None:
         super().__init__(place, config, directory)
+        self._complained = False
 
     def watched(self) -> Sequence[str]:
         """Return the directory of the pattern, if that is none itself."""
@@ -25,7 +29,9 @@ class GlobMonitor(Monitor):
         return [] if glob.has_magic(head) else [head]
 
     def scan(self) -> list[VassalFile] | None:
-        """Return the files that match."""
+        """Return the files that match; None if that can't be found out: vassals stay as they are."""
+        if not self._sees():
+            return None
         found = []
         for name in sorted(glob.glob(self.shown, root_dir=self.directory)):
             if is_valid(name, self.config.extra_extensions):
@@ -34,3 +40,20 @@ class GlobMonitor(Monitor):
                 if file is not None:
                     found.append(file)
         return found
+
+    def _sees(self) -> bool:
+        """Return True if the pattern's directory can be read, or is not there; glob keeps quiet about that."""
+        parts = os.path.join(self.directory, self.shown).split(os.sep)[:-1]
+        magic = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+        try:
+            os.scandir(os.sep.join(parts[:magic]) or os.sep).close()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError as exc:
+            if not self._complained:
+                text = "%s can't be looked at, its vassals stay as they are: %s"
+                log.error(text, self.shown, exc.strerror)  # noqa: TRY400 - the operator's one line
+            self._complained = True
+            return False
+        self._complained = False
+        return True

@@ -1,6 +1,7 @@
 """Monitors: which files are vassals, where they run, what a change is."""
 
 import os
+import resource
 import socket
 from pathlib import Path
 
@@ -95,6 +96,25 @@ def test_a_pattern_names_vassals_by_the_paths_that_it_matches(tmp_path: Path) ->
     file = found(monitor)[0]
     assert (file.directory, file.path) == (str(tmp_path), str(tmp_path / "a/app.ini"))
     assert monitor.shown == "*/app.*"
+
+
+def test_a_pattern_whose_directory_can_not_be_read_says_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "vassals"
+    directory.mkdir()
+    write(directory / "one.ini")
+    monitor = open_monitor(f"{directory}/*.ini", EmperorConfig(), "/")
+    assert names(monitor) == [str(directory / "one.ini")]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        # As if no descriptor were free.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        assert monitor.scan() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert names(monitor) == [str(directory / "one.ini")]
+    (directory / "one.ini").unlink()
+    directory.rmdir()
+    assert monitor.scan() == []
 
 
 def test_a_file_is_a_pattern_that_matches_itself(tmp_path: Path) -> None:
