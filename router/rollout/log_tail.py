@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from uwsgi_router.protocol.text import printable, to_text
+from uwsgi_router.router.core.files import open_file
 
 #: Lines that are shown.
 LINES: Final = 20
@@ -59,8 +60,11 @@ class LogTail:
         if not self.path:
             return []
         try:
-            with open(self.path, "rb") as file:
+            # A tenant's log must not become somebody else's file, or a pipe.
+            with open(open_file(self.path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 now = os.fstat(file.fileno())
+                if not stat.S_ISREG(now.st_mode):
+                    return []
                 # A file that was rotated or cut off is new from its beginning.
                 whole = now.st_ino != self.inode or now.st_size < self.size
                 begin = max(0 if whole else self.size, now.st_size - _BYTES)

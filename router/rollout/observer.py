@@ -9,6 +9,7 @@ from typing import Final
 
 from uwsgi_router.protocol.control import Question
 from uwsgi_router.protocol.text import show
+from uwsgi_router.router.config.ini import read_text
 from uwsgi_router.router.rollout.settings import RolloutSettings
 from uwsgi_router.router.rollout.stats_client import StatsClient, StatsError
 from uwsgi_router.router.rollout.views import (
@@ -20,8 +21,6 @@ from uwsgi_router.router.rollout.views import (
 )
 from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 
-# Characters of a vassal's file that are looked at.
-_MOST: Final = 1024 * 1024
 _APPLICATIONS: Final = re.compile(
     r"^\s*(?:\[app\s+[^\]]+\]|(?:un)?privileged-binary-patch(?:-arg)?\s*=)", re.MULTILINE
 )
@@ -161,8 +160,8 @@ def sources(directory: str, suffix: str) -> list[VassalSource]:
 
 def _has_applications(path: str) -> bool:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return _APPLICATIONS.search(file.read(_MOST)) is not None
+        # No pipe of a tenant's may hold us up.
+        return _APPLICATIONS.search(read_text(path, regular=True)) is not None
     except OSError:
         return False
 

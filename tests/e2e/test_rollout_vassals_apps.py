@@ -1,10 +1,12 @@
 """Rollouts of [app] vassals, which our Emperor runs, behind the router beside it: no request is lost."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.e2e.test_emperor_apps import PROGRAMS, Empire
 from tests.lab import programs
 from tests.lab.asking import Asking, ask
+from tests.lab.empire import PROGRAMS, Empire
 from tests.lab.place import Place
 from tests.lab.processes import run
 from tests.lab.programs import uwsgi_router
@@ -18,20 +20,22 @@ pytestmark = [
 class Applications(Empire):
     """[app] files beside an HTTP router of the same program."""
 
-    def __init__(self, lab: Place) -> None:
-        self.stats = str(lab.directory / "stats.sock"), str(lab.directory / "http.sock")
+    def __init__(self, directory: Path) -> None:
+        self.stats = str(directory / "stats.sock"), str(directory / "http.sock")
         emperor, http = self.stats
-        super().__init__(lab, f"--emperor-stats={emperor}", f"--http-stats={http}")
+        super().__init__(directory, f"--emperor-stats={emperor}", f"--http-stats={http}")
+
+    def wait_ready(self) -> None:
         for name in ("gunicorn", "files"):
             self.put_app(name, PROGRAMS[name], "replicas = 2")
-        self.process.wait_until_it_accepts(f"127.0.0.1:{self.port}")
+        self.wait_for_http()
         for name in ("gunicorn", "files"):
             assert ask(self.port, f"{name}.example") == 200
 
     def roll(self, *more: str) -> tuple[int, str, str]:
         emperor, http = self.stats
         done = run(
-            *(uwsgi_router(), "roll", "--emperor-path", str(self.directory)),
+            *(uwsgi_router(), "roll", "--emperor-path", str(self.vassals)),
             *("--emperor-stats-socket", emperor, "--fastrouter-stats-socket", http),
             *("--control", str(self.control), *more),
         )
@@ -39,7 +43,7 @@ class Applications(Empire):
 
 
 def test_applications_roll_themselves_out_one_vassal_after_the_other(lab: Place) -> None:
-    site = Applications(lab)
+    site = lab.started(Applications(lab.directory))
     with (
         Asking(site.port, "gunicorn.example") as one,
         Asking(site.port, "files.example") as other,
