@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.lab import programs
 from tests.lab.asking import ask
-from tests.lab.processes import Process, free_port
+from tests.lab.processes import Process, free_port, run
 from tests.lab.waiting import wait_until
 
 #: Programs of ``[app]`` sections, behind the interpreter's name.
@@ -65,6 +65,12 @@ class Empire(Process):
             *lines,
         )
         return self.put(f"{name}.ini", *words)
+
+    def status(self) -> str:
+        """Return what ``status --json`` says."""
+        return run(
+            programs.uwsgi_router(), "status", "--json", "--control", str(self.control)
+        ).stdout
 
     def count(self, text: str) -> int:
         """Return how often it has printed a text."""

@@ -1,6 +1,5 @@
 """Monitor of a directory: each configuration file in it is a vassal."""
 
-import logging
 import os
 from collections.abc import Sequence
 
@@ -8,8 +7,6 @@ from uwsgi_router.router.config.model import EmperorConfig
 from uwsgi_router.router.emperor.monitors.monitor import Monitor, PlaceMissing
 from uwsgi_router.router.emperor.names import is_valid
 from uwsgi_router.router.emperor.vassal_file import VassalFile
-
-log = logging.getLogger("uwsgi-router.emperor")
 
 
 class DirectoryMonitor(Monitor):
@@ -28,7 +25,6 @@ class DirectoryMonitor(Monitor):
         if not os.path.isdir(path):
             raise PlaceMissing(f"emperor = {place}: there is no such directory")
         super().__init__(path, config, directory)
-        self._complained = False
 
     def watched(self) -> Sequence[str]:
         """Return the directory."""
@@ -39,12 +35,9 @@ class DirectoryMonitor(Monitor):
         try:
             names = sorted(os.listdir(self.shown))
         except OSError as exc:
-            if not self._complained:
-                text = "%s can't be read, its vassals stay as they are: %s"
-                log.error(text, self.shown, exc.strerror)  # noqa: TRY400 - the operator's one line
-            self._complained = True
+            self.looked(exc)
             return None
-        self._complained = False
+        self.looked()
         found = []
         for name in names:
             if is_valid(name, self.config.extra_extensions):

@@ -1,16 +1,12 @@
 """Monitor of a pattern, or of one file: each configuration file that matches is a vassal."""
 
 import glob
-import logging
 import os
 from collections.abc import Sequence
 
-from uwsgi_router.router.config.model import EmperorConfig
 from uwsgi_router.router.emperor.monitors.monitor import Monitor
 from uwsgi_router.router.emperor.names import is_valid
 from uwsgi_router.router.emperor.vassal_file import VassalFile
-
-log = logging.getLogger("uwsgi-router.emperor")
 
 
 class GlobMonitor(Monitor):
@@ -18,10 +14,6 @@ class GlobMonitor(Monitor):
 
     scheme = "glob"
     summary = "each configuration file that a pattern matches is a vassal; or one file"
-
-    def __init__(self, place: str, config: EmperorConfig, directory: str) -> None:
-        super().__init__(place, config, directory)
-        self._complained = False
 
     def watched(self) -> Sequence[str]:
         """Return the directory of the pattern, if that is none itself."""
@@ -43,6 +35,8 @@ class GlobMonitor(Monitor):
 
     def _sees(self) -> bool:
         """Return True if the pattern's directory can be read, or is not there; glob keeps quiet about that."""
+        if not glob.has_magic(self.shown):
+            return True
         parts = os.path.join(self.directory, self.shown).split(os.sep)[:-1]
         magic = next((at for at, part in enumerate(parts) if glob.has_magic(part)), len(parts))
         try:
@@ -50,10 +44,7 @@ class GlobMonitor(Monitor):
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError as exc:
-            if not self._complained:
-                text = "%s can't be looked at, its vassals stay as they are: %s"
-                log.error(text, self.shown, exc.strerror)  # noqa: TRY400 - the operator's one line
-            self._complained = True
+            self.looked(exc)
             return False
-        self._complained = False
+        self.looked()
         return True

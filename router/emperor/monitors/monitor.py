@@ -1,5 +1,6 @@
 """Monitor of a place: what all sorts of monitors have in common, and the look at one file."""
 
+import logging
 import os
 import stat
 from collections.abc import Sequence
@@ -8,6 +9,8 @@ from typing import ClassVar
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import EmperorConfig
 from uwsgi_router.router.emperor.vassal_file import VassalFile
+
+log = logging.getLogger("uwsgi-router.emperor")
 
 
 class PlaceMissing(StartError):
@@ -35,6 +38,7 @@ class Monitor:
         self.config = config
         self.directory = directory
         self.shown = place
+        self._complained = False
 
     def watched(self) -> Sequence[str]:
         """Return the directories in which something happens when a file comes, changes or goes."""
@@ -43,6 +47,17 @@ class Monitor:
     def scan(self) -> list[VassalFile] | None:
         """Return the files that are there, in the order of their names; None: that can't be said now."""
         raise NotImplementedError
+
+    def looked(self, fault: OSError | None = None) -> None:
+        """Note whether the place could be looked at; log it, once, if not.
+
+        Args:
+            fault: why not; None: it could.
+        """
+        if fault is not None and not self._complained:
+            text = "%s can't be looked at, its vassals stay as they are: %s"
+            log.error(text, self.shown, fault.strerror)
+        self._complained = fault is not None
 
     def look_at(self, name: str, path: str, directory: str) -> VassalFile | None:
         """Return what there is to know about a file; None: it is none that can be run.

@@ -219,6 +219,7 @@ def test_what_is_not_yet_there_gives_one_warning_that_says_what_happens(
         "subscription-vassal-required = true",
         "subscribe-to = 127.0.0.1:1:key",
         "emperor-broodlord = 3",
+        "hook-emperor-stop = exec:true",
         "emperor-command-socket = 127.0.0.1:4000",
         "emperor-proxy-socket = /run/proxy.sock",
         "chroot = /srv",
