@@ -36,7 +36,7 @@ class DrainLimits:
 
     Attributes:
         requests: for the requests of a node to end.
-        streams: after which event streams and WebSockets are ended.
+        streams: after which event streams and WebSockets are ended, if that is before.
     """
 
     requests: float = 60.0
@@ -83,9 +83,7 @@ class WithheldNode:
             pass
 
     def _withhold(self, timeout: float) -> dict[str, object]:
-        streams = self._limits.streams if timeout else None
-        # Streams may have longer than requests.
-        opened = Control(self.control, _PATIENCE + (streams or 0.0))
+        opened = Control(self.control, _PATIENCE)
         with self._lock:
             if self._closed:
                 opened.close()
@@ -98,7 +96,7 @@ class WithheldNode:
                 "drain",
                 self.address,
                 timeout=timeout,
-                streams=streams,
+                streams=min(timeout, self._limits.streams) if timeout else None,
                 while_connected=True,
             )
         )

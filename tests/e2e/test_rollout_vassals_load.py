@@ -47,8 +47,9 @@ def test_a_reload_script_under_load_loses_nothing(site: OurSite) -> None:
     assert site.generations() == {"3"}
 
 
+@pytest.mark.deadline(150)
 def test_a_broken_build_stops_at_the_first_vassal(site: OurSite) -> None:
-    """With need-app its program ends; the next rollout begins with it."""
+    """With need-app its program ends; the next rollout begins with it, when the Emperor's delay is over."""
     load = site.load()
     site.deploy("")
     code, output, errors = site.roll()
