@@ -13,6 +13,7 @@ from tests.pairs.rules import (
     Outcome,
     collected_early,
     has_prelude,
+    hears_of_ends,
     never_reuses,
     outcome_of,
 )
@@ -105,7 +106,8 @@ def _seen(asked: list[_Asked], facts: Facts) -> list[Seen]:
                 last[name] = last.get(name, -1) + 1
             seen = Seen(name, last[name], head, outcome.gets, _body(case, outcome))
             died = name == "quits" or (case.pool == "dies" and not seen.connection)
-            hears_end = case.back == "uwsgi" or outcome.gets == "stream"
+            hears_end = outcome.gets == "stream"
+            hears_end |= case.back == "uwsgi" and hears_of_ends(case)
             seen.ended = case.end == "half-close" and hears_end and not died
             if case.answer == "forbidden" and (case.front, case.back) == ("uwsgi", "uwsgi"):
                 # Between two that speak uwsgi all bytes pass as they come.
