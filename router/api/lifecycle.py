@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Lifecycle(ABC):
-    """What can be started, stopped, and started again."""
+    """Service that can be started, stopped, and started again."""
 
     @abstractmethod
     async def start(self) -> None:
