@@ -11,7 +11,9 @@ status    key: only its nodes; left out: all; running: true: with what its runni
 drain     node; key: left out: whatever keys it has; timeout: seconds until the answer at the
           latest, 0 or left out: at once; wait_only: true: nothing is changed, but the answer
           comes only when somebody else has taken the node out of service, too; streams: seconds
-          after which event streams and WebSockets are ended; left out: never
+          after which event streams and WebSockets are ended; left out: never; while_connected:
+          true: until this connection ends, also of nodes that leave and announce themselves again,
+          or have not come yet; without key
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
 certificates
@@ -34,7 +36,8 @@ the requests that they still have: 0 after a ``drain`` that was in time. A ``sta
 announced the key within the last hour: perhaps it is another router.
 ``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
 connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
-but gets no answer.
+but gets no answer; one ``while_connected`` he takes back, unless there was an ``enable`` or another
+``drain`` meanwhile.
 
 Keys and addresses are UTF-8; other bytes are kept as lone surrogates (``\udcXX``). What is not known
 here is refused, so that nobody thinks that it was done.
@@ -65,7 +68,7 @@ Order = Literal["", "start", "stop", "reload", "reset", "log"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key", "running"}),
-    "drain": frozenset({"node", "key", "timeout", "wait_only", "streams"}),
+    "drain": frozenset({"node", "key", "timeout", "wait_only", "streams", "while_connected"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
     "certificates": frozenset(),
@@ -103,6 +106,7 @@ class Question:
         surge: see the module; None: as the application has it.
         vassal: name of a vassal; "": all.
         order: see the module; "": they are only shown.
+        while_connected: see the module.
     """
 
     do: Do
@@ -117,6 +121,7 @@ class Question:
     surge: bool | None = None
     vassal: str = ""
     order: Order = ""
+    while_connected: bool = False
 
 
 def encode_question(question: Question) -> bytes:
@@ -144,6 +149,8 @@ def encode_question(question: Question) -> bytes:
         members["vassal"] = question.vassal
     if question.order:
         members["order"] = question.order
+    if question.while_connected:
+        members["while_connected"] = True
     return encode_line(members)
 
 
@@ -167,6 +174,9 @@ def decode_question(line: bytes) -> Question:
     without = word in _WITHOUT_NODE
     if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == without:
         raise ControlError(f"{word} needs a node: an address of up to {_MAX_NODE} bytes")
+    while_connected = _switch("while_connected", members.get("while_connected", False))
+    if while_connected and (members.get("key") is not None or members.get("wait_only")):
+        raise ControlError("while_connected is for all keys of a node, and not for wait_only")
     return Question(
         word,
         node,
@@ -179,6 +189,7 @@ def decode_question(line: bytes) -> Question:
         _app(members.get("app", "")),
         None if members.get("surge") is None else _switch("surge", members["surge"]),
         *_vassal(members.get("vassal", ""), members.get("order", "")),
+        while_connected,
     )
 
 

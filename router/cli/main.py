@@ -16,7 +16,9 @@ HELP = frozenset({"--help", "-h", "--usage", "help"})
 SIGNALS = frozenset({"--stop", "--reload"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
-_INTERRUPTED = frozenset({"drain", "enable", "rollout", "serve", "status", "subscribe", "weight"})
+_INTERRUPTED = frozenset(
+    {"drain", "enable", "roll", "rollout", "serve", "status", "subscribe", "weight"}
+)
 
 
 def command() -> int:

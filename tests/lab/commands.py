@@ -129,6 +129,11 @@ class Gateway(Process):
     announce: str
     _stats: str
 
+    @property
+    def stats_address(self) -> str:
+        """Address of its statistics."""
+        return self._stats
+
     def stats(self) -> dict[str, Any]:
         """Return the stats document ({} while nobody answers)."""
         assert self.running(), f"the router ended:\n{self.output()}"

@@ -39,6 +39,13 @@ QUESTIONS = st.one_of(
         wait_only=st.booleans(),
         streams=st.none() | st.floats(0, 86_400),
     ),
+    st.builds(
+        Question,
+        st.just("drain"),
+        NODES,
+        timeout=st.floats(0, 86_400),
+        while_connected=st.booleans(),
+    ),
     st.builds(Question, st.just("status"), running=st.booleans()),
     st.builds(
         Question,
@@ -97,6 +104,9 @@ def asked(**members: Any) -> bytes:
         (b'{"v":1,"do":"apps","app":5}', "an application's name is a text"),
         (b'{"v":1,"do":"rollout","surge":1}', "surge is neither"),
         (asked(streams=-1), "not between 0 and 86400"),
+        (asked(while_connected=1), "while_connected is neither"),
+        (asked(while_connected=True, wait_only=True), "not for wait_only"),
+        (asked(while_connected=True, key="a"), "for all keys"),
         (asked(do=["drain"]), "nothing is known of the word"),
         (asked(force=True), "drain has no 'force'"),
         (asked(do="enable", timeout=1), "enable has no 'timeout'"),
