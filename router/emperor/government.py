@@ -88,7 +88,7 @@ class Government:
         self.blacklist = Blacklist(
             config.throttle, config.max_throttle, enabled=not config.no_blacklist
         )
-        self.hooks = HookRunner(loop, config, environ)
+        self.hooks = HookRunner(loop, config, environ, self._note_session)
         self.vassals: dict[str, Vassal] = {}
         self.ending = False
         self.on_over: Callable[[], object] = lambda: None
@@ -169,6 +169,9 @@ class Government:
             self._look_for_end()
         else:
             self._scan_soon(0)
+
+    def _note_session(self, pid: int, begun: bool) -> None:
+        self.on_session(pid, begun)
 
     # --- files ---
 

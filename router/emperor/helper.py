@@ -24,11 +24,12 @@ def close_all_but(kept: Collection[int]) -> None:
 
 
 def become_helper(kept: Collection[int]) -> None:
-    """Turn a child process into a helper, which dies with the Emperor.
+    """Turn a child process into a helper, which leads a session, and dies with the Emperor.
 
     Args:
         kept: descriptors that it needs beside the standard ones.
     """
+    os.setsid()
     close_all_but(kept)
     kernel.set_parent_death_signal(signal.SIGKILL)
     unblock_signals()

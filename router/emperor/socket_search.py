@@ -24,6 +24,7 @@ from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.net.unix_file import SocketFile
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
 from uwsgi_router.router.supervision.process import ChildCommand, cause_of, fork_child, reap, spawn
+from uwsgi_router.router.supervision.sessions import end_sessions
 
 #: Seconds that finding a name, and binding it, may take.
 PATIENCE: Final = 30.0
@@ -149,7 +150,7 @@ class SocketSearch:
     def _answered(self) -> None:
         assert self._ours is not None
         data, descriptors, _flags, _ = socket.recv_fds(self._ours, 2 * LONGEST_NAME, 1)
-        self._end()
+        self._end(answered=True)
         what, _, rest = os.fsdecode(data).partition(" ")
         if not descriptors:
             if what == "none":
@@ -170,7 +171,7 @@ class SocketSearch:
         self._end()
         self._done(None, text)
 
-    def _end(self) -> None:
+    def _end(self, *, answered: bool = False) -> None:
         self._over = True
         if self._timer is not None:
             self._timer.cancel()
@@ -178,14 +179,17 @@ class SocketSearch:
             self._loop.remove_reader(self._ours.fileno())
             self._ours.close()
         if self._pidfd >= 0:
-            self._kill()
+            self._kill(answered=answered)
         self._finder.over(self)
 
-    def _kill(self) -> None:
+    def _kill(self, *, answered: bool) -> None:
         try:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         except ProcessLookupError:
             pass
+        if not answered:
+            # Its command may hang in a process of its own.
+            end_sessions({self._pid}, spared={self._pid})
         # Whoever waits for a dead file system dies later.
         if reap(self._pid) is None:
             pid, pidfd = self._pid, self._pidfd

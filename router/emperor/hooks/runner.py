@@ -18,6 +18,7 @@ from uwsgi_router.router.supervision.process import (
     fork_child,
     reap,
 )
+from uwsgi_router.router.supervision.sessions import end_sessions
 
 log = logging.getLogger("uwsgi-router.emperor")
 
@@ -54,6 +55,7 @@ class HookRunner:
         loop: waits.
         config: the Emperor's.
         environ: of commands that are run.
+        note: called with the process id of each process, the leader of a session, and whether it begins or has ended.
     """
 
     def __init__(
@@ -61,8 +63,10 @@ class HookRunner:
         loop: SelectorLoop,
         config: EmperorConfig,
         environ: Mapping[str, str] = os.environ,
+        note: Callable[[int, bool], object] = lambda _pid, _begun: None,
     ) -> None:
         self._loop, self._config, self._environ = loop, config, environ
+        self._note = note
         self._running: dict[str, _HookProcess] = {}
         #: Called when the last process has ended.
         self.on_idle: Callable[[], object] = lambda: None
@@ -135,7 +139,7 @@ class HookRunner:
         environ = {**self._environ, **more, "UWSGI_VASSALS_DIR": file.directory}
 
         def ended(code: int) -> None:
-            del self._running[what]
+            self._note(self._running.pop(what).pid, False)
             level = logging.INFO if not code else logging.ERROR
             log.log(level, "%s: ended (%s)", what, cause_of(code))
             if not self._running:
@@ -149,6 +153,7 @@ class HookRunner:
             log.error("%s: no process can be made: %s", what, exc.strerror)  # noqa: TRY400 - one line
             return
         self._running[what] = process
+        self._note(process.pid, True)
 
 
 def _run(hooks: Iterable[Hook], environ: dict[str, str]) -> int:
@@ -196,29 +201,30 @@ class _HookProcess:
         self._loop, self._what, self._ended = loop, what, ended
         self._output, writer = os.pipe()
         try:
-            self._pid = fork_child(lambda: _with_output(writer, body))
+            self.pid = fork_child(lambda: _with_output(writer, body))
         except OSError:
             os.close(self._output)
             raise
         finally:
             os.close(writer)
-        self._pidfd = os.pidfd_open(self._pid)
+        self._pidfd = os.pidfd_open(self.pid)
         os.set_blocking(self._output, False)
         self._rest = b""
         loop.add_reader(self._pidfd, self._look)
         loop.add_reader(self._output, self._read)
 
     def kill(self) -> None:
-        """End it at once, and wait for that."""
+        """End it at once with all that it has started, and wait for that."""
         try:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+            end_sessions({self.pid}, spared={self.pid})
+            os.waitpid(self.pid, 0)
         except (ProcessLookupError, ChildProcessError):
             pass
         self._close()
 
     def _look(self) -> None:
-        code = reap(self._pid)
+        code = reap(self.pid)
         if code is None:
             return
         self._read()

@@ -57,8 +57,24 @@ def test_the_emperor_does_not_wait_for_them(loop: SelectorLoop, tmp_path: Path, 
     for _ in range(2):
         loop.step(0.01)
     assert runner.busy
+    turn_until(loop, lambda: len(waiting(fifo)) == 2)
     runner.close()
+    # What a hook has started ends with it.
+    assert waiting(fifo) == []
     assert not runner.busy
+
+
+def waiting(fifo: Path) -> list[str]:
+    """Return the processes that wait for a fifo."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"cat", os.fsencode(fifo)]:
+            found.append(path.parent.name)
+    return found
 
 
 def test_what_fails_is_said_and_the_next_one_runs(
