@@ -451,9 +451,16 @@ class Registry:
 
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
-        if self.has_nodes(key) or key in self.expected or self._known.contains(key, now):
-            return True
-        return any(self._known.contains(other, now) for other in self.related_keys(key))
+        return self.announced_key(key, now) is not None
+
+    def announced_key(self, key: bytes, now: float) -> bytes | None:
+        """Return the key whose nodes are this key's: itself, or one that answers for it; see :meth:`was_announced`."""
+        if key in self._pools or key in self.expected or self._known.contains(key, now):
+            return key
+        for other in self.related_keys(key):
+            if other in self._pools or self._known.contains(other, now):
+                return other
+        return None
 
     def related_keys(self, key: bytes) -> Iterator[bytes]:
         """Return the other keys that may answer for ``key`` (dotsplit, mountpoints), best first."""

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
 
+# Value lengths as their two bytes in a block.
+_SIZES: Final = [size.to_bytes(2, "little") for size in range(1024)]
+
+
 class _Lengths(dict[int, bytes]):
-    """Cache of value lengths -> their two bytes in a block."""
+    """The same of every length that is possible, without a comparison."""
 
     def __init__(self) -> None:
-        super().__init__((size, size.to_bytes(2, "little")) for size in range(1024))
+        super().__init__(enumerate(_SIZES))
 
     def __missing__(self, size: int) -> bytes:
         if size > MAX_DATASIZE:
@@ -53,7 +57,6 @@ def _key(name: bytes) -> bytes:
 
 _keys: Final = _Keys()
 _lengths: Final = _Lengths()
-_SIZES: Final = [size.to_bytes(2, "little") for size in range(1024)]
 _items: Final = _Items()
 _remembers = remembering()
 

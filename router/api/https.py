@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 from uwsgi_router.router.api.forwarders import Forwarder
 from uwsgi_router.router.api.http import RouterHttp
 from uwsgi_router.router.api.keywords import names_the_nearest
-from uwsgi_router.router.api.secure import secure_lines
+from uwsgi_router.router.api.secure import TlsParameters, secure_lines
 from uwsgi_router.router.config.tls_values import read_https2
 
 
 @names_the_nearest
-class RouterHttps(RouterHttp):
+class RouterHttps(TlsParameters, RouterHttp):
     """Load balancer for HTTPS: as :class:`RouterHttp`, and clients speak TLS.
 
     Args:
@@ -71,32 +71,16 @@ class RouterHttps(RouterHttp):
 
     # --- ours ---
 
-    def set_tls_params(
+    def set_https_params(
         self,
         *,
-        sni: str | Sequence[str] | None = None,
-        sni_regexp: str | Sequence[str] | None = None,
-        sni_dir: str | Sequence[str] | None = None,
-        sni_dir_ciphers: str | None = None,
-        sni_strict: bool | None = None,
-        min_version: str | None = None,
-        handshake_timeout: float | None = None,
-        max_handshakes: int | None = None,
         plain: str | None = None,
         hsts: int | None = None,
         client_cert_header: str | None = None,
     ) -> Self:
-        """Set certificates by name, and limits of TLS.
+        """Set what HTTP over TLS has beside TLS.
 
         Args:
-            sni: ``sni``, ``NAME CRT,KEY[,CIPHERS[,CA]]``: the certificate for clients that ask for this name.
-            sni_regexp: ``sni-regexp``, the same with a regular expression in place of the name.
-            sni_dir: ``sni-dir``, a directory of NAME.crt and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem.
-            sni_dir_ciphers: ``sni-dir-ciphers``, for certificates from there.
-            sni_strict: ``sni-strict``: refuse clients that ask for a name without a certificate.
-            min_version: ``ssl-min-version``: ``1.2`` or ``1.3`` (1.2).
-            handshake_timeout: ``ssl-handshake-timeout``, seconds (10).
-            max_handshakes: ``ssl-max-handshakes``, at once (1000).
             plain: ``https-plain``: what clients get that speak HTTP without TLS: ``400``, or ``redirect``.
             hsts: ``https-hsts``, seconds for which browsers come over TLS only.
             client_cert_header: ``https-client-cert-header``, the field in which nodes that speak HTTP get the client's
@@ -106,15 +90,7 @@ class RouterHttps(RouterHttp):
             ParameterError: for a value that can't be used.
         """
         return self._set(
-            "set_tls_params",
-            sni=("sni", sni),
-            sni_regexp=("sni-regexp", sni_regexp),
-            sni_dir=("sni-dir", sni_dir),
-            sni_dir_ciphers=("sni-dir-ciphers", sni_dir_ciphers),
-            sni_strict=("sni-strict", sni_strict),
-            min_version=("ssl-min-version", min_version),
-            handshake_timeout=("ssl-handshake-timeout", handshake_timeout),
-            max_handshakes=("ssl-max-handshakes", max_handshakes),
+            "set_https_params",
             plain=("https-plain", plain),
             hsts=("https-hsts", hsts),
             client_cert_header=("https-client-cert-header", client_cert_header),

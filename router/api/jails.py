@@ -1,11 +1,11 @@
 """``RouterForkPty`` and ``RouterTunTap``: the routers for jails, with uwsgiconf's methods and parameters."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.api.lifecycle import Lifecycle
 from uwsgi_router.router.api.settings import Settings
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.jails import build_jails
@@ -15,7 +15,7 @@ from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_shared
 
 
-class JailRouter:
+class JailRouter(Lifecycle):
     """Router for jails: can be started, stopped, and started again, on the event loop of a program."""
 
     def __init__(self) -> None:
@@ -115,23 +115,6 @@ class JailRouter:
         for bound in self._shared:
             bound.close()
         self._shared = []
-
-    async def serve(self) -> None:
-        """Serve until cancelled, then stop.
-
-        Raises:
-            ParameterError: as :meth:`start`.
-            StartError: as :meth:`start`.
-        """
-        async with self:
-            await asyncio.get_running_loop().create_future()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
 
 
 class RouterForkPty(JailRouter):

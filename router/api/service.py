@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import warnings
-from abc import ABC, abstractmethod
-from typing import Self
+from abc import abstractmethod
 
 from uwsgi_router.protocol.subscription import MAX_WEIGHT
 from uwsgi_router.protocol.text import to_bytes
@@ -12,6 +11,7 @@ from uwsgi_router.router.admin.control.nodes import NodeStatus
 from uwsgi_router.router.admin.control.operator import Operator, unknown_node
 from uwsgi_router.router.api.errors import ParameterError
 from uwsgi_router.router.api.judgement import OF_THE_PROCESS
+from uwsgi_router.router.api.lifecycle import Lifecycle
 from uwsgi_router.router.app.commons import Commons
 from uwsgi_router.router.app.instance import Instance
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -22,7 +22,7 @@ log = logging.getLogger("uwsgi-router")
 _BY = "the program"
 
 
-class Service(ABC):
+class Service(Lifecycle):
     """Service: can be started, stopped, and started again.
 
     It runs on whatever event loop it is started in, beside others if need be. It installs no signal handlers,
@@ -181,23 +181,6 @@ class Service(ABC):
             # Whoever waits has no time left.
             await instance.stop(0)
             raise
-
-    async def serve(self) -> None:
-        """Serve until cancelled, then stop as :meth:`stop` does; a second cancellation ends what still runs.
-
-        Raises:
-            ParameterError: as :meth:`start`.
-            StartError: as :meth:`start`.
-        """
-        async with self:
-            await asyncio.get_running_loop().create_future()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.stop()
 
 
 def _key(key: str | bytes | None) -> bytes | None:

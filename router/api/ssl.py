@@ -6,12 +6,12 @@ from typing import ClassVar, Self
 from uwsgi_router.router.api.forwarders import Forwarder
 from uwsgi_router.router.api.keywords import names_the_nearest
 from uwsgi_router.router.api.raw import RelayRouter
-from uwsgi_router.router.api.secure import secure_lines
+from uwsgi_router.router.api.secure import TlsParameters, secure_lines
 from uwsgi_router.router.config.tls_values import read_secure
 
 
 @names_the_nearest
-class RouterSsl(RelayRouter):
+class RouterSsl(TlsParameters, RelayRouter):
     """Load balancer for TLS: as :class:`RouterRaw`, and clients speak TLS, which ends here.
 
     Args:
@@ -90,39 +90,4 @@ class RouterSsl(RelayRouter):
             timeout_socket=("sslrouter-timeout", timeout_socket),
             retry_delay=("sslrouter-gracetime", retry_delay),
             retry_max=("sslrouter-max-retries", retry_max),
-        )
-
-    # --- ours ---
-
-    def set_tls_params(
-        self,
-        *,
-        sni: str | Sequence[str] | None = None,
-        sni_dir: str | Sequence[str] | None = None,
-        sni_strict: bool | None = None,
-        min_version: str | None = None,
-        handshake_timeout: float | None = None,
-        max_handshakes: int | None = None,
-    ) -> Self:
-        """Set certificates by name, and limits of TLS.
-
-        Args:
-            sni: ``sni``, ``NAME CRT,KEY[,CIPHERS[,CA]]``: the certificate for clients that ask for this name.
-            sni_dir: ``sni-dir``, a directory of NAME.crt and NAME.key, or NAME/fullchain.pem and NAME/privkey.pem.
-            sni_strict: ``sni-strict``: refuse clients that ask for a name without a certificate.
-            min_version: ``ssl-min-version``: ``1.2``, which is the default, or ``1.3``.
-            handshake_timeout: ``ssl-handshake-timeout``, seconds (10).
-            max_handshakes: ``ssl-max-handshakes``, at once (1000).
-
-        Raises:
-            ParameterError: for a value that can't be used.
-        """
-        return self._set(
-            "set_tls_params",
-            sni=("sni", sni),
-            sni_dir=("sni-dir", sni_dir),
-            sni_strict=("sni-strict", sni_strict),
-            min_version=("ssl-min-version", min_version),
-            handshake_timeout=("ssl-handshake-timeout", handshake_timeout),
-            max_handshakes=("ssl-max-handshakes", max_handshakes),
         )

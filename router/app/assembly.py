@@ -8,7 +8,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import to_bytes
-from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.admin.stats.server import StatsServer, load_metrics
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
@@ -94,6 +94,7 @@ class AssembledRouter:
         secure: listeners whose clients speak TLS, and the certificates that they have unless another name is asked for.
         redirecting: listeners whose requests are redirected to https, and to which port.
         stats: where its statistics are served.
+        node_tls: of its connections to nodes that speak TLS.
         access_log: where requests get a line each, or None.
         gateway: the router at work, once it was made.
     """
@@ -107,7 +108,7 @@ class AssembledRouter:
         self.stats: list[BoundSocket] = []
         self.access_log: AccessLog | None = None
         self._front: Front | None = None
-        self._node_tls = NodeTls(config)
+        self.node_tls = NodeTls(config)
         self.gateway: Gateway | None = None
         self._stats_server: StatsServer | None = None
 
@@ -131,7 +132,7 @@ class AssembledRouter:
             self.streams += bind_zerg(path, process, inherited)
         self._front = FRONTS[config.kind](config)
         try:
-            self._node_tls.load()
+            self.node_tls.load()
         except CertificateFault as exc:
             raise StartError(
                 f"{config.kind}-backend-ca, {config.kind}-backend-certificate: {exc}"
@@ -149,6 +150,9 @@ class AssembledRouter:
                     redirect.listen, process, inherited, shared, workers=config.workers
                 )
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
+        if config.stats:
+            # Whoever this process becomes may not read Python's files.
+            load_metrics()
         for text in config.stats:
             self.stats += bind_stream(text, process, inherited, shared, server_first=True)
 
@@ -218,7 +222,7 @@ class AssembledRouter:
                 config.to, config.gracetime, last_resort=False, proto=config.default_proto
             ).nodes,
             certificates=certificates,
-            node_tls=self._node_tls,
+            node_tls=self.node_tls,
         )
         if table is not None:
             table.used_by(gateway)

@@ -141,11 +141,16 @@ class MasterLink:
         self._beats.write(self.assignment.beat, now)
         self._beating = loop.call_later(min(interval, BEAT), self.beat, loop, numbers, interval)
 
-    def close(self, loop: ChildLoop) -> None:
-        """Listen and beat no more."""
+    def stop_beating(self) -> None:
+        """Beat no more."""
         if self._beating is not None:
             self._beating.cancel()
+
+    def close(self, loop: ChildLoop) -> None:
+        """Listen and beat no more; nothing can be told or asked from now on."""
+        self.stop_beating()
         loop.remove_reader(self._channel.fileno())
+        self._channel.close()
 
 
 class _FromMaster(Inherited):

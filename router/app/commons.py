@@ -8,7 +8,9 @@ from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.app.assembly import AssembledRouter, Shared
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.tables import Tables
+from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, SubscriptionConfig
+from uwsgi_router.router.config.subscription_checks import verified_differently
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.net.own import OwnAddresses
@@ -79,8 +81,13 @@ class Commons:
         """Take in a member with its routers, and open the sockets that their tables still need.
 
         Raises:
-            StartError: if one can't be opened.
+            StartError: if one can't be opened, or they believe other nodes than routers that have these nodes, too.
         """
+        differences = verified_differently(
+            router.config for router in (*self._routers(without=member), *routers)
+        )
+        if differences:
+            raise StartError(differences[0])
         self._members[member] = routers
         self._held.add(member)
         self._process = process
@@ -119,7 +126,9 @@ class Commons:
             restore: as for :meth:`Tables.start`.
         """
         assert self._shared is not None
-        self.tables.start(self._shared.resolver, self._shared.loop, restore=restore)
+        self.tables.start(
+            self._shared.resolver, self._shared.loop, self._routers(), restore=restore
+        )
         if self._file_watch is not None:
             self._file_watch.close()
         self._file_watch = FileWatch(

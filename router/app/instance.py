@@ -255,7 +255,7 @@ class Instance:
             table = self.tables.table_of(router.config, loop, self._commons.is_own)
             ids = self.feeding.seat.request_ids
             router.make(shared, process, self._caches, table, self.certificates, ids, sleepers)
-        taken = await self.feeding.begin(shared, self._caches, self.gateways)
+        taken = await self.feeding.begin(shared, self._caches, self.gateways, self.certificates)
         for router, gateway in zip(self.routers, self.gateways, strict=True):
             router.serve_stats(loop, process, self.feeding.source_of(gateway))
         if self._cache_sockets:
@@ -299,7 +299,7 @@ class Instance:
             configured,
             self.certificates.ends,
             [gateway.connections for gateway in self.gateways],
-            self.feeding.drain_streams if keeps else None,
+            self.feeding if keeps else None,
         )
 
     async def stop(self, mercy: float) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
-from uwsgi_router.router.admin.control.operator import Operator
+from uwsgi_router.router.admin.control.operator import Operator, ServedElsewhere
 from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.certificates.expiry import CertificateEnd
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import ProcessConfig, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.net.activation import Inherited
@@ -136,13 +137,19 @@ class Tables:
         return table
 
     def start(
-        self, resolver: Resolver, loop: asyncio.AbstractEventLoop, *, restore: bool = True
+        self,
+        resolver: Resolver,
+        loop: asyncio.AbstractEventLoop,
+        routers: Sequence[AssembledRouter],
+        *,
+        restore: bool = True,
     ) -> None:
         """Fill the tables with what was saved, and check their nodes; does nothing if it was done.
 
         Args:
             resolver: of nodes' names.
             loop: the event loop.
+            routers: that use the tables.
             restore: False: what the tables have is newer than what was saved.
         """
         if self._started:
@@ -161,10 +168,24 @@ class Tables:
         if config.check is not None:
             for table in self:
                 prober = Prober(
-                    config.check, table.registry, table.report, resolver, loop, self.timing
+                    config.check,
+                    table.registry,
+                    table.report,
+                    resolver,
+                    self._node_tls(table, routers),
+                    loop,
+                    self.timing,
                 )
                 table.watch(prober.note)
                 self.probers.append(prober)
+
+    def _node_tls(self, table: Table, routers: Iterable[AssembledRouter]) -> NodeTls:
+        """Return the TLS to a table's nodes: its routers' all believe the same."""
+        return next(
+            router.node_tls
+            for router in routers
+            if any(self._by_address[text] is table for text in router.config.subscription_servers)
+        )
 
     async def announce(self, routers: Sequence[AssembledRouter]) -> None:
         """Announce the routers of each table to other routers, instead of those that were; none: withdraw it."""
@@ -200,7 +221,7 @@ class Tables:
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str], bool], None] | None = None,
+        elsewhere: ServedElsewhere | None = None,
     ) -> Operator:
         """Return the operator of the tables, and of configured nodes; to be called once they have started.
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
 from uwsgi_router.protocol.text import printable, show
@@ -35,33 +36,40 @@ class CertificateEnd:
         name: that it is served for: a host name, a pattern, or a listener's address.
         file: that it is in.
         not_after: the last second in which it is valid, as an epoch.
+        not_before: the first one.
     """
 
     name: str
     file: str
     not_after: int
+    not_before: int = 0
 
 
-def ending(name: str, file: str, certificate: Certificate, wall: float) -> str:
+def end_of(files: CertificateFiles, certificate: Certificate) -> CertificateEnd:
+    """Return the end of a certificate that was read."""
+    return CertificateEnd(
+        files.name, files.certificate, certificate.not_after, certificate.not_before
+    )
+
+
+def ending(end: CertificateEnd, wall: float) -> str:
     """Return a sentence about a certificate that is not valid, or will not be for much longer; "" if all is well.
 
     Args:
-        name: that it is served for.
-        file: that it is in.
-        certificate: it.
+        end: of it.
         wall: now, as an epoch.
     """
-    left = certificate.not_after - wall
-    what = f"the certificate of {printable(name)} in {show(file)}"
+    left = end.not_after - wall
+    what = f"the certificate of {printable(end.name)} in {show(end.file)}"
     if left < 0:
-        return f"{what} has ended, at {_time(certificate.not_after)}: clients refuse it"
-    if wall < certificate.not_before:
-        return f"{what} is not valid before {_time(certificate.not_before)}: clients refuse it"
+        return f"{what} has ended, at {_time(end.not_after)}: clients refuse it"
+    if wall < end.not_before:
+        return f"{what} is not valid before {_time(end.not_before)}: clients refuse it"
     if left >= SOON:
         return ""
     days = int(left // _DAY)
     when = f"in {days} days" if days > 1 else "tomorrow" if days else "within a day"
-    return f"{what} ends {when}, at {_time(certificate.not_after)}: renew it"
+    return f"{what} ends {when}, at {_time(end.not_after)}: renew it"
 
 
 def _time(seconds: int) -> str:
@@ -80,6 +88,9 @@ class ExpiryWatch:
         wall_clock: returns the epoch, in which certificates count.
         look: see LOOK.
         again: see AGAIN.
+
+    Attributes:
+        elsewhere: returns the ends of those that other processes serve, and this one maybe not.
     """
 
     def __init__(
@@ -99,6 +110,9 @@ class ExpiryWatch:
         self._look = look
         self._again = again
         self._known: dict[CertificateFiles, _Known] = {}
+        # When each certificate was warned of last, by the loop's clock, by its name and file.
+        self._warned: dict[tuple[str, str], float] = {}
+        self.elsewhere: Callable[[], Iterable[CertificateEnd]] = tuple
         self._steps: Iterator[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -114,11 +128,14 @@ class ExpiryWatch:
 
     def ends(self) -> list[CertificateEnd]:
         """Return the ends as of the last look."""
-        return [
-            CertificateEnd(files.name, files.certificate, known.leaf.not_after)
+        found = {
+            (files.name, files.certificate): end_of(files, known.leaf)
             for files, known in self._known.items()
             if known.leaf is not None
-        ]
+        }
+        for end in self.elsewhere():
+            found.setdefault((end.name, end.file), end)
+        return list(found.values())
 
     def _step(self) -> None:
         if self._steps is None:
@@ -143,35 +160,38 @@ class ExpiryWatch:
                 known.serves(served[files])
             else:
                 known.lies_in(files)
-            self._warn(files, known)
             if number % _AT_ONCE == 0:
                 yield
         for files in self._known.keys() - set(wanted):
             del self._known[files]
+        yield from self._warning()
 
-    def _warn(self, files: CertificateFiles, known: "_Known") -> None:
-        if known.leaf is None:
-            return
-        text = ending(files.name, files.certificate, known.leaf, self._wall_clock())
-        now = self._loop.time()
-        if not text:
-            known.warned = None
-        elif known.warned is None or now - known.warned >= self._again:
-            known.warned = now
-            log.warning("%s", text)
+    def _warning(self) -> Iterator[None]:
+        """Warn of those that end soon, some at a time."""
+        ends = self.ends()
+        for number, end in enumerate(ends, 1):
+            key, now = (end.name, end.file), self._loop.time()
+            text = ending(end, self._wall_clock())
+            if not text:
+                self._warned.pop(key, None)
+            elif now - self._warned.get(key, -inf) >= self._again:
+                self._warned[key] = now
+                log.warning("%s", text)
+            if number % _AT_ONCE == 0:
+                yield
+        for key in self._warned.keys() - {(end.name, end.file) for end in ends}:
+            del self._warned[key]
 
 
 class _Known:
     """Certificate as it was seen last: its PEM, or the stamp of its files, and what it says."""
 
-    __slots__ = ("leaf", "pem", "stamp", "warned")
+    __slots__ = ("leaf", "pem", "stamp")
 
     def __init__(self) -> None:
         self.leaf: Certificate | None = None
         self.pem = b""
         self.stamp: Stamp | None = None
-        #: When it was warned of last, by the loop's clock.
-        self.warned: float | None = None
 
     def serves(self, pem: bytes) -> None:
         """Take what is served."""

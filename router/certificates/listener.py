@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from uwsgi_router.router.certificates.announced import AnnouncedCertificates
 from uwsgi_router.router.certificates.errors import UnknownName
@@ -39,6 +39,7 @@ class Certificates:
         self.store = CertificateStore(config)
         self._defaults = defaults
         self._expiry: ExpiryWatch | None = None
+        self._elsewhere: Callable[[], Iterable[CertificateEnd]] = tuple
 
     def listener(
         self,
@@ -73,7 +74,14 @@ class Certificates:
             config = self.config
             configured = [*self._defaults, *config.sni, *config.sni_regexps]
             self._expiry = ExpiryWatch(self.store, configured, loop, wall_clock)
+            self._expiry.elsewhere = self._elsewhere
             self._expiry.start()
+
+    def know_elsewhere(self, ends: Callable[[], Iterable[CertificateEnd]] = tuple) -> None:
+        """Tell from now on also of certificates that other processes serve, which ``ends`` returns."""
+        self._elsewhere = ends
+        if self._expiry is not None:
+            self._expiry.elsewhere = ends
 
     def ends(self) -> list[CertificateEnd]:
         """Return until when those are valid that are served."""

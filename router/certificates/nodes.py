@@ -9,6 +9,7 @@ from functools import lru_cache
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.certificates.contexts import CIPHERS
 from uwsgi_router.router.certificates.errors import CertificateFault
+from uwsgi_router.router.certificates.sessions import NodeSession, NodeSessions
 from uwsgi_router.router.config.model import CertificateFiles, RouterConfig
 from uwsgi_router.subscriptions.node import Node
 
@@ -20,7 +21,7 @@ class NodeTls:
         config: of the router.
     """
 
-    __slots__ = ("_ca", "_certificate", "_context", "_insecure", "_name")
+    __slots__ = ("_ca", "_certificate", "_context", "_insecure", "_name", "_sessions")
 
     def __init__(self, config: RouterConfig) -> None:
         self._ca = config.backend_ca
@@ -28,6 +29,7 @@ class NodeTls:
         self._insecure = config.backend_insecure
         self._name = config.backend_server_name
         self._context: ssl.SSLContext | None = None
+        self._sessions = NodeSessions()
 
     def load(self) -> None:
         """Read the files, if there are any: later they may be out of reach.
@@ -66,6 +68,10 @@ class NodeTls:
             "TLS at a UNIX socket: say with backend-server-name which name its certificate has"
         )
 
+    def session(self, node: Node, name: str | None) -> NodeSession:
+        """Return the session of a node that is known by ``name``."""
+        return self._sessions.of(node.name, name)
+
 
 @lru_cache(maxsize=16)
 def _context(
@@ -94,6 +100,13 @@ def _context(
             text = f"{certificate.certificate}, {certificate.key}: {_reason(exc)}"
             raise CertificateFault(text) from exc
     return context
+
+
+def failure_of(error: ssl.SSLError) -> str:
+    """Return why a handshake with a node has failed, in words that are not the node's."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate can't be believed: {error.verify_message}"
+    return (error.reason or str(error)).lower().replace("_", " ")
 
 
 def _reason(error: OSError) -> str:

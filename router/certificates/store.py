@@ -50,6 +50,9 @@ class CertificateStore:
         config: settings of every context.
         capacity: contexts at once; the one that was not used for longest goes.
         look_again: see LOOK_AGAIN.
+
+    Attributes:
+        changes: how often something was loaded, or dropped.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class CertificateStore:
         # The one that was used last is the last.
         self._loaded: dict[_Key, Loaded] = {}
         self._limited = RateLimited(log)
+        self.changes = 0
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -99,6 +103,8 @@ class CertificateStore:
     def _load(self, loaded: Loaded, alpn: tuple[str, ...]) -> None:
         """Load files; if that fails, what was loaded before stays."""
         files, before = loaded.files, loaded.context
+        # With it one goes, if there are too many.
+        self.changes += 1
         loaded.stamp = stamp_of(files)
         try:
             pem = read_pem(files)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from uwsgi_router.protocol.address import Address, InetAddress
+from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import show
+from uwsgi_router.router.cli.connecting import connected
 from uwsgi_router.router.cli.tls import TlsClient, TlsSocket
 
 _CHUNK: Final = 65_536
@@ -94,17 +95,7 @@ class PeerConnection:
     def _connect(self) -> socket.socket:
         address, timeout = self.address, self._timeout
         try:
-            if isinstance(address, InetAddress):
-                host = address.host or "127.0.0.1"
-                return socket.create_connection((host, address.port), timeout)
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(timeout)
-            try:
-                sock.connect(address.path)
-            except BaseException:
-                sock.close()
-                raise
-            return sock
+            return connected(address, timeout)
         except OSError as exc:
             hint = {
                 ConnectionRefusedError: "; nothing listens there",

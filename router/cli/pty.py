@@ -17,10 +17,11 @@ from collections import deque
 from types import FrameType
 from typing import Final
 
-from uwsgi_router.protocol.address import Address, AddressError, UnixAddress, parse_address
+from uwsgi_router.protocol.address import Address, AddressError, parse_address
 from uwsgi_router.protocol.pty import encode_input, encode_window
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
+from uwsgi_router.router.cli.connecting import connected
 from uwsgi_router.router.cli.terminal import EscapeReader, RawTerminal, window_of
 from uwsgi_router.subscriptions.client.arguments import split_at_dashes
 
@@ -89,16 +90,8 @@ def connect(address: Address, *, packets: bool, typed: bytes = b"", escapes: boo
 
 
 def _connected(address: Address) -> socket.socket:
-    if isinstance(address, UnixAddress):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(_PATIENCE)
-        try:
-            sock.connect(address.path)
-        except BaseException:
-            sock.close()
-            raise
-    else:
-        sock = socket.create_connection((address.host or "127.0.0.1", address.port), _PATIENCE)
+    sock = connected(address, _PATIENCE)
+    if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)
     return sock

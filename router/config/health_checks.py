@@ -37,9 +37,9 @@ class Checks:
         """Nodes that speak one of these are checked."""
         found: list[Proto] = []
         if self.ping:
-            found.append("uwsgi")
+            found += ["uwsgi", "suwsgi"]
         if self.path is not None:
-            found.append("http")
+            found += ["http", "https"]
         return found
 
     @property

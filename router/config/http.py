@@ -115,22 +115,6 @@ class HttpRouterConfig(RouterConfig):
         also=("acme-webroot",),
         origin=_OURS,
     )
-    # Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's.
-    proxy_protocol: tuple[str, ...] | None = option(
-        "enable-proxy-protocol",
-        values_of_http.PROXY_PROTOCOL,
-        "Connections begin with a PROXY header (version 1 or 2): all, or those from these networks (or unix).",
-        default=None,
-        scope=_ROUTER,
-        spellings=(
-            Spelling(
-                "enable-proxy-protocol",
-                values_of_http.PROXY_PROTOCOL_SWITCH,
-                "The same as http-enable-proxy-protocol, where there is an HTTP router.",
-                any_router=True,
-            ),
-        ),
-    )
     trusted_proxies: tuple[str, ...] = option(
         "trusted-proxy",
         values_of_http.TRUSTED,

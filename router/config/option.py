@@ -104,6 +104,7 @@ class Spelling:
         help: as of the option.
         origin: who knows it.
         any_router: it asks for no router, and is used where there is one.
+        only: the routers that have it; (): those of the field.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Spelling:
     help: str
     origin: Provenance = Provenance.UWSGI
     any_router: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,7 @@ def options_of(
                 origin=other.origin,
             )
             for other in one.spellings
+            if not other.only or part in other.only
         ]
     return found
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from uwsgi_router.router.config import http_values, tls_values, values
+from uwsgi_router.router.config import tls_values, values
 from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.routing import RouterKind
@@ -33,18 +33,6 @@ class RawRouterConfig(RouterConfig):
     sni: bool = switch(
         "sni",
         "The key is the name that a TLS client asks for, if it asks for one; its bytes, TLS and all, go to the node.",
-        origin=_OURS,
-    )
-
-    # --- clients ---
-
-    # Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's.
-    proxy_protocol: tuple[str, ...] | None = option(
-        "enable-proxy-protocol",
-        http_values.PROXY_PROTOCOL,
-        "Connections begin with a PROXY header (version 1 or 2): all, or those from these networks (or unix).",
-        default=None,
-        scope=_ROUTER,
         origin=_OURS,
     )
 

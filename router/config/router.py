@@ -5,7 +5,7 @@ from typing import Final, Literal, get_args
 
 from uwsgi_router.protocol.scheme import NodeProto, split_scheme
 from uwsgi_router.router.config import http_values, tls_values, values
-from uwsgi_router.router.config.option import Provenance, Scope, option, switch
+from uwsgi_router.router.config.option import Provenance, Scope, Spelling, option, switch
 from uwsgi_router.router.config.routing import RoutingConfig
 from uwsgi_router.router.config.types import CertificateFiles, SecureListener
 from uwsgi_router.router.config.values import BYTES, COUNT, SECONDS, integer, seconds
@@ -15,8 +15,8 @@ _UNRELEASED: Final = Provenance.UNRELEASED
 _ROUTER: Final = Scope.ROUTER
 # Those that read requests; others only pass bytes on.
 _REQUESTS: Final = ("fastrouter", "http")
-# In front of a fastrouter the web server has a log.
-_LOGGED: Final = ("http", "rawrouter", "sslrouter")
+# Clients come to them; in front of a fastrouter is a web server, which knows who they are, and has a log.
+_DIRECT: Final = ("http", "rawrouter", "sslrouter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class RouterConfig(RoutingConfig):
     buffer_size: int = option(
         "buffer-size",
         integer("BYTES", 1, 16 * 1024 * 1024, zero=65_536),
-        "Bytes read at once from a connection.",
+        "Bytes read at once from a connection; unless this is given, four times as many once a body has passed 1 MB.",
         default=65_536,
     )
     post_buffering: int = option(
@@ -259,6 +259,25 @@ class RouterConfig(RoutingConfig):
         only=_REQUESTS,
     )
 
+    # Peers (networks, ``unix``) whose connections begin with a PROXY header; () all; None: nobody's.
+    proxy_protocol: tuple[str, ...] | None = option(
+        "enable-proxy-protocol",
+        http_values.PROXY_PROTOCOL,
+        "Connections begin with a PROXY header (version 1 or 2): all, or those from these networks (or unix).",
+        default=None,
+        scope=_ROUTER,
+        only=_DIRECT,
+        origin={"rawrouter": _OURS, "sslrouter": _OURS},
+        spellings=(
+            Spelling(
+                "enable-proxy-protocol",
+                http_values.PROXY_PROTOCOL_SWITCH,
+                "The same as http-enable-proxy-protocol, where there is an HTTP router.",
+                any_router=True,
+                only=("http",),
+            ),
+        ),
+    )
     # "" is standard output.
     access_log: str | None = option(
         "access-log",
@@ -268,7 +287,7 @@ class RouterConfig(RoutingConfig):
         scope=_ROUTER,
         origin=_OURS,
         shown="off",
-        only=_LOGGED,
+        only=_DIRECT,
     )
     access_log_format: Literal["text", "json"] = option(
         "access-log-format",
@@ -278,7 +297,7 @@ class RouterConfig(RoutingConfig):
         scope=_ROUTER,
         origin=_OURS,
         needs=("access_log",),
-        only=_LOGGED,
+        only=_DIRECT,
     )
 
     @property
@@ -314,6 +333,16 @@ class RouterConfig(RoutingConfig):
     def has_secure_nodes(self) -> bool:
         """True if some node may speak TLS."""
         return not self.node_protos.isdisjoint(("https", "suwsgi"))
+
+    @property
+    def node_verification(self) -> tuple[object, ...]:
+        """Values that decide which nodes are believed that speak TLS."""
+        return (
+            self.backend_ca,
+            self.backend_server_name,
+            self.backend_certificate,
+            self.backend_insecure,
+        )
 
     @property
     def workers(self) -> int:

@@ -1,7 +1,9 @@
 """Cross checks of what protects the table of announced nodes: rules that check nothing, or let nobody in."""
 
+from collections.abc import Iterable
+
 from uwsgi_router.protocol.address import InetAddress, parse_datagram_address
-from uwsgi_router.router.config.model import Configuration, SubscriptionConfig
+from uwsgi_router.router.config.model import Configuration, RouterConfig, SubscriptionConfig
 from uwsgi_router.router.config.option import changed, declared, without_effect
 from uwsgi_router.subscriptions.node_address import ip_of
 
@@ -16,6 +18,7 @@ def missing(configuration: Configuration) -> list[str]:
         return []
     subscription = configuration.subscription
     found = _signatures(subscription) + _users(subscription, udp)
+    found += verified_differently(configuration.routers)
     if not udp:
         for name, given in (
             ("subscriptions-allow-from", subscription.allow_from),
@@ -49,6 +52,25 @@ def oddities(configuration: Configuration) -> list[str]:
             found.append(
                 f"subscriptions-own-address has no effect: with {_SIGN} every announce over UDP is signed"
             )
+    return found
+
+
+def verified_differently(routers: Iterable[RouterConfig]) -> list[str]:
+    """Return a line for each router that believes other nodes than one before it with the same announced nodes.
+
+    They share connections that were verified, and health checks.
+    """
+    found = []
+    first: dict[str, RouterConfig] = {}
+    for router in routers:
+        for text in router.subscription_servers:
+            other = first.setdefault(text, router)
+            if other.node_verification != router.node_verification:
+                found.append(
+                    f"{router.kind}-subscription-server = {text}: {other.kind} has these nodes, too, and the two do not"
+                    f" believe the same of them: give {router.kind}-backend-ca, -server-name, -certificate and"
+                    f" -insecure the values that they have with {other.kind}-backend-"
+                )
     return found
 
 

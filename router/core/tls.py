@@ -18,12 +18,14 @@ class TlsFacts:
         client_certificate: of the client, verified, in DER; b"": it has none.
         policy: which clients the chosen name is for: names with different policies want different certificates of
             their clients, and a connection that was made for one is none for the other. ``NO_POLICY``: all.
+        destination: what the client had connected to, if a proxy has told it ahead of the handshake.
     """
 
     __slots__ = (
         "alpn",
         "cipher",
         "client_certificate",
+        "destination",
         "policy",
         "resumed",
         "server_name",
@@ -40,6 +42,7 @@ class TlsFacts:
         resumed: bool,
         client_certificate: bytes = b"",
         policy: str = NO_POLICY,
+        destination: tuple[str, int] | None = None,
     ) -> None:
         self.server_name = server_name
         self.version = version
@@ -48,3 +51,4 @@ class TlsFacts:
         self.resumed = resumed
         self.client_certificate = client_certificate
         self.policy = policy
+        self.destination = destination

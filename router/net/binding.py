@@ -6,6 +6,8 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from uwsgi_router.protocol.address import Address, UnixAddress
@@ -47,26 +49,41 @@ def bind(
         OSError: see :func:`explain`.
         SocketFileError: if the path of a UNIX socket can't be used.
     """
-    sock = socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    file = None
-    try:
-        _buffers(sock, process)
+    with _making(family, kind, process) as made:
+        sock = made.sock
         if family == socket.AF_UNIX:
-            file = _bind_unix(sock, sockaddr, process)
+            made.file = _bind_unix(sock, sockaddr, process)
         elif kind == socket.SOCK_STREAM:
             _tcp_options(sock, process, defer=defer)
             sock.bind(sockaddr)
         else:
             _room_for_announces(sock, process)
             _bind_udp(sock, sockaddr, process)
+    return made.sock, made.file
+
+
+class _Made:
+    """Socket that is being bound, and its file once it has one."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.file: SocketFile | None = None
+
+
+@contextmanager
+def _making(family: int, kind: socket.SocketKind, process: ProcessConfig) -> Iterator[_Made]:
+    """Lend a socket to be bound, which then listens if it is a stream socket; if that fails, nothing is left of it."""
+    made = _Made(socket.socket(family, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK))
+    try:
+        _buffers(made.sock, process)
+        yield made
         if kind == socket.SOCK_STREAM:
-            sock.listen(process.listen)
+            made.sock.listen(process.listen)
     except BaseException:
-        if file is not None:
-            file.remove()
-        sock.close()
+        if made.file is not None:
+            made.file.remove()
+        made.sock.close()
         raise
-    return sock, file
 
 
 def _buffers(sock: socket.socket, process: ProcessConfig) -> None:
@@ -162,26 +179,16 @@ def bind_again(
         SocketFileError: something else is there.
     """
     make_free(path, kind)
-    sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    file = None
-    try:
-        _buffers(sock, process)
+    with _making(socket.AF_UNIX, kind, process) as made:
         # Nobody meets it with a mode that it does not keep.
         umask = os.umask(~stat.S_IMODE(status.st_mode) & 0o777)
         try:
-            sock.bind(path)
+            made.sock.bind(path)
         finally:
             os.umask(umask)
-        file = SocketFile(path)
+        file = made.file = SocketFile(path)
         file.give_to(status.st_uid, status.st_gid)
-        if kind == socket.SOCK_STREAM:
-            sock.listen(process.listen)
-    except BaseException:
-        if file is not None:
-            file.remove()
-        sock.close()
-        raise
-    return sock, file
+    return made.sock, file
 
 
 def explain(exc: OSError, address: Address) -> str:

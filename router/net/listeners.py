@@ -289,9 +289,9 @@ def _share(text: str, index: int, shared: Sequence[BoundSocket]) -> BoundSocket:
         )
     # A duplicate: two routers on one descriptor would take each other's place in the event loop.
     source = shared[index]
-    shared_by = BoundSocket(source.sock.dup(), source.name, inherited=source.inherited)
-    source.shared_by.append(shared_by)
-    return shared_by
+    duplicate = BoundSocket(source.sock.dup(), source.name, inherited=source.inherited)
+    source.shared_by.append(duplicate)
+    return duplicate
 
 
 def _take_descriptor(

@@ -165,8 +165,17 @@ class TlsLink(TlsReadEnd):
     def _made_apart(self, tls: ssl.SSLSocket) -> bytes:
         """Return the record that says goodbye, which OpenSSL has written to another socket in this one's place.
 
-        Once it has sent one, OpenSSL looks for the peer's; bytes that are there instead are an error to it, and nothing
-        could be read any more. Nobody knows what comes until then, so it looks where nothing is.
+        There is no other way with Python's ssl that loses nothing:
+
+        * Only ``unwrap`` makes close_notify, and it calls SSL_shutdown twice: the second call looks for the peer's
+          (Modules/_ssl.c, _ssl__SSLSocket_shutdown_impl).
+        * Bytes of the peer that it finds instead are an error (SSL_R_APPLICATION_DATA_AFTER_CLOSE_NOTIFY), after which
+          they are lost, and every read is an end; a test shows it.
+        * Reading them before does not help: more may come in between.
+
+        So that second call has to look where nothing is. For this one call, in which nobody else runs who knows the
+        descriptor, another open file stands behind it. The poller's registration belongs to the file, which ``kept``
+        holds meanwhile (epoll(7)), and dup2 to a number that is open can't fail for want of descriptors.
 
         Raises:
             OSError: there are no descriptors, or the connection is broken.
@@ -218,6 +227,8 @@ class TlsLink(TlsReadEnd):
         """Close the socket, with close_notify if everything was sent; otherwise what was not sent is lost."""
         if self.closed:
             return
+        if self.session is not None and self._tls is not None and self._orderly:
+            self.session.note(self._tls, self._poller.now)
         if self._orderly and self._pending is None:
             self._reader = self._paused = None
             self._say_goodbye()

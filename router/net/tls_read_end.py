@@ -9,6 +9,7 @@ What OpenSSL is like (docs/decisions.md has what was measured):
 * A read takes one record, of 16,384 bytes at most. With a smaller buffer the rest would stay in OpenSSL, of which epoll
   knows nothing: so no less than a record is read, whatever was asked for.
 * A connection that ends without close_notify was cut off: that is an error, and no end.
+* Python's ssl makes an SSLEOFError of a reset, too, but only an end has a reason of OpenSSL's.
 """
 
 import errno
@@ -17,6 +18,7 @@ import socket
 import ssl
 from typing import Final
 
+from uwsgi_router.router.certificates.sessions import NodeSession
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
 from uwsgi_router.router.net.peek_link import PeekLink
@@ -30,6 +32,9 @@ RECORD: Final = 16_384
 MOST_RECORDS: Final = 4
 BUFFER: Final = memoryview(bytearray(MOST_RECORDS * RECORD))
 PLACES: Final = [BUFFER[at : at + RECORD] for at in range(0, MOST_RECORDS * RECORD, RECORD)]
+
+# OpenSSL 1.1 gave no reason for either.
+_TELLS_ENDS: Final = ssl.OPENSSL_VERSION_INFO >= (3,)
 
 
 class _Again(Resumable):
@@ -50,6 +55,7 @@ class TlsReadEnd(PeekLink):
     """Read end of a link whose bytes are encrypted; ``TlsLink`` is the whole of it.
 
     Attributes:
+        session: of the node at the other end, which takes what this connection has agreed on; None: this is the server.
         lenient: an end without close_notify is one in good order: uWSGI's servers never send it.
         truncated: the peer's bytes have ended without close_notify.
     """
@@ -63,6 +69,7 @@ class TlsReadEnd(PeekLink):
         "_tls",
         "_waits",
         "lenient",
+        "session",
         "truncated",
     )
 
@@ -82,6 +89,7 @@ class TlsReadEnd(PeekLink):
         # It was sent.
         self._parted = False
         self.truncated = self.lenient = False
+        self.session: NodeSession | None = None
 
     # --- the handshake ---
 
@@ -233,7 +241,10 @@ class TlsReadEnd(PeekLink):
                 # The peer's close_notify, behind ours.
                 self._over = True
                 break
-            except ssl.SSLEOFError:
+            except ssl.SSLEOFError as end:
+                if _TELLS_ENDS and not end.reason:
+                    self._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+                    break
                 self.truncated = True
                 # Few say goodbye to who has said it.
                 if self.lenient or self._parted:

@@ -191,6 +191,10 @@ class Body:
             self._to_attach = opaque or self.follows(back)
         if self._to_attach:
             self._feeder = self.feeder(back)
+        if back.packets and not (link.plain or (self._to_attach and self._feeder is None)):
+            # Behind a body whose end it knows such a node does not read, and so never the close_notify. The kernel
+            # resets what is closed with bytes unread, and the end of the answer would be lost.
+            self._half_closes = False
 
     def advance(self) -> None:
         """Attach the body once a replay is done, forward a half-close, raise errors of the body.

@@ -330,7 +330,7 @@ class Exchange(RunningRequest):
     def outcome(self) -> Outcome:
         """Return the outcome of the request, for the log."""
         lease = self.lease
-        connected = lease is not None and (lease.head_size or lease.connect_time)
+        connected = lease is not None and (lease.reused or lease.connect_time)
         return Outcome(
             self.client.connection.id,
             self.fiber.phase.value,

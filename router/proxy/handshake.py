@@ -9,11 +9,11 @@ import ssl
 from math import inf
 from typing import Final
 
-from uwsgi_router.protocol.proxy import ProxyError, parse_proxy_header
+from uwsgi_router.protocol.proxy import ProxyError
 from uwsgi_router.protocol.tls.errors import BadHello, NotTls
 from uwsgi_router.protocol.tls.hello import MAX_HELLO_BYTES, Hello, read_hello
 from uwsgi_router.router.certificates.errors import CertificateFault, UnknownName
-from uwsgi_router.router.core.failure import TimedOut
+from uwsgi_router.router.core.failure import Failure, TimedOut, without_traceback
 from uwsgi_router.router.core.tls import TlsFacts
 from uwsgi_router.router.net.acceptor import Peer
 from uwsgi_router.router.net.fiber import Phase
@@ -22,6 +22,7 @@ from uwsgi_router.router.proxy.client import linger, send_last
 from uwsgi_router.router.proxy.connection import Connection
 from uwsgi_router.router.proxy.context import Context
 from uwsgi_router.router.proxy.front import Front, Listener
+from uwsgi_router.router.proxy.proxy_header import take_header
 
 _MAX_PROXY: Final = 8_192
 # What a client that can't be served gets: alerts of RFC 8446 section 6, as records.
@@ -92,6 +93,7 @@ class Handshake(Connection):
     __slots__ = (
         "_began",
         "_context",
+        "_destination",
         "_following",
         "_front",
         "_handshakes",
@@ -118,6 +120,7 @@ class Handshake(Connection):
         self._tls_link = link
         self._following: Connection | None = None
         self._name: str | None = None
+        self._destination: tuple[str, int] | None = None
         self._began = context.poller.now
 
     @property
@@ -184,26 +187,23 @@ class Handshake(Connection):
                 return False
             header = None
             try:
-                if data is not None:
-                    header = parse_proxy_header(data)
+                header = take_header(self, data or b"")
             except ProxyError as exc:
                 self._failed("proxy-header", f"it has to begin with a PROXY header: {exc}")
                 return False
+            except Failure as refused:
+                self._context.site.reporter.connection_refused(
+                    self.peer[0], without_traceback(refused)
+                )
+                return False
             if header is not None:
                 link.recv(header.size)
-                return header.source is None or self._client_told(header.source)
+                self._destination = header.destination
+                return True
             if data is not None and link.peer_ended():
                 self._failed("closed", "the connection ended inside a PROXY header")
                 return False
             await fiber.pause()
-
-    def _client_told(self, source: Peer) -> bool:
-        """Note who the client is; False: there is no place for it."""
-        failure = self.connections.peer_told(self, source)
-        if failure is not None:
-            self._context.site.reporter.connection_refused(self.peer[0], failure)
-            return False
-        return True
 
     async def _hello(self) -> Hello | None:
         """Return the client's hello; None: it has sent something else, and was told so if it is HTTP."""
@@ -266,6 +266,7 @@ class Handshake(Connection):
             resumed=bool(tls.session_reused),
             client_certificate=(tls.getpeercert(True) or b"") if policy else b"",
             policy=policy,
+            destination=self._destination,
         )
         self._context.site.reporter.handshake_done(facts)
         # Whoever follows says who reads on.

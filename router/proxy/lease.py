@@ -7,6 +7,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.router.certificates.errors import CertificateFault
+from uwsgi_router.router.certificates.nodes import failure_of
 from uwsgi_router.router.core.failure import TimedOut
 from uwsgi_router.router.net.connect import Endpoint, begin_bare, endpoint
 from uwsgi_router.router.net.fiber import Fiber, Phase
@@ -35,8 +36,8 @@ class Lease(LinkOwner):
         link: connection to the node, once there is one.
         slot: the connection counts against the node's limit.
         reused: the connection had been kept.
-        head_size: bytes of the head that the node was sent.
-        connect_time: seconds for the connect.
+        head_size: bytes of the head that the node is sent.
+        connect_time: seconds for the connect, the handshake included; 0: it is not there yet, or was kept.
     """
 
     __slots__ = (
@@ -245,16 +246,19 @@ class Lease(LinkOwner):
         fiber.arm(_CONNECT, min(limits.connect_timeout, max(until - fiber.loop.time(), 0.0)))
         why = ""
         try:
-            link.secure(tls.context(), server_hostname=tls.server_name(self.node))
+            name = tls.server_name(self.node)
+            known = link.session = tls.session(self.node, name)
+            offered = known.offer(fiber.poller.now)
+            link.secure(tls.context(), server_hostname=name, session=offered)
             link.lenient = not self.node.is_http
             link.read_with(self)
             while not link.handshake():
                 await fiber.pause()
                 self._body.check_client()
-        except ssl.SSLCertVerificationError as exc:
-            why = f"its certificate can't be believed: {exc.verify_message}"
+            if offered is not None and not link.tls.session_reused:
+                known.refused(fiber.poller.now)
         except ssl.SSLError as error:
-            why = (error.reason or str(error)).lower().replace("_", " ")
+            why = failure_of(error)
         except CertificateFault as fault:
             why = str(fault)
         if why:

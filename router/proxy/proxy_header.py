@@ -29,6 +29,21 @@ class ProxyPeers:
         return self._all
 
 
+def take_header(connection: Connection, data: bytes) -> ProxyHeader | None:
+    """Return the header that ``data`` begins with, and note who the client is; None: more bytes are needed.
+
+    Raises:
+        ProxyError: it begins with no header.
+        Failure: the client has too many connections.
+    """
+    header = parse_proxy_header(data) if data else None
+    if header is not None and header.source is not None:
+        refusal = connection.connections.peer_told(connection, header.source)
+        if refusal is not None:
+            raise refusal
+    return header
+
+
 async def read_proxy_header(
     connection: Connection, pump: Upload, seconds: float
 ) -> ProxyHeader | None:
@@ -48,8 +63,7 @@ async def read_proxy_header(
     while True:
         header = failure = None
         try:
-            if pump.buffered:
-                header = parse_proxy_header(pump.buffered)
+            header = take_header(connection, pump.buffered)
         except ProxyError as exc:
             text = f"{connection.peer[0] or 'unix'} has to begin with a PROXY header: {exc}"
             failure = Failure(reasons.BAD_PROXY_HEADER, text)
@@ -57,10 +71,6 @@ async def read_proxy_header(
             raise without_traceback(failure)
         if header is not None:
             pump.buffered = pump.buffered[header.size :]
-            if header.source is not None:
-                refusal = connection.connections.peer_told(connection, header.source)
-                if refusal is not None:
-                    raise refusal
             return header
         if pump.ended:
             return None

@@ -18,6 +18,12 @@ MAX_BUFFERED: Final = 64 * 1024
 # So much even without a body: a WebSocket client may speak before its node is there.
 MIN_BUFFERED: Final = 4096
 
+# Bytes of a direction after which a full read of the default's size makes those that follow larger: a tenth less CPU
+# per GB. Not from the beginning: whoever reads nothing has more unsent bytes by it.
+_BULK: Final = 1024 * 1024
+_READ: Final = 65_536
+_LARGER: Final = 262_144
+
 
 class PumpState(Enum):
     """State of a pump: what happens to bytes that it reads. The source may have ended in each of them."""
@@ -72,7 +78,7 @@ class Pump(Reader):
         count: number of bytes from the source, those given to :meth:`start` included.
         buffered: bytes that were read and not passed on.
         buffer_limit: number of buffered bytes from which on the source is paused (backpressure).
-        chunk: bytes read at once.
+        chunk: bytes read at once; more once it is bulk.
         high: number of unsent bytes of the target above which the source is paused (backpressure).
         ended: True after EOF or an error of the source.
         error: error of the source, or None.
@@ -227,6 +233,8 @@ class Pump(Reader):
         if fiber.slides:
             fiber.touch()
         self.count += size
+        if size == _READ and self.count >= _BULK and self.chunk == _READ:
+            self.chunk = _LARGER
         if self.target is not None:
             self._pass_on(data)
         else:

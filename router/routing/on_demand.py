@@ -31,13 +31,13 @@ class OnDemandKeys:
         """Return True if one of these keys is that of a vassal that may sleep."""
         return any(map(self._exists, keys))
 
-    def wake(self, keys: Iterable[bytes]) -> bool:
-        """Have the vassal started that has one of these keys, if it sleeps; False if there is none."""
+    def wake(self, keys: Iterable[bytes]) -> bytes | None:
+        """Have the vassal started that has one of these keys, if it sleeps; return the key, None if there is none."""
         for key in keys:
             if self._exists(key):
                 self._tell(key)
-                return True
-        return False
+                return key
+        return None
 
     def _exists(self, key: bytes) -> bool:
         # A look-up in the kernel's cache of names, for requests without a node only.

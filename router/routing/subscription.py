@@ -87,10 +87,20 @@ class SubscriptionForwarder(Forwarder):
 
     def has_nodes(self, request: Request, now: float) -> bool:
         """Return True if some form of the key has nodes or had some within an hour, or starts its vassal."""
+        return self.announced_key(request, now) is not None
+
+    def announced_key(self, request: Request, now: float) -> bytes | None:
+        """Return the first key that has nodes for this request, or had some within an hour, or starts its vassal."""
         keys = self._announced_keys(request)
-        if self._on_demand is not None and self._on_demand.wake(keys):
-            return True
-        return any(self._registry.was_announced(key, now) for key in keys)
+        if self._on_demand is not None:
+            woken = self._on_demand.wake(keys)
+            if woken is not None:
+                return woken
+        for key in keys:
+            found = self._registry.announced_key(key, now)
+            if found is not None:
+                return found
+        return None
 
     def has_untried(self, request: Request, tried: Collection[Node]) -> bool:
         """Return True if some form of the key has a node left."""

@@ -6,6 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from uwsgi_router.subscriptions.client.ends import (
+    cause_of as cause_of,  # noqa: PLC0414 - for all of this program that watch processes
+)
+
 #: Exit status of a child whose program could not be executed, as a shell's.
 NOT_EXECUTED: Final = 127
 _FORBIDDEN: Final = {signal.SIGKILL, signal.SIGSTOP}
@@ -131,17 +135,3 @@ def reap_strangers(known: Collection[int]) -> None:
     for child in children:
         if child not in known:
             reap(child)
-
-
-def cause_of(code: int) -> str:
-    """Return in words how a process has ended.
-
-    Args:
-        code: exit status; negative: the signal.
-    """
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return f"signal {-code}, {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

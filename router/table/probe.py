@@ -6,7 +6,7 @@ takes none of the connections that the node may have.
 
 import asyncio
 import re
-import socket
+from contextlib import closing
 from typing import Final
 
 import h11
@@ -14,9 +14,11 @@ import h11
 from uwsgi_router.protocol.address import InetAddress
 from uwsgi_router.protocol.http.health import health_fields
 from uwsgi_router.protocol.uwsgi import HEADER_SIZE, MODIFIER_PING, encode_header
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.health_checks import Checks
 from uwsgi_router.router.net.connect import BUSY, SHORTAGE, Endpoint, begin, endpoint
 from uwsgi_router.router.net.resolver import Resolver
+from uwsgi_router.router.table.probe_connection import ProbeConnection, connection
 from uwsgi_router.subscriptions.node import SubscribedNode
 
 PING: Final = encode_header(MODIFIER_PING, 0)
@@ -32,8 +34,16 @@ class _Failed(Exception):
     """Failure of a check; ``str()`` says why."""
 
 
-async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str | None:
+async def probe(
+    node: SubscribedNode, checks: Checks, resolver: Resolver, tls: NodeTls
+) -> str | None:
     """Check the health of a node.
+
+    Args:
+        node: it.
+        checks: what is asked, and what for an answer will do.
+        resolver: for a node whose address is a name.
+        tls: for a node that speaks TLS: it is verified as by requests.
 
     Returns:
         "" if it passes, why it does not (one line, nothing of it the node's words), or None if that
@@ -41,7 +51,7 @@ async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str
     """
     try:
         async with asyncio.timeout(checks.timeout):
-            await _ask(node, checks, resolver)
+            await _ask(node, checks, resolver, tls)
     except TimeoutError:
         return f"no answer within {checks.timeout:g} s"
     except OSError as exc:
@@ -53,7 +63,7 @@ async def probe(node: SubscribedNode, checks: Checks, resolver: Resolver) -> str
     return ""
 
 
-async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver) -> None:
+async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver, tls: NodeTls) -> None:
     """Check that the node answers well.
 
     Raises:
@@ -62,14 +72,16 @@ async def _ask(node: SubscribedNode, checks: Checks, resolver: Resolver) -> None
     """
     http = None if not node.is_http else h11.Connection(h11.CLIENT)
     data = PING if http is None else _request(http, host_of(node, checks), checks)
-    with await _sent(node, data, resolver) as sock:
+    with closing(await _sent(node, data, resolver, tls)) as connected:
         if http is None:
-            await _read_pong(sock)
+            await _read_pong(connected)
         else:
-            await _read_response(sock, http, checks)
+            await _read_response(connected, http, checks)
 
 
-async def _sent(node: SubscribedNode, data: bytes, resolver: Resolver) -> socket.socket:
+async def _sent(
+    node: SubscribedNode, data: bytes, resolver: Resolver, tls: NodeTls
+) -> ProbeConnection:
     """Return a connection that has taken ``data``, to the first address of the node that does.
 
     Raises:
@@ -87,22 +99,23 @@ async def _sent(node: SubscribedNode, data: bytes, resolver: Resolver) -> socket
         try:
             sock, _connected = begin(where, node.socket_owner)
             try:
+                made = connection(node, sock, tls)
                 # Waits for the connection, too.
-                await asyncio.get_running_loop().sock_sendall(sock, data)
+                await made.send(data)
             except BaseException:
                 sock.close()
                 raise
         except OSError as exc:
             error = exc
         else:
-            return sock
+            return made
     raise error
 
 
-async def _read_pong(sock: socket.socket) -> None:
-    loop, data = asyncio.get_running_loop(), b""
+async def _read_pong(connected: ProbeConnection) -> None:
+    data = b""
     while len(data) < HEADER_SIZE:
-        more = await loop.sock_recv(sock, HEADER_SIZE - len(data))
+        more = await connected.recv(HEADER_SIZE - len(data))
         if not more:
             raise _Failed("it ended the connection without an answer to the ping")
         data += more
@@ -134,13 +147,13 @@ def _request(http: h11.Connection, host: bytes, checks: Checks) -> bytes:
     return head + end
 
 
-async def _read_response(sock: socket.socket, http: h11.Connection, checks: Checks) -> None:
-    loop, size = asyncio.get_running_loop(), 0
+async def _read_response(connected: ProbeConnection, http: h11.Connection, checks: Checks) -> None:
+    size = 0
     try:
         while size < MAX_ANSWER:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                data = await loop.sock_recv(sock, _CHUNK)
+                data = await connected.recv(_CHUNK)
                 size += len(data)
                 http.receive_data(data)
             elif isinstance(event, h11.Response):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Final
 
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.health_checks import Checks
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table.probe import probe
@@ -50,6 +51,7 @@ class Prober:
         registry: the table; its nodes' health is told to ``registry.health``.
         report: told when a node has become healthy or unhealthy.
         resolver: for nodes whose address is a name.
+        tls: for nodes that speak TLS.
         loop: the event loop.
         timing: times and rates that no option sets.
     """
@@ -60,6 +62,7 @@ class Prober:
         registry: Registry,
         report: Callable[[list[Event]], None],
         resolver: Resolver,
+        tls: NodeTls,
         loop: asyncio.AbstractEventLoop,
         timing: TableTiming | None = None,
     ) -> None:
@@ -67,6 +70,7 @@ class Prober:
         self._health = registry.health
         self._report = report
         self._resolver = resolver
+        self._tls = tls
         self._loop = loop
         self._timing = timing or TableTiming()
         self._records: dict[SubscribedNode, _Record] = {}
@@ -163,7 +167,7 @@ class Prober:
                 # It came back as another kind, of which nothing is asked.
                 verdict = ""
             elif node.rank != GONE:
-                verdict = await probe(node, self._checks, self._resolver)
+                verdict = await probe(node, self._checks, self._resolver, self._tls)
         except Exception:
             log.exception("a bug: the check of %s was lost", node.name)
         if not self._is_current(record):

@@ -50,13 +50,17 @@ def control_directories(environ: Mapping[str, str]) -> list[str]:
 
 
 def new_control_path(environ: Mapping[str, str], pid: int, program: str = SUPERVISOR) -> str | None:
-    """Return the path of a new control socket; None: there is no directory for it."""
+    """Return the path of a new control socket; None: there is no directory for it.
+
+    Sockets of supervisors that were killed are removed there.
+    """
     for directory in control_directories(environ):
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
         except OSError:
             continue
         if _is_ours(directory) and os.access(directory, os.W_OK):
+            remove_stale(directory, program)
             return os.path.join(directory, f"{program}-{pid}{_SUFFIX}")
     return None
 
@@ -83,6 +87,42 @@ def _sockets(directory: str, program: str) -> Iterator[str]:
         path = os.path.join(directory, name)
         if name.startswith(f"{program}-") and name.endswith(_SUFFIX) and _is_open(path):
             yield path
+
+
+def remove_stale(directory: str, program: str = SUPERVISOR) -> None:
+    """Remove the sockets of programs of a sort that have ended without doing so: nobody listens on them."""
+    prefix = f"{program}-"
+    for name in os.listdir(directory):
+        pid = name.removeprefix(prefix).removesuffix(_SUFFIX)
+        if name != f"{prefix}{pid}{_SUFFIX}" or not pid.isdecimal():
+            continue
+        path = os.path.join(directory, name)
+        # Who has a process may be about to listen.
+        if not os.path.exists(f"/proc/{pid}") and _is_refused(path):
+            try:
+                os.unlink(path)
+            except OSError:
+                # Another one has been faster.
+                pass
+
+
+def _is_refused(path: str) -> bool:
+    """Return True for a socket that nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return False
+    except OSError:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        # Who is stopped, and has as many clients as wait at most, is there all the same.
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
 
 
 def _is_ours(directory: str) -> bool:

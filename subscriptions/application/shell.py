@@ -26,8 +26,9 @@ from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.memory import memory_of
 from uwsgi_router.subscriptions.application.place import address_for, environment_of
 from uwsgi_router.subscriptions.application.plan import AppPlan
-from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess, in_words
+from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess
 from uwsgi_router.subscriptions.application.running_copy import RunningCopy, ShellParts, trouble_of
+from uwsgi_router.subscriptions.client.ends import in_words
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.starting import CannotStart
 

@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.lab import programs
-from tests.lab.clients import Client
+from tests.lab.clients import Client, connected
 from tests.lab.commands import Command
+from tests.lab.leftovers import leaves_nothing_behind
 from tests.lab.place import Place
 from tests.lab.processes import Process
 from tests.lab.waiting import wait_until
+from uwsgi_router.protocol.pty import encode_input
 
 
 class Screen:
@@ -224,6 +226,28 @@ def test_where_nobody_listens_is_1_with_one_line(tmp_path: Path) -> None:
 
 
 # --- its process ---
+
+
+def test_a_thousand_sessions_leave_nothing_behind(terminals: Terminals) -> None:
+    """Half of them end in order, half with bytes that nobody has read; with packets and without."""
+    terminals.ours("--forkptyrouter-command=/bin/cat")
+    pid = terminals.document()["pid"]
+    assert isinstance(pid, int)
+
+    def drop(count: int) -> None:
+        for _ in range(count // 40):
+            clients = [
+                connected((terminals.raw, terminals.packets)[number % 2]) for number in range(40)
+            ]
+            for number, client in enumerate(clients):
+                client.sendall(b"".join(encode_input(b"x\n")) if number % 2 else b"x\n")
+            for client in clients[: len(clients) // 2]:
+                assert client.recv(100)
+            for client in clients:
+                client.close()
+            wait_until(lambda: terminals.document()["programs"] == 0, "all are reaped")
+
+    leaves_nothing_behind(pid, drop)
 
 
 def test_a_router_that_died_is_started_again(terminals: Terminals) -> None:

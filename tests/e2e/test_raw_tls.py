@@ -125,6 +125,23 @@ def test_uwsgi_answers_over_suwsgi(lab: Place, authority: Authority) -> None:
     assert "failed" not in router.output()
 
 
+def test_a_long_answer_over_suwsgi_survives_the_clients_half_close(
+    lab: Place, authority: Authority
+) -> None:
+    """uWSGI reads no close_notify behind a request; what it then leaves unread would make a reset of its end."""
+    files = authority.issue()
+    vassal = lab.started(SecureVassal(lab.directory, files.certificate, files.key))
+    port = vassal.address.rpartition(":")[2]
+    router = lab.http_router(
+        f"--http-to=suwsgi://localhost:{port}", f"--http-backend-ca={authority.file}"
+    )
+    with router.client() as client:
+        client.request("GET", "/download?size=5000000", "Connection: close")
+        client.eof()
+        assert len(client.final().body) == 5_000_000
+    assert "failed" not in router.output()
+
+
 _NGINX = """
 daemon off; master_process off; pid {directory}/suwsgi.pid; error_log stderr;
 events {{}}

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 
 from tests.lab import programs
-from tests.lab.clients import Client
+from tests.lab.clients import Client, connected
+from tests.lab.leftovers import leaves_nothing_behind
 from tests.lab.namespaces import Namespace, namespaces, need_namespaces, python_home
 from tests.lab.place import Place
 from tests.lab.processes import Process
 from tests.lab.waiting import wait_until
+from tests.router.jails.tuntap.packets import packet
+from uwsgi_router.protocol.tuntap import frame_header
 
 pytestmark = pytest.mark.peers
 
@@ -290,6 +293,26 @@ def test_a_router_that_died_comes_back_with_its_device(net: Net) -> None:
     device.wait_for_output("the router has closed the connection")
     # With the addresses that were given it: the device was never gone.
     assert net.answers(net.one, ROUTER)
+
+
+def test_a_thousand_connections_leave_nothing_behind(net: Net) -> None:
+    """Each has an address, which it sends from once, and half of them end inside a frame."""
+    net.router()
+    pid = net.document()["pid"]
+
+    def drop(count: int) -> None:
+        for start in range(0, count, 100):
+            devices = [connected(net.socket) for _ in range(100)]
+            for number, device in enumerate(devices):
+                data = packet(f"10.77.{1 + (start + number) // 200}.{number + 1}", ROUTER)
+                sent = frame_header(len(data)) + data
+                device.sendall(sent if number % 2 else sent + sent[:7])
+            wait_until(lambda: len(net.document()["peers"]) == 100, "all are known")
+            for device in devices:
+                device.close()
+            wait_until(lambda: not net.document()["peers"], "all are forgotten")
+
+    leaves_nothing_behind(pid, drop)
 
 
 def test_a_jail_with_a_network_and_a_shell(net: Net) -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,10 @@ from tests.lab.load import Load
 from tests.lab.messages import HOST
 from tests.lab.nodes import Node, in_a_thread
 from tests.lab.place import Place, temporary
+from tests.lab.processes import free_port
+from tests.lab.tls import Authority
 from tests.lab.waiting import wait_until
+from tests.loads.vassals import rolling
 from uwsgi_router.protocol.control import Question, encode_question
 from uwsgi_router.protocol.subscription import Subscription
 
@@ -160,6 +164,40 @@ def test_the_keeper_may_die_again_and_again_without_a_lost_request(site: Site) -
     assert site.node.address in site.router.nodes(), "no announce has come since"
 
 
+@pytest.mark.peers
+def test_a_rolling_restart_of_every_vassal_loses_nothing(lab: Place) -> None:
+    load, restarts = rolling(lab, clients=8, seconds=0)
+    assert restarts == 6
+    assert load.lost() == {}
+
+
 def test_the_keeper_ends_after_its_workers(site: Site) -> None:
     site.router.stop()
     assert not site.children("")
+
+
+def test_the_keeper_tells_of_certificates_that_only_workers_load(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path / "tls")
+    files = authority.issue()
+    named = Authority(authority.ca, tmp_path / "names")
+    named.directory.mkdir()
+    named.issue("shop.example")
+    port = free_port()
+    with in_a_thread() as node, temporary() as lab:
+        router = lab.http_router(
+            "--http-processes=2",
+            f"--https=127.0.0.1:{port},{files.certificate},{files.key}",
+            f"--sni-dir={named.directory}",
+            f"--http-to={node.address}",
+        )
+
+        def told() -> bool:
+            with Client(router._stats) as client:
+                return b'certificate="shop.example"' in client.get("/metrics").body
+
+        assert not told()
+        with (
+            socket.create_connection(("127.0.0.1", port)) as sock,
+            authority.client().wrap_socket(sock, server_hostname="shop.example"),
+        ):
+            wait_until(told, "the keeper knows it")

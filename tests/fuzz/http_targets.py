@@ -42,7 +42,8 @@ def _check_response(data: bytes, head: ResponseHead, *, cgi: bool) -> None:
     assert data.count(b"\r\n\r\n", 0, head.size) == 1
     assert parse_response(data[: head.size - 1], cgi=cgi) is None
     assert parse_response(data[: head.size] + b"more", cgi=cgi) == head
-    assert 100 <= head.status <= 599
+    # Some nodes say statuses that HTTP does not know; they pass.
+    assert 100 <= head.status <= 999
     assert not (head.chunked and head.content_length is not None)
     for method in (b"GET", b"HEAD"):
         length = body_length(head, method)

@@ -77,7 +77,8 @@ class Place:
         return self.started(Served(self.directory, *arguments, **settings))
 
     def empire(self, *options: str) -> Empire:
-        return self._started(Empire(self.directory, *options))
+        """Start an Emperor; see :class:`Empire`."""
+        return self.started(Empire(self.directory, *options))
 
     def program(self, name: str, *argv: str, **settings: Any) -> Process:
         """Start any program; see :class:`Process`."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,11 +12,14 @@ from typing import TypeVar
 import trustme
 
 from tests.lab.clients import Peer
+from tests.lab.scripts import Script
 from tests.lab.waiting import PATIENCE
 from uwsgi_router.router.config.types import CertificateFiles, SecureListener
 
 T = TypeVar("T")
 
+#: Plays one connection inside TLS.
+Play = Callable[["TlsPeer"], Awaitable[None]]
 #: The name that tests ask for unless they are about names.
 NAME = "localhost"
 
@@ -236,6 +239,19 @@ async def served(peer: Peer, context: ssl.SSLContext) -> TlsPeer:
     node = TlsPeer(peer.sock, context, server=True)
     await node.handshake()
     return node
+
+
+def inside_tls(context: ssl.SSLContext, play: Play) -> Script:
+    """The script of a node that plays inside TLS; it may be that nobody believes it."""
+
+    async def script(peer: Peer) -> None:
+        try:
+            await play(await served(peer, context))
+        except (ssl.SSLError, ConnectionError, AssertionError):
+            # It was not believed, or the connection has ended between two requests.
+            return
+
+    return script
 
 
 def server_context(files: CertificateFiles, authority: str | None = None) -> ssl.SSLContext:

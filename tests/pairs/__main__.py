@@ -15,8 +15,8 @@ _HEADS = (
 def row_of(case: Case) -> tuple[str, ...]:
     """Return a combination and what must come of it, as the columns of the table."""
     outcome = outcome_of(case)
-    more = (case.answer, case.client, case.option, case.end)
-    usual = ("length", "1.1", "", "")
+    more = (case.answer, case.client, case.option, case.end, case.link, case.node_link)
+    usual = ("length", "1.1", *[""] * 4)
     words = [word for word, other in zip(more, usual, strict=True) if word != other]
     counted = [f"{name}={count}" for name, count in sorted(outcome.counted.items())]
     early = ", early" if outcome.asked and outcome.asked_early else ""

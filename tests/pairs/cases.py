@@ -60,6 +60,8 @@ OPTIONS = ("", "post-buffering", "spooled", "chunked-input", "raw-body", "auto-c
 ENDS = ("", "half-close", "abort")
 #: What is between an HTTP client and the router.
 LINKS = ("", "tls")
+#: What is between the router and its nodes.
+NODE_LINKS = ("", "tls-nodes")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Case:
     option: str = ""
     end: str = ""
     link: str = ""
+    node_link: str = ""
 
     def __str__(self) -> str:
         names = [self.front, self.back, self.body, self.pool]
@@ -101,6 +104,7 @@ MAIN = tuple(
 _BOTH = {"front": FRONTS, "back": BACKS}
 _HTTP = {"front": ("http",), "back": BACKS}
 _TLS = {**_HTTP, "link": ("tls",)}
+_TLS_NODES = {**_BOTH, "node_link": ("tls-nodes",)}
 _COUNTED = ("length", "expect")
 _FRAMED = (*_COUNTED, "chunked", "expect-chunked")
 _WAITING = ("held", "busy", "full")
@@ -215,6 +219,36 @@ FURTHER = tuple(
                 **_TLS, body=("length", "chunked"), pool=("one", *_WAITING), end=("abort",)
             ),
             combinations(**_TLS, answer=_ANSWERS, client=("1.1", "1.0", "1.0+")),
+            # Nodes that speak TLS, in front of them clients of each kind.
+            combinations(
+                **_TLS_NODES,
+                body=tuple(body for body in BODIES if body not in {"expect-raw", "expect-source"}),
+                pool=("one", "two", *_WAITING, "refused", "quits", "dies", "closes"),
+            ),
+            combinations(
+                **_TLS_NODES,
+                body=_FRAMED,
+                pool=("announced", "unanswered"),
+                option=("post-buffering", "spooled", "chunked-input"),
+            ),
+            combinations(
+                **_TLS_NODES,
+                body=("none", "length", "chunked", "websocket", "raw", "source"),
+                pool=("one", "held", "refused"),
+                end=("half-close",),
+            ),
+            combinations(
+                **_TLS_NODES, body=("length", "chunked"), pool=("one", "held"), end=("abort",)
+            ),
+            combinations(**_TLS_NODES, answer=_ANSWERS, client=("1.1", "1.0", "1.0+")),
+            combinations(
+                front=("http",),
+                back=BACKS,
+                body=("none", *_FRAMED, "websocket", "raw", "source"),
+                pool=("one", "full", "quits"),
+                link=("tls",),
+                node_link=("tls-nodes",),
+            ),
         )
         for case in cases
     )
@@ -234,6 +268,7 @@ AXES: dict[str, Collection[str]] = {
     "option": OPTIONS,
     "end": ENDS,
     "link": LINKS,
+    "node_link": NODE_LINKS,
 }
 
 

@@ -12,15 +12,19 @@ from typing import Any
 from tests.pairs.cases import Case
 from tests.pairs.client import PairClient
 from tests.pairs.lab import (
+    NAME,
     Authority,
     Left,
     Peer,
     Router,
+    Script,
     Web,
     a_few_turns,
     left_of,
     nodes_of,
     phases,
+    served,
+    server_context,
     until,
     upstreams_of,
 )
@@ -49,15 +53,17 @@ _FOR_BODY: dict[str, dict[str, object]] = {
     "expect-source": {"manage_source": True},
     "rtsp": {"manage_rtsp": True},
 }
-_FOR_POOL: dict[str, dict[str, object]] = {
+#: Of all routers.
+FOR_POOL: dict[str, dict[str, object]] = {
     "held": {"hold": 30},
     "full": {"backend_connections": 1},
     "unanswered": {"connect_timeout": 0.05},
 }
 #: Of this process alone: others may still connect to ports of 127.0.0.1 that were theirs a moment ago.
-_HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
+HERE = f"127.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"
 _ANNOUNCED = {"announced", "other", "none", "held", "unknown"}
-_SECONDS = re.compile(r"=\d+\.\d+s")
+#: What takes time in a line of the log.
+SECONDS = re.compile(r"=\d+\.\d+s")
 
 
 class Run:
@@ -108,6 +114,8 @@ class Run:
         case, web = self._case, self._web
         # No kept connection is too old, however slow the machine is.
         web.timing = replace(web.timing, trusted_idle=60)
+        if case.link or case.node_link:
+            self._authority = Authority.made(web.tmp_path / "tls")
         addresses: list[str] = []
         if case.pool in {"refused", "other", "unanswered"}:
             first = web.black_hole().address if case.pool == "unanswered" else web.refused_tcp()
@@ -145,23 +153,51 @@ class Run:
         node = PairNode(name, self._case, self._outcome, self._seen)
         self._nodes.append(node)
         if on is None:
-            on = socket.create_server((_HERE, 0))
-        address = self._web.node(node.play, on=on).address
+            on = socket.create_server((HERE, 0))
+        address = self._web.node(self._script(node), on=on).address
         self.facts.addresses[name] = address
         return address
 
+    def _script(self, node: PairNode) -> Script:
+        if not self._case.node_link:
+            return node.play
+        context = server_context(self._authority.issue())
+
+        async def play(peer: Peer) -> None:
+            await node.play(await served(peer, context))
+
+        return play
+
+    def _proto(self) -> str:
+        """Return what announces call the nodes' protocol."""
+        case = self._case
+        if case.node_link:
+            return "https" if case.back == "http" else "suwsgi"
+        return case.back
+
+    def _configured(self, address: str) -> str:
+        """Return the address of a node as an option has it."""
+        if not self._case.node_link:
+            return address
+        return (
+            f"{self._proto()}+unix:{address}"
+            if address.startswith("/")
+            else f"{self._proto()}://{address}"
+        )
+
     async def _start(self, addresses: tuple[str, ...]) -> Router:
         case, web = self._case, self._web
-        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **_FOR_POOL.get(case.pool, {})}
+        options: dict[str, Any] = {**_OPTIONS.get(case.option, {}), **FOR_POOL.get(case.pool, {})}
         options |= {"backend_http": case.back == "http", "backend_keepalive": 60}
+        if case.node_link:
+            options |= {"backend_ca": self._authority.file, "backend_server_name": NAME}
         if case.link:
-            self._authority = Authority.made(web.tmp_path / "tls")
             files = self._authority.issue()
-            options["secure"] = (SecureListener(f"{_HERE}:0", files),)
+            options["secure"] = (SecureListener(f"{HERE}:0", files),)
         else:
-            options["listen"] = (f"{_HERE}:0",)
+            options["listen"] = (f"{HERE}:0",)
         if addresses:
-            options["to"] = addresses
+            options["to"] = tuple(map(self._configured, addresses))
         if case.front == "uwsgi":
             return await (web.router(**options) if addresses else web.subscribed(**options))
         options |= _FOR_BODY.get(case.body, {})
@@ -170,7 +206,7 @@ class Run:
         return await (web.http(**options) if addresses else web.announced(**options))
 
     def _announce(self, address: str, proto: str = "") -> None:
-        node = self._router.announce(address, KEY.encode(), proto=proto or self._case.back)
+        node = self._router.announce(address, KEY.encode(), proto=proto or self._proto())
         self._announced.append(node)
 
     async def _open(self, case: Case, outcome: Outcome) -> PairClient:
@@ -282,12 +318,12 @@ class Run:
             seen=self._seen,
             talks=[(talk.answers, talk.end) for talk in self.facts.talks],
             waiting=waiting,
-            counted=_numbers(counters),
+            counted=numbers(counters),
             nodes=counts,
             clients=(counters.bytes_received, counters.bytes_sent),
             left="" if left == Left() else repr(left),
             log=[
-                _SECONDS.sub("=_s", line)
+                SECONDS.sub("=_s", line)
                 for line in web.log.lines
                 # Of a node that never says a byte there is a line more, which has tests of its own.
                 if not line.startswith("info ") and " is asked in " not in line
@@ -307,7 +343,7 @@ class Run:
         return sorted(entries, key=itemgetter("id"))
 
 
-def _numbers(counters: Counters) -> dict[str, int]:
+def numbers(counters: Counters) -> dict[str, int]:
     """Return all counters that are not 0; those of failures with their reasons."""
     found = {f"failed: {reason}": count for reason, count in counters.failed.items()}
     for name in Counters.__slots__:

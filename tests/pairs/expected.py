@@ -13,6 +13,7 @@ from tests.pairs.rules import (
     Outcome,
     collected_early,
     has_prelude,
+    hears_of_ends,
     never_reuses,
     outcome_of,
 )
@@ -35,7 +36,7 @@ from tests.pairs.wire import (
 _WHY = {
     "no-node": "no node of this key is up",
     "unknown-key": "no node has announced this key within the last hour",
-    "no-answer": "{node} ended the connection without an answer (closed)",
+    "no-answer": "{node} ended the connection without an answer ({end})",
     "cut-short": "{node} sent no whole answer: it ended after a 1xx",
     "rtsp": "RTSP can only be passed on to nodes that speak uwsgi",
     "bad-coding": "HTTP/1.0 with Transfer-Encoding",
@@ -105,7 +106,8 @@ def _seen(asked: list[_Asked], facts: Facts) -> list[Seen]:
                 last[name] = last.get(name, -1) + 1
             seen = Seen(name, last[name], head, outcome.gets, _body(case, outcome))
             died = name == "quits" or (case.pool == "dies" and not seen.connection)
-            hears_end = case.back == "uwsgi" or outcome.gets == "stream"
+            hears_end = outcome.gets == "stream"
+            hears_end |= case.back == "uwsgi" and hears_of_ends(case)
             seen.ended = case.end == "half-close" and hears_end and not died
             if case.answer == "forbidden" and (case.front, case.back) == ("uwsgi", "uwsgi"):
                 # Between two that speak uwsgi all bytes pass as they come.
@@ -166,7 +168,7 @@ def _page(one: _Asked) -> Answer:
     case, outcome = one.case, one.outcome
     phrase = HTTPStatus(outcome.status).phrase
     # A web server's log may name nodes; what browsers are told may not.
-    why = f": {_WHY[outcome.reason].format(node=one.chosen)}" if case.front == "uwsgi" else ""
+    why = f": {_why(one)}" if case.front == "uwsgi" else ""
     text = f"{outcome.status} {phrase}{why}\nrequest {one.talk.id}\n"
     fields = {
         "content-type": "text/plain; charset=us-ascii",
@@ -181,6 +183,13 @@ def _page(one: _Asked) -> Answer:
     framing = "length" if case.front == "http" else "end"
     head = Head.of(f"HTTP/1.1 {outcome.status} {phrase}", *fields.items())
     return Answer(head, framing, text.encode())
+
+
+def _why(one: _Asked) -> str:
+    # A node that dies says no goodbye, which only those that speak uwsgi over TLS never do.
+    cut_off = one.case.node_link and one.case.back == "http"
+    end = "TLS ended without close_notify" if cut_off else "closed"
+    return _WHY[one.outcome.reason].format(node=one.chosen, end=end)
 
 
 def _answer(case: Case, outcome: Outcome, name: str) -> Answer:
@@ -255,7 +264,7 @@ def _failure(one: _Asked) -> str:
     client = FAR if one.case.front == "uwsgi" else "127.0.0.1"
     return (
         f"warning request {one.talk.id} failed: {STATUS[reason]} {reason}:"
-        f" {_WHY[reason].format(node=one.chosen)}; phase={phase} key={key} node={one.chosen}"
+        f" {_why(one)}; phase={phase} key={key} node={one.chosen}"
         f" tries={one.outcome.tries} connect=_s total=_s client={client}"
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.pairs.cases import Case
 from tests.pairs.lab import Peer
 from tests.pairs.reader import Ended, Wire
-from tests.pairs.rules import Outcome
+from tests.pairs.rules import Outcome, hears_of_ends
 from tests.pairs.wire import BYE, CHUNKS, CONTINUE, EARLY, HELLO, Head, prelude_of, said_by
 
 
@@ -82,7 +82,7 @@ class PairNode:
         if self._outcome.gets == "stream":
             return await self._stream(wire, seen)
         await self._body(wire, seen)
-        if self._case.end == "half-close" and not http:
+        if self._case.end == "half-close" and not http and hears_of_ends(self._case):
             seen.surplus = await wire.rest()
             seen.ended = True
         if self.name == "quits" or (case.pool == "dies" and count == 2):
@@ -120,6 +120,7 @@ class PairNode:
     async def _stream(self, wire: Wire, seen: Seen) -> bool:
         seen.framing = "stream"
         if self.name == "quits":
+            await wire.whatever_is_there()
             return False
         if self._case.back == "http" and self._case.pool == "dies" and seen.connection == 0:
             return False

@@ -75,7 +75,41 @@ class Result:
     access: list[dict[str, object]]
 
 
-def differences(found: Result, wanted: Result) -> list[str]:
+@dataclass
+class End:
+    """An end of a connection: whose, what it has read, how the other one ended."""
+
+    who: str
+    heard: bytes
+    end: str
+
+
+@dataclass
+class RelayResult:
+    """What came of a combination of a relay.
+
+    Attributes:
+        nodes: their ends of connections, in order.
+        told: what they were told of clients.
+        clients: the clients' ends.
+        counted: counters of the router that are not 0.
+        traffic: bytes that the router counts of each node: sent to it, read from it.
+        failed: failed connects of each node, if there were any.
+        left: what the router still has of its connections, if anything.
+        log: warnings and errors.
+    """
+
+    nodes: list[End]
+    told: list[bytes]
+    clients: list[End]
+    counted: dict[str, int]
+    traffic: dict[str, tuple[int, int]]
+    failed: dict[str, int]
+    left: str
+    log: list[str]
+
+
+def differences(found: Result | RelayResult, wanted: Result | RelayResult) -> list[str]:
     """Return what is not as it must be, a line for each."""
     return list(_apart("", asdict(found), asdict(wanted)))
 

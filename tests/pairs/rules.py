@@ -129,6 +129,11 @@ def is_sent_again(case: Case) -> bool:
     return case.body in {"none", "websocket"} and case.option != "raw-body"
 
 
+def hears_of_ends(case: Case) -> bool:
+    """Return True if a uwsgi node is told of a half-close: inside TLS it would not read that behind a body."""
+    return not case.node_link or case.front == "uwsgi" or is_stream(case)
+
+
 def never_reuses(case: Case) -> bool:
     """Return True for what only looks like HTTP: it gets a new connection."""
     return case.body in {"source", "rtsp", "expect-source"}
@@ -159,6 +164,9 @@ def gets_of(case: Case, reason: str) -> str:
     if reason in _NO_NODE or reason == "rtsp":
         return "-"
     if reason == "client" and (is_collected(case) or case.pool in {"held", "busy", "full"}):
+        return "-"
+    if reason == "client" and case.node_link:
+        # It leaves during the handshake with the node, before which nothing is said.
         return "-"
     if case.body in {"raw", "expect-raw"} and case.back == "http":
         # Bytes behind a complete request would be another request.

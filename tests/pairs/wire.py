@@ -129,7 +129,13 @@ def request_of(case: Case, number: int) -> Request:
 def prelude_of(case: Case) -> Case:
     """Return the request before the first one, which shares the router's options with it."""
     raw = case.option == "raw-body" or case.body in {"raw", "expect-raw"}
-    return Case(case.front, case.back, option="raw-body" if raw else "", link=case.link)
+    return Case(
+        case.front,
+        case.back,
+        option="raw-body" if raw else "",
+        link=case.link,
+        node_link=case.node_link,
+    )
 
 
 def variables_of(case: Case, number: int) -> dict[str, str]:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from uwsgi_router.protocol.text import show, to_text
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.admin.control.nodes import (
     AnnouncedNode,
     ConfiguredNodes,
@@ -20,6 +20,7 @@ from uwsgi_router.router.proxy.running import (
     NodeLoad,
     end_streams_of,
     loads_of,
+    named_loads,
     watch_streams_of,
 )
 from uwsgi_router.router.table.table import Table
@@ -132,6 +133,16 @@ class DrainWait:
             await asyncio.sleep(_LOOK)
 
 
+class ServedElsewhere(Protocol):
+    """Processes that serve the requests, where this one does not."""
+
+    def drain_streams(self, names: Collection[str], end: bool) -> None:
+        """Have them note where the streams of nodes with these names can be ended, and with True end them."""
+
+    async def loads(self) -> Mapping[tuple[str, str], NodeLoad]:
+        """Return what the running requests of each node are, by key and name of the node."""
+
+
 @dataclass(frozen=True, slots=True)
 class Withheld:
     """Name of nodes that is withheld.
@@ -156,8 +167,7 @@ class Operator:
         configured: nodes that the configuration names.
         certificates: returns the ends of those that are served over TLS.
         routers: the open connections of the routers of this process.
-        elsewhere: has the processes that serve requests note where the streams of nodes with these names can be ended,
-            and with True end them; None: this one does.
+        elsewhere: the processes that serve requests; None: this one does.
     """
 
     def __init__(
@@ -167,7 +177,7 @@ class Operator:
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str], bool], None] | None = None,
+        elsewhere: ServedElsewhere | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
@@ -194,15 +204,19 @@ class Operator:
                     for node in tuple(pool.nodes):
                         yield status_of(name, pool.algorithm, node, self._clock())
 
-    def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
-        """Return the same, with what the running requests of each node are, if this process serves them."""
-        if self._elsewhere is not None:
-            yield from self.status(key)
-            return
-        loads = loads_of(self._routers, self._clock())
-        by_place = {(to_text(getattr(n, "key", b"")), n.name): load for n, load in loads.items()}
+    async def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
+        """Return the same, with what the running requests of each node are."""
+        if self._elsewhere is None:
+            loads: Mapping[tuple[str, str], NodeLoad] = named_loads(self._routers, self._clock())
+        else:
+            loads = await self._elsewhere.loads()
+        return self._with_loads(key, loads)
+
+    def _with_loads(
+        self, key: bytes | None, loads: Mapping[tuple[str, str], NodeLoad]
+    ) -> Iterator[NodeStatus]:
         for status in self.status(key):
-            load = by_place.get((status.key, status.node), NodeLoad())
+            load = loads.get((status.key, status.node), NodeLoad())
             yield replace(
                 status,
                 waiting=load.waiting,
@@ -241,12 +255,12 @@ class Operator:
         names = {node.name for node in nodes}
         elsewhere, routers = self._elsewhere, self._routers
         if elsewhere is not None:
-            elsewhere(names, False)
+            elsewhere.drain_streams(names, False)
             # Which of the requests are streams only those processes know.
             return StreamLimit(
                 seconds,
                 lambda: sum(node.reference for node in nodes),
-                lambda: elsewhere(names, True),
+                lambda: elsewhere.drain_streams(names, True),
             )
         watch_streams_of(routers, names)
 

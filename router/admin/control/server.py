@@ -117,6 +117,9 @@ class ControlServer(BoundedService):
                 began = self._loop.time()
                 answer = self._begin(line, client, withheld)
                 await self._rest(began)
+            if isinstance(answer, _Running):
+                nodes = await self._operator.running(answer.key)
+                answer = ({"node": asdict(one)} for one in nodes)
             if isinstance(answer, _Wait):
                 if answer.holds:
                     # Its connection is what holds them.
@@ -136,7 +139,7 @@ class ControlServer(BoundedService):
 
     def _begin(
         self, line: bytes, client: ServiceClient, withheld: "_Withheld"
-    ) -> "bytes | _Wait | Iterator[_Line]":
+    ) -> "bytes | _Wait | _Running | Iterator[_Line]":
         """Do what can be done at once; return the answer, or what it is made of.
 
         Raises:
@@ -148,8 +151,9 @@ class ControlServer(BoundedService):
             node, key = question.node, question.key
             match question.do:
                 case "status":
-                    nodes = operator.running(key) if question.running else operator.status(key)
-                    return ({"node": asdict(one)} for one in nodes)
+                    nodes = operator.status(key)
+                    every = ({"node": asdict(one)} for one in nodes)
+                    return _Running(key) if question.running else every
                 case "certificates":
                     return ({"certificate": asdict(one)} for one in operator.certificates())
                 case "enable":
@@ -247,6 +251,13 @@ class ControlServer(BoundedService):
 
 
 _Line = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """Question for nodes and what their running requests are; the processes that serve these have to be asked."""
+
+    key: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from uwsgi_router.router.admin.stats.series import PREFIX, SLICE, label, slices
+from uwsgi_router.router.admin.stats.series import PREFIX, SLICE, label, single, slices
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.admin.stats.tls_metrics import tls_families
 from uwsgi_router.router.admin.stats.totals import NAMES, TOTALS
@@ -84,15 +84,10 @@ class Families:
                 source.upstreams.idle,
             ),
         ):
-            gauge = GaugeMetricFamily(PREFIX + metric, text, labels=["router"])
-            gauge.add_metric(name, value)
-            yield gauge
+            yield single(GaugeMetricFamily, metric, text, source.name, value)
         for attribute, text in TOTALS:
-            counter = CounterMetricFamily(
-                PREFIX + NAMES.get(attribute, attribute), text, labels=["router"]
-            )
-            counter.add_metric(name, getattr(source.counters, attribute))
-            yield counter
+            metric, value = NAMES.get(attribute, attribute), getattr(source.counters, attribute)
+            yield single(CounterMetricFamily, metric, text, source.name, value)
         refused = CounterMetricFamily(
             PREFIX + "connections_refused",
             "Client connections refused because there were too many, by the option that limits them.",
@@ -101,20 +96,19 @@ class Families:
         for option, count in list(source.counters.refused_connections.items()):
             refused.add_metric([*name, option], count)
         yield refused
-        dropped = CounterMetricFamily(
-            PREFIX + "access_log_lines_dropped",
-            "Lines of the access log that its reader did not take in time.",
-            labels=["router"],
-        )
-        dropped.add_metric(name, source.access_log.dropped if source.access_log else 0)
-        yield dropped
-        lines = CounterMetricFamily(
-            PREFIX + "log_lines_dropped",
-            "Lines of the log that standard error or logto did not take.",
-            labels=["router"],
-        )
-        lines.add_metric(name, source.log_lines_dropped)
-        yield lines
+        for metric, text, value in (
+            (
+                "access_log_lines_dropped",
+                "Lines of the access log that its reader did not take in time.",
+                source.access_log.dropped if source.access_log else 0,
+            ),
+            (
+                "log_lines_dropped",
+                "Lines of the log that standard error or logto did not take.",
+                source.log_lines_dropped,
+            ),
+        ):
+            yield single(CounterMetricFamily, metric, text, source.name, value)
         failed = CounterMetricFamily(
             PREFIX + "requests_failed",
             "Requests that got no whole answer, by reason.",

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
 from uwsgi_router.protocol.text import show, to_bytes
 
 _T = TypeVar("_T")
@@ -20,6 +23,27 @@ def label(value: str | bytes) -> str:
         return value
     text = to_bytes(value) if isinstance(value, str) else value
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", show(text.replace(b"\\", b"\\\\")))
+
+
+def single(
+    make: type[CounterMetricFamily] | type[GaugeMetricFamily],
+    name: str,
+    text: str,
+    router: str,
+    value: float,
+) -> Metric:
+    """Return a family that has one number of each router.
+
+    Args:
+        make: its type.
+        name: without the prefix.
+        text: of its help.
+        router: whose number it is.
+        value: the number.
+    """
+    family = make(PREFIX + name, text, labels=["router"])
+    family.add_metric([router], value)
+    return family
 
 
 def slices(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

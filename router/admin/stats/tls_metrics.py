@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from uwsgi_router.router.admin.stats.series import PREFIX, label, slices
+from uwsgi_router.router.admin.stats.series import PREFIX, label, single, slices
 from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.report.counters import Counters
 
@@ -38,13 +38,13 @@ def tls_families(
         for value, count in list(counts.items()):
             family.add_metric([router, value], count)
         yield family
-    resumed = CounterMetricFamily(
-        PREFIX + "tls_handshakes_resumed",
+    yield single(
+        CounterMetricFamily,
+        "tls_handshakes_resumed",
         "Those that went on with an earlier session.",
-        labels=["router"],
+        router,
+        counters.handshakes_resumed,
     )
-    resumed.add_metric([router], counters.handshakes_resumed)
-    yield resumed
     first: dict[str, int] = {}
     for end in ends:
         # Several files may be for one name: of a listener and of a node that announces it.

@@ -2,19 +2,22 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.assembly import Shared
 from uwsgi_router.router.app.feeding.caches import FedCaches, OwnedCaches
+from uwsgi_router.router.app.feeding.certificates import FedCertificates, OwnedCertificates
 from uwsgi_router.router.app.feeding.fed_router import FedRouter
 from uwsgi_router.router.app.feeding.owned_router import OwnedRouter
 from uwsgi_router.router.app.feeding.post import FeedPost
 from uwsgi_router.router.app.feeding.totals import RouterTotals
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.tables import Tables
+from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.proxy.running import NodeLoad
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.feed.fed import Feed
 from uwsgi_router.router.table.feed.fed_table import FedTable
@@ -80,6 +83,7 @@ class Feeding:
         self._restart = restart
         self._shared: Shared | None = None
         self._caches = Caches()
+        self._certificates: Certificates | None = None
         self._gateways: dict[str, Gateway] = {}
         self._owned_routers: dict[Gateway, OwnedRouter] = {}
         self._closing: list[Callable[[], None]] = []
@@ -87,7 +91,13 @@ class Feeding:
         self.owner: FeedOwner | None = None
         self.feed: Feed | None = None
 
-    async def begin(self, shared: Shared, caches: Caches, gateways: Iterable[Gateway]) -> bool:
+    async def begin(
+        self,
+        shared: Shared,
+        caches: Caches,
+        gateways: Iterable[Gateway],
+        certificates: Certificates,
+    ) -> bool:
         """Take the tables over from whoever decided before, and feed the workers.
 
         In a worker return when its copies are whole. What is announced meanwhile waits.
@@ -96,11 +106,12 @@ class Feeding:
             shared: by the routers.
             caches: of the instance.
             gateways: the routers; they do not accept yet.
+            certificates: of the instance.
 
         Returns:
             False if there was nothing to take.
         """
-        self._shared, self._caches = shared, caches
+        self._shared, self._caches, self._certificates = shared, caches, certificates
         for gateway in gateways:
             self._add(gateway)
         if self.seat.role is Role.WHOLE and not self.seat.takes_over:
@@ -198,6 +209,11 @@ class Feeding:
         caches = OwnedCaches(self._caches, owner.changed)
         owner.add(caches)
         self._closing.append(caches.close)
+        if self._certificates is not None:
+            served = OwnedCertificates()
+            owner.add(served)
+            self._certificates.know_elsewhere(served.ends)
+            self._closing.append(self._certificates.know_elsewhere)
         serves = self.seat.role is Role.WHOLE
         for name, gateway in self._gateways.items():
             router = OwnedRouter(name, gateway, owner.changed, serves=serves)
@@ -218,6 +234,15 @@ class Feeding:
         """Have the workers watch event streams of the nodes with these names, or ``end`` these and WebSockets."""
         for router in self._owned_routers.values():
             router.drain_streams(names, end=end)
+
+    async def loads(self) -> Mapping[tuple[str, str], NodeLoad]:
+        """Ask the workers what the running requests of each node are, by key and name of the node."""
+        questions = [router.ask_loads() for router in self._owned_routers.values()]
+        found: dict[tuple[str, str], NodeLoad] = {}
+        for loads in await asyncio.gather(*(question.wait() for question in questions)):
+            for place, load in loads.items():
+                found.setdefault(place, NodeLoad()).add(load)
+        return found
 
     def _part_of(self, gateway: Gateway) -> OwnedTable | None:
         for table in self._all_tables:
@@ -250,9 +275,11 @@ class Feeding:
             feed.add(part, names)
             self._closing.append(part.close)
         feed.add(FedCaches(self._caches))
+        if self._certificates is not None:
+            feed.add(FedCertificates(self._certificates.store))
         first = True
         for name, gateway in self._gateways.items():
-            router = FedRouter(name, gateway, feed.urgent, log_lines=first)
+            router = FedRouter(name, gateway, feed.urgent, loop.time, log_lines=first)
             first = False
             if counted:
                 router.count_from_now()

@@ -387,8 +387,8 @@ class Fleet:
                 if one["pid"]:
                     self.children.adopt(child, one["pid"], one["channel"], ready=one["ready"])
                 if one["stopping"]:
-                    process = generation.configuration.process
-                    child.program.stop(mercy=max(process.reload_mercy, process.drain_streams))
+                    # Another reload gives nobody more time; an older version does not tell how much.
+                    child.program.stop_by(one.get("deadline", self._loop.time() + 70.0))
                 elif not one["pid"]:
                     child.program.start()
         serving = self.serving

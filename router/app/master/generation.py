@@ -127,6 +127,7 @@ class Generation:
                     "channel": -1 if child.channel is None else child.channel.fileno(),
                     "ready": child.program.machine.was_ready,
                     "stopping": child.program.machine.stopping,
+                    "deadline": child.program.machine.due,
                 }
                 for child in self.children
             ],

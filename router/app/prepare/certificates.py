@@ -10,7 +10,7 @@ from uwsgi_router.protocol.tls.errors import CertificateError
 from uwsgi_router.router.app.prepare.files import MAY_READ, MAY_SEARCH, changes, may, severity
 from uwsgi_router.router.app.process.identity import ProcessIdentity
 from uwsgi_router.router.certificates.errors import CertificateFault
-from uwsgi_router.router.certificates.expiry import ending
+from uwsgi_router.router.certificates.expiry import end_of, ending
 from uwsgi_router.router.certificates.pem import paths_of
 from uwsgi_router.router.certificates.store import try_files
 from uwsgi_router.router.config.lines import Problem, Severity
@@ -58,7 +58,7 @@ def certificate_problems(
             certificate = read_certificate(pem.certificate)
         except CertificateError:
             continue
-        text = ending(files.name, files.certificate, certificate, datetime.now(UTC).timestamp())
+        text = ending(end_of(files, certificate), datetime.now(UTC).timestamp())
         if text:
             said(option, text, Severity.WARNING)
         if certificate.kind == "RSA" and certificate.bits >= _SLOW_BITS:

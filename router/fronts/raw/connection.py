@@ -106,6 +106,7 @@ class RawConnection(Connection):
         if tls is not None:
             # The header has come before the handshake.
             name = tls.server_name if settings.by_name else None
+            destination = tls.destination
         elif settings.by_name or settings.proxies.has(self.peer[0]):
             reader = Requests(link, self.fiber, limits.buffer_size, buffer_limit(_BEGINNING))
             reader.start()

@@ -82,7 +82,8 @@ def test_parameters_of_uwsgiconf_are_there() -> None:
 def test_several_addresses_and_commas_in_names() -> None:
     router = RouterHttps(
         ["127.0.0.1:1", "[::1]:1"], cert="/a,b.crt", key="/k", forward_to=":1"
-    ).set_tls_params(sni="b.example /b.crt,/b.key", sni_dir=["/one", "/two"], hsts=300)
+    ).set_tls_params(sni="b.example /b.crt,/b.key", sni_dir=["/one", "/two"])
+    router.set_https_params(hsts=300)
     config = loaded(router.as_ini())
     tls = configuration(router.as_ini()).tls
     assert [one.listen for one in config.secure] == ["127.0.0.1:1", "[::1]:1"]
@@ -101,7 +102,7 @@ def test_several_addresses_and_commas_in_names() -> None:
         (lambda: RouterHttps(ON, cert="-----BEGIN CERTIFICATE-----", key="/k"), "paths of files"),
         (lambda: RouterHttps(ON, **FILES).set_tls_params(min_version="1.1"), "min_version"),
         (lambda: RouterHttps(ON, **FILES).set_tls_params(sni="b.example /b.crt"), "sni"),
-        (lambda: RouterHttps(ON, **FILES).set_tls_params(hsts=-1), "hsts"),
+        (lambda: RouterHttps(ON, **FILES).set_https_params(hsts=-1), "hsts"),
         (lambda: RouterHttps(ON, **FILES).set_tls_params(sni_directory="/x"), "sni_dir"),  # type: ignore[call-arg]
     ],
 )
@@ -118,7 +119,8 @@ async def test_it_serves_inside_a_program(lab: Lab) -> None:
         cert=files.certificate,
         key=files.key,
         forward_to=f"http://{lab.http_node().address}",
-    ).set_tls_params(min_version="1.3", hsts=60)
+    ).set_tls_params(min_version="1.3")
+    router.set_https_params(hsts=60)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         async with router:

@@ -11,7 +11,14 @@ from tests.lab.clock import Clock, TimedLoop
 from tests.lab.log import Log
 from tests.protocol.tls import issuing
 from uwsgi_router.protocol.tls.certificate import Certificate
-from uwsgi_router.router.certificates.expiry import AGAIN, SOON, CertificateEnd, ExpiryWatch, ending
+from uwsgi_router.router.certificates.expiry import (
+    AGAIN,
+    SOON,
+    CertificateEnd,
+    ExpiryWatch,
+    end_of,
+    ending,
+)
 from uwsgi_router.router.certificates.store import CertificateStore
 from uwsgi_router.router.config.tls import TlsConfig
 from uwsgi_router.router.config.types import CertificateFiles
@@ -37,7 +44,8 @@ CERTIFICATE = Certificate(START, END, ("a.example",), (), None, "EC P-256", 256)
     ],
 )
 def test_what_is_said(left: int, expected: str) -> None:
-    said = ending("a.example", "/etc/a.crt", CERTIFICATE, END - left)
+    files = CertificateFiles("a.example", "/etc/a.crt", "/etc/a.key")
+    said = ending(end_of(files, CERTIFICATE), END - left)
     assert said == (f"the certificate of a.example in /etc/a.crt {expected}" if expected else "")
 
 
@@ -72,7 +80,9 @@ def test_a_warning_a_day_until_it_is_renewed(files: CertificateFiles, log: Log) 
     watched = Watched(files)
     watched.wall.now = end - 15 * DAY
     watched.watch.start()
-    assert watched.watch.ends() == [CertificateEnd("a.example", files.certificate, end)]
+    assert [(one.name, one.file, one.not_after) for one in watched.watch.ends()] == [
+        ("a.example", files.certificate, end)
+    ]
     watched.after(DAY - 100)
     assert lines(log) == []
     watched.after(200)
@@ -139,3 +149,26 @@ def lines(log: Log) -> list[str]:
     """What the warnings say, without the time."""
     found = [re.search(r"(ends .*|has ended)(?=, at)", line) for line in log.having("warning ")]
     return [match[0] for match in found if match]
+
+
+def test_those_that_other_processes_serve_are_told_of_once(
+    files: CertificateFiles, log: Log
+) -> None:
+    end = write(files, 10)
+    watched = Watched(files)
+    watched.wall.now = end - 10 * DAY
+    other = CertificateEnd("b.example", "/etc/b.crt", end, end - 90 * DAY)
+    same = CertificateEnd("a.example", files.certificate, 0)
+    served = [other, same]
+    watched.watch.elsewhere = lambda: served
+    watched.watch.start()
+    # What is seen here counts more than what was told.
+    assert {(one.name, one.not_after) for one in watched.watch.ends()} == {
+        ("a.example", end),
+        ("b.example", end),
+    }
+    watched.after(0.5 * DAY)
+    assert sorted(line.split()[4] for line in log.lines) == ["a.example", "b.example"]
+    served.remove(other)
+    watched.after(DAY)
+    assert [line.split()[4] for line in log.lines[2:]] == ["a.example"]

@@ -244,3 +244,16 @@ def test_other_oddities(files: Files) -> None:
         "subscriptions-sign-check has no effect: there is no subscription server",
         "subscriptions-tenant has no effect: there is no subscription server",
     ]
+
+
+def test_routers_with_the_same_nodes_have_to_believe_the_same(files: Files) -> None:
+    both = UDP + "http = 127.0.0.1:3080\nhttp-subscription-server = 127.0.0.1:3032\n"
+    assert files.wrong(both) == []
+    (error,) = files.wrong(both + "http-backend-insecure = true\n")
+    assert error.startswith("http-subscription-server = 127.0.0.1:3032: fastrouter has these nodes")
+    assert (
+        files.wrong(both + "http-backend-insecure = true\nfastrouter-backend-insecure = true\n")
+        == []
+    )
+    apart = both.replace("http-subscription-server = 127.0.0.1:3032", "http-to = 127.0.0.1:3033")
+    assert files.wrong(apart + "http-backend-insecure = true\n") == []

@@ -36,8 +36,13 @@ def server_context(authority: Authority) -> ssl.SSLContext:
 class Pair:
     """A server's link after its handshake, and the test's end; what is read is kept."""
 
-    def __init__(self, poller: Poller, authority: Authority) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(
+        self,
+        poller: Poller,
+        authority: Authority,
+        ends: tuple[socket.socket, socket.socket] | None = None,
+    ) -> None:
+        ours, theirs = ends or socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
@@ -150,6 +155,28 @@ async def test_an_end_without_goodbye_is_an_error(pair: Pair) -> None:
     assert pair.link.truncated
 
 
+async def test_nor_is_a_reset_an_end_for_whoever_needs_no_goodbye(
+    poller: Poller, authority: Authority
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.create_connection(listener.getsockname())
+        ours, _ = listener.accept()
+    for sock in (ours, theirs):
+        sock.setblocking(False)
+    # What waits for an acknowledgement would be lost by the reset.
+    theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    pair = Pair(poller, authority, (ours, theirs))
+    await pair.shake_hands(authority)
+    pair.link.lenient = True
+    pair.link.read_with(pair.reader)
+    await pair.peer.send(b"some of it")
+    pair.peer.reset()
+    await until(lambda: pair.ended)
+    assert (bytes(pair.got), pair.ended) == (b"some of it", "[Errno 104] Connection reset by peer")
+    assert not pair.link.truncated
+    pair.link.close()
+
+
 async def test_unless_we_have_said_goodbye(pair: Pair) -> None:
     pair.link.read_with(pair.reader)
     pair.link.write_eof()
@@ -174,6 +201,31 @@ async def test_an_end_of_ours_that_crosses_bytes_of_the_peer_loses_none(pair: Pa
     await until(lambda: pair.got.endswith(b"more"))
     await pair.peer.half_close()
     await until(lambda: pair.ended == "closed")
+
+
+async def test_python_by_itself_can_read_no_more_behind_such_an_end(authority: Authority) -> None:
+    """Once it can, ``TlsLink`` need not put another socket in the place of its own."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    peer = TlsPeer(theirs, authority.client(), NAME)
+    tls = server_context(authority).wrap_socket(
+        ours, server_side=True, do_handshake_on_connect=False
+    )
+    with tls:
+        shaking = asyncio.get_running_loop().create_task(peer.handshake())
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await asyncio.sleep(0)
+        await shaking
+        await peer.send(b"already under way")
+        with pytest.raises(ssl.SSLError, match="APPLICATION_DATA_AFTER_CLOSE_NOTIFY"):
+            tls.unwrap()
+        # As if it had ended, in good order.
+        assert tls.recv(100) == b""
+    peer.close()
 
 
 async def test_what_the_kernel_does_not_take_follows_record_by_record(pair: Pair) -> None:

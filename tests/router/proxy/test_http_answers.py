@@ -6,12 +6,13 @@ import zlib
 import pytest
 
 from tests.lab.clients import Peer
-from tests.lab.inside import client_link, node_links
+from tests.lab.inside import client_link, living, node_links
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, Message, ask, chunks, post, says
 from tests.lab.nodes import Node
 from tests.lab.scripts import Answerer, Then, always, answers, plays
 from tests.lab.waiting import until
+from uwsgi_router.router.proxy.directions import Answers
 
 MEGABYTE = 1024 * 1024
 LONG = bytes(range(256)) * 1024  # several reads
@@ -548,3 +549,26 @@ async def test_post_and_get_of_one_client_get_each_its_own_answer(lab: Lab) -> N
         await client.send(ask(f"/{number}") + post(b"%d" % number))
         assert (await client.answer()).body == b"GET /%d HTTP/1.1" % number
         assert (await client.answer()).body == b"POST / HTTP/1.1%d" % number
+
+
+@pytest.mark.parametrize(("size", "chunk"), [(500_000, 65_536), (4_000_000, 262_144)])
+async def test_more_is_read_at_once_of_a_long_body(lab: Lab, size: int, chunk: int) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+    held = asyncio.Event()
+
+    async def answer(peer: Peer, _request: Message) -> bool:
+        await peer.send(head + bytes(size - 1))
+        await held.wait()
+        await peer.send(b"!")
+        return True
+
+    router = await lab.to(lab.http_node(answer))
+    client = await lab.open(router, ask())
+    await client.head()
+    await client.exactly(size - 1)
+    (pump,) = [one for one in living(Answers) if one.fiber.poller is router.gateway.context.poller]
+    assert pump.chunk == chunk
+    del pump
+    held.set()
+    assert await client.exactly(1) == b"!"
+    client.close()

@@ -1,7 +1,6 @@
 """Nodes that speak TLS: verified, told apart, kept; and how their answers end."""
 
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,9 +9,7 @@ from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, ask, request
 from tests.lab.nodes import Node
-from tests.lab.tls import Authority, TlsPeer, served, server_context
-
-Play = Callable[[TlsPeer], Awaitable[None]]
+from tests.lab.tls import Authority, Play, TlsPeer, inside_tls, server_context
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +25,7 @@ async def answers(peer: TlsPeer) -> None:
 
 
 def tls_node(lab: Lab, context: ssl.SSLContext, play: Play = answers, **where: Any) -> Node:
-    async def script(peer: Peer) -> None:
-        try:
-            await play(await served(peer, context))
-        except (ssl.SSLError, ConnectionError, AssertionError):
-            # It was not believed, or the connection has ended between two requests.
-            return
-
-    return lab.node(script, **where)
+    return lab.node(inside_tls(context, play), **where)
 
 
 def at(node: Node, scheme: str = "https", host: str = "localhost") -> str:
@@ -211,3 +201,73 @@ async def test_relays_may_be_encrypted_on_their_way_to_a_node(
     assert await client.exactly(3_000_000) == b"x" * 3_000_000
     client.eof()
     assert await client.ending() == (b"", "closed")
+
+
+# --- sessions ---
+
+
+def resuming(lab: Lab, context: ssl.SSLContext, found: list[bool]) -> Node:
+    """A node that notes of each connection whether it goes on with the session of an earlier one."""
+
+    async def play(peer: TlsPeer) -> None:
+        found.append(bool(peer.tls.session_reused))
+        await peer.packet()
+        await peer.send(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+
+    return tls_node(lab, context, play)
+
+
+def of_version(authority: Authority, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = server_context(authority.issue())
+    context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_makes_further_handshakes_short(
+    lab: Lab, authority: Authority, version: ssl.TLSVersion
+) -> None:
+    found: list[bool] = []
+    node = resuming(lab, of_version(authority, version), found)
+    router = await lab.router(to=(at(node, "suwsgi"),), backend_ca=authority.file)
+    for _ in range(4):
+        assert (await lab.ask(router, request())).endswith(b"all of it")
+    assert found == [False, True, True, True]
+
+
+async def test_a_session_is_worth_nothing_to_who_asks_for_another_name(
+    lab: Lab, authority: Authority
+) -> None:
+    found: list[bool] = []
+    node = resuming(lab, server_context(authority.issue()), found)
+    router = await lab.router(to=(at(node, "suwsgi"),), backend_ca=authority.file)
+    other = await lab.router(
+        to=(at(node, "suwsgi"),), backend_ca=authority.file, backend_server_name="other.example"
+    )
+    for _ in range(2):
+        assert (await lab.ask(router, request())).endswith(b"all of it")
+    assert await lab.ask(other, request()) == b""
+    await lab.log.line("Hostname mismatch")
+    assert found == [False, True]
+
+
+async def test_a_node_that_knows_no_session_any_more_is_verified_anew(
+    lab: Lab, authority: Authority
+) -> None:
+    found: list[bool] = []
+    context = server_context(authority.issue())
+    contexts = [context, context, server_context(authority.issue()), context]
+
+    async def script(peer: Peer) -> None:
+        async def play(peer: TlsPeer) -> None:
+            found.append(bool(peer.tls.session_reused))
+            await peer.packet()
+            await peer.send(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+
+        await inside_tls(contexts[len(found)], play)(peer)
+
+    router = await lab.router(to=(at(lab.node(script), "suwsgi"),), backend_ca=authority.file)
+    for _ in contexts:
+        assert (await lab.ask(router, request())).endswith(b"all of it")
+    # What was refused is not offered again, and another one is not taken at once.
+    assert found == [False, True, False, False]

@@ -13,13 +13,16 @@ from tests.lab.names import Names
 from tests.lab.scripts import Script, held_by_the_test
 from tests.subscriptions.table import Table
 from uwsgi_router.protocol.uwsgi import PONG
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.health_checks import Checks
+from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table import probe as module
 from uwsgi_router.router.table.probe import probe
 from uwsgi_router.subscriptions.node import SubscribedNode
 
 QUICK = 0.1
+NODE_TLS = NodeTls(RouterConfig())
 
 
 @pytest.fixture
@@ -49,12 +52,12 @@ def says(data: bytes, asked: list[bytes] | None = None) -> Script:
 
 async def pinged(lab: Lab, resolver: Resolver, script: Script, **options: Any) -> str | None:
     node = announced(lab.node(script).address)
-    return await probe(node, Checks(ping=True, **options), resolver)
+    return await probe(node, Checks(ping=True, **options), resolver, NODE_TLS)
 
 
 async def got(lab: Lab, resolver: Resolver, data: bytes, **options: Any) -> str | None:
     node = announced(lab.node(says(data)).address, proto="http")
-    return await probe(node, Checks(path="/health", **options), resolver)
+    return await probe(node, Checks(path="/health", **options), resolver, NODE_TLS)
 
 
 @pytest.mark.parametrize("unix", [False, True])
@@ -63,7 +66,7 @@ async def test_a_ping_is_four_bytes_and_so_is_its_answer(
 ) -> None:
     asked: list[bytes] = []
     node = announced(lab.node(says(PONG, asked), unix=unix).address)
-    assert await probe(node, Checks(ping=True), resolver) == ""
+    assert await probe(node, Checks(ping=True), resolver, NODE_TLS) == ""
     assert asked == [bytes((100, 0, 0, 0))]
     assert (node.requests, node.rx, node.tx, node.reference) == (0, 0, 0, 0)
 
@@ -89,27 +92,35 @@ async def test_silence_fails_after_the_timeout(lab: Lab, resolver: Resolver) -> 
     why = await pinged(lab, resolver, held_by_the_test, timeout=QUICK)
     assert why == "no answer within 0.1 s"
     node = announced(lab.black_hole().address)
-    assert await probe(node, Checks(ping=True, timeout=QUICK), resolver) == "no answer within 0.1 s"
+    assert (
+        await probe(node, Checks(ping=True, timeout=QUICK), resolver, NODE_TLS)
+        == "no answer within 0.1 s"
+    )
 
 
 async def test_a_refused_connect_says_so(lab: Lab, resolver: Resolver) -> None:
     for address in (lab.refused_tcp(), lab.refused_unix()):
-        assert await probe(announced(address), Checks(ping=True), resolver) == "Connection refused"
+        assert (
+            await probe(announced(address), Checks(ping=True), resolver, NODE_TLS)
+            == "Connection refused"
+        )
     missing = announced(lab.missing_unix())
-    assert await probe(missing, Checks(ping=True), resolver) == "No such file or directory"
+    assert (
+        await probe(missing, Checks(ping=True), resolver, NODE_TLS) == "No such file or directory"
+    )
 
 
 async def test_a_full_backlog_and_a_shortage_of_ours_say_nothing_of_the_node(
     lab: Lab, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = announced(lab.busy_unix().address)
-    assert await probe(busy, Checks(ping=True), resolver) is None
+    assert await probe(busy, Checks(ping=True), resolver, NODE_TLS) is None
 
     def exhausted(*_arguments: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(module, "begin", exhausted)
-    assert await probe(busy, Checks(ping=True), resolver) is None
+    assert await probe(busy, Checks(ping=True), resolver, NODE_TLS) is None
 
 
 async def test_a_name_has_several_addresses_and_one_that_answers_is_enough(
@@ -118,15 +129,18 @@ async def test_a_name_has_several_addresses_and_one_that_answers_is_enough(
     port = lab.node(says(PONG)).address.rpartition(":")[2]
     names = Names({"app": ["127.0.0.2", "127.0.0.1"], "gone": []})
     node, gone = announced(f"app:{port}"), announced("gone:1")
-    assert await probe(node, Checks(ping=True), names.resolver()) == ""
-    assert await probe(gone, Checks(ping=True), names.resolver()) == "Name or service not known"
+    assert await probe(node, Checks(ping=True), names.resolver(), NODE_TLS) == ""
+    assert (
+        await probe(gone, Checks(ping=True), names.resolver(), NODE_TLS)
+        == "Name or service not known"
+    )
 
 
 async def test_a_socket_of_another_user_is_not_asked(lab: Lab, resolver: Resolver) -> None:
     scripted = lab.node(says(PONG), unix=True)
     node = announced(scripted.address)
     node.socket_owner = 12345
-    why = await probe(node, Checks(ping=True), resolver)
+    why = await probe(node, Checks(ping=True), resolver, NODE_TLS)
     assert why is not None
     assert "not to the tenant 12345" in why
     assert scripted.connections == 0
@@ -138,7 +152,7 @@ async def test_a_get_is_asked_as_a_client_of_the_node_would_ask(
     asked: list[bytes] = []
     script = says(b"HTTP/1.1 204 No Content\r\n\r\n", asked)
     node = announced(lab.node(script).address, proto="http")
-    assert await probe(node, Checks(path="/health?full=1"), resolver) == ""
+    assert await probe(node, Checks(path="/health?full=1"), resolver, NODE_TLS) == ""
     line, *fields = asked[0].decode().removesuffix("\r\n\r\n").split("\r\n")
     assert line == "GET /health?full=1 HTTP/1.1"
     expected = {

@@ -15,7 +15,9 @@ from tests.lab.scripts import Script, held_by_the_test
 from tests.lab.waiting import a_few_turns, until
 from tests.subscriptions.table import Table, words
 from uwsgi_router.protocol.uwsgi import PONG
+from uwsgi_router.router.certificates.nodes import NodeTls
 from uwsgi_router.router.config.health_checks import Checks
+from uwsgi_router.router.config.model import RouterConfig
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.table import prober as module
 from uwsgi_router.router.table.probe import probe
@@ -27,6 +29,7 @@ from uwsgi_router.subscriptions.node import SubscribedNode
 from uwsgi_router.subscriptions.registry import Registry
 
 SOON = 0.01
+NODE_TLS = NodeTls(RouterConfig())
 
 
 @dataclass
@@ -60,7 +63,9 @@ class Checked:
         )
         loop = asyncio.get_running_loop()
         self.resolver = Resolver(loop)
-        self.prober = Prober(checks, self.registry, self._report, self.resolver, loop, timing)
+        self.prober = Prober(
+            checks, self.registry, self._report, self.resolver, NODE_TLS, loop, timing
+        )
 
     @property
     def registry(self) -> Registry:
@@ -195,7 +200,7 @@ async def test_nodes_that_were_there_before_are_checked_too(lab: Lab) -> None:
     one.table.announce(lab.node(mood).address)
     loop = asyncio.get_running_loop()
     one.prober = Prober(
-        Checks(ping=True, interval=SOON), one.registry, one._report, one.resolver, loop
+        Checks(ping=True, interval=SOON), one.registry, one._report, one.resolver, NODE_TLS, loop
     )
     await until(lambda: mood.pings > 2)
     await one.close()

@@ -1,0 +1,54 @@
+"""What another process has: descriptors, children, memory."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.reloaded import children_of
+from tests.lab.waiting import wait_until
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a process has now.
+
+    Attributes:
+        descriptors: where they lead, but for sockets' and other numbers.
+        children: processes, those that have ended and were not reaped too.
+        memory: bytes of its own.
+    """
+
+    descriptors: tuple[str, ...]
+    children: tuple[int, ...]
+    memory: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Holdings":
+        links = [
+            os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")
+        ]
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        (anonymous,) = (line.split()[1] for line in lines if line.startswith("Anonymous:"))
+        return cls(
+            tuple(sorted(link.partition("[")[0] for link in links)),
+            tuple(children_of(pid)),
+            int(anonymous) * 1024,
+        )
+
+
+def leaves_nothing_behind(pid: int, drop: Callable[[int], None]) -> None:
+    """See that a process has nothing of a thousand sessions.
+
+    Args:
+        pid: of the process.
+        drop: opens and drops so many sessions, and waits until the process knows that they have ended.
+    """
+    drop(200)
+    before = Holdings.of(pid)
+    drop(1000)
+    # The last to ask for the statistics may still be there.
+    wait_until(lambda: Holdings.of(pid).descriptors == before.descriptors, "all are closed")
+    after = Holdings.of(pid)
+    assert after.children == before.children == ()
+    assert after.memory - before.memory < 400_000
