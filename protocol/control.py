@@ -11,18 +11,24 @@ status    key: only its nodes; left out: all; running: true: with what its runni
 drain     node; key: left out: whatever keys it has; timeout: seconds until the answer at the
           latest, 0 or left out: at once; wait_only: true: nothing is changed, but the answer
           comes only when somebody else has taken the node out of service, too; streams: seconds
-          after which event streams and WebSockets are ended; left out: never
+          after which event streams and WebSockets are ended; left out: never; while_connected:
+          true: until this connection ends, also of nodes that leave and announce themselves again,
+          or have not come yet; without key
 enable    node; key
 weight    node; key; weight: 1 to 1,000,000; null or left out: what the node announces
 certificates
 apps      app: only its copies; left out: all. Of ``uwsgi-router serve`` and ``[app]`` sections
 rollout   app: left out: all; surge: true: all new copies at once. The answer comes at its end
 reload    timeout: seconds to wait for the outcome; 0 or left out: it is not waited for
+vassals   vassal: only this one, by its name, or that without the ending; left out: all; order: start, stop, reload,
+          reset (its failures are forgotten) or log (its last lines). Of an Emperor; a router tells where its own is
 ========  ===================================================================================
 
 The answer to ``status`` is a line for each node, ``{"node": {...}}``, that to ``certificates`` one for each that is
 served over TLS, ``{"certificate": {"name": ..., "file": ..., "not_after": epoch}}``, that to ``apps`` one for each
-copy, ``{"copy": {...}}``; a rollout's failure has lines of the copy that failed, ``{"line": "..."}``.
+copy, ``{"copy": {...}}``, that to ``vassals`` one for each vassal, ``{"vassal": {...}}``, as its order has left it, for
+``log`` with lines, ``{"line": "..."}``, before it, or of a router ``{"emperor": PATH}``, a control socket; a rollout's
+failure has lines of the copy that failed.
 Then there is, as in every answer, one line that has ``ok``:
 ``{"v": 1, "ok": true, "nodes": 3, "running": 0}``. ``nodes`` are those that were meant (or certificates), ``running``
 the requests that they still have: 0 after a ``drain`` that was in time. A ``status`` also has
@@ -30,7 +36,8 @@ the requests that they still have: 0 after a ``drain`` that was in time. A ``sta
 announced the key within the last hour: perhaps it is another router.
 ``{"v": 1, "ok": false, "error": "..."}`` says what was wrong. Questions may follow each other on one
 connection; each is answered before the next one is read. Whoever closes it takes back no ``drain``
-but gets no answer.
+but gets no answer; one ``while_connected`` he takes back, unless there was an ``enable`` or another
+``drain`` meanwhile.
 
 Keys and addresses are UTF-8; other bytes are kept as lone surrogates (``\udcXX``). What is not known
 here is refused, so that nobody thinks that it was done.
@@ -54,22 +61,27 @@ MAX_ANSWER: Final = 65_536
 MAX_TIMEOUT: Final = 86_400.0
 _MAX_NODE: Final = 255
 
-Do = Literal["status", "drain", "enable", "weight", "certificates", "reload", "apps", "rollout"]
+Do = Literal[
+    "status", "drain", "enable", "weight", "certificates", "reload", "apps", "rollout", "vassals"
+]
+Order = Literal["", "start", "stop", "reload", "reset", "log"]
 
 _MEMBERS: Final[Mapping[Do, frozenset[str]]] = {
     "status": frozenset({"key", "running"}),
-    "drain": frozenset({"node", "key", "timeout", "wait_only", "streams"}),
+    "drain": frozenset({"node", "key", "timeout", "wait_only", "streams", "while_connected"}),
     "enable": frozenset({"node", "key"}),
     "weight": frozenset({"node", "key", "weight"}),
     "certificates": frozenset(),
     "reload": frozenset({"timeout"}),
+    "vassals": frozenset({"vassal", "order"}),
     "apps": frozenset({"app"}),
     "rollout": frozenset({"app", "surge"}),
 }
 #: Words that are about no node.
-_WITHOUT_NODE: Final = frozenset({"status", "certificates", "reload", "apps", "rollout"})
+_WITHOUT_NODE: Final = frozenset({"status", "certificates", "reload", "apps", "rollout", "vassals"})
 #: Words that supervisors of applications know, and routers do not.
 OF_APPLICATIONS: Final = frozenset({"apps", "rollout"})
+_OBJECTS: Final = ("node", "certificate", "copy", "vassal")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -92,6 +104,9 @@ class Question:
         streams: likewise; None: never.
         app: name of an application; "": all.
         surge: see the module; None: as the application has it.
+        vassal: name of a vassal; "": all.
+        order: see the module; "": they are only shown.
+        while_connected: see the module.
     """
 
     do: Do
@@ -104,6 +119,9 @@ class Question:
     streams: float | None = None
     app: str = ""
     surge: bool | None = None
+    vassal: str = ""
+    order: Order = ""
+    while_connected: bool = False
 
 
 def encode_question(question: Question) -> bytes:
@@ -127,6 +145,12 @@ def encode_question(question: Question) -> bytes:
         members["app"] = question.app
     if question.surge is not None:
         members["surge"] = question.surge
+    if question.vassal:
+        members["vassal"] = question.vassal
+    if question.order:
+        members["order"] = question.order
+    if question.while_connected:
+        members["while_connected"] = True
     return encode_line(members)
 
 
@@ -150,6 +174,9 @@ def decode_question(line: bytes) -> Question:
     without = word in _WITHOUT_NODE
     if not isinstance(node, str) or len(_raw(node)) > _MAX_NODE or bool(node) == without:
         raise ControlError(f"{word} needs a node: an address of up to {_MAX_NODE} bytes")
+    while_connected = _switch("while_connected", members.get("while_connected", False))
+    if while_connected and (members.get("key") is not None or members.get("wait_only")):
+        raise ControlError("while_connected is for all keys of a node, and not for wait_only")
     return Question(
         word,
         node,
@@ -161,6 +188,8 @@ def decode_question(line: bytes) -> Question:
         None if members.get("streams") is None else _timeout(members["streams"]),
         _app(members.get("app", "")),
         None if members.get("surge") is None else _switch("surge", members["surge"]),
+        *_vassal(members.get("vassal", ""), members.get("order", "")),
+        while_connected,
     )
 
 
@@ -183,15 +212,15 @@ def encode_refusal(error: str) -> bytes:
 
 
 def decode_answer(line: bytes) -> dict[str, Any]:
-    """Read a line of an answer: one that has ``node``, ``certificate``, ``copy`` or ``line``, or the last one.
+    """Read a line of an answer: one that has ``node``, ``copy``, ``line`` or another of these, or the last one.
 
     Raises:
         ControlError: if it is none, or says that something is wrong.
     """
     members = _object(line)
-    if any(isinstance(members.get(name), dict) for name in ("node", "certificate", "copy")):
+    if any(isinstance(members.get(name), dict) for name in _OBJECTS):
         return members
-    if isinstance(members.get("line"), str):
+    if any(isinstance(members.get(name), str) for name in ("line", "emperor")):
         return members
     if members.get("ok") is False:
         raise ControlError(
@@ -256,6 +285,16 @@ def _app(name: object) -> str:
     if not isinstance(name, str) or len(_raw(name)) > _MAX_NODE:
         raise ControlError(f"an application's name is a text of up to {_MAX_NODE} bytes")
     return name
+
+
+def _vassal(name: object, order: object) -> tuple[str, Order]:
+    if not isinstance(name, str) or len(_raw(name)) > _MAX_NODE:
+        raise ControlError(f"a vassal's name is a text of up to {_MAX_NODE} bytes")
+    if not isinstance(order, str) or order not in get_args(Order):
+        raise ControlError(f"{_shown(order)} is no order: write start, stop, reload, reset or log")
+    if order and not name:
+        raise ControlError(f"{order} needs the name of a vassal")
+    return name, cast("Order", order)
 
 
 def _shown(value: object) -> str:

@@ -8,7 +8,7 @@ exchange holds it; an announce before that revives it. Without an announce in ti
 last resort for three tolerances more, for the datagrams may have been lost.
 
 Weight and drain that an operator sets outlive announces: until they are taken back, the node
-unsubscribes, or it is not in the table any more.
+unsubscribes, or it is not in the table any more. Names that are withheld are drained whatever their nodes do.
 """
 
 from collections import OrderedDict
@@ -53,6 +53,7 @@ from uwsgi_router.subscriptions.refusal import Refused
 from uwsgi_router.subscriptions.shares import Shares
 from uwsgi_router.subscriptions.slow_start import SlowStart
 from uwsgi_router.subscriptions.sni import Sni
+from uwsgi_router.subscriptions.withheld import WithheldNames
 
 #: How long a key without nodes stays known, and a node that left stays suspect.
 REMEMBERED: Final = 3600.0
@@ -129,6 +130,7 @@ class Registry:
         self._known: ExpiringSet[bytes] = ExpiringSet(REMEMBERED, max_keys)
         self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
         self.expected = frozenset(map(normal_key, expected))
+        self._withheld = WithheldNames()
 
     def __repr__(self) -> str:
         return f"<Registry keys={len(self._pools)} nodes={self._room_for_nodes.used} usable={len(self)}>"
@@ -273,6 +275,7 @@ class Registry:
         )
         node.owner = grant.owner
         node.suspect = self._suspects.contains((key, name), now)
+        node.drained = name in self._withheld
         self._suspects.discard((key, name))
         pool.add(node)
         self._room_for_nodes.take(place)
@@ -286,7 +289,7 @@ class Registry:
             return []
         node.failcnt += 1
         # What it announces from now on is a new node to the operator, even if requests still hold this.
-        node.drained = False
+        node.drained = node.name in self._withheld
         node.weigh(None)
         return self._mark_gone(node, "unsubscribe", now)
 
@@ -448,9 +451,16 @@ class Registry:
 
     def was_announced(self, key: bytes, now: float) -> bool:
         """Return True if this key, or one that answers for it, has nodes or had some within an hour."""
-        if self.has_nodes(key) or key in self.expected or self._known.contains(key, now):
-            return True
-        return any(self._known.contains(other, now) for other in self.related_keys(key))
+        return self.announced_key(key, now) is not None
+
+    def announced_key(self, key: bytes, now: float) -> bytes | None:
+        """Return the key whose nodes are this key's: itself, or one that answers for it; see :meth:`was_announced`."""
+        if key in self._pools or key in self.expected or self._known.contains(key, now):
+            return key
+        for other in self.related_keys(key):
+            if other in self._pools or self._known.contains(other, now):
+                return other
+        return None
 
     def related_keys(self, key: bytes) -> Iterator[bytes]:
         """Return the other keys that may answer for ``key`` (dotsplit, mountpoints), best first."""
@@ -472,6 +482,7 @@ class Registry:
 
     def drain(self, node: SubscribedNode) -> list[Event]:
         """Choose ``node`` no more, not even as the last resort, however often it announces itself."""
+        self._withheld.keep(node.name)
         if node.drained:
             return []
         node.drained = True
@@ -479,12 +490,33 @@ class Registry:
         return [NodeDrained(node.key, node)]
 
     def enable(self, node: SubscribedNode) -> list[Event]:
-        """Take back :meth:`drain`."""
+        """Take back :meth:`drain`, and :meth:`withhold` of its name."""
+        self._withheld.forget(node.name)
         if not node.drained:
             return []
         node.drained = False
         node.rank_changed()
         return [NodeEnabled(node.key, node)]
+
+    def withhold(self, name: str) -> list[Event]:
+        """Drain the nodes of this name, and whatever announces itself under it until :meth:`admit`.
+
+        It may be called several times; as many calls of :meth:`admit` end it.
+        """
+        events: list[Event] = []
+        kept = False
+        for node in self.named(name):
+            kept = kept or node.drained
+            if not node.drained:
+                events += self.drain(node)
+        self._withheld.add(name, kept=kept)
+        return events
+
+    def admit(self, name: str) -> list[Event]:
+        """Take back :meth:`withhold`; nodes that were drained apart from it stay so."""
+        if not self._withheld.remove(name):
+            return []
+        return [event for node in self.named(name) for event in self.enable(node)]
 
     def set_weight(self, node: SubscribedNode, weight: int | None) -> list[Event]:
         """Give ``node`` a weight, whatever it announces; None: the announced one counts again.

@@ -25,8 +25,12 @@ _stacks = sys.__stderr__
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known, and keep a stderr that pytest does not capture."""
+    """Make the mark known, let bytecode be kept, and keep a stderr that pytest does not capture."""
     global _stacks  # noqa: PLW0603
+    # Images of containers forbid it; each of the programs that tests start would compile all that it imports, which is
+    # more than half of its start. The variable goes to xdist's processes, too.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     config.addinivalue_line("markers", "deadline(seconds): this test may take longer than a minute")
     _stacks = os.fdopen(os.dup(2), "w")
 

@@ -37,6 +37,7 @@ PLACES = {
     "pseudo-terminal": "router/jails/forkpty/session.py",
     "replay protection": "subscriptions/replay.py",
     "retry": "router/proxy/exchange.py",
+    "rollout of vassals": "router/rollout/__init__.py",
     "round robin": "router/routing/rotation.py",
     "slow client": "router/fronts/http/pace.py",
     "spool": "router/proxy/spool.py",

@@ -11,11 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.micro import http, packets, table
+from bench.micro import http, packets, processes, table
 from bench.micro.micro import Micro
 from bench.micro.results import DIRECTORY, load, markdown
 
-MICROS: Mapping[str, Micro] = {**http.MICROS, **packets.MICROS, **table.MICROS}
+MICROS: Mapping[str, Micro] = {**http.MICROS, **packets.MICROS, **table.MICROS, **processes.MICROS}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Lifecycle of what a program runs: started and stopped on its event loop, or for the time of an ``async with``."""
+"""Life of what a program runs: started and stopped on its event loop, or for the time of an ``async with``."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Lifecycle(ABC):
-    """Lifecycle of something that can be started, stopped, and started again."""
+    """Service that can be started, stopped, and started again."""
 
     @abstractmethod
     async def start(self) -> None:

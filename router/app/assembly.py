@@ -8,7 +8,7 @@ from typing import Final
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import to_bytes
-from uwsgi_router.router.admin.stats.server import StatsServer
+from uwsgi_router.router.admin.stats.server import StatsServer, load_metrics
 from uwsgi_router.router.admin.stats.source import StatsSource
 from uwsgi_router.router.app.forwarders import build_forwarder
 from uwsgi_router.router.app.gateway import Gateway
@@ -40,6 +40,7 @@ from uwsgi_router.router.proxy.upstream_pool import UpstreamPool
 from uwsgi_router.router.report.access_log import AccessLog
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.fixed import FixedForwarder
+from uwsgi_router.router.routing.on_demand import OnDemandKeys
 from uwsgi_router.router.routing.static import StaticForwarder
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.health import Ejections
@@ -149,6 +150,9 @@ class AssembledRouter:
                     redirect.listen, process, inherited, shared, workers=config.workers
                 )
                 self.redirecting += [(one, redirect.port or 0) for one in bound]
+        if config.stats:
+            # Whoever this process becomes may not read Python's files.
+            load_metrics()
         for text in config.stats:
             self.stats += bind_stream(text, process, inherited, shared, server_first=True)
 
@@ -169,6 +173,7 @@ class AssembledRouter:
         table: Table | None,
         certificates: Certificates,
         request_ids: str = "",
+        on_demand: str | None = None,
     ) -> Gateway:
         """Make the gateway; it accepts nothing yet.
 
@@ -179,6 +184,7 @@ class AssembledRouter:
             table: of announced nodes.
             certificates: of the process.
             request_ids: part of all request ids of this process.
+            on_demand: directory with the keys of on-demand vassals; None: there are none.
 
         Raises:
             StartError: if what is configured can't be used safely.
@@ -200,6 +206,7 @@ class AssembledRouter:
                 caches=caches,
                 resolver=shared.resolver,
                 ejections=shared.ejections,
+                on_demand=None if on_demand is None else OnDemandKeys(on_demand, loop.time),
             ),
             fallback=FixedForwarder(config.fallback, config.default_proto, shared.ejections),
             resolver=shared.resolver,

@@ -1,12 +1,11 @@
 """Child of the master: its assignment, its sockets, what the master tells it, and its heartbeat."""
 
-import asyncio
 import os
 import select
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat, Beats
@@ -20,6 +19,28 @@ from uwsgi_router.router.supervision.memory_file import read_memory_file
 BEAT: Final = 1.0
 # For the master to open a socket; it may have to look up a name.
 _PATIENCE: Final = 60.0
+
+
+class CancelledLater(Protocol):
+    """Timer of a loop."""
+
+    def cancel(self) -> None:
+        """Never fire."""
+
+
+class ChildLoop(Protocol):
+    """Loop of a child, asyncio's or one over selectors: what the link needs of it."""
+
+    def add_reader(self, descriptor: Any, callback: Callable[[], object], /) -> object:
+        """Call back whenever a descriptor can be read."""
+
+    def remove_reader(self, descriptor: Any, /) -> object:
+        """Wait for a descriptor no more."""
+
+    def call_later(
+        self, seconds: float, callback: Callable[..., object], /, *args: Any
+    ) -> CancelledLater:
+        """Call back once."""
 
 
 class MasterLink:
@@ -41,7 +62,7 @@ class MasterLink:
             os.set_inheritable(descriptor, False)
         self._waiting: deque[Message] = deque()
         self._beats = Beats(assignment.beats) if assignment.beats >= 0 else None
-        self._beating: asyncio.TimerHandle | None = None
+        self._beating: CancelledLater | None = None
         self.configuration: Configuration = load(read_memory_file(assignment.configuration))
         self.inherited = _FromMaster(self)
 
@@ -78,7 +99,7 @@ class MasterLink:
 
     def listen(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: ChildLoop,
         told: Callable[[Message], object],
         gone: Callable[[], object],
     ) -> None:
@@ -89,20 +110,20 @@ class MasterLink:
                 try:
                     message = self._channel.receive()
                 except EOFError:
-                    loop.remove_reader(self._channel.sock)
+                    loop.remove_reader(self._channel.fileno())
                     gone()
                     return
                 if message is None:
                     return
                 told(message)
 
-        loop.add_reader(self._channel.sock, readable)
+        loop.add_reader(self._channel.fileno(), readable)
         while self._waiting:
-            loop.call_soon(told, self._waiting.popleft())
+            loop.call_later(0, told, self._waiting.popleft())
 
     def beat(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: ChildLoop,
         numbers: Callable[[], Beat],
         interval: float = BEAT,
     ) -> None:
@@ -120,11 +141,16 @@ class MasterLink:
         self._beats.write(self.assignment.beat, now)
         self._beating = loop.call_later(min(interval, BEAT), self.beat, loop, numbers, interval)
 
-    def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Listen and beat no more."""
+    def stop_beating(self) -> None:
+        """Beat no more."""
         if self._beating is not None:
             self._beating.cancel()
-        loop.remove_reader(self._channel.sock)
+
+    def close(self, loop: ChildLoop) -> None:
+        """Listen and beat no more; nothing can be told or asked from now on."""
+        self.stop_beating()
+        loop.remove_reader(self._channel.fileno())
+        self._channel.close()
 
 
 class _FromMaster(Inherited):

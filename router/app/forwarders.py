@@ -18,6 +18,7 @@ from uwsgi_router.router.routing.cache_remote import RemoteCache
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.routing.code import build_code_forwarder
 from uwsgi_router.router.routing.fixed import FixedForwarder
+from uwsgi_router.router.routing.on_demand import OnDemandKeys
 from uwsgi_router.router.routing.path import PathForwarder, PatternError
 from uwsgi_router.router.routing.static import LeastLoadedForwarder, StaticForwarder
 from uwsgi_router.router.routing.subscription import SubscriptionForwarder
@@ -37,6 +38,7 @@ def build_forwarder(
     caches: Caches,
     resolver: Resolver,
     ejections: Ejections,
+    on_demand: OnDemandKeys | None = None,
 ) -> Forwarder:
     """Return the first forwarder that is configured; with none, every request is refused.
 
@@ -49,6 +51,7 @@ def build_forwarder(
         caches: the caches of this process, for ``use-cache=NAME``.
         resolver: for the name of the server in ``use-cache=NAME@ADDRESS``.
         ejections: of configured nodes that fail requests.
+        on_demand: keys of vassals that a request starts; None: there is no Emperor.
 
     Raises:
         StartError: if what is configured can't be used safely.
@@ -68,6 +71,7 @@ def build_forwarder(
                 table.report,
                 loop.time,
                 to_bytes(fallback_key) if fallback_key else None,
+                on_demand,
             )
         if config.use_base is not None:
             return PathForwarder.from_base(config.use_base, proto)

@@ -278,9 +278,7 @@ class Gateway:
     @property
     def running(self) -> int:
         """Number of requests that are being served."""
-        counters = self.counters
-        ended = counters.completed + counters.client_aborts + sum(counters.failed.values())
-        return counters.requests - ended
+        return self.counters.running
 
     @property
     def counters(self) -> Counters:

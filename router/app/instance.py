@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.jail import Jail
 from uwsgi_router.router.app.names import Names
 from uwsgi_router.router.app.summary import summary
+from uwsgi_router.router.app.vassal_sockets import emperors_socket, on_demand_directory
 from uwsgi_router.router.certificates.listener import Certificates
 from uwsgi_router.router.config.model import Configuration, RouterConfig
 from uwsgi_router.router.net.acceptor import Acceptor
@@ -248,10 +250,11 @@ class Instance:
         loop = asyncio.get_running_loop()
         process = self._configuration.process
         shared = self.shared = self._enter()
+        sleepers = on_demand_directory(self._configuration, os.environ)
         for router in self.routers:
             table = self.tables.table_of(router.config, loop, self._commons.is_own)
             ids = self.feeding.seat.request_ids
-            router.make(shared, process, self._caches, table, self.certificates, ids)
+            router.make(shared, process, self._caches, table, self.certificates, ids, sleepers)
         taken = await self.feeding.begin(shared, self._caches, self.gateways, self.certificates)
         for router, gateway in zip(self.routers, self.gateways, strict=True):
             router.serve_stats(loop, process, self.feeding.source_of(gateway))
@@ -268,7 +271,11 @@ class Instance:
         self.tables.resume()
         if self._control_sockets:
             self._control_server = ControlServer(
-                self._control_sockets, self.operator(), loop=loop, reload=self.reload
+                self._control_sockets,
+                self.operator(),
+                loop=loop,
+                reload=self.reload,
+                emperor=emperors_socket(self._configuration, os.environ),
             )
             self._control_server.start()
         if self.feeding.seat.role is not Role.KEEPER:
@@ -292,7 +299,7 @@ class Instance:
             configured,
             self.certificates.ends,
             [gateway.connections for gateway in self.gateways],
-            self.feeding.drain_streams if keeps else None,
+            self.feeding if keeps else None,
         )
 
     async def stop(self, mercy: float) -> None:

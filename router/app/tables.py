@@ -3,11 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.router.admin.control.nodes import ConfiguredNodes
-from uwsgi_router.router.admin.control.operator import Operator
+from uwsgi_router.router.admin.control.operator import Operator, ServedElsewhere
 from uwsgi_router.router.app.assembly import AssembledRouter
 from uwsgi_router.router.certificates.expiry import CertificateEnd
 from uwsgi_router.router.certificates.nodes import NodeTls
@@ -221,7 +221,7 @@ class Tables:
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str], bool], None] | None = None,
+        elsewhere: ServedElsewhere | None = None,
     ) -> Operator:
         """Return the operator of the tables, and of configured nodes; to be called once they have started.
 

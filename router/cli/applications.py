@@ -1,16 +1,14 @@
-"""Run command for configurations with ``[app NAME]`` sections: a router in front of their applications."""
+"""Run command for configurations with ``[app NAME]`` sections: their applications, and a router in front of them."""
 
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from uwsgi_router.router.app.applications.supervise import ServedApplications, supervise
-from uwsgi_router.router.config.app import ServeConfig
+from uwsgi_router.router.app.applications.served import VassalPlace, read_again, served_by
+from uwsgi_router.router.app.applications.supervise import supervise
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
-
-# Seconds that copies have to end after the router's last request.
-_FOR_COPIES = 10.0
 
 
 def run_with_applications(arguments: Sequence[str], configuration: Configuration) -> int:
@@ -20,21 +18,10 @@ def run_with_applications(arguments: Sequence[str], configuration: Configuration
         arguments: of the command line, which the router reads, too.
         configuration: what they say.
     """
-    process = configuration.process
-    kinds = [router.kind for router in configuration.routers]
-    served = ServedApplications(
-        applications=configuration.applications,
-        process=process,
-        router=arguments,
-        kinds=kinds,
-        listen=() if kinds else ServeConfig().http,
-        stop_timeout=process.reload_mercy + _FOR_COPIES,
-        control_socket=process.control_socket,
-        pidfile=process.pidfile,
-        from_files=True,
-    )
+    place = VassalPlace.from_environment(os.environ)
+    served, read = served_by(arguments, configuration), partial(read_again, arguments)
     try:
-        return supervise(served, os.environ)
+        return supervise(served, os.environ, read, place)
     except StartError as error:
         sys.stderr.write(f"uwsgi-router: {error}\n")
         return 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from uwsgi_router.protocol.text import printable, show
+from uwsgi_router.router.cli.columns import aligned
 
 _MIB: Final = 2**20
 #: Heading, alignment.
@@ -24,16 +25,7 @@ def copies_table(copies: Sequence[Mapping[str, Any]]) -> str:
     """Return a table for people, with an empty line behind it; nothing without copies."""
     if not copies:
         return ""
-    rows = [[heading for heading, _ in _COLUMNS], *map(_row, copies)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            f"{cell:{align}{width}}"
-            for cell, width, (_, align) in zip(row, widths, _COLUMNS, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines) + "\n\n"
+    return aligned(_COLUMNS, [_row(copy) for copy in copies]) + "\n"
 
 
 def _row(copy: Mapping[str, Any]) -> list[str]:
@@ -43,7 +35,7 @@ def _row(copy: Mapping[str, Any]) -> list[str]:
         f"{copy['generation']}",
         f"{copy['pid']}",
         f"{copy['rss'] // _MIB} MiB" if copy["rss"] else "-",
-        _age(copy["age"]),
+        age(copy["age"]),
         f"{copy.get('requests', '-')}",
         running_of(copy),
         _text(copy["why"]),
@@ -62,7 +54,8 @@ def running_of(line: Mapping[str, Any]) -> str:
     return f"{line['running']}" + (f" ({', '.join(parts)})" if parts else "")
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Return a time in the largest unit of which there are two."""
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

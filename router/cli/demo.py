@@ -21,7 +21,7 @@ from uwsgi_router.router.app.process.event_loops import loop_factory
 from uwsgi_router.router.app.process.signals import Signals
 from uwsgi_router.router.app.process.title import set_title
 from uwsgi_router.router.cli import commands
-from uwsgi_router.router.cli.vassal import Vassal
+from uwsgi_router.router.cli.vassal import DemoVassal
 from uwsgi_router.router.config.model import (
     Configuration,
     HttpRouterConfig,
@@ -143,7 +143,7 @@ def _become_vassal(name: str, table: tuple[str, int], lifeline: socket.socket) -
     status = 1
     try:
         set_title(f"vassal-{name}", None)
-        Vassal(name, KEY, table, lifeline).run()
+        DemoVassal(name, KEY, table, lifeline).run()
         status = 0
     finally:
         # Without the exit handlers, which are the parent's.

@@ -9,12 +9,16 @@ from uwsgi_router.router.cli.command_table import COMMANDS
 
 # As in router.app.master.launch, which most commands do not need.
 _CHILD, _STATE = "_UWSGI_ROUTER_CHILD", "_UWSGI_ROUTER_STATE"
+# As in protocol.emperor.
+_VASSAL = "UWSGI_EMPEROR_FD"
 HELP = frozenset({"--help", "-h", "--usage", "help"})
 # uWSGI's way to signal a running program, whose process id is in a file.
 SIGNALS = frozenset({"--stop", "--reload"})
 VERSION = frozenset({"--version", "-V", "version"})
 # They tidy up when they are interrupted.
-_INTERRUPTED = frozenset({"drain", "enable", "rollout", "serve", "status", "subscribe", "weight"})
+_INTERRUPTED = frozenset(
+    {"drain", "enable", "roll", "rollout", "serve", "status", "subscribe", "weight"}
+)
 
 
 def command() -> int:
@@ -132,6 +136,10 @@ def _run(arguments: Sequence[str]) -> int:
         return connect(parse_address(terminal), packets=pty.connect_packets is not None)
     sys.stdout.writelines(f"{line}\n" for line in configuration.prints)
     sys.stdout.flush()
+    if configuration.emperor.list_monitors:
+        from uwsgi_router.router.emperor.monitors.registry import listing  # noqa: PLC0415
+
+        return _show(listing())
     if configuration.applications:
         from uwsgi_router.router.cli.applications import run_with_applications  # noqa: PLC0415
 
@@ -139,10 +147,15 @@ def _run(arguments: Sequence[str]) -> int:
     from uwsgi_router.router.config.errors import StartError  # noqa: PLC0415
 
     try:
-        if configuration.process.master:
+        if configuration.process.master or (configuration.emperor.places and _VASSAL in os.environ):
+            # An Emperor below another one has a master, as uWSGI's: that speaks with the one above.
             from uwsgi_router.router.cli.roles import lead  # noqa: PLC0415
 
             return lead(arguments, configuration)
+        if configuration.emperor.places:
+            from uwsgi_router.router.app.emperor_process import reign_alone  # noqa: PLC0415
+
+            return reign_alone(configuration)
         from uwsgi_router.router.cli.run import run  # noqa: PLC0415
 
         return run(configuration)

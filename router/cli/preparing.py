@@ -7,6 +7,7 @@ from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.value import dump
 from uwsgi_router.router.app.prepare.prepare import prepare
 from uwsgi_router.router.app.process.cores import with_cores
+from uwsgi_router.router.app.vassal_sockets import with_vassal_sockets
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.supervision.channel import Channel
@@ -28,8 +29,9 @@ def prepare_reload(assignment: Assignment) -> int:
         first, more = str(report.problems[0]), len(report.problems) - 1
         channel.send({"problem": first + (f" (and {more} more)" if more else "")})
         return 0
-    configuration = with_cores(report.configuration)
-    if not configuration.process.master:
+    configuration = with_vassal_sockets(with_cores(report.configuration), os.environ)
+    # An Emperor below another one has a master, whatever it says.
+    if not (configuration.process.master or configuration.emperor.places):
         channel.send({"problem": "no-master needs a restart"})
         return 0
     import uwsgi_router.router.app.jail_process  # noqa: PLC0415

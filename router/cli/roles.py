@@ -11,6 +11,11 @@ from uwsgi_router.router.app.master.master import Master
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.app.master.surroundings import Surroundings
 from uwsgi_router.router.app.process.cores import with_cores
+from uwsgi_router.router.app.vassal_sockets import (
+    make_vassal_sockets,
+    remove_vassal_sockets,
+    with_vassal_sockets,
+)
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.router.net.activation import Inherited
@@ -27,12 +32,17 @@ def lead(arguments: Sequence[str], configuration: Configuration) -> int:
     Raises:
         StartError: if it can't start, with the one line for the operator.
     """
-    surroundings = Surroundings.from_environment(os.environ, os.getpid())
-    inherited = Inherited.from_environment(os.environ, os.getpid())
-    master = Master(
-        Launch.of_this_process(arguments), MasterSockets(inherited.sockets), surroundings
-    )
-    return master.run(with_cores(configuration))
+    pid = os.getpid()
+    surroundings = Surroundings.from_environment(os.environ, pid)
+    inherited = Inherited.from_environment(os.environ, pid)
+    make_vassal_sockets(configuration, os.environ, pid)
+    try:
+        master = Master(
+            Launch.of_this_process(arguments), MasterSockets(inherited.sockets), surroundings
+        )
+        return master.run(with_vassal_sockets(with_cores(configuration), os.environ))
+    finally:
+        remove_vassal_sockets(os.environ, pid)
 
 
 def resume(arguments: Sequence[str]) -> int:
@@ -48,7 +58,10 @@ def resume(arguments: Sequence[str]) -> int:
     if state["pid"] != os.getpid():
         sys.stderr.write(f"uwsgi-router: {STATE} is for process {state['pid']}\n")
         return 2
-    return Master.resumed(Launch.of_this_process(arguments), state).go_on(state)
+    try:
+        return Master.resumed(Launch.of_this_process(arguments), state).go_on(state)
+    finally:
+        remove_vassal_sockets(os.environ, os.getpid())
 
 
 def play() -> int:
@@ -78,6 +91,12 @@ def _jail(assignment: Assignment) -> int:
     return guard(assignment)
 
 
+def _emperor(assignment: Assignment) -> int:
+    from uwsgi_router.router.app.emperor_process import reign  # noqa: PLC0415 - likewise
+
+    return reign(assignment)
+
+
 def _keeper(assignment: Assignment) -> int:
     from uwsgi_router.router.app.keeper import keep  # noqa: PLC0415 - likewise
 
@@ -90,4 +109,10 @@ def _prepare(assignment: Assignment) -> int:
     return prepare_reload(assignment)
 
 
-_ROLES = {"worker": _worker, "keeper": _keeper, "jail": _jail, "prepare": _prepare}
+_ROLES = {
+    "worker": _worker,
+    "keeper": _keeper,
+    "jail": _jail,
+    "emperor": _emperor,
+    "prepare": _prepare,
+}

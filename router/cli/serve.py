@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from uwsgi_router.router.app.applications.supervise import ServedApplications, supervise
+from uwsgi_router.router.app.applications.served import ServedApplications
+from uwsgi_router.router.app.applications.supervise import supervise
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.router.config import table

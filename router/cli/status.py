@@ -17,6 +17,8 @@ from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed, key_of, unread
 from uwsgi_router.router.cli.copies import copies_table, running_of
+from uwsgi_router.router.cli.vassals import ask as vassals_of
+from uwsgi_router.router.cli.vassals import vassals_table
 from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.client.control import (
     DEFAULT,
@@ -58,14 +60,19 @@ def main(args: list[str]) -> int:
         while True:
             program, nodes, certificates = _asked(parsed.control, parsed.key)
             copies = _copies(parsed.control) if parsed.key is None else []
+            vassals = _vassals(parsed.control) if parsed.key is None else []
             tables = (
-                copies_table(copies) + as_table(program, nodes) + ends_table(certificates, _now())
+                copies_table(copies)
+                + (f"{vassals_table(vassals, _now())}\n" if vassals else "")
+                + as_table(program, nodes)
+                + ends_table(certificates, _now())
             )
-            text = as_json(program, nodes, certificates, copies) if parsed.json else tables
+            document = as_json(program, nodes, certificates, copies, vassals)
+            text = document if parsed.json else tables
             begin = _CLEAR if parsed.watch and sys.stdout.isatty() else ""
             sys.stdout.write(begin + text)
             sys.stdout.flush()
-            if not (nodes or copies or parsed.watch):
+            if not (nodes or copies or vassals or parsed.watch):
                 about = "" if parsed.key is None else f" of the key {parsed.key}"
                 status = 1 if parsed.key is not None else 0
                 return failed("status", f"there is no node{about}", status)
@@ -85,7 +92,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = commands.parser(
         "status",
         "Show the nodes of a running router: those of its configuration, and those that announced themselves; and the"
-        " copies of applications that run behind it.",
+        " copies of applications that run behind it, and vassals of its Emperor.",
         "Exit status: 0; 1 if the router can't be asked or has no node of KEY; 2 for wrong use.",
         (
             "uwsgi-router status --control /run/uwsgi-router/control",
@@ -150,13 +157,22 @@ def _copies(path: str) -> list[NodeLine]:
         return []
 
 
+def _vassals(path: str) -> list[NodeLine]:
+    """Return the vassals of the Emperor beside a router; none where there is no Emperor."""
+    try:
+        return list(vassals_of(path)[0])
+    except CannotAsk:
+        return []
+
+
 def as_json(
     program: Program,
     nodes: Sequence[NodeLine],
     certificates: Sequence[EndLine] = (),
     copies: Sequence[NodeLine] = (),
+    vassals: Sequence[NodeLine] = (),
 ) -> str:
-    """Return one object: the router's version and build, keys in order, each with its nodes; certificates; copies."""
+    """Return one object: the router's version and build, keys in order, each with its nodes; all else that there is."""
     keys = [
         {"table": table, "key": key, "algorithm": algorithm, "nodes": [_shown(n) for n in members]}
         for (table, key, algorithm), members in _by_key(nodes).items()
@@ -166,6 +182,8 @@ def as_json(
         document["certificates"] = [_shown(one) for one in certificates]
     if copies:
         document["copies"] = [dict(copy) for copy in copies]
+    if vassals:
+        document["vassals"] = [dict(vassal) for vassal in vassals]
     return json.dumps(document, indent=2) + "\n"
 
 

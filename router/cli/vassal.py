@@ -21,8 +21,8 @@ ANNOUNCE_EVERY: Final = 2.0
 _PATIENCE: Final = 2.0
 
 
-class Vassal:
-    """Vassal: application server for one key.
+class DemoVassal:
+    """Vassal of a demonstration: application server for one key.
 
     Args:
         name: what its answers say.

@@ -63,6 +63,8 @@ def applications(
     sections: Mapping[str, Sequence[Line]],
     expand: Callable[[Line], str],
     problems: list[Problem],
+    *,
+    patched: bool = False,
 ) -> tuple[AppConfig, ...]:
     """Read applications.
 
@@ -70,6 +72,7 @@ def applications(
         sections: lines of each, by name.
         expand: gives a setting's value with placeholders replaced.
         problems: gets what is wrong.
+        patched: one of them may be without a command.
     """
     options = words()
     found: list[AppConfig] = []
@@ -84,7 +87,7 @@ def applications(
         # As uWSGI does it in its own section: the command's braces are not placeholders.
         given = [(line.name, expand(line), line.where) for line in lines]
         config = AppConfig(name=name, **read_options(given, options, problems))
-        if not config.command:
+        if not (config.command or patched):
             problems.append(Problem(where, f"[app {name}] has no command"))
         problems += [Problem(where, f"[app {name}]: {text}") for text in without_effect(config)]
         for host in config.hosts or ("",):

@@ -6,6 +6,7 @@ from typing import Any
 from uwsgi_router.router.config.lines import COMMAND_LINE, Line, Problem, Severity
 from uwsgi_router.router.config.model import (
     Configuration,
+    EmperorConfig,
     ForkptyConfig,
     HttpRouterConfig,
     ProcessConfig,
@@ -32,6 +33,7 @@ _PARTS = (
     "pty",
     "tuntap",
     "tls",
+    "emperor",
 )
 
 
@@ -84,6 +86,7 @@ def build(
         tuntap=TunTapConfig(**frozen["tuntap"]),
         pty=PtyConfig(**frozen["pty"]),
         tls=TlsConfig(**frozen["tls"]),
+        emperor=EmperorConfig(**frozen["emperor"]),
     )
 
 

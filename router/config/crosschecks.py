@@ -1,6 +1,7 @@
 """Cross checks of a configuration: settings that contradict each other, are missing, or have no effect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from uwsgi_router.protocol.address import InetAddress, parse_listen_address
 from uwsgi_router.router.config import cache_checks, http_checks, jails_checks, subscription_checks
@@ -23,6 +24,8 @@ PRECEDENCE = (
     ("use_socket", "use-socket"),
     ("to", "to"),
 )
+# Stands for the private socket of applications.
+_FEED = "/feed"
 ANNOUNCE_INTERVAL = 10
 _CALLED = {
     "fastrouter": "the fastrouter",
@@ -36,7 +39,12 @@ def absent(configuration: Configuration) -> list[str]:
     """Return that there is no router, or none that listens."""
     tuntap = configuration.tuntap
     if not (
-        configuration.routers or configuration.forkpty.listens or tuntap.routers or tuntap.devices
+        configuration.routers
+        or configuration.forkpty.listens
+        or tuntap.routers
+        or tuntap.devices
+        or configuration.emperor.places
+        or configuration.emperor.list_monitors
     ):
         pty = configuration.pty
         if pty.connect is not None or pty.connect_packets is not None:
@@ -61,6 +69,13 @@ def missing(configuration: Configuration) -> list[str]:
         jails_checks.listeners(configuration.forkpty), len(configuration.process.shared_sockets)
     )
     found += jails_checks.missing(configuration)
+    emperor = bool(configuration.emperor.places)
+    if (
+        emperor
+        and not configuration.process.master
+        and (configuration.routers or configuration.jails)
+    ):
+        found.append("no-master: an Emperor beside routers needs the master: leave out no-master")
     found += cache_checks.missing(configuration)
     found += subscription_checks.missing(configuration)
     return found
@@ -93,24 +108,22 @@ def _shared(listeners: Iterable[tuple[str, str]], count: int) -> list[str]:
 def oddities(configuration: Configuration) -> list[str]:
     """Return what starts and hardly does what was meant."""
     found: list[str] = []
-    for router in configuration.routers:
-        found += _forwarders(
-            router,
-            configuration.process,
-            fed=router.kind == "http" and bool(configuration.applications),
-        )
+    fed = replace(configuration, routers=tuple(_as_fed(configuration)))
+    for router, with_feed in zip(configuration.routers, fed.routers, strict=True):
+        found += _forwarders(router, configuration.process, fed=with_feed is not router)
         found += _addresses(router)
         found += _open_to_all(router)
-        found += without_effect(router, prefix=router.kind)
+        found += without_effect(with_feed, prefix=router.kind)
         if isinstance(router, HttpRouterConfig):
             found += http_checks.oddities(router)
     found += _subscriptions(configuration.subscription)
     found += _control(configuration)
     found += _names(configuration)
     found += without_effect(configuration.process)
+    found += without_effect(configuration.emperor)
     found += jails_checks.oddities(configuration)
     found += cache_checks.oddities(configuration)
-    found += subscription_checks.oddities(configuration)
+    found += subscription_checks.oddities(fed)
     routers = configuration.routers
     if configuration.process.worker_sockets and all(r.use_socket is None for r in routers):
         options = " or ".join(f"{router.kind}-use-socket" for router in routers) or "use-socket"
@@ -120,20 +133,35 @@ def oddities(configuration: Configuration) -> list[str]:
     return found
 
 
+def _as_fed(configuration: Configuration) -> Iterator[RouterConfig]:
+    """Yield the routers with a subscription server where applications, or an Emperor's vassals, announce themselves."""
+    for router in configuration.routers:
+        apps = router.kind == "http" and configuration.applications
+        if (apps or configuration.emperor.places) and not _chosen(router):
+            yield replace(router, subscription_servers=(_FEED,))
+        else:
+            yield router
+
+
+def _chosen(router: RouterConfig) -> list[str]:
+    """Return the options by which a router finds nodes; the first one decides."""
+    return [
+        f"{router.kind}-{option}"
+        for field, option in PRECEDENCE
+        if getattr(router, field) not in (None, ())
+    ]
+
+
 def _forwarders(router: RouterConfig, process: ProcessConfig, *, fed: bool) -> list[str]:
     """Return what is odd about how a router finds nodes.
 
     Args:
         router: it.
         process: of the same configuration.
-        fed: applications of the configuration announce themselves to it.
+        fed: applications of the configuration, or vassals of its Emperor, announce themselves to it.
     """
     prefix = router.kind
-    chosen = [
-        f"{prefix}-{option}"
-        for field, option in PRECEDENCE
-        if getattr(router, field) not in (None, ())
-    ]
+    chosen = _chosen(router)
     subscribed = chosen[:1] == [f"{prefix}-subscription-server"]
     found = []
     if len(chosen) > 1:

@@ -5,6 +5,8 @@ white space around names and values goes, quotes stay. A name without ``=`` has 
 """
 
 import errno
+import os
+import stat
 from collections.abc import Mapping
 
 from uwsgi_router.router.config.lines import Line, Problem
@@ -85,15 +87,23 @@ def _normal(section: str) -> str:
     return " ".join(words) if len(words) == 2 and words[0] == "app" else section
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, *, regular: bool = False) -> str:
     """Return the text of a file, as it is; bytes that are no UTF-8 survive.
+
+    Args:
+        path: of the file.
+        regular: it has to be a regular file: to open or read another one may take for ever.
 
     Raises:
         OSError: if it cannot be read, or is larger than :data:`MAX_FILE`.
     """
     if "\0" in path:
         raise OSError(errno.EINVAL, "a NUL byte in its name")
-    with open(path, encoding="utf-8", errors="surrogateescape", newline=None) as file:
+    flags = os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK | os.O_NOCTTY if regular else 0)
+    descriptor = os.open(path, flags)
+    with open(descriptor, encoding="utf-8", errors="surrogateescape", newline=None) as file:
+        if regular and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
         text = file.read(MAX_FILE + 1)
     if len(text) > MAX_FILE:
         raise OSError(errno.EFBIG, "the file is larger than 4 MiB")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from uwsgi_router.router.config import app_sections, crosschecks
+from uwsgi_router.router.config import app_sections, binary_patch, crosschecks
 from uwsgi_router.router.config import argv as arguments
 from uwsgi_router.router.config.build import build
 from uwsgi_router.router.config.lines import Line, Problem, Severity
@@ -60,7 +60,12 @@ def examine(argv: Sequence[str], environ: Mapping[str, str]) -> Report:
     unread: set[str] = set()
     built = build(verdicts.used, script.expand, problems, unread)
     prints = tuple(script.prints())
-    apps = app_sections.applications(script.applications, script.expand, problems)
+    patch = binary_patch.of_process(built.process, argv)
+    apps = app_sections.applications(
+        script.applications, script.expand, problems, patched=patch is not None
+    )
+    if patch is not None:
+        apps = binary_patch.applied(patch, apps, script.first_name, problems)
     built = replace(built, applications=() if built.process.no_apps else apps)
     places = Places((line, one, script.expand(line)) for line, one in verdicts.seen)
     # In front of applications a router listens by itself.

@@ -8,6 +8,7 @@ and logs.
 from dataclasses import dataclass, field
 
 from uwsgi_router.router.config.app import AppConfig
+from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import ForkptyConfig, PtyConfig, TunTapConfig
 from uwsgi_router.router.config.process import ProcessConfig
@@ -31,6 +32,7 @@ __all__ = [
     "CertificateFiles",
     "CodeString",
     "Configuration",
+    "EmperorConfig",
     "ForkptyConfig",
     "HttpRouterConfig",
     "ProcessConfig",
@@ -57,6 +59,7 @@ class Configuration:
     tuntap: TunTapConfig = field(default_factory=TunTapConfig)
     pty: PtyConfig = field(default_factory=PtyConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
+    emperor: EmperorConfig = field(default_factory=EmperorConfig)
     applications: tuple[AppConfig, ...] = ()
     """Programs that are run behind the routers."""
     warnings: tuple[str, ...] = ()

@@ -16,16 +16,16 @@ from uwsgi_router.router.config.cache_values import (
 from uwsgi_router.router.config.option import Provenance, Spelling, option, switch
 from uwsgi_router.router.config.types import CacheConfig, CacheItem, ZergPool
 from uwsgi_router.router.config.values import FILE, TEXT, integer, seconds
+from uwsgi_router.router.config.vassal import PROCESS, VassalOptions
 from uwsgi_router.router.config.zerg_values import ZERG_POOL
 
 SOCKETS: Final = "listening sockets"
-PROCESS: Final = "process"
 CACHES: Final = "caches"
 _OURS: Final = Provenance.OURS
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessConfig:
+class ProcessConfig(VassalOptions):
     """The process as a whole."""
 
     listen: int = option(
@@ -262,14 +262,6 @@ class ProcessConfig:
         default=(),
         group=PROCESS,
         repeatable=True,
-    )
-    heartbeat: float = option(
-        "heartbeat",
-        seconds(zero=0.0),
-        "As a vassal, tell the Emperor so often that the processes turn.",
-        default=0.0,
-        group=PROCESS,
-        zero="never",
     )
     zerg_pools: tuple[ZergPool, ...] = option(
         "zerg-pool",

@@ -6,7 +6,7 @@ set before them, and what includes itself ends with a clear line instead of an e
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from uwsgi_router.router.config import app_sections, blocks, ini, language, magic, table
@@ -35,6 +35,10 @@ class _TooMuchError(Exception):
 class Script:
     """Runs the configuration.
 
+    Args:
+        environ: variables that it may ask for.
+        read: reads a file; raises OSError.
+
     Attributes:
         lines: what was set, in order, values not yet expanded.
         problems: what is wrong.
@@ -43,13 +47,16 @@ class Script:
         applications: lines of ``[app NAME]`` sections, by name.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], read: Callable[[str], str] = ini.read_text
+    ) -> None:
         self.lines: list[Line] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.applications: dict[str, list[Line]] = {}
         self._first: dict[str, str] = {}
-        self.placeholders = Placeholders(self._first.get, environ, ini.read_text)
+        self.placeholders = Placeholders(self._first.get, environ, read)
+        self._read_text = read
         self._environ = environ
         self._magic = magic.of_process()
         self._first_file: dict[str, str] | None = None
@@ -71,6 +78,11 @@ class Script:
             return
         if self._block is not None and self._block.is_loop:
             self.problems.append(Problem(self._block.where, f"{self._block.name} without endfor"))
+
+    @property
+    def first_name(self) -> str:
+        """Name of the first file that was read, without its ending; "": none was."""
+        return (self._first_file or {}).get("n", "")
 
     def prints(self) -> list[str]:
         """Return the ``print`` lines so far, expanded."""
@@ -213,7 +225,7 @@ class Script:
 
     def _read(self, path: str, line: Line) -> str | None:
         try:
-            return ini.read_text(path)
+            return self._read_text(path)
         except OSError as error:
             self.problems.append(Problem(line.where, f"{line.name}: {path}: {error.strerror}"))
             return None

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from uwsgi_router.router.config import language, unsupported
+from uwsgi_router.router.config.emperor import EMPEROR, EmperorConfig
 from uwsgi_router.router.config.http import HttpRouterConfig
 from uwsgi_router.router.config.jails import (
     FORKPTY,
@@ -16,11 +17,12 @@ from uwsgi_router.router.config.jails import (
     TunTapConfig,
 )
 from uwsgi_router.router.config.option import Option, Scope, options_of
-from uwsgi_router.router.config.process import CACHES, PROCESS, ProcessConfig
+from uwsgi_router.router.config.process import CACHES, ProcessConfig
 from uwsgi_router.router.config.raw import RawRouterConfig, SslRouterConfig
 from uwsgi_router.router.config.router import RouterConfig
 from uwsgi_router.router.config.subscription import SUBSCRIPTIONS, SubscriptionConfig
 from uwsgi_router.router.config.tls import TLS, TlsConfig
+from uwsgi_router.router.config.vassal import PROCESS
 
 _FASTROUTER: Final = "fastrouter"
 _HTTP: Final = "HTTP router"
@@ -64,6 +66,7 @@ def _working() -> tuple[tuple[Option, ...], ...]:
         *(one for one in process if one.group == CACHES),
         *(one for one in process if one.group != CACHES),
         *options_of(TlsConfig, "tls", TLS, Scope.PROCESS),
+        *options_of(EmperorConfig, "emperor", EMPEROR, Scope.PROCESS),
         *options_of(SubscriptionConfig, "subscription", SUBSCRIPTIONS, Scope.PROCESS),
         *language.OPTIONS,
     )

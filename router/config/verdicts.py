@@ -15,8 +15,11 @@ from uwsgi_router.router.config.values import Argument, is_on
 # Set by uWSGI itself for the programs it starts; the last one is ours, for commands.
 _NO_OPTIONS = frozenset(
     {"reloads", "original-proc-name", "emperor-fd", "emperor-fd-config", "broodlord-num"}
+    | {"vassals-dir", "emperor-proxy", "jail-pid"}
     | {"router-control"}
 )
+# An Emperor's vassals get these, without this word.
+_OF_VASSALS = "vassal-"
 
 
 @dataclass(slots=True)
@@ -88,9 +91,11 @@ def _asks(line: Line, option: Option) -> bool:
 
 
 def _unknown(lines: Iterable[Line], verdicts: Verdicts) -> None:
+    emperor = any(option.name == "emperor" for _, option in verdicts.used)
     for line in lines:
         if line.where == ENVIRONMENT:
-            if line.name not in _NO_OPTIONS:
+            of_vassals = emperor and line.name.startswith(_OF_VASSALS)
+            if not (of_vassals or line.name in _NO_OPTIONS):
                 variable = "UWSGI_" + line.name.upper().replace("-", "_")
                 message = f"{variable} is neither an option nor used as %({line.name}): ignored"
                 verdicts.warnings.append(Problem(ENVIRONMENT, message, Severity.WARNING))

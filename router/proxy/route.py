@@ -250,13 +250,10 @@ class Route(Waiter):
         fiber, site = self._fiber, self._context.site
         limits, counters = site.limits, site.reporter.counters
         now = fiber.loop.time()
-        known = self._forwarder.has_nodes(self._request, now)
-        hold = site.hold if known else site.settling
-        if not hold.enter(self, self._request.size + self._body.kept, keys):
-            if not limits.hold:
-                raise self._none(attempts)
-            text = f"no node is up and {len(hold)} requests wait for one already"
-            raise Failure(reasons.HOLD_FULL, text, limits.hold_max)
+        key = self._forwarder.announced_key(self._request, now)
+        hold = site.settling if key is None else site.hold
+        if not hold.enter(self, self._request.size + self._body.kept, keys, key):
+            raise self._hold_full(attempts, len(hold))
         if not attempts.hold_until:
             counters.held += 1
             attempts.hold_until = (
@@ -277,10 +274,19 @@ class Route(Waiter):
             raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None
         finally:
             counters.holding -= 1
-            hold.leave(self)
+            stays = hold.leave(self)
+        if not stays:
+            raise self._hold_full(attempts, len(hold))
         attempts.restart()
         # The time spent waiting is not the new node's.
         self.connects_until = attempts.busy_until = 0.0
+
+    def _hold_full(self, attempts: Attempts, waiting: int) -> Failure:
+        limits = self._context.site.limits
+        if not limits.hold:
+            return self._none(attempts)
+        text = f"no node is up and {waiting} requests wait for one already"
+        return Failure(reasons.HOLD_FULL, text, limits.hold_max)
 
     # --- what became of a node ---
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.router.net.fiber import Phase
 from uwsgi_router.router.proxy.connection import Connection, Connections
 from uwsgi_router.router.proxy.exchange import Exchange
@@ -25,6 +26,15 @@ class NodeLoad:
     streams: int = 0
     tunnels: int = 0
 
+    def add(self, other: "NodeLoad") -> None:
+        """Add the load that a node has from somewhere else."""
+        if other.waiting:
+            silent = other.waiting_since
+            self.waiting_since = min(self.waiting_since, silent) if self.waiting else silent
+        self.waiting += other.waiting
+        self.streams += other.streams
+        self.tunnels += other.tunnels
+
 
 def loads_of(routers: Iterable[Connections], now: float) -> Mapping[Node, NodeLoad]:
     """Return the loads of all nodes that have one.
@@ -39,6 +49,15 @@ def loads_of(routers: Iterable[Connections], now: float) -> Mapping[Node, NodeLo
             exchange = connection.exchange
             if isinstance(exchange, Exchange) and exchange.lease is not None:
                 _add(found.setdefault(exchange.lease.node, NodeLoad()), exchange, now)
+    return found
+
+
+def named_loads(routers: Iterable[Connections], now: float) -> dict[tuple[str, str], NodeLoad]:
+    """Return the same by key (as text; "" of a configured node) and name of the node."""
+    found: dict[tuple[str, str], NodeLoad] = {}
+    for node, load in loads_of(routers, now).items():
+        key = to_text(getattr(node, "key", b""))
+        found.setdefault((key, node.name), NodeLoad()).add(load)
     return found
 
 

@@ -22,6 +22,7 @@ class Counters:
         "client_aborts",
         "clients",
         "completed",
+        "elsewhere",
         "failed",
         "handshakes",
         "handshakes_failed",
@@ -92,11 +93,14 @@ class Counters:
         """TLS handshakes that failed, by a word of :mod:`uwsgi_router.router.proxy.handshake`."""
         self.accept_errors = 0
         """Failed accepts: nearly always a limit on descriptors (EMFILE, ENFILE)."""
+        self.elsewhere = 0
+        """Requests that other processes have counted as begun, and not as ended; with those that were lost with one."""
 
     @property
     def running(self) -> int:
-        """Requests that are under way now."""
-        return self.requests - self.completed - self.client_aborts - sum(self.failed.values())
+        """Requests that are under way now, in this process."""
+        ended = self.completed + self.client_aborts + sum(self.failed.values())
+        return self.requests - ended - self.elsewhere
 
     @property
     def bytes_received(self) -> int:

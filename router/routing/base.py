@@ -66,6 +66,10 @@ class Forwarder:
         """Return the keys under which a node for this request may announce itself; none: nobody ever will."""
         return frozenset()
 
+    def announced_key(self, request: Request, now: float) -> bytes | None:  # noqa: ARG002
+        """Return the key that has nodes for this request, or had some lately; None: none that was announced."""
+        return None
+
     def settled_at(self, request: Request, now: float) -> float:  # noqa: ARG002
         """Return until when a request may wait because its nodes may not have announced themselves since the start.
 

@@ -7,6 +7,7 @@ from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.request import Request
 from uwsgi_router.router.routing.base import Forwarder
+from uwsgi_router.router.routing.on_demand import OnDemandKeys
 from uwsgi_router.subscriptions.events import Event
 from uwsgi_router.subscriptions.keys import mountpoint_key
 from uwsgi_router.subscriptions.node import DRAINED, UNHEALTHY, Node, SubscribedNode
@@ -21,6 +22,7 @@ class SubscriptionForwarder(Forwarder):
         report: told what happened in the table because of a request.
         clock: the loop's clock, seconds.
         fallback_key: looked up when no form of the key has a node, or None.
+        on_demand: keys of vassals that a request starts; None: there is no Emperor.
     """
 
     def __init__(
@@ -29,12 +31,14 @@ class SubscriptionForwarder(Forwarder):
         report: Callable[[list[Event]], None],
         clock: Callable[[], float],
         fallback_key: bytes | None = None,
+        on_demand: OnDemandKeys | None = None,
     ) -> None:
         super().__init__(unknown="no node has announced this key within the last hour")
         self._registry = registry
         self._report = report
         self._clock = clock
         self._fallback_key = None if fallback_key is None else normal_key(fallback_key)
+        self._on_demand = on_demand
 
     def __repr__(self) -> str:
         return f"<SubscriptionForwarder {self._registry!r}>"
@@ -70,15 +74,33 @@ class SubscriptionForwarder(Forwarder):
     def _is_expected(self, keys: list[bytes]) -> bool:
         """Return True if a key is known to be somebody's own: others do not answer in his absence."""
         expected = self._registry.expected
-        return bool(expected) and any(key in expected for key in keys)
+        if expected and any(key in expected for key in keys):
+            return True
+        return self._on_demand is not None and self._on_demand.has(keys)
 
     def is_known(self, request: Request, now: float) -> bool:
         """Return True if some form of the key has nodes, had some within an hour, or we have just started."""
-        return any(self._registry.is_known(key, now) for key in self._announced_keys(request))
+        keys = self._announced_keys(request)
+        if self._on_demand is not None and self._on_demand.has(keys):
+            return True
+        return any(self._registry.is_known(key, now) for key in keys)
 
     def has_nodes(self, request: Request, now: float) -> bool:
-        """Return True if some form of the key has nodes or had some within an hour."""
-        return any(self._registry.was_announced(key, now) for key in self._announced_keys(request))
+        """Return True if some form of the key has nodes or had some within an hour, or starts its vassal."""
+        return self.announced_key(request, now) is not None
+
+    def announced_key(self, request: Request, now: float) -> bytes | None:
+        """Return the first key that has nodes for this request, or had some within an hour, or starts its vassal."""
+        keys = self._announced_keys(request)
+        if self._on_demand is not None:
+            woken = self._on_demand.wake(keys)
+            if woken is not None:
+                return woken
+        for key in keys:
+            found = self._registry.announced_key(key, now)
+            if found is not None:
+                return found
+        return None
 
     def has_untried(self, request: Request, tried: Collection[Node]) -> bool:
         """Return True if some form of the key has a node left."""
@@ -128,6 +150,11 @@ class SubscriptionForwarder(Forwarder):
             text = f"the nodes of this key that are up are drained: {drained.name}"
             return Failure(reasons.DRAINED, text)
         return super().why_none(request)
+
+    def close(self) -> None:
+        """Close the socket to the Emperor."""
+        if self._on_demand is not None:
+            self._on_demand.close()
 
     def released(self, node: Node) -> None:
         """Remove the node if it is gone; report a drained one that is idle."""

@@ -69,6 +69,10 @@ class SelectorLoop:
         """Call back whenever a descriptor can be read."""
         self._selector.register(descriptor, selectors.EVENT_READ, callback)
 
+    def add_writer(self, descriptor: int, callback: Callable[[], object]) -> None:
+        """Call back whenever a descriptor takes bytes; :meth:`remove_reader` ends that, too."""
+        self._selector.register(descriptor, selectors.EVENT_WRITE, callback)
+
     def reads(self, descriptor: int) -> bool:
         """Return True if a descriptor is waited for."""
         return descriptor in self._selector.get_map()

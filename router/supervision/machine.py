@@ -6,6 +6,8 @@ Nothing here starts or ends a process. Whoever does tells of it, and asks :meth:
 import enum
 from dataclasses import dataclass
 
+from uwsgi_router.subscriptions.application.backoff import RestartDelay
+
 
 @dataclass(frozen=True, slots=True)
 class RestartTiming:
@@ -66,7 +68,7 @@ class ProgramMachine:
         self.restarts = 0
         self._deadline: float | None = now
         self._began = now
-        self._delay = 0.0
+        self._delay = RestartDelay(timing.first, timing.most, timing.steady, at_once=1)
 
     @property
     def due(self) -> float | None:
@@ -127,6 +129,18 @@ class ProgramMachine:
                 deadline = min(deadline, self._deadline)
             self.state, self._deadline = State.STOPPING, deadline
 
+    def stop_by(self, deadline: float | None) -> None:
+        """Note that it was told to end by a program that we go on for.
+
+        Args:
+            deadline: :attr:`due` as it was there; None: it was killed.
+        """
+        if not self.running:
+            self.state, self._deadline = State.ENDED, None
+        else:
+            self.state = State.KILLED if deadline is None else State.STOPPING
+            self._deadline = deadline
+
     def killed(self, *, again: bool = True) -> None:
         """Note that it was sent SIGKILL.
 
@@ -146,10 +160,7 @@ class ProgramMachine:
         if self.state in (State.STOPPING, State.KILLED):
             self.state, self._deadline = State.ENDED, None
             return None
-        if now - self._began >= self._timing.steady:
-            self._delay = 0.0
-        delay = self._delay
-        self._delay = min(max(delay * 2, self._timing.first), self._timing.most)
+        delay = self._delay.ended(now, now - self._began)
         self.state, self._deadline = State.WAITING, now + delay
         self.restarts += 1
         return delay

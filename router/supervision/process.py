@@ -6,6 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from uwsgi_router.subscriptions.client.ends import (
+    cause_of as cause_of,  # noqa: PLC0414 - for all of this program that watch processes
+)
+
 #: Exit status of a child whose program could not be executed, as a shell's.
 NOT_EXECUTED: Final = 127
 _FORBIDDEN: Final = {signal.SIGKILL, signal.SIGSTOP}
@@ -41,23 +45,52 @@ def spawn(command: ChildCommand) -> int:
     Raises:
         OSError: no process can be made.
     """
+    return fork_child(lambda: _execute(command))
+
+
+def fork_child(body: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
+    """Call ``body`` in a child process, without handlers of signals, and return its id; where there are no threads.
+
+    When ``body`` returns or raises, the child ends with :data:`NOT_EXECUTED`.
+
+    Args:
+        body: called in the child, with all signals blocked.
+        fork: makes the process: as ``os.fork``.
+
+    Raises:
+        OSError: no process can be made.
+    """
     # None may arrive between fork and exec: its handler is ours.
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        pid = fork()
         if not pid:
-            _execute(command)
+            _run_child(body)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
     return pid
 
 
-def _execute(command: ChildCommand) -> NoReturn:
+def unblock_signals() -> None:
+    """Let signals arrive in a child whose ``body`` takes its time, or executes a program."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _run_child(body: Callable[[], object]) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         for number in signal.valid_signals() - _FORBIDDEN:
             if signal.getsignal(number) not in (signal.SIG_DFL, None):
                 signal.signal(number, signal.SIG_DFL)
+        body()
+    except BaseException as exc:  # noqa: BLE001 - nothing of the parent's may run in the child
+        os.write(2, f"child process: {exc!r}\n".encode(errors="replace"))
+    finally:
+        os._exit(NOT_EXECUTED)
+
+
+def _execute(command: ChildCommand) -> NoReturn:
+    try:
         for descriptor in command.descriptors:
             os.set_inheritable(descriptor, True)
         if command.directory is not None:
@@ -66,7 +99,7 @@ def _execute(command: ChildCommand) -> NoReturn:
             os.umask(command.umask)
         if command.prepare is not None:
             command.prepare()
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        unblock_signals()
         os.execvpe(command.argv[0], list(command.argv), dict(command.environ))  # noqa: S606 - no shell is the point
     except BaseException as exc:  # noqa: BLE001 - nothing of the parent's may run in the child
         text = exc.strerror if isinstance(exc, OSError) else repr(exc)
@@ -102,17 +135,3 @@ def reap_strangers(known: Collection[int]) -> None:
     for child in children:
         if child not in known:
             reap(child)
-
-
-def cause_of(code: int) -> str:
-    """Return in words how a process has ended.
-
-    Args:
-        code: exit status; negative: the signal.
-    """
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return f"signal {-code}, {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

@@ -79,6 +79,11 @@ class SupervisedProgram:
         self.machine.stop(self._loop.time(), mercy)
         self._arm()
 
+    def stop_by(self, deadline: float | None) -> None:
+        """Expect its end as before an exec; see :meth:`ProgramMachine.stop_by`."""
+        self.machine.stop_by(deadline)
+        self._arm()
+
     def kill(self, *, again: bool = True) -> None:
         """End its process at once.
 

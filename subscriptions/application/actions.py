@@ -73,11 +73,13 @@ class RolloutEnded:
         generation: of the rollout.
         reason: why it failed; None: it succeeded.
         number: the copy that failed, or None.
+        goes_back: copies are started by the plan from before it again.
     """
 
     generation: int
     reason: str | None = None
     number: int | None = None
+    goes_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ class RestartDelay:
     Attributes:
         first: seconds after the first failure; doubled each time.
         most: seconds at most.
-        steady: a copy that served for so long has not failed by ending.
+        steady: what served for so long has not failed by ending.
+        at_once: of failures in a row so many cost no delay.
         not_before: the time before which nothing is started again.
         failures: in a row.
     """
@@ -18,18 +19,20 @@ class RestartDelay:
     first: float = 0.25
     most: float = 30.0
     steady: float = 10.0
+    at_once: int = 0
     not_before: float = 0.0
     failures: int = 0
 
     def failed(self, now: float) -> float:
         """Note a failure; return the seconds until the next start."""
-        delay = min(self.first * 2 ** min(self.failures, 20), self.most)
+        doubled = self.failures - self.at_once
+        delay = min(self.first * 2 ** min(doubled, 20), self.most) if doubled >= 0 else 0.0
         self.failures += 1
         self.not_before = max(self.not_before, now + delay)
         return self.not_before - now
 
     def ended(self, now: float, served: float | None) -> float:
-        """Note the end of a copy; return the seconds until the next start.
+        """Note the end of a process; return the seconds until the next start.
 
         Args:
             now: the time.
@@ -37,7 +40,8 @@ class RestartDelay:
         """
         if served is not None and served >= self.steady:
             self.forget()
-            return 0.0
+            if not self.at_once:
+                return 0.0
         return self.failed(now)
 
     def forget(self) -> None:

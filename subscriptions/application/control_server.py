@@ -6,8 +6,7 @@ A UNIX socket that only our user may connect to. Clients are few, and each has i
 import logging
 import os
 import socket
-import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from uwsgi_router.protocol.control import (
@@ -20,7 +19,8 @@ from uwsgi_router.protocol.control import (
     encode_line,
     encode_refusal,
 )
-from uwsgi_router.subscriptions.application.supervisor import Supervision
+from uwsgi_router.subscriptions.application import runtime
+from uwsgi_router.subscriptions.application.supervisor import RolloutRefused, Supervision
 
 log = logging.getLogger("uwsgi-router.serve")
 
@@ -115,38 +115,34 @@ class _Client:
         except ControlError as exc:
             self._end.send(encode_refusal(str(exc)))
             return
-        if question.do not in OF_APPLICATIONS:
+        if question.do not in OF_APPLICATIONS and self._server.router is None:
+            self._end.send(encode_refusal("there is no router: nobody is told of the copies"))
+        elif question.do not in OF_APPLICATIONS:
             self._connect_through(line + b"\n" + self._received)
-        elif self._unknown(question):
+        elif question.do == "rollout":
+            self._rollout(question)
+        elif question.app and question.app not in self._server.supervision.applications:
             self._end.send(encode_refusal(f"there is no application {question.app}"))
-        elif question.do == "apps":
+        else:
             copies = self._server.copies(question.app)
             self._end.send(
                 b"".join(encode_line({"copy": copy}) for copy in copies)
                 + encode_done(nodes=len(copies))
             )
-        else:
-            self._rollout(question)
-
-    def _unknown(self, question: Question) -> bool:
-        return bool(question.app) and question.app not in self._server.supervision.applications
 
     def _rollout(self, question: Question) -> None:
-        supervision = self._server.supervision
-        if supervision.stopping:
-            self._end.send(encode_refusal("it stops"))
-            return
         if self._awaited:
             self._end.send(encode_refusal("a rollout is being waited for on this connection"))
             return
-        names = [question.app] if question.app else list(supervision.applications)
-        self._failures, self._count = [], len(names)
-        for name in names:
-            self._server.begins(self, name, question.surge)
+        try:
+            self._server.begin(self, question.app, question.surge)
+        except RolloutRefused as exc:
+            self._end.send(encode_refusal(str(exc)))
 
-    def await_rollout(self, name: str, generation: int) -> None:
-        """Note a rollout whose end is to be told."""
-        self._awaited[name, generation] = None
+    def await_rollouts(self, generations: Mapping[str, int]) -> None:
+        """Note rollouts whose end is to be told: the generation of each application."""
+        self._failures, self._count = [], len(generations)
+        self._awaited = dict.fromkeys(generations.items())
 
     def rollout_ended(
         self, name: str, generation: int, reason: str | None, lines: Sequence[str]
@@ -178,6 +174,7 @@ class _Client:
     def _connect_through(self, data: bytes) -> None:
         self._received = b""
         sock = socket.socket(socket.AF_UNIX)
+        assert self._server.router is not None
         try:
             sock.connect(self._server.router)
             self._router = _End(self._server.supervision, sock)
@@ -228,7 +225,7 @@ class ApplicationControl:
 
     Args:
         path: where it listens; a socket that nobody listens on any more is replaced.
-        router: path of the router's control socket.
+        router: path of the router's control socket; None: there is no router.
 
     Raises:
         OSError: it can't listen there.
@@ -240,23 +237,11 @@ class ApplicationControl:
 
     supervision: Supervision
 
-    def __init__(self, path: str, router: str) -> None:
+    def __init__(self, path: str, router: str | None) -> None:
         self.path = path
         self.router = router
         self.clients: set[_Client] = set()
-        _make_room(path)
-        self._sock = socket.socket(socket.AF_UNIX)
-        try:
-            before = os.umask(0o177)
-            try:
-                self._sock.bind(path)
-            finally:
-                os.umask(before)
-            self._sock.listen(_MOST_CLIENTS)
-        except OSError:
-            self._sock.close()
-            raise
-        self._sock.setblocking(False)
+        self._sock = runtime.private_listener(path, _MOST_CLIENTS)
 
     def start(self, supervision: Supervision) -> None:
         """Begin to answer."""
@@ -282,16 +267,19 @@ class ApplicationControl:
             line for name, shell in shells.items() if app in ("", name) for line in shell.status()
         ]
 
-    def begins(self, client: _Client, name: str, surge: bool | None) -> None:
-        """Begin a rollout whose end a client waits for; it may have ended when this returns."""
-        shell = self.supervision.applications[name]
+    def begin(self, client: _Client, app: str, surge: bool | None) -> None:
+        """Begin a rollout whose end a client waits for; it may have ended when this returns.
+
+        Raises:
+            RolloutRefused: it can't begin.
+        """
         early: list[tuple[str, int, str | None, Sequence[str]]] = []
         self._early, before = early, self._early
         try:
-            generation = shell.rollout(surge=surge)
+            generations = self.supervision.begin_rollout(app, surge=surge)
         finally:
             self._early = before
-        client.await_rollout(name, generation)
+        client.await_rollouts(generations)
         for ended in early:
             client.rollout_ended(*ended)
 
@@ -314,26 +302,3 @@ class ApplicationControl:
             self._early.append((name, generation, reason, lines))
         for client in tuple(self.clients):
             client.rollout_ended(name, generation, reason, lines)
-
-
-def _make_room(path: str) -> None:
-    """Remove a socket that nobody listens on.
-
-    Raises:
-        OSError: somebody does, or it is something else.
-    """
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise FileExistsError(f"{path} is there, and no socket")
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-        except OSError as exc:
-            raise OSError(f"{path}: {exc.strerror or exc}") from exc
-    raise FileExistsError(f"somebody listens at {path}")

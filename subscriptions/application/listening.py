@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from uwsgi_router.subscriptions.application.program import session
+from uwsgi_router.subscriptions.application.program import descendants, session
 
 _LISTENING: Final = "0A"
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -34,8 +34,17 @@ _ANY: Final = (
 
 def listeners_of(leader: int) -> list[str]:
     """Return the addresses at which the processes of a session listen, without those of UNIX datagram sockets."""
-    inodes = {inode for pid in session(leader) for inode in _sockets(pid)}
-    return sorted(address for inode, address in _listening(leader) if inode in inodes)
+    return _listeners(leader, session(leader))
+
+
+def listeners_of_process(pid: int) -> list[str]:
+    """Return the addresses at which a process and its descendants listen."""
+    return _listeners(pid, descendants(pid))
+
+
+def _listeners(one: int, pids: Iterable[int]) -> list[str]:
+    inodes = {inode for pid in pids for inode in _sockets(pid)}
+    return sorted(address for inode, address in _listening(one) if inode in inodes)
 
 
 def _sockets(pid: int) -> Iterable[str]:

@@ -2,8 +2,9 @@
 
 Every method takes an event and returns actions. New copies come first: one that serves is withdrawn only while more
 than ``replicas`` serve, unless the application stops. A rollout is a new generation; copies of older ones are replaced
-one by one (or, with ``surge``, once all new ones serve), and a new copy that does not get to serve ends it. A copy to
-be recycled is replaced in the same way, one at a time.
+one by one (or, with ``surge``, once all new ones serve), and a new copy that does not get to serve ends it. A rollout
+may bring another policy, which is given up with it while older copies serve. A copy to be recycled is replaced in the
+same way, one at a time.
 """
 
 import logging
@@ -36,10 +37,19 @@ _STUCK_DRAIN = 0.5
 
 @dataclass(slots=True)
 class _Rollout:
-    """Rollout that runs."""
+    """Rollout that runs.
+
+    Attributes:
+        generation: of its copies.
+        surge: they are all started at once.
+        policy: that it brings; None: it stays as it is.
+        before: the policy from before it.
+    """
 
     generation: int
     surge: bool
+    policy: CopyPolicy | None = None
+    before: CopyPolicy | None = None
 
 
 class ApplicationMachine:
@@ -49,8 +59,11 @@ class ApplicationMachine:
         policy: see :class:`CopyPolicy`.
         delay: before restarts.
         chance: returns numbers from 0 to 1, for the jitter.
+        count: numbers of copies that were given before.
 
     Attributes:
+        policy: see above.
+        count: copies that were started.
         copies: all that run, by number, in the order of their starts.
         generation: of the copies that are started now.
         stopping: it has been told to stop.
@@ -61,6 +74,7 @@ class ApplicationMachine:
         policy: CopyPolicy,
         delay: RestartDelay | None = None,
         chance: Callable[[], float] = random.random,
+        count: int = 0,
     ) -> None:
         self.policy = policy
         self.copies: dict[int, AppCopy] = {}
@@ -68,7 +82,7 @@ class ApplicationMachine:
         self.stopping = False
         self._delay = delay or RestartDelay()
         self._chance = chance
-        self._count = 0
+        self.count = self._first = count
         self._rollout: _Rollout | None = None
         self._again: _Rollout | None = None
         self._failed_generation = 0
@@ -206,15 +220,24 @@ class ApplicationMachine:
             done += self._ended_by_itself(copy, how, code, now)
         return done + self._reconcile(now)
 
-    def rollout(self, now: float, *, surge: bool | None = None) -> tuple[int, list[Action]]:
-        """Begin a rollout, or have one follow that which runs; return its generation, and actions."""
-        wanted = self.policy.surge if surge is None else surge
+    def rollout(
+        self, now: float, *, surge: bool | None = None, policy: CopyPolicy | None = None
+    ) -> tuple[int, list[Action]]:
+        """Begin a rollout, or have one follow that which runs; return its generation, and actions.
+
+        Args:
+            now: the time.
+            surge: all new copies at once; None: as the policy has it.
+            policy: from now on; None: as before.
+        """
+        wanted = (policy or self.policy).surge if surge is None else surge
         if self._rollout is None:
-            self._begin(_Rollout(self.generation + 1, wanted))
+            self._begin(_Rollout(self.generation + 1, wanted, policy))
             return self.generation, [Say("rollout begins"), *self._reconcile(now)]
         if self._again is None:
             self._again = _Rollout(self.generation + 1, wanted)
         self._again.surge = wanted
+        self._again.policy = policy or self._again.policy
         return self._again.generation, []
 
     def stop(self, now: float, *, drain: bool, code: int = 0) -> list[Action]:
@@ -256,6 +279,8 @@ class ApplicationMachine:
     def _begin(self, rollout: _Rollout) -> None:
         self._rollout = rollout
         self.generation = rollout.generation
+        rollout.before = self.policy
+        self.policy = rollout.policy or self.policy
         self._delay.forget()
 
     def _make_stale(self, copy: AppCopy, why: str) -> list[Action]:
@@ -269,7 +294,7 @@ class ApplicationMachine:
     def _wanted(self) -> int:
         """Return how many copies are to be started now, back-off aside."""
         policy = self.policy
-        if not policy.restart and self._count:
+        if not policy.restart and self.count > self._first:
             return 0
         live = list(self._live())
         missing = policy.replicas - len(live)
@@ -293,17 +318,17 @@ class ApplicationMachine:
         return done + self._conclude(now)
 
     def _start(self, now: float) -> Action:
-        self._count += 1
+        self.count += 1
         pause = self.policy.check_first
-        self.copies[self._count] = AppCopy(
-            self._count,
+        self.copies[self.count] = AppCopy(
+            self.count,
             self.generation,
             now,
             deadline=now + self.policy.start_timeout,
             check_at=now + pause,
             pause=pause,
         )
-        return StartCopy(self._count)
+        return StartCopy(self.count)
 
     def _retire(self, now: float) -> list[Action]:
         """Withdraw copies that others have replaced."""
@@ -390,7 +415,14 @@ class ApplicationMachine:
     ) -> list[Action]:
         self._rollout = None
         self._failed_generation = rollout.generation
-        done: list[Action] = [RolloutEnded(rollout.generation, how, failed.number)]
+        goes_back = any(
+            copy.serves and copy.generation < rollout.generation for copy in self.copies.values()
+        )
+        done: list[Action] = [
+            RolloutEnded(rollout.generation, how, failed.number, goes_back=goes_back)
+        ]
+        if goes_back and rollout.before is not None:
+            self.policy = rollout.before
         if any(copy.serves for copy in self.copies.values()):
             # The old ones go on. Without any the new ones may be the only ones to come.
             for copy in tuple(self._live()):

@@ -1,29 +1,14 @@
-"""Process of a copy: start in a session of its own, output over pipes, signals, and its end in words."""
+"""Process of a copy: start in a session of its own, output over pipes, signals."""
 
 import os
 import pwd
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from uwsgi_router.subscriptions.client.starting import end_with_us, starting
-
-# As shells have them.
-_CODES: Final = {
-    126: "exit code 126: it can't be run",
-    127: "exit code 127: the program is not there",
-}
-_SIGNALS: Final = {
-    signal.SIGKILL: "killed by somebody, or by the kernel because memory ran out",
-    signal.SIGTERM: "terminated",
-    signal.SIGINT: "interrupted",
-    signal.SIGSEGV: "a fault in compiled code",
-    signal.SIGABRT: "it aborted itself",
-    signal.SIGBUS: "a fault in compiled code, or a truncated file",
-    signal.SIGPIPE: "nobody read what it wrote",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +114,25 @@ def _send(pid: int, number: int) -> None:
 
 def session(leader: int) -> set[int]:
     """Return the processes of a session, its leader included, from ``/proc``."""
-    found = set()
+    return {pid for pid, _, session in _processes() if session == leader}
+
+
+def descendants(pid: int) -> set[int]:
+    """Return a process and all that it and its children have started, from ``/proc``."""
+    children: dict[int, list[int]] = {}
+    for one, parent, _ in _processes():
+        children.setdefault(parent, []).append(one)
+    found = {pid}
+    left = [pid]
+    while left:
+        new = set(children.get(left.pop(), ())) - found
+        found |= new
+        left += new
+    return found
+
+
+def _processes() -> Iterator[tuple[int, int, int]]:
+    """Yield each process with its parent and its session."""
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
@@ -139,9 +142,7 @@ def session(leader: int) -> set[int]:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
             continue
-        if int(fields[3]) == leader:
-            found.add(int(name))
-    return found
+        yield int(name), int(fields[1]), int(fields[3])
 
 
 def _number(text: str) -> int | str:
@@ -155,20 +156,3 @@ def _user(text: str | None) -> dict[str, Any]:
     entry = pwd.getpwuid(int(text)) if text.isdecimal() else pwd.getpwnam(text)
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
-
-
-def in_words(code: int) -> str:
-    """Return how a process ended.
-
-    Args:
-        code: as of :func:`os.waitstatus_to_exitcode`: negative is the signal that ended it.
-    """
-    if code >= 0:
-        return f"ended with {_CODES.get(code, f'exit code {code}')}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = ""
-    words = _SIGNALS.get(signal.Signals(-code)) if name else None
-    about = f" ({', '.join(part for part in (name, words) if part)})" if name else ""
-    return f"ended by signal {-code}{about}"

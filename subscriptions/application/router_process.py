@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from uwsgi_router.subscriptions.application.backoff import RestartDelay
-from uwsgi_router.subscriptions.application.program import in_words
+from uwsgi_router.subscriptions.client.ends import in_words
 from uwsgi_router.subscriptions.client.starting import end_with_us
 
 log = logging.getLogger("uwsgi-router.serve")

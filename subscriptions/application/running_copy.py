@@ -3,7 +3,7 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,12 +29,12 @@ class RouterSockets:
     """Sockets of the router that applications are announced to.
 
     Attributes:
-        announce: path of its subscription server.
-        control: path of its control socket.
+        announce: paths of its subscription servers, one for each table.
+        control: path of its control socket; None: it is not for us, so that nobody says what a copy still does.
     """
 
-    announce: str
-    control: str
+    announce: tuple[str, ...]
+    control: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ShellParts:
     """Parts that the shells of all applications share.
 
     Attributes:
-        router: see :class:`RouterSockets`.
+        router: see :class:`RouterSockets`; None: nobody is told of copies.
         questions: for what blocks.
         watch: has the loop call a function when a descriptor is readable.
         unwatch: ends that.
@@ -51,10 +51,11 @@ class ShellParts:
         environ: of the copies, before anything is added.
         directory: for UNIX sockets.
         rollout_ended: is told of each rollout: the application, how it ended, and the last lines of what failed.
+        router_runs: returns False once nobody is there who could be told that a copy leaves.
         clock: seconds that don't jump.
     """
 
-    router: RouterSockets
+    router: RouterSockets | None
     questions: BackgroundQuestions
     watch: Callable[[int, Callable[[], None]], None]
     unwatch: Callable[[int], None]
@@ -63,13 +64,15 @@ class ShellParts:
     environ: Mapping[str, str]
     directory: str
     rollout_ended: Callable[[str, RolloutEnded, list[str]], None]
+    router_runs: Callable[[], bool] = lambda: True
     clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(slots=True)
 class RunningCopy:
-    """Copy that runs: its process, and what it is announced with."""
+    """Copy that runs: the plan that it was started by, its process, and what it is announced with."""
 
+    plan: AppPlan
     name: str
     address: CopyAddress
     process: CopyProcess
@@ -83,8 +86,9 @@ class RunningCopy:
     rss: int = 0
     is_stuck: bool = False
 
-    def begin_to_announce(self, plan: AppPlan, server: str, now: float) -> None:
+    def begin_to_announce(self, servers: Sequence[str], now: float) -> None:
         """Announce it from now on."""
+        plan = self.plan
         self.announcer = Announcer(
             [
                 announcement(
@@ -96,6 +100,7 @@ class RunningCopy:
                     protocol=plan.proto,
                     cores=plan.cores,
                 )
+                for server in servers
                 for key in plan.keys
             ]
         )
@@ -124,10 +129,10 @@ class RunningCopy:
             except OSError:
                 pass
 
-    def line(self, plan: AppPlan, copy: AppCopy, now: float) -> dict[str, Any]:
+    def line(self, copy: AppCopy, now: float) -> dict[str, Any]:
         """Return its line of ``uwsgi-router status``."""
         line: dict[str, Any] = {
-            "app": plan.name,
+            "app": self.plan.name,
             "copy": self.name,
             "pid": self.process.pid,
             "address": self.address.text,

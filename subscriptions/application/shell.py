@@ -26,8 +26,9 @@ from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.memory import memory_of
 from uwsgi_router.subscriptions.application.place import address_for, environment_of
 from uwsgi_router.subscriptions.application.plan import AppPlan
-from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess, in_words
+from uwsgi_router.subscriptions.application.program import CopyLaunch, CopyProcess
 from uwsgi_router.subscriptions.application.running_copy import RunningCopy, ShellParts, trouble_of
+from uwsgi_router.subscriptions.client.ends import in_words
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 from uwsgi_router.subscriptions.client.starting import CannotStart
 
@@ -63,7 +64,7 @@ class ApplicationShell:
         machine: that decides; None: one of its own.
 
     Attributes:
-        plan: see above.
+        name: of the application.
         machine: see above.
         code: its exit code, once it has ended.
     """
@@ -71,12 +72,19 @@ class ApplicationShell:
     def __init__(
         self, plan: AppPlan, parts: ShellParts, machine: ApplicationMachine | None = None
     ) -> None:
-        self.plan = plan
+        self.name = plan.name
         self.machine = machine or ApplicationMachine(plan.policy)
         self.code: int | None = None
+        self._plans = {self.machine.generation: plan}
         self._parts = parts
         self._running: dict[int, RunningCopy] = {}
         self._failed = _Failed()
+
+    @property
+    def plan(self) -> AppPlan:
+        """Plan by which copies are started now: that of the last rollout that brought one and has not failed."""
+        generation = self.machine.generation
+        return self._plans[max(brought for brought in self._plans if brought <= generation)]
 
     # --- the loop's side ---
 
@@ -124,11 +132,28 @@ class ApplicationShell:
             if one.announcer is not None:
                 one.announce_at = self._parts.clock()
 
-    def rollout(self, *, surge: bool | None = None) -> int:
-        """Begin a rollout, or have one follow; return its generation."""
-        generation, actions = self.machine.rollout(self._parts.clock(), surge=surge)
+    def rollout(self, *, surge: bool | None = None, plan: AppPlan | None = None) -> int:
+        """Begin a rollout, or have one follow; return its generation.
+
+        Args:
+            surge: all new copies at once; None: as the plan has it.
+            plan: of its copies, with the same name; None: as before.
+        """
+        policy = None if plan is None else plan.policy
+        now = self._parts.clock()
+        generation, actions = self.machine.rollout(now, surge=surge, policy=policy)
+        if plan is not None:
+            self._plans[generation] = plan
         self._do(actions)
         return generation
+
+    def _rollout_ended(self, ended: RolloutEnded) -> None:
+        """Forget the plans that are out of use."""
+        if ended.goes_back:
+            self._plans.pop(ended.generation, None)
+        last = max(brought for brought in self._plans if brought <= ended.generation)
+        self._plans = {brought: one for brought, one in self._plans.items() if brought >= last}
+        self._parts.rollout_ended(self.name, ended, self.last_lines(ended.number))
 
     def stop(self, *, drain: bool) -> None:
         """Stop all copies; with ``drain`` their requests may end before."""
@@ -145,6 +170,19 @@ class ApplicationShell:
 
     # --- figures ---
 
+    @property
+    def traffic(self) -> tuple[int, int]:
+        """Requests that the copies which run have had, and that they have now, as far as the router was asked."""
+        figures = [one.figures for one in self._running.values() if one.figures is not None]
+        return sum(one.requests for one in figures), sum(one.running for one in figures)
+
+    @property
+    def has_answered(self) -> bool:
+        """True if the router has had an answer of a copy that runs, as far as it was asked."""
+        return any(
+            one.figures is not None and one.figures.requests for one in self._running.values()
+        )
+
     def measure(self, figures: Mapping[str, link.NodeFigures]) -> None:
         """Take note of what the router says of the copies."""
         now = self._parts.clock()
@@ -154,7 +192,7 @@ class ApplicationShell:
                 continue
             one.figures = found
             self._do(self.machine.measured(number, now, requests=found.requests))
-            limit = self.plan.stuck_after
+            limit = one.plan.stuck_after
             all_wait = found.waiting and found.waiting == found.running
             if limit and all_wait and found.waiting_since >= limit:
                 self._do(self.machine.stuck(number, found.waiting_since, now))
@@ -179,7 +217,7 @@ class ApplicationShell:
             one = self._running.get(number)
             if one is None:
                 continue
-            yield one.line(self.plan, copy, now)
+            yield one.line(copy, now)
 
     def last_lines(self, number: int | None) -> list[str]:
         """Return the last lines of a copy that has ended, or still runs."""
@@ -206,16 +244,15 @@ class ApplicationShell:
                 case ShowStacks(number):
                     self._show_stacks(number)
                 case Say(text, about, level):
-                    name = self.plan.name if about is None else f"{self.plan.name}.{about}"
+                    name = self.name if about is None else f"{self.name}.{about}"
                     log.log(level, "%s %s", name, text)
                 case RolloutEnded():
-                    lines = self.last_lines(action.number)
-                    self._parts.rollout_ended(self.plan.name, action, lines)
+                    self._rollout_ended(action)
                 case AppEnded(code):
                     self.code = code
 
     def _start(self, number: int) -> None:
-        plan, parts, name = self.plan, self._parts, f"{self.plan.name}.{number}"
+        plan, parts, name = self.plan, self._parts, f"{self.name}.{number}"
         try:
             address = address_for(plan.command, parts.directory, name, self._ports())
             environ = environment_of(parts.environ, plan.env, address)
@@ -225,20 +262,23 @@ class ApplicationShell:
         except (CannotStart, SubscribeError) as exc:
             code = exc.code if isinstance(exc, CannotStart) else 1
             self._failed.keep(number, [str(exc)])
-            # As an event of its own: the machine is in the middle of a decision.
-            now = parts.clock()
             how = f"can't be started: {exc}"
-            parts.questions.post(lambda: self._do(self.machine.died(number, how, code, now)))
+            self._post(lambda now: self.machine.died(number, how, code, now))
             return
         kept = kept_lines()
         pipes = [
             NamedLines(descriptor, name, write, kept)
             for descriptor, write in zip(process.output, (parts.stdout, parts.stderr), strict=True)
         ]
-        self._running[number] = RunningCopy(name, address, process, pipes, kept, parts.clock())
+        now = parts.clock()
+        self._running[number] = RunningCopy(plan, name, address, process, pipes, kept, now)
         for pipe in pipes:
             parts.watch(pipe.fileno(), partial(self._read, pipe))
         log.info("%s starts, pid %d, on %s", name, process.pid, address.text)
+
+    def _post(self, event: Callable[[float], list[Action]]) -> None:
+        """Tell the machine of an event once the loop turns: it may be in the middle of a decision."""
+        self._parts.questions.post(lambda: self._do(event(self._parts.clock())))
 
     def _ports(self) -> set[int]:
         addresses = (one.address.text for one in self._running.values())
@@ -253,7 +293,7 @@ class ApplicationShell:
         one = self._running.get(number)
         if one is None:
             return
-        function = partial(trouble_of, self.plan, one.address.text, warm=warm)
+        function = partial(trouble_of, one.plan, one.address.text, warm=warm)
         self._parts.questions.ask(function, partial(self._checked, number))
 
     def _checked(self, number: int, trouble: Any) -> None:
@@ -272,27 +312,32 @@ class ApplicationShell:
         """Say why a copy does not serve yet, and what to write if it listens elsewhere."""
         if trouble.startswith("cannot connect"):
             found = listeners_of(one.process.pid)
-            trouble = advice(self.plan.command, one.address.text, found)
+            trouble = advice(one.plan.command, one.address.text, found)
         log.warning("%s does not serve yet: %s", one.name, trouble)
 
     def _begin_to_announce(self, number: int) -> None:
         one = self._running.get(number)
         if one is None:
             return
-        one.begin_to_announce(self.plan, self._parts.router.announce, self._parts.clock())
-        self._confirm(number)
+        router = self._parts.router
+        if router is not None:
+            one.begin_to_announce(router.announce, self._parts.clock())
+        if router is None or router.control is None:
+            self._post(lambda now: self.machine.announced(number, now))
+        else:
+            self._confirm(number, router.control)
 
-    def _confirm(self, number: int) -> None:
+    def _confirm(self, number: int, control: str) -> None:
         """Wait until the router has the copy: until then no other one may leave."""
         one = self._running.get(number)
         if one is None or one.announcer is None:
             return
-        control, address = self._parts.router.control, one.address.text
         self._parts.questions.ask(
-            partial(link.await_node, control, address, _CONFIRM), partial(self._confirmed, number)
+            partial(link.await_node, control, one.address.text, _CONFIRM),
+            partial(self._confirmed, number, control),
         )
 
-    def _confirmed(self, number: int, known: Any) -> None:
+    def _confirmed(self, number: int, control: str, known: Any) -> None:
         one = self._running.get(number)
         if one is None or one.announcer is None:
             return
@@ -300,14 +345,22 @@ class ApplicationShell:
             self._do(self.machine.announced(number, self._parts.clock()))
         else:
             one.announce(self._parts.clock())
-            self._confirm(number)
+            self._confirm(number, control)
 
     def _withdraw(self, number: int, requests: float, streams: float) -> None:
         one = self._running.get(number)
         if one is None:
             return
-        control, address = self._parts.router.control, one.address.text
+        router = self._parts.router
+        if router is None:
+            self._post(lambda now: self.machine.drained(number, now))
+            return
+        control, address = router.control, one.address.text
         log.info("%s drains: requests have %g s, streams %g s", one.name, requests, streams)
+        if control is None:
+            # Its requests have all of their time: nobody says when they have ended.
+            self._withdrawn(one)
+            return
         self._parts.questions.ask(
             partial(link.drain_node, control, address, requests, streams),
             partial(self._drained, number),
@@ -322,8 +375,7 @@ class ApplicationShell:
         self._do(self.machine.drained(number, self._parts.clock()))
 
     def _withdrawn(self, one: RunningCopy) -> None:
-        # When all stop, the router has gone before.
-        one.withdraw(tell=not self.machine.stopping)
+        one.withdraw(tell=self._parts.router_runs())
 
     def _stop(self, number: int, *, kill: bool) -> None:
         one = self._running.get(number)
@@ -333,7 +385,7 @@ class ApplicationShell:
         if kill:
             one.process.kill()
             return
-        if one.is_stuck and not self.plan.stacks:
+        if one.is_stuck and not one.plan.stacks:
             one.process.signal_session(_FAULT)
         why = one.process.signal(signal.SIGTERM)
         if why is not None:
@@ -344,5 +396,5 @@ class ApplicationShell:
         if one is None:
             return
         one.is_stuck = True
-        if self.plan.stacks:
-            one.process.signal_session(self.plan.stacks)
+        if one.plan.stacks:
+            one.process.signal_session(one.plan.stacks)

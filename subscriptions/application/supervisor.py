@@ -10,7 +10,8 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from uwsgi_router.subscriptions.application import link
@@ -42,6 +43,29 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 RolloutListener = Callable[[str, int, str | None, Sequence[str]], None]
 
 
+class RolloutRefused(Exception):
+    """Error for a rollout that can't begin; ``str()`` says why."""
+
+
+class RolloutStarter(Protocol):
+    """Beginning of rollouts, where more is to be done than to replace copies: files are read again."""
+
+    def begin(self, app: str, *, surge: bool | None, hangup: bool) -> Mapping[str, int]:
+        """Begin a rollout.
+
+        Args:
+            app: of this application; "": of all.
+            surge: all new copies at once; None: as each application has it.
+            hangup: the router is to read its configuration again, too.
+
+        Returns:
+            The generation that each application rolls to.
+
+        Raises:
+            RolloutRefused: it can't begin; everything stays as it is.
+        """
+
+
 class LoopPart(Protocol):
     """Part of the loop that has descriptors of its own (a control server, a watch of files)."""
 
@@ -57,25 +81,26 @@ class Supervision:
 
     Args:
         router: the process that is started before the copies; None: it runs elsewhere.
-        sockets: of the router.
+        sockets: of the router; None: there is none.
         stop_timeout: seconds for the whole stop.
-        on_hangup: called at HUP, before a rollout begins.
         tell: told ``ready`` once a copy of each application serves, and ``stopping``.
         clock: seconds that don't jump.
 
     Attributes:
         applications: their shells, by name.
+        router: see above.
         questions: what blocks, in threads.
         stopping: it has begun to stop.
+        stop_timeout: see above.
+        starter: begins rollouts; None: copies are replaced, that is all.
     """
 
     def __init__(
         self,
         router: RouterProcess | None,
-        sockets: RouterSockets,
+        sockets: RouterSockets | None,
         *,
         stop_timeout: float = 25.0,
-        on_hangup: Callable[[], None] | None = None,
         tell: Callable[[str], None] = lambda _state: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,9 +108,11 @@ class Supervision:
         self.router = router
         self.questions = BackgroundQuestions()
         self.stopping = False
+        self.stop_timeout = stop_timeout
+        self.starter: RolloutStarter | None = None
         self._sockets = sockets
-        self._stop_timeout = stop_timeout
-        self._on_hangup = on_hangup
+        self._leaving: list[ApplicationShell] = []
+        self._counts: dict[str, int] = {}
         self._tell = tell
         self._told_ready = False
         self._clock = clock
@@ -93,6 +120,7 @@ class Supervision:
         self._awake, self._waker = socket.socketpair()
         self._listeners: list[RolloutListener] = []
         self._parts: list[LoopPart] = []
+        self._looks: list[Callable[[], None]] = []
         self._signals = 0
         self._end: float | None = None
         self._figures_at = 0.0
@@ -116,12 +144,32 @@ class Supervision:
 
     def add(self, shell: ApplicationShell) -> None:
         """Take an application in."""
-        self.applications[shell.plan.name] = shell
+        self.applications[shell.name] = shell
+
+    def remove(self, name: str) -> None:
+        """Stop an application and forget it; its requests may end before."""
+        shell = self.applications.pop(name)
+        self._leaving.append(shell)
+        shell.stop(drain=True)
+        self._counts[name] = shell.machine.count
+
+    def count_of(self, name: str) -> int:
+        """Return how many copies an application has had that was removed: their numbers are not given again."""
+        return self._counts.get(name, 0)
 
     def part(self, part: LoopPart) -> None:
         """Take a part in, which is closed at the end."""
         self._parts.append(part)
         part.start(self)
+
+    def end_part(self, part: LoopPart) -> None:
+        """Close a part now."""
+        self._parts.remove(part)
+        part.close()
+
+    def look(self, function: Callable[[], None]) -> None:
+        """Have a function called every second, until the stop begins."""
+        self._looks.append(function)
 
     def listen(self, listener: RolloutListener) -> None:
         """Have a function told how rollouts end."""
@@ -152,34 +200,62 @@ class Supervision:
                 signal.signal(number, handler)
         return self._code()
 
-    def stop(self, *, hurry: bool = False) -> None:
-        """Begin to stop; with ``hurry`` requests are not waited for."""
+    def stop(self, *, hurry: bool = False, within: float | None = None) -> None:
+        """Begin to stop.
+
+        Args:
+            hurry: requests are not waited for.
+            within: seconds for the whole stop at most; None: as it was given.
+        """
         now = self._clock()
         if not self.stopping:
             self.stopping = True
             self._tell("stopping")
-            self._end = now + self._stop_timeout
+            seconds = self.stop_timeout if within is None else min(within, self.stop_timeout)
+            self._end = now + seconds
             if self.router is None:
                 for shell in self.applications.values():
-                    shell.stop(drain=True)
+                    shell.stop(drain=not hurry)
             else:
                 # While it finishes requests the copies serve them.
                 self.router.stop(signal.SIGINT if hurry else signal.SIGTERM)
         elif hurry:
             if self.router is not None:
                 self.router.stop(signal.SIGINT)
-            for shell in self.applications.values():
+            for shell in self._shells():
                 shell.stop(drain=False)
         if hurry:
             self._end = min(self._end or now, now + _LAST)
 
-    def rollout(self) -> None:
-        """Begin a rollout of every application."""
-        if not self.stopping:
-            for shell in self.applications.values():
-                shell.rollout()
+    def begin_rollout(
+        self, app: str = "", *, surge: bool | None = None, hangup: bool = False
+    ) -> Mapping[str, int]:
+        """Begin a rollout; as :meth:`RolloutStarter.begin`.
+
+        Raises:
+            RolloutRefused: it can't begin.
+        """
+        if self.stopping:
+            raise RolloutRefused("it stops")
+        if self.starter is not None:
+            return self.starter.begin(app, surge=surge, hangup=hangup)
+        if app and app not in self.applications:
+            raise RolloutRefused(f"there is no application {app}")
+        names = [app] if app else list(self.applications)
+        return {name: self.applications[name].rollout(surge=surge) for name in names}
+
+    def rollout(self, *, hangup: bool = False) -> None:
+        """Begin a rollout of every application, or say why not."""
+        try:
+            self.begin_rollout(hangup=hangup)
+        except RolloutRefused as exc:
+            log.error("no rollout, everything goes on as before: %s", exc)  # noqa: TRY400 - one line
 
     # --- steps ---
+
+    def _shells(self) -> list[ApplicationShell]:
+        """Return the shells of all applications that run, also of those that leave."""
+        return [*self.applications.values(), *self._leaving]
 
     def _step(self) -> None:
         now = self._clock()
@@ -192,7 +268,7 @@ class Supervision:
         if self.router is not None:
             times.append(self.router.due())
         if self.router is None or self.router.was_ready:
-            times += [shell.due() for shell in self.applications.values()]
+            times += [shell.due() for shell in self._shells()]
         if self._end is not None:
             times.append(self._end)
         else:
@@ -207,8 +283,9 @@ class Supervision:
                 # It could not even start: it has said why.
                 self.stop(hurry=True)
         if self.router is None or self.router.was_ready:
-            for shell in self.applications.values():
+            for shell in self._shells():
                 shell.tick()
+        self._leaving = [shell for shell in self._leaving if shell.code is None]
         if not self.stopping:
             self._look(now)
             self._say_ready()
@@ -231,19 +308,16 @@ class Supervision:
         """Ask for the copies' figures and memory, where something depends on them."""
         if now >= self._figures_at:
             self._figures_at = now + _FIGURES
-            if not self._asking and self.applications:
+            for look in self._looks:
+                look()
+            control = None if self._sockets is None else self._sockets.control
+            if not self._asking and self.applications and control is not None:
                 self._asking = True
-                self.questions.ask(self._figures, self._have_figures)
+                self.questions.ask(partial(_figures, control), self._have_figures)
         if now >= self._memory_at:
             self._memory_at = now + _MEMORY
             for shell in self.applications.values():
                 shell.weigh()
-
-    def _figures(self) -> Any:
-        try:
-            return link.figures(self._sockets.control)
-        except CannotAsk:
-            return {}
 
     def _have_figures(self, figures: Any) -> None:
         self._asking = False
@@ -267,13 +341,13 @@ class Supervision:
         self._end = None if self._router_has_ended() else self._clock() + 1.0
         if self.router is not None:
             self.router.signal(signal.SIGKILL)
-        for shell in self.applications.values():
+        for shell in self._shells():
             if shell.code is None:
-                log.warning("%s does not end in time: killed", shell.plan.name)
+                log.warning("%s does not end in time: killed", shell.name)
                 shell.kill()
 
     def _is_over(self) -> bool:
-        ended = all(shell.code is not None for shell in self.applications.values())
+        ended = all(shell.code is not None for shell in self._shells())
         return self.stopping and ended and self._router_has_ended()
 
     def _code(self) -> int:
@@ -289,7 +363,7 @@ class Supervision:
             if self.router.pid:
                 self.router.signal(signal.SIGKILL)
             self.router.close()
-        for shell in self.applications.values():
+        for shell in self._shells():
             shell.kill()
         self.questions.close()
         self._selector.close()
@@ -339,15 +413,13 @@ class Supervision:
                 self.stop(hurry=True)
             else:
                 text = "%s: stopping within %g s; a second signal hurries"
-                log.info(text, name, self._stop_timeout)
+                log.info(text, name, self.stop_timeout)
                 self.stop()
             if self._signals > 2:
                 self._end = self._clock()
         elif number == signal.SIGHUP:
             log.info("SIGHUP: rollout")
-            if self._on_hangup is not None:
-                self._on_hangup()
-            self.rollout()
+            self.rollout(hangup=True)
         elif number == signal.SIGUSR1 and self.router is not None:
             self.router.signal(number)
         elif number == signal.SIGUSR2:
@@ -372,5 +444,13 @@ class Supervision:
 
             if self.router is not None and pid == self.router.pid:
                 self.router.ended(status(), self._clock())
-            elif not any(shell.reaping(pid, status) for shell in self.applications.values()):
+            elif not any(shell.reaping(pid, status) for shell in self._shells()):
                 status()
+
+
+def _figures(control: str) -> Any:
+    """Ask for the copies' figures; blocks."""
+    try:
+        return link.figures(control)
+    except CannotAsk:
+        return {}

@@ -1,6 +1,8 @@
 """Control socket client: asks a router, blocking, with a deadline for everything (protocol/control.py)."""
 
+import select
 import socket
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Self
@@ -19,6 +21,8 @@ VARIABLE: Final = "UWSGI_ROUTER_CONTROL"
 DEFAULT: Final = "/run/uwsgi-router/control.sock"
 # Seconds that an answer may come after the time that the router was given.
 _GRACE: Final = 1.0
+# struct ucred: process, user, group.
+_CREDENTIALS: Final = struct.Struct("3i")
 
 
 class CannotAsk(Exception):
@@ -57,7 +61,30 @@ class Control:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and what the router does as long as there is one; also while another thread asks."""
+        try:
+            # Closing alone would not wake it.
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self._sock.close()
+
+    @property
+    def peer(self) -> int:
+        """Process that opened the socket, 0 if that is not known."""
+        try:
+            data = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except OSError:
+            return 0
+        return int(_CREDENTIALS.unpack(data)[0])
+
+    @property
+    def ended(self) -> bool:
+        """True if the router has ended the connection; to be asked between two questions."""
+        return bool(select.select([self._sock], [], [], 0)[0])
 
     def ask(self, question: Question) -> Iterator[dict[str, Any]]:
         """Return the lines of the answer, the last one with ``ok``.

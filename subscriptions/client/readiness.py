@@ -74,7 +74,7 @@ class Check:
             return trouble
         node = parse_address(announced)
         if spoken is None or address != node:
-            other = spoken_instead(lambda: _connect(node), proto, self.host)
+            other = spoken_instead(lambda: connect_to(node), proto, self.host)
         else:
             other = "http" if proto == "uwsgi" and spoken == "http" else None
         if other is None:
@@ -87,7 +87,7 @@ class Check:
     def _trouble(self, address: Address) -> tuple[str | None, Literal["", "http"] | None]:
         """Return why it is not ready, and what it is known to speak: "" if nobody is there, None if that is open."""
         try:
-            sock = _connect(address)
+            sock = connect_to(address)
         except OSError as exc:
             return f"cannot connect to {address}: {(exc.strerror or str(exc)).lower()}", ""
         with sock:
@@ -126,11 +126,16 @@ def host_of(key: str) -> str:
     return key.partition("/")[0].lstrip(".") or "localhost"
 
 
-def _connect(address: Address) -> socket.socket:
+def connect_to(address: Address, patience: float = _PATIENCE) -> socket.socket:
+    """Return a connection to a program, which blocks for ``patience`` seconds at most at each step.
+
+    Raises:
+        OSError: there is none.
+    """
     if isinstance(address, InetAddress):
-        return socket.create_connection((address.host, address.port), _PATIENCE)
+        return socket.create_connection((address.host or "127.0.0.1", address.port), patience)
     sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(_PATIENCE)
+    sock.settimeout(patience)
     try:
         sock.connect(address.path)
     except BaseException:

@@ -1,15 +1,17 @@
 """Micro benchmarks: each runs, does what it says, and its result can be read again."""
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench import heads
-from bench.micro import http, packets, table
+from bench.micro import http, packets, processes, table
 from bench.micro.__main__ import MICROS, chosen, write
 from bench.micro.micro import Micro
+from bench.micro.processes import BeatingWorker
 from bench.micro.results import Timed, load, markdown
 from bench.programs import ROOT
 from tests.lab.processes import run
@@ -56,7 +58,17 @@ def test_the_names_are_told_apart() -> None:
     ]
     with pytest.raises(LookupError, match="no micro benchmark 'chose'; there are request-parser, "):
         chosen(["request-head", "chose"])
-    assert len(MICROS) == len(http.MICROS) + len(packets.MICROS) + len(table.MICROS)
+    modules = http, packets, processes, table
+    assert len(MICROS) == sum(len(module.MICROS) for module in modules)
+
+
+def test_a_heartbeat_is_one_that_the_master_can_read() -> None:
+    worker = BeatingWorker()
+    began = time.monotonic()
+    worker.beat(3)
+    assert worker.last.at >= began
+    assert (worker.last.connections, worker.last.requests) == (0, 0)
+    worker.close()
 
 
 def test_results_are_read_as_pyperf_wrote_them(tmp_path: Path) -> None:

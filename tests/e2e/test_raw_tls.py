@@ -114,7 +114,7 @@ class SecureVassal(Process):
 def test_uwsgi_answers_over_suwsgi(lab: Place, authority: Authority) -> None:
     """It ends its answers without close_notify, whatever ends them."""
     files = authority.issue()
-    vassal = lab._started(SecureVassal(lab.directory, files.certificate, files.key))
+    vassal = lab.started(SecureVassal(lab.directory, files.certificate, files.key))
     port = vassal.address.rpartition(":")[2]
     router = lab.http_router(
         f"--http-to=suwsgi://localhost:{port}", f"--http-backend-ca={authority.file}"
@@ -130,7 +130,7 @@ def test_a_long_answer_over_suwsgi_survives_the_clients_half_close(
 ) -> None:
     """uWSGI reads no close_notify behind a request; what it then leaves unread would make a reset of its end."""
     files = authority.issue()
-    vassal = lab._started(SecureVassal(lab.directory, files.certificate, files.key))
+    vassal = lab.started(SecureVassal(lab.directory, files.certificate, files.key))
     port = vassal.address.rpartition(":")[2]
     router = lab.http_router(
         f"--http-to=suwsgi://localhost:{port}", f"--http-backend-ca={authority.file}"

@@ -24,7 +24,7 @@ from uwsgi_router.protocol.subscription import Subscription, encode
 
 
 @pytest.mark.parametrize(
-    ("workers", "names"), [(1, ("two", "one", "two")), (2, ("two",))], ids=["one", "two"]
+    ("workers", "names"), [(1, ("one", "two")), (2, ("two",))], ids=["one", "two"]
 )
 def test_under_load_no_request_is_lost_and_each_gets_the_node_of_its_time(
     lab: Place, nodes: NamedNodes, workers: int, names: tuple[str, ...]
@@ -32,7 +32,8 @@ def test_under_load_no_request_is_lost_and_each_gets_the_node_of_its_time(
     router = Reloaded(lab, f"http-workers = {workers}", "drain-grace = 1")
     router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
-    load = SteadyLoad(router.address, 16)
+    # As fast as they can, they would only make the reload slow.
+    load = SteadyLoad(router.address, 16, pause=0.02)
     try:
         load.wait_for(200)
         since = []
@@ -177,7 +178,8 @@ def test_an_address_that_is_taken_changes_nothing(router: Reloaded, nodes: Named
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         router.write(Reloaded.to(nodes, "two"), f"http = {address}")
-        refused(router, address, "address already in use")
+        # Known only once the master has executed itself: who waits does so over that.
+        refused(router, address, "address already in use", targets=(router.control,))
 
 
 def test_a_program_that_can_not_be_imported_changes_nothing(lab: Place, nodes: NamedNodes) -> None:
@@ -188,7 +190,7 @@ def test_a_program_that_can_not_be_imported_changes_nothing(lab: Place, nodes: N
     package = path / "uwsgi_router"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('half an update')\n")
-    refused(router, "the check of the configuration has ended (exit status 1)")
+    refused(router, "the check of the configuration has ended (exit code 1)")
     assert "half an update" in router.command.output()
 
 
@@ -197,15 +199,47 @@ def test_new_processes_that_hang_are_given_up(lab: Place, nodes: NamedNodes) -> 
     hangs.write_text(
         "import time\nwhile True:\n    time.sleep(1)\n\ndef choose(key): return None\n"
     )
-    router = Reloaded(lab, "reload-timeout = 8")
+    router = Reloaded(lab, "reload-timeout = 5")
     router.write(Reloaded.to(nodes, "one"))
     router.start(lab)
     router.write(f"http-use-code-string = 0:{hangs}:choose")
-    why = "worker 1: not ready within 8 s (reload-timeout)"
+    why = "worker 1: not ready within 5 s (reload-timeout)"
     refused(router, why, targets=(router.pidfile,))
 
 
-# --- signals meanwhile ---
+# --- reloads and signals meanwhile ---
+
+
+def test_reloads_while_old_processes_drain_leave_two_of_them(lab: Place, nodes: NamedNodes) -> None:
+    router = Reloaded(lab, "reload-mercy = 50")
+    slow = socket.create_server(("127.0.0.1", 0))
+    lab.closing(slow)
+    router.write(f"http-to = http://127.0.0.1:{slow.getsockname()[1]}")
+    router.start(lab)
+    clients, asked, workers = [], [], []
+    for _ in range(3):
+        # Of each generation one request that does not end.
+        client = Client(router.address, 30.0)
+        lab.closing(client.sock)
+        client.request("GET", "/")
+        sock, _address = slow.accept()
+        lab.closing(sock)
+        clients.append(client)
+        asked.append(sock)
+        workers.append(next(pid for pid in router.workers() if pid not in workers))
+        router.reload()
+        wait_until(lambda: len(router.workers()) <= 3, "two old processes at most")
+    router.command.wait_for_output("generation 1 is cut off: two others drain")
+    output = router.command.output()
+    assert output.count("1 requests are finishing, they have 60 s") == 3
+    wait_until(lambda: not name_of(workers[0]), "the oldest one has ended")
+    # Who was in it is told at once that there is no answer.
+    clients[0].ending()
+    for client, sock in zip(clients[1:], asked[1:], strict=True):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+        assert client.answer().body == b"late"
+    wait_until(lambda: not any(map(name_of, workers)), "all old processes have ended")
+    router.command.wait_for_output("the reload is over")
 
 
 def test_hups_during_a_reload_are_one_more_reload(router: Reloaded, nodes: NamedNodes) -> None:
@@ -302,7 +336,7 @@ def test_descriptors_and_processes_do_not_grow(router: Reloaded, nodes: NamedNod
     router.write(Reloaded.to(nodes, "two"))
     assert router.reload_and_wait().returncode == 0
     before = held()
-    for _ in range(3):
+    for _ in range(2):
         assert router.reload_and_wait().returncode == 0
     assert held() == before
 

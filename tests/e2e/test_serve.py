@@ -1,6 +1,7 @@
 """``serve``: HTTP at once, copies of a program behind it, rollouts, broken builds, recycling, stops."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -38,6 +39,9 @@ def test_a_rollout_starts_new_copies_first_and_then_ends_the_old_ones(lab: Place
     assert not old & {copy["pid"] for copy in new}
     assert {copy["generation"] for copy in new} == {2}
     assert not any(os.path.exists(f"/proc/{pid}") for pid in old)
+    status = run(uwsgi_router(), "status", "--json", "--control", served.control)
+    shown = {copy["copy"]: copy["pid"] for copy in json.loads(status.stdout)["copies"]}
+    assert shown == {copy["copy"]: copy["pid"] for copy in new}
 
 
 def test_hup_is_a_rollout(lab: Place) -> None:
@@ -87,7 +91,7 @@ def test_a_copy_that_is_killed_is_replaced(lab: Place) -> None:
     served = lab.served("--replicas", "1", "--", *UVICORN, ASGI)
     (copy,) = served.wait_for_copies(1)
     os.kill(copy["pid"], signal.SIGKILL)
-    served.wait_for_output("ended by signal 9 (SIGKILL, killed by somebody")
+    served.wait_for_output("ended by signal 9, SIGKILL: killed by somebody")
     assert served.get()[0] == 200
     assert served.wait_for_copies(1)[0]["pid"] != copy["pid"]
 
@@ -125,8 +129,11 @@ def test_copies_are_recycled_by_memory(lab: Place) -> None:
     served.wait_for_output("is replaced: it uses", seconds=30)
 
 
-def test_a_copy_that_is_stuck_shows_its_stacks_and_is_replaced(lab: Place) -> None:
-    served = lab.served("--replicas", "1", "--request-timeout", "2s", "--", *GUNICORN, WSGI)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_copy_that_is_stuck_shows_its_stacks_and_is_replaced(lab: Place, workers: int) -> None:
+    options = ("--replicas", "1", "--request-timeout", "1s", "--http-processes", str(workers))
+    # Each router process has some of a copy's connections.
+    served = lab.served(*options, "--", *GUNICORN, "--threads", "2", WSGI)
     (copy,) = served.wait_for_copies(1)
     connection = http.client.HTTPConnection("127.0.0.1", served.port)
     # A GET would be sent again to the next copy.

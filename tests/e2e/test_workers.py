@@ -20,6 +20,7 @@ from tests.lab.place import Place, temporary
 from tests.lab.processes import free_port
 from tests.lab.tls import Authority
 from tests.lab.waiting import wait_until
+from tests.loads.vassals import rolling
 from uwsgi_router.protocol.control import Question, encode_question
 from uwsgi_router.protocol.subscription import Subscription
 
@@ -161,6 +162,13 @@ def test_the_keeper_may_die_again_and_again_without_a_lost_request(site: Site) -
         load.stop()
     assert load.lost() == {}
     assert site.node.address in site.router.nodes(), "no announce has come since"
+
+
+@pytest.mark.peers
+def test_a_rolling_restart_of_every_vassal_loses_nothing(lab: Place) -> None:
+    load, restarts = rolling(lab, clients=8, seconds=0)
+    assert restarts == 6
+    assert load.lost() == {}
 
 
 def test_the_keeper_ends_after_its_workers(site: Site) -> None:

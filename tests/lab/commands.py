@@ -83,6 +83,21 @@ class Command(Process):
 
         wait_until(ready, "the router says READY=1", seconds)
 
+    def wait_for_status(self, text: str, seconds: float = 15.0) -> None:
+        """Wait until it has told its service manager this about itself."""
+        wanted = f"STATUS={text}".encode()
+
+        def told() -> bool:
+            assert self.running(), f"it has ended:\n{self.output()}"
+            try:
+                return any(
+                    line.startswith(wanted) for line in self._notified.recv(4096).splitlines()
+                )
+            except TimeoutError:
+                return False
+
+        wait_until(told, f"the status is {text!r}", seconds)
+
     def stop(self, seconds: float = 15.0) -> None:
         """Send SIGTERM (to uWSGI SIGINT: SIGTERM reloads it) and wait for a clean end."""
         ours = programs.ROUTER_UNDER_TEST == "ours"
@@ -113,6 +128,11 @@ class Gateway(Process):
     address: str
     announce: str
     _stats: str
+
+    @property
+    def stats_address(self) -> str:
+        """Address of its statistics."""
+        return self._stats
 
     def stats(self) -> dict[str, Any]:
         """Return the stats document ({} while nobody answers)."""

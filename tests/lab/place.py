@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from tests.lab import proxies
 from tests.lab.commands import Command, HttpRouter, OtherRouter, RawRouter, Router
 from tests.lab.databases import Postgres, Redis
+from tests.lab.empire import Empire
 from tests.lab.load import Load
 from tests.lab.nginx import Nginx
 from tests.lab.nodes import Node
@@ -35,11 +36,11 @@ class Place:
 
     def router(self, *options: str, **settings: Any) -> Router:
         """Start the router; see :class:`Router`."""
-        return self._started(Router(self.directory, *options, **settings))
+        return self.started(Router(self.directory, *options, **settings))
 
     def http_router(self, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router; see :class:`HttpRouter`."""
-        return self._started(HttpRouter(self.directory, *options, **settings))
+        return self.started(HttpRouter(self.directory, *options, **settings))
 
     def http_before(self, node: Node | Server, *options: str, **settings: Any) -> HttpRouter:
         """Start an HTTP router in front of a node that keeps its clients."""
@@ -49,51 +50,55 @@ class Place:
 
     def raw_router(self, *options: str, **settings: Any) -> RawRouter:
         """Start a raw router; see :class:`RawRouter`."""
-        return self._started(RawRouter(self.directory, *options, **settings))
+        return self.started(RawRouter(self.directory, *options, **settings))
 
     def redis(self, name: str = "redis", *options: str) -> Redis:
         """Start Redis; see :class:`Redis`."""
-        return self._started(Redis(self.directory, name, *options))
+        return self.started(Redis(self.directory, name, *options))
 
     def postgres(self, *options: str) -> Postgres:
         """Start PostgreSQL; see :class:`Postgres`."""
-        return self._started(Postgres(self.directory, *options))
+        return self.started(Postgres(self.directory, *options))
 
     def other_router(self, *options: str) -> OtherRouter:
         """Start uWSGI's own fastrouter; see :class:`OtherRouter`."""
-        return self._started(OtherRouter(self.directory, *options))
+        return self.started(OtherRouter(self.directory, *options))
 
     def server(self, kind: str, **settings: Any) -> Server:
         """Start an application server; see :class:`Server`."""
-        return self._started(Server(kind, self.directory, **settings))
+        return self.started(Server(kind, self.directory, **settings))
 
     def command(self, *arguments: str, **settings: Any) -> Command:
         """Start our command with any arguments; see :class:`Command`."""
-        return self._started(Command(self.directory, *arguments, **settings))
+        return self.started(Command(self.directory, *arguments, **settings))
 
     def served(self, *arguments: str, **settings: Any) -> Served:
         """Start copies of a program behind a router; see :class:`Served`."""
-        return self._started(Served(self.directory, *arguments, **settings))
+        return self.started(Served(self.directory, *arguments, **settings))
+
+    def empire(self, *options: str) -> Empire:
+        """Start an Emperor; see :class:`Empire`."""
+        return self.started(Empire(self.directory, *options))
 
     def program(self, name: str, *argv: str, **settings: Any) -> Process:
         """Start any program; see :class:`Process`."""
         log = self.directory / f"{name}.log"
-        return self._started(Process(name, argv, log=log, **settings))
+        return self.started(Process(name, argv, log=log, **settings))
 
     def vassal(self, name: str, router: Router | None, **settings: Any) -> Vassal:
         """Start a vassal that announces itself to ``router``; see :class:`Vassal`."""
         announce_to = router.announce if router else None
-        return self._started(Vassal(name, self.directory, announce_to=announce_to, **settings))
+        return self.started(Vassal(name, self.directory, announce_to=announce_to, **settings))
 
     def nginx(self, router_address: str) -> Nginx:
         """Start nginx in front of that address."""
-        return self._started(Nginx(self.directory, router_address))
+        return self.started(Nginx(self.directory, router_address))
 
     def nginx_and_haproxy(self, node: str) -> tuple[Proxy, Proxy]:
         """Start both as proxies in front of the node at this address, which speaks HTTP."""
         return (
-            self._started(proxies.nginx(self.directory, node)),
-            self._started(proxies.haproxy(self.directory, node)),
+            self.started(proxies.nginx(self.directory, node)),
+            self.started(proxies.haproxy(self.directory, node)),
         )
 
     def load(self, nginx: Nginx, path: str = "/", **settings: Any) -> Load:
@@ -117,7 +122,8 @@ class Place:
         """Close a socket at the end."""
         self._stack.callback(sock.close)
 
-    def _started(self, process: P) -> P:
+    def started(self, process: P) -> P:
+        """Wait until a program is ready, and end it at the end."""
         self._stack.callback(process.kill)
         process.wait_ready()
         return process

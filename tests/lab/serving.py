@@ -1,8 +1,6 @@
 """The command ``serve`` as a program: its port, rollouts, copies."""
 
 import http.client
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +10,8 @@ from typing import Any
 from tests.lab import programs
 from tests.lab.processes import Process, free_port, run
 from tests.lab.waiting import wait_until
+from uwsgi_router.protocol.control import Question
+from uwsgi_router.subscriptions.client.control import CannotAsk, Control
 
 #: Where the application of tests lies.
 ROOT = programs.ROOT
@@ -32,7 +32,7 @@ class Served(Process):
 
     def __init__(
         self, directory: Path, *arguments: str, env: dict[str, str | None] | None = None,
-        cwd: Path | None = None, argv: tuple[str, ...] | None = None,
+        cwd: Path | None = None, argv: tuple[str, ...] | None = None, pass_fds: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         self.port = free_port()
         self.control = str(directory / "serve.sock")
@@ -47,6 +47,7 @@ class Served(Process):
                 "NOTIFY_SOCKET": None, "PYTHONPATH": str(ROOT), **(env or {}),
             },
             cwd=cwd or directory,
+            pass_fds=pass_fds,
         )  # fmt: skip
 
     def get(
@@ -77,14 +78,12 @@ class Served(Process):
         return self.copies()
 
     def copies(self) -> list[dict[str, Any]]:
-        """Return the copies as ``status --json`` shows them; none while it can't be asked."""
-        if not os.path.exists(self.control):
+        """Return the copies, as ``status`` has them; none while it can't be asked."""
+        try:
+            with Control(self.control) as control:
+                return [line["copy"] for line in control.ask(Question("apps")) if "copy" in line]
+        except CannotAsk:
             return []
-        asked = run(programs.uwsgi_router(), "status", "--json", "--control", self.control)
-        if asked.returncode:
-            return []
-        found: list[dict[str, Any]] = json.loads(asked.stdout).get("copies", [])
-        return found
 
     def rollout(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Roll out, and wait for the end."""

@@ -8,6 +8,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.lab.waiting import wait_until
@@ -39,18 +40,28 @@ class Asked:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Pace of a node: how many requests it works on at once, and seconds that each takes."""
+
+    cores: int
+    seconds: float
+
+
 class NamedNodes:
     """Nodes that speak HTTP/1.1, keep connections, and answer with their names.
 
     Args:
         names: of the nodes.
+        paces: of those that do not answer at once, by name.
 
     Attributes:
         addresses: by name.
     """
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, paces: Mapping[str, Pace] | None = None) -> None:
         self.addresses: dict[str, str] = {}
+        self._paces = paces or {}
         self._names = names
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -79,12 +90,17 @@ class NamedNodes:
         self._loop.close()
 
     async def _server(self, name: str) -> asyncio.Server:
+        pace = self._paces.get(name)
+        cores = asyncio.Semaphore(pace.cores if pace else 1)
         answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(name)}\r\n\r\n{name}".encode()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 while True:
                     await reader.readuntil(b"\r\n\r\n")
+                    if pace:
+                        async with cores:
+                            await asyncio.sleep(pace.seconds)
                     writer.write(answer)
             except (OSError, asyncio.IncompleteReadError):
                 pass

@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from uwsgi_router.router.supervision.loop import SelectorLoop
+
 T = TypeVar("T")
 
 #: Nothing in the tests takes so many seconds unless it hangs.
@@ -29,6 +31,14 @@ async def a_few_turns() -> None:
     """Let the loop look at its descriptors several times: nothing may happen meanwhile."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def turn_until(loop: SelectorLoop, condition: Callable[[], object]) -> None:
+    """Turn a supervisor's loop until something is true."""
+    end = loop.time() + PATIENCE
+    while not condition():
+        assert loop.time() < end
+        loop.step(0.05)
 
 
 def wait_until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:

@@ -73,7 +73,7 @@ async def _events(scope: dict[str, Any], send: Send) -> None:
         number += 1
         # In two pieces: a cut between them would be seen.
         await send({"type": "http.response.body", "body": b"id: %d\n" % number, "more_body": True})
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)
         text = f"data: {WHO}\n\n".encode()
         await send({"type": "http.response.body", "body": text, "more_body": True})
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)

@@ -124,3 +124,53 @@ def test_a_table_of_drained_nodes_is_not_empty(table: Table) -> None:
     for name in (A, B):
         table.registry.drain(table.node(name))
     assert not table.registry.empty
+
+
+def test_a_withheld_name_is_drained_also_when_its_node_leaves_and_comes_back(table: Table) -> None:
+    old = table.node(A)
+    assert table.registry.withhold(A) == [NodeDrained(KEY, old)]
+    table.leave(A)
+    table.announce(A)
+    table.announce(A, b"other")
+    new = table.node(A)
+    assert new is not old
+    assert (new.state, table.choices(2)) == ("drained", [B, B])
+    others = table.registry.named(A, b"other")
+    assert table.registry.admit(A) == [NodeEnabled(KEY, new), NodeEnabled(b"other", others[0])]
+    assert A in table.choices(2)
+
+
+def test_a_name_may_be_withheld_before_anybody_announces_it(table: Table) -> None:
+    assert table.registry.withhold(C) == []
+    table.announce(C)
+    assert table.node(C).state == "drained"
+    assert table.registry.admit(C) == [NodeEnabled(KEY, table.node(C))]
+    assert table.registry.admit(C) == []
+
+
+def test_it_is_withheld_until_the_last_one_who_did_takes_that_back(table: Table) -> None:
+    table.registry.withhold(A)
+    table.registry.withhold(A)
+    assert table.registry.admit(A) == []
+    assert table.node(A).drained
+    assert table.registry.admit(A) == [NodeEnabled(KEY, table.node(A))]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_drain_apart_from_that_stays(table: Table, before: bool) -> None:
+    if before:
+        table.registry.drain(table.node(A))
+    table.registry.withhold(A)
+    if not before:
+        table.registry.drain(table.node(A))
+    assert table.registry.admit(A) == []
+    assert table.node(A).state == "drained"
+
+
+def test_an_operator_s_enable_ends_it(table: Table) -> None:
+    table.registry.withhold(A)
+    assert table.registry.enable(table.node(A)) == [NodeEnabled(KEY, table.node(A))]
+    table.leave(A)
+    table.announce(A)
+    assert table.node(A).state == "ready"
+    assert table.registry.admit(A) == []

@@ -1,11 +1,12 @@
 """Operator of nodes: status, drain, enable, weight; for the control socket and Python."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from uwsgi_router.protocol.text import show, to_text
+from uwsgi_router.protocol.text import show
 from uwsgi_router.router.admin.control.nodes import (
     AnnouncedNode,
     ConfiguredNodes,
@@ -19,10 +20,13 @@ from uwsgi_router.router.proxy.running import (
     NodeLoad,
     end_streams_of,
     loads_of,
+    named_loads,
     watch_streams_of,
 )
 from uwsgi_router.router.table.table import Table
 from uwsgi_router.subscriptions.node_address import node_address
+
+log = logging.getLogger("uwsgi-router.control")
 
 # Seconds that a WebSocket has for the answer to its Close, and between two looks at streams.
 _LAST_WORDS: Final = 1.0
@@ -129,6 +133,29 @@ class DrainWait:
             await asyncio.sleep(_LOOK)
 
 
+class ServedElsewhere(Protocol):
+    """Processes that serve the requests, where this one does not."""
+
+    def drain_streams(self, names: Collection[str], end: bool) -> None:
+        """Have them note where the streams of nodes with these names can be ended, and with True end them."""
+
+    async def loads(self) -> Mapping[tuple[str, str], NodeLoad]:
+        """Return what the running requests of each node are, by key and name of the node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Name of nodes that is withheld.
+
+    Attributes:
+        going: wait for the requests that its nodes have.
+        close: ends it.
+    """
+
+    going: DrainWait
+    close: Callable[[], None]
+
+
 class Operator:
     """Operator of the nodes of a program.
 
@@ -140,8 +167,7 @@ class Operator:
         configured: nodes that the configuration names.
         certificates: returns the ends of those that are served over TLS.
         routers: the open connections of the routers of this process.
-        elsewhere: has the processes that serve requests note where the streams of nodes with these names can be ended,
-            and with True end them; None: this one does.
+        elsewhere: the processes that serve requests; None: this one does.
     """
 
     def __init__(
@@ -151,7 +177,7 @@ class Operator:
         configured: Sequence[ConfiguredNodes] = (),
         certificates: Callable[[], Sequence[CertificateEnd]] = tuple,
         routers: Sequence[Connections] = (),
-        elsewhere: Callable[[Collection[str], bool], None] | None = None,
+        elsewhere: ServedElsewhere | None = None,
     ) -> None:
         self._tables = dict(tables)
         self._clock = clock
@@ -178,15 +204,19 @@ class Operator:
                     for node in tuple(pool.nodes):
                         yield status_of(name, pool.algorithm, node, self._clock())
 
-    def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
-        """Return the same, with what the running requests of each node are, if this process serves them."""
-        if self._elsewhere is not None:
-            yield from self.status(key)
-            return
-        loads = loads_of(self._routers, self._clock())
-        by_place = {(to_text(getattr(n, "key", b"")), n.name): load for n, load in loads.items()}
+    async def running(self, key: bytes | None = None) -> Iterator[NodeStatus]:
+        """Return the same, with what the running requests of each node are."""
+        if self._elsewhere is None:
+            loads: Mapping[tuple[str, str], NodeLoad] = named_loads(self._routers, self._clock())
+        else:
+            loads = await self._elsewhere.loads()
+        return self._with_loads(key, loads)
+
+    def _with_loads(
+        self, key: bytes | None, loads: Mapping[tuple[str, str], NodeLoad]
+    ) -> Iterator[NodeStatus]:
         for status in self.status(key):
-            load = by_place.get((status.key, status.node), NodeLoad())
+            load = loads.get((status.key, status.node), NodeLoad())
             yield replace(
                 status,
                 waiting=load.waiting,
@@ -225,12 +255,12 @@ class Operator:
         names = {node.name for node in nodes}
         elsewhere, routers = self._elsewhere, self._routers
         if elsewhere is not None:
-            elsewhere(names, False)
+            elsewhere.drain_streams(names, False)
             # Which of the requests are streams only those processes know.
             return StreamLimit(
                 seconds,
                 lambda: sum(node.reference for node in nodes),
-                lambda: elsewhere(names, True),
+                lambda: elsewhere.drain_streams(names, True),
             )
         watch_streams_of(routers, names)
 
@@ -239,6 +269,38 @@ class Operator:
             return sum(load.streams + load.tunnels for node, load in loads.items() if node in nodes)
 
         return StreamLimit(seconds, count, lambda: end_streams_of(routers, names))
+
+    def withhold(self, name: str, *, by: str, streams: float | None = None) -> "Withheld":
+        """Drain a node until the result is closed, also if it leaves and comes back meanwhile.
+
+        Args:
+            name: of the node.
+            by: who asks.
+            streams: as for :meth:`drain`.
+        """
+        try:
+            name, _ = node_address(name, None)
+        except ValueError as exc:
+            raise unknown_node(name, None) from exc
+        for table in self._tables.values():
+            table.report(table.registry.withhold(name))
+        log.info("%s is withheld by %s", show(name), by)
+        found: list[SteeredNode] = [
+            AnnouncedNode(table, node)
+            for table in self._tables.values()
+            for node in table.registry.named(name)
+        ]
+        limit = None if streams is None else self._stream_limit(found, streams)
+        # Nodes that have left meanwhile are held by their requests only.
+        wait = self._drain_wait(
+            None, found, lambda: sum(one.node.reference for one in found), limit
+        )
+        return Withheld(wait, lambda: self._admit(name, by))
+
+    def _admit(self, name: str, by: str) -> None:
+        log.info("%s is not withheld any more by %s", show(name), by)
+        for table in self._tables.values():
+            table.report(table.registry.admit(name))
 
     def leaving(self, name: str, key: bytes | None = None) -> DrainWait:
         """Change nothing; return the wait until a node is out of service by whatever cause, and has no requests.

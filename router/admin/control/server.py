@@ -7,19 +7,23 @@ they ask.
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from uwsgi_router.protocol.control import (
     MAX_QUESTION,
     ControlError,
+    Do,
     decode_question,
     encode_done,
     encode_line,
     encode_refusal,
 )
+from uwsgi_router.protocol.text import to_text
 from uwsgi_router.router.admin.control.nodes import NoWeight
 from uwsgi_router.router.admin.control.operator import (
     DrainCancelled,
@@ -34,6 +38,9 @@ from uwsgi_router.version import __version__, build
 
 log = logging.getLogger("uwsgi-router.control")
 
+
+#: Names of nodes that one connection may withhold.
+MAX_WITHHELD: Final = 1000
 
 Reload = Callable[[str, socket.socket | None], bool]
 
@@ -67,6 +74,7 @@ class ControlServer(BoundedService):
         limits: see :class:`ControlLimits`.
         reload: asks the master for a reload, for whom, and with the connection that gets the outcome, or None; returns
             False if there is no master.
+        emperor: path of the control socket of this program's Emperor; None: there is none.
     """
 
     def __init__(
@@ -77,21 +85,28 @@ class ControlServer(BoundedService):
         loop: asyncio.AbstractEventLoop,
         limits: ControlLimits | None = None,
         reload: Reload = lambda _who, _sock: False,
+        emperor: str | None = None,
     ) -> None:
         self._limits = limits or ControlLimits()
         super().__init__(listeners, loop, self._limits)
         self._operator = operator
         self._reload = reload
+        self._emperor = emperor
         self._turn = asyncio.Lock()
         self._spent = 0.0
         self._limited = RateLimited(log)
 
     async def serve(self, client: ServiceClient) -> None:
         """Answer one question after the other."""
+        with ExitStack() as stack:
+            await self._serve(client, _Withheld(stack))
+
+    async def _serve(self, client: ServiceClient, withheld: "_Withheld") -> None:
         questions = _Questions(client)
+        idle: float | None = self._limits.idle
         while True:
             try:
-                async with asyncio.timeout(self._limits.idle):
+                async with asyncio.timeout(idle):
                     line = await questions.next()
             except ControlError as exc:
                 await self._send(client, encode_refusal(str(exc)))
@@ -100,9 +115,15 @@ class ControlServer(BoundedService):
                 return
             async with self._turn:
                 began = self._loop.time()
-                answer = self._begin(line, client)
+                answer = self._begin(line, client, withheld)
                 await self._rest(began)
+            if isinstance(answer, _Running):
+                nodes = await self._operator.running(answer.key)
+                answer = ({"node": asdict(one)} for one in nodes)
             if isinstance(answer, _Wait):
+                if answer.holds:
+                    # Its connection is what holds them.
+                    idle = None
                 done = await self._waited(questions, answer)
                 if done is None:
                     return
@@ -116,7 +137,9 @@ class ControlServer(BoundedService):
         text = "cut off a control client, %s: nothing asked, or the answer not taken"
         self._limited.info("slow", text, client)
 
-    def _begin(self, line: bytes, client: ServiceClient) -> "bytes | _Wait | Iterator[_Line]":
+    def _begin(
+        self, line: bytes, client: ServiceClient, withheld: "_Withheld"
+    ) -> "bytes | _Wait | _Running | Iterator[_Line]":
         """Do what can be done at once; return the answer, or what it is made of.
 
         Raises:
@@ -128,29 +151,43 @@ class ControlServer(BoundedService):
             node, key = question.node, question.key
             match question.do:
                 case "status":
-                    nodes = operator.running(key) if question.running else operator.status(key)
-                    return ({"node": asdict(one)} for one in nodes)
+                    nodes = operator.status(key)
+                    every = ({"node": asdict(one)} for one in nodes)
+                    return _Running(key) if question.running else every
                 case "certificates":
                     return ({"certificate": asdict(one)} for one in operator.certificates())
                 case "enable":
                     return encode_done(nodes=operator.enable(node, key, by=who))
                 case "weight":
                     return encode_done(nodes=operator.weigh(node, question.weight, key, by=who))
-                case "apps" | "rollout":
-                    return encode_refusal("this router runs no applications")
+                case "vassals" | "apps" | "rollout":
+                    return self._elsewhere(question.do)
                 case "reload":
                     return self._begin_reload(client, who, wait=question.timeout > 0)
                 case "drain" if question.wait_only:
-                    return _Wait(operator.leaving(node, key), question.timeout)
+                    going = operator.leaving(node, key)
+                case "drain" if question.while_connected:
+                    withheld.check_room()
+                    held = operator.withhold(node, by=who, streams=question.streams)
+                    withheld.add(held.close)
+                    going = held.going
                 case "drain":
                     going = operator.drain(node, key, by=who, streams=question.streams)
-                    return _Wait(going, question.timeout)
+            return _Wait(going, question.timeout, holds=question.while_connected)
         except ControlError as exc:
             text = "refused a question on the control socket, %s: %s"
             self._limited.warning("refused", text, who, exc)
             return encode_refusal(str(exc))
         except (UnknownNode, NoWeight) as exc:
             return encode_refusal(str(exc))
+
+    def _elsewhere(self, word: Do) -> bytes:
+        """Answer what is not for a router."""
+        if word != "vassals":
+            return encode_refusal("this router runs no applications")
+        if self._emperor is None:
+            return encode_refusal("there is no Emperor beside this router")
+        return encode_line({"emperor": to_text(os.fsencode(self._emperor))}) + encode_done(nodes=0)
 
     def _begin_reload(self, client: ServiceClient, who: str, *, wait: bool) -> bytes:
         """Ask for a reload; return that it was asked for.
@@ -217,11 +254,41 @@ _Line = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class _Running:
+    """Question for nodes and what their running requests are; the processes that serve these have to be asked."""
+
+    key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Wait:
-    """An answer that has to be waited for, for ``limit`` seconds at most."""
+    """An answer that has to be waited for, for ``limit`` seconds at most; ``holds``: while its client is connected."""
 
     going: DrainWait
     limit: float
+    holds: bool = False
+
+
+class _Withheld:
+    """Names that are withheld while a client is connected."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._count = 0
+
+    def check_room(self) -> None:
+        """Check that there is room for one more.
+
+        Raises:
+            ControlError: there is not.
+        """
+        if self._count >= MAX_WITHHELD:
+            raise ControlError(f"one connection may withhold {MAX_WITHHELD} nodes")
+
+    def add(self, close: Callable[[], None]) -> None:
+        """Note one more, and what ends it."""
+        self._count += 1
+        self._stack.callback(close)
 
 
 class _Questions:

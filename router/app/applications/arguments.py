@@ -47,7 +47,8 @@ def file_of(directory: str) -> str:
 
 def sockets_of(directory: str) -> RouterSockets:
     """Return the router's sockets for the supervisor."""
-    return RouterSockets(os.path.join(directory, "announce"), os.path.join(directory, "control"))
+    announce, control = (os.path.join(directory, name) for name in ("announce", "control"))
+    return RouterSockets((announce,), control)
 
 
 def write_file(
@@ -57,12 +58,12 @@ def write_file(
     *,
     listen: Sequence[str],
     stop_timeout: float | None,
-) -> None:
-    """Write the router's file.
+) -> bool:
+    """Write the router's file; return False if it says the same already.
 
     Args:
         directory: the private one.
-        configs: the applications.
+        configs: the applications; of two with the same name all hosts are expected.
         kinds: routers that the user's own configuration has: ``http``, ``fastrouter``.
         listen: addresses for HTTP.
         stop_timeout: seconds for a whole stop; None: as reload-mercy has it.
@@ -70,17 +71,28 @@ def write_file(
     sockets = sockets_of(directory)
     keys, rest = hosts_of(configs)
     lines = ["[uwsgi]", f"control-socket = {sockets.control}"]
+    (announce,) = sockets.announce
     lines.append(f"pidfile = {os.path.join(directory, 'router.pid')}")
     lines += [f"http = {address}" for address in listen]
     lines += [f"subscription-expect-key = {key}" for key in keys]
     for kind in sorted({*kinds, *(("http",) if listen else ())}):
-        lines.append(f"{kind}-subscription-server = {sockets.announce}")
+        lines.append(f"{kind}-subscription-server = {announce}")
         if rest is not None:
             lines.append(f"{kind}-subscription-fallback-key = {rest}")
     if stop_timeout is not None:
         lines.append(f"reload-mercy = {max(0.0, stop_timeout - _FOR_COPIES):g}")
-    with open(file_of(directory), "w", encoding="utf-8", errors="surrogateescape") as file:
-        file.write("\n".join(lines) + "\n")
+    text, path = ("\n".join(lines) + "\n").encode(errors="surrogateescape"), file_of(directory)
+    try:
+        with open(path, "rb") as file:
+            if file.read() == text:
+                return False
+    except FileNotFoundError:
+        pass
+    # The router may read it just now.
+    with open(f"{path}.new", "wb") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)
+    return True
 
 
 def environment(environ: Mapping[str, str], *, own: bool) -> dict[str, str]:

@@ -82,6 +82,6 @@ def working_directory(environ: Mapping[str, str]) -> str | None:
 
 def hosts_of(configs: Sequence[AppConfig]) -> tuple[list[str], str | None]:
     """Return all keys that applications serve, and the one that has the requests of no other one."""
-    keys = [key for config in configs for key in config.hosts or (key_of(config),)]
+    keys = list(dict.fromkeys(key for one in configs for key in one.hosts or (key_of(one),)))
     rest = next((key_of(config) for config in configs if not config.hosts), None)
     return keys, rest

@@ -47,6 +47,7 @@ def counted(counters: Counters) -> dict[str, int]:
 
 def add(counters: Counters, counts: Mapping[str, int]) -> None:
     """Add what another process has counted; names of another version of this program are passed over."""
+    before = counters.running
     for name, count in counts.items():
         if name in COUNTED:
             setattr(counters, name, getattr(counters, name) + count)
@@ -58,3 +59,4 @@ def add(counters: Counters, counts: Mapping[str, int]) -> None:
             attribute = _BY_WORD.get(kind + colon)
             if attribute is not None:
                 getattr(counters, attribute)[word] += count
+    counters.elsewhere += counters.running - before

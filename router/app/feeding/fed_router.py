@@ -1,13 +1,14 @@
 """Fed router: a router of a worker, which tells what it counts and hears which configured nodes are drained."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from typing import Any
 
 from uwsgi_router.router.app.feeding.configured import NamedNodes
 from uwsgi_router.router.app.feeding.counts import LEVELS, counted
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.core.log import dropped_lines
-from uwsgi_router.router.proxy.running import end_streams_of, watch_streams_of
+from uwsgi_router.router.proxy.running import end_streams_of, named_loads, watch_streams_of
 from uwsgi_router.router.table.feed.frames import Record
 from uwsgi_router.router.table.feed.parts import Increments
 from uwsgi_router.router.table.feed.table_records import take
@@ -21,6 +22,7 @@ class FedRouter:
         name: of the part.
         gateway: the router at work.
         urgent: called when :meth:`urgent` has something to tell.
+        now: the loop's clock.
         log_lines: tells of lost lines of the log, for the first router of the process.
     """
 
@@ -29,12 +31,14 @@ class FedRouter:
         name: str,
         gateway: Gateway,
         urgent: Callable[[], None],
+        now: Callable[[], float],
         *,
         log_lines: bool = False,
     ) -> None:
         self.name = name
         self._gateway = gateway
         self._urgent = urgent
+        self._now = now
         self._log_lines = log_lines
         self._named = NamedNodes(gateway)
         self._counted = Increments()
@@ -97,6 +101,12 @@ class FedRouter:
                 number(question, "question"),
                 drained=drained is True,
             )
+        elif word == "loads":
+            (question,) = take(values, 1)
+            loads = named_loads([self._gateway.connections], self._now())
+            rows = [[*place, *astuple(load)] for place, load in loads.items()]
+            self._answers.append((self.name, "loads", number(question, "question"), rows))
+            self._urgent()
         elif word == "drain-streams":
             names, end = take(values, 2)
             if not isinstance(names, list):

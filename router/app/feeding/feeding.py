@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -17,6 +17,7 @@ from uwsgi_router.router.app.feeding.totals import RouterTotals
 from uwsgi_router.router.app.gateway import Gateway
 from uwsgi_router.router.app.tables import Tables
 from uwsgi_router.router.certificates.listener import Certificates
+from uwsgi_router.router.proxy.running import NodeLoad
 from uwsgi_router.router.routing.cache_store import Caches
 from uwsgi_router.router.table.feed.fed import Feed
 from uwsgi_router.router.table.feed.fed_table import FedTable
@@ -234,6 +235,15 @@ class Feeding:
         for router in self._owned_routers.values():
             router.drain_streams(names, end=end)
 
+    async def loads(self) -> Mapping[tuple[str, str], NodeLoad]:
+        """Ask the workers what the running requests of each node are, by key and name of the node."""
+        questions = [router.ask_loads() for router in self._owned_routers.values()]
+        found: dict[tuple[str, str], NodeLoad] = {}
+        for loads in await asyncio.gather(*(question.wait() for question in questions)):
+            for place, load in loads.items():
+                found.setdefault(place, NodeLoad()).add(load)
+        return found
+
     def _part_of(self, gateway: Gateway) -> OwnedTable | None:
         for table in self._all_tables:
             sharing = table.registry.sharing
@@ -269,7 +279,7 @@ class Feeding:
             feed.add(FedCertificates(self._certificates.store))
         first = True
         for name, gateway in self._gateways.items():
-            router = FedRouter(name, gateway, feed.urgent, log_lines=first)
+            router = FedRouter(name, gateway, feed.urgent, loop.time, log_lines=first)
             first = False
             if counted:
                 router.count_from_now()

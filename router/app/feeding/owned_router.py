@@ -5,7 +5,9 @@ from typing import Any
 
 from uwsgi_router.router.app.feeding.configured import NamedNodes
 from uwsgi_router.router.app.feeding.counts import LEVELS, add, counted
+from uwsgi_router.router.app.feeding.load_questions import LoadQuestion
 from uwsgi_router.router.app.gateway import Gateway
+from uwsgi_router.router.proxy.running import NodeLoad
 from uwsgi_router.router.routing.configured import UnannouncedNode
 from uwsgi_router.router.table.feed.frames import Record
 from uwsgi_router.router.table.feed.parts import Sums, Worker
@@ -57,6 +59,7 @@ class OwnedRouter:
         self._records: list[Record] = []
         self._steered: dict[str, tuple[bool, int]] = {}
         self._questions = 0
+        self._loads: LoadQuestion | None = None
         self._datagrams = (0, 0)
         self.dropped = 0
         """Lines that access logs of all workers have lost."""
@@ -118,6 +121,17 @@ class OwnedRouter:
         self._records.append((self.name, "drain-streams", sorted(names), end))
         self._changed()
 
+    def ask_loads(self) -> LoadQuestion:
+        """Ask the workers what the running requests of each node are, unless they are being asked already."""
+        asked = self._loads
+        if asked is not None and not asked.is_over:
+            return asked
+        self._questions += 1
+        question = self._loads = LoadQuestion(self._questions, self._shares)
+        self._records.append((self.name, "loads", question.number))
+        self._changed()
+        return question
+
     @staticmethod
     def _ask(share: _Share, name: str, node: UnannouncedNode, question: int) -> None:
         if name not in share.asked:
@@ -169,6 +183,8 @@ class OwnedRouter:
         """Note that a worker has ended: what it counted stays, what it held is free."""
         share = self._shares.pop(worker, None)
         self._sums.left(worker)
+        if self._loads is not None:
+            self._loads.left(worker)
         if share is None:
             return
         for name in {*share.held, *share.asked}:
@@ -215,6 +231,10 @@ class OwnedRouter:
             self._show_levels()
         elif word == "node":
             self._count_node(worker, share, take(values, 10))
+        elif word == "loads":
+            question, loads = take(values, 2)
+            if self._loads is not None and self._loads.number == number(question, "question"):
+                self._loads.answered(worker, dict(map(_load, loads)))
         elif word == "held":
             name, held, question = take(values, 3)
             self._held(
@@ -312,3 +332,21 @@ def _numbers(values: Sequence[Any]) -> dict[str, int]:
     if not isinstance(counts, dict):
         raise RecordError("counts are none")
     return {name: number(count, name) for name, count in counts.items()}
+
+
+def _load(row: object) -> tuple[tuple[str, str], NodeLoad]:
+    """Return the load of a node as a worker has told it.
+
+    Raises:
+        RecordError: it makes no sense.
+    """
+    if not isinstance(row, list):
+        raise RecordError("a load is none")
+    key, name, waiting, since, streams, tunnels = take(row, 6)
+    load = NodeLoad(
+        number(waiting, "waiting"),
+        seconds(since, "waiting_since"),
+        number(streams, "streams"),
+        number(tunnels, "tunnels"),
+    )
+    return (text(key, "key"), text(name, "name")), load

@@ -11,7 +11,7 @@ class Assignment:
     """Assignment of a child.
 
     Attributes:
-        role: ``worker``, ``keeper``, ``jail`` or ``prepare``.
+        role: ``worker``, ``keeper``, ``jail``, ``emperor`` or ``prepare``.
         number: of the worker, or of the router for jails, from 0.
         generation: number of its configuration, from 1.
         slots: workers of this generation.
@@ -20,6 +20,7 @@ class Assignment:
         beats: descriptor of the shared heartbeats; -1: none.
         beat: number of its own heartbeat.
         takes_over: the table of announced nodes comes from the generation before.
+        sessions: descriptor of the shared table of an Emperor's sessions; -1: none.
     """
 
     role: str
@@ -31,11 +32,12 @@ class Assignment:
     beats: int = -1
     beat: int = 0
     takes_over: bool = False
+    sessions: int = -1
 
     @property
     def descriptors(self) -> list[int]:
         """Numbers of the descriptors that it inherits."""
-        given = (self.channel, self.configuration, self.beats)
+        given = (self.channel, self.configuration, self.beats, self.sessions)
         return [one for one in given if one >= 0]
 
     def write(self) -> int:

@@ -10,6 +10,7 @@ from uwsgi_router.router.app.master.beats import PLACES, Beats
 from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.launch import CHILD, Launch
+from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.sockets import Asker, MasterSockets
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.net.activation import SocketRequest
@@ -23,6 +24,8 @@ from uwsgi_router.router.supervision.supervisor import SupervisedProgram
 log = logging.getLogger("uwsgi-router.master")
 
 _TIMING: Final = RestartTiming(start=None)
+#: Roles of children that outlive their generation, if the next one wants them as they are.
+LASTING: Final = frozenset({"jail", "emperor"})
 
 
 class ChildListener(Protocol):
@@ -48,6 +51,10 @@ class Children:
         devices: of the master.
         beats: heartbeats.
         listener: is told what they say.
+        sessions: see below.
+
+    Attributes:
+        sessions: of an Emperor's vassals.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Children:
         devices: MasterDevices,
         beats: Beats,
         listener: ChildListener,
+        sessions: SessionTable,
     ) -> None:
         self._loop = loop
         self._launch = launch
@@ -65,6 +73,7 @@ class Children:
         self._devices = devices
         self._beats = beats
         self._listener = listener
+        self.sessions = sessions
         self._free = list(range(PLACES - 1, -1, -1))
 
     def make(self, generation: Generation, role: str, number: int, name: str) -> ChildProcess:
@@ -93,7 +102,7 @@ class Children:
             child.channel, theirs = Channel.pair()
             ends.append(theirs)
             self._beats.clear(beat)
-            return self._command(generation, child, theirs.fileno())
+            return self._command(child, theirs.fileno())
 
         def started() -> None:
             for end in ends:
@@ -109,7 +118,7 @@ class Children:
             self._listener.child_ended(child, code)
 
         program = SupervisedProgram(self._loop, name, command, _TIMING)
-        child = ChildProcess(role, number, generation.number, beat, program)
+        child = ChildProcess(role, number, generation, beat, program)
         program.on_started, program.on_ended = started, ended
         return child
 
@@ -127,7 +136,8 @@ class Children:
 
     # --- its process ---
 
-    def _command(self, generation: Generation, child: ChildProcess, channel: int) -> ChildCommand:
+    def _command(self, child: ChildProcess, channel: int) -> ChildCommand:
+        generation = child.source
         assignment = Assignment(
             child.role,
             child.number,
@@ -138,6 +148,7 @@ class Children:
             self._beats.descriptor,
             child.beat,
             takes_over=child.takes_over,
+            sessions=self.sessions.descriptor if child.role == "emperor" else -1,
         )
         return self.command(assignment, child.program.name)
 
@@ -243,8 +254,8 @@ def _sockaddr(value: list[Any] | str) -> tuple[Any, ...] | str:
 
 
 def user_of(child: ChildProcess) -> str:
-    """Return by what name a child's sockets are kept: its generation's; jails outlive that."""
-    if child.role == "jail":
+    """Return by what name a child's sockets are kept: its generation's; jails and an Emperor outlive that."""
+    if child.role in LASTING:
         return f"{child.program.name}-{child.generation}"
     return str(child.generation)
 

@@ -3,22 +3,11 @@
 import logging
 import os
 from collections.abc import Callable, MutableMapping
-from typing import Final
+from typing import Protocol
 
-from uwsgi_router.router.supervision.loop import SelectorLoop
+from uwsgi_router.protocol.emperor import VARIABLE, EmperorByte, VassalByte
 
 log = logging.getLogger("uwsgi-router.emperor")
-
-VARIABLE: Final = "UWSGI_EMPEROR_FD"
-
-_SPAWNED: Final = b"\x01"
-_ACCEPTING: Final = b"\x05"
-_LOYAL: Final = b"\x11"
-_HEARTBEAT: Final = b"\x1a"
-
-_STOP: Final = 0
-_RELOAD: Final = 1
-_STOP_GRACEFULLY: Final = 2
 
 
 def emperor_descriptor(environ: MutableMapping[str, str]) -> int:
@@ -34,6 +23,16 @@ def emperor_descriptor(environ: MutableMapping[str, str]) -> int:
     return int(text)
 
 
+class Readers(Protocol):
+    """Loop that waits for descriptors."""
+
+    def add_reader(self, descriptor: int, callback: Callable[[], object]) -> None:
+        """Have a function called when a descriptor can be read."""
+
+    def remove_reader(self, descriptor: int) -> None:
+        """End that."""
+
+
 class Emperor:
     """Emperor of this master.
 
@@ -47,7 +46,7 @@ class Emperor:
 
     def __init__(
         self,
-        loop: SelectorLoop,
+        loop: Readers,
         descriptor: int,
         *,
         stop: Callable[[], object],
@@ -66,28 +65,32 @@ class Emperor:
 
     def spawned(self) -> None:
         """Tell that we have been started."""
-        self._tell(_SPAWNED)
+        self._tell(VassalByte.SPAWNED)
 
     def accepting(self) -> None:
         """Tell that new processes serve."""
         self._loyal = False
-        self._tell(_ACCEPTING)
+        self._tell(VassalByte.ACCEPTING)
 
     def answered(self) -> None:
         """Tell, once for each start or reload, that a request was answered: whoever did is no failed vassal."""
         if not self._loyal:
             self._loyal = True
-            self._tell(_LOYAL)
+            self._tell(VassalByte.LOYAL)
+
+    def rest(self) -> None:
+        """Ask to be stopped: nobody has asked us for anything for a while."""
+        self._tell(VassalByte.STOP)
 
     def beat(self) -> None:
         """Tell that the processes turn."""
-        self._tell(_HEARTBEAT)
+        self._tell(VassalByte.HEARTBEAT)
 
-    def _tell(self, byte: bytes) -> None:
+    def _tell(self, byte: VassalByte) -> None:
         if self.descriptor < 0:
             return
         try:
-            os.write(self.descriptor, byte)
+            os.write(self.descriptor, bytes((byte,)))
         except OSError:
             # Its end is read.
             pass
@@ -105,13 +108,13 @@ class Emperor:
             self.close()
             log.error("the Emperor is gone: stopping")
             self._stop()
-        elif data[0] == _STOP:
+        elif data[0] == EmperorByte.STOP:
             log.info("the Emperor says stop")
             self._stop()
-        elif data[0] == _STOP_GRACEFULLY:
+        elif data[0] == EmperorByte.STOP_GRACEFULLY:
             log.info("the Emperor says stop, gracefully")
             self._finish()
-        elif data[0] == _RELOAD:
+        elif data[0] == EmperorByte.RELOAD:
             self._reload("the Emperor")
         else:
             log.warning("the Emperor says %d, which means nothing here", data[0])

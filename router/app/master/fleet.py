@@ -9,12 +9,14 @@ from typing import Any, Final, Protocol
 from uwsgi_router.router.app.file_watch import FileWatch
 from uwsgi_router.router.app.master import feeds
 from uwsgi_router.router.app.master.beats import Beats
-from uwsgi_router.router.app.master.children import Children, told, user_of
+from uwsgi_router.router.app.master.children import LASTING, Children, told, user_of
 from uwsgi_router.router.app.master.devices import MasterDevices
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation, Stage
 from uwsgi_router.router.app.master.handing_on import HandingOn
+from uwsgi_router.router.app.master.lasting import add_lasting, end_orphans, take_over
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.lending import Lending
+from uwsgi_router.router.app.master.session_table import SessionTable
 from uwsgi_router.router.app.master.sockets import MasterSockets
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
 from uwsgi_router.router.net.listeners import BoundSocket
@@ -78,7 +80,7 @@ class Fleet:
         self.sockets = sockets
         self.beats = beats
         self._devices = MasterDevices()
-        self.children = Children(loop, launch, sockets, self._devices, beats, self)
+        self.children = Children(loop, launch, sockets, self._devices, beats, self, SessionTable())
         self.generations: list[Generation] = []
         self._lending = Lending(sockets)
         self._handing_on: HandingOn | None = None
@@ -134,25 +136,12 @@ class Fleet:
             generation.children.append(worker)
         if before is not None and generation.owner is not None:
             generation.owner.takes_over = True
-        for place, name in enumerate(configuration.jails):
-            if not (before is not None and self._kept(before, generation, name)):
-                jail = self.children.make(generation, "jail", place, f"the {name} router")
-                generation.children.append(jail)
+        add_lasting(self.children, before, generation)
         for child in generation.children:
             if not child.program.pid:
                 child.program.start()
         self._look(generation)
         return generation
-
-    def _kept(self, before: Generation, generation: Generation, name: str) -> bool:
-        """Let the process of a router for jails be the new generation's, if its options have not changed."""
-        old, new = before.configuration, generation.configuration
-        same = (old.process, old.forkpty, old.tuntap) == (new.process, new.forkpty, new.tuntap)
-        found = [child for child in before.children if child.program.name == f"the {name} router"]
-        if not same or len(found) != 1 or not found[0].program.pid:
-            return False
-        generation.children.append(found[0])
-        return True
 
     def _look(self, generation: Generation) -> None:
         """Have a generation serve once all its processes are ready."""
@@ -160,6 +149,7 @@ class Fleet:
             return
         before = self.serving
         generation.stage = Stage.SERVING
+        take_over(generation)
         self._watch_files(generation.configuration.process)
         leaving = [] if before is None else self._drain(before, generation)
         self._handing_on = HandingOn(
@@ -200,7 +190,7 @@ class Fleet:
         process = successor.configuration.process
         leaving = self.sockets.leaving(self._users(but=generation))
         mercy = max(process.reload_mercy, process.drain_streams)
-        told_all = [child for child in generation.running if child.role != "jail"]
+        told_all = [child for child in generation.running if child.role not in LASTING]
         for child in generation.children:
             child.tell(
                 do="drain",
@@ -304,6 +294,8 @@ class Fleet:
     def child_ended(self, child: ChildProcess, code: int) -> None:
         """Take that a child's process has ended."""
         self._left(child)
+        if child.role == "emperor":
+            end_orphans(self.children.sessions)
         if not child.program.machine.was_ready:
             self._failed(
                 child, f"{child.program.name} has ended before it was ready ({cause_of(code)})"
@@ -362,6 +354,7 @@ class Fleet:
             "sockets": self.sockets.state(),
             "devices": self._devices.state(),
             "beats": self.beats.descriptor,
+            "sessions": self.children.sessions.descriptor,
             "generations": [one.state() for one in self.generations],
         }
 
@@ -370,6 +363,7 @@ class Fleet:
         yield from self.sockets.descriptors()
         yield from self._devices.descriptors()
         yield self.beats.descriptor
+        yield self.children.sessions.descriptor
         for generation in self.generations:
             yield generation.descriptor
             for child in generation.children:
@@ -379,6 +373,8 @@ class Fleet:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on with the processes of generations that were there before an exec."""
         self._devices.restore(state["devices"])
+        # Another version may not have had them.
+        self.children.sessions = SessionTable.restore(state.get("sessions"))
         for saved in state["generations"]:
             generation = Generation.restore(saved)
             self.generations.append(generation)
@@ -391,8 +387,8 @@ class Fleet:
                 if one["pid"]:
                     self.children.adopt(child, one["pid"], one["channel"], ready=one["ready"])
                 if one["stopping"]:
-                    process = generation.configuration.process
-                    child.program.stop(mercy=max(process.reload_mercy, process.drain_streams))
+                    # Another reload gives nobody more time; an older version does not tell how much.
+                    child.program.stop_by(one.get("deadline", self._loop.time() + 70.0))
                 elif not one["pid"]:
                     child.program.start()
         serving = self.serving

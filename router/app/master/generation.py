@@ -24,9 +24,10 @@ class ChildProcess:
     """ChildProcess process of a generation.
 
     Attributes:
-        role: ``worker``, ``keeper`` or ``jail``.
+        role: ``worker``, ``keeper``, ``jail`` or ``emperor``.
         number: from 0.
-        generation: number of its generation.
+        generation: number of the generation that made it.
+        source: generation whose configuration its next process gets.
         program: keeps it running.
         channel: to its process; None: there is none.
         beat: number of its heartbeat.
@@ -38,13 +39,14 @@ class ChildProcess:
         self,
         role: str,
         number: int,
-        generation: int,
+        source: "Generation",
         beat: int,
         program: SupervisedProgram,
     ) -> None:
         self.role = role
         self.number = number
-        self.generation = generation
+        self.generation = source.number
+        self.source = source
         self.program = program
         self.channel: Channel | None = None
         self.beat = beat
@@ -125,6 +127,7 @@ class Generation:
                     "channel": -1 if child.channel is None else child.channel.fileno(),
                     "ready": child.program.machine.was_ready,
                     "stopping": child.program.machine.stopping,
+                    "deadline": child.program.machine.due,
                 }
                 for child in self.children
             ],

@@ -1,6 +1,7 @@
 """Launch of this program: how it was started, to be started again so, as itself or in another role."""
 
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Final
 #: Variables that name an inherited descriptor: of a child's assignment, of a master's state. Options begin with UWSGI_.
 CHILD: Final = "_UWSGI_ROUTER_CHILD"
 STATE: Final = "_UWSGI_ROUTER_STATE"
+#: Variable with the soft limit of open files at the start of the first process, which raises its own.
+OPEN_FILES: Final = "_UWSGI_ROUTER_OPEN_FILES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Launch:
         environ: as it was at the start.
         directory: working directory at the start.
         umask: mask of files at the start.
+        open_files: soft limit of descriptors at the start of the first process.
     """
 
     program: tuple[str, ...]
@@ -28,6 +32,7 @@ class Launch:
     environ: Mapping[str, str]
     directory: str
     umask: int
+    open_files: int
 
     @classmethod
     def of_this_process(cls, arguments: Sequence[str]) -> "Launch":
@@ -45,7 +50,8 @@ class Launch:
             program = [sys.executable, "-m", "uwsgi_router"]
         umask = os.umask(0)
         os.umask(umask)
-        return cls(tuple(program), tuple(given), dict(os.environ), _directory(), umask)
+        environ = dict(os.environ)
+        return cls(tuple(program), tuple(given), environ, _directory(), umask, _open_files(environ))
 
     def argv(self, arguments: Sequence[str] | None = None) -> list[str]:
         """Return the command line; with other arguments, if some are given."""
@@ -53,7 +59,7 @@ class Launch:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment, with more variables."""
-        return {**self.environ, **more}
+        return {**self.environ, OPEN_FILES: str(self.open_files), **more}
 
 
 def _directory() -> str:
@@ -65,6 +71,14 @@ def _directory() -> str:
     except OSError:
         pass
     return os.getcwd()
+
+
+def _open_files(environ: Mapping[str, str]) -> int:
+    """Return the soft limit of descriptors, as it was before one of this program's processes has raised it."""
+    try:
+        return int(environ.get(OPEN_FILES, ""))
+    except ValueError:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def taken_descriptor(name: str) -> int | None:

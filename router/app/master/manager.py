@@ -79,9 +79,17 @@ class ServiceManager:
 
     def _numbers(self) -> str:
         """Return what serves, in numbers."""
+        parts = []
+        for child in self._fleet.running():
+            if child.role == "emperor":
+                count = self._fleet.beats.read(child.beat).connections
+                parts.append(f"the Emperor is governing {count} vassal{'' if count == 1 else 's'}")
         workers = [child for child in self._fleet.running() if child.role == "worker"]
         beats = [self._fleet.beats.read(child.beat) for child in workers]
         connections = sum(beat.connections for beat in beats)
         running = sum(beat.running for beat in beats)
         processes = "worker" if len(workers) == 1 else "workers"
-        return f"serving: {len(workers)} {processes}, {connections} connections, {running} requests running"
+        if workers or not parts:
+            text = f"serving: {len(workers)} {processes}, {connections} connections, {running} requests running"
+            parts.insert(0, text)
+        return "; ".join(parts)

@@ -16,6 +16,7 @@ from uwsgi_router.router.app.master.emperor import Emperor
 from uwsgi_router.router.app.master.fleet import Fleet
 from uwsgi_router.router.app.master.generation import ChildProcess, Generation
 from uwsgi_router.router.app.master.harakiri import Harakiri, stuck_for
+from uwsgi_router.router.app.master.lasting import EMPERORS, emperor_only, pass_on
 from uwsgi_router.router.app.master.launch import Launch
 from uwsgi_router.router.app.master.manager import ServiceManager
 from uwsgi_router.router.app.master.reload import Reload, execute
@@ -114,7 +115,7 @@ class Master:
             StartError: if it can't start, with the one line for the operator.
         """
         try:
-            self._enter(configuration.process)
+            self._enter(configuration)
             for line in configuration.warnings:
                 log.warning("%s", line)
             warn_of_short_backlog(configuration.process.listen)
@@ -154,7 +155,7 @@ class Master:
             self.reload.restore(state["reload"])
             serving = self.fleet.serving
             assert serving is not None
-            self._enter(serving.configuration.process)
+            self._enter(serving.configuration)
             self._take_signals()
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             self._reap()
@@ -175,16 +176,17 @@ class Master:
             log.warning("%s", line)
         self.fleet.start(configuration, descriptor)
 
-    def _enter(self, process: ProcessConfig) -> None:
+    def _enter(self, configuration: Configuration) -> None:
         """Take over what a configuration says of this process."""
-        self._process = process
+        process = self._process = configuration.process
         environment.enter_directory(process)
         setup(process)
         set_title(process.procname or "uwsgi-router", process.procname_prefix)
         raise_descriptor_limit()
         self._write_pidfiles(process)
         environment.restrict_new_files(process)
-        if os.geteuid() == 0 and process.uid is not None:
+        # Vassals may run what gives them other rights.
+        if os.geteuid() == 0 and process.uid is not None and not configuration.emperor.places:
             gain_no_privileges()
         self._commands.take(process)
         self._give_sockets(process)
@@ -244,6 +246,9 @@ class Master:
         )
         self._manager.serving()
         self._emperor.accepting()
+        if generation.configuration.emperor.places:
+            # As uWSGI has it: who governs is loyal.
+            self._emperor.answered()
         if generation.number > 1:
             self._change(generation.configuration.process)
         self.reload.took_over()
@@ -269,7 +274,11 @@ class Master:
     def asked(self, child: ChildProcess, message: Message) -> None:  # noqa: ARG002
         """Take what a child says."""
         members = message.members
-        if "reload" in members:
+        if "buried" in members:
+            # Somebody has ended the Emperor itself; without routers it is all there is.
+            if emperor_only(self.fleet.running()):
+                self._stop()
+        elif "reload" in members:
             waiting = [socket.socket(fileno=one) for one in message.descriptors]
             self.reload.ask(f"{members['reload']} at the control socket", *waiting[:1])
 
@@ -294,6 +303,7 @@ class Master:
         self._loop.on_signals([signal.SIGUSR1], lambda _number: self._reopen("SIGUSR1"))
         self._loop.on_signals([signal.SIGUSR2], lambda _number: self._tell_status("SIGUSR2"))
         self._loop.on_signals([signal.SIGHUP], lambda _number: self.reload.ask("SIGHUP"))
+        self._loop.on_signals(EMPERORS, lambda number: pass_on(number, self.fleet.running()))
 
     def _child_signal(self, _number: int) -> None:
         self._reap()

@@ -60,6 +60,11 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
 
         problems += places.problems(_refusal(lambda: build_caches(process)))
     problems += places.problems(_of_announces(configuration))
+    if configuration.emperor.places:
+        from uwsgi_router.router.app.prepare.emperor import emperor_problems  # noqa: PLC0415
+
+        for text, severity in emperor_problems(configuration):
+            problems += places.problems([text], severity)
     found = dict.fromkeys([*report.problems, *problems])
     warnings = [one for one in found if one.severity is Severity.WARNING]
     return replace(

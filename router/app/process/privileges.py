@@ -12,12 +12,13 @@ log = logging.getLogger("uwsgi-router.process")
 _PR_SET_NO_NEW_PRIVS = 38
 
 
-def drop(wanted: ProcessIdentity, *, quiet: bool = False) -> None:
+def drop(wanted: ProcessIdentity, *, quiet: bool = False, forever: bool = True) -> None:
     """Become ``wanted``; without root, say so and stay, as uWSGI does.
 
     Args:
         wanted: what to become.
         quiet: say nothing: another process of the same program does.
+        forever: nothing that is run later may gain privileges.
 
     Raises:
         StartError: if the system refuses.
@@ -46,7 +47,8 @@ def drop(wanted: ProcessIdentity, *, quiet: bool = False) -> None:
     except OSError as exc:
         target = f"uid {wanted.uid}, gid {wanted.gid}"
         raise StartError(f"cannot change to {target}: {exc.strerror}") from exc
-    gain_no_privileges()
+    if forever:
+        gain_no_privileges()
     if quiet:
         return
     log.info("running as uid %d, gid %d, groups %s", os.getuid(), os.getgid(), os.getgroups())

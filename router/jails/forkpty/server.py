@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from uwsgi_router.router.jails.forkpty.session import PtySession
 from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.supervision.process import cause_of
 
 log = logging.getLogger("uwsgi-router.forkpty")
 
@@ -195,14 +195,7 @@ class ForkptyServer:
 
 
 def _shown(status: int | None) -> str:
-    if status is None:
-        return "somebody else knows how"
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
+    return "somebody else knows how" if status is None else cause_of(status)
 
 
 def _say(sock: socket.socket, text: str) -> None:

@@ -21,7 +21,7 @@ from uwsgi_router.router.api import (
     RouterTunTap,
 )
 
-METHODS = {
+METHODS: dict[type[Any], tuple[str, ...]] = {
     RouterFast: (
         "__init__",
         "set_basic_params",

@@ -60,6 +60,16 @@ SAMPLES = {
     "1.2|1.3": "1.3",
     "400|redirect": "redirect",
     "HEADER": "Client-Cert",
+    "PLACE": "/a/directory",
+    "MS": "17",
+    "SUFFIX": ".conf",
+    "NAMESPACE,…": "pid,fs",
+    "CAPABILITY,…": "setgid,setuid",
+    "ACTION:ARGS": "exec:true",
+    "TYPE SOURCE TARGET [FLAGS [DATA]]": "tmpfs none /a/directory nosuid size=1m",
+    "TARGET [FLAGS]": "/a/directory detach",
+    "COMMAND": "true",
+    "PROGRAM": "/a/program",
     "in|out SRC DST ACTION [TARGET]": "out 10.0.0.0/8 10.1.0.0/16 gateway 192.0.2.1:4040",
 }
 

@@ -125,6 +125,13 @@ def test_unknown_variables_of_the_environment_only_warn() -> None:
     )
 
 
+@pytest.mark.parametrize("emperor", [True, False])
+def test_variables_for_vassals_are_an_emperors(emperor: bool) -> None:
+    options = ["--emperor=/etc/vassals"] if emperor else ["--fastrouter=/a", "--fastrouter-to=:2"]
+    configuration = load(options, {"UWSGI_VASSAL_SOCKET": "/run/%n.sock"})
+    assert ("UWSGI_VASSAL_SOCKET" in "".join(configuration.warnings)) is not emperor
+
+
 def test_a_variable_of_the_environment_may_be_a_placeholder() -> None:
     environ = {"UWSGI_NODE_PORT": "3031"}
     configuration = load(["--fastrouter=/a", "--fastrouter-to=127.0.0.1:%(node-port)"], environ)

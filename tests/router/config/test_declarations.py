@@ -11,6 +11,7 @@ from uwsgi_router.router.config import table
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import (
     Configuration,
+    EmperorConfig,
     ForkptyConfig,
     HttpRouterConfig,
     ProcessConfig,
@@ -35,13 +36,14 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "pty": PtyConfig,
     "tuntap": TunTapConfig,
     "tls": TlsConfig,
+    "emperor": EmperorConfig,
 }
 CLASSES = tuple(CONFIGURATIONS.values())
 WORKING = [one for one in table.spelled_out() if one.part]
 
 
 def part_of(configuration: Configuration, part: str) -> Any:
-    if part in ("process", "subscription", "forkpty", "pty", "tuntap", "tls"):
+    if part in ("process", "subscription", "forkpty", "pty", "tuntap", "tls", "emperor"):
         return getattr(configuration, part)
     kind = part.removeprefix("any-")
     (router,) = (one for one in configuration.routers if one.kind == kind)

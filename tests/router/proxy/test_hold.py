@@ -138,6 +138,43 @@ async def test_the_number_of_waiting_requests_is_bounded(lab: Lab) -> None:
     await router.at_rest()
 
 
+async def test_one_key_does_not_take_the_room_that_others_need(lab: Lab) -> None:
+    router = await known(lab, hold=30, hold_max=4, errors="http")
+    router.announce("127.0.0.1:9", b"other.example")
+    router.leave("127.0.0.1:9", b"other.example")
+    many = [await lab.open(router, request()) for _ in range(4)]
+    await until(lambda: held(router, 4))
+    few = [await lab.open(router, request(host="other.example")) for _ in range(2)]
+    # The last ones of the other key have to go.
+    assert [status_of(await client.rest()) for client in many[2:]] == [503] * 2
+    assert "option=fastrouter-hold-max=4" in await lab.log.line("503 hold-full")
+    await until(lambda: held(router, 4))
+    assert status_of(await lab.ask(router)) == 503
+    node = lab.node().address
+    for key in (b"example.com", b"other.example"):
+        router.announce(node, key)
+    assert [await client.rest() for client in (*many[:2], *few)] == [OK] * 4
+    await router.at_rest()
+    assert router.counters.failed == {"hold-full": 3}
+
+
+async def test_names_that_a_client_makes_up_share_what_the_key_that_answers_for_them_has(
+    lab: Lab,
+) -> None:
+    router = await known(lab, hold=30, hold_max=2, errors="http", subscription={"dotsplit": True})
+    router.announce("127.0.0.1:9", b".wild.example")
+    router.leave("127.0.0.1:9", b".wild.example")
+    clients = [await lab.open(router, request()) for _ in range(2)]
+    await until(lambda: held(router, 2))
+    wild = [await lab.open(router, request(host=f"{name}.wild.example")) for name in "ab"]
+    # Of four names one key has two requests, the other had as many.
+    assert status_of(await wild[1].rest()) == 503
+    assert status_of(await clients[1].rest()) == 503
+    for client in (clients[0], wild[0]):
+        client.reset()
+    await router.at_rest()
+
+
 async def test_a_web_server_that_closes_its_unix_socket_is_held_no_longer(lab: Lab) -> None:
     router = await known(lab, hold=30, listen=(str(lab.path()),))
     client = await lab.open(router, request())

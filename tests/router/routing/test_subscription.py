@@ -164,6 +164,21 @@ def test_a_live_node_stays_when_it_is_released() -> None:
     assert announced.key("example.com") == "example.com"
 
 
+def test_the_key_whose_nodes_a_request_is_for() -> None:
+    announced = Announced(".example.com", "www.example.com", fallback_key=b"default", dotsplit=True)
+    expected = {
+        "www.example.com": b"www.example.com",
+        "made-up.example.com": b".example.com",
+        "www.example.com:8080": b"www.example.com",
+        "other.org": None,
+    }
+    found = {
+        name: announced.forwarder.announced_key(asking(name), announced.table.now)
+        for name in expected
+    }
+    assert found == expected
+
+
 def test_the_keys_whose_announce_is_worth_waiting_for() -> None:
     announced = Announced(fallback_key=b"default", dotsplit=True)
     assert announced.forwarder.awaited_keys(asking("a.Example:80")) == {

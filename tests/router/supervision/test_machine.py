@@ -98,6 +98,26 @@ def test_a_second_stop_can_only_shorten_its_time() -> None:
     assert one.due == 212.0
 
 
+def test_a_program_that_goes_on_for_another_one_gives_no_more_time() -> None:
+    before = serving()
+    before.stop(200.0, mercy=60.0)
+    one = machine()
+    one.adopted(ready=True, now=265.0)
+    one.stop_by(before.due)
+    assert (one.state, one.due) == (State.STOPPING, 270.0)
+    one.stop(266.0)
+    assert one.act(270.0) is Action.KILL_UNENDED
+    one.killed()
+    other = machine()
+    other.adopted(ready=True, now=271.0)
+    other.stop_by(one.due)
+    assert other.state is State.KILLED
+    assert other.ended(272.0) is None
+    gone = machine()
+    gone.stop_by(None)
+    assert gone.state is State.ENDED
+
+
 def test_what_waits_for_its_restart_just_ends() -> None:
     one = serving()
     one.ended(101.0)

@@ -74,7 +74,7 @@ def test_only_what_is_unknown_is_reaped_for_others() -> None:
 
 @pytest.mark.parametrize(
     ("code", "words"),
-    [(0, "exit status 0"), (3, "exit status 3"), (-9, "signal 9, SIGKILL"), (-99, "signal 99")],
+    [(0, "exit code 0"), (3, "exit code 3"), (-9, "signal 9, SIGKILL"), (-99, "signal 99")],
 )
 def test_ends_in_words(code: int, words: str) -> None:
     assert cause_of(code) == words
@@ -107,8 +107,8 @@ def test_a_program_that_ends_is_started_again(
     until(loop, lambda: program.machine.state is State.ENDED)
     assert codes[:3] == [3, 3, 3]
     first, second, *_ = (record.getMessage() for record in caplog.records)
-    assert "has ended (exit status 3), it starts again at once" in first
-    assert "has ended (exit status 3), it starts again in 0.02 s" in second
+    assert "has ended (exit code 3), it starts again at once" in first
+    assert "has ended (exit code 3), it starts again in 0.02 s" in second
 
 
 def test_a_program_that_does_not_end_is_killed(loop: SelectorLoop) -> None:

@@ -42,7 +42,7 @@ class Served:
 
     def __init__(self, directory: Path) -> None:
         self.path, router = str(directory / "serve"), str(directory / "router")
-        self.supervision = Supervision(None, RouterSockets("", router))
+        self.supervision = Supervision(None, RouterSockets((), router))
         self.shell = Shell(self.supervision.rollout_ended)
         self.supervision.applications["app"] = self.shell  # type: ignore[assignment]
         self.router = socket.socket(socket.AF_UNIX)

@@ -120,7 +120,7 @@ def test_a_broken_build_ends_the_rollout_and_the_old_copies_go_on() -> None:
     generation, actions = program.machine.rollout(program.now)
     program.take(actions)
     program.pass_time(60)
-    assert program.ends() == [RolloutEnded(generation, "exit code 1", 3)]
+    assert program.ends() == [RolloutEnded(generation, "exit code 1", 3, goes_back=True)]
     assert program.serving == [1, 2]
     assert program.running == {1, 2}
 
@@ -134,6 +134,60 @@ def test_a_broken_build_with_surge_leaves_the_old_copies() -> None:
     program.pass_time(60)
     assert [end.reason for end in program.ends()] == ["exit code 1"]
     assert program.serving == [1, 2]
+
+
+def test_a_rollout_may_bring_another_policy() -> None:
+    program = started()
+    _, actions = program.machine.rollout(program.now, policy=CopyPolicy(replicas=3))
+    program.take(actions)
+    program.pass_time(1)
+    assert len(program.serving) == 3
+    _, actions = program.machine.rollout(program.now, policy=CopyPolicy(replicas=1))
+    program.take(actions)
+    program.pass_time(1)
+    assert len(program.serving) == 1
+
+
+def test_the_policy_of_a_rollout_that_fails_is_given_up() -> None:
+    program = started()
+    program.break_build()
+    _, actions = program.machine.rollout(program.now, policy=CopyPolicy(replicas=3))
+    program.take(actions)
+    program.pass_time(60)
+    assert [end.goes_back for end in program.ends()] == [True]
+    assert program.machine.policy.replicas == 2
+    assert program.serving == [1, 2]
+
+
+def test_without_old_copies_a_rollout_that_fails_goes_on_with_what_it_brought() -> None:
+    program = Program(replicas=1)
+    program.break_build()
+    _, actions = program.machine.rollout(program.now, policy=CopyPolicy(replicas=2))
+    program.take(actions)
+    program.pass_time(5)
+    assert [end.goes_back for end in program.ends()] == [False]
+    program.broken = False
+    program.pass_time(60)
+    assert len(program.serving) == 2
+
+
+def test_of_policies_for_a_rollout_that_follows_the_last_one_counts() -> None:
+    program = started()
+    _, actions = program.machine.rollout(program.now)
+    for replicas in (5, 1):
+        generation, more = program.machine.rollout(
+            program.now, policy=CopyPolicy(replicas=replicas)
+        )
+        actions += more
+    program.take(actions)
+    program.pass_time(5)
+    assert program.machine.generation == generation
+    assert len(program.serving) == 1
+
+
+def test_numbers_go_on_behind_those_that_were_given_before() -> None:
+    machine = ApplicationMachine(CopyPolicy(replicas=1), count=4)
+    assert machine.tick(0.0) == [StartCopy(5)]
 
 
 def test_a_second_rollout_follows_the_first() -> None:

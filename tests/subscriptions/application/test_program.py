@@ -1,4 +1,4 @@
-"""Processes of copies: sessions, ends in words, where they listen, what they use."""
+"""Processes of copies: sessions, where they listen, what they use."""
 
 import os
 import signal
@@ -14,7 +14,6 @@ from uwsgi_router.subscriptions.application.memory import memory_of
 from uwsgi_router.subscriptions.application.program import (
     CopyLaunch,
     CopyProcess,
-    in_words,
     session,
 )
 from uwsgi_router.subscriptions.client.starting import CannotStart
@@ -81,14 +80,6 @@ def test_what_can_not_be_started_says_why(
     with pytest.raises(CannotStart, match=says) as error:
         CopyProcess(CopyLaunch(arguments, dict(os.environ), **more))
     assert error.value.code == code
-
-
-def test_ends_in_words() -> None:
-    assert in_words(0) == "ended with exit code 0"
-    assert in_words(127) == "ended with exit code 127: the program is not there"
-    assert in_words(-9).startswith("ended by signal 9 (SIGKILL, killed by somebody")
-    assert in_words(-10) == "ended by signal 10 (SIGUSR1)"
-    assert in_words(-64) in {"ended by signal 64", "ended by signal 64 (SIGRTMAX)"}
 
 
 def test_where_a_session_listens(started: list[CopyProcess], tmp_path: str) -> None:

@@ -16,10 +16,10 @@ from tests.lab.lab import Lab
 from tests.lab.messages import OK, request
 from tests.lab.router import Router
 from tests.lab.scripts import held_by_the_test
-from tests.lab.waiting import a_few_turns
+from tests.lab.waiting import a_few_turns, until
 from tests.router.admin.stats.test_server import unix_listener
 from uwsgi_router.protocol.control import MAX_QUESTION, Question, encode_question
-from uwsgi_router.router.admin.control.server import ControlLimits, ControlServer
+from uwsgi_router.router.admin.control.server import MAX_WITHHELD, ControlLimits, ControlServer
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.version import __version__, build
 
@@ -270,3 +270,56 @@ async def test_an_owner_that_does_not_exist_stops_the_start(lab: Lab) -> None:
     with pytest.raises(StartError, match="chown-control-socket = nosuch: no such user"):
         await lab.router(process={"control_socket": path, "chown_control_socket": "nosuch"})
     assert os.listdir(lab.tmp_path) == []
+
+
+async def withholding(path: str, node: str) -> Peer:
+    peer = await connect(path)
+    question = Question("drain", node, while_connected=True)
+    await peer.send(encode_question(question))
+    (done,) = await answer(peer)
+    assert done["ok"]
+    return peer
+
+
+async def test_a_node_is_withheld_while_its_client_is_connected(lab: Lab) -> None:
+    """However it ends, and however long it asks nothing."""
+    async with serving(lab, ControlLimits(idle=0.05)) as (router, path):
+        node = router.announce("127.0.0.1:9")
+        peer = await withholding(path, node.name)
+        assert node.drained
+        # A client that asks nothing is gone by the time that this one is.
+        idle = await connect(path)
+        assert await idle.rest() == b""
+        idle.close()
+        assert node.drained
+        peer.close()
+        await until(lambda: not node.drained)
+
+
+async def test_a_drain_on_the_connection_that_withholds_a_node_outlives_it(lab: Lab) -> None:
+    async with serving(lab) as (router, path):
+        node = router.announce("127.0.0.1:9")
+        peer = await withholding(path, node.name)
+        await peer.send(encode_question(Question("drain", node.name)))
+        await answer(peer)
+        peer.close()
+        await lab.log.line("is not withheld any more by")
+        assert node.drained
+
+
+async def test_one_connection_withholds_so_many_nodes_and_no_more(lab: Lab) -> None:
+    async with serving(lab) as (_, path):
+        peer = await connect(path)
+        for number in range(1, MAX_WITHHELD + 1):
+            question = Question("drain", f"127.0.0.1:{number}", while_connected=True)
+            await peer.send(encode_question(question))
+            assert (await answer(peer))[0]["ok"]
+        await peer.send(encode_question(Question("drain", "127.0.0.1:9", while_connected=True)))
+        assert f"may withhold {MAX_WITHHELD} nodes" in (await answer(peer))[0]["error"]
+        peer.close()
+
+
+async def test_nothing_is_withheld_under_what_is_no_address(lab: Lab) -> None:
+    async with serving(lab) as (_, path):
+        (refused,) = await ask(path, do="drain", node="127.0.0.1:port", while_connected=True)
+        assert refused["error"] == "there is no node 127.0.0.1:port"

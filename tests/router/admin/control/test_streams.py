@@ -6,7 +6,7 @@ from tests.lab.clients import Peer
 from tests.lab.lab import Lab
 from tests.lab.messages import OK, ask, says
 from tests.lab.router import Router
-from tests.lab.waiting import until
+from tests.lab.waiting import until_asked
 from uwsgi_router.router.admin.control.operator import Drained, Operator
 
 EVENTS = says(b"", "Content-Type: text/event-stream", "Transfer-Encoding: chunked", length=False)
@@ -39,7 +39,7 @@ def name_of(router: Router) -> str:
 
 async def test_a_stream_ends_behind_an_event_when_its_time_is_over(lab: Lab) -> None:
     router, upstream, client = await opened(lab, EVENTS)
-    (status,) = operator(router).running()
+    (status,) = await operator(router).running()
     assert (status.running, status.waiting, status.streams, status.tunnels) == (1, 0, 1, 0)
     going = operator(router).drain(name_of(router), by="a test", streams=0.0)
     waiting = asyncio.get_running_loop().create_task(going.ended(3600))
@@ -59,10 +59,14 @@ async def test_requests_are_not_waited_for_as_long_as_streams(lab: Lab) -> None:
 
 async def test_what_waits_for_an_answer_is_told(lab: Lab) -> None:
     router, upstream, client = await opened(lab, b"")
-    await until(lambda: next(operator(router).running()).waiting == 1)
-    (first,) = operator(router).running()
+
+    async def waits() -> bool:
+        return [one.waiting for one in await operator(router).running()] == [1]
+
+    await until_asked(waits)
+    (first,) = await operator(router).running()
     await asyncio.sleep(0.05)
-    (later,) = operator(router).running()
+    (later,) = await operator(router).running()
     assert first.waiting_since is not None
     assert later.waiting_since is not None
     assert later.waiting_since >= first.waiting_since + 0.04

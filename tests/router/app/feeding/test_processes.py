@@ -138,10 +138,19 @@ async def test_status_shows_the_requests_of_all_workers(start: Start) -> None:
     assert program.keeper is not None
     operator = program.keeper.operator()
     await until(lambda: [one.running for one in operator.status()] == [2])
+    (shown,) = await operator.running()
+    assert (shown.running, shown.waiting, shown.streams, shown.tunnels) == (2, 2, 0, 0)
+    await asyncio.sleep(0.02)
+    # Who asks while others do gets the same answer.
+    (first,), (later,) = await asyncio.gather(operator.running(), operator.running(b"example.com"))
+    assert first == later
+    assert first.waiting_since is not None
+    assert first.waiting_since >= 0.02
     for peer in peers:
         peer.close()
     await asyncio.gather(*asking)
     await until(lambda: [one.running for one in operator.status()] == [0])
+    assert [one.waiting for one in await operator.running()] == [0]
     await slow.close()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import resource
 import socket
 import sys
 from collections.abc import Iterator
@@ -127,6 +128,21 @@ def test_called_by_another_program_it_is_started_as_a_module(
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python3", "other.py"])
     assert Launch.of_this_process(["--a"]).argv() == [sys.executable, "-m", "uwsgi_router", "--a"]
+
+
+def test_the_limit_of_descriptors_is_that_of_the_first_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first = Launch.of_this_process([])
+    assert first.open_files == soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for name, value in first.environment().items():
+            monkeypatch.setenv(name, value)
+        assert Launch.of_this_process([]).open_files == soft
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize(("text", "number"), [("7", 7), ("", None), ("x", None), ("-1", None)])

@@ -85,7 +85,7 @@ async def test_what_was_printed_is_delivered_before_the_end(terminals: Terminals
 async def test_the_exit_status_is_in_the_log(terminals: Terminals, log: Log) -> None:
     terminals.router("exit 7 ")
     await terminals.client().rest()
-    await log.line("ended: exit status 7")
+    await log.line("ended: exit code 7")
 
 
 # --- packets ---
@@ -174,7 +174,7 @@ async def test_the_clients_end_hangs_up(terminals: Terminals, how: str, log: Log
     client = terminals.client()
     await client.until(b"ready")
     getattr(client, how)()
-    await log.line("ended: SIGHUP")
+    await log.line("ended: signal 1, SIGHUP")
 
 
 async def test_a_program_that_does_not_heed_sighup_is_killed(
@@ -186,7 +186,7 @@ async def test_a_program_that_does_not_heed_sighup_is_killed(
     await client.until(b"ready")
     client.close()
     await log.line("does not end at SIGHUP: killed")
-    await log.line("ended: SIGKILL")
+    await log.line("ended: signal 9, SIGKILL")
     await until(lambda: not server.programs)
 
 

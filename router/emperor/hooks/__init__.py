@@ -1,0 +1,1 @@
+"""Hooks: what is done when a vassal starts and when it is gone."""
