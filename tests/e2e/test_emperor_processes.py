@@ -14,8 +14,8 @@ import pytest
 
 from tests.lab.emperors import Emperor, alive, emperor_of, read_all, touch
 from tests.lab.place import Place
-from tests.lab.processes import free_port
-from tests.lab.reloaded import children_of, name_of
+from tests.lab.processes import children_of, free_port
+from tests.lab.reloaded import name_of
 from tests.lab.vassals import Vassals, need_root, vassals
 from tests.lab.waiting import wait_until
 

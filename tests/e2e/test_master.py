@@ -11,8 +11,8 @@ import pytest
 from tests.lab import programs
 from tests.lab.clients import Client
 from tests.lab.place import Place
-from tests.lab.processes import free_port, run
-from tests.lab.reloaded import Reloaded, children_of, name_of
+from tests.lab.processes import children_of, free_port, run
+from tests.lab.reloaded import Reloaded, name_of
 from tests.lab.steady import NamedNodes
 from tests.lab.waiting import wait_until
 

@@ -14,8 +14,8 @@ from websockets.sync.client import connect
 from tests.lab import programs
 from tests.lab.clients import Client
 from tests.lab.place import Place
-from tests.lab.processes import free_port, run
-from tests.lab.reloaded import Reloaded, children_of, name_of
+from tests.lab.processes import children_of, free_port, run
+from tests.lab.reloaded import Reloaded, name_of
 from tests.lab.steady import NamedNodes, SteadyLoad
 from tests.lab.waiting import wait_until
 from uwsgi_router.protocol.subscription import Subscription, encode

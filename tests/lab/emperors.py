@@ -10,7 +10,8 @@ from typing import Any
 
 from tests.lab.commands import Command
 from tests.lab.place import Place
-from tests.lab.reloaded import children_of, name_of
+from tests.lab.processes import children_of
+from tests.lab.reloaded import name_of
 from tests.lab.vassals import Vassals
 from tests.lab.waiting import wait_until
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.reloaded import children_of
+from tests.lab.processes import children_of
 from tests.lab.waiting import wait_until
 
 

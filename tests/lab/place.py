@@ -124,7 +124,7 @@ class Place:
 
     def started(self, process: P) -> P:
         """Wait until a program is ready, and end it at the end."""
-        self._stack.callback(process.kill)
+        self._stack.callback(process.clear_away)
         process.wait_ready()
         return process
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,20 @@ def accepts(address: str) -> bool:
     with socket.socket() as probe:
         probe.settimeout(5)
         return probe.connect_ex((host, int(port))) == 0
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of a process's children."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Return the process ids of a process's children, and of theirs; of none if it has ended."""
+    try:
+        children = children_of(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return children + [other for child in children for other in descendants_of(child)]
 
 
 def run(*argv: str, check: bool = False, **settings: Any) -> subprocess.CompletedProcess[str]:
@@ -129,6 +144,22 @@ class Process:
         except ProcessLookupError:
             pass
         self._popen.wait()
+
+    def clear_away(self) -> None:
+        """End it and all that it has started, in other sessions too: workers of vassals outlive a killed master."""
+        others = descendants_of(self.pid)
+        with ExitStack() as stack:
+            pidfds = []
+            for pid in others:
+                try:
+                    pidfds.append(os.pidfd_open(pid))
+                except ProcessLookupError:
+                    continue
+                stack.callback(os.close, pidfds[-1])
+            self.kill()
+            for pidfd in pidfds:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
     def wait_until_it_accepts(self, address: str) -> None:
         """Wait until it accepts connections there."""

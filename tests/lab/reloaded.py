@@ -9,7 +9,7 @@ from tests.lab import programs
 from tests.lab.clients import Client
 from tests.lab.commands import Command
 from tests.lab.place import Place
-from tests.lab.processes import free_port
+from tests.lab.processes import children_of, free_port
 from tests.lab.steady import NamedNodes
 
 
@@ -72,11 +72,6 @@ class Reloaded:
     def workers(self) -> list[int]:
         """Return the process ids of workers."""
         return [pid for pid in children_of(self.command.pid) if name_of(pid).startswith("router-w")]
-
-
-def children_of(pid: int) -> list[int]:
-    """Return the process ids of a process's children."""
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def name_of(pid: int) -> str:

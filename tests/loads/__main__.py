@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.place import Place, temporary
-from tests.lab.processes import free_port
-from tests.lab.reloaded import Reloaded, children_of, name_of
+from tests.lab.processes import children_of, free_port
+from tests.lab.reloaded import Reloaded, name_of
 from tests.lab.steady import NamedNodes, SteadyLoad
 from tests.lab.waiting import wait_until
 from tests.loads.flood import black_hole, flood
