@@ -429,7 +429,8 @@ def test_a_crash_loses_no_connection(lab: Place, place: Vassals) -> None:
     for client in clients:
         client.start()
     inode = path.stat().st_ino
-    wait_until(lambda: _queued(path) == 20, "they wait")
+    # The stopped vassal may not have closed the connection that it has answered last.
+    wait_until(lambda: _queued(path) >= 20, "they wait")
     os.kill(before, signal.SIGKILL)
     for client in clients:
         client.join()
