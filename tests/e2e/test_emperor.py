@@ -178,8 +178,7 @@ def test_each_death_says_how_and_what_was_written_last(lab: Place, place: Vassal
     assert one["last_lines"][-1] == "ModuleNotFoundError: no shop"
     wait_until(
         lambda: (
-            "has ended: exit code 22; it wrote last: ModuleNotFoundError: no shop"
-            in emperor.log()
+            "has ended: exit code 22; it wrote last: ModuleNotFoundError: no shop" in emperor.log()
         ),
         "the log says so",
     )
