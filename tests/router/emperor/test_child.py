@@ -130,7 +130,9 @@ def test_it_has_a_session_and_nothing_but_its_pipe(bench: Bench) -> None:
     assert report["cwd"] == str(bench.vassals.place)
     # Python itself ignores these two.
     python = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
-    assert (report["blocked"], report["ignored"]) == (0, python)
+    # The C library's own, which no program can set, are as whoever started the tests has left them.
+    own = 1 << 32 - 1 | 1 << 33 - 1
+    assert (report["blocked"], report["ignored"] & ~own) == (0, python)
 
 
 def test_the_argument_vector_is_the_one_of_the_launch(bench: Bench) -> None:
