@@ -32,6 +32,7 @@ from uwsgi_router.protocol.cache_value import ValueProblem, parse_value
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.request import parse_request
 from uwsgi_router.protocol.http.request_head import RequestHead
+from uwsgi_router.protocol.named_node import NamedNode
 from uwsgi_router.protocol.subscription import SubscriptionError, decode, encode
 from uwsgi_router.protocol.uwsgi import (
     PacketError,
@@ -194,9 +195,16 @@ def cache_value(data: bytes) -> str:
         targets = parse_value(data)
     except ValueProblem as exc:
         return outcome(exc)
-    again = "|".join(f"{target.name},{target.modifier1}" for target in targets)
+    again = "|".join(f"{_with_scheme(target)},{target.modifier1}" for target in targets)
     assert parse_value(again.encode("utf-8", "surrogateescape")) == targets
     return f"accepted {min(len(targets), 4)}"
+
+
+def _with_scheme(node: NamedNode) -> str:
+    """Return the name of a node with its protocol's scheme."""
+    if node.proto is None:
+        return node.name
+    return f"{node.proto}{'+unix:' if node.name.startswith(('/', '@')) else '://'}{node.name}"
 
 
 def cache_packets(packet: bytes) -> list[bytes]:
