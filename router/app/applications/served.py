@@ -10,6 +10,7 @@ from uwsgi_router.router.app.master.emperor import emperor_descriptor
 from uwsgi_router.router.app.prepare.prepare import prepare
 from uwsgi_router.router.app.vassal_sockets import VARIABLE, VassalSockets
 from uwsgi_router.router.config.app import AppConfig, ServeConfig
+from uwsgi_router.router.config.jails import ForkptyConfig, TunTapConfig
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
@@ -63,6 +64,7 @@ class ServedApplications:
         stop_timeout: seconds for a whole stop.
         control_socket: path; None: where the commands look.
         pidfile: path; None: there is none.
+        jails: configuration of routers and devices of a jail that the files have; None: they have none.
         from_files: the router is configured by files that HUP has it read again.
         alone: the program ends if its application can't be started.
     """
@@ -75,6 +77,7 @@ class ServedApplications:
     stop_timeout: float = 25.0
     control_socket: str | None = None
     pidfile: str | None = None
+    jails: tuple[ForkptyConfig, TunTapConfig] | None = None
     from_files: bool = False
     alone: bool = False
 
@@ -113,6 +116,7 @@ def served_by(arguments: Sequence[str], configuration: Configuration) -> ServedA
         stop_timeout=process.reload_mercy + _FOR_COPIES,
         control_socket=process.control_socket,
         pidfile=process.pidfile,
+        jails=(configuration.forkpty, configuration.tuntap) if configuration.jails else None,
         from_files=True,
     )
 
