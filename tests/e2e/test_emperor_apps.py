@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab.asking import Asking, ask
 from tests.lab.empire import PROGRAMS
+from tests.lab.namespaces import need_namespaces
 from tests.lab.place import Place
 from tests.lab.processes import children_of, free_port, run
 from tests.lab.programs import uwsgi_router
@@ -180,3 +181,22 @@ def test_an_app_in_a_jail_has_its_terminals_beside_it(lab: Place) -> None:
     (empire.vassals / "files.ini").unlink()
     empire.wait_for_output("files.ini: removed")
     assert not path.exists()
+
+
+def test_in_a_network_of_its_own_an_app_is_reached_by_a_socket_only(lab: Place) -> None:
+    need_namespaces()
+    empire = lab.empire("--emperor-use-clone=net")
+    served = PROGRAMS["gunicorn"].replace("{address}", "unix:{socket}")
+    empire.put_app("inside", served, "replicas = 1")
+    # Its port is another program's here, or nobody's.
+    empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+    empire.wait_for_http()
+    assert ask(empire.port, "inside.example") == 200
+    refusal = "[app files] would listen on the loopback of a network of its own"
+    empire.wait_for_output(f"files.ini | uwsgi-router: {refusal}")
+    assert "files.example" not in empire.status()
+    # A reload that brings it about is refused, and the copies stay.
+    later = (empire.vassals / "inside.ini").stat().st_mtime + 1
+    os.utime(empire.put_app("inside", PROGRAMS["gunicorn"], "replicas = 1"), (later, later))
+    empire.wait_for_output("no reload, everything goes on as before: [app inside] would listen")
+    assert ask(empire.port, "inside.example") == 200

@@ -53,6 +53,7 @@ def supervise(
         StartError: it can't start.
     """
     setup(served.process)
+    served.check_reach(place)
     # Routers that run as another user connect to sockets of copies.
     shared = served.has_users or served.front(place) is CopiesFront.EMPERORS
     try:
@@ -227,6 +228,10 @@ class _Supervisor:
         """
         if read.front(self._place) is not self._front:
             raise RolloutRefused("a file that has got a router, or lost it, needs a restart")
+        try:
+            read.check_reach(self._place)
+        except StartError as exc:
+            raise RolloutRefused(str(exc)) from exc
         before = self._served
         if self._front is not CopiesFront.OWN and (read.jails is None) != (before.jails is None):
             raise RolloutRefused(
