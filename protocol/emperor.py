@@ -7,6 +7,9 @@ from typing import Final
 #: Variable with the number of the vassal's end of the pipe.
 VARIABLE: Final = "UWSGI_EMPEROR_FD"
 
+#: Variable that is there if the vassal has a network namespace of its own.
+OWN_NETWORK: Final = "_UWSGI_ROUTER_OWN_NETWORK"
+
 #: Below the directory that routers and their Emperor share: a datagram socket for keys that requests wait for, and a
 #: directory with a file for each key of a vassal that is started on demand.
 WANTED: Final = "wanted"

@@ -13,6 +13,7 @@ from uwsgi_router.router.config.model import ForkptyConfig, ProcessConfig
 from uwsgi_router.router.jails.forkpty.server import ForkptyServer
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
+from uwsgi_router.subscriptions.credentials import OVERFLOW_UID
 
 
 class ForkptyJail(Jail):
@@ -97,6 +98,12 @@ def allowed_users(config: ForkptyConfig) -> list[int]:
     """Look up the users that may connect.
 
     Raises:
-        StartError: if there is no such user.
+        StartError: if there is no such user, or it may be anybody.
     """
-    return [user_number("forkptyrouter-allow-uid", text) for text in config.allow_uids]
+    found = [user_number("forkptyrouter-allow-uid", text) for text in config.allow_uids]
+    if OVERFLOW_UID in found:
+        raise StartError(
+            f"forkptyrouter-allow-uid: {OVERFLOW_UID} is what the kernel calls everybody whom it can't name: allow a"
+            " user of its own"
+        )
+    return found

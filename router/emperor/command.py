@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.protocol.emperor import OWN_NETWORK
 from uwsgi_router.router.config import magic
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.hook_values import Hook
@@ -89,6 +90,7 @@ def launch_of(
     """
     arguments = arguments_of(file, config)
     wrapper = [config.wrapper] if config.wrapper is not None else list(program)
+    own_network = {OWN_NETWORK: "1"} if "net" in config.use_clone else {}
     argvs = [
         *([override, *arguments] for override in config.wrapper_overrides),
         [*wrapper, *arguments],
@@ -97,7 +99,7 @@ def launch_of(
     return VassalLaunch(
         file.name,
         argvs,
-        environment_of(file, environ, program[0]),
+        environment_of(file, environ, program[0]) | own_network,
         file.directory,
         (file.uid, file.gid) if config.tyrant else None,
         frozenset(config.use_clone),

@@ -21,8 +21,10 @@ from uwsgi_router.router.emperor.vassal_file import VassalFile, VassalRefused
 
 # Parts of the configuration that make this program do something.
 _ROUTERS: Final = frozenset(
-    {"fastrouter", "http", "any-http", "rawrouter", "sslrouter", "forkpty", "tuntap", "emperor"}
+    {"fastrouter", "http", "any-http", "rawrouter", "sslrouter", "tuntap", "emperor"}
 )
+# Of the part "tuntap" what a vassal has inside its jail; the rest is a router's.
+_OF_DEVICES: Final = frozenset({"devices", "device_rules", "use_credentials"})
 _PATCHES: Final = frozenset({"privileged_patch", "privileged_patch_line", "patch", "patch_line"})
 _MOST_SHOWN: Final = 3
 # What is read of one vassal's file and all that it includes.
@@ -63,9 +65,14 @@ class VassalKind(enum.Enum):
 
 @dataclass(slots=True)
 class _Signs:
-    """Signs of a kind: settings, each by its option's name with where it was written."""
+    """Signs of a kind: settings, each by its option's name with where it was written.
+
+    Those of ``jail``, terminals and network devices inside, decide only where nothing else does: uWSGI's plugins have
+    them, too, and another vassal would have namespaces of its own.
+    """
 
     routers: dict[str, str] = field(default_factory=dict)
+    jail: dict[str, str] = field(default_factory=dict)
     server: dict[str, str] = field(default_factory=dict)
     patches: dict[str, str] = field(default_factory=dict)
     apps: list[str] = field(default_factory=list)
@@ -165,6 +172,8 @@ def _signs_of(lines: Iterable[Line], environ: Mapping[str, str]) -> _Signs:
             continue
         if option.standing is Standing.APPLICATION:
             signs.server.setdefault(line.name, line.where)
+        elif option.part == "forkpty" or (option.part == "tuntap" and option.field in _OF_DEVICES):
+            signs.jail.setdefault(line.name, line.where)
         elif option.standing is Standing.WORKS and option.part in _ROUTERS:
             # Which uWSGI runs an Emperor's vassals is for the Emperor alone.
             if option.name != "binary-path":
@@ -193,7 +202,9 @@ def _kind(signs: _Signs) -> VassalKind:
         )
     if signs.apps or (signs.patches and not signs.server):
         return VassalKind.APPLICATIONS
-    return VassalKind.ROUTER if signs.routers else VassalKind.UWSGI
+    if signs.routers or (signs.jail and not signs.server):
+        return VassalKind.ROUTER
+    return VassalKind.UWSGI
 
 
 def _listed(settings: Mapping[str, str]) -> str:

@@ -64,6 +64,7 @@ class Scenario:
             "json": self._json,
             "nginx": self._nginx,
             "python": self._python,
+            "sh": self._sh,
             "systemd": self._systemd,
             "text": self._text,
         }
@@ -244,6 +245,13 @@ class Scenario:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_PATIENCE, check=False)
         assert done.returncode == 0, f"{block.where}: {done.stderr}"
         assert "[warn]" not in done.stderr, f"{block.where}: {done.stderr}"
+
+    def _sh(self, block: Block) -> None:
+        argv = ["sh", "-n"]
+        done = subprocess.run(
+            argv, input=block.text, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+        assert done.returncode == 0, f"{block.where}: {done.stderr}"
 
     def _python(self, block: Block) -> None:
         if block.argument("file"):

@@ -7,13 +7,15 @@ import signal
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.lab.asking import Asking, ask
 from tests.lab.empire import PROGRAMS
+from tests.lab.namespaces import need_namespaces
 from tests.lab.place import Place
-from tests.lab.processes import free_port, run
+from tests.lab.processes import children_of, free_port, run
 from tests.lab.programs import uwsgi_router
 from tests.lab.waiting import wait_until
 
@@ -137,3 +139,64 @@ def test_operators_see_vassals_and_give_orders(lab: Place) -> None:
     assert 'uwsgi_router_vassals{state="serving"} 1' in text
     assert 'uwsgi_router_vassal_up{vassal="files.ini"} 1' in text
     assert 'uwsgi_router_vassal_up{vassal="mixed.ini"} 0' in text
+
+
+def test_an_app_in_a_jail_has_its_terminals_beside_it(lab: Place) -> None:
+    """Nobody else could have them: another vassal has namespaces of its own."""
+    empire, path = lab.empire(), lab.directory / "pty.sock"
+    inside = ("replicas = 1", "[uwsgi]", f"forkptyurouter = {path}", "pidfile = app.pid")
+
+    def said() -> str:
+        return run(uwsgi_router(), "pty", str(path)).stdout.replace("\r", "")
+
+    def reload(*lines: str) -> None:
+        later = (empire.vassals / "files.ini").stat().st_mtime + 1
+        os.utime(empire.put_app("files", PROGRAMS["files"], *lines), (later, later))
+
+    empire.put_app("files", PROGRAMS["files"], *inside, "forkptyrouter-command = echo one")
+    empire.wait_for_http()
+    assert ask(empire.port, "files.example") == 200
+    wait_until(lambda: "one\n" in said(), "there are terminals")
+    # The application's own, all the same.
+    (line,) = (x for x in empire.output().splitlines() if " files.ini: started" in x)
+    supervisor = int(line.rpartition(" ")[2])
+    assert int((empire.vassals / "app.pid").read_text()) == supervisor
+    # Other terminals, with the next reload.
+    reload(*inside, "forkptyrouter-command = echo two")
+    wait_until(lambda: "two\n" in said(), "they are others")
+    # Killed, they come back; copies notice nothing.
+    (beside,) = (
+        pid
+        for pid in children_of(supervisor)
+        if b"--no-apps" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(beside, signal.SIGKILL)
+    empire.wait_for_output("the routers and devices of the jail have ended")
+    wait_until(lambda: "two\n" in said(), "they are back")
+    assert empire.count("files.1 ended by") == 1
+    assert empire.count("files.2 ended by") == 0
+    reload("replicas = 1")
+    empire.wait_for_output("no reload, everything goes on as before: a file that has got a forkpty")
+    assert "two\n" in said()
+    (empire.vassals / "files.ini").unlink()
+    empire.wait_for_output("files.ini: removed")
+    assert not path.exists()
+
+
+def test_in_a_network_of_its_own_an_app_is_reached_by_a_socket_only(lab: Place) -> None:
+    need_namespaces()
+    empire = lab.empire("--emperor-use-clone=net")
+    served = PROGRAMS["gunicorn"].replace("{address}", "unix:{socket}")
+    empire.put_app("inside", served, "replicas = 1")
+    # Its port is another program's here, or nobody's.
+    empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+    empire.wait_for_http()
+    assert ask(empire.port, "inside.example") == 200
+    refusal = "[app files] would listen on the loopback of a network of its own"
+    empire.wait_for_output(f"files.ini | uwsgi-router: {refusal}")
+    assert "files.example" not in empire.status()
+    # A reload that brings it about is refused, and the copies stay.
+    later = (empire.vassals / "inside.ini").stat().st_mtime + 1
+    os.utime(empire.put_app("inside", PROGRAMS["gunicorn"], "replicas = 1"), (later, later))
+    empire.wait_for_output("no reload, everything goes on as before: [app inside] would listen")
+    assert ask(empire.port, "inside.example") == 200

@@ -111,7 +111,7 @@ def _shows(printed: list[str], output: list[str]) -> bool:
 @pytest.fixture
 def machine(lab: Place) -> Machine:
     need_namespaces()
-    for program in ("unshare", "nsenter", "ping"):
+    for program in ("unshare", "nsenter", "ping", "sysctl"):
         programs.debian(program)
     return Machine(lab)
 

@@ -17,7 +17,7 @@ from tests.lab.clients import Client, connected
 from tests.lab.leftovers import leaves_nothing_behind
 from tests.lab.namespaces import Namespace, namespaces, need_namespaces, python_home
 from tests.lab.place import Place
-from tests.lab.processes import Process
+from tests.lab.processes import Process, run
 from tests.lab.waiting import wait_until
 from tests.router.jails.tuntap.packets import packet
 from uwsgi_router.protocol.tuntap import frame_header
@@ -336,3 +336,41 @@ def test_a_jail_with_a_network_and_a_shell(net: Net) -> None:
     jail.signal(signal.SIGTERM)
     assert jail.wait() == 0
     wait_until(lambda: not net.one.has("uw0"), "its device is gone")
+
+
+def test_a_jail_of_our_emperor_with_uwsgis_plugins_inside(net: Net) -> None:
+    """One file has an application, a device and terminals: it is uWSGI's, which has plugins for them."""
+    directory = net.place.directory
+    (directory / "app.py").write_text("def application(environ, start_response): pass\n")
+    vassals, terminals = directory / "vassals", directory / "pty.sock"
+    vassals.mkdir()
+    plugins = [one.removeprefix("--") for one in programs.uwsgi_plugins("tuntap", "forkptyrouter")]
+    inside = (
+        *plugins,
+        f"wsgi-file={directory / 'app.py'}",
+        f"socket={directory / 'one.sock'}",
+        "chown-socket=1234",
+        "master=true",
+        "jailed=true",
+        "uid=1234",
+        "gid=1234",
+        f"tuntap-device=uw0 {net.socket}",
+        f"forkptyurouter={terminals}",
+        f"exec-as-root=ip addr add {ONE}/24 dev uw0 && ip link set uw0 up",
+        "exec-as-root=sysctl -q net.ipv4.ping_group_range='0 65535'",
+    )
+    (vassals / "one.ini").write_text("\n".join(("[uwsgi]", *inside)) + "\n")
+    emperor = net.router(
+        f"--emperor={vassals}",
+        f"--binary-path={programs.uwsgi()}",
+        "--emperor-use-clone=fs,net,ipc,pid,uts",
+        "--mount-as-vassal=proc none /proc",
+        *(f"--env={name}={value}" for name, value in net.home.items()),
+    )
+    emperor.wait_for_output("one.ini: ready to accept requests")
+    argv = [programs.uwsgi_router(), "pty", str(terminals), "--"]
+    done = run(*argv, "ping", "-c", "1", ROUTER)
+    assert " 1 received" in done.stdout
+    assert [one["addr"] for one in net.document()["peers"]] == [ONE]
+    emperor.signal(signal.SIGTERM)
+    assert emperor.wait() == 0

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 
 UWSGI_VERSION=2.0.31
 PACKAGES="nginx haproxy build-essential python3-dev libssl-dev libpcre2-dev zsh fish groff curl openssl certbot pebble chromium nghttp2-client
-    systemd redis-server redis-tools postgresql postgresql-contrib socat iproute2 iputils-ping"
+    systemd redis-server redis-tools postgresql postgresql-contrib socat iproute2 iputils-ping procps"
 PYTHON=.venv/bin/python
 
 case "${1-}" in

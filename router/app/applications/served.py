@@ -6,13 +6,17 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from uwsgi_router.protocol.emperor import OWN_NETWORK
 from uwsgi_router.router.app.master.emperor import emperor_descriptor
 from uwsgi_router.router.app.prepare.prepare import prepare
 from uwsgi_router.router.app.vassal_sockets import VARIABLE, VassalSockets
 from uwsgi_router.router.config.app import AppConfig, ServeConfig
+from uwsgi_router.router.config.errors import StartError
+from uwsgi_router.router.config.jails import ForkptyConfig, TunTapConfig
 from uwsgi_router.router.config.lines import ConfigurationExit
 from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.model import Configuration, ProcessConfig
+from uwsgi_router.subscriptions.application.place import SOCKET
 from uwsgi_router.subscriptions.application.supervisor import RolloutRefused
 
 # Seconds that copies have to end after the router's last request.
@@ -37,17 +41,21 @@ class VassalPlace:
     Attributes:
         emperor: descriptor of the Emperor's pipe; -1: there is none.
         sockets: of the routers beside the Emperor; None: there are none.
+        own_network: they do not reach its loopback.
     """
 
     emperor: int = -1
     sockets: VassalSockets | None = None
+    own_network: bool = False
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> "VassalPlace":
         """Take it out of the environment: no copy is to believe that it is a vassal."""
         sockets = VassalSockets.read(environ)
         environ.pop(VARIABLE, None)
-        return cls(emperor_descriptor(environ), sockets and sockets.as_seen_by(os.geteuid()))
+        own_network = environ.pop(OWN_NETWORK, None) is not None
+        seen = sockets and sockets.as_seen_by(os.geteuid())
+        return cls(emperor_descriptor(environ), seen, own_network)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ class ServedApplications:
         stop_timeout: seconds for a whole stop.
         control_socket: path; None: where the commands look.
         pidfile: path; None: there is none.
+        jails: configuration of routers and devices of a jail that the files have; None: they have none.
         from_files: the router is configured by files that HUP has it read again.
         alone: the program ends if its application can't be started.
     """
@@ -75,6 +84,7 @@ class ServedApplications:
     stop_timeout: float = 25.0
     control_socket: str | None = None
     pidfile: str | None = None
+    jails: tuple[ForkptyConfig, TunTapConfig] | None = None
     from_files: bool = False
     alone: bool = False
 
@@ -93,6 +103,22 @@ class ServedApplications:
         if place.emperor < 0 or self.kinds:
             return CopiesFront.OWN
         return CopiesFront.NOBODY if place.sockets is None else CopiesFront.EMPERORS
+
+    def check_reach(self, place: VassalPlace) -> None:
+        """Check that the routers reach the copies.
+
+        Raises:
+            StartError: at the addresses of some copies they would find others' programs, or none.
+        """
+        if not place.own_network or self.front(place) is not CopiesFront.EMPERORS:
+            return
+        for config in self.applications:
+            if not any(SOCKET in word for word in config.command):
+                raise StartError(
+                    f"[app {config.name}] would listen on the loopback of a network of its own"
+                    f" (emperor-use-clone = net), where the routers beside the Emperor do not reach it:"
+                    f" let its command say {SOCKET}"
+                )
 
 
 def served_by(arguments: Sequence[str], configuration: Configuration) -> ServedApplications:
@@ -113,6 +139,7 @@ def served_by(arguments: Sequence[str], configuration: Configuration) -> ServedA
         stop_timeout=process.reload_mercy + _FOR_COPIES,
         control_socket=process.control_socket,
         pidfile=process.pidfile,
+        jails=(configuration.forkpty, configuration.tuntap) if configuration.jails else None,
         from_files=True,
     )
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from uwsgi_router.router.app.applications import arguments
+from uwsgi_router.router.app.applications.jails import JailRouters
 from uwsgi_router.router.app.applications.plans import plan_of
 from uwsgi_router.router.app.applications.sections import SectionRollout
 from uwsgi_router.router.app.applications.served import CopiesFront, ServedApplications, VassalPlace
@@ -52,6 +53,7 @@ def supervise(
         StartError: it can't start.
     """
     setup(served.process)
+    served.check_reach(place)
     # Routers that run as another user connect to sockets of copies.
     shared = served.has_users or served.front(place) is CopiesFront.EMPERORS
     try:
@@ -89,6 +91,7 @@ class _Supervisor:
         self._notifier = SystemdNotifier(environ.get("NOTIFY_SOCKET"))
         self._emperor: EmperorLink | None = None
         self._watch: SourceWatch | None = None
+        self._jails: JailRouters | None = None
         self._copies = os.path.join(directory, "copies")
         os.mkdir(self._copies, 0o711 if self._front is CopiesFront.EMPERORS else 0o700)
         self._share(served)
@@ -173,6 +176,15 @@ class _Supervisor:
 
     def _add_parts(self) -> None:
         served, supervision = self._served, self._supervision
+        if served.jails is not None and self._front is not CopiesFront.OWN:
+            self._jails = JailRouters(
+                served.router,
+                self._environ,
+                self._directory,
+                control_socket=served.control_socket,
+                pidfile=served.pidfile,
+            )
+            supervision.part(self._jails)
         path = served.control_socket or runtime.new_control_path(self._environ, os.getpid())
         if path is None:
             log.warning("there is no control socket: `uwsgi-router rollout` needs --control-socket")
@@ -216,12 +228,22 @@ class _Supervisor:
         """
         if read.front(self._place) is not self._front:
             raise RolloutRefused("a file that has got a router, or lost it, needs a restart")
+        try:
+            read.check_reach(self._place)
+        except StartError as exc:
+            raise RolloutRefused(str(exc)) from exc
         before = self._served
+        if self._front is not CopiesFront.OWN and (read.jails is None) != (before.jails is None):
+            raise RolloutRefused(
+                "a file that has got a forkpty router or a tuntap device, or lost it, needs a restart"
+            )
         if read.watched != before.watched:
             try:
                 self._watch_sources(read)
             except SubscribeError as exc:
                 raise RolloutRefused(str(exc)) from exc
+        if self._jails is not None and read.jails != before.jails:
+            self._jails.reload()
         for name in ("control_socket", "pidfile"):
             if getattr(read, name) != getattr(before, name):
                 log.warning("%s needs a restart", name.replace("_", "-"))

@@ -31,6 +31,8 @@ class PtyAccess:
             return "the kernel does not tell whose connection it is"
         if credentials.uid in self._uids:
             return None
+        if credentials.uid == OVERFLOW_UID:
+            return "your user has no number in the router's user namespace, and may not connect"
         return f"user {credentials.uid} may not connect: see forkptyrouter-allow-uid"
 
 

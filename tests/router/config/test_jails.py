@@ -134,6 +134,12 @@ def test_a_user_that_does_not_exist_is_refused(files: Files) -> None:
     ]
 
 
+def test_everybody_whom_the_kernel_cant_name_is_no_user(files: Files) -> None:
+    report = prepare(files.examine(f"{PTY}forkptyrouter-allow-uid = 65534"))
+    (problem,) = report.problems
+    assert problem.message.startswith("forkptyrouter-allow-uid: 65534 is what the kernel calls")
+
+
 def test_an_address_that_is_given_twice_is_refused(files: Files) -> None:
     report = prepare(files.examine(f"{PTY}forkptyrouter-stats = /run/pty.sock"))
     assert (

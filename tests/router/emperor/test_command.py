@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from uwsgi_router.protocol.emperor import OWN_NETWORK
 from uwsgi_router.router.config.emperor import EmperorConfig
 from uwsgi_router.router.config.hook_values import Hook
 from uwsgi_router.router.emperor.command import (
@@ -114,7 +115,10 @@ def test_a_launch_has_what_the_emperor_says() -> None:
     )
     assert launch.namespaces == {"pid", "net"}
     assert (launch.start_hook, launch.open_files) == ("/hook", 1024)
-    plain = launch_of(FILE, EmperorConfig(), {}, ["uwsgi"])
+    assert launch.environ[OWN_NETWORK] == "1"
+    # That of an Emperor in a network of its own is its vassals', too.
+    plain = launch_of(FILE, EmperorConfig(), {OWN_NETWORK: "1"}, ["uwsgi"])
+    assert OWN_NETWORK not in plain.environ
     assert (plain.owner, plain.namespaces, plain.capabilities) == (None, frozenset(), None)
 
 

@@ -38,6 +38,14 @@ def kind(directory: Path, *lines: str, **config: object) -> VassalKind:
         (("[app shop]", "command = x", "[uwsgi]", "http = :8080"), APPLICATIONS),
         (("[uwsgi]", "unprivileged-binary-patch-arg = node shop.js"), APPLICATIONS),
         (("[uwsgi]", "privileged-binary-patch = /usr/bin/shop", "http = :80"), APPLICATIONS),
+        # What a jail has inside is there for every program; a network for others is a router's.
+        (("[uwsgi]", "tuntap-device = uw0 /run/tun.sock", "uid = www-data"), ROUTER),
+        (("[uwsgi]", "forkptyurouter = /run/pty.sock"), ROUTER),
+        (("[uwsgi]", "tuntap-router = emp0 /run/tun.sock"), ROUTER),
+        (("[uwsgi]", "module = shop", "tuntap-device = uw0 /run/tun.sock"), UWSGI),
+        (("[uwsgi]", "tuntap-device-rule = in 0.0.0.0 0.0.0.0 allow", "module = shop"), UWSGI),
+        (("[uwsgi]", "module = shop", "forkptyrouter = /run/pty.sock"), UWSGI),
+        (("[app shop]", "command = x", "[uwsgi]", "tuntap-device = uw0 /run/t"), APPLICATIONS),
         # The program gets the file, and may be another uWSGI.
         (("[uwsgi]", "privileged-binary-patch = /opt/uwsgi", "module = shop:app"), UWSGI),
         # A switch that is off asks for nothing.
@@ -68,6 +76,7 @@ def test_files_of_all_vassals_decide_about_those_that_say_nothing(tmp_path: Path
     for word in ("vassals_include", "vassals_inherit", "vassals_include_before"):
         assert kind(tmp_path, "[uwsgi]", **{word: (str(common),)}) is UWSGI
         assert kind(tmp_path, "[app x]", "command = y", **{word: (str(common),)}) is APPLICATIONS
+    assert kind(tmp_path, "[uwsgi]", "forkptyrouter = x", vassals_include=(str(common),)) is UWSGI
     common.write_text("[uwsgi]\nhttp = :8080\n")
     assert kind(tmp_path, "[uwsgi]", vassals_inherit=(str(common),)) is ROUTER
     assert kind(tmp_path, "[uwsgi]", vassal_settings=("http=:8080",)) is ROUTER

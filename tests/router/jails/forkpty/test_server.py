@@ -274,6 +274,15 @@ async def test_another_user_is_refused_unless_allowed(
     assert server.counters.refused == (not allowed)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_a_user_without_a_number_here_is_told_so(
+    terminals: Terminals, tmp_path: Path
+) -> None:
+    terminals.router(address=f"@{tmp_path.name}")
+    printed = await terminals.client_of(65_534).rest()
+    assert b"your user has no number in the router's user namespace" in printed
+
+
 @pytest.mark.parametrize("allowed", [False, True])
 async def test_tcp_clients_are_refused_unless_allowed(terminals: Terminals, allowed: bool) -> None:
     server = terminals.router("echo rea''dy ", address="127.0.0.1:0", allow_tcp=allowed)
