@@ -33,7 +33,7 @@ class Plan:
         idle_part: of the connections to hold, only one in so many are held.
     """
 
-    rounds: int = 5
+    rounds: int = 4
     seconds: int = 2
     pairs: int = 8
     paces: int = 3

@@ -20,7 +20,7 @@ from bench.scenarios.http_routers import Command
 from bench.scenarios.nodes import lean
 from bench.scenarios.router import Router
 from bench.scenarios.tls_files import certificate
-from bench.scenarios.variants import BUILDS, Variant
+from bench.scenarios.variants import Variant, default_build
 
 TRANSFERS, CONNECTIONS = 8, 32
 LOAD = Load(connections=CONNECTIONS, paced=False)
@@ -124,7 +124,7 @@ def bring_up(
         Router(
             variant.name, group, node, ours_tls(variant) if encrypted else ours(variant, *options)
         )
-        for variant in BUILDS
+        for variant in default_build()
     ]
     theirs = haproxy_tls if encrypted else haproxy
     routers.append(Router("HAProxy", group, node, theirs, reference=True))

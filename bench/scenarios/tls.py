@@ -17,7 +17,7 @@ from bench.programs import MissingError, Program, StartError, answers, find, fre
 from bench.scenarios.http_routers import Command, haproxy, nginx, ours
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.tls_files import certificate
-from bench.scenarios.variants import BUILDS
+from bench.scenarios.variants import default_build
 
 LOAD = Load(script=heads.load(heads.FROM_BROWSER).script, paced=False)
 NEW = Unit("connection", "connections", "µs", 1e3)
@@ -55,7 +55,7 @@ def programs(directory: Path) -> dict[str, Secured]:
         return haproxy(port, node, place, bind)
 
     return {
-        **{variant.name: ours_with(partial(ours, variant)) for variant in BUILDS},
+        **{variant.name: ours_with(partial(ours, variant)) for variant in default_build()},
         "nginx": of_nginx,
         "HAProxy": of_haproxy,
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.compiled import compiled_router
-from bench.programs import our_router
+from bench.programs import MissingError, our_router
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,15 @@ COMPILED, PLAIN = Variant("uvloop", compiled=True), Variant("uvloop")
 ASYNCIO = Variant("asyncio", compiled=True)
 #: What is installed where it can be compiled, and where it can't: in this order in each table.
 BUILDS = (COMPILED, PLAIN)
+
+
+def default_build() -> tuple[Variant]:
+    """Return the build that users get here: the compiled one, or the plain one where nothing can be compiled.
+
+    Scenarios that differ little between the two measure this one only: each program costs twenty seconds.
+    """
+    try:
+        compiled_router()
+    except MissingError:
+        return (PLAIN,)
+    return (COMPILED,)

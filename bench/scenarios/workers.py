@@ -16,7 +16,7 @@ from bench.scenarios.http import LOAD, OVER_HTTP, OVER_UWSGI
 from bench.scenarios.http_routers import Command, bring_up, haproxy, nginx, ours, uwsgi
 from bench.scenarios.nodes import lean, nginx_node
 from bench.scenarios.router import Router
-from bench.scenarios.variants import BUILDS, Variant
+from bench.scenarios.variants import Variant, default_build
 
 __all__ = ["LOAD", "start"]
 
@@ -39,7 +39,7 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
             reference=True,
         ),
     ]
-    for variant in BUILDS:
+    for variant in default_build():
         for workers, more in (("1 worker", ()), ("2 workers", (_TWO,))):
             name = _named(variant, workers)
             routers += [

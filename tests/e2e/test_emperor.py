@@ -62,7 +62,7 @@ def test_files_come_change_and_go(lab: Place, place: Vassals) -> None:
     log = emperor.log()
     assert "three.ini: told to reload" in log
     assert "three.ini: told to stop: its file is gone" in log
-    assert f"three.ini (pid {pid}) has stopped: exit status 0" in log
+    assert f"three.ini (pid {pid}) has stopped: exit code 0" in log
     assert "three.ini: removed" in log
 
 
@@ -174,12 +174,11 @@ def test_each_death_says_how_and_what_was_written_last(lab: Place, place: Vassal
     emperor.command.wait_for_output("code.ini | ModuleNotFoundError: no shop\n")
     one = emperor.wait_for("code.ini", lambda one: one["last_end"])
     other = emperor.wait_for("killed.ini", lambda one: one["last_end"])
-    assert (one["last_end"], other["last_end"]) == ("exit status 22", "signal 9, SIGKILL")
+    assert (one["last_end"], other["last_end"]) == ("exit code 22", "signal 9, SIGKILL")
     assert one["last_lines"][-1] == "ModuleNotFoundError: no shop"
     wait_until(
         lambda: (
-            "has ended: exit status 22; it wrote last: ModuleNotFoundError: no shop"
-            in emperor.log()
+            "has ended: exit code 22; it wrote last: ModuleNotFoundError: no shop" in emperor.log()
         ),
         "the log says so",
     )
@@ -229,7 +228,7 @@ def test_a_program_that_is_not_there_ends_with_26(lab: Place, place: Vassals) ->
     place.put("one.ini")
     emperor = Emperor(lab, place, "emperor-wrapper = /nowhere/at/all")
     emperor.command.wait_for_output("one.ini | [emperor] cannot execute /nowhere/at/all")
-    emperor.wait_for("one.ini", lambda one: one["last_end"] == "exit status 26")
+    emperor.wait_for("one.ini", lambda one: one["last_end"] == "exit code 26")
 
 
 def test_who_closes_the_pipe_and_stays_is_killed(lab: Place, place: Vassals) -> None:
@@ -292,7 +291,7 @@ def test_a_graceful_stop_is_another_byte(lab: Place, place: Vassals) -> None:
     emperor.wait_for_state("one.ini", "serving")
     path.unlink()
     emperor.wait_gone("one.ini")
-    assert "has stopped: exit status 0" in emperor.log()
+    assert "has stopped: exit code 0" in emperor.log()
 
 
 # --- heartbeats ---

@@ -176,7 +176,7 @@ def test_a_reload_can_bring_and_take_an_emperor(lab: Place, place: Vassals) -> N
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_ready(60.0)
     wait_until(lambda: not alive(pid), "it has ended with its Emperor")
-    emperor.command.wait_for_output(f"one.ini (pid {pid}) has stopped: exit status 0")
+    emperor.command.wait_for_output(f"one.ini (pid {pid}) has stopped: exit code 0")
     emperor.ini.write_text(text)
     emperor.command.signal(signal.SIGHUP)
     emperor.command.wait_ready(60.0)

@@ -123,8 +123,8 @@ def test_nothing_to_execute_is_told_and_delayed(lab: Place, place: Vassals) -> N
         lambda: "one.ini | [emperor] cannot execute /nowhere: No such file" in emperor.log(),
         "it is told",
     )
-    assert emperor.wait_for("one.ini", lambda one: one["last_end"])["last_end"] == "exit status 26"
-    assert "exit status 26; it wrote last: [emperor] cannot execute /nowhere" in emperor.log()
+    assert emperor.wait_for("one.ini", lambda one: one["last_end"])["last_end"] == "exit code 26"
+    assert "exit code 26; it wrote last: [emperor] cannot execute /nowhere" in emperor.log()
 
 
 def test_wrappers_are_tried_in_order(lab: Place, place: Vassals) -> None:
@@ -163,7 +163,7 @@ def test_hooks_in_the_vassal_run_before_it(lab: Place, place: Vassals) -> None:
     )
     pipe = place.report("one.ini")["environ"]["UWSGI_EMPEROR_FD"]
     assert trace.read_text() == f"start one.ini {place.place}\nadvanced\ncommand {pipe}\n"
-    assert "one.ini start-hook has ended (exit status 3)" in emperor.log()
+    assert "one.ini start-hook has ended (exit code 3)" in emperor.log()
 
 
 def test_hooks_in_the_emperor_follow_the_start_and_the_end(lab: Place, place: Vassals) -> None:
@@ -218,7 +218,7 @@ def test_stop_hooks_run_when_the_emperor_ends_and_vassals_end_gently(
     emperor.command.wait()
     # uWSGI sends no stop byte then, and kills them after the mercy of 30 s.
     assert time.monotonic() - began < 20.0
-    assert emperor.log().count("has stopped: exit status 0") == 2
+    assert emperor.log().count("has stopped: exit code 0") == 2
     assert sorted(trace.read_text().split("\n")) == ["", "stop one.ini", "stop two.ini"]
 
 
@@ -226,7 +226,7 @@ def test_a_hook_that_fails_before_the_start_ends_it(tmp_path: Path) -> None:
     argv = [programs.uwsgi_router(), f"--emperor={tmp_path}", "--hook-emperor-start=exec:exit 4"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
-    assert "exit status 4" in done.stderr
+    assert "exit code 4" in done.stderr
 
 
 # --- owners and namespaces ---
@@ -429,7 +429,8 @@ def test_a_crash_loses_no_connection(lab: Place, place: Vassals) -> None:
     for client in clients:
         client.start()
     inode = path.stat().st_ino
-    wait_until(lambda: _queued(path) == 20, "they wait")
+    # The stopped vassal may not have closed the connection that it has answered last.
+    wait_until(lambda: _queued(path) >= 20, "they wait")
     os.kill(before, signal.SIGKILL)
     for client in clients:
         client.join()

@@ -95,7 +95,7 @@ def test_a_broken_application_says_why_and_comes_back_when_it_is_repaired(
     one = uwsgi.put("one")
     emperor = govern(lab, uwsgi)
     dead = emperor.wait_for("one.ini", lambda one: one["last_end"])
-    assert dead["last_end"] == "exit status 22"
+    assert dead["last_end"] == "exit code 22"
     assert "No module named 'no_such_module'" in emperor.log()
     uwsgi.app.write_text(good)
     touch(one)

@@ -25,19 +25,19 @@ def test_a_vassal_that_runs() -> None:
 
 
 def test_one_that_has_ended_before_says_how() -> None:
-    assert row(restarts=1, last_end="exit status 3").endswith("-       before: exit status 3")
+    assert row(restarts=1, last_end="exit code 3").endswith("-       before: exit code 3")
 
 
 def test_one_that_waits_says_until_when_and_what_it_wrote() -> None:
     members = {
         "pid": -1,
         "state": "throttled",
-        "last_end": "exit status 3",
+        "last_end": "exit code 3",
         "last_lines": ["a", "b\x1b"],
     }
     text = row(**members, next_start=NOW + 5, last_end_at=NOW - 300)
     assert "throttled    -    5 m" in text
-    assert "exit status 3; starts again at " in text
+    assert "exit code 3; starts again at " in text
     assert text.endswith(r"; it wrote last: b\x1b")
 
 

@@ -130,7 +130,9 @@ def test_it_has_a_session_and_nothing_but_its_pipe(bench: Bench) -> None:
     assert report["cwd"] == str(bench.vassals.place)
     # Python itself ignores these two.
     python = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
-    assert (report["blocked"], report["ignored"]) == (0, python)
+    # The C library's own, which no program can set, are as whoever started the tests has left them.
+    own = 1 << 32 - 1 | 1 << 33 - 1
+    assert (report["blocked"], report["ignored"] & ~own) == (0, python)
 
 
 def test_the_argument_vector_is_the_one_of_the_launch(bench: Bench) -> None:
@@ -217,7 +219,7 @@ def test_a_hook_that_fails_is_the_end(bench: Bench) -> None:
         bench.launch(exec_as_vassal=(read_hook("exec:exit 3"), read_hook(f"create:{trace}")))
     )
     assert bench.status() == 1
-    assert 'hook "exec:exit 3" (as-vassal) has failed: the command has ended (exit status 3)' in (
+    assert 'hook "exec:exit 3" (as-vassal) has failed: the command has ended (exit code 3)' in (
         bench.said()
     )
     assert not trace.exists()
@@ -242,7 +244,7 @@ def test_the_start_hook_gets_the_name_and_may_fail(bench: Bench, code: int) -> N
     hook.chmod(0o755)
     bench.started(bench.launch(start_hook=str(hook)))
     assert trace.read_text() == f"1 one.ini {bench.vassals.place}\n"
-    assert f"one.ini start-hook has ended (exit status {code})" in bench.said()
+    assert f"one.ini start-hook has ended (exit code {code})" in bench.said()
 
 
 # --- the owner of the file ---

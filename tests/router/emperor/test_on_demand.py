@@ -128,7 +128,7 @@ def test_names_are_no_part_of_the_command(loop: SelectorLoop, tmp_path: Path) ->
 
 def test_a_command_that_fails_or_hangs_is_told(loop: SelectorLoop, tmp_path: Path) -> None:
     sock, fault = found(loop, file_in(tmp_path), on_demand_exec="exit 3;")
-    assert (sock, fault) == (None, "emperor-on-demand-exec has ended (exit status 3)")
+    assert (sock, fault) == (None, "emperor-on-demand-exec has ended (exit code 3)")
     began = time.monotonic()
     sock, fault = found(loop, file_in(tmp_path), 0.2, on_demand_exec="exec sleep 100;")
     assert (sock, fault) == (None, "no answer within 0.2 s")

@@ -92,9 +92,9 @@ def test_a_spinning_fifo_waits_for_its_reader(tmp_path: Path) -> None:
 
 def test_commands_say_how_they_ended() -> None:
     assert do("exec:true") == []
-    with pytest.raises(HookError, match="exit status 3"):
+    with pytest.raises(HookError, match="exit code 3"):
         do("exec:exit 3")
-    assert do("safeexec:exit 3") == ["the command has ended (exit status 3)"]
+    assert do("safeexec:exit 3") == ["the command has ended (exit code 3)"]
     assert run_program(["/bin/sh", "-c", "kill -9 $$"], _ENVIRON) == -9
     assert run_program(["/nowhere"], {}) == 127
 

@@ -40,7 +40,7 @@ def test_hooks_after_a_start_know_the_vassal(loop: SelectorLoop, tmp_path: Path,
     assert runner.busy
     turn_until(loop, lambda: not runner.busy)
     assert log.having(f"hooks as Emperor of one.ini: one.ini 4711 33 34 {tmp_path} {tmp_path}")
-    assert log.having("hooks as Emperor of one.ini: ended (exit status 0)")
+    assert log.having("hooks as Emperor of one.ini: ended (exit code 0)")
 
 
 def test_the_emperor_does_not_wait_for_them(loop: SelectorLoop, tmp_path: Path, log: Log) -> None:
@@ -93,7 +93,7 @@ def test_an_exit_is_that_of_the_sequence_only(loop: SelectorLoop, tmp_path: Path
     runner = HookRunner(loop, config(hook_as_emperor=["exit:5", "print:never"]))
     runner.spawned(file_in(tmp_path), 1)
     turn_until(loop, lambda: not runner.busy)
-    assert log.having("ended (exit status 5)")
+    assert log.having("ended (exit code 5)")
     assert not log.having("never")
 
 
@@ -109,7 +109,7 @@ def test_the_stop_hook_gets_the_name_and_nothing_else(
     runner.stopped(file_in(tmp_path))
     turn_until(loop, lambda: idle)
     assert log.having(f"stop-hook {hook} one.ini: 1 one.ini {tmp_path}")
-    assert log.having(f"stop-hook {hook} one.ini: ended (exit status 2)")
+    assert log.having(f"stop-hook {hook} one.ini: ended (exit code 2)")
 
 
 def test_without_hooks_there_is_no_process(loop: SelectorLoop, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_hooks_before_the_start_change_the_emperor(
 
 
 @pytest.mark.parametrize(
-    ("hook", "words"), [("exec:exit 9", "exit status 9"), ("exit:0", "says exit:0")]
+    ("hook", "words"), [("exec:exit 9", "exit code 9"), ("exit:0", "says exit:0")]
 )
 def test_one_that_fails_ends_the_start(hook: str, words: str) -> None:
     with pytest.raises(StartError, match=words):
