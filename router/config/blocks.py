@@ -7,13 +7,17 @@ import glob
 import os
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from uwsgi_router.router.config.ini import read_text
 from uwsgi_router.router.config.lines import Line
 
 MAX_TIMES = 10_000
+# What somebody else's file may ask for: a pattern costs a look at one directory, and a few steps for each host name.
+_MOST_NAMES = 1000
+_MOST_REPEATS = 3
+_GROUPS = re.compile(r"[({]")
+_REPEATS = re.compile(r"[*+?]")
 BUILT_IN = frozenset({"fastrouter", "http", "rawrouter", "sslrouter"})
 _SHORT_FORMS = {
     "for": "for",
@@ -58,7 +62,13 @@ def names_asked_for(line: Line) -> set[str]:
 
 
 def values(
-    name: str, value: str, environ: Mapping[str, str], before: Sequence[Line]
+    name: str,
+    value: str,
+    environ: Mapping[str, str],
+    before: Sequence[Line],
+    read: Callable[[str], str],
+    *,
+    cheap: bool = False,
 ) -> Sequence[str | None]:
     """Return the values that a block is used for.
 
@@ -67,30 +77,59 @@ def values(
         value: its value, expanded.
         environ: for ``if-env``.
         before: the settings so far, for ``if-opt``.
+        read: reads a file; raises OSError.
+        cheap: the file is somebody else's: patterns that may take long are refused.
 
     Raises:
         ValueError: with what was expected.
     """
     if name.startswith("for"):
-        return _loop(name, value)
+        return _loop(name, value, read, cheap=cheap)
     what = _SHORT_FORMS.get(name, name).removeprefix("if-")
+    if cheap and what.endswith("hostname-match") and not _is_cheap(value):
+        raise ValueError("the pattern may take too long here")
     found = _condition(what.removeprefix("not-"), value, environ, before)
     if what.startswith("not-"):
         return (None,) if found is None else ()
     return () if found is None else (found,)
 
 
-def _loop(name: str, value: str) -> Sequence[str]:
+def _is_cheap(pattern: str) -> bool:
+    """Return True if no host name takes long to be compared with a pattern."""
+    return not _GROUPS.search(pattern) and len(_REPEATS.findall(pattern)) <= _MOST_REPEATS
+
+
+def _names(pattern: str) -> Sequence[str]:
+    """Return the paths that match, without a walk over the file system.
+
+    Raises:
+        ValueError: that would be one.
+    """
+    directory, _ = os.path.split(pattern)
+    if glob.has_magic(directory) or "**" in pattern:
+        raise ValueError("only the last part may be a pattern here")
+    try:
+        with os.scandir(directory or ".") as entries:
+            if sum(1 for _ in zip(range(_MOST_NAMES + 1), entries, strict=False)) > _MOST_NAMES:
+                raise ValueError(f"{directory or '.'}: more than {_MOST_NAMES} files")
+    except OSError:
+        return ()
+    return sorted(glob.glob(pattern))
+
+
+def _loop(name: str, value: str, read: Callable[[str], str], *, cheap: bool) -> Sequence[str]:
     if name == "for":
         return value.split()
     if name == "for-glob":
-        return [] if "\0" in value else sorted(glob.glob(value))
+        if "\0" in value:
+            return []
+        return _names(value) if cheap else sorted(glob.glob(value))
     if name == "for-times":
         if not (value.isascii() and value.isdigit() and len(value) < 9 and int(value) <= MAX_TIMES):
             raise ValueError(f"expected a whole number up to {MAX_TIMES}")
         return [str(number) for number in range(1, int(value) + 1)]
     try:
-        return read_text(value).splitlines()
+        return read(value).splitlines()
     except OSError as error:
         raise ValueError(f"{value}: {error.strerror}") from None
 

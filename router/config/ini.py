@@ -87,15 +87,16 @@ def _normal(section: str) -> str:
     return " ".join(words) if len(words) == 2 and words[0] == "app" else section
 
 
-def read_text(path: str, *, regular: bool = False) -> str:
+def read_text(path: str, *, regular: bool = False, most: int = MAX_FILE) -> str:
     """Return the text of a file, as it is; bytes that are no UTF-8 survive.
 
     Args:
         path: of the file.
         regular: it has to be a regular file: to open or read another one may take for ever.
+        most: characters that it may have.
 
     Raises:
-        OSError: if it cannot be read, or is larger than :data:`MAX_FILE`.
+        OSError: if it cannot be read, or is larger.
     """
     if "\0" in path:
         raise OSError(errno.EINVAL, "a NUL byte in its name")
@@ -104,9 +105,9 @@ def read_text(path: str, *, regular: bool = False) -> str:
     with open(descriptor, encoding="utf-8", errors="surrogateescape", newline=None) as file:
         if regular and not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file")
-        text = file.read(MAX_FILE + 1)
-    if len(text) > MAX_FILE:
-        raise OSError(errno.EFBIG, "the file is larger than 4 MiB")
+        text = file.read(most + 1)
+    if len(text) > most:
+        raise OSError(errno.EFBIG, f"the file is larger than {most // 1024} KiB")
     return text
 
 

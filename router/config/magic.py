@@ -25,10 +25,10 @@ def of_process() -> dict[str, str]:
     return {
         "%": "%",
         "[": "\033",
-        "v": os.getcwd(),
+        "v": _directory(),
         "V": __version__,
         "h": socket.gethostname(),
-        "b": os.path.abspath(sys.argv[0]),
+        "b": os.path.normpath(os.path.join(_directory(), sys.argv[0])),
         "k": str(os.cpu_count() or 1),
         "t": str(int(now)),
         "T": str(int(now * 1_000_000)),
@@ -37,6 +37,14 @@ def of_process() -> dict[str, str]:
         "g": str(os.getgid()),
         "G": _group(),
     }
+
+
+def _directory() -> str:
+    """Return the working directory; "" if it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def of_file(path: str, section: str) -> dict[str, str]:

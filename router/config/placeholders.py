@@ -36,6 +36,7 @@ class Placeholders:
         lookup: the value of a placeholder as written, or None.
         environ: for ``$(VARIABLE)``.
         read: the text of a file, for ``@(FILE)``; raises ``OSError``.
+        longest: characters that a value may have.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Placeholders:
         lookup: Callable[[str], str | None],
         environ: Mapping[str, str],
         read: Callable[[str], str],
+        longest: int = MAX_LENGTH,
     ) -> None:
+        self._longest = longest
         self._lookup = lookup
         self._environ = environ
         self._read = read
@@ -57,7 +60,7 @@ class Placeholders:
 
         Raises:
             ExpansionError: for a file that cannot be read, a placeholder that leads to itself, a division by zero
-                and results above a megabyte.
+                and results that are too long.
         """
         if "(" not in text:
             return text
@@ -66,12 +69,25 @@ class Placeholders:
         text = VARIABLE.sub(lambda match: self._environ.get(match[1], match[0]), text)
         text = _FILE.sub(lambda match: self._file(match[1]), text)
         while True:
-            replaced = PLACEHOLDER.sub(self._value, text)
-            if len(replaced) > MAX_LENGTH:
-                raise ExpansionError("the value is longer than a megabyte")
+            replaced = self._replaced(text)
             if replaced == text:
                 return text.replace(_MARK, "%(")
             text = replaced
+
+    def _replaced(self, text: str) -> str:
+        """Return the text with each placeholder replaced once; a few lines can ask for more than there is memory."""
+        parts: list[str] = []
+        end = length = 0
+        for match in PLACEHOLDER.finditer(text):
+            value = self._value(match)
+            parts += (text[end : match.start()], value)
+            end = match.end()
+            length += len(value)
+            if length > self._longest:
+                break
+        if max(length, len(text)) > self._longest:
+            raise ExpansionError(f"the value is longer than {self._longest} characters")
+        return "".join((*parts, text[end:]))
 
     def _file(self, path: str) -> str:
         if "://" in path:

@@ -11,7 +11,12 @@ from dataclasses import replace
 
 from uwsgi_router.router.config import app_sections, blocks, ini, language, magic, table
 from uwsgi_router.router.config.lines import ConfigurationExit, Line, Problem
-from uwsgi_router.router.config.placeholders import ExpansionError, Placeholders, names_in
+from uwsgi_router.router.config.placeholders import (
+    MAX_LENGTH,
+    ExpansionError,
+    Placeholders,
+    names_in,
+)
 
 MAX_DEPTH = 16
 MAX_LINES = 50_000
@@ -38,6 +43,8 @@ class Script:
     Args:
         environ: variables that it may ask for.
         read: reads a file; raises OSError.
+        longest: characters that an expanded value may have; None: as many as there may ever be.
+        cheap: it is somebody else's, who must not be able to take our time: patterns that may take long are refused.
 
     Attributes:
         lines: what was set, in order, values not yet expanded.
@@ -48,14 +55,20 @@ class Script:
     """
 
     def __init__(
-        self, environ: Mapping[str, str], read: Callable[[str], str] = ini.read_text
+        self,
+        environ: Mapping[str, str],
+        read: Callable[[str], str] = ini.read_text,
+        *,
+        longest: int | None = None,
+        cheap: bool = False,
     ) -> None:
         self.lines: list[Line] = []
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self.applications: dict[str, list[Line]] = {}
         self._first: dict[str, str] = {}
-        self.placeholders = Placeholders(self._first.get, environ, read)
+        self.placeholders = Placeholders(self._first.get, environ, read, longest or MAX_LENGTH)
+        self._cheap = cheap
         self._read_text = read
         self._environ = environ
         self._magic = magic.of_process()
@@ -133,7 +146,9 @@ class Script:
         self.placeholders.used |= blocks.names_asked_for(line)
         value = self.expand(line)
         try:
-            values = blocks.values(line.name, value, self._environ, self.lines)
+            values = blocks.values(
+                line.name, value, self._environ, self.lines, self._read_text, cheap=self._cheap
+            )
         except ValueError as error:
             self.problems.append(Problem(line.where, f"{line.name}: {error}"))
             values = ()

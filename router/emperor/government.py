@@ -25,6 +25,8 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 #: Seconds between a notice of a change and the look at what has changed: writers are given time to finish.
 SETTLE: Final = 0.1
+#: Seconds until what has failed for want of a descriptor is tried again.
+AGAIN: Final = 1.0
 #: Program that vassals are made for; where there is a wrapper, it need not be there.
 UWSGI: Final = "uwsgi"
 #: Seconds that vassals have to end when nobody says another number.
@@ -152,7 +154,14 @@ class Government:
         dead, self._dead = self._dead, []
         # As long as nobody has waited for the leaders, their numbers are nobody else's.
         leaders = {vassal.pid for vassal in dead}
-        end_sessions(leaders, spared=leaders)
+        try:
+            end_sessions(leaders, spared=leaders)
+        except OSError as exc:
+            # To look at all processes takes a descriptor.
+            log.error("what %s left can't be ended yet: %s", _count(dead), exc.strerror)  # noqa: TRY400
+            self.loop.call_later(AGAIN, self._bury)
+            self._dead = dead + self._dead
+            return
         for vassal in dead:
             vassal.bury()
 

@@ -15,6 +15,11 @@ _KEPT: Final = "setpcap"
 
 def tyrant_fault(file: VassalFile) -> str | None:
     """Return why a file's owner can't be what its vassal runs as; None: it can."""
+    if file.linked_by >= 0:
+        return (
+            f"[emperor-tyrant] {file.name} is a link that user {file.linked_by} has made to a file of user {file.uid}:"
+            " who makes a link could have another file run as that user"
+        )
     if file.uid and file.gid:
         return None
     whose = "user root" if not file.uid else "group root"

@@ -30,13 +30,15 @@ _MOST_SHOWN: Final = 3
 # What is read of one vassal's file and all that it includes.
 _MOST_FILES: Final = 200
 _MOST_CHARACTERS: Final = 1024 * 1024
+_MOST_LINES: Final = 50_000
+_LONGEST_VALUE: Final = 16 * 1024
 
 
 class _BoundedReader:
     """Reader of files for the Emperor: whoever may write a vassal's file must not be able to hold it up."""
 
     def __init__(self) -> None:
-        self._files = self._characters = 0
+        self._files = self._characters = self._lines = 0
 
     def read(self, path: str) -> str:
         """Return the text of a regular file.
@@ -45,10 +47,13 @@ class _BoundedReader:
             OSError: it can't be read, or there were too many.
         """
         self._files += 1
-        if self._files > _MOST_FILES or self._characters > _MOST_CHARACTERS:
+        if self._files > _MOST_FILES:
             raise OSError(errno.EFBIG, "too much is included")
-        text = read_text(path, regular=True)
+        text = read_text(path, regular=True, most=_MOST_CHARACTERS - self._characters)
         self._characters += len(text)
+        self._lines += text.count("\n")
+        if self._lines > _MOST_LINES:
+            raise OSError(errno.EFBIG, "too many lines")
         return text
 
 
@@ -98,16 +103,35 @@ def kind_of(
     """
     if not file.path.endswith(".ini") or (config.magic_exec and os.access(file.path, os.X_OK)):
         return VassalKind.UWSGI
-    if not os.access(file.directory, os.X_OK):
-        # Its program says so, in words.
-        return VassalKind.UWSGI
     settings = [Line("set", setting, "") for setting in config.vassal_settings]
-    # As the vassal does: what a file includes is looked for in its directory.
-    with contextlib.chdir(file.directory):
-        signs = _signs_of([*settings, Line("ini", file.path, "")], environ)
-        if not signs:
-            signs = _signs_of(_all_lines(file, config), environ)
+    try:
+        with _inside(file.directory):
+            signs = _signs_of([*settings, Line("ini", file.path, "")], environ)
+            if not signs:
+                signs = _signs_of(_all_lines(file, config), environ)
+    except OSError:
+        # The directory is gone, or closed to us. Its program says so, in words.
+        return VassalKind.UWSGI
     return _kind(signs)
+
+
+@contextlib.contextmanager
+def _inside(directory: str) -> Iterator[None]:
+    """Be in the directory of a vassal: what its file includes is looked for there.
+
+    Raises:
+        OSError: it can't be entered.
+    """
+    # Our own one may have been removed: it has no name then.
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir(directory)
+        try:
+            yield
+        finally:
+            os.fchdir(before)
+    finally:
+        os.close(before)
 
 
 def _all_lines(file: VassalFile, config: EmperorConfig) -> Iterator[Line]:
@@ -130,7 +154,7 @@ def keys_of(
     if not file.path.endswith(".ini"):
         return frozenset()
     found: set[str] = set()
-    with contextlib.chdir(file.directory):
+    with _inside(file.directory):
         script = _script_of(_all_lines(file, config), environ)
         for name, lines in script.applications.items():
             hosts = [script.expand(line) for line in lines if line.name == "host"]
@@ -155,7 +179,7 @@ def _announced_key(text: str) -> str:
 
 
 def _script_of(lines: Iterable[Line], environ: Mapping[str, str]) -> Script:
-    script = Script(environ, _BoundedReader().read)
+    script = Script(environ, _BoundedReader().read, longest=_LONGEST_VALUE, cheap=True)
     try:
         script.run(list(lines))
     except ConfigurationExit:

@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from uwsgi_router.protocol.text import printable, show
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.subscriptions.application.lines import KEPT, NamedLines, kept_lines
+
+#: Pipes of former processes of one vassal that stay open.
+MOST_FORMER: Final = 4
 
 
 class VassalOutput:
@@ -32,6 +36,9 @@ class VassalOutput:
         """Return the writing end of a pipe for a new process, which the caller closes."""
         self._former.extend(self._lines)
         self._lines = kept_lines()
+        while len(self._open) > MOST_FORMER:
+            # One that is started again and again must not take all of the Emperor's descriptors.
+            self._close(self._open[0])
         reading, writing = os.pipe()
         self.read_from(reading)
         return writing
@@ -45,9 +52,12 @@ class VassalOutput:
 
     def _read(self, lines: NamedLines) -> None:
         if not lines.read():
-            self._loop.remove_reader(lines.fileno())
-            lines.close()
-            self._open.remove(lines)
+            self._close(lines)
+
+    def _close(self, lines: NamedLines) -> None:
+        self._loop.remove_reader(lines.fileno())
+        lines.close()
+        self._open.remove(lines)
 
     def take_rest(self) -> None:
         """Take what a process has written that has ended."""

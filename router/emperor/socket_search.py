@@ -23,7 +23,13 @@ from uwsgi_router.router.emperor.on_demand import (
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.net.unix_file import SocketFile
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
-from uwsgi_router.router.supervision.process import ChildCommand, cause_of, fork_child, reap, spawn
+from uwsgi_router.router.supervision.process import (
+    ChildCommand,
+    cause_of,
+    fork_watched,
+    reap,
+    spawn,
+)
 from uwsgi_router.router.supervision.sessions import end_sessions
 
 #: Seconds that finding a name, and binding it, may take.
@@ -126,11 +132,11 @@ class SocketSearch:
         """Start the process."""
         finder = self._finder
         self._timer = self._loop.call_later(finder.patience, self._late, finder.patience)
-        self._ours, theirs = socket.socketpair()
-        number = theirs.fileno()
         try:
+            self._ours, theirs = socket.socketpair()
             with theirs:
-                self._pid = fork_child(
+                number = theirs.fileno()
+                self._pid, self._pidfd = fork_watched(
                     lambda: _search(self._file, finder.config, finder.process, self._name, number)
                 )
         except OSError as exc:
@@ -139,7 +145,6 @@ class SocketSearch:
             # Not before the caller knows that there is a search.
             self._timer = self._loop.call_later(0, self._fail, text)
             return
-        self._pidfd = os.pidfd_open(self._pid)
         self._loop.add_reader(self._ours.fileno(), self._answered)
 
     def cancel(self) -> None:

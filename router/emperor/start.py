@@ -1,12 +1,12 @@
 """Start of a vassal with all that the Emperor has of it: pipe, output, pidfd; or with nothing left if that fails."""
 
 import os
-import signal
 import socket
 
 from uwsgi_router.router.emperor.child import start_vassal
 from uwsgi_router.router.emperor.command import VassalLaunch
 from uwsgi_router.router.emperor.output import VassalOutput
+from uwsgi_router.router.supervision.process import watched
 
 
 def start_watched(
@@ -30,17 +30,7 @@ def start_watched(
                 pid = start_vassal(launch, theirs.fileno(), stdin, writing)
             finally:
                 os.close(writing)
-            return pid, _watched(pid), ours
+            return pid, watched(pid), ours
         except OSError:
             ours.close()
             raise
-
-
-def _watched(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except OSError:
-        # Nobody has waited for it: its number is its own.
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise

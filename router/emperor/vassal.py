@@ -44,6 +44,11 @@ _EVENTS: Final[Mapping[int, VassalEvent]] = {
 }
 
 
+def _rights(file: VassalFile) -> tuple[int, int, int]:
+    """Return what decides who a tyrant's vassal is, and whether it is at all."""
+    return file.uid, file.gid, file.linked_by
+
+
 class VassalCourt(Protocol):
     """Court of an Emperor: what vassals need of it."""
 
@@ -156,7 +161,7 @@ class Vassal:
             if before != file:
                 self.chronicle.modified = max(self.chronicle.modified, file.mtime)
                 self.tell(VassalEvent.CHANGED)
-        elif self._court.config.tyrant and (before.uid, before.gid) != (file.uid, file.gid):
+        elif self._court.config.tyrant and _rights(before) != _rights(file):
             log.warning(
                 "%s: its file has another owner: it is stopped, and started as him", self.name
             )

@@ -15,6 +15,8 @@ class VassalFile:
         uid: its owner; the link's with ``emperor-tyrant-nofollow``.
         gid: its group; likewise.
         monitor: the place that it was found in, as statistics show it.
+        linked_by: with ``emperor-tyrant``, another user than its owner and root who has made a link on its way; -1:
+            nobody.
     """
 
     name: str
@@ -24,6 +26,7 @@ class VassalFile:
     uid: int
     gid: int
     monitor: str
+    linked_by: int = -1
 
 
 class VassalRefused(Exception):

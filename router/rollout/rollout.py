@@ -248,6 +248,10 @@ class Rollout:
         except OSError as exc:
             self._machine.broke(name, f"{vassal.path}: {exc.strerror or exc}")
             return
+        except OverflowError:
+            why = f"{vassal.path}: no file can be newer than the Emperor says it is ({mtime:.0f})"
+            self._machine.broke(name, why)
+            return
         withdrawal.touched()
 
     def _tail(self, vassal: PlannedVassal) -> LogTail:

@@ -71,6 +71,31 @@ def fork_child(body: Callable[[], object], fork: Callable[[], int] = os.fork) ->
     return pid
 
 
+def fork_watched(body: Callable[[], object]) -> tuple[int, int]:
+    """Do as :func:`fork_child`; return the child's id and its pidfd.
+
+    Raises:
+        OSError: there is no process, and nothing is left of the attempt.
+    """
+    pid = fork_child(body)
+    return pid, watched(pid)
+
+
+def watched(pid: int) -> int:
+    """Return the pidfd of a new child.
+
+    Raises:
+        OSError: there is none, and the child is dead.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        # Nobody has waited for it: its number is its own.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
 def unblock_signals() -> None:
     """Let signals arrive in a child whose ``body`` takes its time, or executes a program."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -90,11 +115,14 @@ def _run_child(body: Callable[[], object]) -> NoReturn:
 
 
 def _execute(command: ChildCommand) -> NoReturn:
+    what = f"execute {command.argv[0]}"
     try:
         for descriptor in command.descriptors:
             os.set_inheritable(descriptor, True)
         if command.directory is not None:
+            what = f"enter {command.directory}"
             os.chdir(command.directory)
+        what = f"execute {command.argv[0]}"
         if command.umask is not None:
             os.umask(command.umask)
         if command.prepare is not None:
@@ -103,7 +131,7 @@ def _execute(command: ChildCommand) -> NoReturn:
         os.execvpe(command.argv[0], list(command.argv), dict(command.environ))  # noqa: S606 - no shell is the point
     except BaseException as exc:  # noqa: BLE001 - nothing of the parent's may run in the child
         text = exc.strerror if isinstance(exc, OSError) else repr(exc)
-        os.write(2, f"cannot execute {command.argv[0]}: {text}\n".encode(errors="replace"))
+        os.write(2, f"cannot {what}: {text}\n".encode(errors="replace"))
     finally:
         os._exit(NOT_EXECUTED)
 

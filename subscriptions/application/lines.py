@@ -1,7 +1,10 @@
 """Output of copies: lines with the copy's name before them, and the last ones of each for reports."""
 
+import array
+import fcntl
 import os
 import re
+import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -54,9 +57,14 @@ class NamedLines:
         return bool(data)
 
     def drain(self) -> None:
-        """Pass on all that is there, for a copy that has ended."""
-        while self.read():
-            if not _is_ready(self.descriptor):
+        """Pass on all that is there now, for a copy that has ended.
+
+        Processes that it has left may write on, and faster than it is read: that is not waited for.
+        """
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.descriptor, termios.FIONREAD, waiting)
+        for _ in range(0, waiting[0], _READ):
+            if not self.read():
                 break
         if self._begun:
             self._pass_on([self._begun])
@@ -72,14 +80,6 @@ class NamedLines:
         clean = [_CONTROL.sub(b"?", line.rstrip(b"\r")) for line in lines]
         self._kept.extend(line.decode("utf-8", "backslashreplace")[:1000] for line in clean if line)
         self._write(b"".join(self._prefix + line + b"\n" for line in clean))
-
-
-def _is_ready(descriptor: int) -> bool:
-    import select  # noqa: PLC0415
-
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return any(event & select.POLLIN for _, event in poll.poll(0))
 
 
 def kept_lines() -> deque[str]:

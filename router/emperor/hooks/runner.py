@@ -15,7 +15,7 @@ from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.process import (
     cause_of,
-    fork_child,
+    fork_watched,
     reap,
 )
 from uwsgi_router.router.supervision.sessions import end_sessions
@@ -201,13 +201,12 @@ class _HookProcess:
         self._loop, self._what, self._ended = loop, what, ended
         self._output, writer = os.pipe()
         try:
-            self.pid = fork_child(lambda: _with_output(writer, body))
+            self.pid, self._pidfd = fork_watched(lambda: _with_output(writer, body))
         except OSError:
             os.close(self._output)
             raise
         finally:
             os.close(writer)
-        self._pidfd = os.pidfd_open(self.pid)
         os.set_blocking(self._output, False)
         self._rest = b""
         loop.add_reader(self._pidfd, self._look)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import EmperorConfig
+from uwsgi_router.router.emperor.path_links import resolve
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 
 log = logging.getLogger("uwsgi-router.emperor")
@@ -67,14 +68,21 @@ class Monitor:
             path: of the file, absolute.
             directory: working directory of the vassal.
         """
-        link = os.lstat if self.config.nofollow else os.stat
+        nofollow, tyrant_nofollow = self.config.nofollow, self.config.tyrant_nofollow
+        linked_by = -1
         try:
-            found = link(path)
-            owner = os.lstat(path) if self.config.tyrant_nofollow else found
+            found = os.lstat(path) if nofollow else os.stat(path)
+            owner = os.lstat(path) if tyrant_nofollow else found
+            if self.config.tyrant and not (nofollow or tyrant_nofollow):
+                found, makers = resolve(path)
+                owner = found
+                linked_by = max(makers - {0, owner.st_uid}, default=-1)
         except OSError:
             return None
         regular = stat.S_ISREG(found.st_mode)
         if not (regular or (self.config.nofollow and stat.S_ISLNK(found.st_mode))):
             return None
         ids = owner.st_uid, owner.st_gid
-        return VassalFile(name, directory, path, found.st_mtime_ns / 1e9, *ids, self.shown)
+        return VassalFile(
+            name, directory, path, found.st_mtime_ns / 1e9, *ids, self.shown, linked_by
+        )

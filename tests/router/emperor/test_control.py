@@ -2,8 +2,11 @@
 
 import json
 import os
+import resource
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from uwsgi_router.router.emperor.control import (
 )
 from uwsgi_router.router.emperor.government import Government
 from uwsgi_router.router.emperor.metrics import metrics
+from uwsgi_router.router.emperor.socket_search import SocketFinder
 from uwsgi_router.router.emperor.vassal import Vassal
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 from uwsgi_router.router.supervision.loop import SelectorLoop
@@ -27,12 +31,14 @@ from uwsgi_router.router.supervision.loop import SelectorLoop
 class Emperor:
     """A government whose vassals have not begun, its control socket, and a client."""
 
-    def __init__(self, directory: Path, **limits: float) -> None:
+    def __init__(
+        self, directory: Path, program: Sequence[str] = ("true",), **limits: float
+    ) -> None:
         self.loop = SelectorLoop()
         self.directory = directory
         self.government = Government(
             self.loop, EmperorConfig(places=(str(directory),)), ProcessConfig(), [],
-            program=("true",), environ={}, write=lambda _: None,
+            program=program, environ={}, write=lambda _: None,
         )  # fmt: skip
         self.path = str(directory / "control")
         self.control = EmperorControl(
@@ -174,3 +180,82 @@ def test_metrics_of_vassals(emperor: Emperor) -> None:
     lines = metrics(emperor.government).decode().splitlines()
     assert 'uwsgi_router_vassals{state="waiting"} 1' in lines
     assert 'uwsgi_router_vassal_up{vassal="a\\"\\\\.ini"} 0' in lines
+
+
+@contextmanager
+def no_descriptors(spare: int) -> Iterator[None]:
+    """Leave so many descriptors to this process."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first = os.dup(0)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(first + 64, 256), before[1]))
+    taken = [first]
+    try:
+        while True:
+            try:
+                taken.append(os.dup(0))
+            except OSError:
+                break
+        for _ in range(spare):
+            os.close(taken.pop())
+        yield
+    finally:
+        for one in taken:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_clients_that_wait_for_a_descriptor_take_no_time(emperor: Emperor) -> None:
+    emperor.vassal("shop.ini")
+    client = emperor.connect()
+    with no_descriptors(0):
+        emperor.loop.step(0.1)
+        begin = time.monotonic()
+        # Nothing wakes the loop before it looks again.
+        emperor.loop.step(0.2)
+        assert time.monotonic() - begin > 0.15
+    deadline = time.monotonic() + 10
+    client.sendall(encode_question(Question("vassals")))
+    while not (found := emperor.answers(client)):
+        assert time.monotonic() < deadline
+    assert found[-1]["ok"]
+
+
+def test_the_end_of_a_vassal_waits_for_a_descriptor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # What lives on keeps the pipes, so that the end of the vassal sets no descriptor free.
+    emperor = Emperor(tmp_path, ("/bin/sh", "-c", "setsid sleep 3 & exit 0"))
+    (tmp_path / "shop.ini").write_text("[uwsgi]\nhttp = :80\n")
+    vassal = emperor.vassal("shop.ini")
+    vassal.start()
+    while vassal.pid < 0:
+        emperor.loop.step(0.1)
+    pid = vassal.pid
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with no_descriptors(0):
+        emperor.loop.step(1.0)
+    assert "can't be ended yet" in caplog.text
+    deadline = time.monotonic() + 10
+    while vassal.pid == pid:
+        assert time.monotonic() < deadline
+        emperor.loop.step(0.5)
+    assert f"shop.ini (pid {pid}) has ended" in caplog.text
+    emperor.government.kill()
+    emperor.close()
+
+
+@pytest.mark.parametrize("spare", range(6))
+def test_a_search_without_descriptors_has_failed(
+    loop: SelectorLoop, tmp_path: Path, spare: int
+) -> None:
+    config = EmperorConfig(on_demand_exec="echo nothing-here:x #")
+    finder = SocketFinder(loop, config, ProcessConfig())
+    file = VassalFile("a.ini", str(tmp_path), str(tmp_path / "a.ini"), 1.0, 0, 0, str(tmp_path))
+    faults: list[str] = []
+    with no_descriptors(spare):
+        finder.find(file, lambda _, fault: faults.append(fault))
+        deadline = time.monotonic() + 10
+        while not faults:
+            assert time.monotonic() < deadline
+            loop.step(0.5)
+    assert len(faults) == 1

@@ -1,6 +1,8 @@
 """Kinds of vassals: what a file says decides which program runs it."""
 
 import os
+import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -159,3 +161,69 @@ def test_what_is_included_again_and_again_ends(tmp_path: Path) -> None:
     (tmp_path / "large").write_text("#" * 1_000_000 + "\n")
     includes = ["include = large"] * 40_000
     assert kind(tmp_path, "[uwsgi]", *includes, "http = :80") is ROUTER
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for-readline = {fifo}",
+        "set-placeholder = a = @({fifo})",
+        "include = {fifo}",
+        "for-glob = /*/*/*/*/*/*",
+        "for-glob = /**/x",
+        "if-hostname-match = (?:(?:(?:.?){{100}}){{100}}){{100}}x",
+        "if-hostname-match = .*.*.*.*.*.*.*.*x",
+        "if-not-hostname-match = (.?.?)*x",
+    ],
+)
+def test_no_file_takes_the_emperors_time(tmp_path: Path, line: str) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    file = vassal(
+        tmp_path, "[uwsgi]", line.format(fifo=fifo), "http = :1", "end" + line[:3].strip("-") + " ="
+    )
+    begin = time.process_time()
+    kind_of(file, EmperorConfig(), {})
+    keys_of(file, EmperorConfig(), {})
+    assert time.process_time() - begin < 1.0
+
+
+def test_no_file_takes_the_emperors_memory(tmp_path: Path) -> None:
+    large = "set-placeholder = b = " + "y" * 100_000
+    file = vassal(tmp_path, "[uwsgi]", large, "subscribe-to = x:" + "%(b)" * 30_000)
+    tracemalloc.start()
+    try:
+        keys_of(file, EmperorConfig(), {})
+        assert tracemalloc.get_traced_memory()[1] < 30_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_patterns_of_one_directory_and_lines_of_files_still_work(tmp_path: Path) -> None:
+    (tmp_path / "a.part").write_text("[uwsgi]\nhttp = :8080\n")
+    (tmp_path / "names").write_text("one\ntwo\n")
+    parts = ("for-glob = *.part", "include = %(_)", "endfor =")
+    assert kind(tmp_path, "[uwsgi]", *parts) is ROUTER
+    lines = ("for-readline = names", "subscribe-to = 127.0.0.1:3032:%(_).example", "endfor =")
+    keys = keys_of(vassal(tmp_path, "[uwsgi]", *lines), EmperorConfig(), {})
+    assert keys == {b"one.example", b"two.example"}
+    host = ("if-hostname-match = .", "http = :8080", "endif =")
+    assert kind(tmp_path, "[uwsgi]", *host) is ROUTER
+
+
+def test_our_own_directory_may_be_gone(tmp_path: Path) -> None:
+    before = os.open(".", os.O_PATH)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    try:
+        gone.rmdir()
+        assert kind(tmp_path, "[uwsgi]", "http = :8080") is ROUTER
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def test_a_directory_that_has_gone_is_left_to_the_program(tmp_path: Path) -> None:
+    file = VassalFile("a.ini", str(tmp_path / "x"), str(tmp_path / "x/a.ini"), 0.0, 0, 0, "x")
+    assert kind_of(file, EmperorConfig(), {}) is UWSGI

@@ -9,12 +9,14 @@ import pytest
 
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.model import EmperorConfig
+from uwsgi_router.router.emperor.identity import tyrant_fault
 from uwsgi_router.router.emperor.monitors.directory import DirectoryMonitor
 from uwsgi_router.router.emperor.monitors.glob import GlobMonitor
 from uwsgi_router.router.emperor.monitors.monitor import Monitor, PlaceMissing
 from uwsgi_router.router.emperor.monitors.notice import ChangeNotice
 from uwsgi_router.router.emperor.monitors.registry import listing, open_monitor
 from uwsgi_router.router.emperor.names import is_valid
+from uwsgi_router.router.emperor.path_links import resolve
 from uwsgi_router.router.emperor.vassal_file import VassalFile
 
 
@@ -181,6 +183,39 @@ def test_the_owner_is_the_file_s_or_the_link_s(tmp_path: Path) -> None:
     assert owner(EmperorConfig(tyrant=True)) == (1000, 1001)
     assert owner(EmperorConfig(tyrant=True, tyrant_nofollow=True)) == (2000, 2001)
     assert owner(EmperorConfig(tyrant=True, nofollow=True)) == (2000, 2001)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("maker", [0, 1000, 2000])
+@pytest.mark.parametrize("of", ["file", "directory"])
+def test_a_tyrant_sees_who_has_made_the_links(tmp_path: Path, maker: int, of: str) -> None:
+    home, vassals = tmp_path / "home", tmp_path / "vassals"
+    home.mkdir()
+    target = write(home / "target.ini")
+    os.chown(target, 1000, 1001)
+    if of == "file":
+        vassals.mkdir()
+        link = vassals / "link.ini"
+        link.symlink_to("../home/./target.ini")
+    else:
+        link = vassals
+        link.symlink_to(home)
+    os.chown(link, maker, maker, follow_symlinks=False)
+    pattern = f"glob://{vassals}/*.ini"
+    (file,) = found(open_monitor(pattern, EmperorConfig(tyrant=True), "/"))
+    assert (file.uid, file.gid) == (1000, 1001)
+    assert file.linked_by == (2000 if maker == 2000 else -1)
+    assert bool(tyrant_fault(file)) == (maker == 2000)
+    (file,) = found(open_monitor(pattern, EmperorConfig(), "/"))
+    assert file.linked_by == -1
+
+
+def test_links_in_a_circle_lead_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.ini").symlink_to("b.ini")
+    (tmp_path / "b.ini").symlink_to("a.ini")
+    assert not found(open_monitor(str(tmp_path), EmperorConfig(tyrant=True), "/"))
+    with pytest.raises(OSError, match="too many links"):
+        resolve(str(tmp_path / "a.ini"))
 
 
 def test_mtimes_have_fractions(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Output of copies: whole lines with names, wherever they were cut; the last ones are kept."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 
@@ -71,4 +72,30 @@ def test_the_rest_is_shown_when_the_copy_has_ended(pipe: Pipe) -> None:
     # A process that it left behind has the pipe open.
     pipe.lines.drain()
     assert pipe.shown == b"app.1 | last words\n"
+    os.close(pipe.end)
+
+
+def test_who_writes_on_after_a_copy_has_ended_is_not_waited_for(pipe: Pipe) -> None:
+    writes = 0
+
+    def write_on(data: bytes) -> None:
+        # As fast as it is read, until nobody could call that what was there.
+        nonlocal writes
+        writes += 1
+        if writes < 100:
+            os.write(pipe.end, b"y\n" * 20_000)
+
+    pipe.lines = NamedLines(pipe.lines.fileno(), "app.1", write_on, pipe.kept)
+    os.write(pipe.end, b"y\n" * 20_000)
+    pipe.lines.drain()
+    assert writes == 1
+    os.close(pipe.end)
+
+
+def test_all_that_a_large_pipe_holds_is_shown(pipe: Pipe) -> None:
+    fcntl.fcntl(pipe.end, fcntl.F_SETPIPE_SZ, 1 << 18)
+    os.write(pipe.end, b"line\n" * 40_000 + b"rest")
+    pipe.lines.drain()
+    assert pipe.shown.count(b"app.1 | line\n") == 40_000
+    assert pipe.shown.endswith(b"app.1 | rest\n")
     os.close(pipe.end)
