@@ -55,6 +55,14 @@ class Screen:
         found, _, self.seen = self.seen.partition(text.encode())
         return found.decode()
 
+    def ask_until(self, line: str, text: str) -> None:
+        """Type a line until it shows a text: a client may hear of its window later than of what is typed."""
+        for _ in range(100):
+            self.type(line)
+            if text in self.until("# "):
+                return
+        raise AssertionError(f"{text!r} is never shown")
+
     def ends(self) -> int:
         """Wait for its end; return the exit status."""
         return self._popen.wait(15)
@@ -140,8 +148,7 @@ def test_every_client_works_with_our_router(terminals: Terminals, who: str, kind
     screen.until(size)
     if kind == "packets":
         screen.resize(40, 100)
-        screen.type("stty size\r")
-        screen.until("40 100")
+        screen.ask_until("stty size\r", "40 100")
     assert terminals.document()["active_sessions"] == 1
     screen.type("exit\r")
     assert screen.ends() == 0

@@ -229,7 +229,9 @@ class VassalSite:
 
     def rollout(self, *more: str) -> "tuple[int, str, str]":
         """Run our command to its end; return exit code, output, errors."""
-        done = run(programs.uwsgi_router(), "rollout", *self.arguments(*more), env=self.environ())
+        argv = (programs.uwsgi_router(), "rollout", *self.arguments(*more))
+        # Delays of the Emperor may be part of it.
+        done = run(*argv, env=self.environ(), timeout=100)
         return done.returncode, done.stdout, done.stderr
 
     def rolling(self, *more: str) -> Process:
