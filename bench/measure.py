@@ -80,7 +80,7 @@ class Idle:
         before: open already when counting begins: what a process takes once is not counted.
     """
 
-    connections: int = 10_000
+    connections: int = 8_000
     before: int = 1000
 
 

@@ -68,5 +68,5 @@ def test_too_few_descriptors_are_one_sentence(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (1024, 4096))
-    with pytest.raises(MeasureError, match="need 22356 descriptors and the hard limit is 4096"):
+    with pytest.raises(MeasureError, match="need 18356 descriptors and the hard limit is 4096"):
         idle.measure([setup], Idle(), progress=print)
