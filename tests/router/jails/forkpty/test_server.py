@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.leftovers import zombies
 from tests.lab.log import Log
 from tests.lab.waiting import until
 from tests.router.jails.forkpty.conftest import Terminals
@@ -303,16 +304,3 @@ async def test_garbage_harms_nobody_else(terminals: Terminals) -> None:
         bad.close()
     await good.send(packet(b"still here\n"))
     await good.until(b"still here\r\nstill here\r\n")
-
-
-def zombies() -> list[str]:
-    """Children of ours that nobody has waited for."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            state, parent = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if (state, parent) == ("Z", str(os.getpid())):
-            found.append(name)
-    return found
