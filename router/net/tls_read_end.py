@@ -9,7 +9,7 @@ What OpenSSL is like (docs/decisions.md has what was measured):
 * A read takes one record, of 16,384 bytes at most. With a smaller buffer the rest would stay in OpenSSL, of which epoll
   knows nothing: so no less than a record is read, whatever was asked for.
 * A connection that ends without close_notify was cut off: that is an error, and no end.
-* Python's ssl makes an SSLEOFError of a reset, too, but only an end has a reason of OpenSSL's.
+* Python's ssl makes an SSLEOFError of a reset, too; an end has a reason of OpenSSL's, and is an SSLEOFError or not.
 """
 
 import errno
@@ -33,8 +33,19 @@ MOST_RECORDS: Final = 4
 BUFFER: Final = memoryview(bytearray(MOST_RECORDS * RECORD))
 PLACES: Final = [BUFFER[at : at + RECORD] for at in range(0, MOST_RECORDS * RECORD, RECORD)]
 
-# OpenSSL 1.1 gave no reason for either.
+# OpenSSL's reason for an end without close_notify; 1.1 gave none.
+_NO_GOODBYE: Final = "UNEXPECTED_EOF_WHILE_READING"
 _TELLS_ENDS: Final = ssl.OPENSSL_VERSION_INFO >= (3,)
+
+
+def is_end(error: ssl.SSLError) -> bool:
+    """Return True for the end of a connection without close_notify.
+
+    For Python 3.11.2, which is Debian 12's, that is no SSLEOFError, but an SSLError like any other.
+    """
+    if _TELLS_ENDS:
+        return error.reason == _NO_GOODBYE
+    return isinstance(error, ssl.SSLEOFError)
 
 
 class _Again(Resumable):
@@ -241,17 +252,8 @@ class TlsReadEnd(PeekLink):
                 # The peer's close_notify, behind ours.
                 self._over = True
                 break
-            except ssl.SSLEOFError as end:
-                if _TELLS_ENDS and not end.reason:
-                    self._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
-                    break
-                self.truncated = True
-                # Few say goodbye to who has said it.
-                if self.lenient or self._parted:
-                    self._over = True
-                else:
-                    cut_off = "TLS ended without close_notify"
-                    self._broken(ConnectionResetError(errno.ECONNRESET, cut_off))
+            except ssl.SSLError as error:
+                self._fail(error)
                 break
             except OSError as exc:
                 self._broken(exc)
@@ -261,6 +263,22 @@ class TlsReadEnd(PeekLink):
                 self._over = not got
                 break
         return count
+
+    def _fail(self, error: ssl.SSLError) -> None:
+        """Note that the peer's bytes have ended without its close_notify, or that there was an error."""
+        if not is_end(error):
+            if isinstance(error, ssl.SSLEOFError):
+                self._broken(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+            else:
+                self._broken(error)
+            return
+        self.truncated = True
+        # Few say goodbye to who has said it.
+        if self.lenient or self._parted:
+            self._over = True
+        else:
+            cut_off = "TLS ended without close_notify"
+            self._broken(ConnectionResetError(errno.ECONNRESET, cut_off))
 
     def _broken(self, error: OSError) -> None:
         self._error = without_traceback(error)

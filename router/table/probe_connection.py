@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from uwsgi_router.router.certificates.errors import CertificateFault
 from uwsgi_router.router.certificates.nodes import NodeTls, failure_of
+from uwsgi_router.router.net.tls_read_end import is_end
 from uwsgi_router.subscriptions.node import Node
 
 T = TypeVar("T")
@@ -86,8 +87,13 @@ class TlsProbeConnection(ProbeConnection):
         """
         try:
             return await self._whole(lambda: self._tls.read(size))
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ssl.SSLZeroReturnError:
             return b""
+        except ssl.SSLError as error:
+            # Of bytes in memory only an end is told as one, with a reason or without.
+            if isinstance(error, ssl.SSLEOFError) or is_end(error):
+                return b""
+            raise
 
     async def _whole(self, step: Callable[[], T]) -> T:
         """Repeat a step of OpenSSL until it has what it needs of the node."""

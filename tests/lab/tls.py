@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 #: Plays one connection inside TLS.
 Play = Callable[["TlsPeer"], Awaitable[None]]
+#: The reason of OpenSSL for an end without close_notify.
+UNEXPECTED_EOF = "UNEXPECTED_EOF_WHILE_READING"
 #: The name that tests ask for unless they are about names.
 NAME = "localhost"
 
@@ -204,7 +206,10 @@ class TlsPeer(Peer):
             data = await self._decrypted()
         except ConnectionResetError:
             return "reset"
-        except ssl.SSLEOFError:
+        except ssl.SSLError as error:
+            # No SSLEOFError in Python 3.11.2.
+            if not isinstance(error, ssl.SSLEOFError) and error.reason != UNEXPECTED_EOF:
+                raise
             return "truncated"
         self.pending += data
         return "" if data else "closed"
