@@ -13,8 +13,8 @@ from typing import BinaryIO, Final, Self
 
 from uwsgi_router.protocol.address import Address
 from uwsgi_router.protocol.text import show
-from uwsgi_router.router.cli.connecting import connected
 from uwsgi_router.router.cli.tls import TlsClient, TlsSocket
+from uwsgi_router.subscriptions.client.readiness import connect_to
 
 _CHUNK: Final = 65_536
 
@@ -95,7 +95,7 @@ class PeerConnection:
     def _connect(self) -> socket.socket:
         address, timeout = self.address, self._timeout
         try:
-            return connected(address, timeout)
+            return connect_to(address, timeout)
         except OSError as exc:
             hint = {
                 ConnectionRefusedError: "; nothing listens there",

@@ -21,9 +21,9 @@ from uwsgi_router.protocol.address import Address, AddressError, parse_address
 from uwsgi_router.protocol.pty import encode_input, encode_window
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
-from uwsgi_router.router.cli.connecting import connected
 from uwsgi_router.router.cli.terminal import EscapeReader, RawTerminal, window_of
 from uwsgi_router.subscriptions.client.arguments import split_at_dashes
+from uwsgi_router.subscriptions.client.readiness import connect_to
 
 _CHUNK: Final = 64 * 1024
 _PATIENCE: Final = 30.0
@@ -90,7 +90,7 @@ def connect(address: Address, *, packets: bool, typed: bytes = b"", escapes: boo
 
 
 def _connected(address: Address) -> socket.socket:
-    sock = connected(address, _PATIENCE)
+    sock = connect_to(address, _PATIENCE)
     if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setblocking(False)

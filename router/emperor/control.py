@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from uwsgi_router.protocol.control import (
@@ -22,8 +21,9 @@ from uwsgi_router.protocol.control import (
     encode_refusal,
 )
 from uwsgi_router.protocol.text import to_text
+from uwsgi_router.router.emperor.accepting import accept_from
 from uwsgi_router.router.emperor.document import vassal_members
-from uwsgi_router.router.emperor.government import AGAIN, Government
+from uwsgi_router.router.emperor.government import Government
 from uwsgi_router.router.emperor.machine import LIVING, VassalEvent, VassalState
 from uwsgi_router.router.emperor.sending import send_some
 from uwsgi_router.router.emperor.vassal import Vassal
@@ -109,22 +109,9 @@ class EmperorControl:
         self._listeners = listeners
         self._government = government
         for one in listeners:
-            self._listen(one.sock)
+            accept_from(loop, one.sock, self._take)
 
-    def _listen(self, listener: socket.socket) -> None:
-        if listener.fileno() >= 0:
-            self.loop.add_reader(listener.fileno(), partial(self._accept, listener))
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            sock, _peer = listener.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:
-            # No descriptor is free: who waits there would wake us again and again.
-            self.loop.remove_reader(listener.fileno())
-            self.loop.call_later(AGAIN, self._listen, listener)
-            return
+    def _take(self, sock: socket.socket) -> None:
         if len(self.clients) >= self.limits.clients:
             sock.close()
             return

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Final
 
 from uwsgi_router.router.config.model import EmperorConfig, ProcessConfig
+from uwsgi_router.router.emperor.accepting import AGAIN
 from uwsgi_router.router.emperor.blacklist import Blacklist
 from uwsgi_router.router.emperor.command import VassalLaunch, launch_of
 from uwsgi_router.router.emperor.hooks.runner import HookRunner
@@ -25,8 +26,6 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 #: Seconds between a notice of a change and the look at what has changed: writers are given time to finish.
 SETTLE: Final = 0.1
-#: Seconds until what has failed for want of a descriptor is tried again.
-AGAIN: Final = 1.0
 #: Program that vassals are made for; where there is a wrapper, it need not be there.
 UWSGI: Final = "uwsgi"
 #: Seconds that vassals have to end when nobody says another number.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.router.emperor.accepting import accept_from
 from uwsgi_router.router.emperor.sending import send_some
 from uwsgi_router.router.net.listeners import BoundSocket
 from uwsgi_router.router.supervision.loop import SelectorLoop, Timer
@@ -15,8 +16,6 @@ log = logging.getLogger("uwsgi-router.emperor")
 
 _METRICS: Final = re.compile(rb"[A-Z]+ /metrics[ ?]")
 _MOST_HEAD: Final = 16_384
-#: Seconds until a port accepts again after descriptors ran out.
-AGAIN: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +59,12 @@ class EmperorStats:
         self._clients: list[_StatsClient] = []
         for bound in listeners:
             bound.sock.setblocking(False)
-            self._listen(bound.sock)
+            accept_from(loop, bound.sock, self._take)
 
-    def _listen(self, listener: socket.socket) -> None:
-        if listener.fileno() >= 0:
-            self.loop.add_reader(listener.fileno(), self._accepting(listener))
-
-    def _accepting(self, listener: socket.socket) -> Callable[[], None]:
-        def accept() -> None:
-            try:
-                sock, _peer = listener.accept()
-            except (BlockingIOError, ConnectionError):
-                return
-            except OSError:
-                # No descriptor is free: who waits there would wake us again and again.
-                self.loop.remove_reader(listener.fileno())
-                self.loop.call_later(AGAIN, self._listen, listener)
-                return
-            if len(self._clients) >= self._limits.clients:
-                self._clients[0].close()
-            self._clients.append(_StatsClient(self, sock, self._limits.total))
-
-        return accept
+    def _take(self, sock: socket.socket) -> None:
+        if len(self._clients) >= self._limits.clients:
+            self._clients[0].close()
+        self._clients.append(_StatsClient(self, sock, self._limits.total))
 
     def answer(self, request: bytes) -> bytes:
         """Return what a client gets for its request; that is empty without ``stats-http``."""
