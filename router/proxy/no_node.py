@@ -1,4 +1,4 @@
-"""Failure of a request that no node has taken: which reason, and which option is named."""
+"""Failures of requests that no node has taken: which reason, and which option is named."""
 
 from uwsgi_router.router.core import reasons
 from uwsgi_router.router.core.failure import Failure
@@ -53,3 +53,14 @@ def no_node(
         text = "no node has announced this key yet, and the router has just started"
         return Failure(reasons.NO_NODE, text)
     return forwarder.why_none(request)
+
+
+def hold_expired(hold: float) -> Failure:
+    """Return the failure of a request that was held for so many seconds in vain."""
+    return Failure(reasons.HOLD_EXPIRED, "no node announced itself in time", hold)
+
+
+def hold_full(most: int, waiting: int) -> Failure:
+    """Return the failure of a request that is one too many; ``waiting`` are held, of ``most``."""
+    text = f"no node is up and {waiting} requests wait for one already"
+    return Failure(reasons.HOLD_FULL, text, most)

@@ -11,7 +11,8 @@ from uwsgi_router.router.net.fiber import Fiber, Phase
 from uwsgi_router.router.proxy.attempts import Attempts
 from uwsgi_router.router.proxy.body import Body
 from uwsgi_router.router.proxy.context import Context
-from uwsgi_router.router.proxy.no_node import no_node
+from uwsgi_router.router.proxy.no_node import hold_expired, hold_full, no_node
+from uwsgi_router.router.proxy.reminder import Reminder
 from uwsgi_router.router.proxy.waiter import Waiter
 from uwsgi_router.router.routing.base import Forwarder
 from uwsgi_router.subscriptions.node import Node
@@ -262,6 +263,7 @@ class Route(Waiter):
         fiber.arm(Phase.HOLD, attempts.hold_until - now)
         counters.holding += 1
         self.notified = False
+        reminder = Reminder(fiber.loop, self._forwarder, self._request)
         try:
             # Bytes of the client wake the fiber, too: they bring no node.
             while not self.notified:
@@ -270,11 +272,11 @@ class Route(Waiter):
         except TimedOut:
             if not limits.hold:
                 raise self._none(attempts) from None
-            text = "no node announced itself in time"
-            raise Failure(reasons.HOLD_EXPIRED, text, limits.hold) from None
+            raise hold_expired(limits.hold) from None
         finally:
             counters.holding -= 1
             stays = hold.leave(self)
+            reminder.close()
         if not stays:
             raise self._hold_full(attempts, len(hold))
         attempts.restart()
@@ -283,10 +285,7 @@ class Route(Waiter):
 
     def _hold_full(self, attempts: Attempts, waiting: int) -> Failure:
         limits = self._context.site.limits
-        if not limits.hold:
-            return self._none(attempts)
-        text = f"no node is up and {waiting} requests wait for one already"
-        return Failure(reasons.HOLD_FULL, text, limits.hold_max)
+        return hold_full(limits.hold_max, waiting) if limits.hold else self._none(attempts)
 
     # --- what became of a node ---
 

@@ -15,6 +15,7 @@ class Forwarder:
     Attributes:
         unknown: why a key is not known here, for the log.
         down: why a key that is known has no node to try.
+        asked_every: seconds between two calls of :meth:`announced_key` while a request waits for a node; 0: one call.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class Forwarder:
     ) -> None:
         self.unknown = unknown
         self.down = down
+        self.asked_every = 0.0
 
     def for_request(self, request: Request) -> "Forwarder":  # noqa: ARG002
         """Return the forwarder that chooses the nodes of one request, all its attempts: usually this one."""

@@ -39,6 +39,9 @@ class SubscriptionForwarder(Forwarder):
         self._clock = clock
         self._fallback_key = None if fallback_key is None else normal_key(fallback_key)
         self._on_demand = on_demand
+        if on_demand is not None:
+            # The Emperor may see the vassal's file, or be able to start it, only while requests wait.
+            self.asked_every = 1.0
 
     def __repr__(self) -> str:
         return f"<SubscriptionForwarder {self._registry!r}>"

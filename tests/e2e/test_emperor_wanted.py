@@ -1,12 +1,15 @@
 """Vassals that sleep: a request to the router beside the Emperor starts one, and waits for it."""
 
+import re
 import time
+from urllib.request import urlopen
 
 import pytest
 
 from tests.lab.asking import Asking, ask
 from tests.lab.empire import PROGRAMS
 from tests.lab.place import Place
+from tests.lab.processes import free_port
 from tests.lab.programs import uwsgi
 from tests.lab.waiting import wait_until
 
@@ -51,6 +54,28 @@ def test_no_request_is_lost_where_a_vassal_falls_asleep_and_wakes(lab: Place) ->
         time.sleep(1.0 + len(statuses) % 7 * 0.15)
     assert set(statuses) == {200}
     assert empire.count("files.ini: started by a request") > 1
+
+
+def test_a_request_that_was_there_before_its_vassal_starts_it(lab: Place) -> None:
+    sockets = lab.directory / "sockets"
+    sockets.mkdir()
+    stats = free_port()
+    empire = lab.empire(
+        f"--emperor-on-demand-directory={sockets}", f"--http-stats=127.0.0.1:{stats}"
+    )
+    empire.wait_for_http()
+    empire.wait_until_it_accepts(f"127.0.0.1:{stats}")
+
+    def is_held() -> bool:
+        with urlopen(f"http://127.0.0.1:{stats}/metrics", timeout=10) as answer:
+            return bool(re.search(rb"requests_holding\{.*\} 1\.0\n", answer.read()))
+
+    with Asking(empire.port, "files.example") as load:
+        wait_until(is_held, "the request is held")
+        empire.put_app("files", PROGRAMS["files"], "replicas = 1")
+        wait_until(lambda: load.statuses, "it is answered", 30)
+    assert load.statuses[0] == 200
+    assert empire.count("files.ini: started by a request") == 1
 
 
 def test_the_real_uwsgi_is_started_by_the_key_that_it_announces(lab: Place) -> None:
