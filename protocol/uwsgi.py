@@ -106,21 +106,51 @@ def decode_variables(
     Raises:
         PacketError: on an empty key or a length that points past the end.
     """
-    return walked(block, wanted) if COMPILED else stepped(block, wanted)
-
-
-def by_name(variables: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return the values by their names; of a repeated name the last value counts."""
-    if COMPILED:
-        # Half as long as what dict() does with a list.
-        return {name: value for name, value in variables}  # noqa: C416
-    return dict(variables)
-
-
-def walked(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
-    """Do as :func:`decode_variables`; for compiled code, where numbers of the machine cost nothing."""
+    if not COMPILED:
+        return stepped(block, wanted)
     found: list[tuple[bytes, bytes]] = []
+    walked(block, wanted, found, None)
+    return found
+
+
+def decode_values(
+    block: bytes, wanted: frozenset[bytes] | None = None
+) -> tuple[dict[bytes, bytes], bool]:
+    """Read a variable block as :func:`decode_variables` does, by names.
+
+    Returns:
+        The values, of a repeated name the last one, and whether a name is repeated: without that, they are in
+        packet order.
+
+    Raises:
+        PacketError: as :func:`decode_variables`.
+    """
+    values: dict[bytes, bytes] = {}
+    if COMPILED:
+        return values, walked(block, wanted, None, values) != len(values)
+    found = stepped(block, wanted)
+    values = dict(found)
+    return values, len(values) != len(found)
+
+
+def walked(
+    block: bytes,
+    wanted: frozenset[bytes] | None,
+    found: list[tuple[bytes, bytes]] | None,
+    values: dict[bytes, bytes] | None,
+) -> i64:
+    """Do the work of both functions above, and return how many variables there are.
+
+    For compiled code, where numbers of the machine cost nothing.
+
+    Args:
+        block: as for :func:`decode_variables`.
+        wanted: likewise.
+        found: gets the variables in order.
+        values: gets them by name, if there is no ``found``.
+    """
     table = b"" if wanted is None else _table(wanted)
+    count: i64 = 0
     pos: i64 = 0
     end: i64 = len(block)
     try:
@@ -130,18 +160,20 @@ def walked(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, b
                 raise PacketError(f"empty variable name at byte {pos}")
             at = pos + size + 2
             after = at + block[at] + (block[at + 1] << 8) + 2
-            if wanted is None:
-                found.append((block[pos + 2 : at], block[at + 2 : after]))
-            elif table[min(size, 255) * 256 + block[at - 1]] == 1:
+            if wanted is None or table[min(size, 255) * 256 + block[at - 1]] == 1:
                 key = block[pos + 2 : at]
-                if key in wanted:
-                    found.append((key, block[at + 2 : after]))
+                if wanted is None or key in wanted:
+                    count += 1
+                    if found is not None:
+                        found.append((key, block[at + 2 : after]))
+                    elif values is not None:
+                        values[key] = block[at + 2 : after]
             pos = after
     except IndexError as exc:
         raise _points_past(pos, end) from exc
     if pos != end:
         raise _ends_past(pos, end)
-    return found
+    return count
 
 
 def stepped(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:

@@ -11,6 +11,7 @@ from uwsgi_router.protocol.uwsgi import (
     MAX_DATASIZE,
     PacketError,
     decode_header,
+    decode_values,
     decode_variables,
     encode_header,
     encode_packet,
@@ -123,14 +124,42 @@ def blocks(draw: st.DrawFn) -> bytes:
     return bytes(block[: draw(st.integers(0, len(block)) | st.just(len(block)))])
 
 
+def walked_list(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
+    found: list[tuple[bytes, bytes]] = []
+    assert walked(block, wanted, found, None) == len(found)
+    return found
+
+
 @given(blocks() | st.binary(max_size=60), WANTED)
 def test_the_compiled_way_to_read_and_the_interpreted_one_are_equal(
     block: bytes, wanted: frozenset[bytes] | None
 ) -> None:
-    assert read_by(walked, block, wanted) == read_by(stepped, block, wanted)
+    assert read_by(walked_list, block, wanted) == read_by(stepped, block, wanted)
 
 
-@pytest.mark.parametrize("read", [walked, stepped])
+def walked_values(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
+    values: dict[bytes, bytes] = {}
+    walked(block, wanted, None, values)
+    return list(values.items())
+
+
+def values_of(block: bytes, wanted: frozenset[bytes] | None) -> list[tuple[bytes, bytes]]:
+    return list(decode_values(block, wanted)[0].items())
+
+
+@given(blocks() | st.binary(max_size=60), WANTED)
+def test_values_by_name_are_those_of_the_list(
+    block: bytes, wanted: frozenset[bytes] | None
+) -> None:
+    found = read_by(stepped, block, wanted)
+    expected = found if isinstance(found, str) else list(dict(found).items())
+    assert read_by(walked_values, block, wanted) == expected
+    assert read_by(values_of, block, wanted) == expected
+    if not isinstance(found, str):
+        assert decode_values(block, wanted)[1] == (len(found) != len(expected))
+
+
+@pytest.mark.parametrize("read", [walked_list, stepped])
 @pytest.mark.parametrize(
     ("block", "expected"),
     [

@@ -1,5 +1,6 @@
 """uwsgi request parser: key, method, length and client out of a packet."""
 
+from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from uwsgi_router.protocol.uwsgi import (
@@ -8,8 +9,8 @@ from uwsgi_router.protocol.uwsgi import (
     MODIFIER_PING,
     PONG,
     PacketError,
-    by_name,
     decode_header,
+    decode_values,
     decode_variables,
 )
 from uwsgi_router.router.core import reasons
@@ -118,14 +119,15 @@ class UwsgiParser:
         return self._read(data[:end], data[end:], peer)
 
     def _read(self, packet: bytes, rest: bytes, peer: str) -> UwsgiRequest:
-        found = decode_variables(packet[HEADER_SIZE:], self._wanted)
-        values = by_name(found)
-        length = values.get(b"CONTENT_LENGTH", b"")
-        if len(values) != len(found):
-            _check_lengths(found)
+        values, repeated = decode_values(packet[HEADER_SIZE:], self._wanted)
         key, is_host = values.get(b"HTTP_HOST", b""), True
-        if not 0 < len(key) <= MAX_KEY or len(values) != len(found) or _KEY in values:
+        if repeated:
+            found = decode_variables(packet[HEADER_SIZE:], _WANTED)
+            _check_lengths(found)
             key, is_host = _key_of(found)
+        elif not 0 < len(key) <= MAX_KEY or _KEY in values:
+            key, is_host = _key_of(values.items())
+        length = values.get(b"CONTENT_LENGTH", b"")
         if self._force_key is not None:
             key, is_host = self._force_key, False
         if not key:
@@ -144,11 +146,11 @@ class UwsgiParser:
             packet=packet,
             rest=rest,
             keep_modifiers=self._keep_modifiers,
-            variables=None if self._wanted is not None else (found, values),
+            values=None if self._wanted is not None else values,
         )
 
 
-def _key_of(found: list[tuple[bytes, bytes]]) -> tuple[bytes, bool]:
+def _key_of(found: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, bool]:
     """Return the key that the order of the variables decides on, b"" if there is none, and whether it is a host."""
     key = b""
     is_host, pinned = True, False

@@ -2,9 +2,9 @@
 
 from uwsgi_router.protocol.http.errors import HttpError
 from uwsgi_router.protocol.http.forward import request_head
-from uwsgi_router.protocol.http.from_variables import head_from_variables
+from uwsgi_router.protocol.http.from_variables import head_from_values
 from uwsgi_router.protocol.http.request_head import RequestHead
-from uwsgi_router.protocol.uwsgi import HEADER_SIZE, by_name, decode_variables
+from uwsgi_router.protocol.uwsgi import HEADER_SIZE, decode_values
 from uwsgi_router.router.core.failure import Failure
 from uwsgi_router.router.core.reasons import refused
 from uwsgi_router.router.core.request import Request
@@ -18,7 +18,7 @@ class UwsgiRequest(Request):
         rest: bytes that arrived behind the packet.
     """
 
-    __slots__ = ("_head", "_keep_modifiers", "_variables", "packet", "rest")
+    __slots__ = ("_head", "_keep_modifiers", "_values", "packet", "rest")
 
     def __init__(
         self,
@@ -32,7 +32,7 @@ class UwsgiRequest(Request):
         packet: bytes,
         rest: bytes,
         keep_modifiers: bool = False,
-        variables: tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]] | None = None,
+        values: dict[bytes, bytes] | None = None,
     ) -> None:
         # What Request.__init__ does, without the call: this is done for every request.
         self.key = key
@@ -45,7 +45,7 @@ class UwsgiRequest(Request):
         self.packet = packet
         self.rest = rest
         self._keep_modifiers = keep_modifiers
-        self._variables = variables
+        self._values = values
         self._head: RequestHead | None = None
 
     def packet_for(self, modifiers: tuple[int, int], collected: int | None = None) -> bytes:  # noqa: ARG002
@@ -88,11 +88,11 @@ class UwsgiRequest(Request):
     def http_head(self) -> RequestHead:
         """Request head as HTTP, made of the variables when it is first asked for."""
         if self._head is None:
-            if self._variables is None:
-                found = decode_variables(self.packet[HEADER_SIZE:])
-                self._variables = (found, by_name(found))
+            if self._values is None:
+                # The parser has refused two lengths; of other repeated names the last value counts.
+                self._values, _repeated = decode_values(self.packet[HEADER_SIZE:])
             try:
-                self._head = head_from_variables(*self._variables)
+                self._head = head_from_values(self._values)
             except HttpError as exc:
                 raise Failure(refused(exc.reason, exc.status), f"as HTTP: {exc.text}") from exc
         return self._head
