@@ -10,13 +10,15 @@ import pytest
 
 from bench.programs import ROOT, MeasureError, MissingError, find, free_port
 from bench.scenarios.nodes import lean
+from bench.scenarios.variants import Variant
 from tests.lab.processes import run
-from tools.anatomy import functions, instructions, syscalls, tables
+from tools.anatomy import functions, instructions, native, syscalls, tables
 from tools.anatomy.__main__ import Measuring
 from tools.anatomy.chains import CHAINS, running
 from tools.anatomy.clients import BODY, CONNECTIONS, Kept, Passing, connect
 from tools.anatomy.cpu import Cpu
 from tools.anatomy.functions import Function, Layer
+from tools.anatomy.native import Instructions, NativeFunction
 from tools.anatomy.syscalls import Syscall
 from uwsgi_router.protocol.uwsgi import encode_packet
 
@@ -37,6 +39,44 @@ summary: 7
 fn=(1) one
 3 5000
 totals: 5000
+"""
+COMPILED = """\
+# callgrind format
+events: Ir
+summary: 100
+
+ob=/x/uwsgi_router__mypyc.cpython-311-x86_64-linux-gnu.so
+fl=???
+fn=CPyDef_walk___Watched___stop
+0 30
++3 5
+fn=CPyDef_http___connection___serve_HttpConnection_gen_____mypyc_generator_helper__
+0 10
+cfn=CPyDef_walk___Watched___stop
+calls=6 0
+0 35
+cob=/usr/bin/python3.11
+cfn=_Py_Dealloc
+calls=2 0
+* 20
+fn=CPyDef_request____walk_fields'2
+0 1
+cfn=CPyDef_request____walk_fields
+calls=1 0
+0 1
+ob=/usr/bin/python3.11
+fn=_Py_Dealloc
+12 20
+ob=/x/uvloop/loop.cpython-311-x86_64-linux-gnu.so
+fn=(below main)
+1 9
+ob=/lib/libc.so.6
+fn=memcpy
+1 4
+ob=/lib/ld.so
+fn=load
+-1 21
+totals: 100
 """
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -69,6 +109,20 @@ def test_the_total_of_a_dump_is_read() -> None:
     assert instructions.total(DUMP) == 5000
     with pytest.raises(MeasureError, match="no line totals:"):
         instructions.total(DUMP.replace("totals", "total"))
+
+
+def test_a_dump_is_read_by_function_and_by_program_file() -> None:
+    found = native.parse(COMPILED)
+    assert found.total == instructions.total(COMPILED)
+    assert found.functions == [
+        NativeFunction("http.connection.serve_HttpConnection (coroutine)", 10, 65, 0),
+        NativeFunction("walk.Watched.stop", 35, 35, 6),
+        NativeFunction("request._walk_fields", 1, 1, 1),
+    ]
+    assert found.files == [
+        ("compiled packages", 46), ("others", 21), ("interpreter", 20), ("uvloop", 9), ("C library", 4),
+    ]  # fmt: skip
+    assert native.parse(DUMP) == Instructions(5000, [("others", 5000)], [])
 
 
 def test_every_function_is_of_a_layer() -> None:
@@ -137,7 +191,7 @@ def test_the_tables_are_of_one_request() -> None:
         100,
         Cpu([50.0, 40.0, 45.0], 0.6),
         [Syscall("recvfrom", 300, 50), Syscall("brk", 5, 4), Syscall("read", 4, 4)],
-        150_000.4,
+        Instructions(15_000_040, [], []),
         [parse, talk],
     )
     text = tables.section(found, 1, "python -m tools.anatomy http")
@@ -149,11 +203,18 @@ def test_the_tables_are_of_one_request() -> None:
     assert "Session.talk" not in text
     assert text.endswith("Counts: of 100 requests. Again: `python -m tools.anatomy http`\n")
 
+    compiled = tables.Anatomy("http", "Says what.", 10, None, None, native.parse(COMPILED), None)
+    text = tables.section(compiled, 2, "again")
+    assert "| http | - | - | - | - | 10 | - | - |" in text
+    assert "| compiled packages | 5 | 46.0% |" in text
+    assert "| `walk.Watched.stop` | 4 | 35.0% | 4 | 0.60 |" in text
+    assert "_walk_fields" not in text
+
 
 def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for program in ("STRACE", "VALGRIND"):
         monkeypatch.setenv(program, "/nowhere")
-    measuring = Measuring("fastrouter", "asyncio", 37, enough=0.001)
+    measuring = Measuring("fastrouter", Variant("asyncio"), 37, enough=0.001)
     found = measuring.everything()
     assert measuring.failed == 0  # who has not installed them has not asked for them
     assert found.missing == [
@@ -170,7 +231,7 @@ def test_what_was_not_measured_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     by_name = {function.name: function for function in found.functions}
     parse = by_name["UwsgiParser.parse"]
     assert (parse.file, parse.calls) == ("router/fronts/uwsgi/parser.py", 37)
-    assert {"BaseEventLoop._run_once", "decode_variables"} <= by_name.keys()
+    assert {"BaseEventLoop._run_once", "decode_values"} <= by_name.keys()
     # All of what counts, nothing of what is counted with.
     assert not any("anatomy" in function.file for function in found.functions)
     # A dataclass's methods have their class's name.
@@ -190,7 +251,7 @@ def test_system_calls_are_counted() -> None:
         find("strace")
     except MissingError as exc:
         pytest.skip(f"{exc} is not there")
-    with running(CHAINS["http"], "uvloop") as chain:
+    with running(CHAINS["http"], Variant("uvloop")) as chain:
         found = {each.name: each for each in syscalls.measure(chain, 37)}
         chain.clients.ask(1)  # the router is well
     # To the node and to the client, of each request.

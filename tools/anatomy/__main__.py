@@ -1,11 +1,13 @@
 """Command ``python -m tools.anatomy [SCENARIO …]``: profiles one request inside our router.
 
-For each scenario: CPU, of user space and of the kernel; system calls by name; instructions in user
-space; opcodes and calls by function and by layer. What needs a program that is not there is left out, and
-named. Opcodes are neither time nor all of it: what Python calls in C is in the instructions alone.
+For each scenario and build: CPU, of user space and of the kernel; system calls by name; instructions in user space. Of
+the compiled build also the instructions by function and by program file; of the plain one opcodes and calls by function
+and by layer. What needs a program that is not there is left out, and named. Opcodes are neither time nor all of it:
+what Python calls in C is in the instructions alone.
 """
 
 import argparse
+import itertools
 import shlex
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from typing import TypeVar
 
 from bench import machine
 from bench.programs import MeasureError, MissingError, StartError
+from bench.scenarios.variants import Variant, default_build
 from tools.anatomy import cpu, functions, instructions, syscalls, tables
 from tools.anatomy.chains import CHAINS, running
 
@@ -21,14 +24,19 @@ _T = TypeVar("_T")
 
 
 LOOPS = ("uvloop", "asyncio")
+BUILDS = ("compiled", "plain")
 
 
 def main() -> int:
     options = _options()
     anatomies, sections, failed = [], [], 0
-    for name in options.scenario or CHAINS:
-        tell(f"scenario {name}")
-        measuring = Measuring(name, options.loop, options.requests)
+    if not default_build()[0].compiled and "compiled" in options.build:
+        tell("no compiled packages: `make bench` puts them into .bench/compiled")
+        options.build.remove("compiled")
+    for name, build in itertools.product(options.scenario or CHAINS, options.build):
+        tell(f"scenario {name}, {build}")
+        variant = Variant(options.loop, compiled=build == "compiled")
+        measuring = Measuring(name, variant, options.requests)
         try:
             found = measuring.everything()
         except (StartError, MeasureError, OSError) as exc:
@@ -37,7 +45,7 @@ def main() -> int:
             continue
         failed += measuring.failed
         anatomies.append(found)
-        sections.append(tables.section(found, options.top, _repeat(name, options)))
+        sections.append(tables.section(found, options.top, _repeat(name, build, options)))
         print(f"\n{sections[-1]}", flush=True)
     if not anatomies:
         return 1
@@ -48,7 +56,8 @@ def main() -> int:
         print(first)
     if options.markdown:
         again = (
-            f"Made by `python -m tools.anatomy --top {options.top} --markdown FILE`, in one run.\n"
+            f"Made by `python -m tools.anatomy --top {options.top} --markdown FILE`, in one run: the compiled "
+            "build and the plain one.\n"
         )
         page = ("# The anatomy of a request\n", again, first, *sections)
         options.markdown.write_text("\n".join(page))
@@ -64,9 +73,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(CHAINS)}; default: all")
     parser.add_argument("--requests", type=int, default=1600, help="that counts are of")
     parser.add_argument("--top", type=int, default=30, help="how many functions are shown")
+    parser.add_argument(
+        "--build", choices=BUILDS, action="append", help="of the router; default: both"
+    )
     parser.add_argument("--loop", choices=LOOPS, default=LOOPS[0], help="the router's event loop")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write everything there")
     options = parser.parse_args()
+    options.build = options.build or list(BUILDS)
     for name in options.scenario:
         if name not in CHAINS:
             parser.error(f"no scenario {name!r}; there are {', '.join(CHAINS)}")
@@ -75,8 +88,8 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _repeat(name: str, options: argparse.Namespace) -> str:
-    how = ["--requests", str(options.requests), "--loop", options.loop]
+def _repeat(name: str, build: str, options: argparse.Namespace) -> str:
+    how = ["--build", build, "--requests", str(options.requests), "--loop", options.loop]
     return shlex.join(["python", "-m", "tools.anatomy", name, *how])
 
 
@@ -85,7 +98,7 @@ class Measuring:
 
     Args:
         name: of the scenario.
-        loop: the router's event loop.
+        variant: of the router.
         count: requests that are counted.
         enough: seconds of CPU that the router has to spend for CPU per request.
 
@@ -93,10 +106,10 @@ class Measuring:
         failed: how many went wrong, for other reasons than that a program is not there.
     """
 
-    def __init__(self, name: str, loop: str, count: int, enough: float = cpu.ENOUGH) -> None:
+    def __init__(self, name: str, variant: Variant, count: int, enough: float = cpu.ENOUGH) -> None:
         self.failed = 0
         self._name = name
-        self._loop = loop
+        self._variant = variant
         self._count = count
         self._enough = enough
         self._missing: list[str] = []
@@ -108,18 +121,20 @@ class Measuring:
             StartError: if not even a plain router comes up.
             MeasureError: if it does not answer.
         """
-        chain, loop, count = CHAINS[self._name], self._loop, self._count
-        with running(chain, loop) as plain:
+        chain, variant, count = CHAINS[self._name], self._variant, self._count
+        with running(chain, variant) as plain:
             spent = self._try("CPU", lambda: cpu.measure(plain, self._enough))
             called = self._try("system calls", lambda: syscalls.measure(plain, count))
         return tables.Anatomy(
-            self._name,
+            self._name if variant.compiled else f"{self._name}, plain",
             chain.says,
             count,
             spent,
             called,
-            self._try("instructions", lambda: instructions.measure(chain, loop, count)),
-            self._try("opcodes", lambda: functions.measure(chain, loop, count)),
+            self._try("instructions", lambda: instructions.measure(chain, variant, count)),
+            None
+            if variant.compiled
+            else self._try("opcodes", lambda: functions.measure(chain, variant, count)),
             self._missing,
         )
 

@@ -73,12 +73,14 @@ class Running:
 
 
 @contextmanager
-def running(chain: Chain, loop: str, wrap: Wrap = lambda command: command) -> Iterator[Running]:
+def running(
+    chain: Chain, variant: Variant, wrap: Wrap = lambda command: command
+) -> Iterator[Running]:
     """Start a chain, end it afterwards.
 
     Args:
         chain: which.
-        loop: the router's event loop.
+        variant: of the router.
         wrap: makes the command that is run of the router's.
 
     Raises:
@@ -93,12 +95,10 @@ def running(chain: Chain, loop: str, wrap: Wrap = lambda command: command) -> It
             options = ["--no-master"]
             if chain.http_node:
                 options.append("--fastrouter-backend-http")
-            command = fastrouters.ours(Variant(loop), *options)(path, node)
+            command = fastrouters.ours(variant, *options)(path, node)
         else:
             options = ["--http-backend-http"] if chain.http_node else []
-            command = http_routers.ours(Variant(loop), "--no-master", *options)(
-                port, node, directory
-            )
+            command = http_routers.ours(variant, "--no-master", *options)(port, node, directory)
         # Hashes are the same in each run, and so is what dictionaries do.
         command = ["env", "PYTHONHASHSEED=0", *wrap(command)]
         router = stack.enter_context(Program("uwsgi-router", command, ROOT))

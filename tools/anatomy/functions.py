@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.programs import ROOT, our_router
+from bench.scenarios.variants import Variant
 from tools.anatomy.chains import Chain, running
 
 #: Seconds until a report is written.
@@ -76,12 +77,12 @@ class Layer:
     opcodes: int
 
 
-def measure(chain: Chain, loop: str, count: int) -> list[Function]:
+def measure(chain: Chain, variant: Variant, count: int) -> list[Function]:
     """Count what the router's functions do while it answers so many requests.
 
     Args:
         chain: which.
-        loop: the router's event loop.
+        variant: of the router, a plain one.
         count: requests.
 
     Returns:
@@ -95,7 +96,7 @@ def measure(chain: Chain, loop: str, count: int) -> list[Function]:
         report = f"{directory}/opcodes"
         counting = [sys.executable, "-m", "tools.anatomy.opcodes", report]
         with running(
-            chain, loop, lambda command: [*counting, *command[len(our_router()) :]]
+            chain, variant, lambda command: [*counting, *command[len(our_router()) :]]
         ) as chained:
             for number in (1, 2):
                 if number == 2:

@@ -5,18 +5,20 @@ import tempfile
 from pathlib import Path
 
 from bench.programs import MeasureError, find
+from bench.scenarios.variants import Variant
+from tools.anatomy import native
 from tools.anatomy.chains import Chain, running
 
 #: Seconds that a dump may take.
 _PATIENCE = 60
 
 
-def measure(chain: Chain, loop: str, count: int) -> float:
-    """Return how many instructions the router needs for one request.
+def measure(chain: Chain, variant: Variant, count: int) -> native.Instructions:
+    """Return how many instructions the router needs for so many requests.
 
     Args:
         chain: which.
-        loop: the router's event loop.
+        variant: of the router.
         count: requests.
 
     Raises:
@@ -27,8 +29,13 @@ def measure(chain: Chain, loop: str, count: int) -> float:
     valgrind, control = find("valgrind"), find("callgrind_control")
     with tempfile.TemporaryDirectory(prefix="anatomy-") as directory:
         out = f"{directory}/callgrind"
-        callgrind = [valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
-        with running(chain, loop, lambda command: [*callgrind, *command]) as chained:
+        callgrind = [
+            valgrind,
+            "--tool=callgrind",
+            f"--callgrind-out-file={out}",
+            *native.OPTIONS,
+        ]
+        with running(chain, variant, lambda command: [*callgrind, *command]) as chained:
             pid = chained.router.pid
             _dump(control, pid)  # and counts from 0 again
             chained.clients.ask(count)
@@ -37,7 +44,12 @@ def measure(chain: Chain, loop: str, count: int) -> float:
             dump = Path(f"{out}.2").read_text()
         except OSError as exc:
             raise MeasureError(f"callgrind made no second dump: {exc}") from exc
-    return total(dump) / count
+    found = native.parse(dump)
+    if found.total != total(dump):
+        raise MeasureError(
+            "callgrind's dump is not read as it is meant: its lines have another sum"
+        )
+    return found
 
 
 def total(dump: str) -> int:

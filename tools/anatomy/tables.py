@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bench.report import markdown
 from tools.anatomy.cpu import Cpu
 from tools.anatomy.functions import Function, by_layer
+from tools.anatomy.native import Instructions
 from tools.anatomy.syscalls import Syscall
 
 _NOTHING = "-"
@@ -23,7 +24,7 @@ class Anatomy:
         count: requests that counts are of.
         cpu: None if it was not measured, as with all others.
         syscalls: of all requests.
-        instructions: of one request.
+        instructions: of all requests.
         functions: of all requests.
         missing: what was not measured, and why: sentences.
     """
@@ -33,7 +34,7 @@ class Anatomy:
     count: int
     cpu: Cpu | None
     syscalls: Sequence[Syscall] | None
-    instructions: float | None
+    instructions: Instructions | None
     functions: Sequence[Function] | None
     missing: Sequence[str] = ()
 
@@ -64,7 +65,11 @@ def overview(anatomies: Sequence[Anatomy]) -> str:
                     else [_NOTHING] * 3
                 ),
                 _NOTHING if syscalls is None else f"{syscalls / found.count:.1f}",
-                _NOTHING if found.instructions is None else f"{found.instructions:,.0f}",
+                (
+                    _NOTHING
+                    if found.instructions is None
+                    else f"{found.instructions.total / found.count:,.0f}"
+                ),
                 *(
                     (
                         f"{sum(each.opcodes for each in functions) / found.count:,.0f}",
@@ -95,6 +100,11 @@ def section(found: Anatomy, top: int, repeat: str) -> str:
         )
     if found.syscalls is not None:
         parts.append(_syscalls(found.syscalls, found.count))
+    if found.instructions is not None and found.instructions.functions:
+        parts += [
+            _files(found.instructions, found.count),
+            _native(found.instructions, found.count, top),
+        ]
     if found.functions is not None:
         parts += [
             _layers(found.functions, found.count),
@@ -111,6 +121,30 @@ def _syscalls(syscalls: Sequence[Syscall], count: int) -> str:
         if each.calls / count >= _LEAST:
             failed = f"{each.errors / count:.2f}" if each.errors / count >= _LEAST else ""
             table.append([f"`{each.name}`", f"{each.calls / count:.2f}", failed])
+    return markdown(table)
+
+
+def _files(instructions: Instructions, count: int) -> str:
+    table = [["program file", "instructions", "share"]]
+    table += [
+        [what, f"{number / count:,.0f}", _percent(number, instructions.total)]
+        for what, number in instructions.files
+    ]
+    return markdown(table)
+
+
+def _native(instructions: Instructions, count: int, top: int) -> str:
+    table = [["compiled function", "instructions with callees", "share", "in it", "calls"]]
+    table += [
+        [
+            f"`{function.name}`",
+            f"{function.all / count:,.0f}",
+            _percent(function.all, instructions.total),
+            f"{function.own / count:,.0f}",
+            f"{function.calls / count:.2f}",
+        ]
+        for function in instructions.functions[:top]
+    ]
     return markdown(table)
 
 
