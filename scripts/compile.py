@@ -123,6 +123,10 @@ def compiled(root: str, patterns: list[str], directory: Path) -> list[Path]:
             multi_file=True,
             target_dir=str(directory / "c"),
         )
+        for extension in extensions:
+            # CFLAGS of the environment take the interpreter's place, and with them what leaves out assertions in its
+            # headers: a sixth more instructions for a request.
+            extension.extra_compile_args.append("-DNDEBUG")
         distribution = Distribution({"name": "uwsgi-router", "ext_modules": extensions})
         build = ParallelBuild(distribution)
         build.build_lib = str(directory / "lib")
