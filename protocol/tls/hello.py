@@ -10,9 +10,9 @@ than 32 records, more than 16 KB.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.protocol.bounded import Bounded
 from uwsgi_router.protocol.tls.errors import BadHello, NotTls
 
 #: Bytes of a hello, without the headers of its records. Real ones have 200 to 2,000; OpenSSL would take 131,396.
@@ -44,27 +44,70 @@ _NAME = re.compile(
     rb"(?:[a-z0-9_-]{1,63}\.)*(?=[a-z0-9_-]{0,62}[a-z_-])[a-z0-9_-]{1,63}\.?", re.IGNORECASE
 )
 _MAX_NAME: Final = 255
+# Names as they were sent last, and what they came to: looking at one by itself takes as long as all the rest.
+_REMEMBERED: Final = 1_024
+_names: dict[bytes, str | None] = Bounded(_REMEMBERED)
 
 
-@dataclass(frozen=True, slots=True)
 class Hello:
     """ClientHello, as far as it decides anything.
+
+    Args:
+        server_name: see below.
+        size: see below.
+        message: the hello without the headers of its records, which was checked.
+        versions: where its list of versions is; 0: it has none.
+        alpn: where its list of protocols is; 0: it has none.
 
     Attributes:
         server_name: the host that the client wants, in lower case, without a final dot; internationalized names as
             they are sent, as A-labels. None if the client names none, or something that is no host name: an address
             (RFC 6066 forbids it, some clients do it) or characters that no name has. nginx treats those as unknown
             names, too.
-        versions: of TLS, as numbers (0x0304 is 1.3), in the client's order, unknown ones (GREASE) included. A client
-            before 1.3 names only its highest one, and speaks all below it.
-        alpn: protocols, in the client's order; empty if it offers none.
         size: bytes of the hello, record headers included.
     """
 
-    server_name: str | None
-    versions: tuple[int, ...]
-    alpn: tuple[bytes, ...]
-    size: int
+    __slots__ = ("_alpn", "_message", "_versions", "server_name", "size")
+
+    def __init__(
+        self, server_name: str | None, size: int, message: bytes, versions: int, alpn: int
+    ) -> None:
+        self.server_name = server_name
+        self.size = size
+        self._message = message
+        self._versions = versions
+        self._alpn = alpn
+
+    def __repr__(self) -> str:
+        return f"<Hello {self.server_name!r} {self.versions} {self.alpn} size={self.size}>"
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Versions of TLS, as numbers (0x0304 is 1.3), in the client's order, unknown ones (GREASE) included.
+
+        A client before 1.3 names only its highest one, and speaks all below it.
+        """
+        message, pos = self._message, self._versions
+        if not pos:
+            highest = 0x0300 | message[5]
+            return tuple([version for version in _BEFORE_1_3 if version <= highest])
+        end = pos + 1 + message[pos]
+        return tuple([message[at] << 8 | message[at + 1] for at in range(pos + 1, end, 2)])
+
+    @property
+    def alpn(self) -> tuple[bytes, ...]:
+        """Protocols, in the client's order; empty if it offers none."""
+        message, pos = self._message, self._alpn
+        if not pos:
+            return ()
+        end = pos + 2 + (message[pos] << 8 | message[pos + 1])
+        pos += 2
+        found = []
+        while pos < end:
+            behind = pos + 1 + message[pos]
+            found.append(message[pos + 1 : behind])
+            pos = behind
+        return tuple(found)
 
 
 def read_hello(data: bytes) -> Hello | None:
@@ -88,11 +131,7 @@ def read_hello(data: bytes) -> Hello | None:
     message = b""
     pos = 0
     for _ in range(MAX_RECORDS):
-        header = data[pos : pos + 5]
-        _check_record(header)
-        if len(header) < 5:
-            return None
-        end = pos + 5 + int.from_bytes(header[3:5])
+        end = _end_of_record(data, pos)
         message += data[pos + 5 : end]
         size = _size_of(message)
         if end > len(data):
@@ -105,14 +144,20 @@ def read_hello(data: bytes) -> Hello | None:
     raise BadHello(f"the hello is spread over more than {MAX_RECORDS} records")
 
 
-def _check_record(header: bytes) -> None:
-    """Check as much of a record's header as is there: type, version (its first byte), length."""
-    if header and header[0] != _HANDSHAKE:
-        raise BadHello(f"a record of type {header[0]} stands where the hello goes on")
-    if len(header) > 1 and header[1] != 3:
-        raise BadHello(f"a record of version 0x{header[1]:02x}.. is none of TLS")
-    if len(header) == 5 and not 0 < int.from_bytes(header[3:5]) <= _MAX_RECORD:
-        raise BadHello(f"a record of {int.from_bytes(header[3:5])} bytes")
+def _end_of_record(data: bytes, pos: int) -> int:
+    """Return where a record ends, at least behind its header; of that, what has come is checked."""
+    have = len(data) - pos
+    if have > 0 and data[pos] != _HANDSHAKE:
+        raise BadHello(f"a record of type {data[pos]} stands where the hello goes on")
+    # The first byte of its version.
+    if have > 1 and data[pos + 1] != 3:
+        raise BadHello(f"a record of version 0x{data[pos + 1]:02x}.. is none of TLS")
+    if have < 5:
+        return pos + 5
+    size = data[pos + 3] << 8 | data[pos + 4]
+    if not 0 < size <= _MAX_RECORD:
+        raise BadHello(f"a record of {size} bytes")
+    return pos + 5 + size
 
 
 def _size_of(message: bytes) -> int:
@@ -121,7 +166,7 @@ def _size_of(message: bytes) -> int:
         raise BadHello(f"the first message is of type {message[0]}; a ClientHello is of type 1")
     if len(message) < 4:
         return 4
-    size = int.from_bytes(message[1:4])
+    size = message[1] << 16 | message[2] << 8 | message[3]
     if size > MAX_HELLO:
         raise BadHello(f"a hello of {size} bytes; at most {MAX_HELLO} are taken")
     return 4 + size
@@ -129,52 +174,78 @@ def _size_of(message: bytes) -> int:
 
 def _read_message(message: bytes, size: int) -> Hello:
     # Header (4), version (2), random (32), and then vectors, each behind its length.
-    version = int.from_bytes(message[4:6])
-    if len(message) < 38 or version >> 8 != 3:
+    end = len(message)
+    if end < 38 or message[4] != 3:
         raise BadHello("the hello has no version and random")
-    session, pos = _vector(message, 38, 1, "session id")
-    ciphers, pos = _vector(message, pos, 2, "list of ciphers")
-    compressions, pos = _vector(message, pos, 1, "list of compressions")
-    if len(session) > 32:
-        raise BadHello(f"a session id of {len(session)} bytes")
-    if not ciphers or len(ciphers) % 2:
-        raise BadHello(f"a list of ciphers of {len(ciphers)} bytes")
-    if not compressions:
+    session = _end_of(message, 38, 1, end, "session id")
+    ciphers = _end_of(message, session, 2, end, "list of ciphers")
+    compressions = _end_of(message, ciphers, 1, end, "list of compressions")
+    if session - 39 > 32:
+        raise BadHello(f"a session id of {session - 39} bytes")
+    size_of_ciphers = ciphers - session - 2
+    if not size_of_ciphers or size_of_ciphers % 2:
+        raise BadHello(f"a list of ciphers of {size_of_ciphers} bytes")
+    if compressions - ciphers == 1:
         raise BadHello("an empty list of compressions")
-    if pos == len(message):
-        return Hello(None, _versions_to(version), (), size)
-    extensions, pos = _vector(message, pos, 2, "list of extensions")
-    if pos != len(message):
-        raise BadHello(f"{len(message) - pos} bytes follow the extensions")
-    found = _read_extensions(extensions)
-    name = found.get(_SERVER_NAME)
-    protocols = found.get(_ALPN)
-    versions = found.get(_SUPPORTED_VERSIONS)
+    if compressions == end:
+        return Hello(None, size, message, 0, 0)
+    extensions = _end_of(message, compressions, 2, end, "list of extensions")
+    if extensions != end:
+        raise BadHello(f"{end - extensions} bytes follow the extensions")
+    name, versions, protocols = _find_extensions(message, compressions + 2)
+    server_name = _read_name(message, name) if name else None
+    if versions:
+        _check_versions(message, versions)
+    if protocols:
+        _check_protocols(message, protocols)
     return Hello(
-        None if name is None else _read_name(name),
-        _versions_to(version) if versions is None else _read_versions(versions),
-        () if protocols is None else _read_protocols(protocols),
+        server_name,
         size,
+        message,
+        versions + 2 if versions else 0,
+        protocols + 2 if protocols else 0,
     )
 
 
-def _read_extensions(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    pos = 0
-    while pos < len(data):
-        kind = int.from_bytes(data[pos : pos + 2])
-        value, pos = _vector(data, pos + 2, 2, "extension")
-        if kind in found:
+def _find_extensions(message: bytes, pos: int) -> tuple[int, int, int]:
+    """Return where the lengths of server name, versions and protocols are, 0: there are none; all are looked through.
+
+    All extensions together end with the message.
+    """
+    name = versions = protocols = 0
+    # Those below 60, which nearly all are, as bits.
+    seen = 0
+    others: set[int] = set()
+    end = len(message)
+    while pos < end:
+        behind = _end_of(message, pos + 2, 2, end, "extension")
+        kind = message[pos] << 8 | message[pos + 1]
+        if kind < 60:
+            bit = 1 << kind
+            again = seen & bit != 0
+            seen |= bit
+        else:
+            again = kind in others
+            others.add(kind)
+        if again:
             raise BadHello(f"extension {kind} is there twice")
-        found[kind] = value
-    return found
+        if kind == _SERVER_NAME:
+            name = pos + 2
+        elif kind == _SUPPORTED_VERSIONS:
+            versions = pos + 2
+        elif kind == _ALPN:
+            protocols = pos + 2
+        pos = behind
+    return name, versions, protocols
 
 
-def _read_name(data: bytes) -> str | None:
-    names = _whole(data, 2, "list of server names")
-    if names[:1] != b"\0":
+def _read_name(message: bytes, pos: int) -> str | None:
+    end = _end_of(message, pos, 2, len(message), "extension")
+    _whole(message, pos + 2, 2, end, "list of server names")
+    if pos + 4 == end or message[pos + 4]:
         raise BadHello("a server name of an unknown kind")
-    name = _whole(names[1:], 2, "server name")
+    _whole(message, pos + 5, 2, end, "server name")
+    name = message[pos + 7 : end]
     if not name or len(name) > _MAX_NAME or b"\0" in name:
         raise BadHello(f"a server name of {len(name)} bytes, or with a NUL")
     return server_name_of(name)
@@ -182,50 +253,49 @@ def _read_name(data: bytes) -> str | None:
 
 def server_name_of(host: bytes) -> str | None:
     """Return a host without its port as the name that a client asks for by TLS; None if it is no name."""
-    if not _NAME.fullmatch(host):
-        return None
-    return host.decode("ascii").lower().removesuffix(".")
+    if host in _names:
+        return _names[host]
+    name = None
+    if _NAME.fullmatch(host):
+        name = host.decode("ascii").lower().removesuffix(".")
+    if len(host) <= _MAX_NAME:
+        _names[host] = name
+    return name
 
 
-def _read_versions(data: bytes) -> tuple[int, ...]:
-    versions = _whole(data, 1, "list of versions")
-    if not versions or len(versions) % 2:
-        raise BadHello(f"a list of versions of {len(versions)} bytes")
-    return tuple([int.from_bytes(versions[at : at + 2]) for at in range(0, len(versions), 2)])
+def _check_versions(message: bytes, pos: int) -> None:
+    end = _end_of(message, pos, 2, len(message), "extension")
+    _whole(message, pos + 2, 1, end, "list of versions")
+    if pos + 3 == end or (end - pos - 3) % 2:
+        raise BadHello(f"a list of versions of {end - pos - 3} bytes")
 
 
-def _versions_to(highest: int) -> tuple[int, ...]:
-    return tuple([version for version in _BEFORE_1_3 if version <= highest])
-
-
-def _read_protocols(data: bytes) -> tuple[bytes, ...]:
-    names = _whole(data, 2, "list of protocols")
-    found = []
-    pos = 0
-    while pos < len(names):
-        name, pos = _vector(names, pos, 1, "protocol")
-        if not name:
-            raise BadHello("an empty protocol name")
-        found.append(name)
-    if not found:
+def _check_protocols(message: bytes, pos: int) -> None:
+    end = _end_of(message, pos, 2, len(message), "extension")
+    _whole(message, pos + 2, 2, end, "list of protocols")
+    pos += 4
+    if pos == end:
         raise BadHello("an empty list of protocols")
-    return tuple(found)
+    while pos < end:
+        behind = _end_of(message, pos, 1, end, "protocol")
+        if behind == pos + 1:
+            raise BadHello("an empty protocol name")
+        pos = behind
 
 
-def _whole(data: bytes, width: int, name: str) -> bytes:
-    """Return the bytes of a vector that ends where its surroundings end."""
-    value, pos = _vector(data, 0, width, name)
-    if pos != len(data):
-        raise BadHello(f"{len(data) - pos} bytes follow the {name}")
-    return value
+def _whole(data: bytes, pos: int, width: int, limit: int, name: str) -> None:
+    """Check that a vector ends where its surroundings end."""
+    end = _end_of(data, pos, width, limit, name)
+    if end != limit:
+        raise BadHello(f"{limit - end} bytes follow the {name}")
 
 
-def _vector(data: bytes, pos: int, width: int, name: str) -> tuple[bytes, int]:
-    """Return the bytes behind a length of 1 or 2 bytes, and where they end."""
+def _end_of(data: bytes, pos: int, width: int, limit: int, name: str) -> int:
+    """Return where a vector ends whose length, of 1 or 2 bytes, is at ``pos``; its surroundings end at ``limit``."""
     start = pos + width
-    if start > len(data):
+    if start > limit:
         raise BadHello(f"the {name} has no length")
-    end = start + int.from_bytes(data[pos:start])
-    if end > len(data):
-        raise BadHello(f"the {name} ends {end - len(data)} bytes behind the end")
-    return data[start:end], end
+    end = start + (data[pos] if width == 1 else data[pos] << 8 | data[pos + 1])
+    if end > limit:
+        raise BadHello(f"the {name} ends {end - limit} bytes behind the end")
+    return end

@@ -14,7 +14,7 @@ from uwsgi_router.protocol.tls.certificate import (
     to_pem,
 )
 from uwsgi_router.protocol.tls.errors import CertificateError, HelloError
-from uwsgi_router.protocol.tls.hello import MAX_HELLO_BYTES, Hello, read_hello
+from uwsgi_router.protocol.tls.hello import MAX_HELLO_BYTES, read_hello
 
 
 def hello(data: bytes) -> str:
@@ -42,9 +42,10 @@ def hello(data: bytes) -> str:
     return f"accepted {found.server_name is None} {len(found.alpn)} {len(found.versions)}"
 
 
-def _hello_outcome(data: bytes) -> Hello | str | None:
+def _hello_outcome(data: bytes) -> hellos.Said | str | None:
     try:
-        return read_hello(data)
+        hello = read_hello(data)
+        return None if hello is None else hellos.said(hello)
     except HelloError as exc:
         refusal = exc
     assert len(str(refusal)) < 200

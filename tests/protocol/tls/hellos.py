@@ -4,6 +4,9 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from uwsgi_router.protocol.tls.hello import Hello
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "client-hellos.tsv"
 
@@ -59,10 +62,12 @@ def split(hello: bytes, size: int) -> bytes:
 
 
 def of_openssl(name: str | None, *, alpn: Sequence[str] = (), highest: int = 0x0304) -> bytes:
-    """Return what OpenSSL sends as a client."""
+    """Return what OpenSSL sends as a client that speaks TLS 1.2, and whatever is above it up to ``highest``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    # Debian's Python begins with 1.0, others with 1.2.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.maximum_version = ssl.TLSVersion(highest)
     if alpn:
         context.set_alpn_protocols(list(alpn))
@@ -73,6 +78,19 @@ def of_openssl(name: str | None, *, alpn: Sequence[str] = (), highest: int = 0x0
     except ssl.SSLWantReadError:
         return sent.read()
     raise AssertionError("a handshake without a server")
+
+
+class Said(NamedTuple):
+    """What a hello says, to be compared."""
+
+    server_name: str | None
+    versions: tuple[int, ...]
+    alpn: tuple[bytes, ...]
+    size: int
+
+
+def said(hello: Hello) -> Said:
+    return Said(hello.server_name, hello.versions, hello.alpn, hello.size)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,23 @@
 
 import random
 import ssl
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.protocol.tls import hellos
-from tests.protocol.tls.hellos import message, protocols, record, records, server_name, versions
+from tests.protocol.tls.hellos import (
+    Said,
+    message,
+    protocols,
+    record,
+    records,
+    said,
+    server_name,
+    versions,
+)
 from uwsgi_router.protocol.tls.errors import BadHello, HelloError, NotTls
 from uwsgi_router.protocol.tls.hello import (
     MAX_HELLO,
@@ -28,11 +38,11 @@ def read(data: bytes) -> Hello:
     return hello
 
 
-def read_by_bytes(data: bytes) -> Hello | None:
+def read_by_bytes(data: bytes) -> Said:
     """Read what comes byte by byte: nothing is known before the last one."""
     for size in range(len(data)):
         assert read_hello(data[:size]) is None
-    return read_hello(data)
+    return said(read(data))
 
 
 def refusal(data: bytes) -> str:
@@ -60,13 +70,13 @@ def refusal(data: bytes) -> str:
 def test_hellos_of_real_clients(line: hellos.Recorded, size: int) -> None:
     data = hellos.split(line.data, size) if size else line.data
     hello = read_by_bytes(data)
-    assert hello == Hello(line.name, line.versions, line.protocols, len(data))
-    assert read_hello(data + b"\x17\x03\x03early data") == hello
+    assert hello == Said(line.name, line.versions, line.protocols, len(data))
+    assert said(read(data + b"\x17\x03\x03early data")) == hello
 
 
 def test_hello_of_this_openssl() -> None:
     data = hellos.of_openssl("Example.COM", alpn=["h2", "http/1.1"])
-    assert read_by_bytes(data) == Hello(
+    assert read_by_bytes(data) == Said(
         "example.com", (0x0304, 0x0303), (b"h2", b"http/1.1"), len(data)
     )
     old = read(hellos.of_openssl(None, highest=0x0303))
@@ -98,9 +108,9 @@ def test_what_a_hello_says_is_read(
     ]
     rng.shuffle(extensions)
     sent = records(message(extensions, session=b"s" * 32), max(size, 120))
-    expected = Hello(name.lower(), tuple(numbers), tuple(words), len(sent))
-    assert read_hello(sent) == expected
-    assert read_hello(sent + b"more") == expected
+    expected = Said(name.lower(), tuple(numbers), tuple(words), len(sent))
+    assert said(read(sent)) == expected
+    assert said(read(sent + b"more")) == expected
     for cut in rng.sample(range(len(sent)), 8):
         assert read_hello(sent[:cut]) is None
 
@@ -164,7 +174,7 @@ def test_clients_without_a_list_of_versions(
     highest: int, expected: tuple[int, ...], extensions: hellos.Extensions | None
 ) -> None:
     sent = record(message(extensions, version=highest))
-    assert read_by_bytes(sent) == Hello(None, expected, (), len(sent))
+    assert read_by_bytes(sent) == Said(None, expected, (), len(sent))
 
 
 # ---------------------------------------------------------------------------------------- refused
@@ -201,6 +211,8 @@ GOOD = message([NAME])
         (record(message(None, more=b"\0\x01")), "ends 1 bytes behind"),
         (record(message(None, more=b"\0\x03\0\0\0")), "extension has no length"),
         (record(message([NAME, NAME])), "extension 0 is there twice"),
+        (record(message([(59, b""), (59, b"")])), "extension 59 is there twice"),
+        (record(message([(60, b""), (59, b""), (60, b"")])), "extension 60 is there twice"),
         (record(message([(0x1A1A, b""), (0x1A1A, b"")])), "there twice"),
         (record(message([server_name(b"a", b"b")])), "follow the server name"),
         (record(message([server_name()])), "unknown kind"),
@@ -222,6 +234,14 @@ GOOD = message([NAME])
 )
 def test_malformed_hellos(sent: bytes, reason: str) -> None:
     assert reason in refusal(sent)
+
+
+def test_a_hello_of_thousands_of_extensions_takes_no_longer_than_any_of_its_size() -> None:
+    """To look for each among those before it, one by one, would take a second."""
+    many = record(message([(kind, b"") for kind in range(60, 4100)]))
+    began = time.process_time()
+    read(many)
+    assert time.process_time() - began < 0.1
 
 
 def test_the_largest_hello() -> None:
