@@ -65,6 +65,8 @@ class CertificateNames:
             or bool(config.sni_dirs)
             or announced is not None
         )
+        # Whatever is asked for, the listener's own is served.
+        self._has_none = not configured and not config.sni_dirs and announced is None
         self._seen: dict[str, tuple[float, CertificateFiles | None]] = Bounded(_REMEMBERED)
 
     def find(self, name: str | None, default: CertificateFiles, now: float) -> CertificateFiles:
@@ -75,7 +77,7 @@ class CertificateNames:
         """
         if name is None:
             return default
-        found = self._find(name, now)
+        found = None if self._has_none else self._find(name, now)
         if found is not None:
             return found
         if self._strict:

@@ -61,8 +61,10 @@ class CertificateStore:
         self._config = config
         self._capacity = capacity
         self._look_again = look_again
-        # The one that was used last is the last.
+        # The one that was used last is the last, and is known without being looked up.
         self._loaded: dict[_Key, Loaded] = {}
+        self._last: Loaded | None = None
+        self._last_alpn: tuple[str, ...] = ()
         self._limited = RateLimited(log)
         self.changes = 0
 
@@ -84,6 +86,20 @@ class CertificateStore:
         Raises:
             CertificateFault: they could not be loaded.
         """
+        loaded = self._last
+        if loaded is None or loaded.files is not files or self._last_alpn is not alpn:
+            loaded = self._last = self._loaded_of(files, alpn, now)
+            self._last_alpn = alpn
+        if now - loaded.looked_at >= self._look_again:
+            loaded.looked_at = now
+            if stamp_of(files) != loaded.stamp:
+                self._load(loaded, alpn)
+        if loaded.context is None:
+            raise CertificateFault(loaded.fault)
+        return loaded.context
+
+    def _loaded_of(self, files: CertificateFiles, alpn: tuple[str, ...], now: float) -> Loaded:
+        """Return what was loaded of a certificate, as the one that was used last; load it if it is not there."""
         key = (files, alpn)
         loaded = self._loaded.pop(key, None)
         if loaded is None:
@@ -91,14 +107,8 @@ class CertificateStore:
             self._load(loaded, alpn)
             if len(self._loaded) >= self._capacity:
                 del self._loaded[next(iter(self._loaded))]
-        elif now - loaded.looked_at >= self._look_again:
-            loaded.looked_at = now
-            if stamp_of(files) != loaded.stamp:
-                self._load(loaded, alpn)
         self._loaded[key] = loaded
-        if loaded.context is None:
-            raise CertificateFault(loaded.fault)
-        return loaded.context
+        return loaded
 
     def _load(self, loaded: Loaded, alpn: tuple[str, ...]) -> None:
         """Load files; if that fails, what was loaded before stays."""
