@@ -17,6 +17,7 @@ from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.descriptors import Descriptors
 from uwsgi_router.router.net.link import Link
 from uwsgi_router.router.net.listeners import BoundSocket
+from uwsgi_router.router.net.openssl import BareSocket
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.resolver import Resolver
 from uwsgi_router.router.net.tls_link import TlsLink
@@ -160,7 +161,14 @@ class Gateway:
                 acceptor.start()
 
     def _acceptor(self, bound: BoundSocket, listener: Listener) -> Acceptor:
-        return Acceptor(self._loop, [bound], self._accepting(listener), self._accept_failed)
+        secure = listener.certificates is not None
+        return Acceptor(
+            self._loop,
+            [bound],
+            self._accepting(listener),
+            self._accept_failed,
+            make=BareSocket if secure else socket.SocketType,
+        )
 
     def borrow(self, bound: BoundSocket) -> Acceptor | None:
         """Accept also on the socket of another worker, at an address of ours; None: it is none, or we accept nothing.

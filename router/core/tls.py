@@ -12,8 +12,6 @@ class TlsFacts:
     Attributes:
         server_name: that the client asked for, in lower case; None: none.
         version: as ``TLSv1.3``.
-        cipher: its name in OpenSSL.
-        alpn: protocol that was agreed on; None: none was.
         resumed: the session of an earlier connection goes on.
         client_certificate: of the client, verified, in DER; b"": it has none.
         policy: which clients the chosen name is for: names with different policies want different certificates of
@@ -22,8 +20,6 @@ class TlsFacts:
     """
 
     __slots__ = (
-        "alpn",
-        "cipher",
         "client_certificate",
         "destination",
         "policy",
@@ -36,8 +32,6 @@ class TlsFacts:
         self,
         server_name: str | None,
         version: str,
-        cipher: str,
-        alpn: str | None,
         *,
         resumed: bool,
         client_certificate: bytes = b"",
@@ -46,8 +40,6 @@ class TlsFacts:
     ) -> None:
         self.server_name = server_name
         self.version = version
-        self.cipher = cipher
-        self.alpn = alpn
         self.resumed = resumed
         self.client_certificate = client_certificate
         self.policy = policy

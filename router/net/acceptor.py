@@ -62,6 +62,7 @@ class Acceptor:
         on_connection: Callable[[socket.SocketType, Peer], None],
         on_error: Callable[[], None] = lambda: None,
         batch: int = _BATCH,
+        make: type[socket.SocketType] = socket.SocketType,
     ) -> None:
         """Prepare to accept.
 
@@ -71,6 +72,7 @@ class Acceptor:
             on_connection: owns the sockets.
             on_error: counts failures of ours.
             batch: connections taken at one wake-up, before everything else gets its turn again.
+            make: class of the sockets.
         """
         self._loop = loop
         self._bound = list(bound_sockets)
@@ -81,6 +83,7 @@ class Acceptor:
         self._limited = RateLimited(log)
         self._on_error = on_error
         self._batch = batch
+        self._make = make
         for bound in self._bound:
             bound.on_replaced = self._accepting_from(bound)
 
@@ -183,7 +186,7 @@ class Acceptor:
                 return True
             raise
         # accept() would make a socket.socket, with enum members and what else we don't need: that costs 2 us.
-        sock = socket.SocketType(family, _KIND, 0, fd)
+        sock = self._make(family, _KIND, 0, fd)
         # Told from the shape of the address: asking a socket for its family makes an enum member each time.
         if not isinstance(address, tuple):
             peer: Peer = ("", 0)

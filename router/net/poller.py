@@ -127,6 +127,7 @@ class Poller:
         self._queue: deque[Resumable] = deque()
         self._will_resume = False
         self._will_go_on = self._takes_turns = False
+        self._first_may = True
         self.now = loop.time()
         loop.add_reader(self._epoll.fileno(), self._dispatch)
 
@@ -188,6 +189,15 @@ class Poller:
         if not self._takes_turns:
             self._go_on_later()
 
+    def goes_first(self) -> bool:
+        """Return True to the first that could go on for long, once in a turn, if nobody waits in the queue.
+
+        It may do so at once: for one alone the queue would only cost another turn.
+        """
+        first = self._first_may and not self._queue
+        self._first_may = False
+        return first
+
     def _go_on_later(self) -> None:
         """Have another turn although no descriptor may be ready."""
         if not self._will_go_on:
@@ -222,6 +232,7 @@ class Poller:
                     break
         if self._queue:
             self._take_turns()
+        self._first_may = True
 
     def _handle_batch(self) -> int:
         """Handle events that are there, and resume whoever they have woken; return how many there were."""

@@ -12,9 +12,11 @@ from typing import Final
 
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
+from uwsgi_router.router.net.openssl import TlsObject, say_goodbye
+from uwsgi_router.router.net.peek_link import BUFFER, MOST_RECORDS, RECORD
 from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller
 from uwsgi_router.router.net.read_end import NOW
-from uwsgi_router.router.net.tls_read_end import BUFFER, MOST_RECORDS, PLACES, RECORD, TlsReadEnd
+from uwsgi_router.router.net.tls_read_end import PLACES, TlsReadEnd
 from uwsgi_router.subscriptions.traffic import Traffic
 
 # Read before close_notify is sent: what lies in the kernel then, OpenSSL takes for an error.
@@ -36,6 +38,9 @@ class TlsLink(TlsReadEnd):
 
     def on_events(self, events: int) -> None:
         """Act on readiness."""
+        if self._reader is None and events & READABLE:
+            # Nobody has followed the one before.
+            self._watch(self._watched & ~READABLE)
         if self._waits and events & ~READABLE:
             self._waits = False
             watched = self._watched if self._pending is not None else self._watched & ~WRITABLE
@@ -108,11 +113,11 @@ class TlsLink(TlsReadEnd):
         sent = 0
         try:
             if len(data) <= RECORD:
-                return tls.send(data)
+                return tls.write(data)
             with memoryview(data) as view:
                 while sent < most:
                     with view[sent : sent + RECORD] as piece:
-                        sent += tls.send(piece)
+                        sent += tls.write(piece)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         return sent
@@ -143,26 +148,26 @@ class TlsLink(TlsReadEnd):
                 self._read_early()
             else:
                 return self._send_goodbye()
-        try:
-            tls.unwrap()
+        error = say_goodbye(self._sock, tls)
+        if error is None:
             self._over = True
-        except ssl.SSLWantReadError:
+        elif isinstance(error, ssl.SSLWantReadError):
             # That is: it was sent, and the peer's has not come.
             self._orderly = False
             self._parted = True
             return True
-        except ssl.SSLWantWriteError:
+        elif isinstance(error, ssl.SSLWantWriteError):
             self._parting = True
             self._watch(self._watched | WRITABLE)
             return False
-        except OSError as exc:
+        else:
             # It was sent as well, unless the connection is broken. Bytes of the peer have crossed it.
-            self._broken(exc)
+            self._broken(error)
         self._orderly = False
         self._tell_early()
         return True
 
-    def _made_apart(self, tls: ssl.SSLSocket) -> bytes:
+    def _made_apart(self, tls: TlsObject) -> bytes:
         """Return the record that says goodbye, which OpenSSL has written to another socket in this one's place.
 
         There is no other way with Python's ssl that loses nothing:
@@ -188,13 +193,13 @@ class TlsLink(TlsReadEnd):
             try:
                 os.dup2(there.fileno(), fd, inheritable=False)
                 try:
-                    tls.unwrap()
-                except ssl.SSLWantReadError:
-                    pass
+                    error = say_goodbye(self._sock, tls)
                 finally:
                     os.dup2(kept, fd, inheritable=False)
             finally:
                 os.close(kept)
+            if error is not None and not isinstance(error, ssl.SSLWantReadError):
+                raise error
             return here.recv(RECORD, socket.MSG_DONTWAIT)
 
     def _send_goodbye(self) -> bool:
@@ -227,8 +232,8 @@ class TlsLink(TlsReadEnd):
         """Close the socket, with close_notify if everything was sent; otherwise what was not sent is lost."""
         if self.closed:
             return
-        if self.session is not None and self._tls is not None and self._orderly:
-            self.session.note(self._tls, self._poller.now)
+        if self.session is not None and isinstance(self._sock, ssl.SSLSocket) and self._orderly:
+            self.session.note(self._sock, self._poller.now)
         if self._orderly and self._pending is None:
             self._reader = self._paused = None
             self._say_goodbye()

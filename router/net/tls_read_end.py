@@ -21,16 +21,13 @@ from typing import Final
 from uwsgi_router.router.certificates.sessions import NodeSession
 from uwsgi_router.router.core.failure import without_traceback
 from uwsgi_router.router.net.link import Link, LinkOwner
-from uwsgi_router.router.net.peek_link import PeekLink
+from uwsgi_router.router.net.openssl import Maker, TlsObject, accepted, shake_hands, wrapped
+from uwsgi_router.router.net.peek_link import BUFFER, MOST_RECORDS, RECORD, PeekLink
 from uwsgi_router.router.net.poller import READABLE, WRITABLE, Poller, Resumable
 from uwsgi_router.router.net.read_end import NOW, Reader
 from uwsgi_router.subscriptions.traffic import Traffic
 
-#: Bytes of a record, at most.
-RECORD: Final = 16_384
-# Records that are read and written at once. All links read into one buffer: nothing is left there.
-MOST_RECORDS: Final = 4
-BUFFER: Final = memoryview(bytearray(MOST_RECORDS * RECORD))
+#: The buffer, as one place for each record.
 PLACES: Final = [BUFFER[at : at + RECORD] for at in range(0, MOST_RECORDS * RECORD, RECORD)]
 
 # OpenSSL's reason for an end without close_notify; 1.1 gave none.
@@ -88,7 +85,7 @@ class TlsReadEnd(PeekLink):
         self, poller: Poller, sock: socket.SocketType, owner: LinkOwner | None, traffic: Traffic
     ) -> None:
         Link.__init__(self, poller, sock, owner, traffic)
-        self._tls: ssl.SSLSocket | None = None
+        self._tls: TlsObject | None = None
         # Read already, and not told of yet: bytes, and behind them the peer's end, or an error.
         self._early = b""
         self._over = False
@@ -104,30 +101,38 @@ class TlsReadEnd(PeekLink):
 
     # --- the handshake ---
 
-    def secure(
-        self,
-        context: ssl.SSLContext,
-        *,
-        server_hostname: str | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> None:
-        """Begin TLS: from now on all bytes belong to it.
+    def secure(self, context: ssl.SSLContext, make: Maker = accepted) -> None:
+        """Begin TLS with a client: from now on all bytes belong to it.
 
         Args:
-            context: of a server or of a client.
-            server_hostname: of the server, for a client's context; None: this is the server.
-            session: that a client may resume.
+            context: of a server.
+            make: makes OpenSSL's object.
 
         Raises:
             OSError: the connection is broken.
         """
-        # Otherwise the wrapped socket would be lost without having been closed.
-        self._sock.getpeername()
-        self._sock = self._tls = context.wrap_socket(
-            self._sock,  # type: ignore[arg-type] # bare ones will do
-            server_side=context.protocol is ssl.PROTOCOL_TLS_SERVER,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
+        self._sock, self._tls = make(context, self._sock)
+
+    def secure_to(
+        self,
+        context: ssl.SSLContext,
+        server_hostname: str | None,
+        session: ssl.SSLSession | None,
+    ) -> None:
+        """Begin TLS with a server: from now on all bytes belong to it.
+
+        Args:
+            context: of a client.
+            server_hostname: that the server's certificate must have; None: any.
+            session: that may be resumed.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        self._sock, self._tls = wrapped(
+            context,
+            self._sock,
+            server_side=False,
             server_hostname=server_hostname,
             session=session,
         )
@@ -139,18 +144,18 @@ class TlsReadEnd(PeekLink):
             OSError: it has failed; the peer was told.
         """
         assert self._tls is not None
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLWantWriteError:
+        waits = shake_hands(self._tls)
+        if not waits:
+            self._orderly = True
+            return True
+        if waits == READABLE:
+            self._watch(self._watched | READABLE)
+        else:
             self.watch_connect()
-            return False
-        self._orderly = True
-        return True
+        return False
 
     @property
-    def tls(self) -> ssl.SSLSocket:
+    def tls(self) -> TlsObject:
         """The connection as OpenSSL knows it, to ask what the handshake has settled."""
         assert self._tls is not None
         return self._tls
@@ -166,6 +171,15 @@ class TlsReadEnd(PeekLink):
         """Let the reader be called again."""
         Link.resume(self)
         self._tell_early()
+
+    def hand_over(self) -> None:
+        """Call nobody any more; another reader follows, at once if the poller need not hear of it."""
+        self._reader = self._paused = None
+
+    def look(self) -> None:
+        """Have the reader read now, as bytes have come, most likely."""
+        if self._reader is not None and not self.closed:
+            self._reader.readable()
 
     def _tell_early(self) -> None:
         """Have the reader called for what was read already, of which the kernel does not tell."""
@@ -240,7 +254,7 @@ class TlsReadEnd(PeekLink):
         count = 0
         for place in places:
             try:
-                got = tls.recv_into(place, RECORD)
+                got = tls.read(RECORD, place)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLWantWriteError:

@@ -92,6 +92,7 @@ class Handshake(Connection):
 
     __slots__ = (
         "_began",
+        "_client_ended_it",
         "_context",
         "_destination",
         "_following",
@@ -119,6 +120,8 @@ class Handshake(Connection):
         self._listener = listener
         self._tls_link = link
         self._following: Connection | None = None
+        # The last message of the handshake was the client's, and its request has followed, most likely.
+        self._client_ended_it = False
         self._name: str | None = None
         self._destination: tuple[str, int] | None = None
         self._began = context.poller.now
@@ -157,7 +160,8 @@ class Handshake(Connection):
                 return
             self._name = hello.server_name
             # It takes 0.1 ms and more: many at once must not hold up the requests of others.
-            await fiber.give_way()
+            if not fiber.poller.goes_first():
+                await fiber.give_way()
             policy = self._begin(hello.server_name)
             if policy is not None:
                 link.end_peeking()
@@ -203,6 +207,7 @@ class Handshake(Connection):
             if data is not None and link.peer_ended():
                 self._failed("closed", "the connection ended inside a PROXY header")
                 return False
+            link.await_more()
             await fiber.pause()
 
     async def _hello(self) -> Hello | None:
@@ -234,6 +239,7 @@ class Handshake(Connection):
             if data is not None and link.peer_ended():
                 self._failed("closed", "the connection ended inside a hello")
                 return None
+            link.await_more()
             await fiber.pause()
 
     def _begin(self, name: str | None) -> str | None:
@@ -257,20 +263,19 @@ class Handshake(Connection):
         """Make the connection that follows."""
         link = self._tls_link
         tls = link.tls
-        cipher = tls.cipher()
+        version, resumed = tls.version() or "", bool(tls.session_reused)
+        self._client_ended_it = resumed or version != "TLSv1.2"
         facts = TlsFacts(
             self._name,
-            tls.version() or "",
-            cipher[0] if cipher else "",
-            tls.selected_alpn_protocol(),
-            resumed=bool(tls.session_reused),
+            version,
+            resumed=resumed,
             client_certificate=(tls.getpeercert(True) or b"") if policy else b"",
             policy=policy,
             destination=self._destination,
         )
         self._context.site.reporter.handshake_done(facts)
         # Whoever follows says who reads on.
-        link.pause()
+        link.hand_over()
         self._following = self._front.connection(
             self._context, link, self.peer, self.number, self._listener, facts
         )
@@ -294,6 +299,8 @@ class Handshake(Connection):
             following.hurry(self._context.timing.last_request)
         following.start()
         connections.discard(self)
+        if self._client_ended_it:
+            self._tls_link.look()
 
 
 def _word(reason: str) -> str:

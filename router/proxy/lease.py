@@ -249,7 +249,7 @@ class Lease(LinkOwner):
             name = tls.server_name(self.node)
             known = link.session = tls.session(self.node, name)
             offered = known.offer(fiber.poller.now)
-            link.secure(tls.context(), server_hostname=name, session=offered)
+            link.secure_to(tls.context(), name, offered)
             link.lenient = not self.node.is_http
             link.read_with(self)
             while not link.handshake():

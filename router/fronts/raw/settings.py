@@ -2,8 +2,8 @@
 
 from uwsgi_router.protocol.proxy import HostPort, encode_proxy_v1, encode_proxy_v2
 from uwsgi_router.router.config.model import RawRouterConfig
+from uwsgi_router.router.net.peek_link import RECORD
 from uwsgi_router.router.net.pipe import PipePool
-from uwsgi_router.router.net.tls_read_end import RECORD
 from uwsgi_router.router.proxy.proxy_header import ProxyPeers
 from uwsgi_router.router.proxy.relay_pump import RelaySettings
 

@@ -14,6 +14,7 @@ from uwsgi_router.router.net.acceptor import Acceptor, Peer
 from uwsgi_router.router.net.activation import Inherited
 from uwsgi_router.router.net.connect import to_socket
 from uwsgi_router.router.net.listeners import BoundSocket, bind_stream
+from uwsgi_router.router.net.openssl import BareSocket
 
 
 class Door:
@@ -103,6 +104,15 @@ async def test_a_crowd_is_taken_whole(door: Door) -> None:
     door.acceptor.start()
     peers = {(await door.next())[1] for _ in range(90)}
     assert peers == {client.getsockname() for client in door.clients}
+
+
+async def test_the_class_of_sockets_can_be_another_one(door: Door) -> None:
+    acceptor = Acceptor(asyncio.get_running_loop(), door.bound, door._connected, make=BareSocket)
+    acceptor.start()
+    door.knock()
+    sock, _peer = await door.next()
+    assert type(sock) is BareSocket
+    acceptor.stop(drain=False)
 
 
 async def test_paused_clients_wait_in_the_backlog(door: Door) -> None:

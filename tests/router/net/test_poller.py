@@ -215,3 +215,17 @@ async def test_a_coroutine_that_gives_way_goes_on_behind_the_others(
         fiber.run(working(fiber, name), lambda error: order.append(f"ended: {error}"))
     await until(lambda: len(order) == 8)
     assert order == ["a0", "b0", "a1", "b1", "a2", "b2", "ended: None", "ended: None"]
+
+
+async def test_one_may_go_first_in_a_turn_if_nobody_waits(poller: Poller, order: list[str]) -> None:
+    assert poller.goes_first()
+    assert not poller.goes_first()
+    # Those behind it have their turn, and then it is another one's.
+    poller.resume_in_turn(Noting("waits", order))
+    await until(lambda: order == ["waits"])
+    await a_few_turns()
+    poller.resume_in_turn(Noting("waits, too", order))
+    assert not poller.goes_first()
+    await until(lambda: len(order) == 2)
+    await a_few_turns()
+    assert poller.goes_first()

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +12,20 @@ from tests.compiled import PLAIN_ONLY
 from tests.lab.tls import NAME, Authority, TlsPeer
 from tests.lab.waiting import a_few_turns, until
 from tests.router.net.test_link import Calls, Owner
+from uwsgi_router.router.net.openssl import BareSocket, Maker, accepted, wrapped
+from uwsgi_router.router.net.peek_link import RECORD
 from uwsgi_router.router.net.poller import Poller
 from uwsgi_router.router.net.tls_link import TlsLink
-from uwsgi_router.router.net.tls_read_end import RECORD
 from uwsgi_router.subscriptions.traffic import Traffic
 
 pytestmark = PLAIN_ONLY
+
+
+@pytest.fixture(params=[accepted, wrapped], ids=["accepted", "wrapped"])
+def make(request: pytest.FixtureRequest) -> Maker:
+    """OpenSSL's object as this Python has it made for clients, and as every Python can."""
+    made: Maker = request.param
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +48,14 @@ class Pair:
         self,
         poller: Poller,
         authority: Authority,
-        ends: tuple[socket.socket, socket.socket] | None = None,
+        make: Maker,
+        ends: tuple[socket.SocketType, socket.socket] | None = None,
     ) -> None:
         ours, theirs = ends or socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32_768)
+        self.make = make
         self.owner = Owner()
         self.traffic = Traffic()
         self.link = TlsLink(poller, ours, self.owner, self.traffic)
@@ -55,7 +65,7 @@ class Pair:
         self.reader = Calls(self.read)
 
     async def shake_hands(self, authority: Authority) -> None:
-        self.link.secure(server_context(authority))
+        self.link.secure(server_context(authority), self.make)
         done = asyncio.Event()
 
         def step() -> None:
@@ -93,8 +103,8 @@ async def poller() -> AsyncIterator[Poller]:
 
 
 @pytest.fixture
-async def pair(poller: Poller, authority: Authority) -> AsyncIterator[Pair]:
-    pair = Pair(poller, authority)
+async def pair(poller: Poller, authority: Authority, make: Maker) -> AsyncIterator[Pair]:
+    pair = Pair(poller, authority, make)
     await pair.shake_hands(authority)
     yield pair
     pair.close()
@@ -156,7 +166,7 @@ async def test_an_end_without_goodbye_is_an_error(pair: Pair) -> None:
 
 
 async def test_nor_is_a_reset_an_end_for_whoever_needs_no_goodbye(
-    poller: Poller, authority: Authority
+    poller: Poller, authority: Authority, make: Maker
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname())
@@ -165,7 +175,7 @@ async def test_nor_is_a_reset_an_end_for_whoever_needs_no_goodbye(
         sock.setblocking(False)
     # What waits for an acknowledgement would be lost by the reset.
     theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    pair = Pair(poller, authority, (ours, theirs))
+    pair = Pair(poller, authority, make, (ours, theirs))
     await pair.shake_hands(authority)
     pair.link.lenient = True
     pair.link.read_with(pair.reader)
@@ -253,10 +263,10 @@ async def test_goodbye_comes_behind_the_last_byte(pair: Pair) -> None:
 
 
 async def test_a_close_says_goodbye_and_a_reset_does_not(
-    poller: Poller, authority: Authority
+    poller: Poller, authority: Authority, make: Maker
 ) -> None:
     for reset, expected in ((False, {"closed"}), (True, {"truncated", "reset"})):
-        pair = Pair(poller, authority)
+        pair = Pair(poller, authority, make)
         await pair.shake_hands(authority)
         pair.link.write(b"x")
         (pair.link.reset if reset else pair.link.close)()
@@ -299,10 +309,10 @@ async def test_a_broken_connection_is_told_to_the_owner(pair: Pair) -> None:
 
 
 async def test_a_handshake_with_garbage_fails_and_tells_the_peer(
-    poller: Poller, authority: Authority, tmp_path: Path
+    poller: Poller, authority: Authority, make: Maker
 ) -> None:
-    pair = Pair(poller, authority)
-    pair.link.secure(server_context(authority))
+    pair = Pair(poller, authority, make)
+    pair.link.secure(server_context(authority), pair.make)
     pair.peer.sock.send(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
     with pytest.raises(ssl.SSLError):
         pair.link.handshake()
@@ -310,7 +320,9 @@ async def test_a_handshake_with_garbage_fails_and_tells_the_peer(
     pair.close()
 
 
-async def test_a_reset_before_tls_begins_is_an_error(poller: Poller, authority: Authority) -> None:
+async def test_a_reset_before_tls_begins_is_an_error(
+    poller: Poller, authority: Authority, make: Maker
+) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     theirs = socket.create_connection(listener.getsockname())
     ours, _ = listener.accept()
@@ -318,7 +330,78 @@ async def test_a_reset_before_tls_begins_is_an_error(poller: Poller, authority: 
     link = TlsLink(poller, ours, Owner(), Traffic())
     theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     theirs.close()
-    with pytest.raises(OSError, match="not connected"):
-        link.secure(server_context(authority))
+
+    def begin() -> None:
+        link.secure(server_context(authority), make)
+        link.handshake()
+
+    with pytest.raises(OSError, match=r"not connected|reset by peer"):
+        begin()
     link.close()
     listener.close()
+
+
+def test_a_server_needs_no_second_socket_in_cpython() -> None:
+    assert (accepted is not wrapped) == (sys.implementation.name == "cpython")
+
+
+async def test_a_bare_socket_will_do(poller: Poller, authority: Authority, make: Maker) -> None:
+    ours, theirs = socket.socketpair()
+    bare = BareSocket(ours.family, int(ours.type) | socket.SOCK_NONBLOCK, 0, ours.detach())
+    theirs.setblocking(False)
+    pair = Pair(poller, authority, make, (bare, theirs))
+    await pair.shake_hands(authority)
+    pair.link.write(b"hello")
+    assert await pair.peer.some() == b"hello"
+    pair.close()
+
+
+async def test_what_has_come_by_the_end_of_a_handshake_is_read_at_once(
+    poller: Poller, authority: Authority, make: Maker
+) -> None:
+    pair = Pair(poller, authority, make)
+    pair.link.secure(server_context(authority), make)
+    shaking = asyncio.get_running_loop().create_task(pair.peer.handshake())
+    await a_few_turns()
+    assert not pair.link.handshake()
+    await shaking
+    await pair.peer.send(b"request")
+    assert pair.link.handshake()
+    pair.link.read_with(pair.reader)
+    pair.link.look()
+    assert pair.got == b"request"
+    pair.link.pause()
+    pair.link.look()
+    pair.close()
+    pair.link.look()
+
+
+async def test_a_link_is_watched_once_from_the_handshake_on(
+    poller: Poller, authority: Authority, make: Maker
+) -> None:
+    """Whoever follows the handshake has nothing to tell the kernel."""
+    pair = Pair(poller, authority, make)
+    pair.link.peek_with(pair.reader)
+    assert pair.link.peek(100) is None
+    assert len(poller) == 0
+    pair.link.await_more()
+    assert len(poller) == 1
+    pair.link.end_peeking()
+    await pair.shake_hands(authority)
+    pair.link.read_with(pair.reader)
+    pair.link.hand_over()
+    assert len(poller) == 1
+    pair.link.read_with(pair.reader)
+    await pair.peer.send(b"one")
+    await until(lambda: pair.got == b"one")
+    pair.close()
+
+
+async def test_a_link_that_nobody_follows_on_is_watched_no_more(pair: Pair, poller: Poller) -> None:
+    """Bytes that nobody takes would wake the loop again and again."""
+    pair.link.read_with(pair.reader)
+    pair.link.hand_over()
+    await pair.peer.send(b"one")
+    await until(lambda: len(poller) == 0)
+    pair.link.read_with(pair.reader)
+    await until(lambda: pair.got == b"one")
