@@ -19,6 +19,9 @@ log = logging.getLogger("uwsgi-router.accept")
 
 # Connections taken at one wake-up, before requests under way get their turn again.
 _BATCH: Final = 32
+# Once a connection has come alone, so many of the next wake-ups do not look for a second one, which would be told of in
+# the next turn: to find none takes a system call and an exception.
+_SINGLES: Final = 7
 # How long a process without free descriptors stays away from the backlog. Clients wait there;
 # trying again at once would only burn the CPU that closes connections.
 _PAUSE_SECONDS: Final = 0.1
@@ -84,6 +87,8 @@ class Acceptor:
         self._on_error = on_error
         self._batch = batch
         self._make = make
+        # Wake-ups that are for one connection alone, by what was seen before.
+        self._singles = 0
         for bound in self._bound:
             bound.on_replaced = self._accepting_from(bound)
 
@@ -159,12 +164,17 @@ class Acceptor:
         return replaced
 
     def _readable(self, bound: BoundSocket, family: int) -> None:
-        for _ in range(self._batch):
+        for taken in range(self._batch):
             # on_connection may have paused us.
             if not self._polling:
                 return
+            if taken == 1 and self._singles:
+                self._singles -= 1
+                return
             try:
                 if not self._accept(bound, family):
+                    if taken == 1:
+                        self._singles = _SINGLES
                     return
             except OSError as exc:
                 self._explain(exc, bound)

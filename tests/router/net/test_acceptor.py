@@ -106,6 +106,17 @@ async def test_a_crowd_is_taken_whole(door: Door) -> None:
     assert peers == {client.getsockname() for client in door.clients}
 
 
+async def test_a_crowd_behind_one_that_came_alone_is_taken_whole(door: Door) -> None:
+    """Who came alone has the next wake-ups take one connection each; with the crowd it ends."""
+    door.acceptor.start()
+    door.knock()
+    await door.next()
+    for _ in range(60):
+        door.knock()
+    peers = {(await door.next())[1] for _ in range(60)}
+    assert peers == {client.getsockname() for client in door.clients[1:]}
+
+
 async def test_the_class_of_sockets_can_be_another_one(door: Door) -> None:
     acceptor = Acceptor(asyncio.get_running_loop(), door.bound, door._connected, make=BareSocket)
     acceptor.start()
