@@ -26,7 +26,8 @@ class RouterProcess:
         environ: its environment.
         directory: private, for the socket on which it says that it is ready.
         ready: called each time it has begun to serve.
-        status: told its exit code when it ended before it ever served, or while it was to stop.
+        delay: before restarts.
+        inherits: descriptors that it holds open, too.
 
     Attributes:
         pid: of the process; 0: none runs.
@@ -40,6 +41,7 @@ class RouterProcess:
         directory: str,
         ready: Callable[[], None],
         delay: RestartDelay | None = None,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.pid = 0
         self.was_ready = False
@@ -48,6 +50,7 @@ class RouterProcess:
         self._arguments = arguments
         self._ready = ready
         self._delay = delay or RestartDelay()
+        self._inherits = inherits
         self._ready_at = 0.0
         self._stopping = False
         path = os.path.join(directory, "notify")
@@ -76,6 +79,7 @@ class RouterProcess:
             self._arguments,
             env=self._environ,
             stdin=subprocess.DEVNULL,
+            pass_fds=self._inherits,
             # Ctrl-C in a terminal reaches us alone.
             process_group=0,
             preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand

@@ -31,9 +31,10 @@ _HANDLED: Final = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-# Seconds between two looks at the copies' figures, and at their memory.
+# Seconds between two looks at the copies' figures, and at their memory; at that sooner if somebody wants to know it.
 _FIGURES: Final = 1.0
 _MEMORY: Final = 10.0
+_MEMORY_SOONER: Final = 1.0
 # Seconds of the whole stop that copies have once the router has ended.
 _LAST: Final = 5.0
 
@@ -126,7 +127,7 @@ class Supervision:
         self._signals = 0
         self._end: float | None = None
         self._figures_at = 0.0
-        self._memory_at = 0.0
+        self._memory_at = self._memory_sooner = 0.0
         self._asking = False
 
     # --- parts ---
@@ -159,6 +160,10 @@ class Supervision:
     def look(self, function: Callable[[], None]) -> None:
         """Have a function called every second, until the stop begins."""
         self._looks.append(function)
+
+    def weigh_sooner(self) -> None:
+        """Have the copies' memory measured soon: somebody asks for it."""
+        self._memory_at = min(self._memory_at, self._memory_sooner)
 
     def listen(self, listener: RolloutListener) -> None:
         """Have a function told how rollouts end."""
@@ -293,7 +298,7 @@ class Supervision:
                 self._asking = True
                 self.questions.ask(partial(_figures, control), self._have_figures)
         if now >= self._memory_at:
-            self._memory_at = now + _MEMORY
+            self._memory_at, self._memory_sooner = now + _MEMORY, now + _MEMORY_SOONER
             for shell in self.applications.values():
                 shell.weigh()
 
