@@ -46,6 +46,7 @@ class RouterProcess:
         self.pid = 0
         self.was_ready = False
         self.is_ready = False
+        self._reloads = 0
         self.code: int | None = None
         self._arguments = arguments
         self._ready = ready
@@ -84,7 +85,7 @@ class RouterProcess:
             process_group=0,
             preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
         )
-        self.pid, self.is_ready = popen.pid, False
+        self.pid, self.is_ready, self._reloads = popen.pid, False, 0
         # Others reap it.
         popen.returncode = 0
 
@@ -96,6 +97,7 @@ class RouterProcess:
             except OSError:
                 return
             if b"READY=1" in data.splitlines():
+                self._reloads = max(0, self._reloads - 1)
                 self.was_ready = self.is_ready = True
                 self._ready_at = now
                 self._ready()
@@ -120,6 +122,16 @@ class RouterProcess:
         """Send it a signal."""
         if self.pid:
             os.kill(self.pid, number)
+
+    def reload(self) -> None:
+        """Have it read its files again; if it does so already, another time after that."""
+        self._reloads = min(self._reloads + 1, 2)
+        self.signal(signal.SIGHUP)
+
+    @property
+    def has_reloaded(self) -> bool:
+        """True once it serves by its files as they were at the last :meth:`reload`; never if they were refused."""
+        return not self._reloads
 
     def stop(self, number: int = _TERM) -> None:
         """Have it stop; TERM lets requests finish."""

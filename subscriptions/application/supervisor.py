@@ -37,6 +37,8 @@ _MEMORY: Final = 10.0
 _MEMORY_SOONER: Final = 1.0
 # Seconds of the whole stop that copies have once the router has ended.
 _LAST: Final = 5.0
+#: Seconds for which the router may take to read its files again.
+ROUTER_READS: Final = 30.0
 
 #: Is told how a rollout ended: application, generation, reason or None, last lines of the copy that failed.
 RolloutListener = Callable[[str, int, str | None, Sequence[str]], None]
@@ -124,6 +126,8 @@ class Supervision:
         self._listeners: list[RolloutListener] = []
         self._parts: list[LoopPart] = []
         self._looks: list[Callable[[], None]] = []
+        self._untold: list[Callable[[], None]] = []
+        self._tell_by = 0.0
         self._signals = 0
         self._end: float | None = None
         self._figures_at = 0.0
@@ -174,8 +178,26 @@ class Supervision:
         if ended.reason is not None:
             who = name if ended.number is None else f"{name}.{ended.number}"
             log.error("rollout of %s failed: %s %s", name, who, ended.reason)
+        tell = partial(self._tell_listeners, name, ended, lines)
+        if ended.reason is None and self.router is not None and not self.router.has_reloaded:
+            # Before that, requests for new hosts do not find the application.
+            self._untold.append(tell)
+            self._tell_by = self._clock() + ROUTER_READS
+        else:
+            tell()
+
+    def _tell_listeners(self, name: str, ended: RolloutEnded, lines: list[str]) -> None:
         for listener in self._listeners:
             listener(name, ended.generation, ended.reason, lines)
+
+    def _tell_untold(self, now: float) -> None:
+        """Tell of rollouts that have ended, once the router has read its files again."""
+        if self._untold and (
+            self.router is None or self.router.has_reloaded or now >= self._tell_by
+        ):
+            untold, self._untold = self._untold, []
+            for tell in untold:
+                tell()
 
     # --- its life ---
 
@@ -269,6 +291,7 @@ class Supervision:
             for shell in self._shells():
                 shell.tick()
         self._leaving = [shell for shell in self._leaving if shell.code is None]
+        self._tell_untold(now)
         if not self.stopping:
             self._look(now)
             self._say_ready()

@@ -96,6 +96,7 @@ class _Supervisor:
         self._emperor: EmperorLink | None = None
         self._watch: SourceWatch | None = None
         self._jails: JailRouters | None = None
+        self._rollout: SectionRollout | None = None
         self._copies = os.path.join(directory, "copies")
         os.mkdir(self._copies, 0o711 if self._front is CopiesFront.EMPERORS else 0o700)
         self._share(served)
@@ -125,7 +126,7 @@ class _Supervisor:
             plan = plan_of(config, self._environ, alone=served.alone)
             supervision.add(ApplicationShell(plan, parts))
         if read is not None:
-            supervision.starter = SectionRollout(
+            supervision.starter = self._rollout = SectionRollout(
                 read, served, supervision, parts, self._directory, self._accept
             )
         self._add_parts()
@@ -160,6 +161,8 @@ class _Supervisor:
     def _router_is_ready(self) -> None:
         for shell in self._supervision.applications.values():
             shell.router_is_new()
+        if self._rollout is not None:
+            self._rollout.router_is_ready()
 
     def _router_runs(self) -> bool:
         # When all stop, the router has gone before.
