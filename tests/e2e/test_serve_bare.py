@@ -125,3 +125,23 @@ def test_the_first_example_answers(machine: Machine) -> None:
     assert "Traceback" not in served.output()
     left = [path for path in machine.sockets.rglob("*") if not path.is_dir()]
     assert left == []
+
+
+def test_where_nothing_may_be_written_one_line_says_so(lab: Place, bare: Path) -> None:
+    apart = ("unshare", "--mount", "--map-root-user")
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mount name spaces here")
+    # The environment with the package lies below one of them.
+    full = " && ".join(f"mount -t tmpfs -o ro none {one}" for one in ("/var/tmp", "/run"))
+    read_only = f"mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && {full}"
+    clean = f"exec env -i -C /proc PATH={bare}/env/bin:/usr/bin:/bin"
+    for command in ("serve --http 127.0.0.1:0 -- true", "status", "rollout"):
+        script = f"{read_only} && {clean} uwsgi-router {command}"
+        done = subprocess.run(
+            [*apart, "sh", "-c", script], capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1, done.stderr
+        if command.startswith("serve"):
+            assert "there is no directory for sockets: " in done.stderr
+            assert "name one with TMPDIR" in done.stderr
