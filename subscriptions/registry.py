@@ -12,7 +12,7 @@ unsubscribes, or it is not in the table any more. Names that are withheld are dr
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -130,6 +130,7 @@ class Registry:
         self._known: ExpiringSet[bytes] = ExpiringSet(REMEMBERED, max_keys)
         self._suspects: ExpiringSet[tuple[bytes, str]] = ExpiringSet(REMEMBERED, max_nodes)
         self.expected = frozenset(map(normal_key, expected))
+        self._given_up: frozenset[bytes] = frozenset()
         self._withheld = WithheldNames()
 
     def __repr__(self) -> str:
@@ -264,6 +265,7 @@ class Registry:
             self._pools[key] = pool
             self._room_for_keys.take(place)
             self._known.discard(key)
+            self._given_up -= {key}
             events.append(PoolAdded(key, pool.algorithm))
         elif len(pool) >= self._max_nodes_per_key:
             raise Refused(
@@ -349,7 +351,7 @@ class Registry:
             since: when it lost its last node; may be before the program's start.
             owner: whose node that was.
         """
-        if key not in self._pools:
+        if key not in self._pools and key not in self._given_up:
             self._known.add(key, since, owner=owner)
 
     def remembered(self) -> list[tuple[bytes, float, int | None]]:
@@ -358,6 +360,20 @@ class Registry:
             (key, since, owner if isinstance(owner, int) else None)
             for key, since, owner in self._known.items()
         ]
+
+    def once_expected(self) -> list[bytes]:
+        """Return the keys that are expected, and those with nodes that were by an earlier configuration."""
+        return sorted(self.expected.union(key for key in self._given_up if key in self._pools))
+
+    def give_up(self, once_expected: Iterable[bytes]) -> None:
+        """Forget keys that only an earlier configuration expected, as soon as they have no nodes to choose.
+
+        Args:
+            once_expected: of the process with that configuration.
+        """
+        self._given_up = frozenset(once_expected) - self.expected
+        for key in self._given_up:
+            self._known.discard(key)
 
     # --- What requests need ---
 
@@ -438,7 +454,8 @@ class Registry:
         That is: it has nodes, or had some within an hour, or the program hasn't run long enough to
         have heard of all nodes.
         """
-        return now - self._started < self.tolerance or self.was_announced(key, now)
+        is_new = now - self._started < self.tolerance and key not in self._given_up
+        return is_new or self.was_announced(key, now)
 
     @property
     def settled_at(self) -> float:
@@ -455,6 +472,9 @@ class Registry:
 
     def announced_key(self, key: bytes, now: float) -> bytes | None:
         """Return the key whose nodes are this key's: itself, or one that answers for it; see :meth:`was_announced`."""
+        if key in self._given_up:
+            # Those whose nodes are being drained, too.
+            return key if self.has_untried(key, ()) else None
         if key in self._pools or key in self.expected or self._known.contains(key, now):
             return key
         for other in self.related_keys(key):
@@ -624,8 +644,9 @@ class Registry:
         if not len(pool):
             del self._pools[pool.key]
             self._room_for_keys.give_back(pool.founder)
-            share = self._remembered_keys if quota is None else quota.max_keys
-            self._known.add(pool.key, now, owner=remembered_for, share=share)
+            if pool.key not in self._given_up:
+                share = self._remembered_keys if quota is None else quota.max_keys
+                self._known.add(pool.key, now, owner=remembered_for, share=share)
             events.append(PoolRemoved(pool.key))
         return events
 

@@ -314,6 +314,7 @@ class SharedRegistry(Registry):
             )
             self._room_for_keys.take(place)
             self._known.discard(record.key)
+            self._given_up -= {record.key}
             events.append(PoolAdded(record.key, record.algorithm))
         _, address = node_address(record.name, None)
         node = SubscribedNode(

@@ -4,7 +4,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Final, Self
 
 from uwsgi_router.protocol.control import Question
 from uwsgi_router.router.api.errors import ParameterError
+from uwsgi_router.router.app.process.own_program import own_program
 from uwsgi_router.router.config.app import words_of_serve
 from uwsgi_router.router.config.errors import StartError
 from uwsgi_router.router.config.values import Argument
@@ -163,7 +163,7 @@ class Application:
             raise RuntimeError("the application runs already")
         self._directory = tempfile.TemporaryDirectory(prefix="uwsgi-router-")
         own = ["--control-socket", self._control]
-        program = [sys.executable, "-m", "uwsgi_router", "serve", *self._arguments, *own]
+        program = [*own_program(), "serve", *self._arguments, *own]
         self._process = subprocess.Popen([*program, "--", *self._command])  # noqa: S603
         end = time.monotonic() + timeout
         wanted = self._wanted()

@@ -73,7 +73,8 @@ def key_of(text: str | None) -> bytes | None:
 
 def failed(name: str, error: object, status: int = 1) -> int:
     """Say why a command failed; return its exit status."""
-    print(f"uwsgi-router {name}: {error}", file=sys.stderr)
+    # One write: standard error may have become an output of lines.
+    sys.stderr.write(f"uwsgi-router {name}: {error}\n")
     return status
 
 

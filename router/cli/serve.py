@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from uwsgi_router.router.app.applications.arguments import environment
 from uwsgi_router.router.app.applications.served import ServedApplications
 from uwsgi_router.router.app.applications.supervise import supervise
+from uwsgi_router.router.app.prepare.applications import unshared_cores
 from uwsgi_router.router.cli import commands
 from uwsgi_router.router.cli.commands import failed
 from uwsgi_router.router.config import table
@@ -16,7 +18,8 @@ from uwsgi_router.router.config.app import ServeConfig, words_of_serve
 from uwsgi_router.router.config.app_sections import read_options
 from uwsgi_router.router.config.app_values import COMMAND, NAME
 from uwsgi_router.router.config.errors import StartError
-from uwsgi_router.router.config.lines import Problem
+from uwsgi_router.router.config.lines import ConfigurationExit, Problem
+from uwsgi_router.router.config.load import examine
 from uwsgi_router.router.config.option import Option, without_effect
 from uwsgi_router.router.config.values import Argument
 from uwsgi_router.subscriptions.client.arguments import split_at_dashes
@@ -51,9 +54,27 @@ def main(args: list[str]) -> int:
         alone=True,
     )
     try:
+        _check_cores(served)
         return supervise(served, os.environ)
     except StartError as error:
         return failed("serve", error)
+
+
+def _check_cores(served: ServedApplications) -> None:
+    """Check that each process of the router may send a copy requests; whatever else is wrong the router says itself.
+
+    Raises:
+        StartError: not every one may.
+    """
+    if not served.router:
+        return
+    words = [*served.router, *(f"--http={address}" for address in served.listen)]
+    try:
+        report = examine(words, environment(os.environ, own=False))
+    except ConfigurationExit:
+        return
+    for text in unshared_cores(report.configuration, served.applications, os.environ):
+        raise StartError(text)
 
 
 def arguments() -> argparse.ArgumentParser:

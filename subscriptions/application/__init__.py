@@ -1,6 +1,6 @@
 """Supervised application: copies of a program, started, announced, rolled out, drained and stopped.
 
 It needs nothing but ``protocol``, the announcing client and the standard library. ``machine`` decides, over events and
-``now``; ``shell`` carries out what it decides for one application; ``supervisor`` is the loop of all applications and
-of the router before them.
+``now``; ``loop`` hears of signals and ends of processes. ``shell`` carries out what is decided for one application,
+``supervisor`` has all of them and the router before them; ``subscribed`` has the only program of ``subscribe``.
 """

@@ -262,6 +262,7 @@ class ApplicationControl:
 
     def copies(self, app: str) -> list[dict[str, Any]]:
         """Return the copies of an application; "": of all."""
+        self.supervision.weigh_sooner()
         shells = self.supervision.applications
         return [
             line for name, shell in shells.items() if app in ("", name) for line in shell.status()

@@ -6,9 +6,11 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from uwsgi_router.subscriptions.client.starting import end_with_us, starting
+
+_PIPE: Final = subprocess.PIPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class CopyLaunch:
         cwd: its working directory; None: ours.
         user: that it runs as, a name or number; None: ours.
         group: likewise; None: the user's.
+        inherits: it has our standard streams and what else our parent left open, and what it leaves in its session
+            at its end goes on.
     """
 
     arguments: Sequence[str]
@@ -28,20 +32,22 @@ class CopyLaunch:
     cwd: str | None = None
     user: str | None = None
     group: str | None = None
+    inherits: bool = False
 
 
 class CopyProcess:
     """Running process of a copy, the leader of a session of its own.
 
     Ctrl-C in a terminal does not reach it; if we are killed, it gets TERM from the kernel. Descriptors of ours are
-    closed in it.
+    closed in it, unless it inherits them.
 
     Args:
         launch: how it is started.
 
     Attributes:
         pid: of the leader; of the session and of its first process group, too.
-        output: descriptors of what it writes on standard output and standard error, non-blocking.
+        output: descriptors of what it writes on standard output and standard error, non-blocking; none if it inherits
+            ours.
 
     Raises:
         CannotStart: it doesn't run.
@@ -49,31 +55,31 @@ class CopyProcess:
 
     def __init__(self, launch: CopyLaunch) -> None:
         with starting(launch.arguments[0], launch.cwd):
-            who: dict[str, Any] = _user(launch.user)
+            more: dict[str, Any] = _user(launch.user)
             if launch.group is not None:
-                who["group"] = _number(launch.group)
+                more["group"] = _number(launch.group)
+            if launch.inherits:
+                more["close_fds"] = False
+            else:
+                more |= {"stdin": subprocess.DEVNULL, "stdout": _PIPE, "stderr": _PIPE}
             popen = subprocess.Popen(  # noqa: S603
                 launch.arguments,
                 env=launch.environ,
                 cwd=launch.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
                 start_new_session=True,
                 preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
-                **who,
+                **more,
             )
         self.pid = popen.pid
-        assert popen.stdout is not None
-        assert popen.stderr is not None
-        self.output = tuple(os.dup(pipe.fileno()) for pipe in (popen.stdout, popen.stderr))
-        for descriptor in self.output:
+        pipes = [pipe for pipe in (popen.stdout, popen.stderr) if pipe is not None]
+        self.output = tuple(os.dup(pipe.fileno()) for pipe in pipes)
+        for descriptor, pipe in zip(self.output, pipes, strict=True):
             os.set_inheritable(descriptor, False)
             os.set_blocking(descriptor, False)
-        popen.stdout.close()
-        popen.stderr.close()
+            pipe.close()
         # Others reap it.
         popen.returncode = 0
+        self._inherits = launch.inherits
         self._ended = False
 
     def signal(self, number: int) -> str | None:
@@ -100,8 +106,9 @@ class CopyProcess:
 
     def end(self) -> None:
         """End what is left of its session; to be called before it is reaped, while its number is still its own."""
-        for pid in session(self.pid) - {self.pid}:
-            _send(pid, signal.SIGKILL)
+        if not self._inherits:
+            for pid in session(self.pid) - {self.pid}:
+                _send(pid, signal.SIGKILL)
         self._ended = True
 
 

@@ -26,7 +26,8 @@ class RouterProcess:
         environ: its environment.
         directory: private, for the socket on which it says that it is ready.
         ready: called each time it has begun to serve.
-        status: told its exit code when it ended before it ever served, or while it was to stop.
+        delay: before restarts.
+        inherits: descriptors that it holds open, too.
 
     Attributes:
         pid: of the process; 0: none runs.
@@ -40,14 +41,17 @@ class RouterProcess:
         directory: str,
         ready: Callable[[], None],
         delay: RestartDelay | None = None,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.pid = 0
         self.was_ready = False
         self.is_ready = False
+        self._reloads = 0
         self.code: int | None = None
         self._arguments = arguments
         self._ready = ready
         self._delay = delay or RestartDelay()
+        self._inherits = inherits
         self._ready_at = 0.0
         self._stopping = False
         path = os.path.join(directory, "notify")
@@ -76,11 +80,12 @@ class RouterProcess:
             self._arguments,
             env=self._environ,
             stdin=subprocess.DEVNULL,
+            pass_fds=self._inherits,
             # Ctrl-C in a terminal reaches us alone.
             process_group=0,
             preexec_fn=end_with_us,  # noqa: PLW1509 - one system call, looked up beforehand
         )
-        self.pid, self.is_ready = popen.pid, False
+        self.pid, self.is_ready, self._reloads = popen.pid, False, 0
         # Others reap it.
         popen.returncode = 0
 
@@ -92,6 +97,7 @@ class RouterProcess:
             except OSError:
                 return
             if b"READY=1" in data.splitlines():
+                self._reloads = max(0, self._reloads - 1)
                 self.was_ready = self.is_ready = True
                 self._ready_at = now
                 self._ready()
@@ -116,6 +122,16 @@ class RouterProcess:
         """Send it a signal."""
         if self.pid:
             os.kill(self.pid, number)
+
+    def reload(self) -> None:
+        """Have it read its files again; if it does so already, another time after that."""
+        self._reloads = min(self._reloads + 1, 2)
+        self.signal(signal.SIGHUP)
+
+    @property
+    def has_reloaded(self) -> bool:
+        """True once it serves by its files as they were at the last :meth:`reload`; never if they were refused."""
+        return not self._reloads
 
     def stop(self, number: int = _TERM) -> None:
         """Have it stop; TERM lets requests finish."""

@@ -1,4 +1,4 @@
-"""Directories of running supervisors: a private one for sockets, and the one where their control sockets are found."""
+"""Directories where the control sockets of running supervisors are found."""
 
 import os
 import socket
@@ -14,29 +14,6 @@ EMPEROR: Final = "emperor"
 _SUFFIX: Final = ".sock"
 
 
-def private_directory(environ: Mapping[str, str], *, shared: bool) -> str:
-    """Make a directory for sockets.
-
-    Args:
-        environ: XDG_RUNTIME_DIR or TMPDIR name its parent.
-        shared: copies that run as other users have to reach it, too.
-
-    Raises:
-        OSError: it can't be made.
-    """
-    parents = [environ.get("XDG_RUNTIME_DIR"), "/run" if os.geteuid() == 0 else None]
-    for parent in parents:
-        # A path of a UNIX socket has up to 107 bytes.
-        if parent and len(parent) < 50 and os.access(parent, os.W_OK | os.X_OK):
-            break
-    else:
-        parent = None
-    made = tempfile.mkdtemp(prefix=f"{_NAME}-", dir=parent)
-    if shared:
-        os.chmod(made, 0o711)  # noqa: S103 - entered, not listed
-    return made
-
-
 def control_directories(environ: Mapping[str, str]) -> list[str]:
     """Return where control sockets of our user may lie, the first one that can be made is used."""
     found = []
@@ -45,7 +22,11 @@ def control_directories(environ: Mapping[str, str]) -> list[str]:
     runtime = environ.get("XDG_RUNTIME_DIR")
     if runtime:
         found.append(os.path.join(runtime, _NAME))
-    found.append(os.path.join(tempfile.gettempdir(), f"{_NAME}-{os.geteuid()}"))
+    try:
+        found.append(os.path.join(tempfile.gettempdir(), f"{_NAME}-{os.geteuid()}"))
+    except FileNotFoundError:
+        # Nothing may be written anywhere.
+        pass
     return found
 
 

@@ -22,6 +22,7 @@ from uwsgi_router.subscriptions.application.actions import (
 )
 from uwsgi_router.subscriptions.application.lines import NamedLines, kept_lines
 from uwsgi_router.subscriptions.application.listening import advice, listeners_of
+from uwsgi_router.subscriptions.application.loop import ReapedStatus
 from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.memory import memory_of
 from uwsgi_router.subscriptions.application.place import address_for, environment_of
@@ -101,12 +102,12 @@ class ApplicationShell:
                 one.announce(now)
         self._do(self.machine.tick(now))
 
-    def reaping(self, pid: int, status: Callable[[], int]) -> bool:
+    def reaping(self, pid: int, status: ReapedStatus) -> bool:
         """Take note that a process has ended; False if it is none of the copies.
 
         Args:
             pid: that has ended, and is not reaped yet.
-            status: reaps it, and returns its exit code as of ``waitstatus_to_exitcode``.
+            status: reaps it.
         """
         found = [number for number, one in self._running.items() if one.process.pid == pid]
         if not found:

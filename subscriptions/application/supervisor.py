@@ -1,14 +1,10 @@
-"""Loop of the supervisor: signals, ends of processes, output, deadlines; a router and the applications behind it.
+"""Supervision of applications and of the router before them: signals, ends of processes, the stop.
 
-A synchronous program over ``selectors``: no event loop, no fork while others hold locks. What blocks is asked in
-threads. Each copy is in a session of its own, and only what is in one of them is ever signalled.
+Each copy is in a session of its own, and only what is in one of them is ever signalled.
 """
 
 import logging
-import os
-import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,7 +12,11 @@ from typing import Any, Final, Protocol
 
 from uwsgi_router.subscriptions.application import link
 from uwsgi_router.subscriptions.application.actions import RolloutEnded
-from uwsgi_router.subscriptions.application.background import BackgroundQuestions
+from uwsgi_router.subscriptions.application.loop import (
+    ReapedStatus,
+    SupervisorLoop,
+    become_subreaper,
+)
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
 from uwsgi_router.subscriptions.application.running_copy import RouterSockets
 from uwsgi_router.subscriptions.application.shell import ApplicationShell
@@ -30,14 +30,15 @@ _HANDLED: Final = (
     signal.SIGHUP,
     signal.SIGUSR1,
     signal.SIGUSR2,
-    signal.SIGCHLD,
 )
-# Seconds between two looks at the copies' figures, and at their memory.
+# Seconds between two looks at the copies' figures, and at their memory; at that sooner if somebody wants to know it.
 _FIGURES: Final = 1.0
 _MEMORY: Final = 10.0
+_MEMORY_SOONER: Final = 1.0
 # Seconds of the whole stop that copies have once the router has ended.
 _LAST: Final = 5.0
-_PR_SET_CHILD_SUBREAPER: Final = 36
+#: Seconds for which the router may take to read its files again.
+ROUTER_READS: Final = 30.0
 
 #: Is told how a rollout ended: application, generation, reason or None, last lines of the copy that failed.
 RolloutListener = Callable[[str, int, str | None, Sequence[str]], None]
@@ -89,7 +90,10 @@ class Supervision:
     Attributes:
         applications: their shells, by name.
         router: see above.
+        loop: that it runs in.
         questions: what blocks, in threads.
+        watch: as :meth:`SupervisorLoop.watch`.
+        unwatch: as :meth:`SupervisorLoop.unwatch`.
         stopping: it has begun to stop.
         stop_timeout: see above.
         starter: begins rollouts; None: copies are replaced, that is all.
@@ -106,7 +110,10 @@ class Supervision:
     ) -> None:
         self.applications: dict[str, ApplicationShell] = {}
         self.router = router
-        self.questions = BackgroundQuestions()
+        self.loop = SupervisorLoop(clock)
+        self.questions = self.loop.questions
+        self.watch = self.loop.watch
+        self.unwatch = self.loop.unwatch
         self.stopping = False
         self.stop_timeout = stop_timeout
         self.starter: RolloutStarter | None = None
@@ -116,31 +123,18 @@ class Supervision:
         self._tell = tell
         self._told_ready = False
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
-        self._awake, self._waker = socket.socketpair()
         self._listeners: list[RolloutListener] = []
         self._parts: list[LoopPart] = []
         self._looks: list[Callable[[], None]] = []
+        self._untold: list[Callable[[], None]] = []
+        self._tell_by = 0.0
         self._signals = 0
         self._end: float | None = None
         self._figures_at = 0.0
-        self._memory_at = 0.0
+        self._memory_at = self._memory_sooner = 0.0
         self._asking = False
 
     # --- parts ---
-
-    def watch(self, descriptor: int, ready: Callable[[], None], *, write: bool = False) -> None:
-        """Have a function called when a descriptor is readable, or with ``write`` writable instead."""
-        event = selectors.EVENT_WRITE if write else selectors.EVENT_READ
-        if descriptor in self._selector.get_map():
-            self._selector.modify(descriptor, event, ready)
-        else:
-            self._selector.register(descriptor, event, ready)
-
-    def unwatch(self, descriptor: int) -> None:
-        """End that."""
-        if descriptor in self._selector.get_map():
-            self._selector.unregister(descriptor)
 
     def add(self, shell: ApplicationShell) -> None:
         """Take an application in."""
@@ -171,6 +165,10 @@ class Supervision:
         """Have a function called every second, until the stop begins."""
         self._looks.append(function)
 
+    def weigh_sooner(self) -> None:
+        """Have the copies' memory measured soon: somebody asks for it."""
+        self._memory_at = min(self._memory_at, self._memory_sooner)
+
     def listen(self, listener: RolloutListener) -> None:
         """Have a function told how rollouts end."""
         self._listeners.append(listener)
@@ -180,24 +178,36 @@ class Supervision:
         if ended.reason is not None:
             who = name if ended.number is None else f"{name}.{ended.number}"
             log.error("rollout of %s failed: %s %s", name, who, ended.reason)
+        tell = partial(self._tell_listeners, name, ended, lines)
+        if ended.reason is None and self.router is not None and not self.router.has_reloaded:
+            # Before that, requests for new hosts do not find the application.
+            self._untold.append(tell)
+            self._tell_by = self._clock() + ROUTER_READS
+        else:
+            tell()
+
+    def _tell_listeners(self, name: str, ended: RolloutEnded, lines: list[str]) -> None:
         for listener in self._listeners:
             listener(name, ended.generation, ended.reason, lines)
+
+    def _tell_untold(self, now: float) -> None:
+        """Tell of rollouts that have ended, once the router has read its files again."""
+        if self._untold and (
+            self.router is None or self.router.has_reloaded or now >= self._tell_by
+        ):
+            untold, self._untold = self._untold, []
+            for tell in untold:
+                tell()
 
     # --- its life ---
 
     def run(self) -> int:
         """Supervise until everything has ended; return the exit code."""
-        self._become_subreaper()
-        previous = {number: signal.getsignal(number) for number in _HANDLED}
-        self._install()
-        try:
-            while not self._is_over():
-                self._step()
-        finally:
-            self._tidy_up()
-            signal.set_wakeup_fd(-1)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        become_subreaper()
+        if self.router is not None:
+            router = self.router
+            self.watch(router.fileno(), lambda: router.read(self._clock()))
+        self.loop.run(self, _HANDLED)
         return self._code()
 
     def stop(self, *, hurry: bool = False, within: float | None = None) -> None:
@@ -257,13 +267,8 @@ class Supervision:
         """Return the shells of all applications that run, also of those that leave."""
         return [*self.applications.values(), *self._leaving]
 
-    def _step(self) -> None:
-        now = self._clock()
-        for key, _ in self._selector.select(self._timeout(now)):
-            key.data()
-        self._tick(self._clock())
-
-    def _timeout(self, now: float) -> float | None:
+    def due(self, _now: float) -> float | None:
+        """Return when something is to be done without an event."""
         times: list[float | None] = []
         if self.router is not None:
             times.append(self.router.due())
@@ -273,10 +278,10 @@ class Supervision:
             times.append(self._end)
         else:
             times += [self._figures_at, self._memory_at]
-        due = min((t for t in times if t is not None), default=None)
-        return None if due is None else min(max(0.0, due - now), 60.0)
+        return min((t for t in times if t is not None), default=None)
 
-    def _tick(self, now: float) -> None:
+    def tick(self, now: float) -> None:
+        """Do what is due."""
         if self.router is not None:
             self.router.tick(now)
             if self.router.code is not None and not self.stopping:
@@ -286,6 +291,7 @@ class Supervision:
             for shell in self._shells():
                 shell.tick()
         self._leaving = [shell for shell in self._leaving if shell.code is None]
+        self._tell_untold(now)
         if not self.stopping:
             self._look(now)
             self._say_ready()
@@ -315,7 +321,7 @@ class Supervision:
                 self._asking = True
                 self.questions.ask(partial(_figures, control), self._have_figures)
         if now >= self._memory_at:
-            self._memory_at = now + _MEMORY
+            self._memory_at, self._memory_sooner = now + _MEMORY, now + _MEMORY_SOONER
             for shell in self.applications.values():
                 shell.weigh()
 
@@ -346,7 +352,8 @@ class Supervision:
                 log.warning("%s does not end in time: killed", shell.name)
                 shell.kill()
 
-    def _is_over(self) -> bool:
+    def is_over(self) -> bool:
+        """Return True once everything has ended."""
         ended = all(shell.code is not None for shell in self._shells())
         return self.stopping and ended and self._router_has_ended()
 
@@ -356,7 +363,8 @@ class Supervision:
         codes = [shell.code for shell in self.applications.values() if shell.code]
         return codes[0] if codes else 0
 
-    def _tidy_up(self) -> None:
+    def close(self) -> None:
+        """End what is left."""
         for part in self._parts:
             part.close()
         if self.router is not None:
@@ -365,46 +373,11 @@ class Supervision:
             self.router.close()
         for shell in self._shells():
             shell.kill()
-        self.questions.close()
-        self._selector.close()
 
     # --- signals and ends of processes ---
 
-    def _install(self) -> None:
-        self._awake.setblocking(False)
-        self._waker.setblocking(False)
-        for number in _HANDLED:
-            # What was ignored when we started stays ignored (nohup); but ends of children are to be seen.
-            if number == signal.SIGCHLD or signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda *_: None)
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        self.watch(self._awake.fileno(), self._signalled)
-        self.watch(self.questions.fileno(), self.questions.take)
-        if self.router is not None:
-            router = self.router
-            self.watch(router.fileno(), lambda: router.read(self._clock()))
-
-    def _become_subreaper(self) -> None:
-        """Have what a copy leaves behind handed to us, as if we were process 1."""
-        try:
-            import ctypes  # noqa: PLC0415
-
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        except (ImportError, OSError, AttributeError):
-            # A Python without libffi: others reap it.
-            pass
-
-    def _signalled(self) -> None:
-        try:
-            numbers = set(self._awake.recv(4096))
-        except BlockingIOError:
-            return
-        # Ends may have been merged into one signal, or come with another one.
-        self._reap()
-        for number in sorted(numbers - {signal.SIGCHLD}):
-            self._handle(number)
-
-    def _handle(self, number: int) -> None:
+    def signalled(self, number: int) -> None:
+        """Take a signal: stop, begin a rollout, or tell of the copies."""
         name = signal.Signals(number).name
         if number in _STOPPING:
             self._signals += 1
@@ -427,25 +400,12 @@ class Supervision:
                 for line in shell.status():
                     log.info("%s", " ".join(f"{name}={value}" for name, value in line.items()))
 
-    def _reap(self) -> None:
-        """Take note of every process that has ended: also those that copies left behind."""
-        while True:
-            try:
-                # Not reaped yet: until then its number, and its session's, is nobody else's.
-                info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if info is None:
-                return
-            pid = info.si_pid
-
-            def status(pid: int = pid) -> int:
-                return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-            if self.router is not None and pid == self.router.pid:
-                self.router.ended(status(), self._clock())
-            elif not any(shell.reaping(pid, status) for shell in self._shells()):
-                status()
+    def reaping(self, pid: int, status: ReapedStatus) -> bool:
+        """Take note that the router, or a copy, has ended; False if it was neither."""
+        if self.router is not None and pid == self.router.pid:
+            self.router.ended(status(), self._clock())
+            return True
+        return any(shell.reaping(pid, status) for shell in self._shells())
 
 
 def _figures(control: str) -> Any:

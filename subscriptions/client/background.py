@@ -1,6 +1,5 @@
-"""Background loop of announces: as a task of an event loop, or in a thread."""
+"""Background thread of announces."""
 
-import asyncio
 import selectors
 import socket
 import threading
@@ -8,29 +7,6 @@ import time
 
 from uwsgi_router.subscriptions.client.announcer import Announcer
 from uwsgi_router.subscriptions.client.schedule import Schedule
-from uwsgi_router.subscriptions.client.threads import in_thread
-
-
-async def keep_announcing(announcer: Announcer, schedule: Schedule, *, well: bool) -> None:
-    """Announce, and log what routers answer, until cancelled.
-
-    Args:
-        announcer: whose first round is done.
-        schedule: when the others are due.
-        well: what the first round returned.
-    """
-    loop = asyncio.get_running_loop()
-    notify = announcer.notify
-    if notify is not None:
-        loop.add_reader(notify.fileno(), notify.read)
-    try:
-        while True:
-            await asyncio.sleep(schedule.after(well=well))
-            await in_thread(announcer.resolve)
-            well = announcer.announce()
-    finally:
-        if notify is not None:
-            loop.remove_reader(notify.fileno())
 
 
 class AnnouncingThread(threading.Thread):

@@ -1,7 +1,6 @@
 """Command line of ``uwsgi-router subscribe`` and, as one file for an application's image, ``uwsgi-subscribe``."""
 
 import argparse
-import asyncio
 import logging
 import os
 import re
@@ -12,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from uwsgi_router.protocol.subscription import Proto
+from uwsgi_router.subscriptions.application.subscribed import SubscribedProgram, SubscribePlan
 from uwsgi_router.subscriptions.client.announcement import PROTOS, Announcement, announcement
 from uwsgi_router.subscriptions.client.arguments import CommandParser, split_at_dashes
 from uwsgi_router.subscriptions.client.control import VARIABLE, control_path
@@ -23,7 +23,6 @@ from uwsgi_router.subscriptions.client.readiness import Check, host_of
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, TOLERANCE
 from uwsgi_router.subscriptions.client.starting import CannotStart
 from uwsgi_router.subscriptions.client.strings import subscribe2, subscribe_to
-from uwsgi_router.subscriptions.client.supervisor import SubscribePlan, Supervisor
 from uwsgi_router.version import __version__
 
 log = logging.getLogger("subscriptions.client")
@@ -68,7 +67,7 @@ def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
             TOLERANCE,
         )
     try:
-        return asyncio.run(_run(plan))
+        return SubscribedProgram(plan, os.environ).run()
     except SubscribeError as exc:
         sys.stderr.write(f"{prog}: {exc}\n")
         return 1
@@ -78,10 +77,6 @@ def main(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> int:
     except KeyboardInterrupt:
         # Before there was a handler for it.
         return 130
-
-
-async def _run(plan: SubscribePlan) -> int:
-    return await Supervisor(plan, os.environ).run()
 
 
 def parse(arguments: Sequence[str], prog: str = "uwsgi-subscribe") -> SubscribePlan:

@@ -1,14 +1,11 @@
 """Drain of a withdrawn program: waits for its last requests before it is stopped."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from uwsgi_router.subscriptions.client.control import CannotAsk, drained
-from uwsgi_router.subscriptions.client.threads import in_thread
 
 log = logging.getLogger("subscriptions.client")
 
@@ -50,21 +47,8 @@ class Drain:
         """Seconds that are waited at most."""
         return self.seconds if self.control is None else self.limit
 
-    async def wait(self, withdrawn: Withdrawn) -> None:
-        """Return when the node's requests have ended, as far as can be known."""
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(self.longest):
-                known = False
-                if self.control is not None:
-                    known = await in_thread(partial(self._ask, withdrawn))
-                if not known:
-                    await asyncio.sleep(max(0.0, began + self.seconds - time.monotonic()))
-        except TimeoutError:
-            pass
-
-    def wait_blocking(self, withdrawn: Withdrawn) -> None:
-        """Do the same in a program without an event loop."""
+    def wait(self, withdrawn: Withdrawn) -> None:
+        """Return when the node's requests have ended, as far as can be known. Blocks."""
         began = time.monotonic()
         if not self._ask(withdrawn):
             time.sleep(max(0.0, began + self.seconds - time.monotonic()))

@@ -12,10 +12,12 @@ import socket
 import stat
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from uwsgi_router.protocol.subscription import MAX_NOTIFY
 from uwsgi_router.protocol.text import show
+from uwsgi_router.subscriptions.client.announcement import Announcement
 from uwsgi_router.subscriptions.client.errors import SubscribeError
 
 log = logging.getLogger("subscriptions.client")
@@ -117,6 +119,19 @@ class NotifySocket:
             pass
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def notify_socket(announcements: Sequence[Announcement], path: str | None) -> NotifySocket | None:
+    """Return a socket at ``path``; without a path one somewhere, if a router here could answer to it.
+
+    Raises:
+        SubscribeError: if there can't be one at ``path``.
+    """
+    if path is not None:
+        return NotifySocket(path)
+    if any(announcement.server.is_local for announcement in announcements):
+        return NotifySocket.temporary()
+    return None
 
 
 def _tell(line: str) -> None:

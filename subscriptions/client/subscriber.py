@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,11 +15,11 @@ from uwsgi_router.subscriptions.client.announcement import (
     announcement,
 )
 from uwsgi_router.subscriptions.client.announcer import Announcer
-from uwsgi_router.subscriptions.client.background import AnnouncingThread, keep_announcing
+from uwsgi_router.subscriptions.client.background import AnnouncingThread
 from uwsgi_router.subscriptions.client.control import control_path
 from uwsgi_router.subscriptions.client.drain import Drain
 from uwsgi_router.subscriptions.client.errors import SubscribeError
-from uwsgi_router.subscriptions.client.notify import NotifySocket
+from uwsgi_router.subscriptions.client.notify import notify_socket
 from uwsgi_router.subscriptions.client.schedule import INTERVAL, Schedule
 from uwsgi_router.subscriptions.client.threads import in_thread
 
@@ -29,10 +30,10 @@ _AGAIN: Final = 1.0
 class Subscriber:
     """Subscriber: keeps a node announced from inside its program; a context manager of both kinds.
 
-    Entering announces, and goes on announcing in the background: from a daemon thread, or as a task of the event loop
-    that runs. Leaving unsubscribes at once and, unless an exception is passing, returns ``drain_delay`` seconds later:
-    the program should serve for so long, for requests were sent to it before. With ``control`` it returns as soon as
-    the router says that they have ended, ``drain`` seconds later at most.
+    Entering announces, and a daemon thread goes on announcing. Leaving unsubscribes at once and, unless an exception is
+    passing, returns ``drain_delay`` seconds later: the program should serve for so long, for requests were sent to it
+    before. With ``control`` it returns as soon as the router says that they have ended, ``drain`` seconds later at
+    most.
 
     Args:
         announcements: what to announce.
@@ -69,7 +70,6 @@ class Subscriber:
         self._notify = notify
         self._announcer: Announcer | None = None
         self._thread: AnnouncingThread | None = None
-        self._task: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         nodes = ", ".join(f"{a.key or a.key_file} => {a.address}" for a in self.announcements)
@@ -86,14 +86,10 @@ class Subscriber:
         announcer = self._opened()
         try:
             announcer.resolve()
-            announcer.settle()
-            well = announcer.announce()
+            self._begin(announcer)
         except BaseException:
             announcer.close()
             raise
-        self._announcer = announcer
-        self._thread = AnnouncingThread(announcer, Schedule(self._interval), well=well)
-        self._thread.start()
         return self
 
     def __exit__(
@@ -102,18 +98,14 @@ class Subscriber:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        announcer, thread = self._announcer, self._thread
-        assert announcer is not None
-        assert thread is not None
+        announcer = self._withdrawn()
         try:
-            announcer.leave()
-            thread.stop()
             if kind is None:
                 again = threading.Timer(_AGAIN, announcer.leave)
                 again.daemon = True
                 again.start()
                 try:
-                    self._drain.wait_blocking(announcer.told)
+                    self._drain.wait(announcer.told)
                 finally:
                     again.cancel()
         finally:
@@ -126,16 +118,10 @@ class Subscriber:
         announcer = self._opened()
         try:
             await in_thread(announcer.resolve)
-            announcer.settle()
-            well = announcer.announce()
+            self._begin(announcer)
         except BaseException:
             announcer.close()
             raise
-        self._announcer = announcer
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(
-            keep_announcing(announcer, Schedule(self._interval), well=well)
-        )
         return self
 
     async def __aexit__(
@@ -144,22 +130,33 @@ class Subscriber:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        announcer, task = self._announcer, self._task
-        assert announcer is not None
-        assert task is not None
-        task.cancel()
+        announcer = self._withdrawn()
         try:
-            announcer.leave()
             if kind is None:
                 again = asyncio.get_running_loop().call_later(_AGAIN, announcer.leave)
                 try:
-                    await self._drain.wait(announcer.told)
+                    await in_thread(partial(self._drain.wait, announcer.told))
                 finally:
                     again.cancel()
         finally:
-            await asyncio.wait((task,))
             announcer.close()
             self._announcer = None
+
+    def _begin(self, announcer: Announcer) -> None:
+        """Announce, and go on doing so."""
+        announcer.settle()
+        well = announcer.announce()
+        self._announcer = announcer
+        self._thread = AnnouncingThread(announcer, Schedule(self._interval), well=well)
+        self._thread.start()
+
+    def _withdrawn(self) -> Announcer:
+        announcer, thread = self._announcer, self._thread
+        assert announcer is not None
+        assert thread is not None
+        announcer.leave()
+        thread.stop()
+        return announcer
 
     def _opened(self) -> Announcer:
         if self._announcer is not None:
@@ -167,19 +164,6 @@ class Subscriber:
         return Announcer(
             self._announcements, notify=notify_socket(self._announcements, self._notify)
         )
-
-
-def notify_socket(announcements: Sequence[Announcement], path: str | None) -> NotifySocket | None:
-    """Return a socket at ``path``; without a path one somewhere, if a router here could answer to it.
-
-    Raises:
-        SubscribeError: if there can't be one at ``path``.
-    """
-    if path is not None:
-        return NotifySocket(path)
-    if any(announcement.server.is_local for announcement in announcements):
-        return NotifySocket.temporary()
-    return None
 
 
 def subscribe(

@@ -3,6 +3,8 @@
 import os
 import signal
 import sys
+import threading
+import time
 
 import pytest
 
@@ -69,6 +71,37 @@ def test_changed_new_and_removed_sections_take_effect_at_a_rollout(lab: Place) -
     served.wait_for_output("old is in no file any more: it stops")
     wait_until(lambda: len(served.copies()) == 3, "its copy stops")
     assert served.stop(80) == 0
+
+
+def test_the_host_of_a_removed_section_is_unknown_at_once(lab: Place) -> None:
+    one = FromFile(lab, app("shop", "host = shop.example"), app("old", "host = old.example"))
+    served = one.served
+    served.wait_for_copies(2)
+    one.write(app("shop", "host = shop.example"))
+    # Requests of a client that goes on asking are answered by the application, or not at all: none waits.
+    answers: list[tuple[int, float]] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            answers.append((served.get(host="old.example")[0], time.monotonic() - began))
+
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        served.signal(signal.SIGHUP)
+        served.wait_for_output("old is in no file any more: it stops")
+        wait_until(lambda: one.apps() == {"shop": 1}, "it has stopped")
+        wait_until(lambda: answers[-1][0] == 404, "it is unknown")
+    finally:
+        over.set()
+        client.join()
+    statuses = [status for status, _ in answers]
+    assert statuses == sorted(statuses)
+    assert set(statuses) == {200, 404}
+    assert max(seconds for _, seconds in answers) < 5
+    assert served.get(host="shop.example")[0] == 200
 
 
 def test_hup_does_the_same_and_a_name_that_comes_back_is_another_application(lab: Place) -> None:

@@ -114,6 +114,19 @@ def test_copies_end_with_a_supervisor_that_is_killed(lab: Place) -> None:
     wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "copies end")
 
 
+def test_what_a_killed_supervisor_has_left_is_removed_by_the_next_one(lab: Place) -> None:
+    served = lab.served("--", *UVICORN, ASGI)
+    served.wait_for_copies(2)
+    (left,) = lab.directory.glob("uwsgi-serve-*")
+    router = int((left / "router.pid").read_text())
+    os.kill(served.pid, signal.SIGKILL)
+    served.wait()
+    wait_until(lambda: not os.path.exists(f"/proc/{router}"), "its router ends")
+    assert left.exists()
+    lab.served("--", *UVICORN, ASGI).wait_for_copies(2)
+    assert not left.exists()
+
+
 def test_copies_are_recycled_by_requests(lab: Place) -> None:
     served = lab.served("--replicas", "1", "--max-requests", "20", "--", *UVICORN, ASGI)
     served.wait_for_copies(1)
@@ -126,7 +139,8 @@ def test_copies_are_recycled_by_requests(lab: Place) -> None:
 
 def test_copies_are_recycled_by_memory(lab: Place) -> None:
     served = lab.served("--replicas", "1", "--max-rss", "1M", "--", *UVICORN, ASGI)
-    served.wait_for_output("is replaced: it uses", seconds=30)
+    # Who asks for copies has their memory measured.
+    wait_until(lambda: served.copies() and "is replaced: it uses" in served.output(), "replaced")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

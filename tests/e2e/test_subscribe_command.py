@@ -246,6 +246,38 @@ def test_the_program_hears_the_address_on_the_route(table: Table) -> None:
     assert process.wait() == 0
 
 
+def test_a_program_that_is_to_be_told_its_address_waits_until_the_routers_name_is_found(
+    lab: Place, table: Table
+) -> None:
+    started = lab.directory / "started"
+    options = ("--server", "router.invalid:3032", "--address", "auto:8000")
+    command = (programs.uwsgi_router(), "subscribe", *options, "--key", "a")
+    process = lab.program("subscribe", *command, "--", "touch", str(started))
+    process.wait_for_output("server router.invalid:3032: ")
+    process.signal(signal.SIGUSR1)
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 128 + signal.SIGTERM
+    assert not started.exists()
+    assert "Traceback" not in process.output()
+
+
+def test_the_program_has_our_standard_streams_and_descriptors(table: Table) -> None:
+    reading, writing = os.pipe()
+    address = ("--server", table.address, "--key", "a", "--address", table.node)
+    program = ("bash", "-c", f"cat; echo passed >&{writing}; exit 5")
+    done = subprocess.run(
+        [programs.uwsgi_router(), "subscribe", *address, "--", *program],
+        input=b"typed\n",
+        stdout=subprocess.PIPE,
+        pass_fds=[writing],
+        timeout=30,
+        check=False,
+    )
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        assert (done.returncode, done.stdout, pipe.read()) == (5, b"typed\n", b"passed\n")
+
+
 def test_programs_that_cannot_be_run(lab: Place, table: Table) -> None:
     plain = lab.directory / "plain"
     plain.write_text("no program")

@@ -123,6 +123,28 @@ def test_the_table_as_a_whole_has_a_cap() -> None:
     assert len(table.registry) == 3
 
 
+def test_a_key_that_is_expected_no_more_is_unknown_as_soon_as_its_nodes_are_drained() -> None:
+    table = Table(expected=[b"new.example"])
+    registry = table.registry
+    gone, left = b"gone.example", b"left.example"
+    table.announce(A, key=gone)
+    table.announce(B, key=left)
+    table.leave(B, key=left)
+    registry.give_up([b"new.example", gone, left])
+    known = [registry.is_known(key, table.now) for key in (b"new.example", gone, left)]
+    assert known == [True, True, False]
+    assert registry.once_expected() == [gone, b"new.example"]
+    registry.drain(table.node(A, gone))
+    assert not registry.is_known(gone, table.now)
+    table.leave(A, key=gone)
+    registry.remember(gone, table.now, None)
+    assert not registry.is_known(gone, table.now)
+    assert registry.once_expected() == [b"new.example"]
+    table.announce(A, key=gone)
+    table.leave(A, key=gone)
+    assert registry.is_known(gone, table.now), "it is a key like any other again"
+
+
 def test_what_is_remembered_of_keys_that_left_is_bounded() -> None:
     table = Table(max_keys=5)
     for i in range(50):

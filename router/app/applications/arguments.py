@@ -1,11 +1,11 @@
 """Arguments and file of the router before applications: defaults, private sockets, keys that are expected."""
 
 import os
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from uwsgi_router.router.app.applications.plans import hosts_of
+from uwsgi_router.router.app.process.own_program import own_program
 from uwsgi_router.router.config.app import AppConfig
 from uwsgi_router.subscriptions.application.running_copy import RouterSockets
 
@@ -36,8 +36,7 @@ def command(arguments: Sequence[str], directory: str) -> list[str]:
         directory: the private one, with the file.
     """
     defaults = [f"--{name}={value}" if value else f"--{name}" for name, value in DEFAULTS]
-    program = [sys.executable, "-m", "uwsgi_router"]
-    return [*program, "--no-apps", *defaults, *arguments, file_of(directory)]
+    return [*own_program(), "--no-apps", *defaults, *arguments, file_of(directory)]
 
 
 def file_of(directory: str) -> str:

@@ -5,11 +5,11 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from uwsgi_router.router.app.process.own_program import own_program
 from uwsgi_router.subscriptions.application.backoff import RestartDelay
 from uwsgi_router.subscriptions.application.supervisor import Supervision
 from uwsgi_router.subscriptions.client.starting import end_with_us
@@ -58,7 +58,7 @@ class JailRouters:
             lines.append(f"pidfile = {os.path.join(directory, 'jails.pid')}")
         with open(path, "w", errors="surrogateescape") as file:
             file.write("\n".join(lines) + "\n")
-        self._argv = [sys.executable, "-m", "uwsgi_router", "--no-apps", *arguments, path]
+        self._argv = [*own_program(), "--no-apps", *arguments, path]
         self._environ = {name: environ[name] for name in environ if name != "NOTIFY_SOCKET"}
         self._delay = delay or RestartDelay()
         self._clock = clock

@@ -27,9 +27,9 @@ def plan_of(config: AppConfig, environ: Mapping[str, str], *, alone: bool) -> Ap
         alone: nothing else is served: if it can't be started, the program ends.
     """
     env = dict(config.env)
+    cores = cores_of_copy(config, environ)
     if config.request_timeout and not config.stacks_signal:
         env.setdefault("PYTHONFAULTHANDLER", "1")
-    cores = cores_of(config.command, {**environ, **env}) if config.cores is None else config.cores
     host = config.health_host or (host_of(config.hosts[0]) if config.hosts else "localhost")
     return AppPlan(
         name=config.name,
@@ -49,6 +49,13 @@ def plan_of(config: AppConfig, environ: Mapping[str, str], *, alone: bool) -> Ap
         stuck_after=config.request_timeout,
         stacks=config.stacks_signal,
     )
+
+
+def cores_of_copy(config: AppConfig, environ: Mapping[str, str]) -> int:
+    """Return how many requests a copy works on at once; 0: nobody says so. Parameters as of :func:`plan_of`."""
+    if config.cores is not None:
+        return config.cores
+    return cores_of(config.command, {**environ, **dict(config.env)})
 
 
 def policy_of(config: AppConfig, *, alone: bool) -> CopyPolicy:

@@ -1,7 +1,6 @@
 """Rollouts of ``[app NAME]`` sections: files are read again; sections that changed, are new or are gone take effect."""
 
 import logging
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +13,11 @@ from uwsgi_router.subscriptions.application.machine import ApplicationMachine
 from uwsgi_router.subscriptions.application.plan import AppPlan
 from uwsgi_router.subscriptions.application.running_copy import ShellParts
 from uwsgi_router.subscriptions.application.shell import ApplicationShell
-from uwsgi_router.subscriptions.application.supervisor import RolloutRefused, Supervision
+from uwsgi_router.subscriptions.application.supervisor import (
+    ROUTER_READS,
+    RolloutRefused,
+    Supervision,
+)
 
 log = logging.getLogger("uwsgi-router.serve")
 
@@ -67,10 +70,15 @@ class SectionRollout:
         self._directory = directory
         self._accept = accept
         self._reload = _Reload()
+        # Applications that are gone: they stop once the router has reloaded, or at this time.
+        self._leaving: list[str] = []
+        self._leave_by = 0.0
         supervision.listen(self._ended)
+        supervision.look(self._look)
 
     def begin(self, app: str, *, surge: bool | None, hangup: bool) -> Mapping[str, int]:
         """Begin a rollout; as :meth:`RolloutStarter.begin`."""
+        self._leave()
         read = self._read()
         wanted = {config.name: config for config in read.applications}
         if app and app not in wanted:
@@ -130,9 +138,26 @@ class SectionRollout:
             for name in gone:
                 log.info("%s is in no file any more: it stops", name)
                 del self._configs[name]
-                self._supervision.remove(name)
+            self._leaving += gone
             self._reload.gone.clear()
         self._tell_router(list(self._configs.values()), hangup=False)
+        self._leave_by = self._parts.clock() + ROUTER_READS
+        self.router_is_ready()
+
+    def router_is_ready(self) -> None:
+        """Stop applications if the router expects them no longer: their requests would have waited for them."""
+        router = self._supervision.router
+        if router is None or router.has_reloaded:
+            self._leave()
+
+    def _look(self) -> None:
+        if self._parts.clock() >= self._leave_by:
+            self._leave()
+
+    def _leave(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for name in leaving:
+            self._supervision.remove(name)
 
     def _tell_router(self, configs: Sequence[AppConfig], *, hangup: bool) -> None:
         """Have the router read its files again if they have changed, or with ``hangup`` in any case."""
@@ -144,4 +169,4 @@ class SectionRollout:
             self._directory, configs, served.kinds, listen=served.listen, stop_timeout=None
         )
         if fresh or hangup:
-            router.signal(signal.SIGHUP)
+            router.reload()

@@ -153,7 +153,7 @@ def read_again(
         RolloutRefused: something is wrong with them.
     """
     try:
-        report = prepare(examine(arguments, environ))
+        report = prepare(examine(arguments, environ), environ=environ)
     except ConfigurationExit as exc:
         raise RolloutRefused("the configuration says exit") from exc
     if report.problems:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -20,6 +19,7 @@ from uwsgi_router.router.core.log import setup
 from uwsgi_router.router.net.activation import SystemdNotifier
 from uwsgi_router.subscriptions.application import runtime
 from uwsgi_router.subscriptions.application.control_server import ApplicationControl
+from uwsgi_router.subscriptions.application.private import PrivateDirectory
 from uwsgi_router.subscriptions.application.router_process import RouterProcess
 from uwsgi_router.subscriptions.application.running_copy import RouterSockets, ShellParts
 from uwsgi_router.subscriptions.application.shell import ApplicationShell
@@ -57,17 +57,20 @@ def supervise(
     # Routers that run as another user connect to sockets of copies.
     shared = served.has_users or served.front(place) is CopiesFront.EMPERORS
     try:
-        directory = runtime.private_directory(environ, shared=shared)
+        private = PrivateDirectory.make(environ, shared=shared)
     except OSError as exc:
-        text = f"there is no directory for sockets: {exc.strerror}: {exc.filename}"
+        where = f" {exc.filename}" if exc.filename else ""
+        text = (
+            f"there is no directory for sockets: {exc.strerror or exc}{where}: name one with TMPDIR"
+        )
         raise StartError(text) from exc
     pidfile: PidFile | None = None
     try:
         if served.pidfile is not None:
             pidfile = PidFile(served.pidfile)
-        return _Supervisor(served, environ, directory, place).run(read)
+        return _Supervisor(served, environ, private, place).run(read)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        private.close()
         if pidfile is not None:
             pidfile.remove()
 
@@ -79,12 +82,13 @@ class _Supervisor:
         self,
         served: ServedApplications,
         environ: Mapping[str, str],
-        directory: str,
+        private: PrivateDirectory,
         place: VassalPlace,
     ) -> None:
         self._served = served
         self._environ = environ
-        self._directory = directory
+        self._private = private
+        self._directory = directory = private.path
         self._place = place
         self._front = served.front(place)
         self._sockets = self._sockets_of_router()
@@ -92,6 +96,7 @@ class _Supervisor:
         self._emperor: EmperorLink | None = None
         self._watch: SourceWatch | None = None
         self._jails: JailRouters | None = None
+        self._rollout: SectionRollout | None = None
         self._copies = os.path.join(directory, "copies")
         os.mkdir(self._copies, 0o711 if self._front is CopiesFront.EMPERORS else 0o700)
         self._share(served)
@@ -121,7 +126,7 @@ class _Supervisor:
             plan = plan_of(config, self._environ, alone=served.alone)
             supervision.add(ApplicationShell(plan, parts))
         if read is not None:
-            supervision.starter = SectionRollout(
+            supervision.starter = self._rollout = SectionRollout(
                 read, served, supervision, parts, self._directory, self._accept
             )
         self._add_parts()
@@ -150,11 +155,14 @@ class _Supervisor:
             arguments.environment(self._environ, own=served.from_files),
             directory,
             self._router_is_ready,
+            inherits=() if self._private.lock < 0 else (self._private.lock,),
         )
 
     def _router_is_ready(self) -> None:
         for shell in self._supervision.applications.values():
             shell.router_is_new()
+        if self._rollout is not None:
+            self._rollout.router_is_ready()
 
     def _router_runs(self) -> bool:
         # When all stop, the router has gone before.

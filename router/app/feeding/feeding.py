@@ -131,7 +131,9 @@ class Feeding:
         for table in self._all_tables:
             if table.registry is gateway.registry:
                 registry = table.registry
-                registry.processes = max(registry.processes, gateway.config.workers)
+                if gateway.config.backend_connections is None:
+                    # Otherwise the cores of nodes limit nothing.
+                    registry.processes = max(registry.processes, gateway.config.workers)
                 registry.number = self.seat.number
 
     async def _take_seat(self, post: FeedPost) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from uwsgi_router.router.app.process.own_program import own_program
+
 #: Variables that name an inherited descriptor: of a child's assignment, of a master's state. Options begin with UWSGI_.
 CHILD: Final = "_UWSGI_ROUTER_CHILD"
 STATE: Final = "_UWSGI_ROUTER_STATE"
@@ -47,7 +49,7 @@ class Launch:
             program = [sys.executable or words[0], *words[1:count]]
         else:
             # Called by another program.
-            program = [sys.executable, "-m", "uwsgi_router"]
+            program = own_program()
         umask = os.umask(0)
         os.umask(umask)
         environ = dict(os.environ)

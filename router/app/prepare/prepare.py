@@ -1,7 +1,7 @@
 """Preparation of a configuration: every check that start and ``check`` have in common, short of binding and serving."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from uwsgi_router.router.app.prepare.addresses import (
@@ -19,7 +19,9 @@ from uwsgi_router.router.config.model import Configuration
 from uwsgi_router.subscriptions.sni import SniError, SniFiles
 
 
-def prepare(report: Report, *, load_code: bool = False) -> Report:
+def prepare(
+    report: Report, *, load_code: bool = False, environ: Mapping[str, str] = os.environ
+) -> Report:
     """Look at what a configuration needs of this machine, and return the report with what was found.
 
     Users are looked up, addresses compared, directories and files looked at; code is parsed.
@@ -27,6 +29,7 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     Args:
         report: of a configuration, from ``examine``.
         load_code: load code in a child process, instead of parsing it.
+        environ: of copies of applications, before anything is added.
     """
     if report.usage:
         return report
@@ -45,7 +48,7 @@ def prepare(report: Report, *, load_code: bool = False) -> Report:
     problems += places.problems(conflicts(configuration))
     problems += places.problems(own_nodes(configuration))
     if any(router.processes != 1 for router in configuration.routers):
-        problems += places.problems(_of_workers(configuration))
+        problems += places.problems(_of_workers(configuration, environ))
     problems += places.problems(privileged_ports(configuration), Severity.DEPENDS)
     problems += places.problems(_of_code(configuration, who if load_code else None))
     problems += file_problems(configuration, who, places)
@@ -82,12 +85,14 @@ def _uses_tls(configuration: Configuration) -> bool:
     return any(router.secured for router in configuration.routers)
 
 
-def _of_workers(configuration: Configuration) -> list[str]:
+def _of_workers(configuration: Configuration, environ: Mapping[str, str]) -> list[str]:
     """Return a line for each limit that can't be shared out among workers."""
     from uwsgi_router.router.app.feeding.roles import too_few  # noqa: PLC0415 - see above
+    from uwsgi_router.router.app.prepare.applications import unshared_cores  # noqa: PLC0415
     from uwsgi_router.router.app.process.cores import with_cores  # noqa: PLC0415
 
-    return list(too_few(with_cores(configuration).routers))
+    cores = unshared_cores(configuration, configuration.applications, environ)
+    return [*too_few(with_cores(configuration).routers), *cores]
 
 
 def _of_code(configuration: Configuration, who: ProcessIdentity | None) -> list[str]:

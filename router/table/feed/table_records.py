@@ -41,6 +41,10 @@ def records_of(
     for node in registry.nodes():
         if not node.removed:
             yield name, "node", registry.record_of(node, totals(node)).encode(), asked(node)
+    expected = registry.once_expected()
+    if expected:
+        # Behind the nodes: a key that is announced later is one like any other again.
+        yield name, "expected", [to_text(key) for key in expected]
     for key, pool in list(registry.pools.items()):
         if count := hits(pool):
             yield name, "looked-up", to_text(key), count
@@ -122,6 +126,11 @@ def adopt_memory(table: Table, word: str, values: Sequence[Any]) -> bool:
         started, settling, _signed, identity = take(values, 4)
         table.identity = raw(identity, "identity")
         registry.adopt_start(seconds(started, "started"), seconds(settling, "settling"))
+    elif word == "expected":
+        (keys,) = take(values, 1)
+        if not isinstance(keys, list):
+            raise RecordError("expected is no list of keys")
+        registry.give_up(raw(key, "key") for key in keys)
     elif word == "known":
         key, since, owner = take(values, 3)
         registry.remember(

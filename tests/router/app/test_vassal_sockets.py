@@ -1,6 +1,8 @@
 """Sockets of an instance for the vassals of its Emperor: which routers get one, who may use them, what is left."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,14 @@ from uwsgi_router.router.config.model import (
     ProcessConfig,
     RouterConfig,
 )
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A directory with a path that is short enough for sockets: otherwise it would be /run."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
 
 EMPEROR = EmperorConfig(places=("/etc/vassals",))
 

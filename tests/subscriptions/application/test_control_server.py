@@ -50,15 +50,13 @@ class Served:
         self.router.listen()
         self.control = ApplicationControl(self.path, router)
         self.supervision.part(self.control)
-        self.supervision.watch(self.supervision.questions.fileno(), self.supervision.questions.take)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         while not self._over.is_set():
-            for key, _ in self.supervision._selector.select(0.05):
-                key.data()
+            self.supervision.loop.turn(0.05)
 
     def end(self, ended: RolloutEnded, lines: list[str]) -> None:
         self.supervision.questions.post(lambda: self.shell.tell("app", ended, lines))
@@ -68,10 +66,7 @@ class Served:
         self._thread.join()
         self.control.close()
         self.router.close()
-        self.supervision.questions.close()
-        self.supervision._selector.close()
-        for end in (self.supervision._awake, self.supervision._waker):
-            end.close()
+        self.supervision.loop.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def started() -> Iterator[list[CopyProcess]]:
             os.close(descriptor)
 
 
-def start(started: list[CopyProcess], *arguments: str, **more: str) -> CopyProcess:
+def start(started: list[CopyProcess], *arguments: str, **more: Any) -> CopyProcess:
     process = CopyProcess(CopyLaunch(arguments, dict(os.environ), **more))
     started.append(process)
     return process
@@ -64,6 +65,25 @@ def test_its_output_comes_over_pipes(started: list[CopyProcess]) -> None:
     assert [os.read(descriptor, 100) for descriptor in process.output] == [b"out\n", b"err\n"]
 
 
+def test_what_inherits_has_our_descriptors_and_leaves_its_session_alone(
+    started: list[CopyProcess],
+) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    shell = f"{sys.executable} -c '{WAIT}' & echo $! >&{writing}; exit 3"
+    process = start(started, "bash", "-c", shell, inherits=True)
+    os.close(writing)
+    assert process.output == ()
+    left = int(os.read(reading, 20))
+    os.close(reading)
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        process.end()
+        assert session(process.pid) - {process.pid} == {left}
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     ("arguments", "more", "code", "says"),
     [
@@ -75,7 +95,7 @@ def test_its_output_comes_over_pipes(started: list[CopyProcess]) -> None:
     ],
 )
 def test_what_can_not_be_started_says_why(
-    arguments: tuple[str, ...], more: dict[str, str], code: int, says: str
+    arguments: tuple[str, ...], more: dict[str, Any], code: int, says: str
 ) -> None:
     with pytest.raises(CannotStart, match=says) as error:
         CopyProcess(CopyLaunch(arguments, dict(os.environ), **more))

@@ -18,15 +18,6 @@ def environ(directory: Path) -> dict[str, str]:
     return {"XDG_RUNTIME_DIR": str(directory)}
 
 
-def test_the_private_directory_is_ours_alone(tmp_path: Path) -> None:
-    made = runtime.private_directory(environ(tmp_path), shared=False)
-    assert os.stat(made).st_mode & 0o777 == 0o700
-    shared = runtime.private_directory(environ(tmp_path), shared=True)
-    assert os.stat(shared).st_mode & 0o777 == 0o711
-    for path in (made, shared):
-        os.rmdir(path)
-
-
 def test_a_directory_of_somebody_elses_is_not_looked_into(tmp_path: Path) -> None:
     (tmp_path / "uwsgi-router").symlink_to(tmp_path)
     path = str(tmp_path / "serve-4000000.sock")

@@ -53,6 +53,13 @@ async def announced(program: Program, one: Node, **fields: Any) -> None:
     await until(lambda: all(program.knows(number, one.address) for number in numbers))
 
 
+async def test_a_node_with_fewer_cores_than_workers_is_taken_where_connections_are_configured(
+    start: Start, served: Node
+) -> None:
+    program = await start(2, backend_connections=2)
+    await announced(program, served, proto="http", cores=1)
+
+
 async def test_every_worker_serves_by_one_announce(start: Start, served: Node) -> None:
     program = await start(3)
     await announced(program, served)

@@ -331,6 +331,8 @@ async def test_a_peer_that_speaks_nonsense_is_fed_no_more(
         encode([(NAME, "seen", [[1]])]),
         encode([("", "begin")]),
         encode([(NAME, "drop", -1)]),
+        encode([(NAME, "expected", "no list")]),
+        encode([(NAME, "expected", [1])]),
     ],
 )
 async def test_an_owner_that_speaks_nonsense_is_not_listened_to(log: Log, sent: bytes) -> None:
@@ -367,6 +369,35 @@ async def test_connections_to_a_node_are_shared_out(closing: Callable[..., None]
 
 
 # --- Another owner ---
+
+
+async def test_keys_that_only_an_earlier_configuration_expected_are_given_up_everywhere(
+    closing: Callable[..., None],
+) -> None:
+    old = await Copy(expected_keys=("gone.example", "left.example")).join(before := Keeper())
+    before.announce(key=b"left.example")
+    before.leave(key=b"left.example")
+    before.announce(key=b"gone.example")
+    await until(lambda: old.find(key=b"gone.example") is not None)
+    before.close()
+    fresh = Keeper(expected_keys=("stays.example",))
+    closing(old, fresh)
+    fresh.owner.expect()
+    ours, theirs = socket.socketpair()
+    fresh.owner.attach(theirs, old.worker)
+    old.feed.attach(ours)
+    assert await fresh.owner.recover()
+    worker = await Copy(1, expected_keys=("stays.example",)).join(fresh)
+    closing(worker)
+    fresh.leave(key=b"gone.example")
+    await until(lambda: worker.find(key=b"gone.example") is None)
+    for member in (fresh, worker):
+        now = member.loop.time()
+        known = [
+            member.registry.was_announced(key, now)
+            for key in (b"stays.example", b"gone.example", b"left.example")
+        ]
+        assert known == [True, False, False]
 
 
 async def test_a_new_owner_takes_the_table_from_a_worker(
