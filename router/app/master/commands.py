@@ -1,11 +1,11 @@
 """Commands of the operator beside signals: over fifos, by touching files, from an Emperor."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from uwsgi_router.router.app.master.fifo import CommandFifo
-from uwsgi_router.router.app.master.touch import TouchWatch
+from uwsgi_router.router.app.master.touch import Stamp, TouchWatch
 from uwsgi_router.router.config.model import ProcessConfig
 from uwsgi_router.router.supervision.loop import SelectorLoop
 
@@ -38,8 +38,11 @@ class Commands:
         self._touches: list[TouchWatch] = []
 
     def take(self, process: ProcessConfig) -> None:
-        """Take the commands of a configuration, instead of another one's."""
-        self.close()
+        """Take the commands of a configuration, instead of another one's; none that is given meanwhile is lost."""
+        # A fifo keeps letters only as long as somebody has it open.
+        fifos, self._fifos = self._fifos, []
+        touches, self._touches = self._touches, []
+        stamps = {path: stamp for touch in touches for path, stamp in touch.stamps.items()}
         deeds = self._deeds
         letters = {
             "r": deeds.reload,
@@ -58,16 +61,22 @@ class Commands:
             (process.touch_reload, deeds.reload),
             (process.touch_logreopen, deeds.reopen),
         ):
-            self._touches.append(self._watch(paths, deed))
+            self._touches.append(self._watch(paths, deed, stamps))
+        _close(fifos, touches)
 
-    def _watch(self, paths: tuple[str, ...], deed: Callable[[str], object]) -> TouchWatch:
-        return TouchWatch(paths, self._loop, lambda path: deed(f"{path} was touched"))
+    def _watch(
+        self, paths: tuple[str, ...], deed: Callable[[str], object], stamps: Mapping[str, Stamp]
+    ) -> TouchWatch:
+        return TouchWatch(paths, self._loop, lambda path: deed(f"{path} was touched"), stamps)
 
     def close(self) -> None:
         """Take no more."""
-        for fifo in self._fifos:
-            fifo.close()
-        for touch in self._touches:
-            touch.close()
-        self._fifos.clear()
-        self._touches.clear()
+        _close(self._fifos, self._touches)
+        self._fifos, self._touches = [], []
+
+
+def _close(fifos: list[CommandFifo], touches: list[TouchWatch]) -> None:
+    for fifo in fifos:
+        fifo.close()
+    for touch in touches:
+        touch.close()

@@ -244,13 +244,13 @@ class Master:
             os.getpid(),
             next(names, "no event loop"),
         )
+        if generation.number > 1:
+            self._change(generation.configuration.process)
         self._manager.serving()
         self._emperor.accepting()
         if generation.configuration.emperor.places:
             # As uWSGI has it: who governs is loyal.
             self._emperor.answered()
-        if generation.number > 1:
-            self._change(generation.configuration.process)
         self.reload.took_over()
 
     def failed(self, generation: Generation, why: str) -> None:

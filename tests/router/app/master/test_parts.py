@@ -13,6 +13,7 @@ import pytest
 from uwsgi_router.router.app.master import harakiri, outcome
 from uwsgi_router.router.app.master.assignment import Assignment
 from uwsgi_router.router.app.master.beats import Beat, Beats
+from uwsgi_router.router.app.master.commands import Commands, Deeds
 from uwsgi_router.router.app.master.emperor import Emperor, emperor_descriptor
 from uwsgi_router.router.app.master.fifo import CommandFifo
 from uwsgi_router.router.app.master.launch import Launch, taken_descriptor
@@ -22,7 +23,7 @@ from uwsgi_router.router.app.master.touch import TouchWatch
 from uwsgi_router.router.app.master.value import dump, load
 from uwsgi_router.router.app.process.cores import usable_cores, with_cores
 from uwsgi_router.router.config.load import examine
-from uwsgi_router.router.config.model import Configuration, RouterConfig
+from uwsgi_router.router.config.model import Configuration, ProcessConfig, RouterConfig
 from uwsgi_router.router.supervision.loop import SelectorLoop
 from uwsgi_router.router.supervision.memory_file import write_memory_file
 
@@ -202,6 +203,23 @@ def test_a_touched_file_is_a_command(loop: SelectorLoop, tmp_path: Path) -> None
     loop.run()
     assert sorted(seen) == [str(here), str(later)]
     watch.close()
+
+
+def test_commands_that_come_while_a_configuration_is_taken_over_are_not_lost(
+    loop: SelectorLoop, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+    fifo, touched = tmp_path / "fifo", tmp_path / "touched"
+    process = ProcessConfig(master_fifo=(str(fifo),), touch_reload=(str(touched),))
+    commands = Commands(loop, Deeds(*(seen.append,) * 5))
+    commands.take(process)
+    fifo.write_text("s")
+    touched.touch()
+    commands.take(process)
+    while len(seen) < 2:
+        loop.step(1.0)
+    assert seen == [f"{fifo}: s", f"{touched} was touched"]
+    commands.close()
 
 
 # --- the Emperor, and the service manager ---
