@@ -1,5 +1,7 @@
 """Rounds of runs: setups in turn, first each as fast as it goes, then each at a rate that all can hold.
 
+Every other round goes the other way round: who is first finds nodes and caches as others have left them.
+
 A machine that others use is slower in one second than in the next, by more than the few per cent that
 some setups differ by. These alternate: a second each, A B C, then C B A, with the reference in the
 middle. So each second of one stands beside a second of the reference, as often before it as after it,
@@ -101,7 +103,9 @@ class Rounds:
         for number in range(plan.rounds):
             what = f"round {number + 1}/{plan.rounds}"
             self._in_turn(
-                others, lambda setup, result: self._add_run(setup, result, plan.seconds), what
+                in_order(others, number),
+                lambda setup, result: self._add_run(setup, result, plan.seconds),
+                what,
             )
             for group in dict.fromkeys(setup.group for setup, _result in alternating):
                 same = [measured for measured in alternating if measured[0].group == group]
@@ -109,7 +113,7 @@ class Rounds:
         rates = self._rates()
         for number in range(plan.paces):
             self._in_turn(
-                self._measured,
+                in_order(self._measured, number),
                 lambda setup, result: self._add_pace(setup, result, rates, plan.pace_seconds),
                 f"pace  {number + 1}/{plan.paces}",
             )
@@ -218,6 +222,11 @@ def _median(setup: Setup, result: Result) -> str:
     return f"{result.cost:9.4g} {setup.unit.cost}/{setup.unit.one}, median so far" + (
         f"  FAILED: {failed}" if failed else ""
     )
+
+
+def in_order(setups: Sequence[Measured], number: int) -> Sequence[Measured]:
+    """Return the setups in the order of a round, every other one the other way round."""
+    return setups[::-1] if number % 2 else setups
 
 
 def reference_in_the_middle(setups: Sequence[Measured]) -> list[Measured]:
