@@ -125,10 +125,12 @@ def test_a_launch_has_program_arguments_and_directory(
 
 
 def test_called_by_another_program_it_is_started_as_a_module(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python3", "other.py"])
-    assert Launch.of_this_process(["--a"]).argv() == [sys.executable, "-m", "uwsgi_router", "--a"]
+    monkeypatch.chdir(tmp_path)
+    module = [sys.executable, "-P", "-m", "uwsgi_router"]
+    assert Launch.of_this_process(["--a"]).argv() == [*module, "--a"]
 
 
 def test_the_limit_of_descriptors_is_that_of_the_first_process(
