@@ -73,7 +73,7 @@ compiled-fuzz: compiled-install
 autobahn: .venv/installed
 	$(BIN)/python -m tests.autobahn
 
-# Under twenty-five minutes, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
+# Half an hour, and docs/benchmarks.md has new figures; with QUICK=1 under three, and build/bench/quick has them.
 bench: .bench/installed $(if $(BENCH_QUICK),,.bench/compiled/installed)
 	.bench/venv/bin/python -m bench --docs $(if $(BENCH_QUICK),--quick)
 
