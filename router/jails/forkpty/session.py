@@ -62,6 +62,8 @@ class PtySession:
     # --- from the client ---
 
     def _client_readable(self) -> None:
+        if self._closed or self._to_program:
+            return
         try:
             data = self._sock.recv(_INPUT)
         except (BlockingIOError, InterruptedError):
@@ -71,6 +73,8 @@ class PtySession:
         if not data:
             self.close("its client has left")
             return
+        # uvloop tells of a broken socket once, whatever is left to read: its end is found without being told of.
+        self._loop.call_soon(self._client_readable)
         self._active = self._loop.time()
         if self._parser is None:
             self._input(data)

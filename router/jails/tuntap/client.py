@@ -68,7 +68,7 @@ class TunDeviceClient:
         self._told = ""
         log.info("connected to %s", os.fsdecode(self._path))
         self.stream = FrameStream(sock)
-        self._loop.add_reader(sock.fileno(), self._router_readable)
+        self._loop.add_reader(sock.fileno(), self._router_readable, self.stream)
         self._loop.add_reader(self._tun, self._tun_readable)
 
     def stop(self) -> None:
@@ -139,9 +139,9 @@ class TunDeviceClient:
             self._loop.remove_reader(self._tun)
             self._loop.add_writer(stream.sock.fileno(), self._send)
 
-    def _router_readable(self) -> None:
-        stream = self.stream
-        assert stream is not None
+    def _router_readable(self, stream: FrameStream) -> None:
+        if stream is not self.stream:
+            return
         try:
             packets = stream.receive()
         except (FrameError, OSError) as exc:
@@ -150,6 +150,9 @@ class TunDeviceClient:
         if packets is None:
             self._lost("the router has closed the connection")
             return
+        if stream.more:
+            # uvloop tells of a broken socket once, whatever is left to read: its end is found without being told of.
+            self._loop.call_soon(self._router_readable, stream)
         tun = self._tun
         for packet in packets:
             try:

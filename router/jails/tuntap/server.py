@@ -119,11 +119,10 @@ class TunTapServer:
                 self._loop.add_writer(peer.stream.sock.fileno(), self._send, peer)
 
     def _peer_readable(self, peer: TunPeer) -> None:
+        if peer not in self._peers:
+            return
         try:
-            if not peer.greeted:
-                self._greet(peer)
-                return
-            packets = peer.stream.receive()
+            packets = peer.stream.receive() if peer.greeted else self._greet(peer)
             peer.take_rules()
         except FrameError as exc:
             self._limited.warning("frames", "%s: %s: closed", name_of(peer), exc)
@@ -135,6 +134,9 @@ class TunTapServer:
         if packets is None:
             self._close(peer, "it has left")
             return
+        if peer.stream.more:
+            # uvloop tells of a broken socket once, whatever is left to read: its end is found without being told of.
+            self._loop.call_soon(self._peer_readable, peer)
         before = (peer.ipv4, peer.ipv6)
         collisions = peer.collision
         self.switch.forward(peer, packets)
@@ -158,8 +160,8 @@ class TunTapServer:
         if len(self._peers) >= self._max_peers:
             self._acceptor.pause()
 
-    def _greet(self, peer: TunPeer) -> None:
-        """Read what has to come first, with the credentials of whoever sent it.
+    def _greet(self, peer: TunPeer) -> list[bytes]:
+        """Read what has to come first, with the credentials of whoever sent it; return no packets.
 
         Raises:
             FrameError: something else came.
@@ -170,11 +172,12 @@ class TunTapServer:
         try:
             data, _, credentials = receive(sock, len(HELLO))
         except BlockingIOError:
-            return
+            return []
         if data != HELLO or credentials is None:
             raise FrameError("it does not begin with its credentials")
         peer.credentials = credentials
-        peer.greeted = True
+        peer.greeted = peer.stream.more = True
+        return []
 
     def _replaced(self, peer: TunPeer) -> None:
         self._close(peer, "its owner has connected again")

@@ -27,6 +27,7 @@ class FrameStream:
         packets_out: packets that were queued.
         dropped: packets for which the queue was full.
         queued: bytes that wait.
+        more: bytes came when it was read last, so that more may be there.
     """
 
     def __init__(self, sock: socket.SocketType, queue: int = QUEUE) -> None:
@@ -42,6 +43,7 @@ class FrameStream:
         self.packets_out = 0
         self.dropped = 0
         self.queued = 0
+        self.more = False
 
     def receive(self) -> list[bytes] | None:
         """Return the packets that are there; None at the end of the stream.
@@ -50,12 +52,14 @@ class FrameStream:
             FrameError: what comes is no frames.
             OSError: the connection is broken.
         """
+        self.more = False
         try:
             data = self.sock.recv(_CHUNK)
         except BlockingIOError:
             return []
         if not data:
             return None
+        self.more = True
         self.rx += len(data)
         packets = self.reader.feed(data)
         self.packets_in += len(packets)

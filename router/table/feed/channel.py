@@ -93,6 +93,8 @@ class FeedChannel:
         self.backlog = 0
 
     def _readable(self) -> None:
+        if self._closed:
+            return
         try:
             data = self._sock.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -108,6 +110,8 @@ class FeedChannel:
             log.error("another process of this program sent what it should not: %s", exc)  # noqa: TRY400
             self._end()
             return
+        # uvloop tells of a broken socket once, whatever is left to read: its end is found without being told of.
+        self._loop.call_soon(self._readable)
         if records:
             self._received(records)
 

@@ -178,6 +178,16 @@ async def test_the_clients_end_hangs_up(terminals: Terminals, how: str, log: Log
     await log.line("ended: signal 1, SIGHUP")
 
 
+async def test_a_client_that_leaves_output_unread_has_left(terminals: Terminals) -> None:
+    """The connection is broken then; it is told of once, with the input before it."""
+    server = terminals.router("stty -echo; echo ready; exec cat > /dev/null")
+    client = terminals.client()
+    await until(lambda: client.now() == "surplus")
+    client.sock.send(b"last\n")
+    client.close()
+    await until(lambda: not server.active_sessions)
+
+
 async def test_a_program_that_does_not_heed_sighup_is_killed(
     terminals: Terminals, log: Log
 ) -> None:

@@ -422,6 +422,19 @@ async def test_who_begins_otherwise_is_not(net: Net, said: bytes) -> None:
     await net.nothing_from_router()
 
 
+async def test_a_device_that_leaves_packets_unread_has_left(net: Net) -> None:
+    """The connection is broken then; the packets before its end are read all the same."""
+    server = net.start()
+    device = await net.known(ONE)
+    net.to_router(packet(HOST, ONE, b"unread"))
+    await until(lambda: device.now() == "surplus")
+    last = packet(ONE, HOST, b"last")
+    device.sock.send(frame_header(len(last)) + last)
+    device.close()
+    assert await net.from_router() == last
+    await until(lambda: not server.peers)
+
+
 # --- our own device ---
 
 
@@ -450,6 +463,33 @@ async def test_a_device_connects_again(net: Net, log: Log) -> None:
     server._close(server.peers[0], "the test")
     kernel.send(packet(ONE, HOST, b"again"))
     assert await net.from_router() == packet(ONE, HOST, b"again")
+    client.stop()
+    kernel.close()
+    tun.close()
+
+
+async def test_a_device_knows_of_a_router_that_left_packets_unread(net: Net, log: Log) -> None:
+    kernel, tun = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for sock in (kernel, tun):
+        sock.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(net.path)
+        listener.listen()
+        client = TunDeviceClient(tun.fileno(), net.path.encode(), [], loop=loop, retry=60.0)
+        client.start()
+        router, _ = listener.accept()
+        net.devices.append(Device(router))
+        # It is watched once a packet has gone each way.
+        first, last = packet(HOST, ONE, b"first"), packet(HOST, ONE, b"last")
+        router.send(frame_header(len(first)) + first)
+        assert await loop.sock_recv(kernel, 9999) == first
+        kernel.send(packet(ONE, HOST, b"unread"))
+        await until(lambda: net.devices[0].now() == "surplus")
+        router.send(frame_header(len(last)) + last)
+        router.close()
+        assert await loop.sock_recv(kernel, 9999) == last
+        await log.line("tried again every 60 s")
     client.stop()
     kernel.close()
     tun.close()
