@@ -45,7 +45,8 @@ class UwsgiVassals:
         return self.place.put(
             f"{name}.ini",
             *(f"http-socket = {sock}", f"wsgi-file = {self.app}", "master = true"),
-            *("processes = 2", "need-app = true", *lines),
+            # A worker of uWSGI that is told to end while it starts does not hear it, and is killed after this time.
+            *("processes = 2", "need-app = true", "worker-reload-mercy = 2", *lines),
         )
 
     def ask(self, name: str, path: str = "/") -> str:

@@ -41,7 +41,9 @@ def govern(lab: Place, place: Vassals, *lines: str) -> Emperor:
 
 def app(place: Vassals, *lines: str) -> tuple[str, ...]:
     """Return the lines of an application."""
-    return (f"wsgi-file = {place.directory / 'app.py'}", "master = true", "need-app = true", *lines)
+    wsgi = f"wsgi-file = {place.directory / 'app.py'}"
+    # A worker of uWSGI that is told to end while it starts does not hear it, and is killed after this time.
+    return (wsgi, "master = true", "need-app = true", "worker-reload-mercy = 2", *lines)
 
 
 def ask(path: Path) -> tuple[int, int]:
