@@ -62,8 +62,10 @@ class PtySession:
     # --- from the client ---
 
     def _client_readable(self) -> None:
-        if self._closed or self._to_program:
-            return
+        if not (self._closed or self._to_program):
+            self._read_client()
+
+    def _read_client(self) -> None:
         try:
             data = self._sock.recv(_INPUT)
         except (BlockingIOError, InterruptedError):
