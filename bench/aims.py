@@ -21,6 +21,7 @@ class Aim:
         compiled, plain: the most for each build: times what ``against`` costs; without it, in the unit's own
             measure. None: it is only reported.
         against: another program of the same group.
+        less: another group, whose cost is taken off that of both programs: what comes on top of it is compared.
         percent: the latency at this percentile is compared, and not the cost.
         name, plain_name: of the two builds.
         plain_group: where the plain one is, if not in ``group``.
@@ -37,6 +38,7 @@ class Aim:
     name: str = COMPILED
     plain_name: str = PLAIN
     plain_group: str = ""
+    less: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,19 @@ AIMS: Sequence[Aim] = (
         plain_name="10000 keys",
         plain_group="requests, plain",
     ),
+    *(
+        Aim(
+            *("tls", group, f"what TLS adds: {says}", "x nginx, CPU", 1.3, None, "nginx"),
+            less=less,
+        )
+        for group, says, less in (
+            ("new, 1.3-full", "new connection, TLS 1.3", "new, plain"),
+            ("new, 1.3-resumed", "new connection, TLS 1.3, resumed", "new, plain"),
+            ("new, 1.2-full", "new connection, TLS 1.2", "new, plain"),
+            ("new, 1.2-resumed", "new connection, TLS 1.2, resumed", "new, plain"),
+            ("kept, TLS", "request of a kept connection", "kept, plain"),
+        )
+    ),
 )
 
 
@@ -136,9 +151,18 @@ def _figure(aim: Aim, outcome: Outcome | None, group: str, name: str, most: floa
         return Figure(most, None)
     if not other:
         return Figure(most, ours.cost, ours.unit.cost)
+    if outcome and aim.less:
+        return Figure(most, _on_top(aim, outcome, ours, other))
     if aim.percent is not None:
         return Figure(most, _latencies(ours, other, aim.percent))
     return Figure(most, ours.ratio(other), quartiles=ours.quartiles(other) if ours.paired else None)
+
+
+def _on_top(aim: Aim, outcome: Outcome, ours: Result, other: Result) -> float | None:
+    """Return the ratio of what two programs cost beyond another group; None if one was not measured there."""
+    less = [outcome.find(aim.less, one.name) for one in (ours, other)]
+    costs = [one.cost - base.cost for one, base in zip((ours, other), less, strict=True) if base]
+    return costs[0] / costs[1] if len(costs) == 2 and costs[1] > 0 else None
 
 
 def _latencies(ours: Result, other: Result, percent: float) -> float | None:

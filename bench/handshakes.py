@@ -1,119 +1,91 @@
-"""Load generator of new connections: each is opened, asks once, and is closed; over TLS or without.
+"""New connections: each is opened, asks once, and is closed; over TLS or without.
 
-``python -m bench.handshakes KIND PORT CONNECTIONS SECONDS`` (see :mod:`bench.generator`). KIND is ``plain``, or a
-version of TLS with ``full`` or ``resumed``: ``1.3-full``. CONNECTIONS are those open at once, each by a thread: OpenSSL
-works outside of the interpreter's lock.
+They are made by programs in C, several at once: by ``openssl s_time`` over TLS, by wrk without it. A client in Python
+takes more time for a connection than any router, which then waits for it, and finds the caches cold each time.
 """
 
-import json
-import socket
-import ssl
-import sys
-import threading
+import re
+import subprocess
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
 
-from bench.generator import Done
 from bench.heads import HOST
+from bench.measure import Run, cpu_time
+from bench.programs import MeasureError, find
 
 PLAIN = "plain"
 KINDS = (PLAIN, "1.3-full", "1.3-resumed", "1.2-full", "1.2-resumed")
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-_REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+
+_COUNT = re.compile(r"(\d+) connections in \d+ real seconds")
+# s_time writes a byte for each connection, which tells whether a session was resumed.
+_MARKS = re.compile(r"^[r*]+$", re.MULTILINE)
 
 
-def main() -> None:
-    """Load a router."""
-    kind, *numbers = sys.argv[1:]
-    port, connections, seconds = map(int, numbers)
-    callers = [Caller(kind, port) for _ in range(connections)]
-    for caller in callers:
-        # The first one has no session to resume.
-        caller.call()
-    print("ready", flush=True)
-    if not sys.stdin.readline():
-        sys.exit("nobody waits for the result any more")
-    done, began = Done(), time.monotonic()
-    threads = [
-        threading.Thread(target=caller.call_until, args=(began + seconds,)) for caller in callers
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    done.seconds = time.monotonic() - began
-    done.count = sum(caller.count for caller in callers)
-    for caller in callers:
-        if caller.error:
-            done.fail(caller.error)
-    print(json.dumps(asdict(done)), flush=True)
-
-
-class Caller:
-    """Caller that makes one connection after the other.
+def run(kind: str, port: int, pid: int, at_once: int, seconds: int) -> Run:
+    """Make new connections for about so many seconds.
 
     Args:
-        kind: one of KINDS.
-        port: of the router.
+        kind: one of :data:`KINDS`.
+        port: of the router, with TLS or without, as the kind is.
+        pid: root of the measured process tree.
+        at_once: connections that are open at once.
+        seconds: how long.
 
-    Attributes:
-        count: connections whose request was answered.
-        error: why it has given up; "": it has not.
+    Raises:
+        MissingError: without wrk or openssl.
+        MeasureError: if connections fail, or are not resumed where they should be.
     """
-
-    def __init__(self, kind: str, port: int) -> None:
-        self._port = port
-        self._context: ssl.SSLContext | None = None
-        self._resumes = kind.endswith("-resumed")
-        self._session: ssl.SSLSession | None = None
-        self.count = 0
-        self.error = ""
-        if kind != PLAIN:
-            context = self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            # Whose certificate it is, costs the router nothing.
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            context.minimum_version = context.maximum_version = _VERSIONS[kind[:3]]
-
-    def call_until(self, end: float) -> None:
-        """Make connections until then, or until one fails."""
-        try:
-            while time.monotonic() < end:
-                self.call()
-                self.count += 1
-        except (OSError, ValueError) as exc:
-            self.error = str(exc)
-
-    def call(self) -> None:
-        """Make one connection.
-
-        Raises:
-            OSError: it has failed.
-            ValueError: it was not answered as it should, or not resumed where it should.
-        """
-        with socket.create_connection(("127.0.0.1", self._port), timeout=10) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context is None:
-                _ask(sock)
-                return
-            with self._context.wrap_socket(
-                sock, server_hostname=HOST, session=self._session
-            ) as tls:
-                _ask(tls)
-                if self._resumes:
-                    if self._session is not None and not tls.session_reused:
-                        raise ValueError("the session was not resumed")
-                    self._session = tls.session
+    commands = [_wrk(port, at_once, seconds)]
+    if kind != PLAIN:
+        commands = [_s_time(kind, port, seconds)] * at_once
+    before, began = cpu_time(pid), time.monotonic()
+    outputs = _together(commands)
+    spent, took = cpu_time(pid) - before, time.monotonic() - began
+    counts = [_wrks_count(output) if kind == PLAIN else _count(kind, output) for output in outputs]
+    return Run(sum(counts), 0, took, spent)
 
 
-def _ask(sock: socket.socket) -> None:
-    sock.sendall(_REQUEST)
-    answer = b""
-    while data := sock.recv(65_536):
-        answer += data
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise ValueError(f"the answer was {answer[:200]!r}")
+def _together(commands: Sequence[Sequence[str]]) -> list[str]:
+    """Run commands side by side; return what each wrote.
+
+    Raises:
+        MeasureError: if one fails.
+    """
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in commands
+    ]
+    outputs = [process.communicate()[0] for process in running]
+    for process, output in zip(running, outputs, strict=True):
+        if process.returncode:
+            raise MeasureError(f"{process.args!r}: {output.strip()[-300:]}")
+    return outputs
 
 
-if __name__ == "__main__":
-    main()
+def _wrk(port: int, at_once: int, seconds: int) -> list[str]:
+    command = [find("wrk"), "-t1", f"-c{at_once}", f"-d{seconds}s", "-H", f"Host: {HOST}"]
+    return [*command, "-H", "Connection: close", f"http://127.0.0.1:{port}/"]
+
+
+def _wrks_count(output: str) -> int:
+    found = re.search(r"(\d+) requests in", output)
+    if found is None or "Non-2xx" in output or "Socket errors" in output:
+        raise MeasureError(f"wrk: {output.strip()}")
+    return int(found[1])
+
+
+def _s_time(kind: str, port: int, seconds: int) -> list[str]:
+    version, _, handshake = kind.partition("-")
+    # s_time asks with HTTP/1.0 and without a Host; what it writes behind the target becomes the value of a field.
+    request = f"/ HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\nX-Version: "
+    command = [find("openssl"), "s_time", "-connect", f"127.0.0.1:{port}", "-www", request]
+    command += ["-new" if handshake == "full" else "-reuse", f"-tls{version.replace('.', '_')}"]
+    return [*command, "-time", str(seconds)]
+
+
+def _count(kind: str, output: str) -> int:
+    found, marks = _COUNT.search(output), _MARKS.search(output)
+    mark = "*" if kind.endswith("-full") else "r"
+    if found is None or marks is None or set(marks[0]) != {mark}:
+        raise MeasureError(f"s_time, {kind}: {output.strip()[-300:]}")
+    return int(found[1])

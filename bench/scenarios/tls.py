@@ -3,6 +3,9 @@
 Each program listens without TLS and with it, in one process, over the same node; all use the same OpenSSL and the same
 certificate (EC P-256). A new connection asks once (:mod:`bench.handshakes`): what TLS adds is the cost in the groups
 ``new, …`` less that in ``new, plain``. Kept connections, and answers of 1 MB, are wrk's.
+
+What is measured has a core of its own, and node and clients have the others: a handshake takes a client as long as the
+router, and clients are on other machines mostly.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from bench import handshakes, heads
-from bench.generator import drive
-from bench.measure import GIGABYTE, Load, Run, Setup, Unit
+from bench.cores import keep_off, measure_on
+from bench.measure import GIGABYTE, Load, Setup, Unit
 from bench.programs import MissingError, Program, StartError, answers, find, free_port
 from bench.scenarios.http_routers import Command, haproxy, nginx, ours
 from bench.scenarios.nodes import lean, nginx_node
@@ -101,19 +104,22 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
         StartError: if a node does not come up.
     """
     find("wrk")
+    measured = keep_off(stack)
     small = nginx_node(stack, directory)
     large = lean(stack, "bench.bulk_node", f"127.0.0.1:{free_port()}", "http", str(ANSWER))
     setups: list[Setup] = []
     for name, pid, port, secure in bring_up(stack, directory, tell, small):
+        measure_on(measured, pid)
         reference = name == "nginx"
         for kind in handshakes.KINDS:
             at = port if kind == handshakes.PLAIN else secure
-            run = partial(_new, kind, at, pid)
+            run = partial(handshakes.run, kind, at, pid, AT_ONCE)
             url = f"http://127.0.0.1:{at}/"
             setups.append(Setup(name, f"new, {kind}", url, pid, NEW, None, reference, run))
         for group, url in (("kept, plain", _url(port)), ("kept, TLS", _url(secure, "https"))):
             setups.append(Setup(name, group, url, pid, reference=reference))
     for name, pid, port, secure in bring_up(stack, directory, tell, large):
+        measure_on(measured, pid)
         reference = name == "nginx"
         for group, url in (("1 MB, plain", _url(port)), ("1 MB, TLS", _url(secure, "https"))):
             setups.append(Setup(name, group, url, pid, GIGABYTE, LARGE, reference))
@@ -122,7 +128,3 @@ def start(stack: ExitStack, directory: Path, tell: Callable[[str], None]) -> lis
 
 def _url(port: int, scheme: str = "http") -> str:
     return f"{scheme}://127.0.0.1:{port}/articles?page=3"
-
-
-def _new(kind: str, port: int, pid: int, seconds: int) -> Run:
-    return drive("bench.handshakes", (kind, port, AT_ONCE, seconds), pid)

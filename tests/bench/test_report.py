@@ -96,6 +96,20 @@ def test_each_build_has_an_aim_of_its_own() -> None:
     ]
 
 
+def test_what_comes_on_top_of_another_group_is_compared() -> None:
+    names, groups = (OURS, "nginx"), ("new, plain", "new, 1.3-full", "kept, TLS")
+    costs = {OURS: (50.0, 170.0, 30.0), "nginx": (20.0, 120.0, 10.0)}
+    measured = [
+        samples.result(name, cost, group=group)
+        for name in names
+        for group, cost in zip(groups, costs[name], strict=True)
+    ]
+    table = _aims(*measured, scenario="tls")
+    assert table["what TLS adds: new connection, TLS 1.3"][:3] == ["1.20", "1.3", "met"]
+    # A request without TLS was not measured.
+    assert table["what TLS adds: request of a kept connection"][0] == NOTHING
+
+
 def test_latencies_are_compared_and_the_plain_ones_only_told() -> None:
     table = _aims(
         samples.paced(samples.result(OURS, 1.0), 1000, slower=4),

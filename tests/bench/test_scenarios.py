@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from bench import handshakes
-from bench.generator import drive
 from bench.measure import GIGABYTE, ROUND_TRIP, Setup, Unit
 from bench.programs import MissingError, free_port
 from bench.scenarios import SCENARIOS, bulk, fastrouters, http_routers, raw, tls, websocket
@@ -134,7 +133,7 @@ def test_every_program_is_measured_with_tls_and_without(stack: ExitStack, tmp_pa
     for name, pid, port, secure in tls.bring_up(stack, tmp_path, told.append, node):
         for kind in handshakes.KINDS if name == "nginx" else ("plain", "1.3-resumed"):
             at = port if kind == handshakes.PLAIN else secure
-            run = drive("bench.handshakes", (kind, at, 2, 1), pid)
+            run = handshakes.run(kind, at, pid, 2, 1)
             assert (name, kind, run.failed) == (name, kind, 0)
             assert run.count > 10
             assert run.spent > 0
