@@ -14,16 +14,19 @@ from uwsgi_router.router.supervision.sessions import end_sessions, members, sess
 # A leader, a child of it, and a grandchild in a process group of its own whose parent has ended.
 FAMILY = """
 import os, sys, time
-if os.fork() == 0:
+between = os.fork()
+if between == 0:
     if os.fork() == 0:
         os.setpgid(0, 0)
         os.write(1, b"grandchild\\n")
     else:
         os._exit(0)
-elif os.fork() == 0:
-    os.write(1, b"child\\n")
 else:
-    os.write(1, b"leader\\n")
+    os.waitpid(between, 0)
+    if os.fork() == 0:
+        os.write(1, b"child\\n")
+    else:
+        os.write(1, b"leader\\n")
 time.sleep(60)
 """
 
