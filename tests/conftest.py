@@ -6,6 +6,7 @@ on either.
 
 import asyncio
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -33,6 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     config.addinivalue_line("markers", "deadline(seconds): this test may take longer than a minute")
     _stacks = os.fdopen(os.dup(2), "w")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector, and tests that look at all objects, from what was there before the first test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
