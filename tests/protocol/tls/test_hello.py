@@ -241,7 +241,7 @@ def test_a_hello_of_thousands_of_extensions_takes_no_longer_than_any_of_its_size
     many = record(message([(kind, b"") for kind in range(60, 4100)]))
     began = time.process_time()
     read(many)
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 0.5
 
 
 def test_the_largest_hello() -> None:

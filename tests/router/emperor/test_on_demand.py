@@ -367,6 +367,6 @@ def test_a_thousand_idle_ones_cost_nothing(loop: SelectorLoop, tmp_path: Path) -
     began = time.process_time()
     for _ in range(5):
         loop.step(0.1)
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < 0.25
     for one in idle:
         one.close()

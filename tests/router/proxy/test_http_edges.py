@@ -467,11 +467,11 @@ async def test_the_time_before_a_request_began_is_not_its_own(lab: Lab) -> None:
     router = await lab.to(lab.http_node(), access_log=str(access.path), access_log_format="json")
     client = await lab.open(router)
     for _ in range(2):
-        await asyncio.sleep(0.1)  # an idle client
+        await asyncio.sleep(0.5)  # an idle client
         await client.send(ask())
         await client.answer()
     for entry in await access.entries(2):
-        assert entry["total"] < 0.08
+        assert entry["total"] < 0.5
 
 
 async def test_nobody_can_forge_a_line(lab: Lab) -> None:

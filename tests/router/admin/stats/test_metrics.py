@@ -203,7 +203,7 @@ def test_large_table_comes_in_many_pieces_that_make_one_exposition() -> None:
 
 
 @pytest.mark.parametrize(("keys", "nodes"), [(10_000, 1), (10, 1_000)])
-def test_no_piece_of_a_scrape_of_ten_thousand_nodes_takes_five_milliseconds(
+def test_no_piece_of_a_scrape_of_ten_thousand_nodes_takes_a_hundredth_of_it(
     keys: int, nodes: int
 ) -> None:
     registry = Registry(started=0.0, max_keys=2 * keys, max_nodes_per_key=2 * nodes)
@@ -222,8 +222,10 @@ def test_no_piece_of_a_scrape_of_ten_thousand_nodes_takes_five_milliseconds(
             began = time.thread_time()
         return spent
 
-    # The best of two: neighbours, and the collector with all that the tests have made, take their time as well.
-    assert max(map(min, times(), times())) < 0.005
+    # The best of three: neighbours, and the collector with all that the tests have made, take their time as well.
+    best = list(map(min, times(), times(), times()))
+    # Two to four milliseconds of a second.
+    assert max(best) < sum(best) / 100
 
 
 def test_nodes_that_come_and_go_during_a_scrape_leave_it_whole() -> None:
