@@ -338,7 +338,10 @@ def test_descriptors_and_processes_do_not_grow(router: Reloaded, nodes: NamedNod
     before = held()
     for _ in range(2):
         assert router.reload_and_wait().returncode == 0
-    assert held() == before
+    # The last connection of the command that asked may still be there, and may have been there before.
+    wait_until(
+        lambda: all(now <= then for now, then in zip(held(), before, strict=True)), "no more"
+    )
 
 
 def test_counters_never_fall(lab: Place, nodes: NamedNodes) -> None:
